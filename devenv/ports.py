@@ -1,0 +1,177 @@
+"""What devenv needs of the world, as protocols. devenv/adapters/ has the real ones, tests/fakes/ the pretended ones."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+Manifest = dict[str, Any]  # one Kubernetes object as JSON has it
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """The engine as it describes itself. `data_root` is a path where the engine runs, which may be inside a VM."""
+
+    version: str
+    architecture: str  # as Go spells it: amd64, arm64
+    data_root: Path
+    address: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the engine. `id` is the digest of its config on the classic store, of its manifest on containerd's."""
+
+    id: str
+    architecture: str
+    size: int  # bytes
+    labels: Mapping[str, str]
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """A container that kind made. `status` is Docker's word: running, exited, paused, created."""
+
+    name: str
+    id: str
+    status: str
+    cluster: str
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A process that has ended."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Space:
+    """What an ordinary user has left on a filesystem, in bytes and inodes."""
+
+    free: int
+    total: int
+    free_inodes: int
+    total_inodes: int
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """A request to the gateway."""
+
+    port: int
+    path: str
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    timeout: float = 10.0  # seconds
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What came back. `status` is 0 where no answer came; then `error` says why. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    seconds: float = 0.0
+    error: str = ""
+
+
+class Engine(Protocol):
+    """Images, in a Docker engine. Every call raises NotReachableError where the engine does not answer."""
+
+    def info(self) -> EngineInfo: ...
+    def image(self, ref: str) -> Image | None: ...
+    def images(self, label: str) -> list[Image]: ...
+    def build(self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: OnLine) -> None: ...
+    def import_rootfs(self, tar: Path, tag: str, labels: Mapping[str, str]) -> None: ...
+    def pull(self, ref: str, platform: str, progress: Callable[[int, int], None]) -> None: ...
+    def save(self, ref: str, platform: str) -> Iterator[bytes]: ...
+
+
+class Containers(Protocol):
+    """The containers that are devenv's own: kind's nodes, and a helper in which a node image is made."""
+
+    def nodes(self, cluster: str) -> list[Node]: ...
+    def start(self, container: str) -> None: ...
+    def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed: ...
+    def run_helper(self, image: str, name: str, argv: Sequence[str]) -> str: ...
+    def exec_detached(self, container: str, argv: Sequence[str]) -> None: ...
+    def commit(self, container: str, tag: str, changes: Sequence[str]) -> None: ...
+    def remove_helper(self, name: str) -> None: ...
+
+
+class Kind(Protocol):
+    """kind's own program."""
+
+    def version(self) -> str | None: ...
+    def create(self, name: str, config: str, image: str, log: OnLine) -> None: ...
+    def delete(self, name: str, log: OnLine) -> None: ...
+    def export_kubeconfig(self, name: str, log: OnLine) -> None: ...
+
+
+class Kube(Protocol):
+    """One cluster's API server, addressed by its own context. Raises NotReachableError where it does not answer."""
+
+    def ready(self) -> bool: ...
+    def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None: ...
+    def list(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]: ...
+    def apply(self, manifest: Manifest) -> None: ...
+    def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int) -> str: ...
+
+
+class Gateway(Protocol):
+    """The gateway as its clients see it."""
+
+    def send(self, request: HttpRequest) -> HttpAnswer: ...
+
+
+class Host(Protocol):
+    """This machine."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        log: Path | None = None,
+        on_line: OnLine | None = None,
+        timeout: float = 60,
+    ) -> Completed: ...
+    def stop_children(self) -> None: ...
+    def spawn(self, argv: Sequence[str], log: Path) -> None: ...
+    def which(self, program: str) -> Path | None: ...
+    def is_root(self) -> bool: ...
+    def space(self, path: Path) -> Space: ...
+    def memory(self) -> int: ...
+    def cores(self) -> int: ...
+    def port_owner(self, port: int) -> str | None: ...
+    def cache_dir(self) -> Path: ...
+    def state_dir(self) -> Path: ...
+    def lock(self, name: str) -> AbstractContextManager[None]: ...
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait for it."""
+
+    def monotonic(self) -> float: ...
+    def now(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Reporter(Protocol):
+    """Whoever shows what is going on."""
+
+    def begin(self, step: str) -> None: ...
+    def update(self, step: str, done: float, total: float, unit: str) -> None: ...
+    def detail(self, step: str, text: str) -> None: ...
+    def end(self, step: str, note: str = "") -> None: ...
+    def fail(self, step: str) -> None: ...
+    def say(self, text: str) -> None: ...

@@ -1,0 +1,23 @@
+"""Sizes as Kubernetes spells them: 64Mi, 1.5Gi, 2G, 1000."""
+
+import re
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_FORM = re.compile(r"(\d+(?:\.\d+)?)(k|M|G|T|Ki|Mi|Gi|Ti|)")
+
+
+def parse(text: str | int) -> int:
+    """Return the bytes that `text` stands for. Raises ValueError where it is no quantity."""
+    match = _FORM.fullmatch(str(text).strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no size; write it like 64Mi or 2Gi")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def show(size: float) -> str:
+    """Return `size` bytes in the largest binary unit that leaves at least 1: 1.5 GiB, 64 MiB, 0 B."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":  # noqa: PLR2004
+            return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"  # noqa: PLR2004
+        size /= 1024
+    raise AssertionError

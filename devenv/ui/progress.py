@@ -1,0 +1,133 @@
+"""Shows steps as they run: bars on a terminal, plain lines where output is piped."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from devenv.profiles.quantities import show
+
+
+@dataclass
+class _Step:
+    began: float
+    bar: TaskID | None = None
+    detail: str = ""
+
+
+def amount(done: float, total: float, unit: str) -> str:
+    """Spell progress: bytes as sizes, seconds as minutes that are left, all else as a count."""
+    if unit == "B":
+        return f"{show(done)} of {show(total)}"
+    if unit == "s":
+        return f"about {max(1, round((total - done) / 60))} min left" if total > done else ""
+    return f"{done:.0f} of {total:.0f} {unit}".rstrip()
+
+
+class Lines:
+    """A reporter for pipes and logs: one line when a step ends, one when a long step's detail changes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._steps: dict[str, _Step] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, step: str) -> None:
+        """Note the start."""
+        self._steps[step] = _Step(time.monotonic())
+
+    def update(self, step: str, done: float, total: float, unit: str) -> None:
+        """Lines have no bars."""
+
+    def detail(self, step: str, text: str) -> None:
+        """Say what a step is at, once."""
+        with self._lock:
+            known = self._steps.setdefault(step, _Step(time.monotonic()))
+            if text and text != known.detail:
+                known.detail = text
+                self._console.print(f"  {step}: {text}", style="dim", markup=False)
+
+    def end(self, step: str, note: str = "") -> None:
+        """Say that the step is done, and how long it took."""
+        self._console.print(_done(step, note, self._seconds(step)))
+
+    def fail(self, step: str) -> None:
+        """Say that the step failed; why is said at the end."""
+        self._console.print(f"[bad]✗[/bad] {step}  [dim]{self._seconds(step):.1f} s[/dim]")
+
+    def say(self, text: str) -> None:
+        """Say anything else."""
+        self._console.print(text, markup=False)
+
+    def close(self) -> None:
+        """Nothing to tidy up."""
+
+    def _seconds(self, step: str) -> float:
+        return time.monotonic() - self._steps.pop(step, _Step(time.monotonic())).began
+
+
+class Bars(Lines):
+    """A reporter for a terminal: one bar for each step that runs, gone when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._progress = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}[/dim]", table_column=None),
+            console=console, transient=True,
+        )  # fmt: skip
+        self._progress.start()
+
+    def begin(self, step: str) -> None:
+        """Add the step's bar."""
+        super().begin(step)
+        self._steps[step].bar = self._progress.add_task(step, total=None, note="")
+
+    def update(self, step: str, done: float, total: float, unit: str) -> None:
+        """Move the bar."""
+        known = self._steps.get(step)
+        if known and known.bar is not None:
+            self._progress.update(known.bar, completed=done, total=total, note=self._note(known.detail, amount(done, total, unit)))
+
+    def detail(self, step: str, text: str) -> None:
+        """Show what the step is at, behind its bar."""
+        known = self._steps.get(step)
+        if known and known.bar is not None:
+            known.detail = text
+            self._progress.update(known.bar, note=self._note(text, ""))
+
+    def end(self, step: str, note: str = "") -> None:
+        """Turn the bar into a line."""
+        self._remove(step)
+        super().end(step, note)
+
+    def fail(self, step: str) -> None:
+        """Turn the bar into a line that says so."""
+        self._remove(step)
+        super().fail(step)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._progress.stop()
+
+    def _remove(self, step: str) -> None:
+        known = self._steps.get(step)
+        if known and known.bar is not None:
+            self._progress.remove_task(known.bar)
+
+    def _note(self, detail: str, count: str) -> str:
+        note = "  ".join(part for part in (count, detail) if part)
+        room = max(10, self._progress.console.width - 50)
+        return note if len(note) <= room else note[: room - 1] + "…"
+
+
+def _done(step: str, note: str, seconds: float) -> str:
+    tail = f"  {note}" if note else ""
+    return f"[good]✓[/good] {step}{tail}  [dim]{seconds:.1f} s[/dim]"
+
+
+def reporter(console: Console) -> Bars | Lines:
+    """Return the reporter that suits where output goes."""
+    return Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)

@@ -1,0 +1,45 @@
+"""The one waiting loop: ends as soon as its condition holds, never outlives its deadline, and then says what was missing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tenacity import RetryCallState, Retrying, wait_fixed
+from tenacity import retry_if_result as again_if
+
+from devenv.errors import DevenvError
+from devenv.ports import Clock
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A point in time that is `seconds` away when this is made."""
+
+    clock: Clock
+    seconds: float
+    end: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "end", self.clock.monotonic() + self.seconds)
+
+    def left(self) -> float:
+        """Seconds until then, never negative."""
+        return max(0.0, self.end - self.clock.monotonic())
+
+
+def until(what: str, missing: Callable[[], str], deadline: Deadline, look: str = "", pause: float = 0.2) -> None:
+    """Call `missing` until it returns "", which means that nothing is missing any more.
+
+    `pause` is in seconds. Raises DevenvError at the deadline, with what was missing last and with `look`, how to look.
+    """
+
+    def give_up(state: RetryCallState) -> None:
+        last = state.outcome.result() if state.outcome else ""
+        raise DevenvError(f"{what} was not ready within {deadline.seconds:.0f} s.", f"Still missing: {last}", look)
+
+    Retrying(
+        stop=lambda _: deadline.left() <= 0,
+        wait=wait_fixed(pause),
+        retry=again_if(bool),
+        sleep=deadline.clock.sleep,
+        retry_error_callback=give_up,
+    )(missing)

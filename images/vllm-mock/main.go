@@ -1,0 +1,125 @@
+// A model server that only pretends: OpenAI's chat and text completions, plain
+// or streamed, each reply naming the pod that gave it, so that a client can
+// prove which pod a route led to. It keeps no state.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"time"
+)
+
+type message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+}
+
+// choice carries the reply where each of the three shapes has it.
+type choice struct {
+	Index        int      `json:"index"`
+	Message      *message `json:"message,omitempty"`
+	Delta        *message `json:"delta,omitempty"`
+	Text         string   `json:"text,omitempty"`
+	FinishReason *string  `json:"finish_reason"`
+}
+
+type usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Completion int `json:"completion_tokens"`
+	Total      int `json:"total_tokens"`
+}
+
+type reply struct {
+	ID      string   `json:"id"`
+	Object  string   `json:"object"`
+	Created int64    `json:"created"`
+	Model   string   `json:"model"`
+	Choices []choice `json:"choices"`
+	Usage   *usage   `json:"usage,omitempty"`
+}
+
+type ask struct {
+	Model  string `json:"model"`
+	Stream bool   `json:"stream"`
+}
+
+type server struct{ model, pod string }
+
+func (s server) content() string { return fmt.Sprintf("hello from %s (pod %s)", s.model, s.pod) }
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("content-type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func (s server) models(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"object": "list",
+		"data": []any{map[string]any{"id": s.model, "object": "model", "owned_by": "devenv"}}})
+}
+
+// complete answers one of the two completion paths; of says how a piece of text becomes a choice.
+func (s server) complete(object string, whole, piece func(string) choice) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var a ask
+		if err := json.NewDecoder(r.Body).Decode(&a); err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]any{"error": map[string]any{"message": err.Error()}})
+			return
+		}
+		made := reply{ID: "mock-" + s.pod, Object: object, Created: time.Now().Unix(), Model: a.Model}
+		if a.Stream {
+			made.Object = object + ".chunk"
+			stream(w, made, piece, s.content())
+			return
+		}
+		stop := "stop"
+		c := whole(s.content())
+		c.FinishReason = &stop
+		made.Choices, made.Usage = []choice{c}, &usage{1, 1, 2}
+		writeJSON(w, http.StatusOK, made)
+	}
+}
+
+// stream sends the content in two events, as tokens would come, and OpenAI's closing mark.
+func stream(w http.ResponseWriter, made reply, piece func(string) choice, content string) {
+	w.Header().Set("content-type", "text/event-stream")
+	half := len(content) / 2
+	for _, part := range []string{content[:half], content[half:]} {
+		made.Choices = []choice{piece(part)}
+		data, _ := json.Marshal(made)
+		fmt.Fprintf(w, "data: %s\n\n", data)
+		_ = http.NewResponseController(w).Flush()
+	}
+	fmt.Fprint(w, "data: [DONE]\n\n")
+}
+
+func (s server) handler() http.Handler {
+	mux := http.NewServeMux()
+	healthy := func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]string{"status": "ok"}) }
+	mux.HandleFunc("GET /health", healthy)
+	mux.HandleFunc("GET /ready", healthy)
+	mux.HandleFunc("GET /v1/models", s.models)
+	said := func(t string) *message { return &message{"assistant", t} }
+	mux.HandleFunc("POST /v1/chat/completions", s.complete("chat.completion",
+		func(t string) choice { return choice{Message: said(t)} }, func(t string) choice { return choice{Delta: said(t)} }))
+	text := func(t string) choice { return choice{Text: t} }
+	mux.HandleFunc("POST /v1/completions", s.complete("text_completion", text, text))
+	return mux
+}
+
+func env(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+func main() {
+	host, _ := os.Hostname()
+	s := server{model: env("MODEL_NAME", "llama2-7b"), pod: env("POD_NAME", host)}
+	log.Printf("model %s in pod %s listens on :8000", s.model, s.pod)
+	log.Fatal(http.ListenAndServe(":8000", s.handler()))
+}
