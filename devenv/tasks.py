@@ -1,10 +1,10 @@
 """Runs tasks side by side, each as soon as those that it comes after are done."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from threading import Semaphore
 
 
 @dataclass(frozen=True)
@@ -18,48 +18,41 @@ class Task:
 
 
 def run_all(
-    tasks: Iterable[Task],
-    places: Mapping[str, int] | None = None,
-    on_failure: Callable[[], None] = lambda: None,
+    tasks: Iterable[Task], places: Mapping[str, int] | None = None, on_failure: Callable[[], None] = lambda: None
 ) -> None:
     """Run the tasks; where one fails, start no more, call `on_failure` once, wait for the others, raise what it raised.
 
-    `places` says how many tasks of a lane may run at once; a lane not named has no limit.
-    A name in `after` that is no task's is taken as done. Raises graphlib.CycleError for a cycle.
+    `places` says how many tasks of a lane may run at once; a lane not named has no limit. Among those that could
+    start, the first in the list does. A name in `after` that is no task's is taken as done. Raises
+    graphlib.CycleError for a cycle.
     """
     by_name = {task.name: task for task in tasks}
     order = TopologicalSorter({n: [a for a in t.after if a in by_name] for n, t in by_name.items()})
     order.prepare()
-    lanes = {lane: Semaphore(count) for lane, count in (places or {}).items()}
-    running: dict[Future[None], str] = {}
-    failure: BaseException | None = None
+    ranks = {name: rank for rank, name in enumerate(by_name)}
+    waiting: list[str] = []
+    running: dict[Future[None], Task] = {}
     with ThreadPoolExecutor(max_workers=max(1, len(by_name))) as pool:
         try:
-            while order.is_active() and (failure is None or running):
-                for name in order.get_ready() if failure is None else ():
-                    running[pool.submit(_in_lane, by_name[name], lanes)] = name
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    order.done(running.pop(future))
-                    if failure is None and (failure := future.exception()):
-                        _abandon(running, on_failure)
+            while order.is_active():
+                waiting = sorted([*waiting, *order.get_ready()], key=ranks.__getitem__)
+                for task in _startable([by_name[n] for n in waiting], running.values(), places or {}):
+                    waiting.remove(task.name)
+                    running[pool.submit(task.run)] = task
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    task = running.pop(future)
+                    future.result()
+                    order.done(task.name)
         except BaseException:
-            _abandon(running, on_failure)
+            on_failure()
             raise
-    if failure:
-        raise failure
 
 
-def _abandon(running: Iterable[Future[None]], on_failure: Callable[[], None]) -> None:
-    for future in running:
-        future.cancel()
-    on_failure()
-
-
-def _in_lane(task: Task, lanes: Mapping[str, Semaphore]) -> None:
-    lane = lanes.get(task.lane)
-    if lane is None:
-        task.run()
-        return
-    with lane:
-        task.run()
+def _startable(waiting: list[Task], running: Iterable[Task], places: Mapping[str, int]) -> list[Task]:
+    taken = Counter(task.lane for task in running)
+    chosen = []
+    for task in waiting:
+        if taken[task.lane] < places.get(task.lane, len(waiting) + taken[task.lane]):
+            taken[task.lane] += 1
+            chosen.append(task)
+    return chosen

@@ -1,22 +1,34 @@
 """The composition root: the one place where ports meet their adapters."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from devenv import data
+from devenv.adapters import runc_trimmed
 from devenv.adapters.clock import SystemClock
 from devenv.adapters.engine import DockerEngine
 from devenv.adapters.gateway import HttpGateway
 from devenv.adapters.host import LocalHost
 from devenv.adapters.kind import KindProgram
+from devenv.adapters.kube import ContextKube
+from devenv.gates.live import Prober
 from devenv.images import recipe, toolchain
 from devenv.images.build import Builder
 from devenv.images.files import Files
+from devenv.images.sources import Provider
+from devenv.lifecycle import choice as profiles
+from devenv.lifecycle.down import Down
+from devenv.lifecycle.setup import Setup
+from devenv.lifecycle.status import StatusReader
+from devenv.lifecycle.up import Up
+from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.ui import console, progress
 
 
-@dataclass(frozen=True)
+@dataclass
 class World:
     """Everything that a command works with, made when it is first asked for."""
 
@@ -38,11 +50,6 @@ class World:
         return DockerEngine()
 
     @cached_property
-    def gateway(self) -> HttpGateway:
-        """The gateway's clients."""
-        return HttpGateway()
-
-    @cached_property
     def reporter(self) -> progress.Lines:
         """Who shows progress."""
         return progress.reporter(console.progress())
@@ -58,17 +65,69 @@ class World:
     @cached_property
     def kind(self) -> KindProgram:
         """The kind on PATH, else the one that devenv built."""
-        return KindProgram(self.host, self.find_kind)
+        return KindProgram(self.host, self._find_kind)
 
-    def find_kind(self) -> Path | None:
-        """Where kind is, None where there is none."""
-        if found := self.host.which("kind"):
-            return found
-        book = self.builder.book
-        built = self.builder.files.path(book.get("kind"), "kind")
-        return built if built.exists() else None
+    def _find_kind(self) -> Path | None:
+        built = self.recipe_file("kind", "kind")
+        return self.host.which("kind") or (built if built.exists() else None)
+
+    def recipe_file(self, name: str, file: str) -> Path:
+        """Where a recipe's file is, or will be."""
+        return self.builder.files.path(self.builder.book.get(name), file)
+
+    def choice(self, cluster: str, asked: str | None) -> profiles.Choice:
+        """The profile for a cluster."""
+        return profiles.choose(self.host, cluster, asked, data.root() / "profiles")
+
+    def prober(self, cluster: str, profile: Profile) -> Prober:
+        """Who sends live requests."""
+        return Prober(ContextKube(f"kind-{cluster}"), HttpGateway(), self.clock, profile)
+
+    def up(self, cluster: str, choice: profiles.Choice) -> Up:
+        """`up`."""
+        return Up(
+            cluster=cluster,
+            profile=choice.profile,
+            profile_name=choice.name,
+            host=self.host,
+            clock=self.clock,
+            engine=self.engine,
+            containers=self.engine,
+            kind=self.kind,
+            kube=ContextKube(f"kind-{cluster}"),
+            gateway=HttpGateway(),
+            provider=Provider(self.engine, self.builder, self.reporter),
+            reporter=self.reporter,
+            manifests_folder=data.root() / "manifests",
+            recipe_file=self.recipe_file,
+        )
+
+    def down(self, cluster: str) -> Down:
+        """`down`."""
+        return Down(cluster, self.host, self.engine, self.kind, self.reporter)
+
+    def status(self, cluster: str, choice: profiles.Choice) -> StatusReader:
+        """`status`."""
+        return StatusReader(cluster, choice.profile, self.host, self.engine, self.engine, ContextKube(f"kind-{cluster}"))
+
+    def setup(self, choice: profiles.Choice, confirm: Callable[[Sequence[str]], bool]) -> Setup:
+        """`setup`."""
+        wrapper = Path(runc_trimmed.__file__)
+        return Setup(self.host, self.engine, lambda: self.builder, self.clock, self.reporter, choice.profile, wrapper, confirm)
 
 
-def world(images_folder: Path | None = None) -> World:
-    """Return the real world, with recipes from `images_folder`, devenv's own unless told."""
-    return World(images_folder or data.root() / "images")
+@contextmanager
+def world(images_folder: Path | None = None) -> Iterator[World]:
+    """Give the real world, with recipes from `images_folder`, devenv's own unless told; then give the terminal back."""
+    made = World(images_folder or data.root() / "images")
+    try:
+        yield made
+    finally:
+        if "reporter" in vars(made):
+            made.reporter.close()
+
+
+def live_request(profile: Profile, route: str, model: str | None, strategy: str, *, stream: bool) -> LiveRequest:
+    """Return a request as a user asks for it."""
+    first = profile.requests[0].model
+    return LiveRequest(name=route, route=Route(route), model=model or first, strategy=strategy, stream=stream)

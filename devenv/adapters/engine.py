@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ class DockerEngine:
         repository, _, version = tag.rpartition(":")
         changes = [f"LABEL {name}={value}" for name, value in labels.items()]
         with _errors(), tar.open("rb") as file:
-            answer = self._api.import_image_from_stream(file, repository=repository, tag=version, changes=changes)
+            chunks = iter(partial(file.read, 1 << 20), b"")  # the library says "chunked", which a file would not be sent as
+            answer = self._api.import_image_from_stream(chunks, repository=repository, tag=version, changes=changes)
         for line in answer.splitlines():
             if "error" in (event := json.loads(line)):
                 raise DevenvError(f"{tag} could not be imported.", event["error"])
@@ -99,14 +101,17 @@ class DockerEngine:
     def pull(self, ref: str, platform: str, progress: Callable[[int, int], None]) -> None:
         """Pull one platform's image. `progress` gets bytes so far and bytes known of."""
         layers: dict[str, tuple[int, int]] = {}
-        with _errors():
-            for event in self._api.pull(ref, platform=platform, stream=True, decode=True):
-                if "error" in event:
-                    raise NotReachableError(f"{ref} could not be pulled.", event["error"])
-                detail = event.get("progressDetail") or {}
-                if event.get("status") == "Downloading" and "total" in detail:
-                    layers[event["id"]] = (detail["current"], detail["total"])
-                    progress(sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
+        try:
+            with _errors():
+                for event in self._api.pull(ref, platform=platform, stream=True, decode=True):
+                    _refuse(ref, event)
+                    detail = event.get("progressDetail") or {}
+                    if event.get("status") == "Downloading" and "total" in detail:
+                        layers[event["id"]] = (detail["current"], detail["total"])
+                        progress(sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
+        except DevenvError as error:  # the engine reports a registry that does not answer as a fault of its own
+            fix = f"Check `docker pull {ref}`, or bring it with `docker load`."
+            raise NotReachableError(f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE) from error
 
     def save(self, ref: str, platform: str) -> Iterator[bytes]:
         """Stream the image as `docker save` does, of one platform only where the engine knows how (API 1.48)."""
@@ -155,7 +160,9 @@ class DockerEngine:
         """Start a privileged container of devenv's own, with no network, and return its ID."""
         with _errors():
             config = self._api.create_host_config(privileged=True, network_mode="none")
-            made = self._api.create_container(image, list(argv), name=name, labels={_HELPER: "1"}, entrypoint=[], host_config=config)
+            made = self._api.create_container(
+                image, list(argv), name=name, labels={_HELPER: "1"}, entrypoint=[], host_config=config
+            )
             self._api.start(made["Id"])
         return str(made["Id"])
 
@@ -171,6 +178,11 @@ class DockerEngine:
             if _HELPER not in (self._api.inspect_container(name)["Config"]["Labels"] or {}):
                 raise DevenvError(f"The container {name} is not devenv's own.", next_step="Rename or remove it.")
             self._api.remove_container(name, force=True, v=True)
+
+
+def _refuse(ref: str, event: Mapping[str, Any]) -> None:
+    if "error" in event:
+        raise DevenvError(f"{ref} could not be pulled.", event["error"])
 
 
 def _converse(raw: Any, stdin: Iterable[bytes]) -> bytes:
@@ -192,7 +204,7 @@ def _converse(raw: Any, stdin: Iterable[bytes]) -> bytes:
     sender = threading.Thread(target=feed, daemon=True)
     sender.start()
     try:
-        output = b"".join(data for _, data in frames_iter(raw, tty=False))
+        output = b"".join(data for _, data in frames_iter(raw, tty=False))  # type: ignore[no-untyped-call]
         sender.join(_LONGEST)
     finally:
         raw.close()

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,11 +46,18 @@ class LocalHost:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError as error:
-            raise DevenvError(f"{argv[0]} is not installed.", next_step="Run `devenv setup`.", exit_code=Exit.PREREQUISITE) from error
+            raise DevenvError(
+                f"{argv[0]} is not installed.", next_step="Run `devenv setup`.", exit_code=Exit.PREREQUISITE
+            ) from error
         with self._guard:
             self._children.add(child)
         expired = threading.Event()
-        timer = threading.Timer(timeout, lambda: (expired.set(), _kill(child)))
+
+        def expire() -> None:
+            expired.set()
+            _kill(child)
+
+        timer = threading.Timer(timeout, expire)
         timer.daemon = True
         timer.start()
         try:
@@ -61,6 +69,8 @@ class LocalHost:
             raise
         finally:
             timer.cancel()
+            if child.stdout:
+                child.stdout.close()
             with self._guard:
                 self._children.discard(child)
         if expired.is_set():
@@ -87,6 +97,18 @@ class LocalHost:
     def is_root(self) -> bool:
         """Whether this user may change the machine."""
         return os.geteuid() == 0
+
+    def withholds_capabilities(self) -> bool:
+        """Whether a privileged container could not get all the capabilities that the kernel knows."""
+        status, last = Path("/proc/self/status"), Path("/proc/sys/kernel/cap_last_cap")
+        if not (status.exists() and last.exists()):
+            return False
+        bounding = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("CapBnd"))
+        return int(bounding, 16) != (1 << int(last.read_text()) + 1) - 1
+
+    def python(self) -> Path:
+        """The interpreter that runs devenv, outside of any virtual environment."""
+        return Path(sys.executable).resolve()
 
     def space(self, path: Path) -> Space:
         """What is free where `path` is, or where it will be."""
@@ -121,7 +143,9 @@ class LocalHost:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise DevenvError(f"The state folder {path} can't be written.", str(error), "Set XDG_STATE_HOME.", Exit.PREREQUISITE) from error
+            raise DevenvError(
+                f"The state folder {path} can't be written.", str(error), "Set XDG_STATE_HOME.", Exit.PREREQUISITE
+            ) from error
         return path
 
     @contextlib.contextmanager
@@ -134,7 +158,9 @@ class LocalHost:
             except BlockingIOError as error:
                 file.seek(0)
                 holder = file.read().strip() or "another devenv"
-                raise DevenvError(f"{name} is being changed by {holder}.", next_step="Wait until it is done, then try again.") from error
+                raise DevenvError(
+                    f"{name} is being changed by {holder}.", next_step="Wait until it is done, then try again."
+                ) from error
             file.truncate(0)
             file.write(f"process {os.getpid()}\n")
             file.flush()

@@ -52,6 +52,12 @@ class BuildPlan:
         by_lane = {lane: sum(p.seconds for p in self.pieces if p.lane == lane) for lane in ("go", "net", "engine")}
         return max(by_lane["go"] + by_lane["engine"] // 2, by_lane["net"] + by_lane["engine"])
 
+    @property
+    def summary(self) -> str:
+        """What is about to happen, for whoever waits for it."""
+        minutes = max(1, round(self.seconds / 60))
+        return f"Building {len(self.pieces)} pieces: about {minutes} min on 2 cores, {show(self.disk)} of disk."
+
 
 @dataclass(frozen=True)
 class Builder:
@@ -105,8 +111,8 @@ class Builder:
                 wanted = f"{show(plan.disk)} and {show(_SPARE)} to spare"
                 problems.append(f"The disk of {place} has {show(free)} free; the build needs {wanted}.")
         steps = [(p, self.book.get(p.recipe).spec.files[p.file]) for p in plan.pieces if p.file]
-        wanted = {"gcc" for _, s in steps if s.cc or (s.go and s.go.cgo)} | {"debootstrap" for _, s in steps if s.debootstrap}
-        if missing := sorted(program for program in wanted if self.host.which(program) is None):
+        programs = {"gcc" for _, s in steps if s.cc or (s.go and s.go.cgo)} | {"debootstrap" for _, s in steps if s.debootstrap}
+        if missing := sorted(program for program in programs if self.host.which(program) is None):
             problems.append(f"These programs are missing: {', '.join(missing)}. Run `devenv setup`.")
         if any(s.debootstrap for _, s in steps) and not self.host.is_root():
             problems.append("debootstrap makes a Debian tree, which needs root. Run `sudo devenv images build`.")
@@ -129,7 +135,9 @@ class Builder:
             self.reporter.end(STEP, f"{len(plan.pieces)} made")
 
     def _run(self, plan: BuildPlan) -> None:
-        total, running, done = sum(p.seconds for p in plan.pieces), [], [0]
+        total = sum(p.seconds for p in plan.pieces)
+        running: list[str] = []
+        done: list[int] = []
 
         def task(piece: Piece) -> Task:
             def run() -> None:
@@ -137,15 +145,16 @@ class Builder:
                 self.reporter.detail(STEP, ", ".join(running))
                 self._make(piece)
                 running.remove(piece.name)
-                done[0] += piece.seconds
-                self.reporter.update(STEP, done[0], total, "s")
                 self.reporter.detail(STEP, ", ".join(running))
+                done.append(piece.seconds)
+                self.reporter.update(STEP, sum(done), total, "s")
 
             return Task(piece.name, run, self._after(piece), piece.lane)
 
         self.reporter.update(STEP, 0, total, "s")
         lanes = {"go": 1, "net": 1, "engine": 1}
-        run_all([task(p) for p in plan.pieces], lanes, on_failure=self.host.stop_children)
+        longest_first = sorted(plan.pieces, key=lambda p: -p.seconds)  # what much waits for starts first
+        run_all([task(p) for p in longest_first], lanes, on_failure=self.host.stop_children)
 
     def _after(self, piece: Piece) -> tuple[str, ...]:
         recipe = self.book.get(piece.recipe)

@@ -78,7 +78,16 @@ class Files:
         self.toolchain.ensure(self.log("toolchain"))
         env = self.toolchain.environment(self.book.architecture, cgo=step.cgo, host=step.host)
         binary = out.with_name("program") if step.run else out
-        argv = ["go", "build", "-ldflags", f"-s -w {step.ldflags}".strip(), "-tags", ",".join(step.tags), "-o", str(binary)]
+        argv = [
+            "go",
+            "build",
+            "-ldflags",
+            f"-s -w {step.ldflags}".strip(),
+            "-tags",
+            ",".join(step.tags),
+            "-o",
+            str(binary),
+        ]
         folder = recipe.folder / step.dir
         self._run([*argv, step.package], name, cwd=folder, env=env)
         if step.run:
@@ -103,7 +112,12 @@ class Files:
     def _debootstrap(self, step: Debootstrap | None, work: Path, out: Path, name: str) -> None:
         assert step  # noqa: S101 - _way chose it
         tree = work / "tree"
-        argv = ["debootstrap", "--variant=minbase", f"--arch={self.book.architecture}", f"--include={','.join(step.include)}"]
+        argv = [
+            "debootstrap",
+            "--variant=minbase",
+            f"--arch={self.book.architecture}",
+            f"--include={','.join(step.include)}",
+        ]
         self._run([*argv, step.suite, str(tree)], name, env={"DEBIAN_FRONTEND": "noninteractive"})
         for useless in _USELESS:
             shutil.rmtree(tree / useless, ignore_errors=True)

@@ -2,21 +2,29 @@
 
 import os
 import sys
+from typing import TextIO
 
 from rich.console import Console
 from rich.theme import Theme
 
+_UNCUT = 500  # columns
 _THEME = Theme({"good": "green", "bad": "bold red", "dim": "bright_black", "step": "bold"})
 
 
 def result() -> Console:
     """Where a command's result goes."""
-    return Console(theme=_THEME, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(sys.stdout)
 
 
 def progress() -> Console:
     """Where everything else goes."""
-    return Console(theme=_THEME, highlight=False, stderr=True, soft_wrap=not sys.stderr.isatty())
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    """A pipe has no width: nothing may be cut to fit one."""
+    width = None if stream.isatty() else _UNCUT
+    return Console(file=stream, theme=_THEME, highlight=False, width=width)
 
 
 def interactive() -> bool:

@@ -10,9 +10,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from devenv.profiles.quantities import show
 
 
+_PAUSE = 5.0  # seconds between two lines about one step
+
+
 @dataclass
 class _Step:
     began: float
+    told: float = 0.0
     bar: TaskID | None = None
     detail: str = ""
 
@@ -36,17 +40,19 @@ class Lines:
 
     def begin(self, step: str) -> None:
         """Note the start."""
-        self._steps[step] = _Step(time.monotonic())
+        began = time.monotonic()
+        self._steps[step] = _Step(began, told=began)
 
     def update(self, step: str, done: float, total: float, unit: str) -> None:
         """Lines have no bars."""
 
     def detail(self, step: str, text: str) -> None:
-        """Say what a step is at, once."""
+        """Say what a step is at, now and then."""
         with self._lock:
             known = self._steps.setdefault(step, _Step(time.monotonic()))
-            if text and text != known.detail:
-                known.detail = text
+            now = time.monotonic()
+            if text and text != known.detail and now - known.told >= _PAUSE:
+                known.detail, known.told = text, now
                 self._console.print(f"  {step}: {text}", style="dim", markup=False)
 
     def end(self, step: str, note: str = "") -> None:
@@ -89,7 +95,9 @@ class Bars(Lines):
         """Move the bar."""
         known = self._steps.get(step)
         if known and known.bar is not None:
-            self._progress.update(known.bar, completed=done, total=total, note=self._note(known.detail, amount(done, total, unit)))
+            self._progress.update(
+                known.bar, completed=done, total=total, note=self._note(known.detail, amount(done, total, unit))
+            )
 
     def detail(self, step: str, text: str) -> None:
         """Show what the step is at, behind its bar."""

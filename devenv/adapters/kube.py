@@ -1,0 +1,134 @@
+"""One cluster's API server. Kubernetes' own client does the connection; objects stay the JSON that they are."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+
+from devenv.errors import DevenvError, NotFoundError, NotReachableError
+from devenv.ports import Manifest
+
+_MANAGER = "devenv"
+_TIMEOUT = (3, 20)  # seconds to connect, and to answer
+
+
+class ContextKube:
+    """The API server that a context of the user's kubeconfig names."""
+
+    def __init__(self, context: str) -> None:
+        self._context = context
+        self._guard = threading.Lock()
+        self._client: Any = None
+        self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
+
+    def ready(self) -> bool:
+        """Whether the API server says that it is ready."""
+        try:
+            return bool(self._call("GET", "/readyz", text=True) == "ok")
+        except DevenvError:
+            return False
+
+    def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
+        """Return the object, None where there is none of that name, or nothing of that kind yet."""
+        with contextlib.suppress(NotFoundError):
+            found: Manifest = self._call("GET", self._path(api_version, kind, namespace, name))
+            return found
+        return None
+
+    def select(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
+        """Return all objects of the kind that the labels select."""
+        query = [("labelSelector", selector)] if selector else []
+        with contextlib.suppress(NotFoundError):
+            found = self._call("GET", self._path(api_version, kind, namespace, ""), query)
+            return list(found["items"])
+        return []
+
+    def apply(self, manifest: Manifest) -> None:
+        """Apply one object on the server's side, as the manager `devenv`, taking over what others hold."""
+        meta = manifest["metadata"]
+        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        query = [("fieldManager", _MANAGER), ("force", "true")]
+        self._call("PATCH", path, query, json.dumps(manifest))
+
+    def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int) -> str:
+        """Return the last lines of a container's log."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = [("container", container), ("sinceSeconds", str(since_seconds)), ("tailLines", str(tail))]
+        return str(self._call("GET", path, query, text=True))
+
+    def _path(self, api_version: str, kind: str, namespace: str, name: str) -> str:
+        plural, namespaced = self._plural(api_version, kind)
+        parts = [_root(api_version)]
+        if namespaced and (namespace or name):
+            parts.append(f"namespaces/{quote(namespace or 'default')}")
+        parts += [plural, *([quote(name)] if name else [])]
+        return "/".join(parts)
+
+    def _plural(self, api_version: str, kind: str) -> tuple[str, bool]:
+        """Return the kind's name in paths and whether it is namespaced, as the API server tells."""
+        if (api_version, kind) not in self._plurals:
+            for found in self._call("GET", _root(api_version))["resources"]:
+                if "/" not in found["name"]:
+                    self._plurals[api_version, found["kind"]] = (found["name"], found["namespaced"])
+        if (api_version, kind) not in self._plurals:
+            raise NotFoundError(f"The cluster knows no {kind} of {api_version}.")
+        return self._plurals[api_version, kind]
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]] | None = None,
+        body: str | None = None,
+        *,
+        text: bool = False,
+    ) -> Any:
+        accept = "*/*" if text else "application/json"
+        headers = {"Accept": accept, **({"Content-Type": "application/apply-patch+yaml"} if body else {})}
+        with _errors(self._context, f"{method} {path}"):
+            answer = self._api().call_api(
+                path, method, query_params=query or [], header_params=headers, body=body,
+                auth_settings=["BearerToken"], _preload_content=False, _request_timeout=_TIMEOUT,
+            )[0]  # fmt: skip
+            data = answer.data.decode()
+        return data if text else json.loads(data)
+
+    def _api(self) -> Any:
+        with self._guard:
+            if self._client is None:
+                settings = client.Configuration()
+                config.load_kube_config(context=self._context, client_configuration=settings)  # type: ignore[no-untyped-call]
+                settings.retries = False
+                self._client = client.ApiClient(settings)
+            return self._client
+
+
+def _root(api_version: str) -> str:
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+
+
+@contextlib.contextmanager
+def _errors(context: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except ApiException as error:
+        message = _message(error)
+        if error.status == 404:  # noqa: PLR2004
+            raise NotFoundError(message) from error
+        raise DevenvError(f"The API server of {context} refused {what}.", message) from error
+    except (urllib3.exceptions.HTTPError, ConfigException, OSError) as error:
+        raise NotReachableError(f"The API server of {context} does not answer.", str(error), "Run `devenv up`.") from error
+
+
+def _message(error: ApiException) -> str:
+    body = error.body or ""
+    with contextlib.suppress(ValueError, TypeError):
+        return str(json.loads(body)["message"])
+    return str(body or error.reason)

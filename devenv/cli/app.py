@@ -1,0 +1,97 @@
+"""The command line: commands that are imported only when they are called, and the boundary at which errors end."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from devenv import __version__
+from devenv.errors import DevenvError, Exit
+
+# name → one line of help. The function is COMMAND in devenv/cli/NAME.py; help must not import what it needs.
+COMMANDS = {
+    "setup": "Bring what is missing on this machine, and start the engine.",
+    "up": "Make a cluster that answers on every route, or finish making it.",
+    "status": "Show the components, what each still lacks, the URL and the disks.",
+    "request": "Send a request, and prove which pod and route it took.",
+    "down": "Remove the cluster.",
+    "images": "List and build the images that need no registry.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when it is called, and no sooner."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """In the order in which one uses them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"devenv.cli.{cmd_name}").COMMAND
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the help of all commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
+@click.version_option(__version__, prog_name="devenv")
+@click.pass_context
+def app(ctx: click.Context, *, debug: bool) -> None:
+    """Give an AIBrix developer a local cluster that works, and goes on working after lunch.
+
+    Start with `devenv setup` and `devenv up`; then send requests to http://localhost:8888.
+    """
+    ctx.obj = {"debug": debug}
+
+
+name_option: Callable[[Any], Any] = click.option(
+    "--name", "cluster", default="devenv", envvar="DEVENV_CLUSTER", show_default=True, help="The cluster's name."
+)
+profile_option: Callable[[Any], Any] = click.option(
+    "--profile",
+    envvar="DEVENV_PROFILE",
+    help="A profile's name, or a YAML file. [default: the one that the cluster remembers]",
+)
+output_option: Callable[[Any], Any] = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The form of the result.",
+)
+
+
+def run(args: list[str] | None = None) -> int:
+    """Run a command and return its exit code. Whatever goes wrong is told here, in one form."""
+    try:
+        code = app.main(args=args, prog_name="devenv", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nInterrupted. `devenv up` goes on from here.", err=True)
+        return Exit.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except DevenvError as error:
+        return _tell(error)
+    return code if isinstance(code, int) else Exit.OK
+
+
+def _tell(error: DevenvError) -> int:
+    if "--debug" in sys.argv:
+        raise error
+    from devenv.ui import reports  # noqa: PLC0415 - help must not wait for it
+
+    reports.error(error)
+    return error.exit_code

@@ -1,0 +1,51 @@
+"""devenv request."""
+
+import click
+
+from devenv.cli.app import name_option, output_option, profile_option
+from devenv.errors import Exit
+
+
+@click.command("request")
+@name_option
+@profile_option
+@click.option("--route", type=click.Choice(["direct", "extension", "plain"]), default="extension", show_default=True,
+              help="direct: by the model header. extension: by the routing-strategy header. plain: by neither.")  # fmt: skip
+@click.option("--model", help="The model to ask. [default: the profile's first]")
+@click.option("--strategy", default="random", show_default=True, help="The routing strategy, for the route extension.")
+@click.option("--stream", is_flag=True, help="Ask for a streamed answer.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 600),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait for the answer.",
+)
+@output_option
+def COMMAND(  # noqa: N802 - found by this name
+    cluster: str,
+    profile: str | None,
+    route: str,
+    model: str | None,
+    strategy: str,
+    output: str,
+    timeout: float,
+    *,
+    stream: bool,
+) -> int:
+    """Send one chat request and show its answer, and what proves its way: pod, route, cluster and flags in Envoy's log.
+
+    Exits with 0 only if the request took the route that it was sent for.
+    """
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import reports  # noqa: PLC0415
+
+    with wiring.world() as world:
+        choice = world.choice(cluster, profile)
+        live = wiring.live_request(choice.profile, route, model, strategy, stream=stream)
+        proof = world.prober(cluster, choice.profile).probe([live], timeout)[0]
+    if output == "json":
+        reports.emit_json("request", reports.proof_json(proof))
+    else:
+        reports.request(proof, choice.profile.gateway.url)
+    return Exit.OK if proof.ok else Exit.FAILED

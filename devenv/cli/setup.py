@@ -1,0 +1,24 @@
+"""devenv setup."""
+
+import click
+
+from devenv.cli.app import name_option, profile_option
+
+
+@click.command("setup")
+@name_option
+@profile_option
+@click.option("--yes", is_flag=True, help="Install packages without asking.")
+def COMMAND(cluster: str, profile: str | None, *, yes: bool) -> None:  # noqa: N802 - found by this name
+    """Bring what is missing on this machine, and start the engine.
+
+    Docker's packages and, where no registry answers, those that images are built with. Where devenv may not install,
+    it prints the commands that do.
+    """
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import prompts  # noqa: PLC0415
+
+    with wiring.world() as world:
+        confirm = prompts.install(assume_yes=yes)
+        done = world.setup(world.choice(cluster, profile), confirm).run()
+        world.reporter.say("\n".join(done) if done else "Nothing to do: this machine has what devenv needs.")

@@ -1,0 +1,99 @@
+"""Where each image of a profile comes from: the engine, a registry, or its recipe."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.images.build import Builder
+from devenv.ports import Engine, Reporter
+from devenv.profiles.model import ProfileImage
+
+
+@dataclass(frozen=True)
+class Source:
+    """How the engine comes by an image, and the image's name there."""
+
+    image: ProfileImage
+    how: Literal["engine", "pull", "build"]
+    ref: str
+
+
+def choose(image: ProfileImage, built_tag: str, has: Callable[[str], bool], *, registry: bool) -> Source:
+    """Decide where the image comes from: what is there before what must be fetched, a registry before a recipe.
+
+    `built_tag` is the name of what its recipe makes, "" without one. Raises DevenvError where there is no way.
+    """
+    if built_tag and has(built_tag):
+        return Source(image, "engine", built_tag)
+    if has(image.ref):
+        return Source(image, "engine", image.ref)
+    if image.pull and registry:
+        return Source(image, "pull", image.ref)
+    if built_tag:
+        return Source(image, "build", built_tag)
+    raise DevenvError(
+        f"There is no way to the image {image.ref}.",
+        "It is not in the engine, no registry answers, and the profile has no recipe for it.",
+        f"Bring it with `docker load`, or `docker pull {image.ref}`.",
+        Exit.PREREQUISITE,
+    )
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Brings a profile's images into the engine."""
+
+    engine: Engine
+    builder: Builder
+    reporter: Reporter
+
+    def provide(self, images: Sequence[ProfileImage], files: Sequence[tuple[str, str]] = ()) -> dict[str, Source]:
+        """Pull or build what the engine lacks, and the recipes' files; return each image's source by the image's name."""
+        registry = True
+        sources: dict[str, Source] = {}
+        for image in images:
+            source = self._choose(image, registry=registry)
+            if source.how == "pull" and not self._pull(image):
+                registry = False
+                source = self._choose(image, registry=False)
+            sources[image.name] = source
+        self._build([s for s in sources.values() if s.how == "build"], files)
+        return sources
+
+    def ready(self, images: Sequence[ProfileImage]) -> bool:
+        """Whether the engine has them all already."""
+        return all(self._choose(i, registry=True).how == "engine" for i in images)
+
+    def _choose(self, image: ProfileImage, *, registry: bool) -> Source:
+        book = self.builder.book
+        tag = book.tag(book.get(image.recipe)) if image.recipe else ""
+        return choose(image, tag, lambda ref: self.engine.image(ref) is not None, registry=registry)
+
+    def _pull(self, image: ProfileImage) -> bool:
+        step = f"pull {image.name}"
+        self.reporter.begin(step)
+        try:
+            platform = f"linux/{self.builder.book.architecture}"
+            self.engine.pull(image.ref, platform, lambda done, total: self.reporter.update(step, done, total, "B"))
+        except NotReachableError as error:
+            if not image.recipe:
+                self.reporter.fail(step)
+                raise
+            self.reporter.end(step, f"no registry has it for us ({_short(error.why)}); its recipe will")
+            return False
+        except DevenvError:
+            self.reporter.fail(step)
+            raise
+        self.reporter.end(step, image.ref)
+        return True
+
+    def _build(self, sources: Sequence[Source], files: Sequence[tuple[str, str]]) -> None:
+        plan = self.builder.plan([s.image.recipe for s in sources], files)
+        if plan.pieces:
+            self.reporter.say(plan.summary)
+            self.builder.build(plan)
+
+
+def _short(why: str) -> str:
+    return why.splitlines()[0][-80:] if why else "no answer"

@@ -1,0 +1,115 @@
+"""Manifests as they are applied: read, patched, and in an order that works."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from devenv.errors import DevenvError, Exit
+from devenv.images.load import normalise
+from devenv.ports import Manifest
+from devenv.profiles.merge import merge
+from devenv.profiles.model import ManifestSource, Patch, Profile
+
+_FIRST = ("Namespace", "CustomResourceDefinition")  # what others need before they can be applied
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The objects of a profile, source by source, in the order in which they stand in their files."""
+
+    sources: Mapping[str, tuple[Manifest, ...]]
+
+    @property
+    def definitions(self) -> list[Manifest]:
+        """Namespaces and CRDs of all sources."""
+        return [o for objects in self.sources.values() for o in objects if o["kind"] in _FIRST]
+
+    def rest(self, source: str) -> list[Manifest]:
+        """The other objects of a source."""
+        return [o for o in self.sources[source] if o["kind"] not in _FIRST]
+
+    @property
+    def digest(self) -> str:
+        """Changes with any change in any object."""
+        return hashlib.sha256(json.dumps(list(self.sources.items()), sort_keys=True).encode()).hexdigest()
+
+
+def render(profile: Profile, folder: Path, recipe_file: Callable[[str, str], Path]) -> Rendered:
+    """Read and patch all manifests of the profile. Raises DevenvError with all that is wrong with them."""
+    sources, errors = {}, []
+    for source in profile.manifests:
+        path = folder / source.path if source.path else recipe_file(*source.recipe_file)
+        try:
+            sources[source.name] = tuple(_patched(profile, source, obj) for obj in read(path))
+        except DevenvError as error:
+            errors.append(str(error))
+    if errors:
+        raise DevenvError("Manifests are wrong.", "\n".join(errors), "Nothing was changed.", Exit.USAGE)
+    return Rendered(sources)
+
+
+def read(path: Path) -> list[Manifest]:
+    """Return the objects in a YAML file. Raises DevenvError where one is no Kubernetes object."""
+    try:
+        documents = [d for d in yaml.load_all(path.read_text(), Loader=_LOADER) if d]
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DevenvError(f"{path} is no readable YAML: {error}", exit_code=Exit.USAGE) from error
+    for number, document in enumerate(documents, 1):
+        if not (isinstance(document, dict) and {"apiVersion", "kind", "metadata"} <= document.keys()):
+            raise DevenvError(f"{path}: document {number} is no Kubernetes object.", exit_code=Exit.USAGE)
+    return documents
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # Envoy Gateway's CRDs are 2 MB of YAML
+
+
+def images_in(obj: Any) -> Iterator[str]:
+    """Yield every image that the object names, wherever it stands, as containerd spells it."""
+    if isinstance(obj, Mapping):
+        if isinstance(obj.get("image"), str):
+            yield normalise(obj["image"])
+        for value in obj.values():
+            yield from images_in(value)
+    elif isinstance(obj, list):
+        for value in obj:
+            yield from images_in(value)
+
+
+def _patched(profile: Profile, source: ManifestSource, obj: Manifest) -> Manifest:
+    patches: Iterable[Patch] = (p for p in source.patches if p.enabled and _fits(p, obj))
+    for patch in patches:
+        obj = merge(obj, patch.merge)
+    return merge(obj, _node_port(profile)) if obj["kind"] == "EnvoyProxy" else obj
+
+
+def _fits(patch: Patch, obj: Manifest) -> bool:
+    meta, target = obj["metadata"], patch.target
+    pairs = ((target.kind, obj["kind"]), (target.namespace, meta.get("namespace")), (target.name, meta["name"]))
+    return all(not wanted or wanted == actual for wanted, actual in pairs)
+
+
+def _node_port(profile: Profile) -> Manifest:
+    """A NodePort that kind maps to the host: no port-forward process that can die (facts/gateway.md)."""
+    port = {"name": "http-80", "port": 80, "protocol": "TCP", "nodePort": profile.gateway.node_port}
+    patch = {"type": "StrategicMerge", "value": {"spec": {"ports": [port]}}}
+    service = {"type": "NodePort", "externalTrafficPolicy": "Cluster", "patch": patch}
+    return {"spec": {"provider": {"type": "Kubernetes", "kubernetes": {"envoyService": service}}}}
+
+
+def kind_config(profile: Profile) -> str:
+    """Return kind's config with the gateway's port mapped to the host's loopback, on the first node."""
+    nodes = [dict(node) for node in profile.cluster.kind.get("nodes") or [{"role": "control-plane"}]]
+    gateway = profile.gateway
+    mapping = {
+        "containerPort": gateway.node_port,
+        "hostPort": gateway.host_port,
+        "listenAddress": "127.0.0.1",
+        "protocol": "TCP",
+    }
+    nodes[0]["extraPortMappings"] = [*nodes[0].get("extraPortMappings", []), mapping]
+    return yaml.safe_dump({**profile.cluster.kind, "nodes": nodes}, sort_keys=False)

@@ -1,0 +1,88 @@
+"""`status`: what a cluster is made of, and what each part still lacks."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from devenv.errors import DevenvError
+from devenv.gates import ready
+from devenv.lifecycle.record import Records, own_nodes
+from devenv.lifecycle.up import find
+from devenv.ports import Containers, Engine, Host, Kube, Node, Space
+from devenv.profiles.model import Component, Profile
+
+_DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
+
+
+@dataclass(frozen=True)
+class ComponentState:
+    """One component. `missing` is "" when its gate is open; `unknown` is why it could not be told."""
+
+    name: str
+    resource: str
+    missing: str
+    unknown: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A cluster as it is now. No nodes: there is no cluster. `disks` by node, and "engine" where it is on this machine."""
+
+    cluster: str
+    profile: str
+    url: str
+    nodes: tuple[Node, ...]
+    components: tuple[ComponentState, ...]
+    disks: dict[str, Space]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every gate is open."""
+        return bool(self.components) and all(not (c.missing or c.unknown) for c in self.components)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether something could not be told."""
+        return any(c.unknown for c in self.components)
+
+
+@dataclass(frozen=True)
+class StatusReader:
+    """Reads, takes no lock, changes nothing."""
+
+    cluster: str
+    profile: Profile
+    host: Host
+    engine: Engine
+    containers: Containers
+    kube: Kube
+
+    def read(self) -> Status:
+        """Return the cluster's status. Raises DevenvError where it isn't devenv's own, or no engine answers."""
+        nodes = own_nodes(Records(self.host), self.containers, self.cluster)
+        components: tuple[ComponentState, ...] = ()
+        if nodes:
+            with ThreadPoolExecutor(8) as pool:
+                components = tuple(pool.map(self._component, self.profile.components))
+        gateway = self.profile.gateway
+        return Status(self.cluster, self.profile.name, gateway.url, tuple(nodes), components, self._disks(nodes))
+
+    def _component(self, component: Component) -> ComponentState:
+        try:
+            missing, unknown = ready.missing(component, find(self.kube, component)), ""
+        except DevenvError as error:
+            missing, unknown = "", error.what
+        return ComponentState(component.name, str(component.resource), missing, unknown)
+
+    def _disks(self, nodes: list[Node]) -> dict[str, Space]:
+        disks = {n.name: space for n in nodes if n.status == "running" and (space := self._node_space(n.name))}
+        root: Path = self.engine.info().data_root
+        return {**disks, "engine": self.host.space(root)} if root.exists() else disks
+
+    def _node_space(self, node: str) -> Space | None:
+        """Ask the node itself: Kubernetes will not tell (facts/gateway.md)."""
+        done = self.containers.exec(node, _DF)
+        figures = done.output.split()[-4:]
+        if done.code != 0 or not all(f.isdigit() for f in figures):
+            return None
+        return Space(*map(int, figures))

@@ -1,0 +1,82 @@
+"""Reads profiles: all errors of a file at once, each with its line and key path."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from devenv.errors import DevenvError, Exit
+from devenv.profiles.merge import merge
+from devenv.profiles.model import Profile
+
+_DEPTH = 8  # profiles that may extend one another
+
+
+def load(name: str, folder: Path) -> Profile:
+    """Return the profile: `name` is that of a file in `folder`, or a path of one's own. Raises DevenvError."""
+    path = find(name, folder)
+    text = path.read_text()
+    try:
+        return Profile.model_validate(_resolved(path, folder, _DEPTH))
+    except ValidationError as error:
+        lines = _lines(text)
+        found = "\n".join(sorted(_spell(path, e, lines) for e in error.errors()))
+        raise DevenvError(f"The profile {name} is wrong.", found, "Mend the file; nothing was changed.", Exit.USAGE) from error
+
+
+def find(name: str, folder: Path) -> Path:
+    """Return the file of the profile."""
+    own = Path(name)
+    if own.suffix in {".yaml", ".yml"} and own.is_file():
+        return own
+    path = folder / f"{name}.yaml"
+    if "/" in name or not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise DevenvError(
+            f"There is no profile {name}.", next_step=f"There are: {known}; or name a YAML file.", exit_code=Exit.USAGE
+        )
+    return path
+
+
+def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise DevenvError(f"{path} is not YAML.", str(error), "Mend the file; nothing was changed.", Exit.USAGE) from error
+    if not isinstance(content, dict):
+        raise DevenvError(f"{path} is not a profile: it holds no map.", exit_code=Exit.USAGE)
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    if depth == 0:
+        raise DevenvError(f"{path} extends profiles in a circle.", exit_code=Exit.USAGE)
+    merged: Mapping[str, Any] = merge(_resolved(find(str(base), folder), folder, depth - 1), content)
+    return merged
+
+
+def _spell(path: Path, error: Any, lines: Mapping[tuple[Any, ...], int]) -> str:
+    where = tuple(error["loc"])
+    line = next((lines[where[:n]] for n in range(len(where), -1, -1) if where[:n] in lines), 1)
+    return f"{path}:{line}: {'.'.join(map(str, where)) or 'profile'}: {error['msg']}"
+
+
+def _lines(text: str) -> dict[tuple[Any, ...], int]:
+    """Return the line of each key path in the file."""
+    found: dict[tuple[Any, ...], int] = {}
+
+    def walk(node: yaml.Node | None, where: tuple[Any, ...]) -> None:
+        if node is None:
+            return
+        found[where] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                walk(value, (*where, key.value))
+                found[(*where, key.value)] = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                walk(value, (*where, index))
+
+    walk(yaml.compose(text, Loader=yaml.SafeLoader), ())
+    return found

@@ -1,0 +1,166 @@
+"""A profile: one YAML file that says everything about an environment."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from devenv.profiles.base import Model
+
+
+class Route(StrEnum):
+    """The ways that a request can take through the gateway."""
+
+    DIRECT = "direct"  # by its `model` header, through the model's own HTTPRoute
+    EXTENSION = "extension"  # by its `routing-strategy` header: the plugin chooses the pod
+    PLAIN = "plain"  # with neither: the plugin reads the model from the body
+
+
+class Cluster(Model):
+    """How the cluster is made."""
+
+    image: str  # an entry of `images`
+    kind: Mapping[str, Any]
+
+
+class GatewayPorts(Model):
+    """The Gateway and its ports, from which the port mapping, the NodePort and the URL follow."""
+
+    namespace: str
+    name: str
+    host_port: int = Field(ge=1, le=65535)
+    node_port: int = Field(ge=30000, le=32767)
+
+    @property
+    def url(self) -> str:
+        """Where its clients find it."""
+        return f"http://localhost:{self.host_port}"
+
+
+class ProfileImage(Model):
+    """An image and where it may come from: the engine, a registry, a recipe."""
+
+    name: str
+    ref: str  # its name in the cluster
+    recipe: str = ""
+    pull: bool = True
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> "ProfileImage":
+        if not (self.recipe or self.pull):
+            raise ValueError(f"{self.name} has no source: give it a recipe, or let it be pulled")
+        return self
+
+
+class Target(Model):
+    """Which objects a patch is for; an empty field fits all."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class Patch(Model):
+    """What is changed in objects that are not ours: maps merged by key, lists by name."""
+
+    name: str
+    target: Target
+    merge: Mapping[str, Any]
+    enabled: bool = True
+
+
+class ManifestSource(Model):
+    """Where manifests come from: a file under manifests/, or a recipe's file."""
+
+    name: str
+    path: str = ""
+    recipe: str = ""  # RECIPE/FILE
+    patches: tuple[Patch, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ManifestSource":
+        if bool(self.path) == bool(self.recipe):
+            raise ValueError(f"{self.name} needs one source: path or recipe")
+        return self
+
+    @property
+    def recipe_file(self) -> tuple[str, str]:
+        """The recipe and its file."""
+        recipe, _, file = self.recipe.partition("/")
+        return recipe, file
+
+
+class Resource(Model):
+    """An object of the cluster, by name or by labels."""
+
+    api_version: str = Field(alias="apiVersion")
+    kind: str
+    namespace: str = ""
+    name: str = ""
+    selector: str = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Resource":
+        if bool(self.name) == bool(self.selector):
+            raise ValueError("an object is found in one way: by name or by selector")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name or self.selector}"
+
+
+class Component(Model):
+    """Something that must be ready, what ready means for it, and what it comes after."""
+
+    name: str
+    gate: Literal["workload", "conditions", "ancestors", "parents"]
+    resource: Resource
+    conditions: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    deadline: float = 240  # seconds
+
+
+class LiveRequest(Model):
+    """A request that proves a route."""
+
+    name: str = ""
+    route: Route
+    model: str
+    strategy: str = "random"
+    stream: bool = False
+
+
+class Profile(Model):
+    """An environment."""
+
+    name: str
+    description: str = ""
+    cluster: Cluster
+    gateway: GatewayPorts
+    images: tuple[ProfileImage, ...]
+    manifests: tuple[ManifestSource, ...]
+    components: tuple[Component, ...]
+    requests: tuple[LiveRequest, ...]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Profile":
+        images, components = {i.name for i in self.images}, {c.name for c in self.components}
+        problems = [] if self.cluster.image in images else [f"cluster.image: no image is called {self.cluster.image}"]
+        for component in self.components:
+            problems += [
+                f"components.{component.name}.after: no component is called {a}" for a in component.after if a not in components
+            ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def node_image(self) -> ProfileImage:
+        """The image of the cluster's nodes."""
+        return next(i for i in self.images if i.name == self.cluster.image)
+
+    @property
+    def cluster_images(self) -> tuple[ProfileImage, ...]:
+        """The images that go into the nodes."""
+        return tuple(i for i in self.images if i.name != self.cluster.image)

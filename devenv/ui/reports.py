@@ -1,0 +1,189 @@
+"""Results, as text or as JSON. The JSON's shape is versioned: tests/unit/ui/test_reports.py freezes it."""
+
+import json
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from devenv.errors import DevenvError
+from devenv.facts.live import Proof
+from devenv.images.listing import Entry
+from devenv.lifecycle.status import Status
+from devenv.lifecycle.up import Result
+from devenv.ports import Node, Space
+from devenv.profiles.quantities import show
+from devenv.ui import console
+
+VERSION = 1
+
+
+def envelope(kind: str, result: Any) -> str:
+    """Return the JSON that every command prints with `-o json`."""
+    return json.dumps({"version": VERSION, "kind": kind, "result": result}, indent=2)
+
+
+def emit_json(kind: str, result: Any) -> None:
+    """Print a result as JSON."""
+    console.result().print(envelope(kind, result), markup=False, soft_wrap=True)
+
+
+def error(problem: DevenvError) -> None:
+    """Tell what happened, why, and what to do next."""
+    out = console.progress()
+    out.print(f"[bad]Error:[/bad] {escape(problem.what)}")
+    for line in problem.why.splitlines():
+        out.print(f"  {escape(line)}")
+    if problem.next_step:
+        out.print(f"[good]→[/good] {escape(problem.next_step)}")
+
+
+# up and down
+
+
+def up(result: Result) -> None:
+    """Say that the cluster answers."""
+    out = console.result()
+    out.print(
+        f"[good]✓[/good] {'The cluster' if result.changed else 'Nothing to do: the cluster'} {result.cluster} answers on every route."
+    )
+    for proof in result.proofs:
+        out.print(f"  {proof_line(proof)}")
+    out.print(f"Gateway:  {result.url}")
+    out.print(f"kubectl:  --context kind-{result.cluster}")
+    out.print(f"Profile:  {result.profile}")
+
+
+def up_json(result: Result) -> dict[str, Any]:
+    """Shape of `up`."""
+    return {
+        "cluster": result.cluster, "profile": result.profile, "url": result.url, "changed": result.changed,
+        "requests": [proof_json(p) for p in result.proofs],
+    }  # fmt: skip
+
+
+def down(cluster: str, nodes: list[Node], *, dry_run: bool) -> None:
+    """Say what was removed, or would be."""
+    out = console.result()
+    if not nodes:
+        out.print(f"There is no cluster {cluster}; nothing to remove.")
+    for node in nodes:
+        out.print(f"{'would remove' if dry_run else 'removed'} node {node.name} with its volume")
+
+
+# request
+
+
+def proof_line(proof: Proof) -> str:
+    """One line: did the request prove its route, and by what."""
+    mark = "[good]✓[/good]" if proof.ok else "[bad]✗[/bad]"
+    took = f"{proof.answer.status} in {proof.answer.seconds * 1000:.0f} ms"
+    return f"{mark} {proof.name:<10} {took:<15} {escape(proof.pod or 'no pod')}"
+
+
+def request(proof: Proof, url: str) -> None:
+    """Show an answer and what proves its route."""
+    out = console.result()
+    out.print(f"{proof_line(proof)}  [dim]{url}[/dim]")
+    line = proof.line
+    rows = [("answer", proof.answer.body.strip() or proof.answer.error)]
+    rows += [(name, value) for name, value in proof.answer.headers.items() if name.startswith(("x-", "target-pod", "routing-"))]
+    if line is None:
+        rows.append(("access log", "has not got the request's line yet"))
+    else:
+        rows += [("route", line.route), ("cluster", line.cluster), ("flags", line.flags), ("details", line.details)]
+        rows += [("upstream", line.upstream)]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    out.print(table)
+    for failure in proof.failures:
+        out.print(f"[bad]✗[/bad] {escape(failure)}")
+
+
+def proof_json(proof: Proof) -> dict[str, Any]:
+    """Shape of one proof. `access_log` is null while the log has not got the line."""
+    answer, line = proof.answer, proof.line
+    return {
+        "name": proof.name, "route": proof.route.value, "ok": proof.ok, "failures": list(proof.failures), "pod": proof.pod,
+        "answer": {"status": answer.status, "seconds": round(answer.seconds, 4), "headers": dict(answer.headers),
+                   "body": answer.body, "error": answer.error},
+        "access_log": line and {"route": line.route, "cluster": line.cluster, "flags": line.flags, "details": line.details,
+                                "upstream": line.upstream},
+    }  # fmt: skip
+
+
+# status
+
+
+def status(state: Status) -> None:
+    """Show the cluster."""
+    out = console.result()
+    if not state.nodes:
+        out.print(f"There is no cluster {state.cluster}. Make it with `devenv up`.")
+        return
+    nodes = ", ".join(f"{n.name} {n.status}" for n in state.nodes)
+    out.print(f"cluster  {state.cluster}  [dim]({nodes})[/dim]\nprofile  {state.profile}\ngateway  {state.url}")
+    table = Table.grid(padding=(0, 2))
+    for component in state.components:
+        mark = "[dim]?[/dim]" if component.unknown else "[bad]✗[/bad]" if component.missing else "[good]✓[/good]"
+        table.add_row(mark, component.name, escape(component.unknown or component.missing or "ready"))
+    out.print(table)
+    for name, space in state.disks.items():
+        out.print(f"disk     {name}: {show(space.free)} of {show(space.total)} free  [dim]{space.free_inodes} inodes free[/dim]")
+
+
+def status_json(state: Status) -> dict[str, Any]:
+    """Shape of `status`."""
+    return {
+        "cluster": state.cluster, "profile": state.profile, "url": state.url, "ready": state.ready,
+        "nodes": [{"name": n.name, "status": n.status} for n in state.nodes],
+        "components": [{"name": c.name, "resource": c.resource, "ready": not (c.missing or c.unknown),
+                        "missing": c.missing, "unknown": c.unknown} for c in state.components],
+        "disks": {name: space_json(space) for name, space in state.disks.items()},
+    }  # fmt: skip
+
+
+def space_json(space: Space) -> dict[str, int]:
+    """Shape of one disk: bytes and inodes."""
+    return {
+        "free": space.free,
+        "total": space.total,
+        "free_inodes": space.free_inodes,
+        "total_inodes": space.total_inodes,
+    }
+
+
+# images
+
+
+def images(entries: list[Entry]) -> None:
+    """Show the recipes, whether they are built, and what they take."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("recipe", "version", "state", "size", "to build"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what it is", overflow="ellipsis", no_wrap=True)
+    for entry in entries:
+        state = "[good]built[/good]" if entry.built else "[dim]missing[/dim]"
+        size = show(entry.size) if entry.built else ""
+        cost = "" if entry.built else f"{entry.seconds} s"
+        table.add_row(entry.name, entry.version, state, size, cost, escape(entry.description))
+    console.result().print(table)
+
+
+def images_json(entries: list[Entry]) -> list[dict[str, Any]]:
+    """Shape of `images list`."""
+    return [
+        {
+            "name": e.name,
+            "version": e.version,
+            "key": e.key,
+            "ref": e.ref,
+            "built": e.built,
+            "size": e.size,
+            "seconds": e.seconds,
+        }
+        for e in entries
+    ]

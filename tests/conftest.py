@@ -1,0 +1,35 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.world import FakeClock, FakeEngine, FakeGateway, FakeHost, FakeKind, FakeKube, FakeReporter
+
+
+class Fakes:
+    """All fakes, wired to one log of what was done, in order."""
+
+    def __init__(self, home: Path) -> None:
+        self.log: list[str] = []
+        self.clock = FakeClock()
+        self.host = FakeHost(home, self.log)
+        self.engine = FakeEngine(self.log, home)
+        self.kube = FakeKube(self.log)
+        self.kind = FakeKind(self.log, self.engine, self.kube)
+        self.gateway = FakeGateway(self.kube)
+        self.reporter = FakeReporter(self.log)
+
+
+@pytest.fixture
+def fakes(tmp_path: Path) -> Fakes:
+    return Fakes(tmp_path)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With DEVENV_REQUIRE_CLUSTER=1 a test of the cluster tier that skips has failed."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("DEVENV_REQUIRE_CLUSTER") == "1" and "cluster" in item.keywords:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, with DEVENV_REQUIRE_CLUSTER=1: {report.longrepr}"

@@ -1,0 +1,291 @@
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from devenv.errors import DevenvError, NotReachableError
+from devenv.ports import Completed, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
+
+GIB = 1 << 30
+
+
+class FakeClock:
+    """Time that passes only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        time.sleep(0.001)  # lets the other threads of a test get somewhere
+
+
+class FakeReporter:
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.said: list[str] = []
+
+    def begin(self, step: str) -> None:
+        self.log.append(f"begin {step}")
+
+    def update(self, step: str, done: float, total: float, unit: str) -> None: ...
+
+    def detail(self, step: str, text: str) -> None: ...
+
+    def end(self, step: str, note: str = "") -> None:
+        self.log.append(f"end {step}")
+
+    def fail(self, step: str) -> None:
+        self.log.append(f"fail {step}")
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+class FakeHost:
+    def __init__(self, home: Path, log: list[str]) -> None:
+        self.home, self.log = home, log
+        self.programs = {"docker", "gcc", "debootstrap", "kind", "apt-get", "dockerd", "dpkg"}
+        self.installed: set[str] = set()
+        self.root = True
+        self.free = 100 * GIB
+        self.ports: dict[int, str] = {}
+        self.results: dict[str, Completed] = {}
+        self.on_run: Callable[[Sequence[str]], None] = lambda argv: None
+
+    def run(self, argv: Sequence[str], *, env: Any = None, cwd: Any = None, log: Any = None, on_line: Any = None, timeout: float = 60) -> Completed:
+        self.log.append(f"run {' '.join(argv)}")
+        self.on_run(argv)
+        if argv[0] == "dpkg":
+            return Completed(0 if argv[-1] in self.installed else 1, "")
+        if argv[0] == "apt-get" and argv[1] == "install":
+            self.installed |= set(argv)
+        return self.results.get(argv[0], Completed(0, ""))
+
+    def stop_children(self) -> None:
+        self.log.append("stop children")
+
+    def spawn(self, argv: Sequence[str], log: Path) -> None:
+        self.log.append(f"spawn {argv[0]}")
+
+    def which(self, program: str) -> Path | None:
+        return Path("/usr/bin") / program if program in self.programs else None
+
+    def is_root(self) -> bool:
+        return self.root
+
+    def withholds_capabilities(self) -> bool:
+        return False
+
+    def python(self) -> Path:
+        return Path("/usr/bin/python3")
+
+    def space(self, path: Path) -> Space:
+        return Space(self.free, 200 * GIB, 10**6, 10**7)
+
+    def memory(self) -> int:
+        return 8 * GIB
+
+    def cores(self) -> int:
+        return 2
+
+    def port_owner(self, port: int) -> str | None:
+        return self.ports.get(port)
+
+    def cache_dir(self) -> Path:
+        (self.home / "cache").mkdir(exist_ok=True)
+        return self.home / "cache"
+
+    def state_dir(self) -> Path:
+        (self.home / "state").mkdir(exist_ok=True)
+        return self.home / "state"
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        self.log.append(f"lock {name}")
+        yield
+        self.log.append(f"unlock {name}")
+
+
+class FakeEngine:
+    """Images and containers. `registry` has what can be pulled; empty: none answers."""
+
+    def __init__(self, log: list[str], root: Path) -> None:
+        self.log, self.root = log, root
+        self.there: dict[str, Image] = {}
+        self.registry: set[str] = set()
+        self.containers: dict[str, Node] = {}
+        self.in_nodes: dict[str, set[str]] = {}
+        self.down = False
+
+    def add(self, ref: str, image_id: str = "") -> None:
+        self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", 1000, {}, (ref,))
+
+    def info(self) -> EngineInfo:
+        if self.down:
+            raise NotReachableError("No Docker engine answers at unix:///var/run/docker.sock.")
+        return EngineInfo("20.10", "amd64", self.root, "unix:///var/run/docker.sock")
+
+    def image(self, ref: str) -> Image | None:
+        return self.there.get(ref)
+
+    def images(self, label: str) -> list[Image]:
+        return list(self.there.values())
+
+    def build(self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: Callable[[str], None]) -> None:
+        self.log.append(f"build {tag.split(':')[0]}")
+        self.add(tag)
+
+    def import_rootfs(self, tar: Path, tag: str, labels: Mapping[str, str]) -> None:
+        self.log.append(f"import {tag.split(':')[0]}")
+        self.add(tag)
+
+    def pull(self, ref: str, platform: str, progress: Callable[[int, int], None]) -> None:
+        self.log.append(f"pull {ref}")
+        if ref not in self.registry:
+            raise NotReachableError(f"{ref} could not be pulled.", "connection refused")
+        self.add(ref)
+
+    def save(self, ref: str, platform: str) -> Iterator[bytes]:
+        yield ref.encode()
+
+    def nodes(self, cluster: str) -> list[Node]:
+        return [n for n in self.containers.values() if n.cluster == cluster]
+
+    def start(self, container: str) -> None:
+        self.log.append(f"start {container}")
+        n = self.containers[container]
+        self.containers[container] = Node(n.name, n.id, "running", n.cluster)
+
+    def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed:
+        words = " ".join(argv)
+        names = self.in_nodes.setdefault(container, set())
+        if "images list" in words:
+            return Completed(0, "\n".join(names))
+        if "images import" in words:
+            source = b"".join(stdin or ()).decode()
+            self.log.append(f"load {source}")
+            names.add(source)
+        if "images tag" in words:
+            names.add(argv[-1])
+        if "images remove" in words:
+            names.discard(argv[-1])
+        return Completed(0, "0 100 0 100" if argv[0] == "df" else "")
+
+    def run_helper(self, image: str, name: str, argv: Sequence[str]) -> str:
+        self.log.append("helper")
+        return name
+
+    def exec_detached(self, container: str, argv: Sequence[str]) -> None: ...
+
+    def commit(self, container: str, tag: str, changes: Sequence[str]) -> None:
+        self.log.append(f"commit {tag.split(':')[0]}")
+        self.add(tag)
+
+    def remove_helper(self, name: str) -> None: ...
+
+
+class FakeKind:
+    def __init__(self, log: list[str], engine: FakeEngine, kube: "FakeKube") -> None:
+        self.log, self.engine, self.kube = log, engine, kube
+        self.fails = False
+
+    def version(self) -> str | None:
+        return "v0.33.0"
+
+    def create(self, name: str, config: str, image: str, log: Callable[[str], None]) -> None:
+        self.log.append(f"kind create {name}")
+        node = Node(f"{name}-control-plane", f"id-{len(self.log)}", "running", name)
+        self.engine.containers[node.name] = node
+        if self.fails:
+            raise DevenvError("`kind create` failed.")
+        self.kube.up = True
+
+    def delete(self, name: str, log: Callable[[str], None]) -> None:
+        self.log.append(f"kind delete {name}")
+        self.engine.containers = {k: n for k, n in self.engine.containers.items() if n.cluster != name}
+        self.engine.in_nodes.clear()
+        self.kube.up = False
+
+    def export_kubeconfig(self, name: str, log: Callable[[str], None]) -> None:
+        self.log.append("export kubeconfig")
+
+
+class FakeKube:
+    """Objects become ready as they are applied, as `behave` says; it returns the object's status."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.up = False
+        self.objects: dict[tuple[str, str, str], Manifest] = {}
+        self.access_log: list[dict[str, Any]] = []
+        self.pods: dict[str, str] = {"mock-1": "10.0.0.1"}
+
+    def ready(self) -> bool:
+        return self.up
+
+    def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
+        return self.objects.get((kind, namespace, name))
+
+    def select(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
+        if kind == "Pod":
+            if "owning-gateway" in selector:
+                return [{"metadata": {"name": "envoy", "namespace": "egs"}, "status": {"phase": "Running"}}]
+            return [{"metadata": {"name": n, "namespace": "default"}, "status": {"podIP": ip}} for n, ip in self.pods.items()]
+        if "owning-gateway" in selector:
+            return [healthy({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "proxy"}, "spec": {"replicas": 1}})]
+        return [o for (k, _, _), o in self.objects.items() if k == kind]
+
+    def apply(self, manifest: Manifest) -> None:
+        meta = manifest["metadata"]
+        self.log.append(f"apply {manifest['kind']}/{meta['name']}")
+        self.objects[manifest["kind"], meta.get("namespace", ""), meta["name"]] = healthy(manifest)
+
+    def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int) -> str:
+        return "\n".join(json.dumps(line) for line in self.access_log)
+
+
+def healthy(manifest: Manifest) -> Manifest:
+    replicas = (manifest.get("spec") or {}).get("replicas", 1)
+    true = [{"type": t, "status": "True"} for t in ("Accepted", "Programmed", "ResolvedRefs", "Established")]
+    status = {
+        "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
+        "conditions": true, "ancestors": [{"conditions": true}], "parents": [{"conditions": true}],
+    }  # fmt: skip
+    return {**manifest, "metadata": {**manifest["metadata"], "generation": 1}, "spec": manifest.get("spec") or {}, "status": status}
+
+
+class FakeGateway:
+    """Answers as a healthy gateway does, and writes the access log. `broken` routes get a 503 from Envoy itself."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        self.kube = kube
+        self.broken: set[str] = set()
+        self.logs = True
+
+    def send(self, request: HttpRequest) -> HttpAnswer:
+        model = json.loads(request.body)["model"]
+        extension = "routing-strategy" in request.headers
+        route = "original_route" if extension else f"httproute/aibrix-system/{model}-router/rule/0"
+        kind = "extension" if extension else "direct" if "model" in request.headers else "plain"
+        failed = kind in self.broken
+        if self.logs:
+            self.kube.access_log.append({
+                "user-agent": request.headers["user-agent"], "route_name": route, "upstream_cluster": "c",
+                "response_flags": "UH" if failed else "-", "response_code_details": "via_upstream",
+                "upstream_host": None if failed else "10.0.0.1:8000",
+            })  # fmt: skip
+        if failed:
+            return HttpAnswer(503, {}, "no healthy upstream", 0.01)
+        headers = {} if kind == "direct" else {"x-went-into-req-headers": "true"}
+        if extension:
+            headers["target-pod"] = "mock-1"
+        return HttpAnswer(200, headers, '{"content": "hello (pod mock-1)"}', 0.01)

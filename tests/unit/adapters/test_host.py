@@ -1,0 +1,88 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devenv.adapters.host import LocalHost
+from devenv.errors import DevenvError, Exit
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch) -> LocalHost:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return LocalHost()
+
+
+def test_a_program_gives_its_code_and_all_of_its_output(host):
+    done = host.run([sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"])
+    assert done.code == 3
+    assert set(done.output.split()) == {"out", "err"}
+
+
+def test_the_log_has_all_and_the_result_the_end(host, tmp_path: Path):
+    log = tmp_path / "log"
+    done = host.run([sys.executable, "-c", "for n in range(1000): print(n)"], log=log)
+    assert len(log.read_text().splitlines()) == 1000
+    assert done.output.splitlines()[-1] == "999"
+    assert len(done.output.splitlines()) == 200
+
+
+def test_a_program_that_is_not_there_is_a_prerequisite(host):
+    with pytest.raises(DevenvError) as caught:
+        host.run(["no-such-program"])
+    assert caught.value.exit_code == Exit.PREREQUISITE
+
+
+def test_a_program_that_takes_too_long_is_ended_with_its_children(host, tmp_path: Path):
+    pid = tmp_path / "pid"
+    script = f"import subprocess, sys; c = subprocess.Popen(['sleep', '600']); open({str(pid)!r}, 'w').write(str(c.pid)); c.wait()"
+    with pytest.raises(DevenvError, match="did not end within"):
+        host.run([sys.executable, "-c", script], timeout=2)
+    with pytest.raises(ProcessLookupError):
+        _await_end(int(pid.read_text()))
+
+
+def _await_end(pid: int) -> None:
+    """Raise ProcessLookupError once the process is gone; a zombie that nobody collects counts as gone."""
+    for _ in range(100):
+        os.kill(pid, 0)
+        if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+            raise ProcessLookupError
+        subprocess.run(["sleep", "0.05"], check=True)
+
+
+def test_a_lock_names_its_holder_and_dies_with_it(host):
+    with host.lock("x"):
+        script = "from devenv.adapters.host import LocalHost\nwith LocalHost().lock('x'): pass"
+        other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert other.returncode != 0
+        assert f"x is being changed by process {os.getpid()}" in other.stderr
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_who_listens_on_a_port_is_told(host):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert str(os.getpid()) in host.port_owner(port)
+    assert host.port_owner(port) is None
+
+
+def test_the_state_folder_is_its_owners_alone(host):
+    assert host.state_dir().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_state_folder_that_cannot_be_written_is_told(host, tmp_path: Path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DevenvError, match="can't be written") as caught:
+        host.state_dir()
+    assert caught.value.exit_code == Exit.PREREQUISITE
+
+
+def test_space_is_told_for_a_folder_that_is_not_made_yet(host, tmp_path: Path):
+    assert host.space(tmp_path / "a" / "b").total > 0

@@ -1,0 +1,78 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from devenv.cli import app
+from devenv.errors import DevenvError, Exit
+
+
+def devenv(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "devenv", *args], capture_output=True, text=True, env={**os.environ, **env}, check=False)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["up", "--help"], ["request", "--help"], ["images", "build", "--help"]])
+def test_help_imports_nothing_heavy(args):
+    script = f"""
+import sys
+from devenv.cli.app import run
+run({args!r})
+print([m for m in ("docker", "kubernetes", "pydantic", "yaml", "rich", "psutil", "questionary") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_answers_help():
+    for name in app.COMMANDS:
+        done = devenv(name, "--help")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("Usage: devenv")
+
+
+@pytest.mark.parametrize("args", [["nonsense"], ["up", "--nonsense"], ["request", "--route", "sideways"], ["status", "-o", "xml"]])
+def test_a_wrong_call_is_told_and_ends_with_2(args):
+    done = devenv(*args)
+    assert done.returncode == Exit.USAGE
+    assert "Error:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path):
+    where = f"unix://{tmp_path}/none.sock"
+    done = devenv("images", "list", DOCKER_HOST=where)
+    assert done.returncode == Exit.PREREQUISITE
+    assert done.stdout == ""
+    assert f"Error: No Docker engine answers at {where}." in done.stderr
+    assert "→ Start Docker, or run `devenv setup`." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in devenv("--debug", "images", "list", DOCKER_HOST=where).stderr
+
+
+def test_an_unknown_profile_is_a_wrong_call():
+    done = devenv("status", "--profile", "unknown")
+    assert done.returncode == Exit.USAGE
+    assert "There are: offline" in done.stderr
+
+
+def test_an_interrupt_ends_with_130(monkeypatch):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app.app, "main", interrupted)
+    assert app.run([]) == Exit.INTERRUPTED
+
+
+def test_an_error_keeps_its_own_exit_code(monkeypatch, capsys):
+    def refused(**_):
+        raise DevenvError("[what]", "[why]", "next [step]", Exit.UNKNOWN)
+
+    monkeypatch.setattr(app.app, "main", refused)
+    assert app.run([]) == Exit.UNKNOWN
+    assert capsys.readouterr().err == "Error: [what]\n  [why]\n→ next [step]\n"
+
+
+def test_completion_is_to_be_had():
+    done = devenv(_DEVENV_COMPLETE="bash_source")
+    assert "_devenv_completion" in done.stdout

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from devenv.facts.live import AccessLine, answering_pod, compose, find_line, prove
+from devenv.ports import HttpAnswer
+from devenv.profiles.model import LiveRequest, Route
+
+PODS = {"mock-1": "10.0.0.1", "mock-2": "10.0.0.2"}
+NAMESPACE = "aibrix-system"
+
+
+def answer(pod="mock-1", status=200, **headers):
+    return HttpAnswer(status, headers, json.dumps({"choices": [{"message": {"content": f"hello (pod {pod})"}}]}))
+
+
+def line(route, upstream="10.0.0.1:8000"):
+    return AccessLine(route, "cluster", "-", "via_upstream", upstream)
+
+
+MODEL_ROUTE = line("httproute/aibrix-system/llama2-7b-router/rule/0/match/1/*")
+SEEN = {"x-went-into-req-headers": "true"}
+
+
+def judge(route, got, access, pods=PODS, **live):
+    return prove(LiveRequest(route=route, model="llama2-7b", **live), got, access, pods, NAMESPACE)
+
+
+def test_each_route_has_its_own_proof():
+    assert judge(Route.DIRECT, answer(), MODEL_ROUTE).ok
+    assert judge(Route.EXTENSION, answer(**SEEN, **{"target-pod": "mock-1"}), line("original_route")).ok
+    assert judge(Route.PLAIN, answer(**SEEN), MODEL_ROUTE).ok
+
+
+def test_before_v0_6_target_pod_holds_the_address():
+    assert judge(Route.EXTENSION, answer(**SEEN, **{"target-pod": "10.0.0.1:8000"}), line("original_route")).ok
+
+
+@pytest.mark.parametrize(("route", "got", "access", "why"), [
+    (Route.DIRECT, answer(), line("original_route"), "took the route original_route"),
+    (Route.DIRECT, answer(), line("httproute/aibrix-system/llama2-7b-router-2/rule/0"), "took the route"),
+    (Route.DIRECT, answer("stranger"), MODEL_ROUTE, "no pod of the model"),
+    (Route.DIRECT, answer("mock-2"), MODEL_ROUTE, "has the address 10.0.0.2"),
+    (Route.DIRECT, HttpAnswer(200, {}, "hello"), MODEL_ROUTE, "names no pod"),
+    (Route.EXTENSION, answer(**{"target-pod": "mock-1"}), line("original_route"), "never saw the request"),
+    (Route.EXTENSION, answer(**SEEN), line("original_route"), "no target-pod"),
+    (Route.EXTENSION, answer(**SEEN, **{"target-pod": "mock-2"}), line("original_route"), "chose mock-2, and mock-1 answered"),
+    (Route.EXTENSION, answer(**SEEN, **{"target-pod": "mock-1"}), MODEL_ROUTE, "instead of original_route"),
+    (Route.PLAIN, answer(), MODEL_ROUTE, "never saw the request"),
+    (Route.PLAIN, answer(**SEEN), None, "has not got its line yet"),
+    (Route.EXTENSION, HttpAnswer(503, {}, "no healthy upstream"), line("original_route", "-"), "503: no healthy upstream"),
+    (Route.DIRECT, HttpAnswer(0, error="connection refused"), None, "no answer: connection refused"),
+])  # fmt: skip
+def test_a_200_alone_proves_no_route(route, got, access, why):
+    proof = judge(route, got, access)
+    assert not proof.ok
+    assert any(why in failure for failure in proof.failures), proof.failures
+
+
+def test_a_stream_names_its_pod_in_pieces():
+    events = [{"choices": [{"delta": {"content": piece}}]} for piece in ("hello (po", "d mock-", "1)")]
+    body = "".join(f"data: {json.dumps(e)}\n\n" for e in events) + "data: [DONE]\n\n"
+    got = HttpAnswer(200, {"content-type": "text/event-stream"}, body)
+    assert answering_pod(got) == "mock-1"
+    assert judge(Route.DIRECT, got, MODEL_ROUTE, stream=True).ok
+
+
+def test_an_answer_that_should_have_been_a_stream_is_told():
+    assert any("stream" in f for f in judge(Route.DIRECT, answer(), MODEL_ROUTE, stream=True).failures)
+
+
+def test_a_request_carries_only_the_headers_of_its_route():
+    headers = {r: compose(LiveRequest(route=r, model="m"), 1).http.headers for r in Route}
+    assert "model" in headers[Route.DIRECT]
+    assert "routing-strategy" not in headers[Route.DIRECT]
+    assert headers[Route.EXTENSION]["routing-strategy"] == "random"
+    assert not {"model", "routing-strategy"} & headers[Route.PLAIN].keys()
+
+
+def test_its_line_is_found_by_the_user_agent_of_this_one_request():
+    sent = [compose(LiveRequest(route=Route.PLAIN, model="m"), 1) for _ in range(2)]
+    log = "not json\n" + "\n".join(json.dumps({"user-agent": s.agent, "route_name": f"r{n}"}) for n, s in enumerate(sent))
+    assert find_line(log, sent[0].agent).route == "r0"
+    assert find_line(log, sent[1].agent).route == "r1"
+    assert find_line(log, "another") is None
+    assert find_line(f"half a line {sent[0].agent}", sent[0].agent) is None

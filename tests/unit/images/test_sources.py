@@ -1,0 +1,46 @@
+import pytest
+
+from devenv.errors import DevenvError, Exit
+from devenv.images.load import normalise
+from devenv.images.sources import choose
+from devenv.profiles.model import ProfileImage
+
+ENVOY = ProfileImage(name="envoy", ref="docker.io/envoyproxy/envoy:v1", recipe="envoy")
+BUILT = "devenv.local/envoy:key"
+
+
+@pytest.mark.parametrize(("there", "registry", "how", "ref"), [
+    ({BUILT, ENVOY.ref}, True, "engine", BUILT),
+    ({ENVOY.ref}, False, "engine", ENVOY.ref),
+    (set(), True, "pull", ENVOY.ref),
+    (set(), False, "build", BUILT),
+])  # fmt: skip
+def test_what_is_there_comes_before_what_must_be_fetched(there, registry, how, ref):
+    source = choose(ENVOY, BUILT, there.__contains__, registry=registry)
+    assert (source.how, source.ref) == (how, ref)
+
+
+def test_devenvs_own_images_are_never_pulled():
+    own = ProfileImage(name="x", ref="devenv.local/x:reference", recipe="x", pull=False)
+    assert choose(own, BUILT, lambda _: False, registry=True).how == "build"
+
+
+def test_an_image_without_a_way_is_refused_with_how_to_bring_it():
+    lost = ProfileImage(name="x", ref="example.com/x:1")
+    with pytest.raises(DevenvError) as caught:
+        choose(lost, "", lambda _: False, registry=False)
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert "docker load" in caught.value.next_step
+
+
+@pytest.mark.parametrize(("ref", "name"), [
+    ("redis", "docker.io/library/redis:latest"),
+    ("envoyproxy/envoy:v1", "docker.io/envoyproxy/envoy:v1"),
+    ("localhost/x", "localhost/x:latest"),
+    ("localhost:5000/x:1", "localhost:5000/x:1"),
+    ("devenv.local/x:1", "devenv.local/x:1"),
+    ("kindest/node:v1@sha256:abc", "docker.io/kindest/node:v1@sha256:abc"),
+    ("redis@sha256:abc", "docker.io/library/redis@sha256:abc"),
+])  # fmt: skip
+def test_names_are_spelt_as_containerd_has_them(ref, name):
+    assert normalise(ref) == name

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from devenv import data
+from devenv.errors import DevenvError
+from devenv.lifecycle import manifests
+from devenv.profiles.load import load
+from devenv.profiles.model import Profile
+
+CHART = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: envoy-gateway-system}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: envoy-gateway, namespace: envoy-gateway-system}
+spec: {template: {spec: {containers: [{name: envoy-gateway, image: "envoyproxy/gateway:v1.2.8", volumeMounts: [{name: certs, mountPath: /certs}]}], volumes: [{name: certs}]}}}
+"""
+
+
+def profile(tmp_path: Path, extra: str = "") -> Profile:
+    own = tmp_path / "own.yaml"
+    own.write_text(f"extends: offline\nname: own\n{extra}")
+    return load(str(own), data.root() / "profiles")
+
+
+def render(tmp_path: Path, extra: str = "", chart: str = CHART) -> manifests.Rendered:
+    (tmp_path / "chart.yaml").write_text(chart)
+    return manifests.render(profile(tmp_path, extra), data.root() / "manifests", lambda *_: tmp_path / "chart.yaml")
+
+
+def one(rendered: manifests.Rendered, kind: str, name: str):
+    return next(o for os in rendered.sources.values() for o in os if o["kind"] == kind and o["metadata"]["name"] == name)
+
+
+def test_the_wasm_cache_is_kept_in_memory(tmp_path: Path):
+    spec = one(render(tmp_path), "Deployment", "envoy-gateway")["spec"]["template"]["spec"]
+    assert {"name": "wasm-cache", "mountPath": "/var/lib/eg/wasm"} in spec["containers"][0]["volumeMounts"]
+    assert {"name": "wasm-cache", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}} in spec["volumes"]
+    assert {"name": "certs"} in spec["volumes"]
+
+
+def test_the_wasm_cache_in_memory_can_be_switched_off(tmp_path: Path):
+    off = "manifests: [{name: envoy-gateway, patches: [{name: wasm-cache-in-memory, enabled: false}]}]\n"
+    spec = one(render(tmp_path, off), "Deployment", "envoy-gateway")["spec"]["template"]["spec"]
+    assert spec["volumes"] == [{"name": "certs"}]
+
+
+def test_the_node_port_follows_the_profile(tmp_path: Path):
+    proxy = one(render(tmp_path, "gateway: {node_port: 31234}\n"), "EnvoyProxy", "aibrix-custom-proxy-config")
+    service = proxy["spec"]["provider"]["kubernetes"]["envoyService"]
+    assert service["type"] == "NodePort"
+    assert service["patch"]["value"]["spec"]["ports"][0]["nodePort"] == 31234
+
+
+def test_the_port_mapping_follows_the_profile_and_stays_on_loopback(tmp_path: Path):
+    config = yaml.safe_load(manifests.kind_config(profile(tmp_path, "gateway: {host_port: 9000, node_port: 31234}\n")))
+    assert config["nodes"][0]["extraPortMappings"] == [
+        {"containerPort": 31234, "hostPort": 9000, "listenAddress": "127.0.0.1", "protocol": "TCP"}
+    ]
+
+
+def test_images_are_found_wherever_they_stand(tmp_path: Path):
+    rendered = render(tmp_path)
+    proxy = one(rendered, "EnvoyProxy", "aibrix-custom-proxy-config")
+    assert set(manifests.images_in(proxy)) == {"docker.io/envoyproxy/envoy:v1.36.2", "docker.io/envoyproxy/gateway:v1.2.8"}
+    wanted = {image for objects in rendered.sources.values() for o in objects for image in manifests.images_in(o)}
+    assert wanted <= {manifests.normalise(i.ref) for i in profile(tmp_path).cluster_images}
+
+
+def test_namespaces_and_definitions_come_first(tmp_path: Path):
+    rendered = render(tmp_path)
+    assert {o["kind"] for o in rendered.definitions} == {"Namespace"}
+    assert not any(o["kind"] == "Namespace" for o in rendered.rest("gateway"))
+
+
+def test_the_digest_changes_with_any_change(tmp_path: Path):
+    assert render(tmp_path).digest == render(tmp_path).digest
+    assert render(tmp_path).digest != render(tmp_path, "gateway: {node_port: 31234}\n").digest
+
+
+@pytest.mark.parametrize("chart", ["a: [", "just: a map", "- a\n- list"])
+def test_what_is_no_manifest_is_refused(tmp_path: Path, chart: str):
+    with pytest.raises(DevenvError, match="Manifests are wrong"):
+        render(tmp_path, chart=chart)

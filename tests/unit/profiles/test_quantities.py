@@ -1,0 +1,19 @@
+import pytest
+
+from devenv.profiles.quantities import parse, show
+
+
+@pytest.mark.parametrize(("text", "size"), [("64Mi", 64 << 20), ("1.5Gi", 3 << 29), ("2G", 2 * 10**9), ("1000", 1000), (7, 7), ("3k", 3000)])
+def test_sizes_are_read_as_kubernetes_spells_them(text, size):
+    assert parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "64MB", "-1Gi", "1e3", "Gi", "1 Gi x"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match="is no size"):
+        parse(text)
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (64 << 20, "64 MiB"), (5 << 40, "5120 GiB")])
+def test_sizes_are_shown_in_the_unit_that_fits(size, text):
+    assert show(size) == text

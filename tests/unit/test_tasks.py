@@ -1,0 +1,66 @@
+import threading
+from graphlib import CycleError
+
+import pytest
+
+from devenv.tasks import Task, run_all
+
+
+def test_each_task_runs_after_those_it_names():
+    done = []
+    run_all([
+        Task("c", lambda: done.append("c"), after=("a", "b")),
+        Task("b", lambda: done.append("b"), after=("a",)),
+        Task("a", lambda: done.append("a")),
+    ])  # fmt: skip
+    assert done == ["a", "b", "c"]
+
+
+def test_tasks_without_order_run_side_by_side():
+    both = threading.Barrier(2, timeout=10)
+    run_all([Task("a", both.wait), Task("b", both.wait)])
+
+
+def test_a_lane_has_only_its_places():
+    running, most, guard = [], [], threading.Lock()
+
+    def work(name):
+        with guard:
+            running.append(name)
+            most.append(len(running))
+        with guard:
+            running.remove(name)
+
+    run_all([Task(n, lambda n=n: work(n), lane="go") for n in "abcdef"], {"go": 1})
+    assert max(most) == 1
+    assert len(most) == 6
+
+
+def test_what_could_start_starts_in_the_order_of_the_list():
+    done = []
+    run_all([Task(n, lambda n=n: done.append(n), lane="one") for n in "dbca"], {"one": 1})
+    assert done == list("dbca")
+
+
+def test_after_a_failure_nothing_more_starts_and_the_failure_is_raised():
+    done, stopped = [], []
+
+    def fail():
+        raise ValueError("broken")
+
+    tasks = [Task("bad", fail, lane="x"), Task("same lane", lambda: done.append(1), lane="x"), Task("next", lambda: done.append(2), after=("bad",))]
+    with pytest.raises(ValueError, match="broken"):
+        run_all(tasks, {"x": 1}, on_failure=lambda: stopped.append(True))
+    assert done == []
+    assert stopped == [True]
+
+
+def test_a_name_that_is_no_task_counts_as_done():
+    done = []
+    run_all([Task("a", lambda: done.append("a"), after=("was there",))])
+    assert done == ["a"]
+
+
+def test_a_circle_is_refused():
+    with pytest.raises(CycleError):
+        run_all([Task("a", print, after=("b",)), Task("b", print, after=("a",))])

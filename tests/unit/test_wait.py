@@ -1,0 +1,30 @@
+import pytest
+
+from devenv.errors import DevenvError
+from devenv.wait import Deadline, until
+from tests.fakes.world import FakeClock
+
+
+def test_it_ends_as_soon_as_nothing_is_missing():
+    clock, answers = FakeClock(), iter(["a", "b", ""])
+    until("it", lambda: next(answers), Deadline(clock, 60), pause=0.5)
+    assert clock.time == 1001.0
+
+
+def test_it_says_what_was_missing_last_and_how_to_look():
+    clock, looks = FakeClock(), []
+
+    def missing():
+        looks.append(clock.time)
+        return f"the policy, look {len(looks)}"
+
+    with pytest.raises(DevenvError) as caught:
+        until("The gateway", missing, Deadline(clock, 2), "kubectl describe it", pause=1)
+    assert caught.value.what == "The gateway was not ready within 2 s."
+    assert caught.value.why == f"Still missing: the policy, look {len(looks)}"
+    assert caught.value.next_step == "kubectl describe it"
+    assert looks == [1000, 1001, 1002]
+
+
+def test_it_looks_once_even_when_no_time_is_left():
+    until("it", lambda: "", Deadline(FakeClock(), 0))

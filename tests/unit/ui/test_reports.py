@@ -1,0 +1,87 @@
+"""The shape of `-o json` is a promise. A change here is a new version."""
+
+import json
+
+from devenv.facts.live import AccessLine, Proof
+from devenv.images.listing import Entry
+from devenv.lifecycle.status import ComponentState, Status
+from devenv.lifecycle.up import Result
+from devenv.ports import HttpAnswer, Node, Space
+from devenv.profiles.model import Route
+from devenv.ui import console, reports
+
+LINE = AccessLine("original_route", "original_destination_cluster", "-", "via_upstream", "10.0.0.1:8000")
+PROOF = Proof("extension", Route.EXTENSION, HttpAnswer(200, {"target-pod": "mock-1"}, "hello", 0.0123), LINE, "mock-1")
+BROKEN = Proof("direct", Route.DIRECT, HttpAnswer(0, error="refused"), None, "", ("no answer: refused",))
+STATUS = Status(
+    "c", "offline", "http://localhost:8888", (Node("c-control-plane", "id", "running", "c"),),
+    (ComponentState("redis", "Deployment a/redis", ""), ComponentState("proxy", "Deployment b/x", "0 of 1 replicas available"),
+     ComponentState("model", "Deployment c/x", "", "no answer")),
+    {"engine": Space(1 << 30, 2 << 30, 10, 20)},
+)  # fmt: skip
+
+PROOF_JSON = {
+    "name": "extension", "route": "extension", "ok": True, "failures": [], "pod": "mock-1",
+    "answer": {"status": 200, "seconds": 0.0123, "headers": {"target-pod": "mock-1"}, "body": "hello", "error": ""},
+    "access_log": {"route": "original_route", "cluster": "original_destination_cluster", "flags": "-",
+                   "details": "via_upstream", "upstream": "10.0.0.1:8000"},
+}  # fmt: skip
+
+
+def test_every_result_comes_in_one_envelope():
+    assert json.loads(reports.envelope("x", {"a": 1})) == {"version": 1, "kind": "x", "result": {"a": 1}}
+
+
+def test_shape_of_up():
+    assert reports.up_json(Result("c", "offline", "http://localhost:8888", (PROOF,), changed=True)) == {
+        "cluster": "c", "profile": "offline", "url": "http://localhost:8888", "changed": True, "requests": [PROOF_JSON],
+    }  # fmt: skip
+
+
+def test_shape_of_a_request_whose_line_is_not_there_yet():
+    shape = reports.proof_json(BROKEN)
+    assert shape["access_log"] is None
+    assert shape["ok"] is False
+    assert shape["failures"] == ["no answer: refused"]
+
+
+def test_shape_of_status():
+    assert reports.status_json(STATUS) == {
+        "cluster": "c", "profile": "offline", "url": "http://localhost:8888", "ready": False,
+        "nodes": [{"name": "c-control-plane", "status": "running"}],
+        "components": [
+            {"name": "redis", "resource": "Deployment a/redis", "ready": True, "missing": "", "unknown": ""},
+            {"name": "proxy", "resource": "Deployment b/x", "ready": False, "missing": "0 of 1 replicas available", "unknown": ""},
+            {"name": "model", "resource": "Deployment c/x", "ready": False, "missing": "", "unknown": "no answer"},
+        ],
+        "disks": {"engine": {"free": 1 << 30, "total": 2 << 30, "free_inodes": 10, "total_inodes": 20}},
+    }  # fmt: skip
+
+
+def test_shape_of_images():
+    entry = Entry("kube", "v1", "d", "key", "devenv.local/kube:key", built=True, size=5, seconds=9)
+    assert reports.images_json([entry]) == [
+        {"name": "kube", "version": "v1", "key": "key", "ref": "devenv.local/kube:key", "built": True, "size": 5, "seconds": 9}
+    ]
+
+
+def test_what_could_not_be_told_is_neither_ready_nor_missing():
+    assert STATUS.unknown
+    assert not STATUS.ready
+
+
+def test_text_says_the_same(capsys):
+    reports.status(STATUS)
+    reports.request(BROKEN, "http://localhost:8888")
+    reports.up(Result("c", "offline", "http://localhost:8888", (PROOF,), changed=False))
+    out = capsys.readouterr().out
+    assert "✗  proxy  0 of 1 replicas available" in out
+    assert "?  model  no answer" in out
+    assert "has not got the request's line yet" in out
+    assert "Nothing to do: the cluster c answers on every route." in out
+    assert "\x1b" not in out
+
+
+def test_a_pipe_cuts_nothing(capsys):
+    console.result().print("x" * 400)
+    assert capsys.readouterr().out == "x" * 400 + "\n"
