@@ -3,20 +3,19 @@
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import urllib3
 from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 
 from devenv.errors import DevenvError, NotFoundError, NotReachableError
 from devenv.ports import Manifest
 
 _MANAGER = "devenv"
-_TIMEOUT = (3, 20)  # seconds to connect, and to answer
+_TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
 
 
 class ContextKube:
@@ -25,7 +24,7 @@ class ContextKube:
     def __init__(self, context: str) -> None:
         self._context = context
         self._guard = threading.Lock()
-        self._client: Any = None
+        self._client: tuple[Any, urllib3.PoolManager] | None = None
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def ready(self) -> bool:
@@ -82,31 +81,28 @@ class ContextKube:
         return self._plurals[api_version, kind]
 
     def _call(
-        self,
-        method: str,
-        path: str,
-        query: list[tuple[str, str]] | None = None,
-        body: str | None = None,
-        *,
-        text: bool = False,
+        self, method: str, path: str, query: Sequence[tuple[str, str]] = (), body: str | None = None, *, text: bool = False
     ) -> Any:
-        accept = "*/*" if text else "application/json"
-        headers = {"Accept": accept, **({"Content-Type": "application/apply-patch+yaml"} if body else {})}
+        """Use the client's own connections: its `call_api` has another signature in every few releases."""
+        headers = {"Accept": "*/*" if text else "application/json"}
+        if body:
+            headers["Content-Type"] = "application/apply-patch+yaml"
         with _errors(self._context, f"{method} {path}"):
-            answer = self._api().call_api(
-                path, method, query_params=query or [], header_params=headers, body=body,
-                auth_settings=["BearerToken"], _preload_content=False, _request_timeout=_TIMEOUT,
-            )[0]  # fmt: skip
-            data = answer.data.decode()
+            settings, pool = self._connection()
+            if token := settings.get_api_key_with_prefix("authorization"):
+                headers["Authorization"] = token
+            url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
+            answer = pool.request(method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=False)
+        _refuse(self._context, f"{method} {path}", answer)
+        data = answer.data.decode()
         return data if text else json.loads(data)
 
-    def _api(self) -> Any:
+    def _connection(self) -> tuple[Any, urllib3.PoolManager]:
         with self._guard:
             if self._client is None:
                 settings = client.Configuration()
                 config.load_kube_config(context=self._context, client_configuration=settings)  # type: ignore[no-untyped-call]
-                settings.retries = False
-                self._client = client.ApiClient(settings)
+                self._client = (settings, client.ApiClient(settings).rest_client.pool_manager)
             return self._client
 
 
@@ -114,21 +110,20 @@ def _root(api_version: str) -> str:
     return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
 
 
+def _refuse(context: str, what: str, answer: urllib3.BaseHTTPResponse) -> None:
+    if answer.status < 400:  # noqa: PLR2004
+        return
+    message = answer.data.decode(errors="replace")
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        message = str(json.loads(message)["message"])
+    if answer.status == 404:  # noqa: PLR2004
+        raise NotFoundError(message)
+    raise DevenvError(f"The API server of {context} refused {what}: {answer.status}.", message)
+
+
 @contextlib.contextmanager
 def _errors(context: str, what: str) -> Iterator[None]:
     try:
         yield
-    except ApiException as error:
-        message = _message(error)
-        if error.status == 404:  # noqa: PLR2004
-            raise NotFoundError(message) from error
-        raise DevenvError(f"The API server of {context} refused {what}.", message) from error
     except (urllib3.exceptions.HTTPError, ConfigException, OSError) as error:
-        raise NotReachableError(f"The API server of {context} does not answer.", str(error), "Run `devenv up`.") from error
-
-
-def _message(error: ApiException) -> str:
-    body = error.body or ""
-    with contextlib.suppress(ValueError, TypeError):
-        return str(json.loads(body)["message"])
-    return str(body or error.reason)
+        raise NotReachableError(f"The API server of {context} does not answer {what}.", str(error), "Run `devenv up`.") from error

@@ -1,6 +1,7 @@
 """The command line: commands that are imported only when they are called, and the boundary at which errors end."""
 
 import importlib
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -73,6 +74,7 @@ output_option: Callable[[Any], Any] = click.option(
 
 def run(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. Whatever goes wrong is told here, in one form."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app.main(args=args, prog_name="devenv", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -86,6 +88,11 @@ def run(args: list[str] | None = None) -> int:
     except DevenvError as error:
         return _tell(error)
     return code if isinstance(code, int) else Exit.OK
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Being told to end is the same as an interrupt: what devenv started is ended too."""
+    raise KeyboardInterrupt
 
 
 def _tell(error: DevenvError) -> int:

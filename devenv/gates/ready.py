@@ -20,7 +20,7 @@ def missing(component: Component, found: Sequence[Manifest]) -> str:
 
 def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
     """A Deployment whose every replica is of the current generation and available."""
-    status, wanted = obj.get("status", {}), obj["spec"].get("replicas", 1)
+    status, wanted = obj.get("status") or {}, obj["spec"].get("replicas", 1)
     if status.get("observedGeneration", 0) < obj["metadata"]["generation"]:
         return "its controller has not seen the change yet"
     for field, meaning in (("updatedReplicas", "updated"), ("availableReplicas", "available")):
@@ -33,7 +33,7 @@ def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
 
 def conditions(obj: Manifest, wanted: Sequence[str]) -> str:
     """An object whose own conditions are true."""
-    return _unmet(obj.get("status", {}).get("conditions", []), wanted, obj["metadata"]["generation"])
+    return _unmet(_of(obj, "conditions"), wanted, obj["metadata"]["generation"])
 
 
 def ancestors(obj: Manifest, wanted: Sequence[str]) -> str:
@@ -54,12 +54,17 @@ _GATES: dict[str, Callable[[Manifest, Sequence[str]], str]] = {
 }
 
 
+def _of(obj: Manifest, field: str) -> list[dict[str, Any]]:
+    """Return a list of the status, which may be null as well as missing."""
+    return list((obj.get("status") or {}).get(field) or [])
+
+
 def _each(obj: Manifest, field: str, wanted: Sequence[str]) -> str:
-    found = obj.get("status", {}).get(field, [])
+    found = _of(obj, field)
     if not found:
         return f"status.{field} is empty: no controller has looked at it yet"
     generation = obj["metadata"]["generation"]
-    return "; ".join(filter(None, (_unmet(part.get("conditions", []), wanted, generation) for part in found)))
+    return "; ".join(filter(None, (_unmet(part.get("conditions") or [], wanted, generation) for part in found)))
 
 
 def _unmet(found: Iterable[Mapping[str, Any]], wanted: Iterable[str], generation: int) -> str:

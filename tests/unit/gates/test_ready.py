@@ -61,6 +61,11 @@ def test_a_policy_that_no_controller_has_looked_at_is_not_ready():
     assert "no controller" in ready.ancestors({"metadata": {"generation": 1}}, ["Accepted"])
 
 
+def test_a_status_may_be_null():
+    assert ready.conditions({"metadata": {"generation": 1}, "status": {"conditions": None}}, ["Established"]) != ""
+    assert ready.workload({"metadata": {"generation": 1}, "spec": {}, "status": None}) != ""
+
+
 def test_one_bad_ancestor_of_two_is_enough():
     obj = policy()
     obj["status"]["ancestors"] += policy("False")["status"]["ancestors"]

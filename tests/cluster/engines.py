@@ -1,0 +1,131 @@
+"""Engines that the tests start themselves, to break them without harm: one whose whole disk is small, one that is Docker 29."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devenv.adapters import runc_trimmed
+from devenv.adapters.clock import SystemClock
+from devenv.adapters.host import LocalHost
+from devenv.lifecycle.setup import daemon_config
+from devenv.wait import Deadline, until
+
+
+def why_not(*programs: str) -> str:
+    """Why no engine can be started here; "" if one can."""
+    if os.name != "posix" or not Path("/proc").exists() or os.geteuid() != 0:
+        return "an engine of the tests' own needs Linux and root"
+    host = LocalHost()
+    missing = [p for p in ("dockerd", "docker", "ip", *programs) if host.which(p) is None]
+    return f"missing programs: {', '.join(missing)}" if missing else ""
+
+
+def run(*argv: str, env: dict[str, str] | None = None, check: bool = True) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False, env={**os.environ, **(env or {})})
+    assert not check or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@dataclass
+class Engine:
+    """A Docker engine with a data root, a socket and a bridge of its own."""
+
+    name: str
+    folder: Path
+    third_octet: int
+    settings: dict[str, object] = field(default_factory=dict)
+    path: str = ""  # searched for dockerd and its helpers before PATH
+
+    @property
+    def docker_host(self) -> str:
+        return f"unix:///run/devenv-test-{self.name}.sock"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def _bridge(self) -> str:
+        return f"dvt-{self.name}"
+
+    @property
+    def _pidfile(self) -> Path:
+        return Path(f"/run/devenv-test-{self.name}.pid")
+
+    def start(self) -> None:
+        self.stop()
+        self.root.mkdir(parents=True, exist_ok=True)
+        run("ip", "link", "add", self._bridge, "type", "bridge")
+        run("ip", "addr", "add", f"172.31.{self.third_octet}.1/24", "dev", self._bridge)
+        run("ip", "link", "set", self._bridge, "up")
+        config = self.folder / "daemon.json"
+        config.write_text(json.dumps({**daemon_config(LocalHost(), self.folder, Path(runc_trimmed.__file__)), **self.settings}))
+        argv = ["dockerd", "--config-file", config, "--data-root", self.root, "--exec-root", f"/run/devenv-test-{self.name}",
+                "--pidfile", self._pidfile, "-H", self.docker_host, "--bridge", self._bridge]  # fmt: skip
+        path = f"{self.path}:{os.environ['PATH']}:/usr/sbin:/sbin"
+        with (self.folder / "dockerd.log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                [str(shutil.which("dockerd", path=path)), *map(str, argv[1:])],
+                env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        log_file = self.folder / "dockerd.log"
+        until("the test's engine", self._silent, Deadline(SystemClock(), 60), f"see {log_file}")
+
+    def _silent(self) -> str:
+        done = subprocess.run(["docker", "version"], env={**os.environ, "DOCKER_HOST": self.docker_host}, capture_output=True, check=False)
+        return "" if done.returncode == 0 else "an answer"
+
+    def stop(self) -> None:
+        """Remove its containers, end it and wait for that; nothing where it does not run. Only ever this engine."""
+        env = {"DOCKER_HOST": self.docker_host}
+        if self._pidfile.exists():
+            for container in run("docker", "ps", "-aq", env=env, check=False).split():
+                run("docker", "rm", "-fv", container, env=env, check=False)
+            self._end(int(self._pidfile.read_text()))
+        run("ip", "link", "del", self._bridge, check=False)
+
+    def _end(self, pid: int) -> None:
+        def still_there() -> str:
+            if daemon := getattr(self, "_daemon", None):
+                daemon.poll()
+            return "its end" if Path(f"/proc/{pid}").exists() else ""
+
+        try:
+            os.kill(pid, signal.SIGTERM)
+            until("the engine's end", still_there, Deadline(SystemClock(), 60))
+        except ProcessLookupError:
+            self._pidfile.unlink(missing_ok=True)
+
+    def bring(self, refs: list[str]) -> None:
+        """Copy images from the machine's own engine, in one archive, so that shared layers go once."""
+        save = subprocess.Popen(["docker", "save", *refs], stdout=subprocess.PIPE)
+        env = {**os.environ, "DOCKER_HOST": self.docker_host}
+        subprocess.run(["docker", "load"], stdin=save.stdout, env=env, check=True, capture_output=True, timeout=900)
+        save.stdout.close()
+        assert save.wait(60) == 0
+
+
+@dataclass
+class SmallDisk(Engine):
+    """An engine on a file system of its own, made in a file, so that it can be filled up."""
+
+    size: str = "7G"
+
+    def start(self) -> None:
+        self.stop()
+        self.root.mkdir(parents=True, exist_ok=True)
+        disk = self.folder / "disk.img"
+        run("truncate", "-s", self.size, str(disk))
+        run("mkfs.ext4", "-q", "-F", str(disk))
+        run("mount", "-o", "loop", str(disk), str(self.root))
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        if os.path.ismount(self.root):
+            run("umount", "-l", str(self.root))
+        (self.folder / "disk.img").unlink(missing_ok=True)

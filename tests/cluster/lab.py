@@ -1,0 +1,89 @@
+"""A place for one test cluster: its own name, port, kubeconfig and state, never the user's."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devenv.adapters.clock import SystemClock
+from devenv.wait import Deadline, until
+
+REQUIRED = ("node", "envoy-gateway", "redis", "busybox", "gateway-plugins", "envoy", "vllm-mock")
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@dataclass
+class Lab:
+    """Runs devenv as a user would, in a world of its own. `docker_host` is empty for the machine's own engine."""
+
+    folder: Path
+    cluster: str
+    docker_host: str = ""
+    overrides: str = ""
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.profile = self.folder / "profile.yaml"
+        self.profile.write_text(f"extends: offline\nname: test\ngateway: {{host_port: {self.port}}}\n{self.overrides}")
+
+    @property
+    def env(self) -> dict[str, str]:
+        own = {"KUBECONFIG": str(self.folder / "kubeconfig"), "XDG_STATE_HOME": str(self.folder / "state"), "DEVENV_CLUSTER": self.cluster}
+        return {**os.environ, **own, **({"DOCKER_HOST": self.docker_host} if self.docker_host else {})}
+
+    @property
+    def node(self) -> str:
+        return f"{self.cluster}-control-plane"
+
+    def argv(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "devenv", *args]
+
+    def devenv(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(self.argv(*args), env=self.env, capture_output=True, text=True, timeout=900, check=False)
+        assert not check or done.returncode == 0, f"devenv {' '.join(args)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *args: str, check: bool = True):
+        return json.loads(self.devenv(*args, "-o", "json", check=check).stdout)["result"]
+
+    def up(self):
+        return self.json("up", "--profile", str(self.profile))
+
+    def request(self, route: str, *args: str):
+        return self.json("request", "--route", route, *args, check=False)
+
+    def docker(self, *args: str, check: bool = True) -> str:
+        done = subprocess.run(["docker", *args], env=self.env, capture_output=True, text=True, timeout=300, check=False)
+        assert not check or done.returncode == 0, f"docker {args}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def kubectl(self, *args: str, check: bool = True) -> str:
+        return self.docker("exec", self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *args, check=check)
+
+    def eventually(self, what: str, missing, seconds: float = 120) -> None:
+        until(what, missing, Deadline(SystemClock(), seconds), pause=0.5)
+
+
+def why_not() -> str:
+    """Why the cluster tier can't run here; "" if it can."""
+    script = (
+        "from devenv import wiring\n"
+        "with wiring.world() as w:\n"
+        "    from devenv.images.sources import Provider\n"
+        "    c = w.choice('none', 'offline')\n"
+        "    print([i.name for i in c.profile.images if not Provider(w.engine, w.builder, w.reporter).ready([i])])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return f"no engine: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no answer'}"
+    missing = done.stdout.strip()
+    return "" if missing == "[]" else f"not in the engine: {missing}; run `devenv images build`, or `devenv up` once"

@@ -1,0 +1,78 @@
+"""The incident that this project exists for (facts/gateway.md): a full disk, and envoy-gateway restarted on it.
+
+Both run on an engine of the tests' own, whose whole disk is 7 GB.
+"""
+
+import json
+
+import pytest
+
+from tests.cluster.lab import Lab
+
+POLICY = ("-n", "aibrix-system", "get", "envoyextensionpolicy", "aibrix-gateway-plugins-extension-policy", "-o", "json")
+UPSTREAM = "manifests: [{name: envoy-gateway, patches: [{name: wasm-cache-in-memory, enabled: false}]}]\n"
+
+
+def fill(lab: Lab) -> None:
+    """Fill the node's disk as an ordinary user would: root's reserve is left, so etcd and the API server live on."""
+    lab.docker("exec", lab.node, "sh", "-c", "mkdir -p /var/fill && chown 65532 /var/fill")
+    lab.docker("exec", "--user", "65532", lab.node, "dd", "if=/dev/zero", "of=/var/fill/file", "bs=1M", check=False)
+    lab.docker("exec", "--user", "65532", lab.node, "dd", "if=/dev/zero", "of=/var/fill/rest", "bs=4k", check=False)
+    assert lab.json("status", check=False)["disks"][lab.node]["free"] < 1 << 20
+
+
+def restart_controller(lab: Lab) -> None:
+    def pods() -> set[str]:
+        return set(lab.kubectl("-n", "envoy-gateway-system", "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "name").split())
+
+    before = pods()
+    lab.kubectl("-n", "envoy-gateway-system", "delete", *before, "--wait=true")
+    lab.eventually("the new controller", lambda: "" if pods() - before else "a new pod")
+    lab.kubectl("-n", "envoy-gateway-system", "rollout", "status", "deployment/envoy-gateway", "--timeout=120s")
+
+
+def accepted(lab: Lab) -> tuple[str, str]:
+    condition = json.loads(lab.kubectl(*POLICY))["status"]["ancestors"][0]["conditions"][0]
+    return condition["status"], condition["message"]
+
+
+@pytest.fixture
+def lab(small_disk, tmp_path, request):
+    made = Lab(tmp_path, f"devenv-test-{request.param[0]}", small_disk.docker_host, request.param[1])
+    try:
+        assert all(r["ok"] for r in made.up()["requests"])
+        yield made
+    finally:
+        made.devenv("down")
+
+
+@pytest.mark.parametrize("lab", [("upstream", UPSTREAM)], indirect=True)
+def test_without_the_prevention_a_full_disk_latches_the_gateway(lab):
+    fill(lab)
+    restart_controller(lab)
+    lab.eventually("the rejected policy", lambda: "" if accepted(lab)[0] == "False" else "a rejection")
+    assert "wasm cache is not initialized" in accepted(lab)[1]
+    lab.eventually("the lost filter", lambda: "" if lab.request("extension")["answer"]["status"] == 503 else "a 503")
+    extension, direct, plain = lab.request("extension"), lab.request("direct"), lab.request("plain")
+    assert extension["answer"]["body"] == "no healthy upstream"
+    assert extension["access_log"]["flags"] == "UH"
+    assert direct["ok"], direct["failures"]
+    assert plain["answer"]["status"] == 500
+    status = lab.json("status", check=False)
+    assert "wasm cache is not initialized" in next(c["missing"] for c in status["components"] if c["name"] == "extension-policy")
+    lab.docker("exec", lab.node, "sh", "-c", "rm -rf /var/fill")
+    assert lab.request("extension")["answer"]["status"] == 503, "freeing the disk alone heals nothing"
+
+
+@pytest.mark.parametrize("lab", [("memory", "")], indirect=True)
+def test_with_the_prevention_a_full_disk_latches_nothing(lab):
+    fill(lab)
+    restart_controller(lab)
+    # Only the new pod's leader writes the status: a policy that it has not judged yet would prove nothing.
+    lease = ("-n", "envoy-gateway-system", "get", "lease", "5b9825d2.gateway.envoyproxy.io", "-o", "jsonpath={.spec.holderIdentity}")
+    pods = ("-n", "envoy-gateway-system", "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "jsonpath={.items[*].metadata.name}")
+    lab.eventually("the new leader", lambda: "" if lab.kubectl(*lease).split("_")[0] in lab.kubectl(*pods).split() else "the lease")
+    assert accepted(lab)[0] == "True"
+    for route in ("direct", "extension", "plain"):
+        proof = lab.request(route)
+        assert proof["ok"], proof["failures"]

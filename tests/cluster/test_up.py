@@ -1,0 +1,150 @@
+"""A real cluster, made by `devenv up` and used as a developer would."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.cluster.lab import Lab
+
+
+def test_up_ends_with_every_route_proven(cluster):
+    assert [(r["name"], r["ok"]) for r in cluster.first["requests"]] == [("direct", True), ("extension", True), ("plain", True)]
+
+
+def test_a_second_up_has_nothing_to_do_and_still_proves(cluster):
+    again = cluster.up()
+    assert again["changed"] is False
+    assert all(r["ok"] for r in again["requests"])
+
+
+def test_each_route_shows_its_own_proof(cluster):
+    direct, extension, plain = (cluster.request(r) for r in ("direct", "extension", "plain"))
+    assert direct["access_log"]["route"].startswith("httproute/aibrix-system/llama2-7b-router/")
+    assert extension["access_log"]["route"] == "original_route"
+    assert extension["access_log"]["cluster"] == "original_destination_cluster"
+    assert extension["answer"]["headers"]["target-pod"] == extension["pod"]
+    assert plain["access_log"]["route"].startswith("httproute/aibrix-system/llama2-7b-router/")
+    assert "x-went-into-req-headers" in plain["answer"]["headers"]
+    assert all(r["ok"] and r["pod"].startswith("mock-llama2-7b-") for r in (direct, extension, plain))
+
+
+@pytest.mark.parametrize("route", ["direct", "extension", "plain"])
+def test_a_stream_is_proven_too(cluster, route):
+    proof = cluster.request(route, "--stream")
+    assert proof["ok"], proof["failures"]
+    assert proof["answer"]["headers"]["content-type"] == "text/event-stream"
+
+
+def test_an_unknown_model_and_an_unknown_strategy_are_refused_by_the_plugin(cluster):
+    model = cluster.request("plain", "--model", "nobody")
+    assert model["answer"]["status"] == 400
+    assert model["answer"]["headers"]["x-error-no-model-backends"] == "nobody"
+    strategy = cluster.request("extension", "--strategy", "wishful")
+    assert strategy["answer"]["status"] == 400
+    assert not model["ok"]
+    assert not strategy["ok"]
+    done = cluster.devenv("request", "--model", "nobody", check=False)
+    assert done.returncode == 1
+    assert "does not exist" in done.stdout
+
+
+def test_an_ordinary_client_needs_nothing_of_devenv(cluster):
+    connection = http.client.HTTPConnection("localhost", cluster.port, timeout=10)
+    body = json.dumps({"model": "llama2-7b", "messages": [{"role": "user", "content": "hi"}]})
+    connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json", "routing-strategy": "random"})
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert json.loads(answer.read())["model"] == "llama2-7b"
+    connection.close()
+
+
+def test_the_gateway_listens_on_loopback_only(cluster):
+    ports = cluster.docker("port", cluster.node)
+    assert f"30888/tcp -> 127.0.0.1:{cluster.port}" in ports
+    assert all("-> 127.0.0.1:" in line for line in ports.splitlines())
+
+
+def test_status_tells_every_component_and_disk(cluster):
+    state = cluster.json("status")
+    assert state["ready"]
+    assert {c["name"] for c in state["components"]} >= {"envoy-gateway", "proxy", "gateway-plugins", "extension-policy", "patch-policy"}
+    assert state["disks"][cluster.node]["total"] > 1 << 30
+    assert state["disks"][cluster.node]["total_inodes"] > 0
+
+
+def test_what_a_missing_plugin_breaks_is_seen_and_up_mends_it(cluster):
+    cluster.kubectl("-n", "aibrix-system", "scale", "deployment/aibrix-gateway-plugins", "--replicas=0")
+
+    def still_there() -> str:
+        return cluster.kubectl("-n", "aibrix-system", "get", "pods", "-l", "app=gateway-plugins", "-o", "name")
+
+    cluster.eventually("the plugin's end", still_there)
+    try:
+        assert cluster.request("direct")["ok"]
+        broken = cluster.request("extension")
+        assert not broken["ok"]
+        assert broken["answer"]["status"] >= 500
+        assert cluster.devenv("status", check=False).returncode in {0, 1}
+    finally:
+        cluster.kubectl("-n", "aibrix-system", "scale", "deployment/aibrix-gateway-plugins", "--replicas=1")
+    mended = cluster.up()
+    assert all(r["ok"] for r in mended["requests"])
+
+
+def test_an_image_that_is_loaded_is_kept_once_in_the_node(cluster):
+    names = cluster.docker("exec", cluster.node, "ctr", "-n", "k8s.io", "images", "ls", "-q").split()
+    assert "docker.io/envoyproxy/envoy:v1.36.2" in names
+    assert not [n for n in names if n.startswith("devenv.local/") and not n.endswith(":reference")]
+
+
+def test_a_stopped_node_is_started_again(cluster):
+    before = cluster.docker("inspect", "-f", "{{.Id}}", cluster.node)
+    cluster.docker("stop", cluster.node)
+    assert cluster.devenv("status", check=False).returncode == 4
+    mended = cluster.up()
+    assert all(r["ok"] for r in mended["requests"])
+    assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == before
+
+
+def test_a_cluster_that_devenv_did_not_make_is_left_alone(cluster, tmp_path):
+    stranger = Lab(tmp_path, cluster.cluster)  # the same cluster, and no record of it
+    for command in (["up", "--profile", str(stranger.profile)], ["down"], ["status"]):
+        done = stranger.devenv(*command, check=False)
+        assert done.returncode == 1
+        assert "devenv did not make the kind cluster" in done.stderr
+    assert cluster.docker("inspect", "-f", "{{.State.Running}}", cluster.node).strip() == "true"
+
+
+def test_a_taken_port_is_refused_before_anything_changes(cluster, tmp_path):
+    other = Lab(tmp_path, "devenv-test-other", port=cluster.port)
+    done = other.devenv("up", "--profile", str(other.profile), check=False)
+    assert done.returncode == 3
+    assert f"Port {cluster.port} is taken by" in done.stderr
+    assert "devenv-test-other" not in cluster.docker("ps", "-a", "--format", "{{.Names}}")
+
+
+def test_a_killed_up_is_finished_by_the_next_and_down_removes_all(at_hand, tmp_path):
+    lab = Lab(tmp_path, "devenv-test-killed")
+    volumes = set(lab.docker("volume", "ls", "-q").split())
+    try:
+        with subprocess.Popen(lab.argv("up", "--profile", str(lab.profile)), env=lab.env, stderr=subprocess.PIPE, text=True) as run:
+            lab.eventually("the node", lambda: "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container")
+            run.kill()
+            run.stderr.close()
+        assert run.returncode == -signal.SIGKILL
+        assert all(r["ok"] for r in lab.up()["requests"])
+    finally:
+        gone = lab.json("down")
+    assert gone["nodes"] == [lab.node]
+    assert lab.node not in lab.docker("ps", "-a", "--format", "{{.Names}}")
+    assert set(lab.docker("volume", "ls", "-q").split()) <= volumes
+    assert "devenv-test-killed" not in (lab.folder / "kubeconfig").read_text()
+    assert lab.json("down")["nodes"] == []
+
+
+def test_the_kubeconfig_is_its_owners_alone(cluster):
+    assert os.stat(cluster.env["KUBECONFIG"]).st_mode & 0o077 == 0
