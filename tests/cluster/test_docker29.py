@@ -1,0 +1,43 @@
+"""Docker 29, whose image store is containerd's: other image IDs, another `docker save`, the same cluster."""
+
+import os
+
+import pytest
+
+from devenv import data, wiring
+from tests.cluster import engines
+from tests.cluster.lab import Lab
+
+RECIPES = data.root() / "tests" / "cluster" / "images"
+
+
+@pytest.fixture(scope="module")
+def docker29(built_refs, tmp_path_factory):
+    if reason := engines.why_not():
+        pytest.skip(reason)
+    with wiring.world(RECIPES) as tests_own, wiring.world() as own:
+        programs = [tests_own.recipe_file("docker29", file) for file in ("dockerd", "docker-proxy")]
+        programs += [own.recipe_file("node", f) for f in ("containerd", "ctr", "containerd-shim-runc-v2", "runc")]
+    if missing := [p.name for p in programs if not p.exists()]:
+        pytest.skip(f"not built: {', '.join(missing)}; run `devenv images build --folder tests/cluster/images`")
+    store = {"features": {"containerd-snapshotter": True}}
+    path = os.pathsep.join(dict.fromkeys(str(p.parent) for p in programs))
+    engine = engines.Engine("docker29", tmp_path_factory.mktemp("docker29"), 241, store, path)
+    engine.start()
+    try:
+        engine.bring(built_refs)
+        yield engine
+    finally:
+        engine.stop()
+
+
+def test_a_cluster_on_the_containerd_store(docker29, tmp_path):
+    lab = Lab(tmp_path, "devenv-test-docker29", docker29.docker_host)
+    try:
+        assert lab.docker("version", "-f", "{{.Server.Version}}").startswith("29.")
+        assert "io.containerd" in lab.docker("info", "-f", "{{.DriverStatus}}")
+        assert all(r["ok"] for r in lab.up()["requests"])
+        again = lab.up()
+        assert again["changed"] is False
+    finally:
+        assert lab.json("down")["nodes"] == [lab.node]
