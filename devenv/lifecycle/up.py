@@ -25,6 +25,9 @@ _API = 180.0  # seconds for the API server of a cluster that kind has made, or t
 _IMAGES = 600.0  # seconds for all images to be in the nodes
 _ESTABLISHED = 60.0
 _PROOF = 60.0  # seconds for the live requests once every gate is open
+# After a node was started: envoy-gateway v1.2.8 that starts before the API server is ready does nothing until its
+# liveness probe restarts it, about 65 s later (seen on the lab: "hook error", then 0/1 until "shutting down").
+_PROOF_STARTED = 240.0
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
 
@@ -61,6 +64,7 @@ class Up:
 
     def __post_init__(self) -> None:
         self.arrivals = Arrivals(self.clock)
+        self.started = False  # whether a node that was stopped had to be started
         self.records = Records(self.host)
         self.prober = Prober(self.kube, self.gateway, self.clock, self.profile)
 
@@ -79,7 +83,7 @@ class Up:
             self._discard_half_made()
             run_all(self._tasks(sources, rendered), on_failure=self._abandon)
             with step(self.reporter, "live requests") as note:
-                proofs = self.prober.until_proven(_PROOF, "Look at it with `devenv status` and `devenv request`.")
+                proofs = self.prober.until_proven(_PROOF_STARTED if self.started else _PROOF, "Look at it with `devenv status` and `devenv request`.")
                 note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
             digest = self._digest(sources, rendered)
             self.records.update(self.cluster, lambda record: replace(record, profile=self.profile_name, digest=digest))
@@ -150,6 +154,7 @@ class Up:
             stopped = [n for n in nodes if n.status != "running"]
             for node in stopped:
                 self.containers.start(node.name)
+            self.started = bool(stopped)
             note.append(f"{len(stopped)} nodes started" if stopped else "is there")
         else:
             self.records.write(Record(self.cluster, self.profile_name))
