@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow
 def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(data.root())], check=True, capture_output=True
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(data.root())],
+        check=True,
+        capture_output=True,
     )
     venv.create(folder / "env", with_pip=True)
     wheel = next(folder.glob("*.whl"))

@@ -144,10 +144,8 @@ class DockerEngine:
         """Run a program in a container, its output and errors as one, `stdin` streamed into it."""
         with _errors():
             run = self._api.exec_create(container, list(argv), stdin=stdin is not None)["Id"]
-            if stdin is None:
-                output = self._api.exec_start(run)
-            else:
-                output = _converse(self._api.exec_start(run, socket=True), stdin)
+            started = self._api.exec_start(run, socket=stdin is not None)
+            output = started if stdin is None else _converse(started, stdin)
             code = self._api.exec_inspect(run)["ExitCode"]
         return Completed(code if code is not None else -1, output.decode(errors="replace"))
 

@@ -83,7 +83,9 @@ class Up:
             self._discard_half_made()
             run_all(self._tasks(sources, rendered), on_failure=self._abandon)
             with step(self.reporter, "live requests") as note:
-                proofs = self.prober.until_proven(_PROOF_STARTED if self.started else _PROOF, "Look at it with `devenv status` and `devenv request`.")
+                proofs = self.prober.until_proven(
+                    _PROOF_STARTED if self.started else _PROOF, "Look at it with `devenv status` and `devenv request`."
+                )
                 note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
             digest = self._digest(sources, rendered)
             self.records.update(self.cluster, lambda record: replace(record, profile=self.profile_name, digest=digest))

@@ -9,7 +9,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from devenv.profiles.quantities import show
 
-
 _PAUSE = 5.0  # seconds between two lines about one step
 
 

@@ -16,6 +16,7 @@ from devenv.profiles.quantities import show
 from devenv.ui import console
 
 VERSION = 1
+_ROOMY = 110  # columns from which on there is room for descriptions
 
 
 def envelope(kind: str, result: Any) -> str:
@@ -44,9 +45,8 @@ def error(problem: DevenvError) -> None:
 def up(result: Result) -> None:
     """Say that the cluster answers."""
     out = console.result()
-    out.print(
-        f"[good]✓[/good] {'The cluster' if result.changed else 'Nothing to do: the cluster'} {result.cluster} answers on every route."
-    )
+    subject = "The cluster" if result.changed else "Nothing to do: the cluster"
+    out.print(f"[good]✓[/good] {subject} {result.cluster} answers on every route.")
     for proof in result.proofs:
         out.print(f"  {proof_line(proof)}")
     out.print(f"Gateway:  {result.url}")
@@ -93,12 +93,9 @@ def request(proof: Proof, url: str) -> None:
     else:
         rows += [("route", line.route), ("cluster", line.cluster), ("flags", line.flags), ("details", line.details)]
         rows += [("upstream", line.upstream)]
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        table.add_row(name, escape(value))
-    out.print(table)
+        out.print(f"[dim]{name:<{width}}[/dim]  {escape(value)}")
     for failure in proof.failures:
         out.print(f"[bad]✗[/bad] {escape(failure)}")
 
@@ -126,11 +123,10 @@ def status(state: Status) -> None:
         return
     nodes = ", ".join(f"{n.name} {n.status}" for n in state.nodes)
     out.print(f"cluster  {state.cluster}  [dim]({nodes})[/dim]\nprofile  {state.profile}\ngateway  {state.url}")
-    table = Table.grid(padding=(0, 2))
+    width = max((len(c.name) for c in state.components), default=0)
     for component in state.components:
         mark = "[dim]?[/dim]" if component.unknown else "[bad]✗[/bad]" if component.missing else "[good]✓[/good]"
-        table.add_row(mark, component.name, escape(component.unknown or component.missing or "ready"))
-    out.print(table)
+        out.print(f"{mark} {component.name:<{width}}  {escape(component.unknown or component.missing or 'ready')}")
     for name, space in state.disks.items():
         out.print(f"disk     {name}: {show(space.free)} of {show(space.total)} free  [dim]{space.free_inodes} inodes free[/dim]")
 
@@ -164,12 +160,15 @@ def images(entries: list[Entry]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("recipe", "version", "state", "size", "to build"):
         table.add_column(column, no_wrap=True)
-    table.add_column("what it is", overflow="ellipsis", no_wrap=True)
+    roomy = console.result().width >= _ROOMY
+    if roomy:
+        table.add_column("what it is", overflow="ellipsis", no_wrap=True)
     for entry in entries:
         state = "[good]built[/good]" if entry.built else "[dim]missing[/dim]"
         size = show(entry.size) if entry.built else ""
         cost = "" if entry.built else f"{entry.seconds} s"
-        table.add_row(entry.name, entry.version, state, size, cost, escape(entry.description))
+        row = (entry.name, entry.version, state, size, cost, escape(entry.description))
+        table.add_row(*row if roomy else row[:-1])
     console.result().print(table)
 
 

@@ -76,7 +76,9 @@ class Engine:
         until("the test's engine", self._silent, Deadline(SystemClock(), 60), f"see {log_file}")
 
     def _silent(self) -> str:
-        done = subprocess.run(["docker", "version"], env={**os.environ, "DOCKER_HOST": self.docker_host}, capture_output=True, check=False)
+        done = subprocess.run(
+            ["docker", "version"], env={**os.environ, "DOCKER_HOST": self.docker_host}, capture_output=True, check=False
+        )
         return "" if done.returncode == 0 else "an answer"
 
     def stop(self) -> None:

@@ -37,7 +37,11 @@ class Lab:
 
     @property
     def env(self) -> dict[str, str]:
-        own = {"KUBECONFIG": str(self.folder / "kubeconfig"), "XDG_STATE_HOME": str(self.folder / "state"), "DEVENV_CLUSTER": self.cluster}
+        own = {
+            "KUBECONFIG": str(self.folder / "kubeconfig"),
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "DEVENV_CLUSTER": self.cluster,
+        }
         return {**os.environ, **own, **({"DOCKER_HOST": self.docker_host} if self.docker_host else {})}
 
     @property

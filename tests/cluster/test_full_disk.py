@@ -23,7 +23,9 @@ def fill(lab: Lab) -> None:
 
 def restart_controller(lab: Lab) -> None:
     def pods() -> set[str]:
-        return set(lab.kubectl("-n", "envoy-gateway-system", "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "name").split())
+        return set(
+            lab.kubectl("-n", "envoy-gateway-system", "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "name").split()
+        )
 
     before = pods()
     lab.kubectl("-n", "envoy-gateway-system", "delete", *before, "--wait=true")
@@ -69,9 +71,28 @@ def test_with_the_prevention_a_full_disk_latches_nothing(lab):
     fill(lab)
     restart_controller(lab)
     # Only the new pod's leader writes the status: a policy that it has not judged yet would prove nothing.
-    lease = ("-n", "envoy-gateway-system", "get", "lease", "5b9825d2.gateway.envoyproxy.io", "-o", "jsonpath={.spec.holderIdentity}")
-    pods = ("-n", "envoy-gateway-system", "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "jsonpath={.items[*].metadata.name}")
-    lab.eventually("the new leader", lambda: "" if lab.kubectl(*lease).split("_")[0] in lab.kubectl(*pods).split() else "the lease")
+    lease = (
+        "-n",
+        "envoy-gateway-system",
+        "get",
+        "lease",
+        "5b9825d2.gateway.envoyproxy.io",
+        "-o",
+        "jsonpath={.spec.holderIdentity}",
+    )
+    pods = (
+        "-n",
+        "envoy-gateway-system",
+        "get",
+        "pods",
+        "-l",
+        "control-plane=envoy-gateway",
+        "-o",
+        "jsonpath={.items[*].metadata.name}",
+    )
+    lab.eventually(
+        "the new leader", lambda: "" if lab.kubectl(*lease).split("_")[0] in lab.kubectl(*pods).split() else "the lease"
+    )
     assert accepted(lab)[0] == "True"
     for route in ("direct", "extension", "plain"):
         proof = lab.request(route)

@@ -71,7 +71,13 @@ def test_the_gateway_listens_on_loopback_only(cluster):
 def test_status_tells_every_component_and_disk(cluster):
     state = cluster.json("status")
     assert state["ready"]
-    assert {c["name"] for c in state["components"]} >= {"envoy-gateway", "proxy", "gateway-plugins", "extension-policy", "patch-policy"}
+    assert {c["name"] for c in state["components"]} >= {
+        "envoy-gateway",
+        "proxy",
+        "gateway-plugins",
+        "extension-policy",
+        "patch-policy",
+    }
     assert state["disks"][cluster.node]["total"] > 1 << 30
     assert state["disks"][cluster.node]["total_inodes"] > 0
 
@@ -131,7 +137,9 @@ def test_a_killed_up_is_finished_by_the_next_and_down_removes_all(at_hand, tmp_p
     lab = Lab(tmp_path, "devenv-test-killed")
     volumes = set(lab.docker("volume", "ls", "-q").split())
     try:
-        with subprocess.Popen(lab.argv("up", "--profile", str(lab.profile)), env=lab.env, stderr=subprocess.PIPE, text=True) as run:
+        with subprocess.Popen(
+            lab.argv("up", "--profile", str(lab.profile)), env=lab.env, stderr=subprocess.PIPE, text=True
+        ) as run:
             lab.eventually("the node", lambda: "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container")
             run.kill()
             run.stderr.close()

@@ -61,7 +61,9 @@ class FakeHost:
         self.results: dict[str, Completed] = {}
         self.on_run: Callable[[Sequence[str]], None] = lambda argv: None
 
-    def run(self, argv: Sequence[str], *, env: Any = None, cwd: Any = None, log: Any = None, on_line: Any = None, timeout: float = 60) -> Completed:
+    def run(
+        self, argv: Sequence[str], *, env: Any = None, cwd: Any = None, log: Any = None, on_line: Any = None, timeout: float = 60
+    ) -> Completed:
         self.log.append(f"run {' '.join(argv)}")
         self.on_run(argv)
         if argv[0] == "dpkg":
@@ -140,12 +142,14 @@ class FakeEngine:
     def images(self, label: str) -> list[Image]:
         return list(self.there.values())
 
-    def build(self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: Callable[[str], None]) -> None:
-        self.log.append(f"build {tag.split(':')[0]}")
+    def build(
+        self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: Callable[[str], None]
+    ) -> None:
+        self.log.append(f"build {tag.split(':', maxsplit=1)[0]}")
         self.add(tag)
 
     def import_rootfs(self, tar: Path, tag: str, labels: Mapping[str, str]) -> None:
-        self.log.append(f"import {tag.split(':')[0]}")
+        self.log.append(f"import {tag.split(':', maxsplit=1)[0]}")
         self.add(tag)
 
     def pull(self, ref: str, platform: str, progress: Callable[[int, int], None]) -> None:
@@ -187,7 +191,7 @@ class FakeEngine:
     def exec_detached(self, container: str, argv: Sequence[str]) -> None: ...
 
     def commit(self, container: str, tag: str, changes: Sequence[str]) -> None:
-        self.log.append(f"commit {tag.split(':')[0]}")
+        self.log.append(f"commit {tag.split(':', maxsplit=1)[0]}")
         self.add(tag)
 
     def remove_helper(self, name: str) -> None: ...
@@ -260,7 +264,12 @@ def healthy(manifest: Manifest) -> Manifest:
         "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
         "conditions": true, "ancestors": [{"conditions": true}], "parents": [{"conditions": true}],
     }  # fmt: skip
-    return {**manifest, "metadata": {**manifest["metadata"], "generation": 1}, "spec": manifest.get("spec") or {}, "status": status}
+    return {
+        **manifest,
+        "metadata": {**manifest["metadata"], "generation": 1},
+        "spec": manifest.get("spec") or {},
+        "status": status,
+    }
 
 
 class FakeGateway:

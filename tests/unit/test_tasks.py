@@ -48,7 +48,11 @@ def test_after_a_failure_nothing_more_starts_and_the_failure_is_raised():
     def fail():
         raise ValueError("broken")
 
-    tasks = [Task("bad", fail, lane="x"), Task("same lane", lambda: done.append(1), lane="x"), Task("next", lambda: done.append(2), after=("bad",))]
+    tasks = [
+        Task("bad", fail, lane="x"),
+        Task("same lane", lambda: done.append(1), lane="x"),
+        Task("next", lambda: done.append(2), after=("bad",)),
+    ]
     with pytest.raises(ValueError, match="broken"):
         run_all(tasks, {"x": 1}, on_failure=lambda: stopped.append(True))
     assert done == []

@@ -38,7 +38,9 @@ def test_a_program_that_is_not_there_is_a_prerequisite(host):
 
 def test_a_program_that_takes_too_long_is_ended_with_its_children(host, tmp_path: Path):
     pid = tmp_path / "pid"
-    script = f"import subprocess, sys; c = subprocess.Popen(['sleep', '600']); open({str(pid)!r}, 'w').write(str(c.pid)); c.wait()"
+    script = (
+        f"import subprocess, sys; c = subprocess.Popen(['sleep', '600']); open({str(pid)!r}, 'w').write(str(c.pid)); c.wait()"
+    )
     with pytest.raises(DevenvError, match="did not end within"):
         host.run([sys.executable, "-c", script], timeout=2)
     with pytest.raises(ProcessLookupError):

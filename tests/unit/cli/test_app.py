@@ -9,10 +9,14 @@ from devenv.errors import DevenvError, Exit
 
 
 def devenv(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "devenv", *args], capture_output=True, text=True, env={**os.environ, **env}, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "devenv", *args], capture_output=True, text=True, env={**os.environ, **env}, check=False
+    )
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["up", "--help"], ["request", "--help"], ["images", "build", "--help"]])
+@pytest.mark.parametrize(
+    "args", [["--help"], ["--version"], ["up", "--help"], ["request", "--help"], ["images", "build", "--help"]]
+)
 def test_help_imports_nothing_heavy(args):
     script = f"""
 import sys
@@ -31,7 +35,9 @@ def test_every_command_answers_help():
         assert done.stdout.startswith("Usage: devenv")
 
 
-@pytest.mark.parametrize("args", [["nonsense"], ["up", "--nonsense"], ["request", "--route", "sideways"], ["status", "-o", "xml"]])
+@pytest.mark.parametrize(
+    "args", [["nonsense"], ["up", "--nonsense"], ["request", "--route", "sideways"], ["status", "-o", "xml"]]
+)
 def test_a_wrong_call_is_told_and_ends_with_2(args):
     done = devenv(*args)
     assert done.returncode == Exit.USAGE

@@ -107,6 +107,8 @@ def test_the_recipes_that_come_with_devenv_are_right():
     for recipe in book.recipes.values():
         for step in recipe.spec.files.values():
             if step.go:
-                assert (recipe.folder / step.go.dir / "go.sum").exists() or not (recipe.folder / step.go.dir / "go.mod").read_text().count("require")
+                assert (recipe.folder / step.go.dir / "go.sum").exists() or not (
+                    recipe.folder / step.go.dir / "go.mod"
+                ).read_text().count("require")
         if recipe.spec.image:
             assert book.tag(recipe).startswith("devenv.local/")

@@ -73,7 +73,9 @@ def test_where_it_may_not_install_it_prints_the_exact_commands(setup, fakes, roo
     with pytest.raises(DevenvError) as caught:
         setup(confirm=confirm).run()
     assert caught.value.exit_code == Exit.PREREQUISITE
-    assert "sudo apt-get install -y -qq --no-install-recommends debootstrap libc6-dev libseccomp-dev pkg-config" in caught.value.why
+    assert (
+        "sudo apt-get install -y -qq --no-install-recommends debootstrap libc6-dev libseccomp-dev pkg-config" in caught.value.why
+    )
     assert apt(fakes) == []
 
 

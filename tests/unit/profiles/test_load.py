@@ -19,7 +19,9 @@ def test_the_profile_that_comes_with_devenv_is_right():
 
 def test_a_profile_extends_another_and_changes_only_what_it_names(tmp_path: Path):
     own = tmp_path / "mine.yaml"
-    own.write_text("extends: offline\nname: mine\ngateway: {host_port: 9999}\nmanifests:\n  - {name: models, path: my/models.yaml}\n")
+    own.write_text(
+        "extends: offline\nname: mine\ngateway: {host_port: 9999}\nmanifests:\n  - {name: models, path: my/models.yaml}\n"
+    )
     profile = load(str(own), FOLDER)
     assert (profile.name, profile.gateway.host_port, profile.gateway.node_port) == ("mine", 9999, 30888)
     assert [m.path for m in profile.manifests] == ["", "offline/gateway.yaml", "my/models.yaml"]
@@ -27,7 +29,9 @@ def test_a_profile_extends_another_and_changes_only_what_it_names(tmp_path: Path
 
 def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     own = tmp_path / "bad.yaml"
-    own.write_text("extends: offline\ngateway:\n  host_port: 99999\n  colour: red\nnot_a_key: 1\nrequests:\n  - {route: sideways, model: m}\n")
+    own.write_text(
+        "extends: offline\ngateway:\n  host_port: 99999\n  colour: red\nnot_a_key: 1\nrequests:\n  - {route: sideways, model: m}\n"
+    )
     with pytest.raises(DevenvError) as caught:
         load(str(own), FOLDER)
     assert caught.value.exit_code == Exit.USAGE

@@ -3,7 +3,9 @@ import pytest
 from devenv.profiles.quantities import parse, show
 
 
-@pytest.mark.parametrize(("text", "size"), [("64Mi", 64 << 20), ("1.5Gi", 3 << 29), ("2G", 2 * 10**9), ("1000", 1000), (7, 7), ("3k", 3000)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("64Mi", 64 << 20), ("1.5Gi", 3 << 29), ("2G", 2 * 10**9), ("1000", 1000), (7, 7), ("3k", 3000)]
+)
 def test_sizes_are_read_as_kubernetes_spells_them(text, size):
     assert parse(text) == size
 

@@ -75,8 +75,8 @@ def test_text_says_the_same(capsys):
     reports.request(BROKEN, "http://localhost:8888")
     reports.up(Result("c", "offline", "http://localhost:8888", (PROOF,), changed=False))
     out = capsys.readouterr().out
-    assert "✗  proxy  0 of 1 replicas available" in out
-    assert "?  model  no answer" in out
+    assert "✗ proxy  0 of 1 replicas available" in out
+    assert "? model  no answer" in out
     assert "has not got the request's line yet" in out
     assert "Nothing to do: the cluster c answers on every route." in out
     assert "\x1b" not in out
