@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event
 
 from tenacity import RetryCallState, Retrying, wait_fixed
 from tenacity import retry_if_result as again_if
@@ -24,6 +25,31 @@ class Deadline:
     def left(self) -> float:
         """Seconds until then, never negative."""
         return max(0.0, self.end - self.clock.monotonic())
+
+
+class StoppableClock:
+    """A clock for work that may be given up: once `stop` was called, nobody waits by it any longer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._stopped = clock, Event()
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return self._clock.monotonic()
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises DevenvError once the work was given up."""
+        if self._stopped.is_set():
+            raise DevenvError("Given up, because another step failed.")
+        self._clock.sleep(seconds)
+
+    def stop(self) -> None:
+        """Give the work up."""
+        self._stopped.set()
 
 
 def until(what: str, missing: Callable[[], str], deadline: Deadline, look: str = "", pause: float = 0.2) -> None:

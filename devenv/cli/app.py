@@ -3,8 +3,6 @@
 import importlib
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -54,24 +52,6 @@ def app(ctx: click.Context, *, debug: bool) -> None:
     ctx.obj = {"debug": debug}
 
 
-name_option: Callable[[Any], Any] = click.option(
-    "--name", "cluster", default="devenv", envvar="DEVENV_CLUSTER", show_default=True, help="The cluster's name."
-)
-profile_option: Callable[[Any], Any] = click.option(
-    "--profile",
-    envvar="DEVENV_PROFILE",
-    help="A profile's name, or a YAML file. [default: the one that the cluster remembers]",
-)
-output_option: Callable[[Any], Any] = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="The form of the result.",
-)
-
-
 def run(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. Whatever goes wrong is told here, in one form."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -80,13 +60,16 @@ def run(args: list[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nInterrupted. `devenv up` goes on from here.", err=True)
+        click.echo("\nInterrupted. The same command goes on from here.", err=True)
         return Exit.INTERRUPTED
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
     except DevenvError as error:
         return _tell(error)
+    except Exception as error:  # noqa: BLE001 - devenv's own mistake, told in the form of all others
+        why = f"{type(error).__name__}: {error}"
+        return _tell(DevenvError("devenv has made a mistake of its own.", why, "Please report it, with what --debug shows."))
     return code if isinstance(code, int) else Exit.OK
 
 

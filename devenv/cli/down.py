@@ -2,7 +2,7 @@
 
 import click
 
-from devenv.cli.app import name_option, output_option
+from devenv.cli.options import name_option, output_option
 
 
 @click.command("down")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from devenv.cli.app import output_option
+from devenv.cli.options import output_option
 
 folder_option = click.option(
     "--folder",

@@ -17,6 +17,7 @@ BUILD = ("debootstrap", "gcc", "libc6-dev", "libseccomp-dev", "pkg-config")
 _SYSTEMD = Path("/run/systemd/system")
 _INSTALL = 900.0  # seconds
 _START = 60.0
+_ASK = "ask a registry"
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,13 @@ class Setup:
         lacking = [i for i in self.profile.images if not self._has(builder, i.recipe, i.ref)]
         if not any(builder.plan([i.recipe for i in lacking if i.recipe]).pieces):
             return False
-        smallest = next((i for i in reversed(lacking) if i.pull), None)
-        if smallest is None:
+        first = next((i for i in lacking if i.pull), None)
+        if first is None:
             return False  # devenv's own need the Go compiler alone, which comes as a wheel
-        with step(self.reporter, "ask a registry") as note:
+        with step(self.reporter, _ASK) as note:
             try:
-                self.engine.pull(smallest.ref, f"linux/{builder.book.architecture}", lambda _done, _total: None)
+                platform = f"linux/{builder.book.architecture}"
+                self.engine.pull(first.ref, platform, lambda done, total: self.reporter.update(_ASK, done, total, "B"))
             except NotReachableError:
                 note.append("none answers: images will be built")
                 return True

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Condition
 
 from devenv.errors import DevenvError
-from devenv.ports import Clock, Reporter
+from devenv.ports import Reporter
 from devenv.tasks import Task
 
 
@@ -35,13 +34,10 @@ def as_task(reporter: Reporter, name: str, run: Callable[[list[str]], None], aft
     return Task(name, shown, after)
 
 
-@dataclass
 class Arrivals:
     """Which images are in the nodes already, for those who must not be applied before their images are."""
 
-    clock: Clock
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self._there: set[str] = set()
         self._changed = Condition()
         self._abandoned = False

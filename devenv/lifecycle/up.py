@@ -18,7 +18,7 @@ from devenv.lifecycle.steps import Arrivals, as_task, step
 from devenv.ports import Clock, Containers, Engine, Gateway, Host, Kind, Kube, Manifest, Reporter
 from devenv.profiles.model import Component, Profile
 from devenv.tasks import Task, run_all
-from devenv.wait import Deadline, until
+from devenv.wait import Deadline, StoppableClock, until
 
 _NODE = 120.0  # seconds for the node's containerd: it answers 2 s after kind begins; kind may have to pull first
 _API = 180.0  # seconds for the API server of a cluster that kind has made, or that was just started
@@ -63,7 +63,8 @@ class Up:
     arrivals: Arrivals = field(init=False)
 
     def __post_init__(self) -> None:
-        self.arrivals = Arrivals(self.clock)
+        self.clock = self.stoppable = StoppableClock(self.clock)
+        self.arrivals = Arrivals()
         self.started = False  # whether a node that was stopped had to be started
         self.records = Records(self.host)
         self.prober = Prober(self.kube, self.gateway, self.clock, self.profile)
@@ -95,6 +96,7 @@ class Up:
         return Result(self.cluster, self.profile.name, self.profile.gateway.url, tuple(proofs), changed)
 
     def _abandon(self) -> None:
+        self.stoppable.stop()
         self.arrivals.abandon()
         self.host.stop_children()
 

@@ -1,7 +1,7 @@
 import pytest
 
 from devenv.errors import DevenvError
-from devenv.wait import Deadline, until
+from devenv.wait import Deadline, StoppableClock, until
 from tests.fakes.world import FakeClock
 
 
@@ -24,6 +24,17 @@ def test_it_says_what_was_missing_last_and_how_to_look():
     assert caught.value.why == f"Still missing: the policy, look {len(looks)}"
     assert caught.value.next_step == "kubectl describe it"
     assert looks == [1000, 1001, 1002]
+
+
+def test_work_that_was_given_up_is_waited_for_no_longer():
+    clock = StoppableClock(FakeClock())
+
+    def missing():
+        clock.stop()
+        return "much"
+
+    with pytest.raises(DevenvError, match="Given up"):
+        until("it", missing, Deadline(clock, 10_000))
 
 
 def test_it_looks_once_even_when_no_time_is_left():

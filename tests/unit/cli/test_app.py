@@ -36,7 +36,15 @@ def test_every_command_answers_help():
 
 
 @pytest.mark.parametrize(
-    "args", [["nonsense"], ["up", "--nonsense"], ["request", "--route", "sideways"], ["status", "-o", "xml"]]
+    "args",
+    [
+        ["nonsense"],
+        ["up", "--nonsense"],
+        ["request", "--route", "sideways"],
+        ["status", "-o", "xml"],
+        ["down", "--name", "../x"],
+        ["up", "--name", "A B"],
+    ],
 )
 def test_a_wrong_call_is_told_and_ends_with_2(args):
     done = devenv(*args)
@@ -68,6 +76,15 @@ def test_an_interrupt_ends_with_130(monkeypatch):
 
     monkeypatch.setattr(app.app, "main", interrupted)
     assert app.run([]) == Exit.INTERRUPTED
+
+
+def test_a_mistake_of_devenvs_own_is_told_in_the_same_form(monkeypatch, capsys):
+    def broken(**_):
+        raise TypeError("boom")
+
+    monkeypatch.setattr(app.app, "main", broken)
+    assert app.run([]) == Exit.FAILED
+    assert "TypeError: boom" in capsys.readouterr().err
 
 
 def test_an_error_keeps_its_own_exit_code(monkeypatch, capsys):
