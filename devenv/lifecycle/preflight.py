@@ -9,7 +9,7 @@ from devenv.ports import Engine, Host, Kind
 from devenv.profiles.model import Profile
 from devenv.profiles.quantities import show
 
-_DISK = 6 << 30  # bytes: a cluster's node with its images takes about 3 GiB here; the rest is for what one does with it
+_DISK = 4 << 30  # bytes: a node with its images takes about 2 GiB; the rest is for what one does with it
 _INODES = 50_000
 
 

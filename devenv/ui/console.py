@@ -5,10 +5,8 @@ import sys
 from typing import TextIO
 
 from rich.console import Console
-from rich.theme import Theme
 
 _UNCUT = 500  # columns
-_THEME = Theme({"good": "green", "bad": "bold red", "dim": "bright_black", "step": "bold"})
 
 
 def result() -> Console:
@@ -24,7 +22,7 @@ def progress() -> Console:
 def _console(stream: TextIO) -> Console:
     """A pipe has no width: nothing may be cut to fit one."""
     width = None if stream.isatty() else _UNCUT
-    return Console(file=stream, theme=_THEME, highlight=False, width=width)
+    return Console(file=stream, highlight=False, width=width)
 
 
 def interactive() -> bool:

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from devenv.profiles.quantities import show
@@ -18,6 +19,7 @@ class _Step:
     told: float = 0.0
     bar: TaskID | None = None
     detail: str = ""
+    count: str = ""
 
 
 def amount(done: float, total: float, unit: str) -> str:
@@ -60,7 +62,7 @@ class Lines:
 
     def fail(self, step: str) -> None:
         """Say that the step failed; why is said at the end."""
-        self._console.print(f"[bad]✗[/bad] {step}  [dim]{self._seconds(step):.1f} s[/dim]")
+        self._console.print(f"[bold red]✗[/bold red] {step}  [dim]{self._seconds(step):.1f} s[/dim]")
 
     def say(self, text: str) -> None:
         """Say anything else."""
@@ -83,27 +85,26 @@ class Bars(Lines):
             TextColumn("[dim]{task.fields[note]}[/dim]", table_column=None),
             console=console, transient=True,
         )  # fmt: skip
-        self._progress.start()
 
     def begin(self, step: str) -> None:
         """Add the step's bar."""
         super().begin(step)
+        self._progress.start()  # only now, so that a command without steps leaves the terminal alone
         self._steps[step].bar = self._progress.add_task(step, total=None, note="")
 
     def update(self, step: str, done: float, total: float, unit: str) -> None:
         """Move the bar."""
         known = self._steps.get(step)
         if known and known.bar is not None:
-            self._progress.update(
-                known.bar, completed=done, total=total, note=self._note(known.detail, amount(done, total, unit))
-            )
+            known.count = amount(done, total, unit)
+            self._progress.update(known.bar, completed=done, total=total, note=self._note(known))
 
     def detail(self, step: str, text: str) -> None:
         """Show what the step is at, behind its bar."""
         known = self._steps.get(step)
         if known and known.bar is not None:
             known.detail = text
-            self._progress.update(known.bar, note=self._note(text, ""))
+            self._progress.update(known.bar, note=self._note(known))
 
     def end(self, step: str, note: str = "") -> None:
         """Turn the bar into a line."""
@@ -124,15 +125,15 @@ class Bars(Lines):
         if known and known.bar is not None:
             self._progress.remove_task(known.bar)
 
-    def _note(self, detail: str, count: str) -> str:
-        note = "  ".join(part for part in (count, detail) if part)
+    def _note(self, step: _Step) -> str:
+        note = "  ".join(part for part in (step.count, step.detail) if part)
         room = max(10, self._progress.console.width - 50)
         return note if len(note) <= room else note[: room - 1] + "…"
 
 
 def _done(step: str, note: str, seconds: float) -> str:
-    tail = f"  {note}" if note else ""
-    return f"[good]✓[/good] {step}{tail}  [dim]{seconds:.1f} s[/dim]"
+    tail = f"  {escape(note)}" if note else ""
+    return f"[green]✓[/green] {escape(step)}{tail}  [dim]{seconds:.1f} s[/dim]"
 
 
 def reporter(console: Console) -> Bars | Lines:

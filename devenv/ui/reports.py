@@ -32,11 +32,11 @@ def emit_json(kind: str, result: Any) -> None:
 def error(problem: DevenvError) -> None:
     """Tell what happened, why, and what to do next."""
     out = console.progress()
-    out.print(f"[bad]Error:[/bad] {escape(problem.what)}")
+    out.print(f"[bold red]Error:[/bold red] {escape(problem.what)}")
     for line in problem.why.splitlines():
         out.print(f"  {escape(line)}")
     if problem.next_step:
-        out.print(f"[good]→[/good] {escape(problem.next_step)}")
+        out.print(f"[green]→[/green] {escape(problem.next_step)}")
 
 
 # up and down
@@ -46,7 +46,7 @@ def up(result: Result) -> None:
     """Say that the cluster answers."""
     out = console.result()
     subject = "The cluster" if result.changed else "Nothing to do: the cluster"
-    out.print(f"[good]✓[/good] {subject} {result.cluster} answers on every route.")
+    out.print(f"[green]✓[/green] {subject} {result.cluster} answers on every route.")
     for proof in result.proofs:
         out.print(f"  {proof_line(proof)}")
     out.print(f"Gateway:  {result.url}")
@@ -76,7 +76,7 @@ def down(cluster: str, nodes: list[Node], *, dry_run: bool) -> None:
 
 def proof_line(proof: Proof) -> str:
     """One line: did the request prove its route, and by what."""
-    mark = "[good]✓[/good]" if proof.ok else "[bad]✗[/bad]"
+    mark = "[green]✓[/green]" if proof.ok else "[bold red]✗[/bold red]"
     took = f"{proof.answer.status} in {proof.answer.seconds * 1000:.0f} ms"
     return f"{mark} {proof.name:<10} {took:<15} {escape(proof.pod or 'no pod')}"
 
@@ -97,7 +97,7 @@ def request(proof: Proof, url: str) -> None:
     for name, value in rows:
         out.print(f"[dim]{name:<{width}}[/dim]  {escape(value)}")
     for failure in proof.failures:
-        out.print(f"[bad]✗[/bad] {escape(failure)}")
+        out.print(f"[bold red]✗[/bold red] {escape(failure)}")
 
 
 def proof_json(proof: Proof) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def status(state: Status) -> None:
     out.print(f"cluster  {state.cluster}  [dim]({nodes})[/dim]\nprofile  {state.profile}\ngateway  {state.url}")
     width = max((len(c.name) for c in state.components), default=0)
     for component in state.components:
-        mark = "[dim]?[/dim]" if component.unknown else "[bad]✗[/bad]" if component.missing else "[good]✓[/good]"
+        mark = "[dim]?[/dim]" if component.unknown else "[bold red]✗[/bold red]" if component.missing else "[green]✓[/green]"
         out.print(f"{mark} {component.name:<{width}}  {escape(component.unknown or component.missing or 'ready')}")
     for name, space in state.disks.items():
         out.print(f"disk     {name}: {show(space.free)} of {show(space.total)} free  [dim]{space.free_inodes} inodes free[/dim]")
@@ -164,7 +164,7 @@ def images(entries: list[Entry]) -> None:
     if roomy:
         table.add_column("what it is", overflow="ellipsis", no_wrap=True)
     for entry in entries:
-        state = "[good]built[/good]" if entry.built else "[dim]missing[/dim]"
+        state = "[green]built[/green]" if entry.built else "[dim]missing[/dim]"
         size = show(entry.size) if entry.built else ""
         cost = "" if entry.built else f"{entry.seconds} s"
         row = (entry.name, entry.version, state, size, cost, escape(entry.description))

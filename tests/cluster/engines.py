@@ -56,9 +56,13 @@ class Engine:
     def _pidfile(self) -> Path:
         return Path(f"/run/devenv-test-{self.name}.pid")
 
+    def prepare(self) -> None:
+        """Make the data root."""
+        self.root.mkdir(parents=True, exist_ok=True)
+
     def start(self) -> None:
         self.stop()
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.prepare()
         run("ip", "link", "add", self._bridge, "type", "bridge")
         run("ip", "addr", "add", f"172.31.{self.third_octet}.1/24", "dev", self._bridge)
         run("ip", "link", "set", self._bridge, "up")
@@ -117,17 +121,16 @@ class SmallDisk(Engine):
 
     size: str = "7G"
 
-    def start(self) -> None:
-        self.stop()
-        self.root.mkdir(parents=True, exist_ok=True)
+    def prepare(self) -> None:
+        super().prepare()
         disk = self.folder / "disk.img"
         run("truncate", "-s", self.size, str(disk))
         run("mkfs.ext4", "-q", "-F", str(disk))
         run("mount", "-o", "loop", str(disk), str(self.root))
-        super().start()
+        assert os.path.ismount(self.root)
 
     def stop(self) -> None:
         super().stop()
         if os.path.ismount(self.root):
-            run("umount", "-l", str(self.root))
+            run("umount", str(self.root))
         (self.folder / "disk.img").unlink(missing_ok=True)
