@@ -29,5 +29,9 @@ class NotReachableError(DevenvError):
     """A server (engine, API server, registry) did not answer: it may be there and down, or not there."""
 
 
+class LockedError(DevenvError):
+    """Somebody else is changing the same thing."""
+
+
 class NotFoundError(DevenvError):
     """The server answered that it has no such thing."""

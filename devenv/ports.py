@@ -18,6 +18,12 @@ class EngineInfo:
     architecture: str  # as Go spells it: amd64, arm64
     data_root: Path
     address: str
+    id: str = ""
+
+    @property
+    def local(self) -> bool:
+        """Whether its data root may be a path of this machine."""
+        return self.address.startswith("unix://") and self.data_root.exists()
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Node:
     id: str
     status: str
     cluster: str
-    image: str = ""
+    created: int = 0  # seconds since 1970
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """The one waiting loop: ends as soon as its condition holds, never outlives its deadline, and then says what was missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from threading import Event
 
 from tenacity import RetryCallState, Retrying, wait_fixed
 from tenacity import retry_if_result as again_if
 
-from devenv.errors import DevenvError
-from devenv.ports import Clock
+from devenv.errors import DevenvError, LockedError, NotReachableError
+from devenv.ports import Clock, Host
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,13 @@ class StoppableClock:
 
     def sleep(self, seconds: float) -> None:
         """Wait. Raises DevenvError once the work was given up."""
+        self.check()
+        self._clock.sleep(seconds)
+
+    def check(self) -> None:
+        """Raise DevenvError once the work was given up."""
         if self._stopped.is_set():
             raise DevenvError("Given up, because another step failed.")
-        self._clock.sleep(seconds)
 
     def stop(self) -> None:
         """Give the work up."""
@@ -62,10 +67,39 @@ def until(what: str, missing: Callable[[], str], deadline: Deadline, look: str =
         last = state.outcome.result() if state.outcome else ""
         raise DevenvError(f"{what} was not ready within {deadline.seconds:.0f} s.", f"Still missing: {last}", look)
 
+    def look_once() -> str:
+        try:
+            return missing()
+        except NotReachableError as error:  # one hiccup of a server is no reason to end a wait of minutes
+            return error.what
+
     Retrying(
         stop=lambda _: deadline.left() <= 0,
         wait=wait_fixed(pause),
         retry=again_if(bool),
         sleep=deadline.clock.sleep,
         retry_error_callback=give_up,
-    )(missing)
+    )(look_once)
+
+
+@contextmanager
+def locked(host: Host, clock: Clock, name: str, say: Callable[[str], None], seconds: float = 600) -> Iterator[None]:
+    """Hold the lock of that name, waiting for whoever has it and saying who that is.
+
+    Raises DevenvError with the holder when it is not free within `seconds`.
+    """
+    with ExitStack() as held:
+        told: list[str] = []
+
+        def holder() -> str:
+            try:
+                held.enter_context(host.lock(name))
+            except LockedError as error:
+                if not told:
+                    told.append(error.what)
+                    say(f"{error.what} Waiting until that is done.")
+                return error.what
+            return ""
+
+        until(f"The lock of {name}", holder, Deadline(clock, seconds))
+        yield

@@ -9,7 +9,7 @@ from pathlib import Path
 from devenv import data
 from devenv.adapters import runc_trimmed
 from devenv.adapters.clock import SystemClock
-from devenv.adapters.engine import DockerEngine
+from devenv.adapters.engine import DockerEngine, environment
 from devenv.adapters.gateway import HttpGateway
 from devenv.adapters.host import LocalHost
 from devenv.adapters.kind import KindProgram
@@ -65,7 +65,7 @@ class World:
     @cached_property
     def kind(self) -> KindProgram:
         """The kind on PATH, else the one that devenv built."""
-        return KindProgram(self.host, self._find_kind)
+        return KindProgram(self.host, self._find_kind, environment)
 
     def _find_kind(self) -> Path | None:
         built = self.recipe_file("kind", "kind")
@@ -104,7 +104,17 @@ class World:
 
     def down(self, cluster: str) -> Down:
         """`down`."""
-        return Down(cluster, self.host, self.engine, self.kind, self.reporter)
+        provider = Provider(self.engine, self.builder, self.reporter)
+        return Down(
+            cluster=cluster,
+            host=self.host,
+            clock=self.clock,
+            engine=self.engine,
+            containers=self.engine,
+            kind=self.kind,
+            provide_kind=lambda: provider.provide((), [("kind", "kind")]),
+            reporter=self.reporter,
+        )
 
     def status(self, cluster: str, choice: profiles.Choice) -> StatusReader:
         """`status`."""

@@ -20,7 +20,8 @@ from devenv.ports import Completed, EngineInfo, Image, Node, OnLine
 
 _CLUSTER = "io.x-k8s.kind.cluster"  # kind's own label
 _HELPER = "devenv.helper"  # what devenv may remove
-_LONGEST = 900  # seconds that the engine may be silent: it may write a whole image to its disk before the first byte
+_ANSWER = 30  # seconds that the engine may take to answer
+_LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
 _SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.colima/default/docker.sock")
 
 
@@ -28,14 +29,31 @@ def address() -> str:
     """Where the engine is: DOCKER_HOST, else the current Docker context, else a socket that is known to be used."""
     if host := os.environ.get("DOCKER_HOST"):
         return host
-    with contextlib.suppress(Exception):  # a broken ~/.docker/config.json is Docker's to report
-        context = ContextAPI.get_current_context()
-        if context and context.name != "default" and context.Host:
-            return str(context.Host)
+    if host := _context_host(os.environ.get("DOCKER_CONTEXT", "")):
+        return host
     for path in _SOCKETS:
         if (known := Path(path).expanduser()).exists():
             return f"unix://{known}"
     return f"unix://{_SOCKETS[0]}"
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that lead the docker program to the engine at `address()`; none where it goes there anyway."""
+    if os.environ.get("DOCKER_HOST") or _context_host(os.environ.get("DOCKER_CONTEXT", "")):
+        return {}
+    return {"DOCKER_HOST": address()}
+
+
+def _context_host(name: str) -> str:
+    """Return the address in the Docker context of that name, or in the current one. "" for the default."""
+    try:
+        context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
+    except Exception:  # noqa: BLE001 - what the library raises for a broken file; Docker itself will report it
+        context = None
+    if context is None and name:
+        fix = "See `docker context ls`."
+        raise NotReachableError(f"There is no Docker context {name}.", "DOCKER_CONTEXT names it.", fix, Exit.PREREQUISITE)
+    return str(context.Host) if context and context.name != "default" and context.Host else ""
 
 
 class DockerEngine:
@@ -46,17 +64,25 @@ class DockerEngine:
 
     @property
     def _api(self) -> Any:
+        return self._client(_ANSWER)
+
+    @property
+    def _slow(self) -> Any:
+        return self._client(_LONGEST)
+
+    def _client(self, timeout: int) -> Any:
         """One client a thread: a client is a session of requests, which threads may not share."""
-        if not hasattr(self._local, "api"):
+        clients = vars(self._local).setdefault("clients", {})
+        if timeout not in clients:
             with _errors():
-                self._local.api = docker.APIClient(base_url=address(), version="auto", timeout=_LONGEST)
-        return self._local.api
+                clients[timeout] = docker.APIClient(base_url=address(), version="auto", timeout=timeout)
+        return clients[timeout]
 
     def info(self) -> EngineInfo:
         """Raise NotReachableError where no engine answers."""
         with _errors():
             version, info = self._api.version(), self._api.info()
-        return EngineInfo(version["Version"], version["Arch"], Path(info["DockerRootDir"]), address())
+        return EngineInfo(version["Version"], version["Arch"], Path(info["DockerRootDir"]), address(), info["ID"])
 
     def image(self, ref: str) -> Image | None:
         """Return the image of that name or ID, None where the engine has none."""
@@ -77,7 +103,7 @@ class DockerEngine:
     def build(self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: OnLine) -> None:
         """Build from a context that is a tar archive."""
         with _errors(), context.open("rb") as file:
-            events = self._api.build(
+            events = self._slow.build(
                 fileobj=file, custom_context=True, tag=tag, buildargs=dict(args), labels=dict(labels),
                 rm=True, forcerm=True, decode=True,
             )  # fmt: skip
@@ -93,7 +119,7 @@ class DockerEngine:
         changes = [f"LABEL {name}={value}" for name, value in labels.items()]
         with _errors(), tar.open("rb") as file:
             chunks = iter(partial(file.read, 1 << 20), b"")  # the library says "chunked", which a file would not be sent as
-            answer = self._api.import_image_from_stream(chunks, repository=repository, tag=version, changes=changes)
+            answer = self._slow.import_image_from_stream(chunks, repository=repository, tag=version, changes=changes)
         for line in answer.splitlines():
             if "error" in (event := json.loads(line)):
                 raise DevenvError(f"{tag} could not be imported.", event["error"])
@@ -103,7 +129,7 @@ class DockerEngine:
         layers: dict[str, tuple[int, int]] = {}
         try:
             with _errors():
-                for event in self._api.pull(ref, platform=platform, stream=True, decode=True):
+                for event in self._slow.pull(ref, platform=platform, stream=True, decode=True):
                     _refuse(ref, event)
                     detail = event.get("progressDetail") or {}
                     if event.get("status") == "Downloading" and "total" in detail:
@@ -115,7 +141,7 @@ class DockerEngine:
 
     def save(self, ref: str, platform: str) -> Iterator[bytes]:
         """Stream the image as `docker save` does, of one platform only where the engine knows how (API 1.48)."""
-        api = self._api
+        api = self._slow
         newer = tuple(map(int, api._version.split("."))) >= (1, 48)  # noqa: SLF001
         os_name, _, architecture = platform.partition("/")
         wanted = {"platform": json.dumps({"os": os_name, "architecture": architecture})} if newer else {}
@@ -129,7 +155,7 @@ class DockerEngine:
         label = f"{_CLUSTER}={cluster}" if cluster else _CLUSTER
         with _errors():
             found = self._api.containers(all=True, filters={"label": label})
-        nodes = [Node(c["Names"][0].lstrip("/"), c["Id"], c["State"], c["Labels"][_CLUSTER], c["Image"]) for c in found]
+        nodes = [Node(c["Names"][0].lstrip("/"), c["Id"], c["State"], c["Labels"][_CLUSTER], c["Created"]) for c in found]
         return sorted(nodes, key=lambda n: n.name)
 
     def start(self, container: str) -> None:
@@ -144,7 +170,7 @@ class DockerEngine:
         """Run a program in a container, its output and errors as one, `stdin` streamed into it."""
         with _errors():
             run = self._api.exec_create(container, list(argv), stdin=stdin is not None)["Id"]
-            started = self._api.exec_start(run, socket=stdin is not None)
+            started = self._slow.exec_start(run, socket=stdin is not None)
             output = started if stdin is None else _converse(started, stdin)
             code = self._api.exec_inspect(run)["ExitCode"]
         return Completed(code if code is not None else -1, output.decode(errors="replace"))
@@ -168,7 +194,7 @@ class DockerEngine:
         """Make an image of what a container's file system holds now."""
         repository, _, version = tag.rpartition(":")
         with _errors():
-            self._api.commit(container, repository=repository, tag=version, changes=list(changes))
+            self._slow.commit(container, repository=repository, tag=version, changes=list(changes))
 
     def remove_helper(self, name: str) -> None:
         """Remove a helper, running or not; nothing where there is none. Raises DevenvError where it isn't devenv's own."""
@@ -201,10 +227,14 @@ def _converse(raw: Any, stdin: Iterable[bytes]) -> bytes:
 
     sender = threading.Thread(target=feed, daemon=True)
     sender.start()
+    hung = threading.Timer(_LONGEST, connection.shutdown, [socket.SHUT_RDWR])  # the library's own read has no limit
+    hung.daemon = True
+    hung.start()
     try:
         output = b"".join(data for _, data in frames_iter(raw, tty=False))  # type: ignore[no-untyped-call]
         sender.join(_LONGEST)
     finally:
+        hung.cancel()
         raw.close()
     if failure:
         raise failure[0]
@@ -226,6 +256,9 @@ def _errors() -> Iterator[None]:
 
 def _unreachable(error: Exception) -> NotReachableError:
     where, why = address(), str(error)
+    if where.startswith("ssh://"):
+        fix = "Use an engine on this machine: devenv reaches none by ssh yet."
+        return NotReachableError(f"The Docker engine at {where} can't be used.", why, fix, Exit.PREREQUISITE)
     if "Permission denied" in why or "PermissionError" in why:
         fix = "Add yourself to the group docker (`sudo usermod -aG docker $USER`) and log in again."
         return NotReachableError(f"You may not use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE)

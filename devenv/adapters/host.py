@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -13,9 +14,10 @@ from pathlib import Path
 import platformdirs
 import psutil
 
-from devenv.errors import DevenvError, Exit
+from devenv.errors import DevenvError, Exit, LockedError
 from devenv.ports import Completed, OnLine, Space
 
+_PATIENCE = 5.0  # seconds between asking a program to end and making it
 _KEPT = 200  # last lines of output that are kept for an error message
 
 
@@ -25,6 +27,8 @@ class LocalHost:
     def __init__(self) -> None:
         self._children: set[subprocess.Popen[str]] = set()
         self._guard = threading.Lock()
+        self._stopped = False
+        self._locks: set[int] = set()
 
     def run(
         self,
@@ -40,10 +44,13 @@ class LocalHost:
 
         `log` gets all of its output; the result has the last lines, or all of it without a log.
         """
+        if self._stopped:
+            raise DevenvError(f"{argv[0]} was not started: the work was given up.")
         try:
             child = subprocess.Popen(  # noqa: S603 - a list, never a shell
                 list(argv), env={**os.environ, **(env or {})}, cwd=cwd, text=True, errors="replace",
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                pass_fds=tuple(self._locks),  # a child that outlives a killed devenv keeps its lock
             )  # fmt: skip
         except FileNotFoundError as error:
             raise DevenvError(
@@ -79,6 +86,7 @@ class LocalHost:
 
     def stop_children(self) -> None:
         """End every program that `run` is waiting for, with all that it started."""
+        self._stopped = True
         with self._guard:
             for child in self._children:
                 _kill(child)
@@ -158,13 +166,17 @@ class LocalHost:
             except BlockingIOError as error:
                 file.seek(0)
                 holder = file.read().strip() or "another devenv"
-                raise DevenvError(
-                    f"{name} is being changed by {holder}.", next_step="Wait until it is done, then try again."
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()}\n")
-            file.flush()
-            yield
+                fix = "Wait until it is done, then try again."
+                raise LockedError(f"{name} is being changed by {holder}.", next_step=fix) from error
+            with contextlib.suppress(OSError):  # who holds it is good to know, but a full disk must not stop a repair
+                file.truncate(0)
+                file.write(f"process {os.getpid()}\n")
+                file.flush()
+            self._locks.add(file.fileno())
+            try:
+                yield
+            finally:
+                self._locks.discard(file.fileno())
 
 
 def _collect(child: "subprocess.Popen[str]", out: object, on_line: OnLine | None) -> list[str]:
@@ -182,8 +194,18 @@ def _collect(child: "subprocess.Popen[str]", out: object, on_line: OnLine | None
 
 
 def _kill(child: "subprocess.Popen[str]") -> None:
+    """End a program and all in its process group, by force where it does not listen."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, 15)
+        os.killpg(child.pid, signal.SIGTERM)
+        force = threading.Timer(_PATIENCE, _force, [child])
+        force.daemon = True
+        force.start()
+
+
+def _force(child: "subprocess.Popen[str]") -> None:
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _process(pid: int | None) -> str:

@@ -1,6 +1,5 @@
 """kind's own program."""
 
-import contextlib
 import re
 import tempfile
 from collections.abc import Callable
@@ -13,10 +12,14 @@ _CREATE_TIMEOUT = 600.0  # seconds; 11 to 14 s is usual (facts of the lab), a sl
 
 
 class KindProgram:
-    """Runs kind. `find` says where it is, since devenv may have built it."""
+    """Runs kind.
 
-    def __init__(self, host: Host, find: Callable[[], Path | None]) -> None:
-        self._host, self._find = host, find
+    `find` says where it is, since devenv may have built it; `engine` gives the variables by which the docker program
+    that kind calls finds the same engine as devenv does.
+    """
+
+    def __init__(self, host: Host, find: Callable[[], Path | None], engine: Callable[[], dict[str, str]]) -> None:
+        self._host, self._find, self._engine = host, find, engine
 
     def version(self) -> str | None:
         """Return kind's version such as v0.33.0, None where there is no kind."""
@@ -45,8 +48,8 @@ class KindProgram:
         program = self._find()
         if program is None:
             raise DevenvError("kind is not installed.", next_step="Run `devenv setup`.", exit_code=Exit.PREREQUISITE)
-        with contextlib.suppress(FileNotFoundError):
-            done = self._host.run([str(program), *argv], on_line=log, timeout=_CREATE_TIMEOUT)
-            if done.code != 0:
-                end = "\n".join(done.output.rstrip().splitlines()[-15:])
-                raise DevenvError(f"`kind {' '.join(argv[:2])}` failed.", end, f"By hand: kind {' '.join(argv)}")
+        env = {"KIND_EXPERIMENTAL_PROVIDER": "docker", **self._engine()}
+        done = self._host.run([str(program), *argv], env=env, on_line=log, timeout=_CREATE_TIMEOUT)
+        if done.code != 0:
+            end = "\n".join(done.output.rstrip().splitlines()[-15:])
+            raise DevenvError(f"`kind {' '.join(argv[:2])}` failed.", end, f"By hand: kind {' '.join(argv)}")

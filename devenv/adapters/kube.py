@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
-from devenv.errors import DevenvError, NotFoundError, NotReachableError
+from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
 from devenv.ports import Manifest
 
 _MANAGER = "devenv"
@@ -32,6 +33,7 @@ class ContextKube:
         try:
             return bool(self._call("GET", "/readyz", text=True) == "ok")
         except DevenvError:
+            self._client = None  # the kubeconfig may be written anew before the next look
             return False
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
@@ -102,6 +104,7 @@ class ContextKube:
             if self._client is None:
                 settings = client.Configuration()
                 config.load_kube_config(context=self._context, client_configuration=settings)  # type: ignore[no-untyped-call]
+                settings.proxy = None  # what kind makes listens on this machine
                 self._client = (settings, client.ApiClient(settings).rest_client.pool_manager)
             return self._client
 
@@ -125,5 +128,6 @@ def _refuse(context: str, what: str, answer: urllib3.BaseHTTPResponse) -> None:
 def _errors(context: str, what: str) -> Iterator[None]:
     try:
         yield
-    except (urllib3.exceptions.HTTPError, ConfigException, OSError) as error:
-        raise NotReachableError(f"The API server of {context} does not answer {what}.", str(error), "Run `devenv up`.") from error
+    except (urllib3.exceptions.HTTPError, ConfigException, yaml.YAMLError, OSError) as error:
+        message = f"The API server of {context} does not answer {what}."
+        raise NotReachableError(message, str(error), "Run `devenv up`.", Exit.UNKNOWN) from error

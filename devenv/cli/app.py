@@ -3,6 +3,7 @@
 import importlib
 import signal
 import sys
+import traceback
 
 import click
 
@@ -54,7 +55,8 @@ def app(ctx: click.Context, *, debug: bool) -> None:
 
 def run(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. Whatever goes wrong is told here, in one form."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         code = app.main(args=args, prog_name="devenv", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -80,7 +82,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _tell(error: DevenvError) -> int:
     if "--debug" in sys.argv:
-        raise error
+        traceback.print_exception(error)
     from devenv.ui import reports  # noqa: PLC0415 - help must not wait for it
 
     reports.error(error)

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from devenv.errors import DevenvError
+from devenv.errors import DevenvError, NotFoundError
 from devenv.facts.live import AccessLine, Proof, Sent, compose, find_line, prove
-from devenv.ports import Clock, Gateway, Kube
+from devenv.ports import Clock, Gateway, Kube, Manifest
 from devenv.profiles.model import LiveRequest, Profile
 from devenv.wait import Deadline, until
 
@@ -64,11 +64,14 @@ class Prober:
 
     def _log(self, seconds: int) -> str:
         proxies = self.kube.select("v1", "Pod", selector=proxy_selector(self.profile))
-        return "\n".join(
-            self.kube.logs(p["metadata"]["namespace"], p["metadata"]["name"], "envoy", seconds, _ALL)
-            for p in proxies
-            if p["status"].get("phase") == "Running"
-        )
+        return "\n".join(self._pod_log(p, seconds) for p in proxies if p["status"].get("phase") == "Running")
+
+    def _pod_log(self, pod: Manifest, seconds: int) -> str:
+        meta = pod["metadata"]
+        try:
+            return self.kube.logs(meta["namespace"], meta["name"], "envoy", seconds, _ALL)
+        except NotFoundError:
+            return ""  # it ended meanwhile
 
     def _pods(self, model: str) -> dict[str, str]:
         found = self.kube.select("v1", "Pod", selector=f"model.aibrix.ai/name={model}")

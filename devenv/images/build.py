@@ -14,6 +14,7 @@ from devenv.images.recipe import KEY_LABEL, NAME_LABEL, Book, Recipe
 from devenv.ports import Clock, Containers, Engine, Host, Reporter
 from devenv.profiles.quantities import show
 from devenv.tasks import Task, run_all
+from devenv.wait import locked
 
 _SPARE = 1 << 30  # bytes that a build leaves free, for the machine it runs on
 STEP = "images"
@@ -106,8 +107,9 @@ class Builder:
     def check(self, plan: BuildPlan) -> None:
         """Refuse, before anything changes, what cannot end well. Raises DevenvError with all reasons at once."""
         problems = []
-        for place in {self.host.cache_dir(), self.engine.info().data_root}:
-            if place.exists() and (free := self.host.space(place).free) < plan.disk + _SPARE:
+        engine = self.engine.info()
+        for place in {self.host.cache_dir(), *([engine.data_root] if engine.local else [])}:
+            if (free := self.host.space(place).free) < plan.disk + _SPARE:
                 wanted = f"{show(plan.disk)} and {show(_SPARE)} to spare"
                 problems.append(f"The disk of {place} has {show(free)} free; the build needs {wanted}.")
         steps = [(p, self.book.get(p.recipe).spec.files[p.file]) for p in plan.pieces if p.file]
@@ -124,8 +126,8 @@ class Builder:
         if not plan.pieces:
             return
         self.check(plan)
-        with self.host.lock("images"):
-            made.remove_leftovers(self.host.cache_dir() / "built")
+        with locked(self.host, self.clock, "images", self.reporter.say):
+            made.remove_leftovers(self.host.cache_dir())
             self.reporter.begin(STEP)
             try:
                 self._run(plan)

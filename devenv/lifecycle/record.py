@@ -1,22 +1,27 @@
 """What devenv remembers of a cluster: that it is its own, from which profile, and what is in its nodes."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
 from devenv.errors import DevenvError
-from devenv.ports import Containers, Host, Node
+from devenv.ports import Containers, Engine, Host, Node
+
+_BIRTH = 60.0  # seconds from kind's start to its containers'; 1 s is usual, pulling the node image comes before
 
 
 @dataclass(frozen=True)
 class Record:
-    """One cluster. `nodes` has its containers' IDs; none while it is being created."""
+    """One cluster. `nodes` has the IDs of its containers, as far as they were seen; `made` says that kind finished it."""
 
     cluster: str
     profile: str  # a name, or the absolute path of a file
+    engine: str = ""  # ID of the engine that it is on
+    config: str = ""  # kind's config that it was made from, which cannot be changed afterwards
+    began: float = 0.0  # when kind was started, in seconds since 1970
+    made: bool = False
     nodes: tuple[str, ...] = ()
     loaded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # node ID → name in the node → image's ID
     digest: str = ""  # of all that was installed, once it was proven
@@ -31,9 +36,7 @@ class Records:
 
     def path(self, cluster: str) -> Path:
         """The cluster's file."""
-        folder = self.host.state_dir() / "clusters"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder / f"{cluster}.json"
+        return self.host.state_dir() / "clusters" / f"{cluster}.json"
 
     def read(self, cluster: str) -> Record | None:
         """Return the cluster's record, None where there is none. Raises DevenvError where it can't be read."""
@@ -45,15 +48,19 @@ class Records:
             return None
         except (ValueError, TypeError, KeyError) as error:
             raise DevenvError(
-                f"{path} is broken.", str(error), "Remove it, then the cluster by `kind delete cluster`."
+                f"{path} is broken.", str(error), f"Remove it, then the cluster: kind delete cluster --name {cluster}"
             ) from error
 
     def write(self, record: Record) -> Record:
         """Keep the record and return it."""
         path = self.path(record.cluster)
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(asdict(record), indent=1))
-        os.replace(new, path)  # noqa: PTH105 - atomic, and over an existing file
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps(asdict(record), indent=1))
+            new.replace(path)
+        except OSError as error:
+            raise DevenvError(f"{path} can't be written.", str(error), "Is the disk full?") from error
         return record
 
     def remove(self, cluster: str) -> None:
@@ -76,14 +83,19 @@ class Records:
         self.update(cluster, change)
 
 
-def own_nodes(records: Records, containers: Containers, cluster: str) -> list[Node]:
+def own_nodes(records: Records, engine: Engine, containers: Containers, cluster: str) -> list[Node]:
     """Return the nodes of devenv's own cluster, none where there is none.
 
-    Raises DevenvError where a kind cluster has that name and devenv did not make it.
+    Raises DevenvError where a kind cluster has that name and devenv did not make it, or made it on another engine.
     """
-    nodes = containers.nodes(cluster)
-    record = records.read(cluster)
-    foreign = [n.name for n in nodes if record is None or (record.nodes and n.id not in record.nodes)]
+    nodes, record = containers.nodes(cluster), records.read(cluster)
+    if record and record.engine and record.engine != engine.info().id:
+        raise DevenvError(
+            f"devenv made the cluster {cluster} on another Docker engine.",
+            "DOCKER_HOST, or the current Docker context, was another one then.",
+            "Choose that engine again, or another name with --name.",
+        )
+    foreign = [n.name for n in nodes if not (record and _is_ours(record, n))]
     if foreign:
         raise DevenvError(
             f"devenv did not make the kind cluster {cluster}.",
@@ -91,3 +103,9 @@ def own_nodes(records: Records, containers: Containers, cluster: str) -> list[No
             f"Choose another name with --name, or remove it by hand: kind delete cluster --name {cluster}",
         )
     return nodes
+
+
+def _is_ours(record: Record, node: Node) -> bool:
+    """Nodes are noted as soon as they are seen. A killed run may have died before: then the time of birth tells."""
+    born_of_it = not record.made and 0 <= node.created + 1 - record.began <= _BIRTH
+    return node.id in record.nodes or born_of_it

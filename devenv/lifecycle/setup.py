@@ -109,9 +109,9 @@ class Setup:
         return [f"installed {p}" for p in packages]
 
     def _start(self) -> list[str]:
-        if "unix:///var/run/docker.sock" not in (where := self._address()):
+        if "unix:///var/run/docker.sock" not in (told := self._told()):
             fix = "Start it, or unset DOCKER_HOST and choose the default context to let devenv start Docker here."
-            raise DevenvError(f"No Docker engine answers at {where}.", next_step=fix, exit_code=Exit.PREREQUISITE)
+            raise DevenvError(told, next_step=fix, exit_code=Exit.PREREQUISITE)
         if not self.host.is_root():
             by_hand = "sudo systemctl start docker" if _SYSTEMD.exists() else "sudo devenv setup"
             raise DevenvError("The Docker engine is not running.", next_step=f"Start it: {by_hand}", exit_code=Exit.PREREQUISITE)
@@ -129,7 +129,8 @@ class Setup:
             )
         return ["started the Docker engine"]
 
-    def _address(self) -> str:
+    def _told(self) -> str:
+        """What the engine's silence looks like, with its address."""
         try:
             return self.engine.info().address
         except NotReachableError as error:

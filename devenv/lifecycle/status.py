@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from devenv.errors import DevenvError
 from devenv.gates import ready
@@ -59,7 +58,7 @@ class StatusReader:
 
     def read(self) -> Status:
         """Return the cluster's status. Raises DevenvError where it isn't devenv's own, or no engine answers."""
-        nodes = own_nodes(Records(self.host), self.containers, self.cluster)
+        nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
         components: tuple[ComponentState, ...] = ()
         if nodes:
             with ThreadPoolExecutor(8) as pool:
@@ -76,12 +75,15 @@ class StatusReader:
 
     def _disks(self, nodes: list[Node]) -> dict[str, Space]:
         disks = {n.name: space for n in nodes if n.status == "running" and (space := self._node_space(n.name))}
-        root: Path = self.engine.info().data_root
-        return {**disks, "engine": self.host.space(root)} if root.exists() else disks
+        engine = self.engine.info()
+        return {**disks, "engine": self.host.space(engine.data_root)} if engine.local else disks
 
     def _node_space(self, node: str) -> Space | None:
         """Ask the node itself: Kubernetes will not tell (facts/gateway.md)."""
-        done = self.containers.exec(node, _DF)
+        try:
+            done = self.containers.exec(node, _DF)
+        except DevenvError:
+            return None
         figures = done.output.split()[-4:]
         if done.code != 0 or not all(f.isdigit() for f in figures):
             return None

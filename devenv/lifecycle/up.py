@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from devenv.errors import DevenvError
+from devenv.errors import DevenvError, Exit
 from devenv.facts.live import Proof
 from devenv.gates import ready
 from devenv.gates.live import Prober
@@ -18,7 +18,7 @@ from devenv.lifecycle.steps import Arrivals, as_task, step
 from devenv.ports import Clock, Containers, Engine, Gateway, Host, Kind, Kube, Manifest, Reporter
 from devenv.profiles.model import Component, Profile
 from devenv.tasks import Task, run_all
-from devenv.wait import Deadline, StoppableClock, until
+from devenv.wait import Deadline, StoppableClock, locked, until
 
 _NODE = 120.0  # seconds for the node's containerd: it answers 2 s after kind begins; kind may have to pull first
 _API = 180.0  # seconds for the API server of a cluster that kind has made, or that was just started
@@ -71,8 +71,9 @@ class Up:
 
     def run(self) -> Result:
         """Do what is missing and return when every route is proven. Raises DevenvError; another run goes on from there."""
-        with self.host.lock(f"cluster-{self.cluster}"):
-            nodes = own_nodes(self.records, self.containers, self.cluster)
+        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say):
+            nodes = own_nodes(self.records, self.engine, self.containers, self.cluster)
+            self._same_config()
             Preflight(self.host, self.engine, self.kind, self.profile).check(exists=bool(nodes))
             if proofs := self._nothing_to_do():
                 return self._result(proofs, changed=False)
@@ -113,8 +114,21 @@ class Up:
         rendered = manifests.render(self.profile, self.manifests_folder, self.recipe_file)
         if record.digest != self._digest(self.provider.provide(self.profile.images), rendered) or not self.kube.ready():
             return []
+        if any(ready.missing(c, find(self.kube, c)) for c in self.profile.components):
+            return []
         proofs = self.prober.probe(self.profile.requests)
         return proofs if all(p.ok for p in proofs) else []
+
+    def _same_config(self) -> None:
+        """Refuse what kind cannot do: change nodes and ports of a cluster that is there."""
+        record = self.records.read(self.cluster)
+        if record and record.made and record.config != manifests.kind_config(self.profile):
+            raise DevenvError(
+                f"The profile has other nodes or ports than the cluster {self.cluster} was made with.",
+                "kind can't change them afterwards.",
+                f"Run `devenv down --name {self.cluster}` first, or choose another name with --name.",
+                Exit.USAGE,
+            )
 
     def _files_ready(self) -> bool:
         return all(self.recipe_file(*s.recipe_file).exists() for s in self.profile.manifests if s.recipe)
@@ -133,7 +147,7 @@ class Up:
     def _discard_half_made(self) -> None:
         """A cluster that kind did not finish is of no use to anybody, and nobody has used it."""
         record = self.records.read(self.cluster)
-        if record and not record.nodes and self.containers.nodes(self.cluster):
+        if record and not record.made and self.containers.nodes(self.cluster):
             with step(self.reporter, "remove what a cut-off run left"):
                 self.kind.delete(self.cluster, lambda _: None)
 
@@ -161,12 +175,21 @@ class Up:
             self.started = bool(stopped)
             note.append(f"{len(stopped)} nodes started" if stopped else "is there")
         else:
-            self.records.write(Record(self.cluster, self.profile_name))
-            self.kind.create(self.cluster, manifests.kind_config(self.profile), source.ref, self._detail("cluster"))
+            self._create(source)
             note.append(f"created by kind {self.kind.version()}")
         self._await_api(created=not nodes)
         made = tuple(n.id for n in self.containers.nodes(self.cluster))
-        self.records.update(self.cluster, lambda record: replace(record, nodes=made, digest=""))
+        self.records.update(self.cluster, lambda record: replace(record, nodes=made, made=True, digest=""))
+
+    def _create(self, source: Source) -> None:
+        config, engine = manifests.kind_config(self.profile), self.engine.info().id
+        self.records.write(Record(self.cluster, self.profile_name, engine, config, self.clock.now()))
+        try:
+            self.kind.create(self.cluster, config, source.ref, self._detail("cluster"))
+        except DevenvError:
+            if not self.containers.nodes(self.cluster):  # kind has tidied up, so there is nothing to remember
+                self.records.remove(self.cluster)
+            raise
 
     def _detail(self, name: str) -> Callable[[str], None]:
         return lambda line: self.reporter.detail(name, line.strip(" •✓"))
@@ -183,6 +206,7 @@ class Up:
         loaded = 0
         images = self.profile.cluster_images
         for number, image in enumerate(images):
+            self.stoppable.check()
             self.reporter.update("images", number, len(images), "images")
             self.reporter.detail("images", image.name)
             loaded += self._load(sources[image.name])
@@ -191,6 +215,7 @@ class Up:
 
     def _containerd_missing(self) -> str:
         nodes = self.containers.nodes(self.cluster)
+        self._note_nodes(tuple(n.id for n in nodes))
         wanted = len(self.profile.cluster.kind.get("nodes") or [1])
         if len([n for n in nodes if n.status == "running"]) < wanted:
             return "running nodes"
@@ -198,6 +223,15 @@ class Up:
             if self.containers.exec(node.name, ["ctr", "version"]).code != 0:
                 return f"an answer from {node.name}"
         return ""
+
+    def _note_nodes(self, ids: tuple[str, ...]) -> None:
+        """While kind is still at it, note each node as soon as it is seen: a killed run must know its own."""
+
+        def change(record: Record) -> Record:
+            return record if record.made else replace(record, nodes=ids)
+
+        if ids:
+            self.records.update(self.cluster, change)
 
     def _load(self, source: Source) -> bool:
         """Load one image into the nodes that lack it; return whether any did."""

@@ -17,18 +17,18 @@ _DEPTH = 8  # profiles that may extend one another
 def load(name: str, folder: Path) -> Profile:
     """Return the profile: `name` is that of a file in `folder`, or a path of one's own. Raises DevenvError."""
     path = find(name, folder)
-    text = path.read_text()
+    content = _resolved(path, folder, _DEPTH)
     try:
-        return Profile.model_validate(_resolved(path, folder, _DEPTH))
+        return Profile.model_validate(content)
     except ValidationError as error:
-        lines = _lines(text)
+        lines = _lines(path.read_text())
         found = "\n".join(sorted(_spell(path, e, lines) for e in error.errors()))
         raise DevenvError(f"The profile {name} is wrong.", found, "Mend the file; nothing was changed.", Exit.USAGE) from error
 
 
-def find(name: str, folder: Path) -> Path:
-    """Return the file of the profile."""
-    own = Path(name)
+def find(name: str, folder: Path, beside: Path = Path()) -> Path:
+    """Return the file of the profile: its own path, seen from the folder `beside`, or one of `folder` by its name."""
+    own = beside / name
     if own.suffix in {".yaml", ".yml"} and own.is_file():
         return own
     path = folder / f"{name}.yaml"
@@ -43,8 +43,10 @@ def find(name: str, folder: Path) -> Path:
 def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise DevenvError(f"{path} is not YAML.", str(error), "Mend the file; nothing was changed.", Exit.USAGE) from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise DevenvError(
+            f"{path} is not YAML that can be read.", str(error), "Mend the file; nothing was changed.", Exit.USAGE
+        ) from error
     if not isinstance(content, dict):
         raise DevenvError(f"{path} is not a profile: it holds no map.", exit_code=Exit.USAGE)
     base = content.pop("extends", None)
@@ -52,7 +54,7 @@ def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
         return content
     if depth == 0:
         raise DevenvError(f"{path} extends profiles in a circle.", exit_code=Exit.USAGE)
-    merged: Mapping[str, Any] = merge(_resolved(find(str(base), folder), folder, depth - 1), content)
+    merged: Mapping[str, Any] = merge(_resolved(find(str(base), folder, path.parent), folder, depth - 1), content)
     return merged
 
 

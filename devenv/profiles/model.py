@@ -1,7 +1,9 @@
 """A profile: one YAML file that says everything about an environment."""
 
+from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -118,7 +120,7 @@ class Component(Model):
     resource: Resource
     conditions: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    deadline: float = 240  # seconds
+    deadline: float = Field(default=240, gt=0, le=3600)  # seconds
 
 
 class LiveRequest(Model):
@@ -151,6 +153,14 @@ class Profile(Model):
             problems += [
                 f"components.{component.name}.after: no component is called {a}" for a in component.after if a not in components
             ]
+        for what, names in (("images", [i.name for i in self.images]), ("components", [c.name for c in self.components])):
+            problems += [f"{what}: {name} is there {count} times" for name, count in Counter(names).items() if count > 1]
+        try:
+            TopologicalSorter({c.name: c.after for c in self.components}).prepare()
+        except CycleError as error:
+            problems.append(f"components: they wait for each other in a circle: {', '.join(error.args[1])}")
+        if not self.requests:
+            problems.append("requests: without one nothing is proven")
         if problems:
             raise ValueError("; ".join(problems))
         return self

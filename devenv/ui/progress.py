@@ -62,7 +62,7 @@ class Lines:
 
     def fail(self, step: str) -> None:
         """Say that the step failed; why is said at the end."""
-        self._console.print(f"[bold red]✗[/bold red] {step}  [dim]{self._seconds(step):.1f} s[/dim]")
+        self._console.print(f"[bold red]✗[/bold red] {escape(step)}  [dim]{self._seconds(step):.1f} s[/dim]")
 
     def say(self, text: str) -> None:
         """Say anything else."""
@@ -81,8 +81,8 @@ class Bars(Lines):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[note]}[/dim]", table_column=None),
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console, transient=True,
         )  # fmt: skip
 

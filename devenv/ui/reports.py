@@ -46,12 +46,12 @@ def up(result: Result) -> None:
     """Say that the cluster answers."""
     out = console.result()
     subject = "The cluster" if result.changed else "Nothing to do: the cluster"
-    out.print(f"[green]✓[/green] {subject} {result.cluster} answers on every route.")
+    out.print(f"[green]✓[/green] {subject} {escape(result.cluster)} answers on every route.")
     for proof in result.proofs:
         out.print(f"  {proof_line(proof)}")
     out.print(f"Gateway:  {result.url}")
     out.print(f"kubectl:  --context kind-{result.cluster}")
-    out.print(f"Profile:  {result.profile}")
+    out.print(f"Profile:  {escape(result.profile)}")
 
 
 def up_json(result: Result) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def proof_line(proof: Proof) -> str:
     """One line: did the request prove its route, and by what."""
     mark = "[green]✓[/green]" if proof.ok else "[bold red]✗[/bold red]"
     took = f"{proof.answer.status} in {proof.answer.seconds * 1000:.0f} ms"
-    return f"{mark} {proof.name:<10} {took:<15} {escape(proof.pod or 'no pod')}"
+    return f"{mark} {escape(proof.name.ljust(10))} {took:<15} {escape(proof.pod or 'no pod')}"
 
 
 def request(proof: Proof, url: str) -> None:
@@ -122,11 +122,11 @@ def status(state: Status) -> None:
         out.print(f"There is no cluster {state.cluster}. Make it with `devenv up`.")
         return
     nodes = ", ".join(f"{n.name} {n.status}" for n in state.nodes)
-    out.print(f"cluster  {state.cluster}  [dim]({nodes})[/dim]\nprofile  {state.profile}\ngateway  {state.url}")
+    out.print(f"cluster  {state.cluster}  [dim]({nodes})[/dim]\nprofile  {escape(state.profile)}\ngateway  {state.url}")
     width = max((len(c.name) for c in state.components), default=0)
     for component in state.components:
         mark = "[dim]?[/dim]" if component.unknown else "[bold red]✗[/bold red]" if component.missing else "[green]✓[/green]"
-        out.print(f"{mark} {component.name:<{width}}  {escape(component.unknown or component.missing or 'ready')}")
+        out.print(f"{mark} {escape(component.name.ljust(width))}  {escape(component.unknown or component.missing or 'ready')}")
     for name, space in state.disks.items():
         out.print(f"disk     {name}: {show(space.free)} of {show(space.total)} free  [dim]{space.free_inodes} inodes free[/dim]")
 

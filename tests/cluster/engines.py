@@ -91,7 +91,11 @@ class Engine:
         if self._pidfile.exists():
             for container in run("docker", "ps", "-aq", env=env, check=False).split():
                 run("docker", "rm", "-fv", container, env=env, check=False)
-            self._end(int(self._pidfile.read_text()))
+            pid = int(self._pidfile.read_text())
+            command = Path(f"/proc/{pid}/cmdline")
+            if command.exists() and self.docker_host in command.read_text():  # and no other's that has this number now
+                self._end(pid)
+            self._pidfile.unlink(missing_ok=True)
         run("ip", "link", "del", self._bridge, check=False)
 
     def _end(self, pid: int) -> None:

@@ -1,5 +1,6 @@
 """Recipes built for real, in a folder of the test's own, so that nothing of the user's is rebuilt."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,9 @@ def docker(*args: str) -> str:
 
 
 def build(recipes, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "XDG_CACHE_HOME": str(recipes / "cache")}
     argv = [sys.executable, "-m", "devenv", "images", "build", "--folder", str(recipes), *args]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300, env=env)
     assert not check or done.returncode == 0, done.stderr
     return done
 

@@ -89,14 +89,10 @@ def test_what_a_missing_plugin_breaks_is_seen_and_up_mends_it(cluster):
         return cluster.kubectl("-n", "aibrix-system", "get", "pods", "-l", "app=gateway-plugins", "-o", "name")
 
     cluster.eventually("the plugin's end", still_there)
-    try:
-        assert cluster.request("direct")["ok"]
-        broken = cluster.request("extension")
-        assert not broken["ok"]
-        assert broken["answer"]["status"] >= 500
-        assert cluster.devenv("status", check=False).returncode in {0, 1}
-    finally:
-        cluster.kubectl("-n", "aibrix-system", "scale", "deployment/aibrix-gateway-plugins", "--replicas=1")
+    assert cluster.request("direct")["ok"]
+    broken = cluster.request("extension")
+    assert not broken["ok"]
+    assert broken["answer"]["status"] >= 500
     mended = cluster.up()
     assert all(r["ok"] for r in mended["requests"])
 

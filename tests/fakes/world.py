@@ -127,6 +127,7 @@ class FakeEngine:
         self.containers: dict[str, Node] = {}
         self.in_nodes: dict[str, set[str]] = {}
         self.down = False
+        self.id = "engine-1"
 
     def add(self, ref: str, image_id: str = "") -> None:
         self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", 1000, {}, (ref,))
@@ -134,7 +135,7 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         if self.down:
             raise NotReachableError("No Docker engine answers at unix:///var/run/docker.sock.")
-        return EngineInfo("20.10", "amd64", self.root, "unix:///var/run/docker.sock")
+        return EngineInfo("20.10", "amd64", self.root, "unix:///var/run/docker.sock", self.id)
 
     def image(self, ref: str) -> Image | None:
         return self.there.get(ref)
@@ -201,15 +202,19 @@ class FakeKind:
     def __init__(self, log: list[str], engine: FakeEngine, kube: "FakeKube") -> None:
         self.log, self.engine, self.kube = log, engine, kube
         self.fails = False
+        self.tidies = False
+        self.there = True
 
     def version(self) -> str | None:
-        return "v0.33.0"
+        return "v0.33.0" if self.there else None
 
     def create(self, name: str, config: str, image: str, log: Callable[[str], None]) -> None:
         self.log.append(f"kind create {name}")
-        node = Node(f"{name}-control-plane", f"id-{len(self.log)}", "running", name)
+        node = Node(f"{name}-control-plane", f"id-{len(self.log)}", "running", name, created=1001)
         self.engine.containers[node.name] = node
         if self.fails:
+            if self.tidies:
+                del self.engine.containers[node.name]
             raise DevenvError("`kind create` failed.")
         self.kube.up = True
 

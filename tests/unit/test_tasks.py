@@ -22,18 +22,22 @@ def test_tasks_without_order_run_side_by_side():
 
 
 def test_a_lane_has_only_its_places():
-    running, most, guard = [], [], threading.Lock()
+    def overlaps(places):
+        both = threading.Barrier(2)
+        met = []
 
-    def work(name):
-        with guard:
-            running.append(name)
-            most.append(len(running))
-        with guard:
-            running.remove(name)
+        def work():
+            try:
+                both.wait(timeout=0.3)
+                met.append(True)
+            except threading.BrokenBarrierError:
+                both.reset()
 
-    run_all([Task(n, lambda n=n: work(n), lane="go") for n in "abcdef"], {"go": 1})
-    assert max(most) == 1
-    assert len(most) == 6
+        run_all([Task(n, work, lane="go") for n in "ab"], {"go": places})
+        return bool(met)
+
+    assert overlaps(2)
+    assert not overlaps(1)
 
 
 def test_what_could_start_starts_in_the_order_of_the_list():

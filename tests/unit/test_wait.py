@@ -1,7 +1,7 @@
 import pytest
 
-from devenv.errors import DevenvError
-from devenv.wait import Deadline, StoppableClock, until
+from devenv.errors import DevenvError, LockedError, NotReachableError
+from devenv.wait import Deadline, StoppableClock, locked, until
 from tests.fakes.world import FakeClock
 
 
@@ -39,3 +39,30 @@ def test_work_that_was_given_up_is_waited_for_no_longer():
 
 def test_it_looks_once_even_when_no_time_is_left():
     until("it", lambda: "", Deadline(FakeClock(), 0))
+
+
+def test_a_server_that_does_not_answer_is_still_missing():
+    answers = iter([NotReachableError("no answer"), ""])
+
+    def missing():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    until("it", missing, Deadline(FakeClock(), 60))
+
+
+def test_a_lock_is_waited_for_and_its_holder_told_once(fakes, monkeypatch):
+    said, free, real = [], iter([False, False, True]), fakes.host.lock
+
+    def lock(name):
+        if not next(free):
+            raise LockedError("x is being changed by process 7.")
+        return real(name)
+
+    monkeypatch.setattr(fakes.host, "lock", lock)
+    with locked(fakes.host, fakes.clock, "x", said.append):
+        assert fakes.log == ["lock x"]
+    assert fakes.log == ["lock x", "unlock x"]
+    assert said == ["x is being changed by process 7. Waiting until that is done."]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from devenv.adapters.clock import SystemClock
 from devenv.adapters.host import LocalHost
-from devenv.errors import DevenvError, Exit
+from devenv.errors import DevenvError, Exit, LockedError
+from devenv.wait import locked
 
 
 @pytest.fixture
@@ -88,3 +90,36 @@ def test_a_state_folder_that_cannot_be_written_is_told(host, tmp_path: Path, mon
 
 def test_space_is_told_for_a_folder_that_is_not_made_yet(host, tmp_path: Path):
     assert host.space(tmp_path / "a" / "b").total > 0
+
+
+def test_a_child_that_outlives_a_killed_devenv_keeps_its_lock(host, tmp_path: Path):
+    """Else the next run would work beside a kind or a compiler that is still at it."""
+    script = (
+        "from devenv.adapters.host import LocalHost\n"
+        "h = LocalHost()\n"
+        "with h.lock('x'): h.run(['sh', '-c', 'echo begun; exec sleep 60'], on_line=lambda l: print(l, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline() == "begun\n"
+        child = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout.split()
+        run.kill()
+    with pytest.raises(LockedError), host.lock("x"):
+        pass
+    os.kill(int(child[0]), 9)
+    with locked(host, SystemClock(), "x", print, seconds=10):
+        pass
+
+
+def test_a_full_disk_does_not_stop_a_lock(host, monkeypatch):
+    script = (
+        "import resource, signal\nfrom devenv.adapters.host import LocalHost\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "h = LocalHost(); h.state_dir()\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\nwith h.lock('x'): print('held')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "held\n", done.stderr
+
+
+def test_after_children_were_stopped_no_more_are_started(host):
+    host.stop_children()
+    with pytest.raises(DevenvError, match="given up"):
+        host.run(["true"])

@@ -49,6 +49,11 @@ def up(fakes, tmp_path: Path):
     return make
 
 
+def down_of(fakes) -> Down:
+    provide = lambda: fakes.log.append("provide kind")  # noqa: E731
+    return Down("c", fakes.host, fakes.clock, fakes.engine, fakes.engine, fakes.kind, provide, fakes.reporter)
+
+
 def index(log: list[str], entry: str) -> int:
     return next(n for n, e in enumerate(log) if e.startswith(entry))
 
@@ -109,7 +114,7 @@ def test_a_cluster_of_somebody_elses_is_left_alone(up, fakes):
     with pytest.raises(DevenvError, match="devenv did not make the kind cluster c"):
         up().run()
     with pytest.raises(DevenvError, match="devenv did not make the kind cluster c"):
-        Down("c", fakes.host, fakes.engine, fakes.kind, fakes.reporter).run()
+        down_of(fakes).run()
     assert not any(e.startswith(("kind", "apply")) for e in fakes.log)
 
 
@@ -122,6 +127,60 @@ def test_a_cluster_that_kind_did_not_finish_is_made_anew(up, fakes):
     fakes.log.clear()
     assert up().run().changed
     assert index(fakes.log, "kind delete c") < index(fakes.log, "kind create c")
+
+
+def test_where_kind_tidies_up_after_a_failure_nothing_is_remembered(up, fakes):
+    """Else a cluster that somebody makes by hand under that name later would be taken for devenv's own."""
+    fakes.kind.fails = fakes.kind.tidies = True
+    with pytest.raises(DevenvError, match="kind create"):
+        up().run()
+    assert Records(fakes.host).read("c") is None
+
+
+def test_a_killed_run_knows_its_own_node_by_its_time_of_birth_and_no_other(up, fakes):
+    Records(fakes.host).write(Record("c", "offline", "engine-1", began=1000.0))
+    fakes.engine.containers["c-control-plane"] = Node("c-control-plane", "unseen", "running", "c", created=1002)
+    assert [n.id for n in down_of(fakes).plan()] == ["unseen"]
+    fakes.engine.containers["c-control-plane"] = Node("c-control-plane", "by hand", "running", "c", created=90_000)
+    with pytest.raises(DevenvError, match="devenv did not make"):
+        down_of(fakes).plan()
+
+
+def test_a_cluster_on_another_engine_is_neither_forgotten_nor_made_again(up, fakes):
+    up().run()
+    fakes.engine.id = "engine-2"
+    fakes.engine.containers.clear()
+    for command in (up(), down_of(fakes)):
+        with pytest.raises(DevenvError, match="on another Docker engine"):
+            command.run()
+    assert Records(fakes.host).read("c").engine == "engine-1"
+
+
+def test_other_ports_than_the_cluster_was_made_with_are_refused(up, fakes):
+    up().run()
+    fakes.log.clear()
+    changed = up()
+    changed.profile = changed.profile.model_copy(
+        update={"gateway": changed.profile.gateway.model_copy(update={"node_port": 31000})}
+    )
+    with pytest.raises(DevenvError, match="other nodes or ports") as caught:
+        changed.run()
+    assert caught.value.exit_code == Exit.USAGE
+    assert not any(e.startswith("apply") for e in fakes.log)
+
+
+def test_requests_that_answer_do_not_hide_a_component_that_is_not_ready(up, fakes):
+    up().run()
+    key = ("Deployment", "aibrix-system", "aibrix-redis-master")
+    fakes.kube.objects[key]["status"]["availableReplicas"] = 0
+    assert up().run().changed
+
+
+def test_down_brings_kind_where_it_is_gone(up, fakes):
+    up().run()
+    fakes.kind.there = False
+    down_of(fakes).run()
+    assert index(fakes.log, "provide kind") < index(fakes.log, "kind delete c")
 
 
 def test_a_stopped_node_is_started_and_not_made_anew(up, fakes):
@@ -180,7 +239,7 @@ def test_a_request_without_its_line_in_the_log_proves_nothing(up, fakes):
 
 def test_down_removes_the_cluster_and_is_content_when_there_is_none(up, fakes):
     up().run()
-    down = Down("c", fakes.host, fakes.engine, fakes.kind, fakes.reporter)
+    down = down_of(fakes)
     assert [n.name for n in down.plan()] == ["c-control-plane"]
     assert [n.name for n in down.run()] == ["c-control-plane"]
     assert Records(fakes.host).read("c") is None
@@ -191,8 +250,12 @@ def test_down_removes_the_cluster_and_is_content_when_there_is_none(up, fakes):
 
 def test_a_record_is_written_whole(fakes):
     records = Records(fakes.host)
-    records.write(Record("c", "offline", ("id",), {"id": {"x": "y"}}, "d"))
-    assert records.read("c") == Record("c", "offline", ("id",), {"id": {"x": "y"}}, "d")
+    records.write(
+        Record("c", "offline", "engine", "config", 1.0, made=True, nodes=("id",), loaded={"id": {"x": "y"}}, digest="d")
+    )
+    assert records.read("c") == Record(
+        "c", "offline", "engine", "config", 1.0, made=True, nodes=("id",), loaded={"id": {"x": "y"}}, digest="d"
+    )
     assert json.loads(records.path("c").read_text())["profile"] == "offline"
     records.path("c").write_text("{")
     with pytest.raises(DevenvError, match="is broken"):

@@ -43,11 +43,34 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     assert "route:" in caught.value.why
 
 
-def test_a_component_after_none_that_exists_is_refused(tmp_path: Path):
+@pytest.mark.parametrize(("change", "why"), [
+    ("components: [{name: proxy, after: [nothing]}]", "no component is called nothing"),
+    ("components: [{name: redis, after: [gateway-plugins]}]", "in a circle: "),
+    ("components: [{name: redis, deadline: .inf}]", "less than or equal to 3600"),
+    ("requests: []", "nothing is proven"),
+    ("cluster: {image: nothing}", "no image is called nothing"),
+    ("manifests: [{name: models, recipe: a/b}]", "needs one source"),
+    ("images: [{name: vllm-mock, recipe: ''}]", "has no source"),
+])  # fmt: skip
+def test_what_cannot_work_is_refused(tmp_path: Path, change: str, why: str):
     own = tmp_path / "bad.yaml"
-    own.write_text("extends: offline\ncomponents:\n  - {name: proxy, after: [nothing]}\n")
-    with pytest.raises(DevenvError, match="no component is called nothing"):
+    own.write_text(f"extends: offline\n{change}\n")
+    with pytest.raises(DevenvError) as caught:
         load(str(own), FOLDER)
+    assert why in caught.value.why
+
+
+def test_what_a_profile_extends_is_looked_for_beside_it(tmp_path: Path, monkeypatch):
+    (tmp_path / "base.yaml").write_text("extends: offline\ngateway: {host_port: 7777}\n")
+    (tmp_path / "own.yaml").write_text("extends: base.yaml\n")
+    monkeypatch.chdir("/")
+    assert load(str(tmp_path / "own.yaml"), FOLDER).gateway.host_port == 7777
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path):
+    (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DevenvError, match="is not YAML that can be read"):
+        load(str(tmp_path / "bad.yaml"), FOLDER)
 
 
 @pytest.mark.parametrize("name", ["unknown", "../profiles/offline", "nowhere.yaml"])
