@@ -15,6 +15,7 @@ from devenv.ports import Manifest
 from devenv.profiles.merge import merge
 from devenv.profiles.model import ManifestSource, Patch, Profile
 
+IMAGES_NOTE = "devenv/images"  # annotation of pods
 _FIRST = ("Namespace", "CustomResourceDefinition")  # what others need before they can be applied
 
 
@@ -78,6 +79,18 @@ def images_in(obj: Any) -> Iterator[str]:
     elif isinstance(obj, list):
         for value in obj:
             yield from images_in(value)
+
+
+def stamped(obj: Manifest, ids: Mapping[str, str]) -> Manifest:
+    """Return a workload with its images' IDs noted in its pods: where the same name holds another image, they are replaced.
+
+    `ids` maps names as containerd spells them to the IDs that the engine has.
+    """
+    used = sorted({ids[name] for name in images_in(obj) if name in ids})
+    if not used or "template" not in (obj.get("spec") or {}) or obj["kind"] == "Job":  # a Job's pods cannot be changed
+        return obj
+    digest = hashlib.sha256(repr(used).encode()).hexdigest()[:16]
+    return dict(merge(obj, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: digest}}}}}))
 
 
 def _patched(profile: Profile, source: ManifestSource, obj: Manifest) -> Manifest:

@@ -162,7 +162,7 @@ class Up:
             task("cluster", lambda note: self._cluster(sources[self.profile.cluster.image], note)),
             task("images", lambda note: self._images(sources, note)),
             task("definitions", lambda note: self._definitions(rendered, note), "cluster"),
-            *(task(f"apply {n}", self._applier(rendered.rest(n)), "definitions") for n in rendered.sources),
+            *(task(f"apply {n}", self._applier(rendered.rest(n), sources), "definitions") for n in rendered.sources),
             *(task(c.name, self._gate(c), *applied, *c.after) for c in self.profile.components),
         ]
 
@@ -258,13 +258,13 @@ class Up:
         found = {o["metadata"]["name"]: o for o in self.kube.select(*_CRD)}
         return ", ".join(n for n in names if n not in found or ready.conditions(found[n], ["Established"]))
 
-    def _applier(self, objects: list[Manifest]) -> Callable[[list[str]], None]:
-        ours = {normalise(i.ref) for i in self.profile.cluster_images}
+    def _applier(self, objects: list[Manifest], sources: dict[str, Source]) -> Callable[[list[str]], None]:
+        ids = {normalise(i.ref): self._image_id(sources[i.name]) for i in self.profile.cluster_images}
 
         def run(note: list[str]) -> None:
             for obj in objects:
-                self.arrivals.wait_for(set(manifests.images_in(obj)) & ours, _IMAGES)
-                self.kube.apply(obj)
+                self.arrivals.wait_for(set(manifests.images_in(obj)) & ids.keys(), _IMAGES)
+                self.kube.apply(manifests.stamped(obj, ids))
             note.append(f"{len(objects)} objects")
 
         return run

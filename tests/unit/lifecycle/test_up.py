@@ -11,6 +11,7 @@ from devenv.images.files import Files
 from devenv.images.sources import Provider
 from devenv.images.toolchain import Pin, Toolchain
 from devenv.lifecycle.down import Down
+from devenv.lifecycle.manifests import IMAGES_NOTE
 from devenv.lifecycle.record import Record, Records
 from devenv.lifecycle.up import Up
 from devenv.ports import Node
@@ -100,13 +101,20 @@ def test_a_second_up_after_a_fault_does_the_work_again_and_loads_nothing_twice(u
     assert not any(e.startswith("load") for e in fakes.log)
 
 
-def test_a_changed_image_is_loaded_again(up, fakes):
+def test_a_changed_image_is_loaded_again_and_its_pods_alone_are_replaced(up, fakes):
     up().run()
     mock = next(t for t in fakes.engine.there if "vllm-mock" in t)
+    before = notes(fakes)
     fakes.engine.add(mock, "sha256:changed")
     fakes.log.clear()
     up().run()
+    assert {name for name, note in notes(fakes).items() if note != before[name]} == {"mock-llama2-7b"}
     assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
+
+
+def notes(fakes) -> dict[str, str]:
+    found = fakes.kube.select("apps/v1", "Deployment")
+    return {o["metadata"]["name"]: o["spec"]["template"]["metadata"]["annotations"][IMAGES_NOTE] for o in found}
 
 
 def test_a_cluster_of_somebody_elses_is_left_alone(up, fakes):
