@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "Show the components, what each still lacks, the URL and the disks.",
     "request": "Send a request, and prove which pod and route it took.",
     "down": "Remove the cluster.",
+    "profile": "Look at profiles, check them, and begin one of your own.",
     "images": "List and build the images that need no registry.",
 }
 

@@ -1,5 +1,6 @@
 """Reads profiles: all errors of a file at once, each with its line and key path."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,37 @@ def find(name: str, folder: Path, beside: Path = Path()) -> Path:
             f"There is no profile {name}.", next_step=f"There are: {known}; or name a YAML file.", exit_code=Exit.USAGE
         )
     return path
+
+
+def known(folder: Path) -> list[Profile]:
+    """Return the profiles of the folder."""
+    return [load(path.stem, folder) for path in sorted(folder.glob("*.yaml"))]
+
+
+def spell(profile: Profile) -> str:
+    """Return the profile as YAML, with nothing left to extend."""
+    content = profile.model_dump(mode="json", by_alias=True)
+    return yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of profile files. `extends` leaves nothing that must be there in a file itself."""
+    schema = Profile.model_json_schema(by_alias=True)
+    schema["properties"]["extends"] = {"type": "string", "description": "Another profile: its name, or a file beside this one."}
+    schema.pop("required")
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | None) -> None:
+    """Write a profile that extends `base`. Raises DevenvError, and leaves no file, where it would not be right."""
+    find(base, folder)
+    ports = {"host_port": host_port, **({"node_port": node_port} if node_port else {})}
+    file.write_text(yaml.safe_dump({"extends": base, "name": file.stem, "gateway": ports}, sort_keys=False))
+    try:
+        load(str(file.resolve()), folder)
+    except DevenvError:
+        file.unlink()
+        raise
 
 
 def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:

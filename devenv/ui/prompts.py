@@ -5,6 +5,35 @@ from collections.abc import Callable, Sequence
 from devenv.ui import console
 
 
+def choice(question: str, options: Sequence[str], default: str) -> str:
+    """Return what is chosen; the default where nobody can answer."""
+    if not console.interactive():
+        return default
+    import questionary  # noqa: PLC0415 - only where a question is asked
+
+    return str(_answered(questionary.select(question, choices=list(options), default=default).ask()))
+
+
+def text(question: str, default: str, check: Callable[[str], bool | str]) -> str:
+    """Return what is typed; the default where nobody can answer. `check` returns True, or what is wrong."""
+    if not console.interactive():
+        return default
+    import questionary  # noqa: PLC0415 - only where a question is asked
+
+    return str(_answered(questionary.text(question, default=default, validate=check).ask()))
+
+
+def is_port(answer: str) -> bool | str:
+    """Whether the answer is a TCP port."""
+    return (answer.isdigit() and 1 <= int(answer) <= 65535) or "a number from 1 to 65535"  # noqa: PLR2004
+
+
+def _answered(answer: str | None) -> str:
+    if answer is None:  # Ctrl-C
+        raise KeyboardInterrupt
+    return answer
+
+
 def install(*, assume_yes: bool) -> Callable[[Sequence[str]], bool]:
     """Return the question whether packages may be installed. Where nobody can answer, the answer is no."""
 

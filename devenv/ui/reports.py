@@ -12,6 +12,7 @@ from devenv.images.listing import Entry
 from devenv.lifecycle.status import Status
 from devenv.lifecycle.up import Result
 from devenv.ports import Node, Space
+from devenv.profiles.model import Profile
 from devenv.profiles.quantities import show
 from devenv.ui import console
 
@@ -37,6 +38,13 @@ def error(problem: DevenvError) -> None:
         out.print(f"  {escape(line)}")
     if problem.next_step:
         out.print(f"[green]→[/green] {escape(problem.next_step)}")
+
+
+def profiles(found: list[Profile]) -> None:
+    """Show profiles by name."""
+    width = max((len(p.name) for p in found), default=0)
+    for profile in found:
+        console.result().print(f"{escape(profile.name.ljust(width))}  {escape(profile.description)}")
 
 
 # up and down

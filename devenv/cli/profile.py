@@ -1,0 +1,83 @@
+"""devenv profile list, show, validate, schema, init."""
+
+from pathlib import Path
+
+import click
+
+from devenv.cli.options import output_option
+
+
+@click.group("profile")
+def COMMAND() -> None:  # noqa: N802 - found by this name
+    """Look at profiles, check them, and begin one of your own."""
+
+
+@COMMAND.command("list")
+@output_option
+def list_(output: str) -> None:
+    """Show the profiles that come with devenv."""
+    from devenv import data  # noqa: PLC0415 - help must not wait for it
+    from devenv.profiles.load import known  # noqa: PLC0415
+    from devenv.ui import reports  # noqa: PLC0415
+
+    found = known(data.root() / "profiles")
+    if output == "json":
+        reports.emit_json("profiles", [{"name": p.name, "description": p.description} for p in found])
+    else:
+        reports.profiles(found)
+
+
+@COMMAND.command("show")
+@click.argument("name")
+def show(name: str) -> None:
+    """Print the profile NAME (or a YAML file) as it is used: with all that it extends, and every default."""
+    from devenv import data  # noqa: PLC0415 - help must not wait for it
+    from devenv.profiles.load import load, spell  # noqa: PLC0415
+
+    click.echo(spell(load(name, data.root() / "profiles")), nl=False)
+
+
+@COMMAND.command("validate")
+@click.argument("name")
+def validate(name: str) -> None:
+    """Check the profile NAME (or a YAML file): all its errors at once, each with its line. Nothing is changed."""
+    from devenv import data  # noqa: PLC0415 - help must not wait for it
+    from devenv.profiles.load import load  # noqa: PLC0415
+
+    profile = load(name, data.root() / "profiles")
+    click.echo(
+        f"{name} is right: {len(profile.images)} images, {len(profile.components)} components, {len(profile.requests)} requests."
+    )
+
+
+@COMMAND.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of profiles, for editors. It is docs/profile.schema.json in a checkout."""
+    from devenv.profiles.load import schema_text  # noqa: PLC0415 - help must not wait for it
+
+    click.echo(schema_text(), nl=False)
+
+
+@COMMAND.command("init")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--extends", help="The profile to start from. [default: offline]")
+@click.option("--host-port", type=click.IntRange(1, 65535), help="Where the gateway is on this machine. [default: 8888]")
+@click.option("--node-port", type=click.IntRange(30000, 32767), help="Its port in the node. [default: 30888]")
+@click.option("--force", is_flag=True, help="Write over the file if it is there.")
+def init(file: Path, extends: str | None, host_port: int | None, node_port: int | None, *, force: bool) -> None:
+    """Write a profile of your own to FILE: one that extends another and changes what you say.
+
+    On a terminal it asks for what no option says.
+    """
+    from devenv import data  # noqa: PLC0415 - help must not wait for it
+    from devenv.errors import DevenvError, Exit  # noqa: PLC0415
+    from devenv.profiles.load import begin  # noqa: PLC0415
+    from devenv.ui import prompts  # noqa: PLC0415
+
+    if file.exists() and not force:
+        raise DevenvError(f"{file} is there already.", next_step="Choose another name, or --force.", exit_code=Exit.USAGE)
+    folder = data.root() / "profiles"
+    base = extends or prompts.choice("Which profile to start from?", sorted(p.stem for p in folder.glob("*.yaml")), "offline")
+    host_port = host_port or int(prompts.text("The gateway's port on this machine?", "8888", prompts.is_port))
+    begin(file, folder, base, host_port, node_port)
+    click.echo(f"{file} is written. Use it with: devenv up --name {file.stem} --profile {file}")
