@@ -86,8 +86,12 @@ def until(what: str, missing: Callable[[], str], deadline: Deadline, look: str =
 def locked(host: Host, clock: Clock, name: str, say: Callable[[str], None], seconds: float = 600) -> Iterator[None]:
     """Hold the lock of that name, waiting for whoever has it and saying who that is.
 
-    Raises DevenvError with the holder when it is not free within `seconds`.
+    Raises DevenvError with the holder when it is not free within `seconds`; with 0, LockedError at once.
     """
+    if seconds == 0:
+        with host.lock(name):
+            yield
+        return
     with ExitStack() as held:
         told: list[str] = []
 

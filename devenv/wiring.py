@@ -23,6 +23,7 @@ from devenv.lifecycle import choice as profiles
 from devenv.lifecycle.down import Down
 from devenv.lifecycle.setup import Setup
 from devenv.lifecycle.status import StatusReader
+from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.ui import console, progress
@@ -115,6 +116,10 @@ class World:
             provide_kind=lambda: provider.provide((), [("kind", "kind")]),
             reporter=self.reporter,
         )
+
+    def stop(self, cluster: str) -> Stop:
+        """`stop`."""
+        return Stop(cluster, self.host, self.clock, self.engine, self.engine, self.reporter)
 
     def status(self, cluster: str, choice: profiles.Choice) -> StatusReader:
         """`status`."""

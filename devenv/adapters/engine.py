@@ -82,7 +82,15 @@ class DockerEngine:
         """Raise NotReachableError where no engine answers."""
         with _errors():
             version, info = self._api.version(), self._api.info()
-        return EngineInfo(version["Version"], version["Arch"], Path(info["DockerRootDir"]), address(), info["ID"])
+        return EngineInfo(
+            version["Version"],
+            version["Arch"],
+            Path(info["DockerRootDir"]),
+            address(),
+            info["ID"],
+            info["NCPU"],
+            info["MemTotal"],
+        )
 
     def image(self, ref: str) -> Image | None:
         """Return the image of that name or ID, None where the engine has none."""
@@ -165,6 +173,11 @@ class DockerEngine:
                 self._api.unpause(container)
             else:
                 self._api.start(container)
+
+    def stop(self, container: str) -> None:
+        """Stop a container as its image asks to be stopped; by force after 30 s."""
+        with _errors():
+            self._slow.stop(container, timeout=30)
 
     def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed:
         """Run a program in a container, its output and errors as one, `stdin` streamed into it."""

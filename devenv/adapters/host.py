@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import platformdirs
 import psutil
@@ -156,6 +157,26 @@ class LocalHost:
             ) from error
         return path
 
+    def lock_holder(self, name: str) -> str | None:
+        """Who holds the lock of that name, None where nobody does. For readers, who take no lock."""
+        path = self.state_dir() / f"{name}.lock"
+        if not path.exists():
+            return None
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _holder(file)
+        return None
+
+    def inotify(self) -> tuple[int, int] | None:
+        """The user's limits of inotify instances and watches; None where the system has none."""
+        folder = Path("/proc/sys/fs/inotify")
+        try:
+            return int((folder / "max_user_instances").read_text()), int((folder / "max_user_watches").read_text())
+        except (OSError, ValueError):
+            return None
+
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock of that name. It dies with its holder. Raises DevenvError with the holder where it is taken."""
@@ -164,10 +185,8 @@ class LocalHost:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                file.seek(0)
-                holder = file.read().strip() or "another devenv"
                 fix = "Wait until it is done, then try again."
-                raise LockedError(f"{name} is being changed by {holder}.", next_step=fix) from error
+                raise LockedError(f"{name} is being changed by {_holder(file)}.", next_step=fix) from error
             with contextlib.suppress(OSError):  # who holds it is good to know, but a full disk must not stop a repair
                 file.truncate(0)
                 file.write(f"process {os.getpid()}\n")
@@ -177,6 +196,11 @@ class LocalHost:
                 yield
             finally:
                 self._locks.discard(file.fileno())
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    return file.read().strip() or "another devenv"
 
 
 def _collect(child: "subprocess.Popen[str]", out: object, on_line: OnLine | None) -> list[str]:

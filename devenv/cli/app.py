@@ -16,6 +16,7 @@ COMMANDS = {
     "up": "Make a cluster that answers on every route, or finish making it.",
     "status": "Show the components, what each still lacks, the URL and the disks.",
     "request": "Send a request, and prove which pod and route it took.",
+    "stop": "Stop the cluster, to give its CPU and memory back.",
     "down": "Remove the cluster.",
     "profile": "Look at profiles, check them, and begin one of your own.",
     "images": "List and build the images that need no registry.",

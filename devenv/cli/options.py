@@ -16,6 +16,13 @@ def _cluster_name(_ctx: click.Context, _option: click.Parameter, value: str) -> 
     return value
 
 
+_LOCK_WAIT = 600.0  # seconds
+
+
+def _seconds(_ctx: click.Context, _option: click.Parameter, value: bool) -> float:  # noqa: FBT001 - click's signature
+    return _LOCK_WAIT if value else 0.0
+
+
 name_option: Callable[[Any], Any] = click.option(
     "--name",
     "cluster",
@@ -37,4 +44,10 @@ output_option: Callable[[Any], Any] = click.option(
     default="text",
     show_default=True,
     help="The form of the result.",
+)
+wait_option: Callable[[Any], Any] = click.option(
+    "--wait/--no-wait",
+    callback=_seconds,
+    default=True,
+    help="Wait for whoever is changing the cluster, or give up at once. [default: wait]",
 )

@@ -26,9 +26,9 @@ class Down:
         """What would be removed. Raises DevenvError where the cluster isn't devenv's own."""
         return own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
 
-    def run(self) -> list[Node]:
-        """Remove it and return what was removed; nothing where there is nothing."""
-        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say):
+    def run(self, wait: float) -> list[Node]:
+        """Remove it and return what was removed; nothing where there is nothing. `wait`: seconds for the lock."""
+        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             nodes = self.plan()
             if nodes and self.kind.version() is None:
                 self.provide_kind()

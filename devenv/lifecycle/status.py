@@ -33,6 +33,7 @@ class Status:
     nodes: tuple[Node, ...]
     components: tuple[ComponentState, ...]
     disks: dict[str, Space]
+    changing: str = ""  # who is changing the cluster right now
 
     @property
     def ready(self) -> bool:
@@ -58,13 +59,14 @@ class StatusReader:
 
     def read(self) -> Status:
         """Return the cluster's status. Raises DevenvError where it isn't devenv's own, or no engine answers."""
+        changing = self.host.lock_holder(f"cluster-{self.cluster}") or ""
         nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
         components: tuple[ComponentState, ...] = ()
         if nodes:
             with ThreadPoolExecutor(8) as pool:
                 components = tuple(pool.map(self._component, self.profile.components))
         gateway = self.profile.gateway
-        return Status(self.cluster, self.profile.name, gateway.url, tuple(nodes), components, self._disks(nodes))
+        return Status(self.cluster, self.profile.name, gateway.url, tuple(nodes), components, self._disks(nodes), changing)
 
     def _component(self, component: Component) -> ComponentState:
         try:

@@ -69,9 +69,12 @@ class Up:
         self.records = Records(self.host)
         self.prober = Prober(self.kube, self.gateway, self.clock, self.profile)
 
-    def run(self) -> Result:
-        """Do what is missing and return when every route is proven. Raises DevenvError; another run goes on from there."""
-        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say):
+    def run(self, wait: float) -> Result:
+        """Do what is missing and return when every route is proven. `wait`: seconds for whoever holds the lock.
+
+        Raises DevenvError; another run goes on from there.
+        """
+        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             nodes = own_nodes(self.records, self.engine, self.containers, self.cluster)
             self._same_config()
             Preflight(self.host, self.engine, self.kind, self.profile).check(exists=bool(nodes))

@@ -79,6 +79,14 @@ def down(cluster: str, nodes: list[Node], *, dry_run: bool) -> None:
         out.print(f"{'would remove' if dry_run else 'removed'} node {node.name} with its volume")
 
 
+def stop(cluster: str, nodes: list[Node]) -> None:
+    """Say what was stopped."""
+    out = console.result()
+    for node in nodes:
+        out.print(f"stopped {node.name}")
+    out.print(f"Start {cluster} again with `devenv up`." if nodes else f"Nothing of the cluster {cluster} is running.")
+
+
 # request
 
 
@@ -126,6 +134,8 @@ def proof_json(proof: Proof) -> dict[str, Any]:
 def status(state: Status) -> None:
     """Show the cluster."""
     out = console.result()
+    if state.changing:
+        out.print(f"[yellow]being changed by {escape(state.changing)}[/yellow]")
     if not state.nodes:
         out.print(f"There is no cluster {state.cluster}. Make it with `devenv up`.")
         return
@@ -142,7 +152,7 @@ def status(state: Status) -> None:
 def status_json(state: Status) -> dict[str, Any]:
     """Shape of `status`."""
     return {
-        "cluster": state.cluster, "profile": state.profile, "url": state.url, "ready": state.ready,
+        "cluster": state.cluster, "profile": state.profile, "url": state.url, "ready": state.ready, "changing": state.changing,
         "nodes": [{"name": n.name, "status": n.status} for n in state.nodes],
         "components": [{"name": c.name, "resource": c.resource, "ready": not (c.missing or c.unknown),
                         "missing": c.missing, "unknown": c.unknown} for c in state.components],

