@@ -1,16 +1,17 @@
 """What must be so before `up` changes anything: all problems in one list."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
-from devenv.ports import Engine, Host, Kind
+from devenv.ports import Engine, EngineInfo, Host
 from devenv.profiles.model import Profile
 from devenv.profiles.quantities import show
 
-_DISK = 4 << 30  # bytes: a node with its images takes about 2 GiB; the rest is for what one does with it
+_OLDEST = (20, 10)  # the engine's version: older ones have not been tried
 _INODES = 50_000
+_INSTANCES, _WATCHES = 128, 8192  # fs.inotify, a Linux kernel's own defaults: with less, kubelet and kube-proxy fail
 
 
 @dataclass(frozen=True)
@@ -19,41 +20,62 @@ class Preflight:
 
     host: Host
     engine: Engine
-    kind: Kind
     profile: Profile
 
     def check(self, *, exists: bool) -> None:
         """Raise DevenvError with every problem. `exists`: the cluster is there already, with its port and its disk."""
-        looks: list[Callable[[], str]] = [self._docker_program]
+        looks: list[Callable[[EngineInfo], str]] = [self._docker_program, self._version, self._inotify]
         if not exists:
-            looks += [self._port, self._disk]
-        problems = [problem for look in looks if (problem := look())]
+            looks += [self._cpus, self._memory, self._port, self._disk]
+        engine = self.engine.info()
+        problems = [problem for look in looks if (problem := look(engine))]
         if problems:
             raise DevenvError("devenv can't start here.", "\n".join(f"- {p}" for p in problems), exit_code=Exit.PREREQUISITE)
 
-    def _docker_program(self) -> str:
+    def _docker_program(self, _: EngineInfo) -> str:
         if self.host.which("docker"):
             return ""
         return "The docker program, which kind uses, is missing. Run `devenv setup`."
 
-    def _port(self) -> str:
+    def _version(self, engine: EngineInfo) -> str:
+        found = tuple(map(int, re.findall(r"\d+", engine.version)[:2]))
+        if not found or found >= _OLDEST:
+            return ""
+        return f"The Docker engine is {engine.version}; at least {_OLDEST[0]}.{_OLDEST[1]} is needed."
+
+    def _inotify(self, engine: EngineInfo) -> str:
+        limits = self.host.inotify() if engine.local else None
+        if limits is None or (limits[0] >= _INSTANCES and limits[1] >= _WATCHES):
+            return ""
+        fix = "sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288"
+        return f"fs.inotify allows {limits[0]} instances and {limits[1]} watches, too few for a node. Raise them: {fix}"
+
+    def _cpus(self, engine: EngineInfo) -> str:
+        wanted = self.profile.needs.cpus
+        return "" if engine.cpus >= wanted else f"The engine has {engine.cpus} CPUs; the profile needs {wanted}."
+
+    def _memory(self, engine: EngineInfo) -> str:
+        wanted = self.profile.needs.memory
+        if engine.memory >= wanted:
+            return ""
+        return f"The engine has {show(engine.memory)} of memory; the profile needs {show(wanted)}."
+
+    def _port(self, _: EngineInfo) -> str:
         port = self.profile.gateway.host_port
         owner = self.host.port_owner(port)
         if owner is None:
             return ""
         return f"Port {port} is taken by {owner}. Stop it, or give the profile another gateway.host_port."
 
-    def _disk(self) -> str:
-        engine = self.engine.info()
+    def _disk(self, engine: EngineInfo) -> str:
         if not engine.local:  # it runs elsewhere, or in a VM
             return ""
-        root = engine.data_root
-        space = self.host.space(root)
-        if space.free < _DISK:
-            return self._full(root, f"{show(space.free)} free; {show(_DISK)} are needed")
+        space, wanted = self.host.space(engine.data_root), self.profile.needs.disk
+        if space.free < wanted:
+            return self._full(engine, f"{show(space.free)} free; {show(wanted)} are needed")
         if space.total_inodes > 0 and space.free_inodes < _INODES:
-            return self._full(root, f"{space.free_inodes} inodes free; {_INODES} are needed")
+            return self._full(engine, f"{space.free_inodes} inodes free; {_INODES} are needed")
         return ""
 
-    def _full(self, root: Path, how: str) -> str:
-        return f"The engine's disk ({root}) has {how}. `docker system df` shows what takes it."
+    def _full(self, engine: EngineInfo, how: str) -> str:
+        return f"The engine's disk ({engine.data_root}) has {how}. `docker system df` shows what takes it."

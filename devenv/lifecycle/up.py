@@ -7,6 +7,7 @@ from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
 from devenv.facts.live import Proof
+from devenv.facts.trouble import Trouble
 from devenv.gates import ready
 from devenv.gates.live import Prober
 from devenv.images.load import normalise, present, send
@@ -77,13 +78,14 @@ class Up:
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             nodes = own_nodes(self.records, self.engine, self.containers, self.cluster)
             self._same_config()
-            Preflight(self.host, self.engine, self.kind, self.profile).check(exists=bool(nodes))
+            Preflight(self.host, self.engine, self.profile).check(exists=bool(nodes))
             if proofs := self._nothing_to_do():
                 return self._result(proofs, changed=False)
             files = [source.recipe_file for source in self.profile.manifests if source.recipe]
             if self.kind.version() is None:
                 files.append(("kind", "kind"))
             sources = self.provider.provide(self.profile.images, files)
+            self._same_architecture(sources)
             rendered = manifests.render(self.profile, self.manifests_folder, self.recipe_file)
             self._discard_half_made()
             run_all(self._tasks(sources, rendered), on_failure=self._abandon)
@@ -132,6 +134,15 @@ class Up:
                 f"Run `devenv down --name {self.cluster}` first, or choose another name with --name.",
                 Exit.USAGE,
             )
+
+    def _same_architecture(self, sources: dict[str, Source]) -> None:
+        """Refuse images that the nodes could not run: containerd would take them without a word (facts/images.md)."""
+        wanted = self.engine.info().architecture
+        found = {s.ref: image.architecture for s in sources.values() if (image := self.engine.image(s.ref))}
+        wrong = [f"{ref} is for {architecture}" for ref, architecture in found.items() if architecture != wanted]
+        if wrong:
+            fix = f"Bring them for {wanted}, for example with `docker pull --platform linux/{wanted}`."
+            raise DevenvError(f"Images are not for this engine, which runs {wanted}.", "\n".join(wrong), fix, Exit.PREREQUISITE)
 
     def _files_ready(self) -> bool:
         return all(self.recipe_file(*s.recipe_file).exists() for s in self.profile.manifests if s.recipe)
@@ -277,14 +288,24 @@ class Up:
         look = f"Look at it: kubectl --context kind-{self.cluster} -n {resource.namespace} describe {resource.kind.lower()}"
 
         def run(_: list[str]) -> None:
-            until(
-                f"{component.name} ({resource})",
-                lambda: ready.missing(component, find(self.kube, component)),
-                Deadline(self.clock, component.deadline),
-                look,
-            )
+            missing = lambda: ready.missing(component, find(self.kube, component))  # noqa: E731
+            try:
+                until(f"{component.name} ({resource})", missing, Deadline(self.clock, component.deadline), look)
+            except DevenvError as error:
+                error.why = "\n".join([error.why, *self._trouble(component)])
+                raise
 
         return run
+
+    def _trouble(self, component: Component) -> list[str]:
+        """What the component itself has to say, where it is a workload and its cluster still answers."""
+        if component.gate != "workload":
+            return []
+        try:
+            found = find(self.kube, component)
+        except DevenvError:
+            return []
+        return [line for workload in found for line in Trouble(self.kube).lines(workload)]
 
 
 def find(kube: Kube, component: Component) -> list[Manifest]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from devenv.profiles import quantities
 
@@ -13,4 +13,5 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-Size = Annotated[int, BeforeValidator(quantities.parse)]  # bytes
+_SPELT = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size as Kubernetes spells it: 64Mi, 2Gi."}
+Size = Annotated[int, BeforeValidator(quantities.parse), WithJsonSchema(_SPELT)]  # bytes

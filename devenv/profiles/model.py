@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from devenv.profiles.base import Model
+from devenv.profiles.base import Model, Size
 
 
 class Route(StrEnum):
@@ -133,11 +133,20 @@ class LiveRequest(Model):
     stream: bool = False
 
 
+class Needs(Model):
+    """What the engine must have for it."""
+
+    cpus: int = 2
+    memory: Size = 3 << 30
+    disk: Size = 4 << 30  # a node with its images takes about 2 GiB; the rest is for what one does with it
+
+
 class Profile(Model):
     """An environment."""
 
     name: str
     description: str = ""
+    needs: Needs = Needs()
     cluster: Cluster
     gateway: GatewayPorts
     images: tuple[ProfileImage, ...]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -206,10 +207,24 @@ def test_every_problem_is_told_before_anything_changes(up, fakes):
     fakes.host.programs.discard("docker")
     fakes.host.ports[8888] = "nginx (process 7)"
     fakes.host.free = 1 << 30
+    fakes.host.limits = (64, 1000)
+    info = fakes.engine.info()
+    fakes.engine.info = lambda: dataclasses.replace(info, version="19.03.5", cpus=1, memory=1 << 30)
     with pytest.raises(DevenvError) as caught:
         up().run(0)
     assert caught.value.exit_code == Exit.PREREQUISITE
-    assert len(caught.value.why.splitlines()) == 3
+    assert [line.split()[1] for line in caught.value.why.splitlines()] == ["The"] * 2 + ["fs.inotify"] + ["The"] * 2 + [
+        "Port",
+        "The",
+    ]
+    for wanted in (
+        "is 19.03.5",
+        "64 instances and 1000 watches",
+        "has 1 CPUs",
+        "1.0 GiB of memory",
+        "1.0 GiB free; 4.0 GiB are needed",
+    ):
+        assert wanted in caught.value.why
     assert "Port 8888 is taken by nginx (process 7)" in caught.value.why
     assert fakes.log == ["lock cluster-c"]
 
@@ -280,3 +295,12 @@ def test_stop_stops_the_nodes_and_up_starts_them(up, fakes):
     assert stop.run(0) == []
     up().run(0)
     assert "start c-control-plane" in fakes.log
+
+
+def test_an_image_of_another_architecture_is_refused_before_the_cluster_is_made(up, fakes):
+    mock = next(t for t in fakes.engine.there if "vllm-mock" in t)
+    fakes.engine.there[mock] = dataclasses.replace(fakes.engine.there[mock], architecture="arm64")
+    with pytest.raises(DevenvError, match="not for this engine, which runs amd64") as caught:
+        up().run(0)
+    assert caught.value.why == f"{mock} is for arm64"
+    assert "kind create c" not in fakes.log
