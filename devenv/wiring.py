@@ -20,13 +20,17 @@ from devenv.images.build import Builder
 from devenv.images.files import Files
 from devenv.images.sources import Provider
 from devenv.lifecycle import choice as profiles
+from devenv.lifecycle.context import Context
 from devenv.lifecycle.down import Down
+from devenv.lifecycle.record import Records
 from devenv.lifecycle.setup import Setup
 from devenv.lifecycle.status import StatusReader
+from devenv.lifecycle.steps import Arrivals
 from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.ui import console, progress
+from devenv.wait import StoppableClock
 
 
 @dataclass
@@ -86,22 +90,23 @@ class World:
 
     def up(self, cluster: str, choice: profiles.Choice) -> Up:
         """`up`."""
-        return Up(
+        context = Context(
             cluster=cluster,
             profile=choice.profile,
             profile_name=choice.name,
             host=self.host,
-            clock=self.clock,
+            clock=StoppableClock(self.clock),
             engine=self.engine,
             containers=self.engine,
             kind=self.kind,
             kube=ContextKube(f"kind-{cluster}"),
-            gateway=HttpGateway(),
-            provider=Provider(self.engine, self.builder, self.reporter),
             reporter=self.reporter,
-            manifests_folder=data.root() / "manifests",
-            recipe_file=self.recipe_file,
+            records=Records(self.host),
+            arrivals=Arrivals(),
         )
+        prober = Prober(context.kube, HttpGateway(), context.clock, choice.profile)
+        provider = Provider(self.engine, self.builder, self.reporter)
+        return Up(context, prober, provider, data.root() / "manifests", self.recipe_file)
 
     def down(self, cluster: str) -> Down:
         """`down`."""

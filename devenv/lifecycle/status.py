@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from devenv.errors import DevenvError
 from devenv.gates import ready
+from devenv.lifecycle.applying import find
 from devenv.lifecycle.record import Records, own_nodes
-from devenv.lifecycle.up import find
 from devenv.ports import Containers, Engine, Host, Kube, Node, Space
 from devenv.profiles.model import Component, Profile
 

@@ -6,18 +6,22 @@ import pytest
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
+from devenv.gates.live import Prober
 from devenv.images import recipe as recipes
 from devenv.images.build import Builder
 from devenv.images.files import Files
 from devenv.images.sources import Provider
 from devenv.images.toolchain import Pin, Toolchain
+from devenv.lifecycle.context import Context
 from devenv.lifecycle.down import Down
 from devenv.lifecycle.manifests import IMAGES_NOTE
 from devenv.lifecycle.record import Record, Records
+from devenv.lifecycle.steps import Arrivals
 from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.ports import Node
 from devenv.profiles.load import load
+from devenv.wait import StoppableClock
 from tests.unit.lifecycle.test_manifests import CHART
 
 CRD = """
@@ -41,13 +45,15 @@ def up(fakes, tmp_path: Path):
     for image in profile.images:
         fakes.engine.add(files.book.tag(files.book.get(image.recipe)))
 
-    def make() -> Up:
-        return Up(
-            cluster="c", profile=profile, profile_name="offline", host=fakes.host, clock=fakes.clock, engine=fakes.engine,
-            containers=fakes.engine, kind=fakes.kind, kube=fakes.kube, gateway=fakes.gateway,
-            provider=Provider(fakes.engine, builder, fakes.reporter), reporter=fakes.reporter,
-            manifests_folder=data.root() / "manifests", recipe_file=lambda *_: chart,
+    def make(profile=profile) -> Up:
+        context = Context(
+            cluster="c", profile=profile, profile_name="offline", host=fakes.host, clock=StoppableClock(fakes.clock),
+            engine=fakes.engine, containers=fakes.engine, kind=fakes.kind, kube=fakes.kube, reporter=fakes.reporter,
+            records=Records(fakes.host), arrivals=Arrivals(),
         )  # fmt: skip
+        prober = Prober(fakes.kube, fakes.gateway, context.clock, profile)
+        provider = Provider(fakes.engine, builder, fakes.reporter)
+        return Up(context, prober, provider, data.root() / "manifests", lambda *_: chart)
 
     return make
 
@@ -169,10 +175,8 @@ def test_a_cluster_on_another_engine_is_neither_forgotten_nor_made_again(up, fak
 def test_other_ports_than_the_cluster_was_made_with_are_refused(up, fakes):
     up().run(0)
     fakes.log.clear()
-    changed = up()
-    changed.profile = changed.profile.model_copy(
-        update={"gateway": changed.profile.gateway.model_copy(update={"node_port": 31000})}
-    )
+    profile = up().context.profile
+    changed = up(profile.model_copy(update={"gateway": profile.gateway.model_copy(update={"node_port": 31000})}))
     with pytest.raises(DevenvError, match="other nodes or ports") as caught:
         changed.run(0)
     assert caught.value.exit_code == Exit.USAGE

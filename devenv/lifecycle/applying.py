@@ -1,0 +1,92 @@
+"""Manifests into the cluster, and the wait for what they make."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from devenv.errors import DevenvError
+from devenv.facts.trouble import Trouble
+from devenv.gates import ready
+from devenv.images.load import normalise
+from devenv.images.sources import Source
+from devenv.lifecycle import manifests
+from devenv.lifecycle.context import Context
+from devenv.ports import Kube, Manifest
+from devenv.profiles.model import Component
+from devenv.wait import Deadline, until
+
+_IMAGES = 600.0  # seconds for an image to be in the nodes
+_ESTABLISHED = 60.0  # seconds for the API server to know new kinds
+_CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+
+Run = Callable[[list[str]], None]  # a step's work; it gets the list for its note
+
+
+@dataclass(frozen=True)
+class Applying:
+    """Applies on the server's side, and waits at gates."""
+
+    context: Context
+
+    def definitions(self, objects: list[Manifest], note: list[str]) -> None:
+        """Apply namespaces and CRDs; return when the API server knows the new kinds."""
+        for obj in objects:
+            self.context.kube.apply(obj)
+        names = [o["metadata"]["name"] for o in objects if o["kind"] == _CRD[1]]
+        until("The definitions", lambda: self._unestablished(names), Deadline(self.context.clock, _ESTABLISHED))
+        note.append(f"{len(names)} CRDs established")
+
+    def _unestablished(self, names: list[str]) -> str:
+        found = {o["metadata"]["name"]: o for o in self.context.kube.select(*_CRD)}
+        return ", ".join(n for n in names if n not in found or ready.conditions(found[n], ["Established"]))
+
+    def source(self, objects: list[Manifest], sources: dict[str, Source]) -> Run:
+        """Return the work of applying one source's objects, each when its images are in the nodes and not before.
+
+        A workload that finds no image goes into pull back-off and loses 10 to 20 s (facts/gateway.md).
+        """
+        at = self.context
+        ids = {normalise(i.ref): at.image_id(sources[i.name]) for i in at.profile.cluster_images}
+
+        def run(note: list[str]) -> None:
+            for obj in objects:
+                at.arrivals.wait_for(set(manifests.images_in(obj)) & ids.keys(), _IMAGES)
+                at.kube.apply(manifests.stamped(obj, ids))
+            note.append(f"{len(objects)} objects")
+
+        return run
+
+    def gate(self, component: Component) -> Run:
+        """Return the work of waiting for one component. Where it is in vain, the error has what the component says."""
+        at, r = self.context, component.resource
+        look = f"Look at it: kubectl --context kind-{at.cluster} -n {r.namespace} describe {r.kind.lower()}"
+
+        def missing() -> str:
+            return ready.missing(component, find(at.kube, component))
+
+        def run(_: list[str]) -> None:
+            try:
+                until(f"{component.name} ({r})", missing, Deadline(at.clock, component.deadline), look)
+            except DevenvError as error:
+                error.why = "\n".join([error.why, *self._trouble(component)])
+                raise
+
+        return run
+
+    def _trouble(self, component: Component) -> list[str]:
+        """What the component itself has to say, where it is a workload and its cluster still answers."""
+        if component.gate != "workload":
+            return []
+        try:
+            found = find(self.context.kube, component)
+        except DevenvError:
+            return []
+        return [line for workload in found for line in Trouble(self.context.kube).lines(workload)]
+
+
+def find(kube: Kube, component: Component) -> list[Manifest]:
+    """Return the component's objects."""
+    r = component.resource
+    if r.selector:
+        return kube.select(r.api_version, r.kind, r.namespace, r.selector)
+    found = kube.get(r.api_version, r.kind, r.namespace, r.name)
+    return [found] if found else []

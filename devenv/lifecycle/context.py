@@ -1,0 +1,46 @@
+"""What the steps of `up` share."""
+
+from dataclasses import dataclass
+
+from devenv.errors import DevenvError
+from devenv.images.sources import Source
+from devenv.lifecycle.record import Records
+from devenv.lifecycle.steps import Arrivals
+from devenv.ports import Containers, Engine, Host, Kind, Kube, Node, Reporter
+from devenv.profiles.model import Profile
+from devenv.wait import StoppableClock
+
+
+@dataclass(frozen=True)
+class Context:
+    """One cluster, its profile, and the world around them."""
+
+    cluster: str
+    profile: Profile
+    profile_name: str  # as it is remembered
+    host: Host
+    clock: StoppableClock
+    engine: Engine
+    containers: Containers
+    kind: Kind
+    kube: Kube
+    reporter: Reporter
+    records: Records
+    arrivals: Arrivals
+
+    def nodes(self) -> list[Node]:
+        """Return the cluster's nodes as they are now."""
+        return self.containers.nodes(self.cluster)
+
+    def image_id(self, source: Source) -> str:
+        """Return the engine's ID of an image. Raises DevenvError where it is gone."""
+        image = self.engine.image(source.ref)
+        if image is None:
+            raise DevenvError(f"The engine has lost the image {source.ref}.", next_step="Run `devenv up` again.")
+        return image.id
+
+    def abandon(self) -> None:
+        """Give up what is under way: waits, loads and programs."""
+        self.clock.stop()
+        self.arrivals.abandon()
+        self.host.stop_children()
