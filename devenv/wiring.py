@@ -22,6 +22,7 @@ from devenv.images.sources import Provider
 from devenv.lifecycle import choice as profiles
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.down import Down
+from devenv.lifecycle.purge import Purge
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.setup import Setup
 from devenv.lifecycle.status import StatusReader
@@ -121,6 +122,11 @@ class World:
             provide_kind=lambda: provider.provide((), [("kind", "kind")]),
             reporter=self.reporter,
         )
+
+    @cached_property
+    def purge(self) -> Purge:
+        """What `down --purge` removes."""
+        return Purge(self.host, self.clock, self.engine, self.reporter)
 
     def stop(self, cluster: str) -> Stop:
         """`stop`."""

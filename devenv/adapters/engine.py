@@ -147,6 +147,11 @@ class DockerEngine:
             fix = f"Check `docker pull {ref}`, or bring it with `docker load`."
             raise NotReachableError(f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE) from error
 
+    def untag(self, ref: str) -> None:
+        """Remove a name, and with the last name the image. Never by force: the engine refuses while a container uses it."""
+        with contextlib.suppress(NotFoundError), _errors():
+            self._slow.remove_image(ref, force=False)
+
     def save(self, ref: str, platform: str) -> Iterator[bytes]:
         """Stream the image as `docker save` does, of one platform only where the engine knows how (API 1.48)."""
         api = self._slow

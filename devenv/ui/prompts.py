@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from devenv.errors import DevenvError, Exit
 from devenv.ui import console
 
 
@@ -32,6 +33,18 @@ def _answered(answer: str | None) -> str:
     if answer is None:  # Ctrl-C
         raise KeyboardInterrupt
     return answer
+
+
+def confirm_or_stop(question: str, *, assume_yes: bool) -> None:
+    """Return if the answer is yes. Raises DevenvError where it is no, or where nobody can answer."""
+    if assume_yes:
+        return
+    if not console.interactive():
+        raise DevenvError("Nobody can be asked here.", next_step="Say --yes if you mean it.", exit_code=Exit.USAGE)
+    import questionary  # noqa: PLC0415 - only where a question is asked
+
+    if not questionary.confirm(question, default=False).ask():
+        raise DevenvError("Nothing more was removed.", exit_code=Exit.FAILED)
 
 
 def install(*, assume_yes: bool) -> Callable[[Sequence[str]], bool]:

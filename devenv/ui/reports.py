@@ -9,6 +9,7 @@ from rich.table import Table
 from devenv.errors import DevenvError
 from devenv.facts.live import Proof
 from devenv.images.listing import Entry
+from devenv.lifecycle.purge import Item
 from devenv.lifecycle.status import Status
 from devenv.lifecycle.up import Result
 from devenv.ports import Node, Space
@@ -77,6 +78,23 @@ def down(cluster: str, nodes: list[Node], *, dry_run: bool) -> None:
         out.print(f"There is no cluster {cluster}; nothing to remove.")
     for node in nodes:
         out.print(f"{'would remove' if dry_run else 'removed'} node {node.name} with its volume")
+
+
+def listed(items: list[Item]) -> None:
+    """List what is about to be removed, before anybody is asked."""
+    out = console.progress()
+    for item in items:
+        out.print(f"{show(item.size):>10}  {escape(item.name)}")
+
+
+def purged(items: list[Item], stayed: list[str], *, dry_run: bool) -> None:
+    """Say what was removed besides the cluster, or would be, and what had to stay."""
+    out = console.result()
+    for item in items:
+        if not any(s.startswith(f"{item.name}:") for s in stayed):
+            out.print(f"{'would remove' if dry_run else 'removed'} {escape(item.name)}  [dim]{show(item.size)}[/dim]")
+    for line in stayed:
+        out.print(f"[bold red]✗[/bold red] stayed: {escape(line)}")
 
 
 def stop(cluster: str, nodes: list[Node]) -> None:

@@ -166,6 +166,9 @@ class FakeEngine:
             raise NotReachableError(f"{ref} could not be pulled.", "connection refused")
         self.add(ref)
 
+    def untag(self, ref: str) -> None:
+        self.there.pop(ref, None)
+
     def save(self, ref: str, platform: str) -> Iterator[bytes]:
         yield ref.encode()
 
