@@ -49,7 +49,7 @@ def built_refs(at_hand) -> list[str]:
     return refs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small_disk(built_refs, tmp_path_factory):
     """An engine with a disk of 7 GB, with all images in it."""
     if reason := engines.why_not("mkfs.ext4", "truncate", "mount"):

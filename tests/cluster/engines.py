@@ -66,6 +66,10 @@ class Engine:
         run("ip", "link", "add", self._bridge, "type", "bridge")
         run("ip", "addr", "add", f"172.31.{self.third_octet}.1/24", "dev", self._bridge)
         run("ip", "link", "set", self._bridge, "up")
+        self.launch()
+
+    def launch(self) -> None:
+        """Start the daemon on what is there."""
         config = self.folder / "daemon.json"
         config.write_text(json.dumps({**daemon_config(LocalHost(), self.folder, Path(runc_trimmed.__file__)), **self.settings}))
         argv = ["dockerd", "--config-file", config, "--data-root", self.root, "--exec-root", f"/run/devenv-test-{self.name}",
@@ -84,6 +88,12 @@ class Engine:
             ["docker", "version"], env={**os.environ, "DOCKER_HOST": self.docker_host}, capture_output=True, check=False
         )
         return "" if done.returncode == 0 else "an answer"
+
+    def kill(self) -> None:
+        """End the daemon as a crash would; `launch` starts it again."""
+        self._daemon.kill()
+        self._daemon.wait(30)
+        self._pidfile.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Remove its containers, end it and wait for that; nothing where it does not run. Only ever this engine."""

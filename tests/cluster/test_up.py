@@ -103,15 +103,6 @@ def test_an_image_that_is_loaded_is_kept_once_in_the_node(cluster):
     assert not [n for n in names if n.startswith("devenv.local/") and not n.endswith(":reference")]
 
 
-def test_a_stopped_node_is_started_again(cluster):
-    before = cluster.docker("inspect", "-f", "{{.Id}}", cluster.node)
-    cluster.docker("stop", cluster.node)
-    assert cluster.devenv("status", check=False).returncode == 4
-    mended = cluster.up()
-    assert all(r["ok"] for r in mended["requests"])
-    assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == before
-
-
 def test_a_cluster_that_devenv_did_not_make_is_left_alone(cluster, tmp_path):
     stranger = Lab(tmp_path, cluster.cluster)  # the same cluster, and no record of it
     for command in (["up", "--profile", str(stranger.profile)], ["down"], ["status"]):
