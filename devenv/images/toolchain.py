@@ -33,6 +33,11 @@ def pin(images: Path) -> Pin:
     return Pin.model_validate(yaml.safe_load((images / "toolchain.yaml").read_text()))
 
 
+def roomy(host: Host) -> bool:
+    """Whether the machine has memory to spare for compilers: linking Kubernetes alone takes 2.5 GiB."""
+    return host.memory() / host.cores() > _ROOMY
+
+
 @dataclass(frozen=True)
 class Toolchain:
     """Go, in devenv's own cache, with its own module and build caches."""
@@ -73,6 +78,6 @@ class Toolchain:
         }
         if not host:
             env |= {"GOOS": "linux", "GOARCH": architecture}
-        if self.host.memory() / self.host.cores() > _ROOMY:
+        if roomy(self.host):
             env["GOGC"] = "400"
         return env
