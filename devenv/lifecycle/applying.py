@@ -1,6 +1,7 @@
 """Manifests into the cluster, and the wait for what they make."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError
@@ -15,6 +16,7 @@ from devenv.profiles.model import Component
 from devenv.wait import Deadline, until
 
 _IMAGES = 600.0  # seconds for an image to be in the nodes
+_SECRETS = 20.0  # seconds for a Secret that a workload mounts: Envoy Gateway's certificates are there after about 4
 _ESTABLISHED = 60.0  # seconds for the API server to know new kinds
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
@@ -50,10 +52,27 @@ class Applying:
         def run(note: list[str]) -> None:
             for obj in objects:
                 at.arrivals.wait_for(set(manifests.images_in(obj)) & ids.keys(), _IMAGES)
+                self._await_secrets(obj)
                 at.kube.apply(manifests.stamped(obj, ids))
             note.append(f"{len(objects)} objects")
 
         return run
+
+    def _await_secrets(self, obj: Manifest) -> None:
+        """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.
+
+        Nothing is lost where one never comes: the workload's own gate says so.
+        """
+        at, namespace = self.context, obj["metadata"].get("namespace", "")
+        wanted = manifests.secrets_in(obj)
+
+        def missing() -> str:
+            return ", ".join(n for n in wanted if at.kube.get("v1", "Secret", namespace, n) is None)
+
+        if wanted:
+            with suppress(DevenvError):
+                until("Its secrets", missing, Deadline(at.clock, _SECRETS))
+            at.clock.check()
 
     def gate(self, component: Component) -> Run:
         """Return the work of waiting for one component. Where it is in vain, the error has what the component says."""

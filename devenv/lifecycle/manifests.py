@@ -81,6 +81,13 @@ def images_in(obj: Any) -> Iterator[str]:
             yield from images_in(value)
 
 
+def secrets_in(obj: Manifest) -> list[str]:
+    """Return the Secrets without which a workload's pods cannot start."""
+    pod = ((obj.get("spec") or {}).get("template") or {}).get("spec") or {}
+    mounted = [v["secret"] for v in pod.get("volumes") or [] if "secret" in v]
+    return [s["secretName"] for s in mounted if not s.get("optional")]
+
+
 def stamped(obj: Manifest, ids: Mapping[str, str]) -> Manifest:
     """Return a workload with its images' IDs noted in its pods: where the same name holds another image, they are replaced.
 

@@ -86,3 +86,13 @@ def test_the_digest_changes_with_any_change(tmp_path: Path):
 def test_what_is_no_manifest_is_refused(tmp_path: Path, chart: str):
     with pytest.raises(DevenvError, match="Manifests are wrong"):
         render(tmp_path, chart=chart)
+
+
+def test_only_secrets_that_pods_cannot_do_without_are_waited_for():
+    volumes = [
+        {"secret": {"secretName": "certs"}},
+        {"secret": {"secretName": "extra", "optional": True}},
+        {"configMap": {"name": "c"}},
+    ]
+    assert manifests.secrets_in({"spec": {"template": {"spec": {"volumes": volumes}}}}) == ["certs"]
+    assert manifests.secrets_in({"data": {}}) == []

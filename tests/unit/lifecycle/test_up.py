@@ -308,3 +308,35 @@ def test_an_image_of_another_architecture_is_refused_before_the_cluster_is_made(
         up().run(0)
     assert caught.value.why == f"{mock} is for arm64"
     assert "kind create c" not in fakes.log
+
+
+SECRET = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: certgen, namespace: envoy-gateway-system}
+spec: {template: {spec: {containers: [{name: c, image: "envoyproxy/gateway:v1.2.8"}]}}}
+---
+"""
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_workload_waits_a_moment_for_the_secret_it_mounts(up, fakes, monkeypatch, comes):
+    mounting = CHART.replace("{name: certs}]}}}", "{name: certs, secret: {secretName: certs}}]}}}")
+    chart = up().recipe_file("", "")
+    chart.write_text(SECRET + mounting + CRD)
+    real, began = fakes.kube.get, fakes.clock.time
+
+    def get(api_version, kind, namespace, name):
+        if kind == "Secret":
+            fakes.log.append("look for the secret")
+            return {} if comes and fakes.log.count("look for the secret") > 3 else None
+        return real(api_version, kind, namespace, name)
+
+    monkeypatch.setattr(fakes.kube, "get", get)
+    assert up().run(0).changed
+    assert (
+        index(fakes.log, "apply Job/certgen")
+        < index(fakes.log, "look for the secret")
+        < index(fakes.log, "apply Deployment/envoy-gateway")
+    )
+    assert (fakes.clock.time - began > 20) is not comes
