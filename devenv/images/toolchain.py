@@ -4,8 +4,9 @@ import hashlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import yaml
 
@@ -44,6 +45,7 @@ class Toolchain:
 
     host: Host
     pin: Pin
+    _guard: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @property
     def folder(self) -> Path:
@@ -51,7 +53,11 @@ class Toolchain:
         return self.host.cache_dir() / "toolchain" / self.pin.key
 
     def ensure(self, log: Path) -> None:
-        """Fetch and unpack it unless it is there."""
+        """Fetch and unpack it unless it is there; the second of two builds that begin at once waits for the first."""
+        with self._guard:
+            self._ensure(log)
+
+    def _ensure(self, log: Path) -> None:
         if (self.folder / "go" / "bin" / "go").exists():
             return
         self.folder.parent.mkdir(parents=True, exist_ok=True)

