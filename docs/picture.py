@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,9 @@ def main() -> None:
     console.print(Text(f"$ {' '.join(Path(a).name for a in sys.argv[1:])}", style="bold"))
     for line in lasting(record(sys.argv[1:])):
         console.print(Text.from_ansi(line))
-    console.save_svg(str(Path(__file__).parent / "up.svg"), title="devenv up")
+    drawn = console.export_svg(title="devenv up")
+    alone = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)  # nothing is loaded from elsewhere
+    (Path(__file__).parent / "up.svg").write_text(alone.replace("Fira Code", "monospace"))
 
 
 if __name__ == "__main__":
