@@ -11,7 +11,6 @@ from devenv.errors import DevenvError, Exit
 from devenv.images import files as made
 from devenv.images.node import Preloader
 from devenv.images.recipe import KEY_LABEL, NAME_LABEL, Book, Recipe
-from devenv.images.toolchain import roomy
 from devenv.ports import Clock, Containers, Engine, Host, Reporter
 from devenv.profiles.quantities import show
 from devenv.tasks import Task, run_all
@@ -155,7 +154,7 @@ class Builder:
             return Task(piece.name, run, self._after(piece), piece.lane)
 
         self.reporter.update(STEP, 0, total, "s")
-        lanes = {"go": 2 if roomy(self.host) else 1, "net": 1, "engine": 1}  # one links on one core while another compiles
+        lanes = {"go": 1, "net": 1, "engine": 1}  # two compilers at once were slower on two cores, not faster
         longest_first = sorted(plan.pieces, key=lambda p: -p.seconds)  # what much waits for starts first
         run_all([task(p) for p in longest_first], lanes, on_failure=self.host.stop_children)
 
