@@ -98,6 +98,17 @@ class LocalHost:
         with log.open("ab") as out:
             subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)  # noqa: S603
 
+    def forget_dead(self, pidfile: Path, program: str) -> None:
+        """Remove a file that names a process which has ended, or is no longer that program.
+
+        A process that nobody has collected yet (a zombie) has ended too. dockerd takes it for running: it waits for such a
+        containerd 15 s, then gives up (seen with 20.10 where the first process collects late).
+        """
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            pid = int(pidfile.read_text())
+            if not _runs(pid, program):
+                pidfile.unlink()
+
     def which(self, program: str) -> Path | None:
         """Where a program of that name is, on PATH or where administrators' programs are."""
         found = shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")
@@ -230,6 +241,14 @@ def _force(child: "subprocess.Popen[str]") -> None:
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
+
+
+def _runs(pid: int, program: str) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.name() == program
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _process(pid: int | None) -> str:

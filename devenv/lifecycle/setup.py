@@ -14,6 +14,8 @@ from devenv.wait import Deadline, until
 
 ENGINE = ("docker.io", "iptables")
 BUILD = ("debootstrap", "gcc", "libc6-dev", "libseccomp-dev", "pkg-config")
+_RUN = Path("/var/run")
+_PIDFILES = ((_RUN / "docker.pid", "dockerd"), (_RUN / "docker" / "containerd" / "containerd.pid", "containerd"))
 _SYSTEMD = Path("/run/systemd/system")
 _INSTALL = 900.0  # seconds
 _START = 60.0
@@ -145,6 +147,8 @@ class Setup:
         """Start dockerd where no service manager does; it goes on after devenv ends."""
         config = self._folder() / "daemon.json"
         config.write_text(json.dumps(daemon_config(self.host, self._folder(), self.wrapper)))
+        for pidfile, program in _PIDFILES:
+            self.host.forget_dead(pidfile, program)
         self.host.spawn(["dockerd", "--config-file", str(config)], self._folder() / "dockerd.log")
 
 

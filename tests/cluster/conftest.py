@@ -54,10 +54,5 @@ def small_disk(built_refs, tmp_path_factory):
     """An engine with a disk of 7 GB, with all images in it."""
     if reason := engines.why_not("mkfs.ext4", "truncate", "mount"):
         pytest.skip(reason)
-    engine = engines.SmallDisk("small", tmp_path_factory.mktemp("small"), 240)
-    engine.start()
-    try:
-        engine.bring(built_refs)
+    with engines.SmallDisk("small", tmp_path_factory.mktemp("small"), 240).running(built_refs) as engine:
         yield engine
-    finally:
-        engine.stop()

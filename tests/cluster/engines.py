@@ -1,12 +1,16 @@
 """Engines that the tests start themselves, to break them without harm: one whose whole disk is small, one that is Docker 29."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from devenv.adapters import runc_trimmed
 from devenv.adapters.clock import SystemClock
@@ -56,6 +60,20 @@ class Engine:
     def _pidfile(self) -> Path:
         return Path(f"/run/devenv-test-{self.name}.pid")
 
+    @property
+    def _exec_root(self) -> Path:
+        return Path(f"/run/devenv-test-{self.name}")
+
+    @contextlib.contextmanager
+    def running(self, refs: list[str]) -> Iterator["Engine"]:
+        """This engine with those images, removed at the end."""
+        self.start()
+        try:
+            self.bring(refs)
+            yield self
+        finally:
+            self.stop()
+
     def prepare(self) -> None:
         """Make the data root."""
         self.root.mkdir(parents=True, exist_ok=True)
@@ -72,8 +90,9 @@ class Engine:
         """Start the daemon on what is there."""
         config = self.folder / "daemon.json"
         config.write_text(json.dumps({**daemon_config(LocalHost(), self.folder, Path(runc_trimmed.__file__)), **self.settings}))
-        argv = ["dockerd", "--config-file", config, "--data-root", self.root, "--exec-root", f"/run/devenv-test-{self.name}",
+        argv = ["dockerd", "--config-file", config, "--data-root", self.root, "--exec-root", self._exec_root,
                 "--pidfile", self._pidfile, "-H", self.docker_host, "--bridge", self._bridge]  # fmt: skip
+        LocalHost().forget_dead(self._exec_root / "containerd" / "containerd.pid", "containerd")
         path = f"{self.path}:{os.environ['PATH']}:/usr/sbin:/sbin"
         with (self.folder / "dockerd.log").open("ab") as log:
             self._daemon = subprocess.Popen(
@@ -107,6 +126,20 @@ class Engine:
                 self._end(pid)
             self._pidfile.unlink(missing_ok=True)
         run("ip", "link", "del", self._bridge, check=False)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """End the containers that a killed daemon left running, and remove what was mounted for them."""
+        for process in psutil.process_iter(["cmdline"]):
+            if any(word.startswith(f"{self._exec_root}/") for word in process.info["cmdline"] or []):
+                for one in [*process.children(recursive=True), process]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.kill()
+                        one.wait(30)
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for folder in reversed([m for m in mounts if m.startswith((f"{self._exec_root}/", f"{self.root}/"))]):
+            run("umount", folder)
+        shutil.rmtree(self._exec_root, ignore_errors=True)
 
     def _end(self, pid: int) -> None:
         def still_there() -> str:

@@ -22,13 +22,8 @@ def docker29(built_refs, tmp_path_factory):
         pytest.skip(f"not built: {', '.join(missing)}; run `devenv images build --folder tests/cluster/images`")
     store = {"features": {"containerd-snapshotter": True}}
     path = os.pathsep.join(dict.fromkeys(str(p.parent) for p in programs))
-    engine = engines.Engine("docker29", tmp_path_factory.mktemp("docker29"), 241, store, path)
-    engine.start()
-    try:
-        engine.bring(built_refs)
+    with engines.Engine("docker29", tmp_path_factory.mktemp("docker29"), 241, store, path).running(built_refs) as engine:
         yield engine
-    finally:
-        engine.stop()
 
 
 def test_a_cluster_on_the_containerd_store(docker29, tmp_path):

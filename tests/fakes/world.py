@@ -79,6 +79,9 @@ class FakeHost:
     def spawn(self, argv: Sequence[str], log: Path) -> None:
         self.log.append(f"spawn {argv[0]}")
 
+    def forget_dead(self, pidfile: Path, program: str) -> None:
+        self.log.append(f"forget {pidfile} unless {program} runs")
+
     def which(self, program: str) -> Path | None:
         return Path("/usr/bin") / program if program in self.programs else None
 

@@ -123,3 +123,31 @@ def test_after_children_were_stopped_no_more_are_started(host):
     host.stop_children()
     with pytest.raises(DevenvError, match="given up"):
         host.run(["true"])
+
+
+@pytest.mark.parametrize(
+    ("state", "program", "kept"),
+    [("running", "sleep", True), ("running", "dockerd", False), ("zombie", "sleep", False), ("gone", "sleep", False)],
+)
+def test_a_file_that_names_a_process_is_removed_once_that_has_ended(host, tmp_path: Path, state, program, kept):
+    child = subprocess.Popen(["sleep", "60"])
+    file = tmp_path / "pid"
+    file.write_text(f"{child.pid}\n")
+    if state != "running":
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, and nobody has collected it
+    if state == "gone":
+        child.wait()
+    host.forget_dead(file, program)
+    assert file.exists() is kept
+    child.kill()
+    child.wait()
+
+
+@pytest.mark.parametrize("content", ["", "not a number"])
+def test_a_file_that_names_no_process_stays(host, tmp_path: Path, content):
+    file = tmp_path / "pid"
+    file.write_text(content)
+    host.forget_dead(file, "dockerd")
+    host.forget_dead(tmp_path / "none", "dockerd")
+    assert file.exists()

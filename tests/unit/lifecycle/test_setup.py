@@ -63,7 +63,11 @@ def test_a_bare_machine_gets_an_engine_and_starts_it(setup, fakes):
     fakes.host.spawn = spawn
     done = setup().run()
     assert done[:3] == ["installed docker.io", "installed iptables", "started the Docker engine"]
-    assert "spawn dockerd" in fakes.log
+    assert [line for line in fakes.log if line.startswith(("forget", "spawn"))] == [
+        "forget /var/run/docker.pid unless dockerd runs",
+        "forget /var/run/docker/containerd/containerd.pid unless containerd runs",
+        "spawn dockerd",
+    ]
 
 
 @pytest.mark.parametrize(("root", "confirm"), [(False, True), (True, False)])
