@@ -14,14 +14,17 @@ from devenv.adapters.gateway import HttpGateway
 from devenv.adapters.host import LocalHost
 from devenv.adapters.kind import KindProgram
 from devenv.adapters.kube import ContextKube
+from devenv.adapters.web import HttpWeb
 from devenv.gates.live import Prober
 from devenv.images import recipe, toolchain
 from devenv.images.build import Builder
 from devenv.images.files import Files
 from devenv.images.sources import Provider
 from devenv.lifecycle import choice as profiles
+from devenv.lifecycle.adopt import Adoption
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.down import Down
+from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.purge import Purge
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.setup import Setup
@@ -89,8 +92,8 @@ class World:
         """Who sends live requests."""
         return Prober(ContextKube(f"kind-{cluster}"), HttpGateway(), self.clock, profile)
 
-    def up(self, cluster: str, choice: profiles.Choice) -> Up:
-        """`up`."""
+    def up(self, cluster: str, choice: profiles.Choice, agree: Callable[[Adoption], None] | None = None) -> Up:
+        """`up`; with `agree`, also of a cluster that somebody else made."""
         context = Context(
             cluster=cluster,
             profile=choice.profile,
@@ -107,7 +110,8 @@ class World:
         )
         prober = Prober(context.kube, HttpGateway(), context.clock, choice.profile)
         provider = Provider(self.engine, self.builder, self.reporter)
-        return Up(context, prober, provider, data.root() / "manifests", self.recipe_file)
+        downloads = Downloads(self.host, HttpWeb(), self.reporter)
+        return Up(context, prober, provider, downloads, data.root() / "manifests", self.recipe_file, agree)
 
     def down(self, cluster: str) -> Down:
         """`down`."""
@@ -119,6 +123,7 @@ class World:
             engine=self.engine,
             containers=self.engine,
             kind=self.kind,
+            kube=ContextKube(f"kind-{cluster}"),
             provide_kind=lambda: provider.provide((), [("kind", "kind")]),
             reporter=self.reporter,
         )

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.world import FakeClock, FakeEngine, FakeGateway, FakeHost, FakeKind, FakeKube, FakeReporter
+from tests.fakes.world import FakeClock, FakeEngine, FakeGateway, FakeHost, FakeKind, FakeKube, FakeReporter, FakeWeb
 
 
 class Fakes:
@@ -18,6 +18,7 @@ class Fakes:
         self.kind = FakeKind(self.log, self.engine, self.kube)
         self.gateway = FakeGateway(self.kube)
         self.reporter = FakeReporter(self.log)
+        self.web = FakeWeb(self.log)
 
 
 @pytest.fixture

@@ -147,6 +147,20 @@ class DockerEngine:
             fix = f"Check `docker pull {ref}`, or bring it with `docker load`."
             raise NotReachableError(f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE) from error
 
+    def load(self, archive: Path, progress: Callable[[int, int], None]) -> None:
+        """Load an archive that `docker save` wrote. `progress` gets bytes so far and in all."""
+        total = archive.stat().st_size
+
+        def chunks(file: Any) -> Iterator[bytes]:
+            while chunk := file.read(1 << 20):
+                yield chunk
+                progress(file.tell(), total)
+
+        with _errors(), archive.open("rb") as file:
+            for event in self._slow.load_image(chunks(file), quiet=True) or ():
+                if "error" in event:
+                    raise DevenvError(f"{archive} could not be loaded.", event["error"])
+
     def untag(self, ref: str) -> None:
         """Remove a name, and with the last name the image. Never by force: the engine refuses while a container uses it."""
         with contextlib.suppress(NotFoundError), _errors():
@@ -168,7 +182,9 @@ class DockerEngine:
         label = f"{_CLUSTER}={cluster}" if cluster else _CLUSTER
         with _errors():
             found = self._api.containers(all=True, filters={"label": label})
-        nodes = [Node(c["Names"][0].lstrip("/"), c["Id"], c["State"], c["Labels"][_CLUSTER], c["Created"]) for c in found]
+        nodes = [
+            Node(c["Names"][0].lstrip("/"), c["Id"], c["State"], c["Labels"][_CLUSTER], c["Created"], _ports(c)) for c in found
+        ]
         return sorted(nodes, key=lambda n: n.name)
 
     def start(self, container: str) -> None:
@@ -220,6 +236,10 @@ class DockerEngine:
             if _HELPER not in (self._api.inspect_container(name)["Config"]["Labels"] or {}):
                 raise DevenvError(f"The container {name} is not devenv's own.", next_step="Rename or remove it.")
             self._api.remove_container(name, force=True, v=True)
+
+
+def _ports(container: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    return tuple((p["PrivatePort"], p["PublicPort"]) for p in container.get("Ports") or () if "PublicPort" in p)
 
 
 def _refuse(ref: str, event: Mapping[str, Any]) -> None:

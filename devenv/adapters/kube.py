@@ -58,6 +58,11 @@ class ContextKube:
         query = [("fieldManager", _MANAGER), ("force", "true")]
         self._call("PATCH", path, query, json.dumps(manifest))
 
+    def delete(self, api_version: str, kind: str, namespace: str, name: str) -> None:
+        """Ask for an object's removal, with all that it owns; nothing where there is none. It may take its time to go."""
+        with contextlib.suppress(NotFoundError):
+            self._call("DELETE", self._path(api_version, kind, namespace, name), [("propagationPolicy", "Background")])
+
     def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int) -> str:
         """Return the last lines of a container's log."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"

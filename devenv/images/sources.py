@@ -1,11 +1,14 @@
-"""Where each image of a profile comes from: the engine, a registry, or its recipe."""
+"""Where each image of a profile comes from: the engine, an archive, a registry, or its recipe."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.images import archive
 from devenv.images.build import Builder
+from devenv.images.load import normalise
 from devenv.ports import Engine, Reporter
 from devenv.profiles.model import ProfileImage
 
@@ -15,7 +18,7 @@ class Source:
     """How the engine comes by an image, and the image's name there."""
 
     image: ProfileImage
-    how: Literal["engine", "pull", "build"]
+    how: Literal["engine", "archive", "pull", "build"]
     ref: str
 
 
@@ -50,6 +53,7 @@ class Provider:
 
     def provide(self, images: Sequence[ProfileImage], files: Sequence[tuple[str, str]] = ()) -> dict[str, Source]:
         """Pull or build what the engine lacks, and the recipes' files; return each image's source by the image's name."""
+        self.check(images)
         registry = True
         sources: dict[str, Source] = {}
         for image in images:
@@ -57,18 +61,47 @@ class Provider:
             if source.how == "pull" and not self._pull(image):
                 registry = False
                 source = self._choose(image, registry=False)
+            if source.how == "archive":
+                self._load(image)
             sources[image.name] = source
         self._build([s for s in sources.values() if s.how == "build"], files)
         return sources
+
+    def check(self, images: Sequence[ProfileImage]) -> None:
+        """Refuse archives that can't be used, all at once: broken, without the image, or of another architecture."""
+        wanted, problems = self.builder.book.architecture, []
+        for image in images:
+            try:
+                found = _archived(image).architecture if image.archive else wanted
+            except DevenvError as error:
+                problems.append(f"images.{image.name}: {error}")
+                continue
+            if found != wanted:
+                problems.append(f"images.{image.name}: {image.archive} is for {found}; the engine runs {wanted}.")
+        if problems:
+            raise DevenvError("Image archives are wrong.", "\n".join(problems), "Nothing was changed.", Exit.USAGE)
 
     def ready(self, images: Sequence[ProfileImage]) -> bool:
         """Whether the engine has them all already."""
         return all(self._choose(i, registry=True).how == "engine" for i in images)
 
     def _choose(self, image: ProfileImage, *, registry: bool) -> Source:
+        if image.archive:
+            held = self.engine.image(image.ref)
+            return Source(image, "engine" if held and held.id in _archived(image).ids else "archive", image.ref)
         book = self.builder.book
         tag = book.tag(book.get(image.recipe)) if image.recipe else ""
         return choose(image, tag, lambda ref: self.engine.image(ref) is not None, registry=registry)
+
+    def _load(self, image: ProfileImage) -> None:
+        step = f"load {image.name}"
+        self.reporter.begin(step)
+        try:
+            self.engine.load(Path(image.archive), lambda done, total: self.reporter.update(step, done, total, "B"))
+        except DevenvError:
+            self.reporter.fail(step)
+            raise
+        self.reporter.end(step, image.ref)
 
     def _pull(self, image: ProfileImage) -> bool:
         step = f"pull {image.name}"
@@ -93,6 +126,16 @@ class Provider:
         if plan.pieces:
             self.reporter.say(plan.summary)
             self.builder.build(plan)
+
+
+def _archived(image: ProfileImage) -> archive.Archived:
+    """Return the image as its archive has it. Raises DevenvError where that has another, or none."""
+    found = archive.look(Path(image.archive))
+    for one in found:
+        if normalise(image.ref) in map(normalise, one.names):
+            return one
+    names = ", ".join(name for one in found for name in one.names) or "no image with a name"
+    raise DevenvError(f"{image.archive} does not have {image.ref}.", f"It has {names}.", "", Exit.USAGE)
 
 
 def _short(why: str) -> str:

@@ -1,12 +1,26 @@
 """`down`: removes exactly what `up` made."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
-from devenv.lifecycle.record import Records, own_nodes
+from devenv.lifecycle.record import Key, Record, Records, own_nodes
 from devenv.lifecycle.steps import step
-from devenv.ports import Clock, Containers, Engine, Host, Kind, Node, Reporter
+from devenv.lifecycle.withdraw import Withdraw
+from devenv.ports import Clock, Containers, Engine, Host, Kind, Kube, Node, Reporter
 from devenv.wait import locked
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What goes: nodes with their volumes; or, from an adopted cluster, objects and images.
+
+    `stayed` has objects that could not go, and why.
+    """
+
+    nodes: tuple[Node, ...] = ()
+    objects: tuple[Key, ...] = ()
+    images: tuple[str, ...] = ()
+    stayed: Mapping[Key, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -19,21 +33,38 @@ class Down:
     engine: Engine
     containers: Containers
     kind: Kind
+    kube: Kube
     provide_kind: Callable[[], object]
     reporter: Reporter
 
-    def plan(self) -> list[Node]:
+    def plan(self) -> Removal:
         """What would be removed. Raises DevenvError where the cluster isn't devenv's own."""
-        return own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
+        nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
+        record = Records(self.host).read(self.cluster)
+        if record and record.adopted:
+            images = {name for node in nodes for name in record.loaded.get(node.id, {})}
+            return Removal((), record.objects, tuple(sorted(images))) if nodes else Removal()
+        return Removal(tuple(nodes))
 
-    def run(self, wait: float) -> list[Node]:
+    def run(self, wait: float) -> Removal:
         """Remove it and return what was removed; nothing where there is nothing. `wait`: seconds for the lock."""
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
-            nodes = self.plan()
-            if nodes and self.kind.version() is None:
+            removal, record = self.plan(), Records(self.host).read(self.cluster)
+            if removal.nodes and self.kind.version() is None:
                 self.provide_kind()
-            if nodes:
+            if removal.nodes:
                 with step(self.reporter, f"remove cluster {self.cluster}"):
                     self.kind.delete(self.cluster, lambda _: None)
-            Records(self.host).remove(self.cluster)
-            return nodes
+            elif record and (removal.objects or removal.images):
+                removal = self._withdraw(record, removal)
+            if not removal.stayed:
+                Records(self.host).remove(self.cluster)
+            return removal
+
+    def _withdraw(self, record: Record, removal: Removal) -> Removal:
+        nodes = self.containers.nodes(self.cluster)
+        with step(self.reporter, f"take devenv's own out of {self.cluster}"):
+            stayed = Withdraw(self.kube, self.containers, self.clock).run(record, nodes)
+        if stayed:  # another `down` tries again
+            Records(self.host).write(replace(record, objects=tuple(stayed), loaded={}))
+        return replace(removal, objects=tuple(k for k in removal.objects if k not in stayed), stayed=stayed)

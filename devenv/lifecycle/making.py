@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from devenv.errors import DevenvError, Exit
 from devenv.images.sources import Source
 from devenv.lifecycle import manifests
+from devenv.lifecycle.adopt import remember
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.record import Record
 from devenv.lifecycle.steps import step
@@ -25,6 +26,8 @@ class Making:
         """Refuse what kind cannot do: change nodes and ports of a cluster that is there."""
         at = self.context
         record = at.records.read(at.cluster)
+        if record and record.adopted:
+            return  # its ports are looked at when it is adopted
         if record and record.made and record.config != manifests.kind_config(at.profile):
             raise DevenvError(
                 f"The profile has other nodes or ports than the cluster {at.cluster} was made with.",
@@ -55,7 +58,7 @@ class Making:
             note.append(f"created by kind {at.kind.version()}")
         self._await_api(created=not nodes)
         made = tuple(n.id for n in at.nodes())
-        at.records.update(at.cluster, lambda record: replace(record, nodes=made, made=True, digest=""))
+        remember(at, lambda record: replace(record, nodes=made, made=True, digest=""))
 
     def _create(self, source: Source) -> None:
         at = self.context

@@ -16,6 +16,7 @@ from devenv.profiles.merge import merge
 from devenv.profiles.model import ManifestSource, Patch, Profile
 
 IMAGES_NOTE = "devenv/images"  # annotation of pods
+Locate = Callable[[ManifestSource], Path]  # where a source's file or folder is
 _FIRST = ("Namespace", "CustomResourceDefinition")  # what others need before they can be applied
 
 
@@ -40,30 +41,49 @@ class Rendered:
         return hashlib.sha256(json.dumps(list(self.sources.items()), sort_keys=True).encode()).hexdigest()
 
 
-def render(profile: Profile, folder: Path, recipe_file: Callable[[str, str], Path]) -> Rendered:
-    """Read and patch all manifests of the profile. Raises DevenvError with all that is wrong with them."""
+def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | None = None) -> Rendered:
+    """Read and patch the profile's manifests, all or some. Raises DevenvError with all that is wrong with them."""
     sources, errors = {}, []
-    for source in profile.manifests:
-        path = folder / source.path if source.path else recipe_file(*source.recipe_file)
+    for source in profile.manifests if only is None else only:
         try:
-            sources[source.name] = tuple(_patched(profile, source, obj) for obj in read(path))
+            sources[source.name] = tuple(_patched(profile, source, obj) for obj in read(locate(source)))
         except DevenvError as error:
-            errors.append(str(error))
+            errors.append(f"manifests.{source.name}: {error}")
     if errors:
         raise DevenvError("Manifests are wrong.", "\n".join(errors), "Nothing was changed.", Exit.USAGE)
     return Rendered(sources)
 
 
 def read(path: Path) -> list[Manifest]:
-    """Return the objects in a YAML file. Raises DevenvError where one is no Kubernetes object."""
+    """Return the objects in a YAML file, or in all of a folder. Raises DevenvError where one is no Kubernetes object."""
+    if not path.is_dir():
+        return _read_file(path)
+    files = sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and p.is_file())
+    if kustomize := [p for p in files if p.stem == "kustomization"]:
+        fix = f"Render it first: kubectl kustomize {kustomize[0].parent} > FILE.yaml"
+        raise DevenvError(f"{path} is a kustomize folder.", "", fix, Exit.USAGE)
+    if not files:
+        raise DevenvError(f"{path} has no manifests: no .yaml, .yml or .json file.", exit_code=Exit.USAGE)
+    return [obj for file in files for obj in _read_file(file)]
+
+
+def _read_file(path: Path) -> list[Manifest]:
     try:
         documents = [d for d in yaml.load_all(path.read_text(), Loader=_LOADER) if d]
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise DevenvError(f"{path} is no readable YAML: {error}", exit_code=Exit.USAGE) from error
     for number, document in enumerate(documents, 1):
-        if not (isinstance(document, dict) and {"apiVersion", "kind", "metadata"} <= document.keys()):
+        if not _is_object(document):
             raise DevenvError(f"{path}: document {number} is no Kubernetes object.", exit_code=Exit.USAGE)
     return documents
+
+
+def _is_object(document: Any) -> bool:
+    """Whether it has what every object has: apiVersion, kind and a name."""
+    if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
+        return False
+    words = (document.get("apiVersion"), document.get("kind"), document["metadata"].get("name"))
+    return all(isinstance(word, str) and word for word in words)
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # Envoy Gateway's CRDs are 2 MB of YAML

@@ -9,6 +9,7 @@ from threading import Lock
 from devenv.errors import DevenvError
 from devenv.ports import Containers, Engine, Host, Node
 
+Key = tuple[str, str, str, str]  # by which the API server finds an object: apiVersion, kind, namespace, name
 _BIRTH = 60.0  # seconds from kind's start to its containers'; 1 s is usual, pulling the node image comes before
 
 
@@ -25,6 +26,20 @@ class Record:
     nodes: tuple[str, ...] = ()
     loaded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # node ID → name in the node → image's ID
     digest: str = ""  # of all that was installed, once it was proven
+    adopted: bool = False  # somebody else made it: what is in it may be removed, it itself may not
+    objects: tuple[Key, ...] = ()  # of an adopted cluster: those that devenv brought
+
+
+def spell(record: Record) -> str:
+    """Return the record as JSON."""
+    return json.dumps(asdict(record), indent=1)
+
+
+def parse(text: str) -> Record:
+    """Return the record that `spell` spelt. Raises ValueError, TypeError or KeyError where it is none."""
+    content = json.loads(text)
+    objects = tuple((o[0], o[1], o[2], o[3]) for o in content.get("objects", ()))
+    return Record(**{**content, "nodes": tuple(content["nodes"]), "objects": objects})
 
 
 @dataclass(frozen=True)
@@ -42,8 +57,7 @@ class Records:
         """Return the cluster's record, None where there is none. Raises DevenvError where it can't be read."""
         path = self.path(cluster)
         try:
-            content = json.loads(path.read_text())
-            return Record(**{**content, "nodes": tuple(content["nodes"])})
+            return parse(path.read_text())
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:
@@ -57,7 +71,7 @@ class Records:
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             new = path.with_suffix(".new")
-            new.write_text(json.dumps(asdict(record), indent=1))
+            new.write_text(spell(record))
             new.replace(path)
         except OSError as error:
             raise DevenvError(f"{path} can't be written.", str(error), "Is the disk full?") from error
@@ -100,7 +114,7 @@ def own_nodes(records: Records, engine: Engine, containers: Containers, cluster:
         raise DevenvError(
             f"devenv did not make the kind cluster {cluster}.",
             f"Its node {', '.join(foreign)} is not in devenv's records; it is left alone.",
-            f"Choose another name with --name, or remove it by hand: kind delete cluster --name {cluster}",
+            f"Choose another name with --name, or see what `devenv up --adopt --name {cluster}` would change in it.",
         )
     return nodes
 

@@ -11,13 +11,17 @@ from devenv.gates import ready
 from devenv.gates.live import Prober
 from devenv.images.sources import Provider, Source
 from devenv.lifecycle import manifests
+from devenv.lifecycle.adopt import Adopting, Adoption, remember
 from devenv.lifecycle.applying import Applying, find
 from devenv.lifecycle.context import Context
+from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.loading import Loading
 from devenv.lifecycle.making import Making
 from devenv.lifecycle.preflight import Preflight
 from devenv.lifecycle.record import own_nodes
 from devenv.lifecycle.steps import as_task, step
+from devenv.ports import Node
+from devenv.profiles.model import ManifestSource
 from devenv.tasks import Task, run_all
 from devenv.wait import locked
 
@@ -45,8 +49,10 @@ class Up:
     context: Context
     prober: Prober
     provider: Provider
+    downloads: Downloads
     manifests_folder: Path
     recipe_file: Callable[[str, str], Path]
+    agree: Callable[[Adoption], None] | None = None  # with --adopt: shows what would change, and asks
 
     def run(self, wait: float) -> Result:
         """Do what is missing and return when every route is proven. `wait`: seconds for whoever holds the lock.
@@ -56,19 +62,39 @@ class Up:
         at = self.context
         with locked(at.host, at.clock, f"cluster-{at.cluster}", at.reporter.say, wait):
             making = Making(at)
-            nodes = own_nodes(at.records, at.engine, at.containers, at.cluster)
+            foreign = self._foreign()
+            nodes = foreign or own_nodes(at.records, at.engine, at.containers, at.cluster)
             making.same_config()
             Preflight(at.host, at.engine, at.profile).check(exists=bool(nodes))
             if proofs := self._nothing_to_do():
                 return self._result(proofs, changed=False)
+            self._check_files()
             sources = self._provide()
-            rendered = self._rendered()
+            rendered = self._rendered(self._locate)
+            self._adopt(foreign, rendered)
             making.discard_half_made()
             run_all(self._tasks(making, sources, rendered), on_failure=at.abandon)
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
             digest = self._digest(sources, rendered)
-            at.records.update(at.cluster, lambda record: replace(record, profile=at.profile_name, digest=digest))
+            remember(at, lambda record: replace(record, profile=at.profile_name, digest=digest))
             return self._result(proofs, changed=True)
+
+    def _foreign(self) -> list[Node]:
+        """With --adopt: the nodes of a cluster that somebody else made, which devenv could work with."""
+        if self.agree is None:
+            return []
+        adopting = Adopting(self.context, self.agree)
+        foreign = adopting.foreign()
+        if foreign:
+            adopting.reach(foreign)
+        return [] if foreign and adopting.restored(foreign) else foreign
+
+    def _adopt(self, foreign: list[Node], rendered: manifests.Rendered) -> None:
+        adopting = Adopting(self.context, self.agree or (lambda _: None))
+        if foreign:
+            adopting.adopt(foreign, rendered)
+        else:
+            adopting.note_more(rendered)
 
     def _result(self, proofs: list[Proof], *, changed: bool) -> Result:
         profile = self.context.profile
@@ -116,8 +142,30 @@ class Up:
             fix = f"Bring them for {wanted}, for example with `docker pull --platform linux/{wanted}`."
             raise DevenvError(f"Images are not for this engine, which runs {wanted}.", "\n".join(wrong), fix, Exit.PREREQUISITE)
 
-    def _rendered(self) -> manifests.Rendered:
-        return manifests.render(self.context.profile, self.manifests_folder, self.recipe_file)
+    def _check_files(self) -> None:
+        """Refuse manifests and archives that can't be used, all at once, before anything is pulled, built or made."""
+        profile = self.context.profile
+        ready = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
+        problems = []
+        for look in (lambda: self.provider.check(profile.images), lambda: self._rendered(self._fetched, ready)):
+            try:
+                look()
+            except DevenvError as error:
+                problems.append(error.why)
+        if problems:
+            what = f"The profile {profile.name} names files that can't be used."
+            raise DevenvError(what, "\n".join(problems), "Nothing was changed.", Exit.USAGE)
+
+    def _locate(self, source: ManifestSource) -> Path:
+        if source.url:
+            return self.downloads.path(source.sha256)
+        return self.manifests_folder / source.path if source.path else self.recipe_file(*source.recipe_file)
+
+    def _fetched(self, source: ManifestSource) -> Path:
+        return self.downloads.fetch(source.url, source.sha256) if source.url else self._locate(source)
+
+    def _rendered(self, locate: manifests.Locate, only: list[ManifestSource] | None = None) -> manifests.Rendered:
+        return manifests.render(self.context.profile, locate, only)
 
     def _digest(self, sources: dict[str, Source], rendered: manifests.Rendered) -> str:
         """Of everything that decides what is in the cluster."""
@@ -132,7 +180,10 @@ class Up:
             return []
         if not (self.provider.ready(at.profile.images) and self._files_ready()):
             return []
-        if record.digest != self._digest(self.provider.provide(at.profile.images), self._rendered()) or not at.kube.ready():
+        if (
+            record.digest != self._digest(self.provider.provide(at.profile.images), self._rendered(self._locate))
+            or not at.kube.ready()
+        ):
             return []
         if any(ready.missing(c, find(at.kube, c)) for c in at.profile.components):
             return []
@@ -140,4 +191,4 @@ class Up:
         return proofs if all(p.ok for p in proofs) else []
 
     def _files_ready(self) -> bool:
-        return all(self.recipe_file(*s.recipe_file).exists() for s in self.context.profile.manifests if s.recipe)
+        return all(self._locate(source).exists() for source in self.context.profile.manifests)

@@ -15,3 +15,12 @@ class Model(BaseModel):
 
 _SPELT = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size as Kubernetes spells it: 64Mi, 2Gi."}
 Size = Annotated[int, BeforeValidator(quantities.parse), WithJsonSchema(_SPELT)]  # bytes
+
+
+def _share(value: object) -> str:
+    quantities.share(str(value), 0)
+    return str(value)
+
+
+_SHARE = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size (2Gi), or a part of the disk (10%)."}
+Share = Annotated[str, BeforeValidator(_share), WithJsonSchema(_SHARE)]  # what it comes to: quantities.share

@@ -81,6 +81,8 @@ def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise DevenvError(f"{path} is not a profile: it holds no map.", exit_code=Exit.USAGE)
+    if path.parent != folder:
+        _root_paths(content, path.resolve().parent, folder.parent)
     base = content.pop("extends", None)
     if base is None:
         return content
@@ -88,6 +90,20 @@ def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
         raise DevenvError(f"{path} extends profiles in a circle.", exit_code=Exit.USAGE)
     merged: Mapping[str, Any] = merge(_resolved(find(str(base), folder, path.parent), folder, depth - 1), content)
     return merged
+
+
+def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
+    """Make the paths in a profile of one's own absolute: they are seen from its folder, wherever it is used.
+
+    One that is only in devenv's own manifests/ is left to be found there: `profile show` prints such.
+    """
+    for part, key in (("manifests", "path"), ("images", "archive")):
+        entries = content.get(part)
+        for entry in entries if isinstance(entries, list) else []:
+            if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key]:
+                own = beside / Path(entry[key]).expanduser()
+                if own.exists() or not (devenvs / part / entry[key]).exists():
+                    entry[key] = str(own)
 
 
 def _spell(path: Path, error: Any, lines: Mapping[tuple[Any, ...], int]) -> str:

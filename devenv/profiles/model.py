@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from devenv.profiles.base import Model, Size
+from devenv.profiles.base import Model, Share, Size
 
 
 class Route(StrEnum):
@@ -41,17 +41,18 @@ class GatewayPorts(Model):
 
 
 class ProfileImage(Model):
-    """An image and where it may come from: the engine, a registry, a recipe."""
+    """An image and where it may come from: the engine, an archive, a registry, a recipe."""
 
     name: str
     ref: str  # its name in the cluster
+    archive: str = ""  # a file that `docker save` wrote, seen from the profile's folder; it comes before all others
     recipe: str = ""
     pull: bool = True
 
     @model_validator(mode="after")
     def _has_a_source(self) -> "ProfileImage":
-        if not (self.recipe or self.pull):
-            raise ValueError(f"{self.name} has no source: give it a recipe, or let it be pulled")
+        if not (self.recipe or self.pull or self.archive):
+            raise ValueError(f"{self.name} has no source: give it an archive or a recipe, or let it be pulled")
         return self
 
 
@@ -73,17 +74,24 @@ class Patch(Model):
 
 
 class ManifestSource(Model):
-    """Where manifests come from: a file under manifests/, or a recipe's file."""
+    """Where manifests come from: a file or a folder of them, an address with the sum of what is there, or a recipe's file.
+
+    A path is seen from the profile's folder, in devenv's own profiles from manifests/.
+    """
 
     name: str
     path: str = ""
+    url: str = Field(default="", pattern=r"^(https?://.+)?$")
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     recipe: str = ""  # RECIPE/FILE
     patches: tuple[Patch, ...] = ()
 
     @model_validator(mode="after")
     def _one_source(self) -> "ManifestSource":
-        if bool(self.path) == bool(self.recipe):
-            raise ValueError(f"{self.name} needs one source: path or recipe")
+        if sum(map(bool, (self.path, self.url, self.recipe))) != 1:
+            raise ValueError(f"{self.name} needs one source: path, url or recipe")
+        if bool(self.url) != bool(self.sha256):
+            raise ValueError(f"{self.name}: url and sha256 belong together")
         return self
 
     @property
@@ -141,12 +149,28 @@ class Needs(Model):
     disk: Size = 4 << 30  # a node with its images takes about 2 GiB; the rest is for what one does with it
 
 
+class Budget(Model):
+    """How much of one disk devenv leaves alone, and how much it may take: sizes, or percent of the disk."""
+
+    keep_free: Share = "0"
+    max_use: Share = "100%"
+
+
+class Budgets(Model):
+    """The disks that devenv writes to: the host's own, the engine's, and what a node may take of the engine's."""
+
+    host: Budget = Budget()
+    engine: Budget = Budget()
+    node: Budget = Budget()
+
+
 class Profile(Model):
     """An environment."""
 
     name: str
     description: str = ""
     needs: Needs = Needs()
+    budgets: Budgets = Budgets()
     cluster: Cluster
     gateway: GatewayPorts
     images: tuple[ProfileImage, ...]
@@ -173,11 +197,6 @@ class Profile(Model):
         if problems:
             raise ValueError("; ".join(problems))
         return self
-
-    @property
-    def node_image(self) -> ProfileImage:
-        """The image of the cluster's nodes."""
-        return next(i for i in self.images if i.name == self.cluster.image)
 
     @property
     def cluster_images(self) -> tuple[ProfileImage, ...]:

@@ -14,6 +14,22 @@ def parse(text: str | int) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
+def share(text: str, total: int) -> int:
+    """Return the bytes that `text` stands for on a disk of `total` bytes: a size, or a percentage of the disk.
+
+    Raises ValueError where it is neither.
+    """
+    if not text.endswith("%"):
+        return parse(text)
+    try:
+        percent = float(text[:-1])
+    except ValueError:
+        percent = -1
+    if not 0 <= percent <= 100:  # noqa: PLR2004
+        raise ValueError(f"{text!r} is no part of a disk; write it like 10%")
+    return int(total * percent / 100)
+
+
 def show(size: float) -> str:
     """Return `size` bytes in the largest binary unit that leaves at least 1: 1.5 GiB, 64 MiB, 0 B."""
     for unit in ("B", "KiB", "MiB", "GiB"):

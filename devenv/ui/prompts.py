@@ -35,8 +35,8 @@ def _answered(answer: str | None) -> str:
     return answer
 
 
-def confirm_or_stop(question: str, *, assume_yes: bool) -> None:
-    """Return if the answer is yes. Raises DevenvError where it is no, or where nobody can answer."""
+def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
+    """Return if the answer is yes. Raises DevenvError where it is no, with what it came to, or where nobody can answer."""
     if assume_yes:
         return
     if not console.interactive():
@@ -44,7 +44,7 @@ def confirm_or_stop(question: str, *, assume_yes: bool) -> None:
     import questionary  # noqa: PLC0415 - only where a question is asked
 
     if not questionary.confirm(question, default=False).ask():
-        raise DevenvError("Nothing more was removed.", exit_code=Exit.FAILED)
+        raise DevenvError(otherwise, exit_code=Exit.FAILED)
 
 
 def install(*, assume_yes: bool) -> Callable[[Sequence[str]], bool]:

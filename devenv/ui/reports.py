@@ -1,6 +1,7 @@
 """Results, as text or as JSON. The JSON's shape is versioned: tests/unit/ui/test_reports.py freezes it."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -9,7 +10,10 @@ from rich.table import Table
 from devenv.errors import DevenvError
 from devenv.facts.live import Proof
 from devenv.images.listing import Entry
+from devenv.lifecycle.adopt import Adoption
+from devenv.lifecycle.down import Removal
 from devenv.lifecycle.purge import Item
+from devenv.lifecycle.record import Key
 from devenv.lifecycle.status import Status
 from devenv.lifecycle.up import Result
 from devenv.ports import Node, Space
@@ -71,13 +75,54 @@ def up_json(result: Result) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def down(cluster: str, nodes: list[Node], *, dry_run: bool) -> None:
+def adoption(planned: Adoption) -> None:
+    """List what would change in a cluster that somebody else made."""
+    out = console.progress()
+    out.print(f"devenv did not make the cluster {escape(planned.cluster)} ({escape(', '.join(planned.nodes))}). In it,")
+    out.print(f"{len(planned.brought)} objects would be brought, which `devenv down` takes out again:")
+    for line in _by_kind(planned.brought):
+        out.print(f"  {escape(line)}")
+    out.print(f"{len(planned.changed)} objects that are there would be changed, which nothing changes back:")
+    for line in _by_kind(planned.changed):
+        out.print(f"  {escape(line)}")
+    out.print(f"{len(planned.images)} images would be loaded into its nodes:")
+    for name, how in planned.images.items():
+        out.print(f"  {escape(name)}{'  in place of what has that name' if how == 'replaced' else ''}")
+
+
+def _by_kind(keys: Sequence[Key]) -> list[str]:
+    kinds: dict[str, list[str]] = {}
+    for _, kind, namespace, name in keys:
+        kinds.setdefault(kind, []).append(f"{namespace}/{name}" if namespace else name)
+    return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items()] or ["none"]
+
+
+def down(cluster: str, removal: Removal, *, dry_run: bool) -> None:
     """Say what was removed, or would be."""
-    out = console.result()
-    if not nodes:
+    out, verb = console.result(), "would remove" if dry_run else "removed"
+    if not (removal.nodes or removal.objects or removal.images or removal.stayed):
         out.print(f"There is no cluster {cluster}; nothing to remove.")
-    for node in nodes:
-        out.print(f"{'would remove' if dry_run else 'removed'} node {node.name} with its volume")
+    for node in removal.nodes:
+        out.print(f"{verb} node {node.name} with its volume")
+    for _, kind, namespace, name in removal.objects:
+        out.print(f"{verb} {kind} {namespace + '/' if namespace else ''}{name}")
+    for image in removal.images:
+        out.print(f"{verb} image {image} from the nodes")
+    for line in _stayed(removal):
+        out.print(f"[bold red]✗[/bold red] stayed: {escape(line)}")
+
+
+def _stayed(removal: Removal) -> list[str]:
+    return [f"{kind} {name}: {why}" for (_, kind, _, name), why in removal.stayed.items()]
+
+
+def down_json(cluster: str, removal: Removal, *, dry_run: bool, purged: list[str], stayed: list[str]) -> dict[str, Any]:
+    """Shape of `down`."""
+    objects = [{"apiVersion": v, "kind": k, "namespace": ns, "name": n} for v, k, ns, n in removal.objects]
+    return {
+        "cluster": cluster, "dry_run": dry_run, "nodes": [n.name for n in removal.nodes], "objects": objects,
+        "images": list(removal.images), "purged": purged, "stayed": [*_stayed(removal), *stayed],
+    }  # fmt: skip
 
 
 def listed(items: list[Item]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from devenv.errors import DevenvError, NotReachableError
+from devenv.images.archive import look
 from devenv.ports import Completed, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
 
 GIB = 1 << 30
@@ -127,6 +128,20 @@ class FakeHost:
         self.log.append(f"unlock {name}")
 
 
+class FakeWeb:
+    """Addresses and what is there."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.pages: dict[str, bytes] = {}
+
+    def fetch(self, url: str, target: Path, progress: Callable[[int, int], None]) -> None:
+        self.log.append(f"fetch {url}")
+        if url not in self.pages:
+            raise NotReachableError(f"{url} can't be reached.")
+        target.write_bytes(self.pages[url])
+
+
 class FakeEngine:
     """Images and containers. `registry` has what can be pulled; empty: none answers."""
 
@@ -168,6 +183,12 @@ class FakeEngine:
         if ref not in self.registry:
             raise NotReachableError(f"{ref} could not be pulled.", "connection refused")
         self.add(ref)
+
+    def load(self, archive: Path, progress: Callable[[int, int], None]) -> None:
+        self.log.append(f"load archive {archive.name}")
+        for one in look(archive):
+            for name in one.names:
+                self.add(name, next(iter(one.ids)))
 
     def untag(self, ref: str) -> None:
         self.there.pop(ref, None)
@@ -269,12 +290,16 @@ class FakeKube:
             return [{"metadata": {"name": n, "namespace": "default"}, "status": {"podIP": ip}} for n, ip in self.pods.items()]
         if "owning-gateway" in selector:
             return [healthy({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "proxy"}, "spec": {"replicas": 1}})]
-        return [o for (k, _, _), o in self.objects.items() if k == kind]
+        return [o for (k, where, _), o in self.objects.items() if k == kind and namespace in {"", where}]
 
     def apply(self, manifest: Manifest) -> None:
         meta = manifest["metadata"]
         self.log.append(f"apply {manifest['kind']}/{meta['name']}")
         self.objects[manifest["kind"], meta.get("namespace", ""), meta["name"]] = healthy(manifest)
+
+    def delete(self, api_version: str, kind: str, namespace: str, name: str) -> None:
+        self.log.append(f"delete {kind}/{name}")
+        self.objects.pop((kind, namespace, name), None)
 
     def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int) -> str:
         return "\n".join(json.dumps(line) for line in self.access_log)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ def profile(tmp_path: Path, extra: str = "") -> Profile:
 
 def render(tmp_path: Path, extra: str = "", chart: str = CHART) -> manifests.Rendered:
     (tmp_path / "chart.yaml").write_text(chart)
-    return manifests.render(profile(tmp_path, extra), data.root() / "manifests", lambda *_: tmp_path / "chart.yaml")
+    root = data.root() / "manifests"
+    return manifests.render(profile(tmp_path, extra), lambda s: root / s.path if s.path else tmp_path / "chart.yaml")
 
 
 def one(rendered: manifests.Rendered, kind: str, name: str):
@@ -82,7 +84,16 @@ def test_the_digest_changes_with_any_change(tmp_path: Path):
     assert render(tmp_path).digest != render(tmp_path, "gateway: {node_port: 31234}\n").digest
 
 
-@pytest.mark.parametrize("chart", ["a: [", "just: a map", "- a\n- list"])
+@pytest.mark.parametrize(
+    "chart",
+    [
+        "a: [",
+        "just: a map",
+        "- a\n- list",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: 1}",
+        "{apiVersion: v1, kind: Pod, metadata: }",
+    ],
+)
 def test_what_is_no_manifest_is_refused(tmp_path: Path, chart: str):
     with pytest.raises(DevenvError, match="Manifests are wrong"):
         render(tmp_path, chart=chart)
@@ -96,3 +107,28 @@ def test_only_secrets_that_pods_cannot_do_without_are_waited_for():
     ]
     assert manifests.secrets_in({"spec": {"template": {"spec": {"volumes": volumes}}}}) == ["certs"]
     assert manifests.secrets_in({"data": {}}) == []
+
+
+def test_a_folder_gives_all_its_files_in_order(tmp_path: Path):
+    folder = tmp_path / "mine"
+    (folder / "sub").mkdir(parents=True)
+    for path, name in (("b.yaml", "b"), ("a.yml", "a"), ("sub/c.json", "c"), ("README.md", "no")):
+        (folder / path).write_text(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}))
+    assert [o["metadata"]["name"] for o in manifests.read(folder)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("file", "why"), [("kustomization.yaml", "kustomize folder"), ("notes.txt", "no manifests")])
+def test_a_folder_that_cannot_be_applied_is_refused(tmp_path: Path, file: str, why: str):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / file).write_text("resources: []\n")
+    with pytest.raises(DevenvError, match=why):
+        manifests.read(tmp_path / "mine")
+
+
+def test_all_sources_that_are_wrong_are_told_at_once(tmp_path: Path):
+    (tmp_path / "list.yaml").write_text("- a\n")
+    extra = "manifests:\n  - {name: one, path: list.yaml}\n  - {name: two, path: nowhere.yaml}\n"
+    with pytest.raises(DevenvError) as caught:
+        render(tmp_path, extra)
+    assert "manifests.one: " in caught.value.why
+    assert "manifests.two: " in caught.value.why

@@ -46,7 +46,7 @@ def test_a_second_setup_has_nothing_to_do(setup, fakes):
 
 
 def test_where_a_registry_answers_nothing_is_installed(setup, fakes):
-    fakes.engine.registry = {load("offline", data.root() / "profiles").node_image.ref}
+    fakes.engine.registry = {load("offline", data.root() / "profiles").images[0].ref}
     assert setup().run() == []
     assert apt(fakes) == []
 

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from devenv.images.files import Files
 from devenv.images.sources import Provider
 from devenv.images.toolchain import Pin, Toolchain
 from devenv.lifecycle.context import Context
-from devenv.lifecycle.down import Down
+from devenv.lifecycle.down import Down, Removal
+from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.manifests import IMAGES_NOTE
 from devenv.lifecycle.record import Record, Records
 from devenv.lifecycle.steps import Arrivals
@@ -22,6 +24,7 @@ from devenv.lifecycle.up import Up
 from devenv.ports import Node
 from devenv.profiles.load import load
 from devenv.wait import StoppableClock
+from tests.unit.images.test_archive import write
 from tests.unit.lifecycle.test_manifests import CHART
 
 CRD = """
@@ -29,6 +32,7 @@ CRD = """
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: gateways.gateway.networking.k8s.io}
+spec: {group: gateway.networking.k8s.io, names: {kind: Gateway}, versions: [{name: v1, storage: true}]}
 """
 
 
@@ -45,7 +49,7 @@ def up(fakes, tmp_path: Path):
     for image in profile.images:
         fakes.engine.add(files.book.tag(files.book.get(image.recipe)))
 
-    def make(profile=profile) -> Up:
+    def make(profile=profile, agree=None) -> Up:
         context = Context(
             cluster="c", profile=profile, profile_name="offline", host=fakes.host, clock=StoppableClock(fakes.clock),
             engine=fakes.engine, containers=fakes.engine, kind=fakes.kind, kube=fakes.kube, reporter=fakes.reporter,
@@ -53,14 +57,15 @@ def up(fakes, tmp_path: Path):
         )  # fmt: skip
         prober = Prober(fakes.kube, fakes.gateway, context.clock, profile)
         provider = Provider(fakes.engine, builder, fakes.reporter)
-        return Up(context, prober, provider, data.root() / "manifests", lambda *_: chart)
+        downloads = Downloads(fakes.host, fakes.web, fakes.reporter)
+        return Up(context, prober, provider, downloads, data.root() / "manifests", lambda *_: chart, agree)
 
     return make
 
 
 def down_of(fakes) -> Down:
     provide = lambda: fakes.log.append("provide kind")  # noqa: E731
-    return Down("c", fakes.host, fakes.clock, fakes.engine, fakes.engine, fakes.kind, provide, fakes.reporter)
+    return Down("c", fakes.host, fakes.clock, fakes.engine, fakes.engine, fakes.kind, fakes.kube, provide, fakes.reporter)
 
 
 def index(log: list[str], entry: str) -> int:
@@ -156,7 +161,7 @@ def test_where_kind_tidies_up_after_a_failure_nothing_is_remembered(up, fakes):
 def test_a_killed_run_knows_its_own_node_by_its_time_of_birth_and_no_other(up, fakes):
     Records(fakes.host).write(Record("c", "offline", "engine-1", began=1000.0))
     fakes.engine.containers["c-control-plane"] = Node("c-control-plane", "unseen", "running", "c", created=1002)
-    assert [n.id for n in down_of(fakes).plan()] == ["unseen"]
+    assert [n.id for n in down_of(fakes).plan().nodes] == ["unseen"]
     fakes.engine.containers["c-control-plane"] = Node("c-control-plane", "by hand", "running", "c", created=90_000)
     with pytest.raises(DevenvError, match="devenv did not make"):
         down_of(fakes).plan()
@@ -268,11 +273,11 @@ def test_a_request_without_its_line_in_the_log_proves_nothing(up, fakes):
 def test_down_removes_the_cluster_and_is_content_when_there_is_none(up, fakes):
     up().run(0)
     down = down_of(fakes)
-    assert [n.name for n in down.plan()] == ["c-control-plane"]
-    assert [n.name for n in down.run(0)] == ["c-control-plane"]
+    assert [n.name for n in down.plan().nodes] == ["c-control-plane"]
+    assert [n.name for n in down.run(0).nodes] == ["c-control-plane"]
     assert Records(fakes.host).read("c") is None
     fakes.log.clear()
-    assert down.run(0) == []
+    assert down.run(0) == Removal()
     assert not any(e.startswith("kind") for e in fakes.log)
 
 
@@ -340,3 +345,62 @@ def test_a_workload_waits_a_moment_for_the_secret_it_mounts(up, fakes, monkeypat
         < index(fakes.log, "apply Deployment/envoy-gateway")
     )
     assert (fakes.clock.time - began > 20) is not comes
+
+
+def own_profile(tmp_path: Path, text: str):
+    (tmp_path / "own.yaml").write_text(f"extends: offline\nname: own\n{text}")
+    return load(str(tmp_path / "own.yaml"), data.root() / "profiles")
+
+
+def test_manifests_come_from_a_file_a_folder_and_an_address(up, fakes, tmp_path: Path):
+    def page(name: str) -> str:
+        return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\n"
+
+    (tmp_path / "file.yaml").write_text(page("from-file"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "one.yaml").write_text(page("from-folder"))
+    fakes.web.pages["https://example.com/m.yaml"] = page("from-web").encode()
+    sha256 = hashlib.sha256(page("from-web").encode()).hexdigest()
+    profile = own_profile(
+        tmp_path,
+        "manifests:\n"
+        "  - {name: a, path: file.yaml}\n  - {name: b, path: folder}\n"
+        f"  - {{name: c, url: 'https://example.com/m.yaml', sha256: {sha256}}}\n",
+    )
+    assert up(profile).run(0).changed
+    assert {f"apply ConfigMap/from-{where}" for where in ("file", "folder", "web")} <= set(fakes.log)
+    assert not up(profile).run(0).changed
+    assert fakes.log.count("fetch https://example.com/m.yaml") == 1
+
+
+def test_an_image_comes_from_an_archive(up, fakes, tmp_path: Path):
+    ref = "docker.io/envoyproxy/envoy:v1.36.2"
+    write(tmp_path / "envoy.tar", [ref])
+    profile = own_profile(tmp_path, "images: [{name: envoy, archive: envoy.tar}]\n")
+    assert up(profile).run(0).changed
+    assert index(fakes.log, "load archive envoy.tar") < index(fakes.log, f"load {ref}")
+    assert not up(profile).run(0).changed
+    assert fakes.log.count("load archive envoy.tar") == 1
+
+
+def test_wrong_files_are_refused_all_at_once_before_anything_changes(up, fakes, tmp_path: Path):
+    write(tmp_path / "arm.tar", ["docker.io/envoyproxy/envoy:v1.36.2"], config=b'{"architecture": "arm64"}')
+    write(tmp_path / "other.tar", ["example.com/other:1"])
+    (tmp_path / "bad.yaml").write_text("a: [")
+    fakes.web.pages["https://example.com/m.yaml"] = b"changed"
+    profile = own_profile(
+        tmp_path,
+        "images:\n  - {name: envoy, archive: arm.tar}\n  - {name: redis, archive: other.tar}\n"
+        "  - {name: busybox, archive: nowhere.tar}\n"
+        "manifests:\n  - {name: a, path: bad.yaml}\n  - {name: b, path: nowhere}\n"
+        f"  - {{name: c, url: 'https://example.com/m.yaml', sha256: {'a' * 64}}}\n",
+    )
+    with pytest.raises(DevenvError) as caught:
+        up(profile).run(0)
+    assert caught.value.exit_code == Exit.USAGE
+    places = [line.split(":")[0] for line in caught.value.why.splitlines()]
+    for place in ("images.envoy", "images.redis", "images.busybox", "manifests.a", "manifests.b", "manifests.c"):
+        assert place in places
+    assert "is for arm64; the engine runs amd64" in caught.value.why
+    assert "It has example.com/other:1" in caught.value.why
+    assert not any(e.startswith(("kind", "apply", "load", "build", "pull")) for e in fakes.log)

@@ -1,0 +1,40 @@
+"""Downloads. `requests` is what Docker's own client uses already; it knows proxies and certificates."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from devenv.errors import DevenvError, Exit, NotReachableError
+
+_TIMEOUT = (5, 30)  # seconds to connect, and of silence
+_LONGEST = 900.0  # seconds for one file
+_TRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
+
+
+class HttpWeb:
+    """The web, by GET."""
+
+    def fetch(self, url: str, target: Path, progress: Callable[[int, int], None]) -> None:
+        """Write what the address gives to `target`. `progress` gets bytes so far and in all, 0 where that is unknown."""
+        end = time.monotonic() + _LONGEST
+        try:
+            with requests.Session() as session, target.open("wb") as file:
+                for scheme in ("http://", "https://"):
+                    session.mount(scheme, HTTPAdapter(max_retries=_TRIES))
+                answer = session.get(url, stream=True, timeout=_TIMEOUT)
+                answer.raise_for_status()
+                total = int(answer.headers.get("content-length", 0))
+                for chunk in answer.iter_content(1 << 18):
+                    file.write(chunk)
+                    progress(file.tell(), total)
+                    if time.monotonic() > end:
+                        raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
+        except requests.HTTPError as error:
+            raise DevenvError(f"{url} can't be had.", str(error), "Check the address.", Exit.PREREQUISITE) from error
+        except requests.RequestException as error:
+            fix = "Check the network, HTTPS_PROXY among it; or download it by hand and name the file in the profile."
+            raise NotReachableError(f"{url} can't be reached.", str(error), fix, Exit.PREREQUISITE) from error

@@ -1,0 +1,130 @@
+"""`up --adopt`: a kind cluster that somebody else made. It is shown what would change in it before anything does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from devenv.errors import DevenvError, Exit, NotFoundError
+from devenv.images.load import normalise, present
+from devenv.lifecycle import incluster
+from devenv.lifecycle.context import Context
+from devenv.lifecycle.manifests import Rendered
+from devenv.lifecycle.record import Key, Record
+from devenv.ports import Manifest, Node
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What `up` would do to a cluster: bring objects and images, and change objects that are there already."""
+
+    cluster: str
+    nodes: tuple[str, ...]
+    brought: tuple[Key, ...]
+    changed: tuple[Key, ...]
+    images: Mapping[str, str]  # name → "brought" or "replaced"
+
+
+def key(obj: Manifest) -> Key:
+    """By what the API server finds it."""
+    meta = obj["metadata"]
+    return (obj["apiVersion"], obj["kind"], meta.get("namespace", ""), meta["name"])
+
+
+@dataclass(frozen=True)
+class Adopting:
+    """Makes a cluster devenv's own to change, once `agree` has returned: it shows the adoption and asks."""
+
+    context: Context
+    agree: Callable[[Adoption], None]
+
+    def foreign(self) -> list[Node]:
+        """Return the cluster's nodes if devenv has no record of them. Raises DevenvError where there is no cluster."""
+        at = self.context
+        nodes, record = at.nodes(), at.records.read(at.cluster)
+        if not nodes:
+            fix = f"`devenv up --name {at.cluster}` makes one."
+            raise DevenvError(f"There is no kind cluster {at.cluster} to adopt.", "", fix, Exit.USAGE)
+        known = record.nodes if record and record.engine == at.engine.info().id else ()
+        return [] if {n.id for n in nodes} <= set(known) else nodes
+
+    def reach(self, nodes: list[Node]) -> None:
+        """Refuse a cluster that devenv could not work with: not running, without the gateway's port, or silent."""
+        at = self.context
+        gateway = at.profile.gateway
+        if stopped := [n.name for n in nodes if n.status != "running"]:
+            fix = f"Start it: docker start {' '.join(stopped)}"
+            raise DevenvError(f"The cluster {at.cluster} is not running.", "", fix, Exit.PREREQUISITE)
+        ports = {pair for n in nodes for pair in n.ports}
+        if (gateway.node_port, gateway.host_port) not in ports:
+            has = ", ".join(f"{inside} at {outside}" for inside, outside in sorted(ports)) or "none"
+            raise DevenvError(
+                f"The cluster {at.cluster} does not map port {gateway.node_port} to port {gateway.host_port} of this machine.",
+                f"kind can't add that afterwards. Ports that it maps: {has}.",
+                "Give the profile a gateway.node_port and gateway.host_port that it maps, or make a new cluster.",
+                Exit.USAGE,
+            )
+        if not at.kube.ready():
+            at.kind.export_kubeconfig(at.cluster, lambda _: None)
+        if not at.kube.ready():
+            raise DevenvError(f"The API server of {at.cluster} is not ready.", exit_code=Exit.UNKNOWN)
+
+    def restored(self, nodes: list[Node]) -> bool:
+        """Whether the cluster carries devenv's own record of these very nodes; then it is remembered again."""
+        at = self.context
+        record = incluster.read(at.kube)
+        ours = record and record.cluster == at.cluster and set(record.nodes) == {n.id for n in nodes}
+        if not (record and ours and record.engine == at.engine.info().id):
+            return False
+        at.records.write(record)
+        at.reporter.say(f"The cluster {at.cluster} carries devenv's record of it; it is remembered again.")
+        return True
+
+    def adopt(self, nodes: list[Node], rendered: Rendered) -> None:
+        """Show what would change, ask, and remember the cluster as adopted."""
+        at = self.context
+        adoption = self.plan(nodes, rendered)
+        self.agree(adoption)
+        ids = tuple(n.id for n in nodes)
+        engine = at.engine.info().id
+        at.records.write(
+            Record(
+                at.cluster,
+                at.profile_name,
+                engine,
+                began=at.clock.now(),
+                made=True,
+                nodes=ids,
+                adopted=True,
+                objects=adoption.brought,
+            )
+        )
+
+    def note_more(self, rendered: Rendered) -> None:
+        """Note what a later `up` is about to bring into an adopted cluster."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        if record and record.adopted:
+            new = tuple(k for k in self.plan([], rendered).brought if k not in record.objects)
+            at.records.write(replace(record, objects=(*record.objects, *new)))
+
+    def plan(self, nodes: list[Node], rendered: Rendered) -> Adoption:
+        """Look at what is there. Changes nothing."""
+        at = self.context
+        objects = [key(o) for source in rendered.sources.values() for o in source]
+        there = [k for k in objects if self._exists(k)]
+        held = {name for node in nodes for name in present(at.containers, node.name)}
+        images = {i.ref: "replaced" if normalise(i.ref) in held else "brought" for i in at.profile.cluster_images}
+        brought = tuple(k for k in objects if k not in there)
+        return Adoption(at.cluster, tuple(n.name for n in nodes), brought, tuple(there), images)
+
+    def _exists(self, wanted: Key) -> bool:
+        try:
+            return self.context.kube.get(*wanted) is not None
+        except NotFoundError:
+            return False
+
+
+def remember(context: Context, change: Callable[[Record], Record]) -> None:
+    """Change the record, in the state folder and in the cluster."""
+    context.records.update(context.cluster, change)
+    if record := context.records.read(context.cluster):
+        incluster.write(context.kube, record)

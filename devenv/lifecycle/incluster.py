@@ -1,0 +1,37 @@
+"""The record that the cluster itself carries: whoever finds it knows who made it, from what, and what is in it."""
+
+from dataclasses import replace
+
+from devenv.errors import DevenvError
+from devenv.lifecycle.record import Record, parse, spell
+from devenv.ports import Kube, Manifest
+
+NAMESPACE, NAME = "kube-system", "devenv"
+
+
+def write(kube: Kube, record: Record) -> None:
+    """Keep the record in the cluster. What is loaded into its nodes changes often, and stays in the state folder."""
+    kept = replace(record, loaded={}, digest="")
+    kube.apply({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"namespace": NAMESPACE, "name": NAME},
+        "data": {"profile": record.profile, "made-by": "somebody else" if record.adopted else "devenv", "record": spell(kept)},
+    })  # fmt: skip
+
+
+def read(kube: Kube) -> Record | None:
+    """Return the record that the cluster carries; None where it has none that can be read."""
+    found: Manifest | None = kube.get("v1", "ConfigMap", NAMESPACE, NAME)
+    try:
+        return parse(found["data"]["record"]) if found else None
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return None
+
+
+def remove(kube: Kube) -> None:
+    """Take it out again."""
+    try:
+        kube.delete("v1", "ConfigMap", NAMESPACE, NAME)
+    except DevenvError:
+        return  # the cluster goes on without devenv; a note that is out of date harms nobody

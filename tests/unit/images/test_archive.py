@@ -1,0 +1,73 @@
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from devenv.errors import DevenvError, Exit
+from devenv.images import archive
+
+CONFIG = json.dumps({"architecture": "amd64", "os": "linux"}).encode()
+CONFIG_ID = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"
+
+
+def write(path: Path, names: list[str], *, config: bytes = CONFIG, drop: str = "", index: bool = False) -> Path:
+    """Write what `docker save` writes, less the member `drop`."""
+    members = {
+        "layer/layer.tar": b"x" * 5000,
+        "config.json": config,
+        "manifest.json": json.dumps([{"Config": "config.json", "RepoTags": names, "Layers": ["layer/layer.tar"]}]).encode(),
+    }
+    if index:
+        entry = {"digest": "sha256:manifest", "annotations": {"io.containerd.image.name": names[0]}}
+        members["index.json"] = json.dumps({"manifests": [entry]}).encode()
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            if name != drop:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_an_archive_tells_names_ids_and_architecture(tmp_path: Path):
+    (found,) = archive.look(write(tmp_path / "a.tar", ["example.com/x:1", "example.com/x:2"]))
+    assert found.names == ("example.com/x:1", "example.com/x:2")
+    assert (found.ids, found.architecture) == ({CONFIG_ID}, "amd64")
+
+
+def test_newer_engines_call_an_image_by_its_manifest(tmp_path: Path):
+    (found,) = archive.look(write(tmp_path / "a.tar", ["example.com/x:1"], index=True))
+    assert found.ids == {CONFIG_ID, "sha256:manifest"}
+
+
+def test_an_archive_may_be_compressed(tmp_path: Path):
+    plain = write(tmp_path / "a.tar", ["example.com/x:1"])
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    assert archive.look(tmp_path / "a.tar.gz")[0].names == ("example.com/x:1",)
+
+
+BREAK = {
+    "missing": lambda path, whole: path.unlink(),
+    "text": lambda path, whole: path.write_text("no archive"),
+    "cut off": lambda path, whole: path.write_bytes(whole[:3000]),
+    "no manifest": lambda path, whole: write(path, ["x:1"], drop="manifest.json"),
+    "no layer": lambda path, whole: write(path, ["x:1"], drop="layer/layer.tar"),
+    "bad config": lambda path, whole: write(path, ["x:1"], config=b"{}"),
+    "cut off, compressed": lambda path, whole: path.write_bytes(gzip.compress(whole)[:200]),
+    "folder": lambda path, whole: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("how", BREAK)
+def test_what_is_no_archive_is_refused_with_how_to_make_one(tmp_path: Path, how: str):
+    path = tmp_path / "a.tar"
+    BREAK[how](path, write(path, ["x:1"]).read_bytes())
+    with pytest.raises(DevenvError) as caught:
+        archive.look(path)
+    assert caught.value.exit_code == Exit.USAGE
+    assert str(path) in caught.value.what
+    assert "docker save" in caught.value.next_step
