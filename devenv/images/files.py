@@ -95,6 +95,14 @@ class Files:
                 raise build_failure(name, printed.output, self.log(name))
             out.write_text(printed.output)
 
+    def fetch_modules(self, recipe: Recipe, file: str) -> None:
+        """Download the Go modules that the file is compiled from. Raises DevenvError with the end of the log."""
+        step = recipe.spec.files[file].go
+        assert step  # noqa: S101 - only such files have any
+        self.toolchain.ensure(self.log("toolchain"))
+        env = self.toolchain.environment(self.book.architecture, cgo=step.cgo, host=step.host)
+        self._run(["go", "list", "-deps", step.package], f"{recipe.name}-{file}-modules", recipe.folder / step.dir, env)
+
     def _cc(self, recipe: Recipe, step: CCompile | None, out: Path, name: str) -> None:
         assert step  # noqa: S101 - _way chose it
         self._run(["gcc", *step.flags, "-o", str(out), step.source], name, cwd=recipe.folder)

@@ -72,7 +72,7 @@ class FakeHost:
             return Completed(0 if argv[-1] in self.installed else 1, "")
         if argv[0] == "apt-get" and argv[1] == "install":
             self.installed |= set(argv)
-        return self.results.get(argv[0], Completed(0, ""))
+        return self.results.get(" ".join(argv[:2])) or self.results.get(argv[0]) or Completed(0, "")
 
     def stop_children(self) -> None:
         self.log.append("stop children")

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from devenv import data
 from devenv.errors import DevenvError, Exit
 from devenv.images import recipe as recipes
-from devenv.images.build import Builder
+from devenv.images.build import Builder, BuildPlan, Piece
 from devenv.images.files import Files
 from devenv.images.toolchain import Pin, Toolchain
 from devenv.ports import Completed
@@ -77,12 +78,44 @@ def test_a_killed_run_is_gone_on_with_and_leaves_no_half_files(fakes, folder: Pa
 
 def test_a_step_that_fails_shows_the_end_of_its_log_and_where_the_rest_is(fakes, folder: Path):  # noqa: F811
     b = builder(fakes, folder)
-    fakes.host.results["go"] = Completed(1, "".join(f"line {n}\n" for n in range(50)))
+    fakes.host.results["go build"] = Completed(1, "".join(f"line {n}\n" for n in range(50)))
     with pytest.raises(DevenvError) as caught:
         b.build(b.plan(["app"]))
     assert caught.value.what == "app-app could not be built."
     assert caught.value.why.startswith("line 38")
     assert "app-app.log" in caught.value.next_step
+
+
+def test_modules_are_there_before_what_is_compiled_from_them(fakes, folder: Path):  # noqa: F811
+    b = builder(fakes, folder)
+    b.build(b.plan(["app"]))
+    go = [entry.split()[2] for entry in fakes.log if entry.startswith("run go")]
+    assert go == ["list", "build"]
+
+
+def test_modules_that_cannot_be_had_end_the_build_with_their_own_log(fakes, folder: Path):  # noqa: F811
+    b = builder(fakes, folder)
+    fakes.host.results["go list"] = Completed(1, "no such module\n")
+    with pytest.raises(DevenvError) as caught:
+        b.build(b.plan(["app"]))
+    assert caught.value.why == "no such module"
+    assert "app-app-modules.log" in caught.value.next_step
+
+
+def test_what_much_waits_for_comes_first():
+    """The node image is filled while Envoy Gateway, which nothing long waits for, is compiled."""
+    book = recipes.load(data.root() / "images", "amd64", "toolchain")
+    b = Builder(book, *[None] * 6)
+    pieces = [
+        Piece(r.name, f, "go", r.spec.files[f].seconds, 0)
+        for r in book.recipes.values()
+        for f in r.spec.files
+        if r.spec.files[f].go
+    ] + [Piece(r.name, "", "engine", r.spec.image.seconds, 0) for r in book.recipes.values() if r.spec.image]
+    order = [p.name for p in b._urgent_first(BuildPlan(tuple(pieces))) if p.file]
+    assert order[0] == "kube/kube"
+    assert order.index("node/containerd") < order.index("envoy-gateway/envoy-gateway")
+    assert order.index("coredns/coredns") < order.index("envoy-gateway/envoy-gateway")
 
 
 def test_too_little_disk_is_refused_before_anything_is_made(fakes, folder: Path):  # noqa: F811
