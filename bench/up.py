@@ -33,7 +33,8 @@ def devenv(*args: str) -> None:
 def by_hand(world: wiring.World, profile: Profile) -> None:
     """One thing after the other, each only when the one before is done."""
     sources = Provider(world.engine, world.builder, world.reporter).provide(profile.images)
-    rendered = manifests.render(profile, data.root() / "manifests", world.recipe_file)
+    folder = data.root() / "manifests"
+    rendered = manifests.render(profile, lambda s: folder / s.path if s.path else world.recipe_file(*s.recipe_file))
     node, kind = f"{NAME}-control-plane", str(world.kind._find())  # noqa: SLF001
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
         config.write(manifests.kind_config(profile))

@@ -166,14 +166,16 @@ class DockerEngine:
         with contextlib.suppress(NotFoundError), _errors():
             self._slow.remove_image(ref, force=False)
 
-    def save(self, ref: str, platform: str) -> Iterator[bytes]:
-        """Stream the image as `docker save` does, of one platform only where the engine knows how (API 1.48)."""
+    def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]:
+        """Stream images as one `docker save` does, of one platform only where the engine knows how (API 1.48)."""
         api = self._slow
         newer = tuple(map(int, api._version.split("."))) >= (1, 48)  # noqa: SLF001
         os_name, _, architecture = platform.partition("/")
-        wanted = {"platform": json.dumps({"os": os_name, "architecture": architecture})} if newer else {}
-        with _errors():  # get_image has no platform argument
-            answer = api._get(api._url("/images/{0}/get", ref), params=wanted, stream=True)  # noqa: SLF001
+        wanted: dict[str, Any] = {"names": list(refs)}
+        if newer:
+            wanted["platform"] = json.dumps({"os": os_name, "architecture": architecture})
+        with _errors():  # get_image takes one name, and no platform
+            answer = api._get(api._url("/images/get"), params=wanted, stream=True)  # noqa: SLF001
             api._raise_for_status(answer)  # noqa: SLF001
             yield from answer.iter_content(1 << 20)
 

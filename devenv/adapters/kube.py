@@ -9,8 +9,6 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 import yaml
-from kubernetes import client, config
-from kubernetes.config.config_exception import ConfigException
 
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
 from devenv.ports import Manifest
@@ -95,7 +93,7 @@ class ContextKube:
         if body:
             headers["Content-Type"] = "application/apply-patch+yaml"
         with _errors(self._context, f"{method} {path}"):
-            settings, pool = self._connection()
+            settings, pool = self._connection(f"{method} {path}")
             if token := settings.get_api_key_with_prefix("authorization"):
                 headers["Authorization"] = token
             url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
@@ -104,11 +102,17 @@ class ContextKube:
         data = answer.data.decode()
         return data if text else json.loads(data)
 
-    def _connection(self) -> tuple[Any, urllib3.PoolManager]:
+    def _connection(self, what: str) -> tuple[Any, urllib3.PoolManager]:
+        from kubernetes import client, config  # noqa: PLC0415 - takes 0.4 s, and most commands need none
+        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
         with self._guard:
             if self._client is None:
                 settings = client.Configuration()
-                config.load_kube_config(context=self._context, client_configuration=settings)  # type: ignore[no-untyped-call]
+                try:
+                    config.load_kube_config(context=self._context, client_configuration=settings)  # type: ignore[no-untyped-call]
+                except ConfigException as error:
+                    raise _silent(self._context, what, error) from error
                 settings.proxy = None  # what kind makes listens on this machine
                 self._client = (settings, client.ApiClient(settings).rest_client.pool_manager)
             return self._client
@@ -133,6 +137,10 @@ def _refuse(context: str, what: str, answer: urllib3.BaseHTTPResponse) -> None:
 def _errors(context: str, what: str) -> Iterator[None]:
     try:
         yield
-    except (urllib3.exceptions.HTTPError, ConfigException, yaml.YAMLError, OSError) as error:
-        message = f"The API server of {context} does not answer {what}."
-        raise NotReachableError(message, str(error), "Run `devenv up`.", Exit.UNKNOWN) from error
+    except (urllib3.exceptions.HTTPError, yaml.YAMLError, OSError) as error:
+        raise _silent(context, what, error) from error
+
+
+def _silent(context: str, what: str, error: Exception) -> NotReachableError:
+    message = f"The API server of {context} does not answer {what}."
+    return NotReachableError(message, str(error), "Run `devenv up`.", Exit.UNKNOWN)

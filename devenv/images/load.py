@@ -1,6 +1,6 @@
 """Puts an image from the engine into a node's containerd, as a stream: no file on the host, none in the node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from devenv.errors import DevenvError
 from devenv.ports import Containers, Engine
@@ -26,19 +26,23 @@ def present(containers: Containers, node: str) -> frozenset[str]:
     return frozenset(_ctr(containers, node, ["list", "--quiet"]).split())
 
 
-def send(containers: Containers, engine: Engine, node: str, source: str, names: Sequence[str], *, unpack: bool = True) -> None:
-    """Import the engine's image `source` into `node` under `names`.
+def send(containers: Containers, engine: Engine, node: str, images: Mapping[str, Sequence[str]], *, unpack: bool = True) -> None:
+    """Import the engine's images into `node`, each under the names given for it. Layers that they share go once.
 
-    With `unpack`, its layers are kept once, as snapshots; without, as blobs (a node image is made so: overlayfs cannot
-    be unpacked onto overlayfs). Raises DevenvError with containerd's own words.
+    With `unpack`, layers are kept once, as snapshots; without, as blobs (a node image is made so: overlayfs cannot be
+    unpacked onto overlayfs). Raises DevenvError with containerd's own words.
     """
-    engine_info = engine.info()
     how = ["--local", "--discard-unpacked-layers"] if unpack else ["--no-unpack"]
-    stream = engine.save(source, f"linux/{engine_info.architecture}")
+    stream = engine.save(list(images), f"linux/{engine.info().architecture}")
     done = containers.exec(node, [*CTR, "import", *how, "-"], stdin=stream)
     if done.code != 0:
-        raise DevenvError(f"{source} could not be loaded into {node}.", done.output[-1500:], "Run `devenv up` again.")
-    held, wanted = normalise(source), [normalise(name) for name in names]
+        what = f"{', '.join(images)} could not be loaded into {node}."
+        raise DevenvError(what, done.output[-1500:], "Run `devenv up` again.")
+    for source, names in images.items():
+        _rename(containers, node, normalise(source), [normalise(name) for name in names])
+
+
+def _rename(containers: Containers, node: str, held: str, wanted: Sequence[str]) -> None:
     for name in wanted:
         if name != held:
             _ctr(containers, node, ["tag", "--force", held, name])

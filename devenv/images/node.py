@@ -28,8 +28,7 @@ class Preloader:
         self.containers.run_helper(base, helper, ["sleep", "infinity"])
         try:
             self._start(helper)
-            for source, names in sources.items():
-                send(self.containers, self.engine, helper, source, names, unpack=False)
+            send(self.containers, self.engine, helper, sources, unpack=False)
             if self.containers.exec(helper, ["timeout", "30", "bash", "-c", _STOP]).code != 0:
                 raise DevenvError("containerd in the node image did not end.", "Its store may be half written.")
             self.containers.commit(helper, tag, [f"ENTRYPOINT {json.dumps(list(entrypoint))}"])

@@ -47,7 +47,7 @@ class Applying:
         A workload that finds no image goes into pull back-off and loses 10 to 20 s (facts/gateway.md).
         """
         at = self.context
-        ids = {normalise(i.ref): at.image_id(sources[i.name]) for i in at.profile.cluster_images}
+        ids = {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
 
         def run(note: list[str]) -> None:
             for obj in objects:

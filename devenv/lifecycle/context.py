@@ -6,7 +6,7 @@ from devenv.errors import DevenvError
 from devenv.images.sources import Source
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.steps import Arrivals
-from devenv.ports import Containers, Engine, Host, Kind, Kube, Node, Reporter
+from devenv.ports import Containers, Engine, Host, Image, Kind, Kube, Node, Reporter
 from devenv.profiles.model import Profile
 from devenv.wait import StoppableClock
 
@@ -32,12 +32,12 @@ class Context:
         """Return the cluster's nodes as they are now."""
         return self.containers.nodes(self.cluster)
 
-    def image_id(self, source: Source) -> str:
-        """Return the engine's ID of an image. Raises DevenvError where it is gone."""
+    def image(self, source: Source) -> Image:
+        """Return the engine's image. Raises DevenvError where it is gone."""
         image = self.engine.image(source.ref)
         if image is None:
             raise DevenvError(f"The engine has lost the image {source.ref}.", next_step="Run `devenv up` again.")
-        return image.id
+        return image
 
     def abandon(self) -> None:
         """Give up what is under way: waits, loads and programs."""

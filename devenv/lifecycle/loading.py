@@ -1,4 +1,8 @@
-"""Images into the nodes, in the profile's order, from the moment that containerd answers: kubeadm works on meanwhile."""
+"""Images into the nodes, in the profile's order, from the moment that containerd answers: kubeadm works on meanwhile.
+
+They go in batches, since what several share goes once within one; a batch is small enough that nobody waits for long for
+what comes first.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -8,6 +12,7 @@ from devenv.lifecycle.context import Context
 from devenv.lifecycle.record import Record
 from devenv.wait import Deadline, until
 
+_BATCH = 512 << 20  # bytes of images, as the engine counts them
 _NODE = 120.0  # seconds for the node's containerd: it answers 2 s after kind begins; kind may have to pull first
 
 
@@ -22,13 +27,27 @@ class Loading:
         at = self.context
         until("The node's containerd", self._containerd_missing, Deadline(at.clock, _NODE), pause=0.1)
         loaded, images = 0, at.profile.cluster_images
-        for number, image in enumerate(images):
+        for batch in self._batches(sources):
             at.clock.check()
-            at.reporter.update("images", number, len(images), "images")
-            at.reporter.detail("images", image.name)
-            loaded += self._load(sources[image.name])
-            at.arrivals.arrive(normalise(image.ref))
+            at.reporter.update("images", loaded, len(images), "images")
+            at.reporter.detail("images", ", ".join(s.image.name for s in batch))
+            loaded += self._load(batch)
+            for source in batch:
+                at.arrivals.arrive(normalise(source.image.ref))
         note.append(f"{loaded} loaded, {len(images) - loaded} were there")
+
+    def _batches(self, sources: dict[str, Source]) -> list[list[Source]]:
+        """Divide the images, in their order, into batches."""
+        batches: list[list[Source]] = [[]]
+        room = _BATCH
+        for image in self.context.profile.cluster_images:
+            size = self.context.image(sources[image.name]).size
+            if size > room and batches[-1]:
+                batches.append([])
+                room = _BATCH
+            batches[-1].append(sources[image.name])
+            room -= size
+        return batches
 
     def _containerd_missing(self) -> str:
         nodes = self.context.nodes()
@@ -50,15 +69,21 @@ class Loading:
         if ids:
             self.context.records.update(self.context.cluster, change)
 
-    def _load(self, source: Source) -> bool:
-        """Load one image into the nodes that lack it; return whether any did."""
-        at = self.context
-        image_id, name = at.image_id(source), normalise(source.image.ref)
-        lacking = [n for n in at.nodes() if not self._has(n.id, n.name, name, image_id)]
-        for node in lacking:
-            send(at.containers, at.engine, node.name, source.ref, [name])
-            at.records.note_image(at.cluster, node.id, name, image_id)
-        return bool(lacking)
+    def _load(self, batch: list[Source]) -> int:
+        """Load into each node what it lacks of the batch; return how many images any node lacked."""
+        at, lacked = self.context, set()
+        ids = {s.image.name: at.image(s).id for s in batch}
+        for node in at.nodes():
+            lacking = [s for s in batch if not self._has(node.id, node.name, normalise(s.image.ref), ids[s.image.name])]
+            if lacking:
+                names: dict[str, list[str]] = {}
+                for source in lacking:
+                    names.setdefault(source.ref, []).append(normalise(source.image.ref))
+                send(at.containers, at.engine, node.name, names)
+            for source in lacking:
+                at.records.note_image(at.cluster, node.id, normalise(source.image.ref), ids[source.image.name])
+                lacked.add(source.image.name)
+        return len(lacked)
 
     def _has(self, node_id: str, node: str, name: str, image_id: str) -> bool:
         record = self.context.records.read(self.context.cluster)

@@ -60,13 +60,12 @@ class StatusReader:
     def read(self) -> Status:
         """Return the cluster's status. Raises DevenvError where it isn't devenv's own, or no engine answers."""
         changing = self.host.lock_holder(f"cluster-{self.cluster}") or ""
-        nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
-        components: tuple[ComponentState, ...] = ()
-        if nodes:
-            with ThreadPoolExecutor(8) as pool:
-                components = tuple(pool.map(self._component, self.profile.components))
-        gateway = self.profile.gateway
-        return Status(self.cluster, self.profile.name, gateway.url, tuple(nodes), components, self._disks(nodes), changing)
+        with ThreadPoolExecutor(8) as pool:
+            looks = [pool.submit(self._component, c) for c in self.profile.components]  # they need not wait for the engine
+            nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
+            disks = self._disks(nodes)
+            components = tuple(look.result() for look in looks) if nodes else ()
+        return Status(self.cluster, self.profile.name, self.profile.gateway.url, tuple(nodes), components, disks, changing)
 
     def _component(self, component: Component) -> ComponentState:
         try:

@@ -169,7 +169,7 @@ class Up:
 
     def _digest(self, sources: dict[str, Source], rendered: manifests.Rendered) -> str:
         """Of everything that decides what is in the cluster."""
-        ids = [self.context.image_id(source) for source in sources.values()]
+        ids = [self.context.image(source).id for source in sources.values()]
         return hashlib.sha256(repr((self.context.profile, ids, rendered.digest)).encode()).hexdigest()
 
     def _nothing_to_do(self) -> list[Proof]:

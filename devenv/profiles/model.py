@@ -150,7 +150,7 @@ class Needs(Model):
 
 
 class Budget(Model):
-    """How much of one disk devenv leaves alone, and how much it may take: sizes, or percent of the disk."""
+    """How much of one disk stays free, and how full it may get: sizes, or percent of the disk."""
 
     keep_free: Share = "0"
     max_use: Share = "100%"

@@ -1,7 +1,7 @@
 """Results, as text or as JSON. The JSON's shape is versioned: tests/unit/ui/test_reports.py freezes it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -30,6 +30,16 @@ def envelope(kind: str, result: Any) -> str:
     return json.dumps({"version": VERSION, "kind": kind, "result": result}, indent=2)
 
 
+def emit_changes(kind: str, results: Iterable[Any]) -> None:
+    """Print each result that differs from the one before, as JSON on one line."""
+    last = None
+    for result in results:
+        if result != last:
+            line = json.dumps({"version": VERSION, "kind": kind, "result": result})
+            console.result().print(line, markup=False, soft_wrap=True)
+        last = result
+
+
 def emit_json(kind: str, result: Any) -> None:
     """Print a result as JSON."""
     console.result().print(envelope(kind, result), markup=False, soft_wrap=True)
@@ -37,12 +47,19 @@ def emit_json(kind: str, result: Any) -> None:
 
 def error(problem: DevenvError) -> None:
     """Tell what happened, why, and what to do next."""
-    out = console.progress()
-    out.print(f"[bold red]Error:[/bold red] {escape(problem.what)}")
-    for line in problem.why.splitlines():
-        out.print(f"  {escape(line)}")
-    if problem.next_step:
-        out.print(f"[green]→[/green] {escape(problem.next_step)}")
+    for line in error_lines(problem):
+        console.progress().print(line)
+
+
+def error_lines(problem: DevenvError) -> list[str]:
+    """Return what `error` prints, in rich's markup."""
+    lines = [f"[bold red]Error:[/bold red] {escape(problem.what)}", *(f"  {escape(w)}" for w in problem.why.splitlines())]
+    return [*lines, f"[green]→[/green] {escape(problem.next_step)}"] if problem.next_step else lines
+
+
+def error_json(problem: DevenvError) -> dict[str, str]:
+    """Shape of a look that failed, where a command goes on looking."""
+    return {"error": problem.what, "why": problem.why, "next_step": problem.next_step}
 
 
 def profiles(found: list[Profile]) -> None:
@@ -196,20 +213,26 @@ def proof_json(proof: Proof) -> dict[str, Any]:
 
 def status(state: Status) -> None:
     """Show the cluster."""
-    out = console.result()
-    if state.changing:
-        out.print(f"[yellow]being changed by {escape(state.changing)}[/yellow]")
+    for line in status_lines(state):
+        console.result().print(line)
+
+
+def status_lines(state: Status) -> list[str]:
+    """Return the lines that show the cluster, in rich's markup."""
+    lines = [f"[yellow]being changed by {escape(state.changing)}[/yellow]"] if state.changing else []
     if not state.nodes:
-        out.print(f"There is no cluster {state.cluster}. Make it with `devenv up`.")
-        return
+        return [*lines, f"There is no cluster {escape(state.cluster)}. Make it with `devenv up`."]
     nodes = ", ".join(f"{n.name} {n.status}" for n in state.nodes)
-    out.print(f"cluster  {state.cluster}  [dim]({nodes})[/dim]\nprofile  {escape(state.profile)}\ngateway  {state.url}")
+    lines.append(f"cluster  {escape(state.cluster)}  [dim]({escape(nodes)})[/dim]")
+    lines += [f"profile  {escape(state.profile)}", f"gateway  {state.url}"]
     width = max((len(c.name) for c in state.components), default=0)
     for component in state.components:
         mark = "[dim]?[/dim]" if component.unknown else "[bold red]✗[/bold red]" if component.missing else "[green]✓[/green]"
-        out.print(f"{mark} {escape(component.name.ljust(width))}  {escape(component.unknown or component.missing or 'ready')}")
+        lines.append(f"{mark} {escape(component.name.ljust(width))}  {escape(component.unknown or component.missing or 'ready')}")
     for name, space in state.disks.items():
-        out.print(f"disk     {name}: {show(space.free)} of {show(space.total)} free  [dim]{space.free_inodes} inodes free[/dim]")
+        inodes = f"[dim]{space.free_inodes} inodes free[/dim]"
+        lines.append(f"disk     {escape(name)}: {show(space.free)} of {show(space.total)} free  {inodes}")
+    return lines
 
 
 def status_json(state: Status) -> dict[str, Any]:

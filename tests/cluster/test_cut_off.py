@@ -106,3 +106,21 @@ def test_a_node_that_is_not_running_is_started_not_made_anew(cluster, how):
     assert cluster.devenv("status", check=False).returncode == 4
     assert proven(cluster)
     assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == before
+
+
+def address(lab: Lab) -> str:
+    return lab.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", lab.node).strip()
+
+
+def test_a_node_at_another_address_is_followed(cluster, built_refs):
+    """As after a restart of the engine: the first container to start gets the first address."""
+    before, made = address(cluster), cluster.docker("inspect", "-f", "{{.Id}}", cluster.node)
+    squatter = f"{cluster.cluster}-squatter"
+    cluster.docker("stop", cluster.node)
+    cluster.docker("run", "-d", "--name", squatter, "--network", "kind", "--entrypoint", "sleep", built_refs[1], "600")
+    try:
+        assert proven(cluster)
+        assert address(cluster) != before
+        assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == made
+    finally:
+        cluster.docker("rm", "-fv", squatter)

@@ -154,8 +154,8 @@ class FakeEngine:
         self.down = False
         self.id = "engine-1"
 
-    def add(self, ref: str, image_id: str = "") -> None:
-        self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", 1000, {}, (ref,))
+    def add(self, ref: str, image_id: str = "", size: int = 1000) -> None:
+        self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", size, {}, (ref,))
 
     def info(self) -> EngineInfo:
         if self.down:
@@ -193,8 +193,8 @@ class FakeEngine:
     def untag(self, ref: str) -> None:
         self.there.pop(ref, None)
 
-    def save(self, ref: str, platform: str) -> Iterator[bytes]:
-        yield ref.encode()
+    def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]:
+        yield " ".join(refs).encode()
 
     def nodes(self, cluster: str) -> list[Node]:
         return [n for n in self.containers.values() if n.cluster == cluster]
@@ -215,9 +215,9 @@ class FakeEngine:
         if "images list" in words:
             return Completed(0, "\n".join(names))
         if "images import" in words:
-            source = b"".join(stdin or ()).decode()
-            self.log.append(f"load {source}")
-            names.add(source)
+            sources = b"".join(stdin or ()).decode()
+            self.log += ["import", *(f"load {source}" for source in sources.split())]
+            names |= set(sources.split())
         if "images tag" in words:
             names.add(argv[-1])
         if "images remove" in words:

@@ -404,3 +404,28 @@ def test_wrong_files_are_refused_all_at_once_before_anything_changes(up, fakes, 
     assert "is for arm64; the engine runs amd64" in caught.value.why
     assert "It has example.com/other:1" in caught.value.why
     assert not any(e.startswith(("kind", "apply", "load", "build", "pull")) for e in fakes.log)
+
+
+@pytest.mark.parametrize(
+    ("budget", "kept"), [("keep_free: 50%", "100 GiB"), ("keep_free: 97Gi", "97 GiB"), ("max_use: 40%", "120 GiB")]
+)
+def test_a_budget_is_kept(up, fakes, tmp_path: Path, budget: str, kept: str):
+    """The engine's disk has 100 of 200 GiB free; the cluster is said to need 4."""
+    profile = own_profile(tmp_path, f"budgets: {{engine: {{{budget}}}}}\n")
+    with pytest.raises(DevenvError) as caught:
+        up(profile).run(0)
+    assert f"96 GiB would be left, and the profile's budget keeps {kept}." in caught.value.why
+    assert not any(e.startswith(("kind", "build", "pull")) for e in fakes.log)
+
+
+def test_a_budget_that_is_met_is_no_hindrance(up, tmp_path: Path):
+    assert up(own_profile(tmp_path, "budgets: {engine: {keep_free: 45%, max_use: 60%}}\n")).run(0).changed
+
+
+@pytest.mark.parametrize(("size", "imports"), [(1000, 1), (200 << 20, 3), (600 << 20, 6)])
+def test_images_go_in_batches_that_nobody_waits_long_for(up, fakes, size: int, imports: int):
+    for ref in list(fakes.engine.there):
+        fakes.engine.add(ref, size=size)
+    up().run(0)
+    assert fakes.log.count("import") == imports
+    assert len([e for e in fakes.log if e.startswith("load ")]) == 6

@@ -1,6 +1,6 @@
 import pytest
 
-from devenv.profiles.quantities import parse, show
+from devenv.profiles.quantities import parse, share, show
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,14 @@ def test_what_is_no_size_is_refused(text):
 @pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (64 << 20, "64 MiB"), (5 << 40, "5120 GiB")])
 def test_sizes_are_shown_in_the_unit_that_fits(size, text):
     assert show(size) == text
+
+
+@pytest.mark.parametrize(("text", "size"), [("10%", 100), ("0%", 0), ("100%", 1000), ("12.5%", 125), ("64", 64), ("1Ki", 1024)])
+def test_a_share_is_a_size_or_a_part_of_the_disk(text, size):
+    assert share(text, 1000) == size
+
+
+@pytest.mark.parametrize("text", ["101%", "-1%", "%", "ten%", "nan%", "much"])
+def test_what_is_no_share_is_refused(text):
+    with pytest.raises(ValueError, match=r"no part of a disk|is no size"):
+        share(text, 1000)

@@ -2,13 +2,17 @@
 
 import json
 
+from devenv.errors import DevenvError
 from devenv.facts.live import AccessLine, Proof
 from devenv.images.listing import Entry
+from devenv.lifecycle.adopt import Adoption
+from devenv.lifecycle.down import Removal
 from devenv.lifecycle.status import ComponentState, Status
 from devenv.lifecycle.up import Result
 from devenv.ports import HttpAnswer, Node, Space
 from devenv.profiles.model import Route
 from devenv.ui import console, reports
+from devenv.ui.watch import watch
 
 LINE = AccessLine("original_route", "original_destination_cluster", "-", "via_upstream", "10.0.0.1:8000")
 PROOF = Proof("extension", Route.EXTENSION, HttpAnswer(200, {"target-pod": "mock-1"}, "hello", 0.0123), LINE, "mock-1")
@@ -56,6 +60,38 @@ def test_shape_of_status():
         ],
         "disks": {"engine": {"free": 1 << 30, "total": 2 << 30, "free_inodes": 10, "total_inodes": 20}},
     }  # fmt: skip
+
+
+def test_shape_of_down():
+    key = ("v1", "Namespace", "", "ns")
+    removal = Removal((), (("v1", "ConfigMap", "ns", "c"),), ("docker.io/library/redis:latest",), {key: "Pod p would go with it"})
+    assert reports.down_json("c", removal, dry_run=False, purged=["x"], stayed=["y: in use"]) == {
+        "cluster": "c", "dry_run": False, "nodes": [],
+        "objects": [{"apiVersion": "v1", "kind": "ConfigMap", "namespace": "ns", "name": "c"}],
+        "images": ["docker.io/library/redis:latest"], "purged": ["x"],
+        "stayed": ["Namespace ns: Pod p would go with it", "y: in use"],
+    }  # fmt: skip
+
+
+def test_shape_of_a_look_that_failed():
+    assert reports.error_json(DevenvError("a", "b", "c")) == {"error": "a", "why": "b", "next_step": "c"}
+
+
+def test_an_adoption_is_listed_by_kind(capsys):
+    brought = (("v1", "Namespace", "", "ns"), ("v1", "ConfigMap", "ns", "a"), ("v1", "ConfigMap", "ns", "b"))
+    reports.adoption(Adoption("c", ("c-control-plane",), brought, (), {"redis": "replaced", "envoy": "brought"}))
+    told = capsys.readouterr().err
+    assert "  ConfigMap: ns/a, ns/b\n" in told
+    assert "  redis  in place of what has that name\n" in told
+    assert "0 objects that are there would be changed" in told
+
+
+def test_a_watch_in_a_pipe_prints_changes_alone(capsys):
+    watch([["a", "b"], ["a", "b"], ["a", "c"]])
+    assert capsys.readouterr().out == "a\nb\na\nc\n"
+    reports.emit_changes("status", [{"n": 1}, {"n": 1}, {"n": 2}])
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["result"]["n"] for line in lines] == [1, 2]
 
 
 def test_shape_of_images():

@@ -1,0 +1,23 @@
+"""Something that is looked at again and again: in place on a terminal, in a pipe as new lines whenever it changed."""
+
+from collections.abc import Iterable
+
+from rich.live import Live
+from rich.text import Text
+
+from devenv.ui import console
+
+
+def watch(looks: Iterable[list[str]]) -> None:
+    """Show each look, given as lines of markup."""
+    out = console.result()
+    if out.is_terminal:
+        with Live(console=out, auto_refresh=False, vertical_overflow="visible") as live:
+            for lines in looks:
+                live.update(Text.from_markup("\n".join(lines)), refresh=True)
+        return
+    last: list[str] = []
+    for lines in looks:
+        if lines != last:
+            out.print("\n".join(lines))
+        last = lines

@@ -1,0 +1,87 @@
+"""A kind cluster that somebody else made: left alone, or adopted after its list was seen, and given back as it was."""
+
+import subprocess
+
+import pytest
+import yaml
+
+from devenv import data, wiring
+from devenv.lifecycle.manifests import kind_config
+from devenv.profiles.load import load
+from tests.cluster.lab import Lab
+
+
+@pytest.fixture
+def by_hand(at_hand, built_refs, tmp_path):
+    """A cluster made with kind alone, with an object in it, in a namespace that the profile wants too."""
+    lab = Lab(tmp_path, "devenv-test-adopt")
+    profile = load(str(lab.profile), data.root() / "profiles")
+    (tmp_path / "kind.yaml").write_text(kind_config(profile))
+    kind = kind_program()
+    subprocess.run(
+        [kind, "create", "cluster", "--name", lab.cluster, "--image", built_refs[0], "--config", tmp_path / "kind.yaml"],
+        env=lab.env, check=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    yield lab
+    subprocess.run([kind, "delete", "cluster", "--name", lab.cluster], env=lab.env, check=True, capture_output=True, timeout=120)
+    lab.devenv("down")
+
+
+def kind_program() -> str:
+    with wiring.world() as world:
+        return str(world.host.which("kind") or world.recipe_file("kind", "kind"))
+
+
+def objects(lab: Lab) -> set[str]:
+    """Everything that somebody would miss or not want to have."""
+    kinds = "namespaces,crds,deployments,services,gatewayclasses,clusterroles,clusterrolebindings,validatingwebhookconfigurations"
+    found = lab.kubectl("get", kinds.replace("gatewayclasses,", ""), "-A", "-o", "name")
+    return set(found.split())
+
+
+def test_adopted_and_given_back(by_hand):
+    lab = by_hand
+    refused = lab.devenv("up", "--profile", str(lab.profile), check=False)
+    assert refused.returncode == 1
+    assert "devenv did not make the kind cluster devenv-test-adopt" in refused.stderr
+    assert "--adopt" in refused.stderr
+    assert lab.devenv("down", check=False).returncode == 1
+    lab.kubectl("create", "namespace", "aibrix-system")
+    lab.kubectl("create", "configmap", "theirs", "-n", "aibrix-system", "--from-literal=a=b")
+    before = objects(lab)
+
+    unanswered = lab.devenv("up", "--profile", str(lab.profile), "--adopt", check=False)
+    assert unanswered.returncode == 2
+    assert "Namespace: aibrix-system" in unanswered.stderr.partition("would be changed")[2]
+    assert "CustomResourceDefinition: " in unanswered.stderr.partition("would be changed")[0]
+    assert objects(lab) == before
+
+    adopted = lab.json("up", "--profile", str(lab.profile), "--adopt", "--yes")
+    assert all(r["ok"] for r in adopted["requests"])
+    assert lab.json("up")["changed"] is False
+    note = yaml.safe_load(lab.kubectl("get", "configmap", "devenv", "-n", "kube-system", "-o", "yaml"))
+    assert note["data"]["made-by"] == "somebody else"
+
+    listed = lab.json("down", "--dry-run")
+    assert listed["nodes"] == []
+    removed = lab.json("down")
+    assert {o["name"] for o in removed["objects"]} == {o["name"] for o in listed["objects"]}
+    assert removed["stayed"] == []
+    assert objects(lab) == before
+    assert "theirs" in lab.kubectl("get", "configmap", "-n", "aibrix-system", "-o", "name")
+    assert "envoyproxy" not in lab.docker("exec", lab.node, "crictl", "images")
+
+
+def test_a_lost_state_folder_is_made_up_for_by_the_cluster_itself(cluster):
+    state = cluster.folder / "state" / "devenv" / "clusters" / f"{cluster.cluster}.json"
+    kept = state.read_text()
+    state.unlink()
+    try:
+        refused = cluster.devenv("up", "--profile", str(cluster.profile), check=False)
+        assert "devenv did not make" in refused.stderr
+        again = cluster.devenv("up", "--profile", str(cluster.profile), "--adopt")
+        assert "carries devenv's record" in again.stderr
+    finally:
+        if not state.exists():
+            state.write_text(kept)
+    assert cluster.up()["changed"] is False
