@@ -1,18 +1,22 @@
 """The cluster itself: made by kind, started where it was stopped, or made anew where kind did not finish it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from devenv.errors import DevenvError, Exit
+from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images.sources import Source
 from devenv.lifecycle import manifests
 from devenv.lifecycle.adopt import remember
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.record import Record
 from devenv.lifecycle.steps import step
+from devenv.ports import Node
 from devenv.wait import Deadline, until
 
 _API = 180.0  # seconds for the API server of a cluster that kind has made, or that was just started
+_EARLY = 420.0  # seconds for the first answer of one that kind is making: kind's own limit is 4 min from there
+_ADMIN = "/etc/kubernetes/admin.conf"
 
 
 @dataclass
@@ -21,6 +25,7 @@ class Making:
 
     context: Context
     started: bool = False  # whether a node that was stopped had to be started
+    _exported: bool = False
 
     def same_config(self) -> None:
         """Refuse what kind cannot do: change nodes and ports of a cluster that is there."""
@@ -60,6 +65,42 @@ class Making:
         made = tuple(n.id for n in at.nodes())
         remember(at, lambda record: replace(record, nodes=made, made=True, digest=""))
 
+    def early(self, _: list[str]) -> None:
+        """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""
+        until("The API server", self._not_usable, Deadline(self.context.clock, _EARLY), self._look, pause=0.5)
+
+    def _not_usable(self) -> str:
+        at = self.context
+        nodes, wanted = at.nodes(), at.profile.cluster.kind.get("nodes") or [{"role": "control-plane"}]
+        if len([n for n in nodes if n.status == "running"]) < len(wanted):
+            return "running nodes"
+        if not at.kube.ready():
+            self._export_early(nodes, alone=len([w for w in wanted if w.get("role") == "control-plane"]) == 1)
+            return "an answer from it"
+        try:
+            at.kube.get("v1", "Namespace", "", "kube-system")
+        except NotReachableError:
+            raise
+        except DevenvError as error:  # kubeadm gives the administrator his rights only after the first answer
+            return error.what
+        return ""
+
+    def _export_early(self, nodes: list[Node], *, alone: bool) -> None:
+        """Have the context written as soon as its content is there, once: kind itself does it in the end."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        if self._exported or not alone or record is None or record.made:  # several control planes get a balancer first
+            return
+        first = next(n.name for n in nodes if "control-plane" in n.name)
+        if at.containers.exec(first, ["test", "-s", _ADMIN]).code == 0:
+            self._exported = True
+            with suppress(DevenvError):  # then it is kind's turn
+                at.kind.export_kubeconfig(at.cluster, lambda _: None)
+
+    @property
+    def _look(self) -> str:
+        return f"Look at it: docker logs {self.context.cluster}-control-plane"
+
     def _create(self, source: Source) -> None:
         at = self.context
         config, engine = manifests.kind_config(at.profile), at.engine.info().id
@@ -78,5 +119,5 @@ class Making:
         at = self.context
         if not created and not at.kube.ready():
             at.kind.export_kubeconfig(at.cluster, lambda _: None)  # its context may be missing, or its port another
-        look = f"Look at it: docker logs {at.cluster}-control-plane"
-        until("The API server", lambda: "" if at.kube.ready() else "an answer from it", Deadline(at.clock, _API), look)
+        missing = lambda: "" if at.kube.ready() else "an answer from it"  # noqa: E731
+        until("The API server", missing, Deadline(at.clock, _API), self._look)

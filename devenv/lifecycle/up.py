@@ -110,7 +110,8 @@ class Up:
         return [
             task("cluster", lambda note: making.run(sources[at.profile.cluster.image], note)),
             task("images", lambda note: loading.run(sources, note)),
-            task("definitions", lambda note: applying.definitions(rendered.definitions, note), "cluster"),
+            task("api server", making.early),
+            task("definitions", lambda note: applying.definitions(rendered.definitions, note), "api server"),
             *(task(f"apply {n}", applying.source(rendered.rest(n), sources), "definitions") for n in rendered.sources),
             *(task(c.name, applying.gate(c), *applied, *c.after) for c in at.profile.components),
         ]
