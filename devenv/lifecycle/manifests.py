@@ -1,7 +1,6 @@
 """Manifests as they are applied: read, patched, and in an order that works."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from devenv import __version__
 from devenv.errors import DevenvError, Exit
 from devenv.images.load import normalise
 from devenv.ports import Manifest
@@ -35,10 +35,17 @@ class Rendered:
         """The other objects of a source."""
         return [o for o in self.sources[source] if o["kind"] not in _FIRST]
 
-    @property
-    def digest(self) -> str:
-        """Changes with any change in any object."""
-        return hashlib.sha256(json.dumps(list(self.sources.items()), sort_keys=True).encode()).hexdigest()
+
+def fingerprint(profile: Profile, locate: Locate) -> str:
+    """Return what changes with any change in the profile's manifests, without reading 2 MB of YAML.
+
+    Raises OSError where a source is not there.
+    """
+    parts = [__version__, profile.model_dump_json()]
+    for source in profile.manifests:
+        path = locate(source)
+        parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in (_files(path) if path.is_dir() else [path])]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | None = None) -> Rendered:
@@ -58,13 +65,17 @@ def read(path: Path) -> list[Manifest]:
     """Return the objects in a YAML file, or in all of a folder. Raises DevenvError where one is no Kubernetes object."""
     if not path.is_dir():
         return _read_file(path)
-    files = sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and p.is_file())
+    files = _files(path)
     if kustomize := [p for p in files if p.stem == "kustomization"]:
         fix = f"Render it first: kubectl kustomize {kustomize[0].parent} > FILE.yaml"
         raise DevenvError(f"{path} is a kustomize folder.", "", fix, Exit.USAGE)
     if not files:
         raise DevenvError(f"{path} has no manifests: no .yaml, .yml or .json file.", exit_code=Exit.USAGE)
     return [obj for file in files for obj in _read_file(file)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and p.is_file())
 
 
 def _read_file(path: Path) -> list[Manifest]:

@@ -75,7 +75,7 @@ class Up:
             making.discard_half_made()
             run_all(self._tasks(making, sources, rendered), on_failure=at.abandon)
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
-            digest = self._digest(sources, rendered)
+            digest = self._digest(sources)
             remember(at, lambda record: replace(record, profile=at.profile_name, digest=digest))
             return self._result(proofs, changed=True)
 
@@ -168,10 +168,10 @@ class Up:
     def _rendered(self, locate: manifests.Locate, only: list[ManifestSource] | None = None) -> manifests.Rendered:
         return manifests.render(self.context.profile, locate, only)
 
-    def _digest(self, sources: dict[str, Source], rendered: manifests.Rendered) -> str:
+    def _digest(self, sources: dict[str, Source]) -> str:
         """Of everything that decides what is in the cluster."""
         ids = [self.context.image(source).id for source in sources.values()]
-        return hashlib.sha256(repr((self.context.profile, ids, rendered.digest)).encode()).hexdigest()
+        return hashlib.sha256(repr((ids, manifests.fingerprint(self.context.profile, self._locate))).encode()).hexdigest()
 
     def _nothing_to_do(self) -> list[Proof]:
         """Return the proofs if what is installed is what is wanted, every gate is open and every route answers."""
@@ -181,10 +181,7 @@ class Up:
             return []
         if not (self.provider.ready(at.profile.images) and self._files_ready()):
             return []
-        if (
-            record.digest != self._digest(self.provider.provide(at.profile.images), self._rendered(self._locate))
-            or not at.kube.ready()
-        ):
+        if record.digest != self._digest(self.provider.provide(at.profile.images)) or not at.kube.ready():
             return []
         if any(ready.missing(c, find(at.kube, c)) for c in at.profile.components):
             return []

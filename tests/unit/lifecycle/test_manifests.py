@@ -79,9 +79,29 @@ def test_namespaces_and_definitions_come_first(tmp_path: Path):
     assert not any(o["kind"] == "Namespace" for o in rendered.rest("gateway"))
 
 
-def test_the_digest_changes_with_any_change(tmp_path: Path):
-    assert render(tmp_path).digest == render(tmp_path).digest
-    assert render(tmp_path).digest != render(tmp_path, "gateway: {node_port: 31234}\n").digest
+@pytest.mark.parametrize("change", ["profile", "file", "folder", "new file"])
+def test_the_fingerprint_changes_with_any_change(tmp_path: Path, change: str):
+    (tmp_path / "one.yaml").write_text(CHART)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "two.yaml").write_text(CHART)
+    extra = "manifests:\n  - {name: a, path: one.yaml}\n  - {name: b, path: more}\n"
+
+    def fingerprint(extra: str) -> str:
+        root = data.root() / "manifests"
+        return manifests.fingerprint(profile(tmp_path, extra), lambda s: root / s.path if s.path else tmp_path / "one.yaml")
+
+    before = fingerprint(extra)
+    assert fingerprint(extra) == before
+    match change:
+        case "profile":
+            extra += "gateway: {node_port: 31234}\n"
+        case "file":
+            (tmp_path / "one.yaml").write_text(CHART + "# changed\n")
+        case "folder":
+            (tmp_path / "more" / "two.yaml").write_text(CHART + "# changed\n")
+        case _:
+            (tmp_path / "more" / "three.yaml").write_text(CHART)
+    assert fingerprint(extra) != before
 
 
 @pytest.mark.parametrize(
