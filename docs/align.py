@@ -16,6 +16,8 @@ from devenv.images.recipe import GoBuild
 # Who does not set the versions of Kubernetes' libraries: containerd needs newer ones, the others hardly use them.
 APART = {"containerd", "runc", "kind"}
 KUBERNETES = ("k8s.io/", "sigs.k8s.io/")
+# Compiled for tests only: it takes the others' versions where they are newer, and sets none.
+FOLLOWS = {"docker29"}
 # kubelet v1.34.4 does not compile with runc's, and kubernetes itself is what the rest follows.
 NEVER = {"github.com/opencontainers/cgroups", "k8s.io/kubernetes"}
 ROUNDS = 5  # an upgrade may bring others with it
@@ -43,14 +45,10 @@ def used(env: Mapping[str, str], folder: Path, steps: list[GoBuild]) -> dict[str
     return {f[0]: f[2] for f in found if len(f) == 3 and f[1] in {"-", f[0]}}  # noqa: PLR2004
 
 
-def newest(versions: list[str]) -> str:
-    """Return the highest of Go's versions; a pseudo-version is older than the release that it precedes."""
-
-    def key(version: str) -> tuple[Version, bool, str]:
-        release, _, rest = version.removeprefix("v").removesuffix("+incompatible").partition("-")
-        return Version(release), not rest, rest
-
-    return max(versions, key=key)
+def age(version: str) -> tuple[Version, bool, str]:
+    """Return what Go's versions are sorted by; a pseudo-version is older than the release that it precedes."""
+    release, _, rest = version.removeprefix("v").removesuffix("+incompatible").partition("-")
+    return Version(release), not rest, rest
 
 
 def settled(folder: Path, module: str) -> bool:
@@ -65,26 +63,29 @@ def main() -> None:
         toolchain.ensure(world.builder.files.log("toolchain"))
         env = {**os.environ, **toolchain.environment(world.builder.book.architecture, cgo=False, host=False)}
     env["GOFLAGS"] = env["GOFLAGS"].replace("-mod=readonly", "-mod=mod")
-    found = dict(modules(data.root() / "images"))
+    found = {**dict(modules(data.root() / "images")), **dict(modules(data.root() / "tests" / "cluster" / "images"))}
     for _ in range(ROUNDS):
         have = {folder: used(env, folder, steps) for folder, steps in found.items()}
-        versions: dict[str, list[str]] = {}
+        newest: dict[str, str] = {}
         for folder, libraries in have.items():
             for module, version in libraries.items():
-                if settled(folder, module):
-                    versions.setdefault(module, []).append(version)
-        wanted = {
-            folder: [f"{m}@{new}" for m, v in libraries.items() if settled(folder, m) and (new := newest(versions[m])) != v]
-            for folder, libraries in have.items()
-        }
-        for folder, upgrades in wanted.items():
-            if upgrades:
-                print(f"{folder.name}: {len(upgrades)} upgrades")
-                go(env, folder, "get", *upgrades)
+                if settled(folder, module) and folder.name not in FOLLOWS:
+                    newest[module] = max(newest.get(module, version), version, key=age)
+        wanted = {folder: upgrades(folder, libraries, newest) for folder, libraries in have.items()}
+        for folder, changes in wanted.items():
+            if changes:
+                print(f"{folder.name}: {len(changes)} upgrades")
+                go(env, folder, "get", *changes)
                 go(env, folder, "mod", "tidy")
         if not any(wanted.values()):
             return
     raise SystemExit("They don't agree yet. Run it again.")
+
+
+def upgrades(folder: Path, libraries: Mapping[str, str], newest: Mapping[str, str]) -> list[str]:
+    """Return what the folder is behind in."""
+    behind = {m: newest[m] for m, v in libraries.items() if settled(folder, m) and m in newest and age(newest[m]) > age(v)}
+    return [f"{module}@{version}" for module, version in behind.items()]
 
 
 if __name__ == "__main__":
