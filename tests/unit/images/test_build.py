@@ -87,10 +87,19 @@ def test_a_step_that_fails_shows_the_end_of_its_log_and_where_the_rest_is(fakes,
 
 
 def test_modules_are_there_before_what_is_compiled_from_them(fakes, folder: Path):  # noqa: F811
-    b = builder(fakes, folder)
+    b, there, found = builder(fakes, folder), threading.Event(), []
+
+    def slow(argv):
+        if argv[:2] == ["go", "list"]:
+            there.wait(0.3)  # long enough for a compiler that does not wait to begin
+            there.set()
+        if argv[:2] == ["go", "build"]:
+            found.append(there.is_set())
+        make_output(argv)
+
+    fakes.host.on_run = slow
     b.build(b.plan(["app"]))
-    go = [entry.split()[2] for entry in fakes.log if entry.startswith("run go")]
-    assert go == ["list", "build"]
+    assert found == [True]
 
 
 def test_modules_that_cannot_be_had_end_the_build_with_their_own_log(fakes, folder: Path):  # noqa: F811

@@ -115,6 +115,15 @@ def test_a_cluster_whose_record_was_lost_is_known_by_its_own(up, fakes):  # noqa
     assert [n.name for n in down_of(fakes).run(0).nodes] == [node.name]
 
 
+def test_a_record_of_other_nodes_is_no_record_of_these(up, fakes, foreign):  # noqa: F811
+    """As in a cluster whose objects were copied from one of devenv's."""
+    incluster.write(fakes.kube, Record("c", "offline", "engine-1", made=True, nodes=("another",)))
+    asked = []
+    up(agree=asked.append).run(0)
+    assert len(asked) == 1
+    assert Records(fakes.host).read("c").adopted
+
+
 @pytest.mark.parametrize("data", [{}, {"record": "{"}, {"record": '{"cluster": "c"}'}, {"record": "[]"}])
 def test_a_record_in_the_cluster_that_makes_no_sense_counts_for_nothing(fakes, data):
     fakes.kube.apply(
