@@ -15,6 +15,7 @@ from devenv.adapters.host import LocalHost
 from devenv.adapters.kind import KindProgram
 from devenv.adapters.kube import ContextKube
 from devenv.adapters.web import HttpWeb
+from devenv.errors import DevenvError, Exit
 from devenv.gates.live import Prober
 from devenv.images import recipe, toolchain
 from devenv.images.build import Builder
@@ -26,7 +27,7 @@ from devenv.lifecycle.context import Context
 from devenv.lifecycle.down import Down
 from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.purge import Purge
-from devenv.lifecycle.record import Records
+from devenv.lifecycle.record import Records, own_nodes
 from devenv.lifecycle.setup import Setup
 from devenv.lifecycle.status import StatusReader
 from devenv.lifecycle.steps import Arrivals
@@ -88,12 +89,21 @@ class World:
         """The profile for a cluster."""
         return profiles.choose(self.host, cluster, asked, data.root() / "profiles")
 
+    def require(self, cluster: str) -> None:
+        """Raise DevenvError where there is no such cluster of devenv's, or none of its nodes runs."""
+        nodes = own_nodes(Records(self.host), self.engine, self.engine, cluster)
+        if not any(n.status == "running" for n in nodes):
+            what = f"The cluster {cluster} is not running." if nodes else f"There is no cluster {cluster}."
+            raise DevenvError(what, next_step=f"Run `devenv up --name {cluster}`.", exit_code=Exit.FAILED)
+
     def prober(self, cluster: str, profile: Profile) -> Prober:
         """Who sends live requests."""
         return Prober(ContextKube(f"kind-{cluster}"), HttpGateway(), self.clock, profile)
 
     def up(self, cluster: str, choice: profiles.Choice, agree: Callable[[Adoption], None] | None = None) -> Up:
         """`up`; with `agree`, also of a cluster that somebody else made."""
+        kube = ContextKube(f"kind-{cluster}")
+        kube.prepare()
         context = Context(
             cluster=cluster,
             profile=choice.profile,
@@ -103,7 +113,7 @@ class World:
             engine=self.engine,
             containers=self.engine,
             kind=self.kind,
-            kube=ContextKube(f"kind-{cluster}"),
+            kube=kube,
             reporter=self.reporter,
             records=Records(self.host),
             arrivals=Arrivals(),

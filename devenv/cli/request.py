@@ -42,6 +42,7 @@ def COMMAND(  # noqa: N802 - found by this name
 
     with wiring.world() as world:
         choice = world.choice(cluster, profile)
+        world.require(cluster)
         live = wiring.live_request(choice.profile, route, model, strategy, stream=stream)
         proof = world.prober(cluster, choice.profile).probe([live], timeout)[0]
     if output == "json":

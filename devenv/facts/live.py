@@ -58,6 +58,9 @@ class Proof:
         return not self.failures
 
 
+_REFUSED = "x-error-"  # headers by which gateway-plugins says why
+
+
 def compose(live: LiveRequest, port: int, timeout: float = 10.0) -> Sent:
     """Return the HTTP request that takes the live request's route."""
     agent = f"devenv/{uuid.uuid4().hex}"
@@ -91,6 +94,10 @@ def prove(live: LiveRequest, answer: HttpAnswer, line: AccessLine | None, pods: 
     A 200 alone proves no route: it may have come by another one. So each kind shows what only its own route can show.
     """
     pod = answering_pod(answer)
+    if answer.status not in {0, 200}:  # nothing that a good answer shows can be looked for in it
+        refused = [f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)]
+        failures = [*_answered(answer, live), *refused, *_routed(live, line, namespace)]
+        return Proof(live.name or live.route.value, live.route, answer, line, pod, tuple(failures))
     failures = [*_answered(answer, live), *_from_model(pod, pods), *_routed(live, line, namespace)]
     if line and pod in pods and line.upstream.rsplit(":", 1)[0] != pods[pod]:
         failures.append(f"Envoy sent it to {line.upstream}, but the pod that answered, {pod}, has the address {pods[pod]}")

@@ -25,7 +25,10 @@ class ComponentState:
 
 @dataclass(frozen=True)
 class Status:
-    """A cluster as it is now. No nodes: there is no cluster. `disks` by node, and "engine" where it is on this machine."""
+    """A cluster as it is now. No nodes: there is no cluster; no components: none of its nodes runs.
+
+    `disks` by node, and "engine" where it is on this machine.
+    """
 
     cluster: str
     profile: str
@@ -64,7 +67,8 @@ class StatusReader:
             looks = [pool.submit(self._component, c) for c in self.profile.components]  # they need not wait for the engine
             nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
             disks = self._disks(nodes)
-            components = tuple(look.result() for look in looks) if nodes else ()
+            running = any(n.status == "running" for n in nodes)
+            components = tuple(look.result() for look in looks) if running else ()
         return Status(self.cluster, self.profile.name, self.profile.gateway.url, tuple(nodes), components, disks, changing)
 
     def _component(self, component: Component) -> ComponentState:

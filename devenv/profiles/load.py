@@ -1,7 +1,7 @@
 """Reads profiles: all errors of a file at once, each with its line and key path."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def load(name: str, folder: Path) -> Profile:
         return Profile.model_validate(content)
     except ValidationError as error:
         lines = _lines(path.read_text())
-        found = "\n".join(sorted(_spell(path, e, lines) for e in error.errors()))
+        found = "\n".join(sorted(_spell(path, _by_name(content, e["loc"]), e["msg"], lines) for e in error.errors()))
         raise DevenvError(f"The profile {name} is wrong.", found, "Mend the file; nothing was changed.", Exit.USAGE) from error
 
 
@@ -106,10 +106,28 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
                     entry[key] = str(own)
 
 
-def _spell(path: Path, error: Any, lines: Mapping[tuple[Any, ...], int]) -> str:
-    where = tuple(error["loc"])
+def _by_name(content: Any, where: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Return a key path with the names of list items in place of their numbers, which are those of the merged list."""
+    path: list[int | str] = []
+    for key in where:
+        try:
+            content = content[key]
+        except (LookupError, TypeError):
+            content = None  # a key that is missing
+        named = isinstance(key, int) and isinstance(content, Mapping) and isinstance(content.get("name"), str)
+        path.append(content["name"] if named and content else key)
+    return tuple(path)
+
+
+def _spell(path: Path, where: tuple[int | str, ...], what: str, lines: Mapping[tuple[int | str, ...], int]) -> str:
     line = next((lines[where[:n]] for n in range(len(where), -1, -1) if where[:n] in lines), 1)
-    return f"{path}:{line}: {'.'.join(map(str, where)) or 'profile'}: {error['msg']}"
+    return f"{path}:{line}: {'.'.join(map(str, where)) or 'profile'}: {what}"
+
+
+def _name(node: yaml.Node) -> str:
+    """Return a list item's name, "" where it has none."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((str(value.value) for key, value in pairs if key.value == "name"), "")
 
 
 def _lines(text: str) -> dict[tuple[Any, ...], int]:
@@ -126,7 +144,7 @@ def _lines(text: str) -> dict[tuple[Any, ...], int]:
                 found[(*where, key.value)] = key.start_mark.line + 1
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
-                walk(value, (*where, index))
+                walk(value, (*where, _name(value) or index))
 
     walk(yaml.compose(text, Loader=yaml.SafeLoader), ())
     return found

@@ -22,6 +22,7 @@ from devenv.profiles.quantities import show
 from devenv.ui import console
 
 VERSION = 1
+DEFAULT_CLUSTER = "devenv"
 _ROOMY = 110  # columns from which on there is room for descriptions
 
 
@@ -159,12 +160,17 @@ def purged(items: list[Item], stayed: list[str], *, dry_run: bool) -> None:
         out.print(f"[bold red]✗[/bold red] stayed: {escape(line)}")
 
 
+def _up(cluster: str) -> str:
+    """The command that mends this cluster, to copy."""
+    return "devenv up" if cluster == DEFAULT_CLUSTER else f"devenv up --name {cluster}"
+
+
 def stop(cluster: str, nodes: list[Node]) -> None:
     """Say what was stopped."""
     out = console.result()
     for node in nodes:
         out.print(f"stopped {node.name}")
-    out.print(f"Start {cluster} again with `devenv up`." if nodes else f"Nothing of the cluster {cluster} is running.")
+    out.print(f"Start {cluster} again with `{_up(cluster)}`." if nodes else f"Nothing of the cluster {cluster} is running.")
 
 
 # request
@@ -221,10 +227,12 @@ def status_lines(state: Status) -> list[str]:
     """Return the lines that show the cluster, in rich's markup."""
     lines = [f"[yellow]being changed by {escape(state.changing)}[/yellow]"] if state.changing else []
     if not state.nodes:
-        return [*lines, f"There is no cluster {escape(state.cluster)}. Make it with `devenv up`."]
+        return [*lines, f"There is no cluster {escape(state.cluster)}. Make it with `{_up(state.cluster)}`."]
     nodes = ", ".join(f"{n.name} {n.status}" for n in state.nodes)
     lines.append(f"cluster  {escape(state.cluster)}  [dim]({escape(nodes)})[/dim]")
     lines += [f"profile  {escape(state.profile)}", f"gateway  {state.url}"]
+    if not state.components:
+        lines.append(f"It is not running. Start it again with `{_up(state.cluster)}`.")
     width = max((len(c.name) for c in state.components), default=0)
     for component in state.components:
         mark = "[dim]?[/dim]" if component.unknown else "[bold red]✗[/bold red]" if component.missing else "[green]✓[/green]"

@@ -103,7 +103,12 @@ def test_a_node_that_is_not_running_is_started_not_made_anew(cluster, how):
         assert cluster.json("stop")["nodes"] == [cluster.node]
     else:
         cluster.docker("pause", cluster.node)
-    assert cluster.devenv("status", check=False).returncode == 4
+    told = cluster.devenv("status", check=False)
+    assert told.returncode == 1
+    assert f"Start it again with `devenv up --name {cluster.cluster}`" in told.stdout
+    refused = cluster.devenv("request", check=False)
+    assert refused.returncode == 1
+    assert "is not running" in refused.stderr
     assert proven(cluster)
     assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == before
 

@@ -84,3 +84,15 @@ def test_its_line_is_found_by_the_user_agent_of_this_one_request():
     assert find_line(log, sent[1].agent).route == "r1"
     assert find_line(log, "another") is None
     assert find_line(f"half a line {sent[0].agent}", sent[0].agent) is None
+
+
+def test_a_refusal_by_the_plugin_is_not_taken_for_its_absence():
+    refused = HttpAnswer(400, {"x-error-routing": "true"}, "incorrect routing strategy nonsense")
+    proof = prove(LiveRequest(route=Route.EXTENSION, model="m"), refused, line("original_route"), {}, "aibrix-system")
+    assert proof.failures == ("400: incorrect routing strategy nonsense", "the plugin itself refused it: x-error-routing")
+
+
+def test_an_answer_by_envoy_itself_says_no_more_than_it_can_show():
+    refused = HttpAnswer(503, {}, "no healthy upstream")
+    proof = prove(LiveRequest(route=Route.EXTENSION, model="m"), refused, line("original_route"), {}, "aibrix-system")
+    assert proof.failures == ("503: no healthy upstream",)

@@ -59,6 +59,18 @@ def test_what_cannot_work_is_refused(tmp_path: Path, change: str, why: str):
     assert why in caught.value.why
 
 
+def test_an_error_in_a_list_is_told_by_the_items_name_and_its_own_line(tmp_path: Path):
+    own = tmp_path / "bad.yaml"
+    own.write_text(
+        "extends: offline\nimages:\n  - name: envoy\n    archve: a.tar\n"
+        "manifests:\n  - name: models\n    sha256: short\n    path: a.yaml\n"
+    )
+    with pytest.raises(DevenvError) as caught:
+        load(str(own), FOLDER)
+    assert f"{own}:4: images.envoy.archve: " in caught.value.why
+    assert f"{own}:7: manifests.models.sha256: " in caught.value.why
+
+
 def test_what_a_profile_extends_is_looked_for_beside_it(tmp_path: Path, monkeypatch):
     (tmp_path / "base.yaml").write_text("extends: offline\ngateway: {host_port: 7777}\n")
     (tmp_path / "own.yaml").write_text("extends: base.yaml\n")

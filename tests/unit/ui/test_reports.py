@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from devenv.errors import DevenvError
 from devenv.facts.live import AccessLine, Proof
 from devenv.images.listing import Entry
@@ -92,6 +94,18 @@ def test_a_watch_in_a_pipe_prints_changes_alone(capsys):
     reports.emit_changes("status", [{"n": 1}, {"n": 1}, {"n": 2}])
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["result"]["n"] for line in lines] == [1, 2]
+
+
+@pytest.mark.parametrize(("nodes", "told"), [
+    ((), "There is no cluster other. Make it with `devenv up --name other`."),
+    ((Node("other-control-plane", "id", "exited", "other"),), "It is not running. Start it again with `devenv up --name other`."),
+])  # fmt: skip
+def test_a_cluster_that_is_not_there_or_stopped_says_so_and_how_to_have_it(capsys, nodes, told):
+    state = Status("other", "offline", "http://localhost:8888", nodes, (), {})
+    reports.status(state)
+    assert told in capsys.readouterr().out
+    assert not state.ready
+    assert not state.unknown
 
 
 def test_shape_of_images():
