@@ -61,6 +61,7 @@ class DockerEngine:
 
     def __init__(self) -> None:
         self._local = threading.local()
+        self._info: EngineInfo | None = None
 
     @property
     def _api(self) -> Any:
@@ -79,18 +80,18 @@ class DockerEngine:
         return clients[timeout]
 
     def info(self) -> EngineInfo:
-        """Raise NotReachableError where no engine answers."""
-        with _errors():
-            version, info = self._api.version(), self._api.info()
-        return EngineInfo(
-            version["Version"],
-            version["Arch"],
-            Path(info["DockerRootDir"]),
-            address(),
-            info["ID"],
-            info["NCPU"],
-            info["MemTotal"],
-        )
+        """Return what the engine said first. Raises NotReachableError where none ever answered.
+
+        Asked for by many, and slow to tell (0.1 s with 20.10); nothing of it changes while one command runs.
+        """
+        if self._info is None:
+            with _errors():
+                version, info = self._api.version(), self._api.info()
+            self._info = EngineInfo(
+                version["Version"], version["Arch"], Path(info["DockerRootDir"]), address(),
+                info["ID"], info["NCPU"], info["MemTotal"],
+            )  # fmt: skip
+        return self._info
 
     def image(self, ref: str) -> Image | None:
         """Return the image of that name or ID, None where the engine has none."""

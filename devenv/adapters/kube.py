@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 import yaml
@@ -36,8 +36,20 @@ class ContextKube:
         try:
             return bool(self._call("GET", "/readyz", text=True) == "ok")
         except DevenvError:
-            self._client = None  # the kubeconfig may be written anew before the next look
             return False
+
+    def server_port(self) -> int:
+        """Return the port that the context leads to, 0 where there is no such context."""
+        try:
+            settings, _ = self._connection("its address")
+        except NotReachableError:
+            return 0
+        return urlsplit(settings.host).port or 0
+
+    def forget(self) -> None:
+        """Read the kubeconfig anew before the next call."""
+        self._client = None
+        self._plurals.clear()
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return the object, None where there is none of that name, or nothing of that kind yet."""
@@ -97,12 +109,16 @@ class ContextKube:
         headers = {"Accept": "*/*" if text else "application/json"}
         if body:
             headers["Content-Type"] = "application/apply-patch+yaml"
-        with _errors(self._context, f"{method} {path}"):
-            settings, pool = self._connection(f"{method} {path}")
-            if token := settings.get_api_key_with_prefix("authorization"):
-                headers["Authorization"] = token
-            url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
-            answer = pool.request(method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=False)
+        try:
+            with _errors(self._context, f"{method} {path}"):
+                settings, pool = self._connection(f"{method} {path}")
+                if token := settings.get_api_key_with_prefix("authorization"):
+                    headers["Authorization"] = token
+                url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
+                answer = pool.request(method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=False)
+        except NotReachableError:
+            self.forget()  # the kubeconfig may be written anew before the next call
+            raise
         _refuse(self._context, f"{method} {path}", answer)
         data = answer.data.decode()
         return data if text else json.loads(data)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
@@ -12,7 +13,8 @@ from devenv.errors import DevenvError, Exit, NotReachableError
 
 _TIMEOUT = (5, 30)  # seconds to connect, and of silence
 _LONGEST = 900.0  # seconds for one file
-_TRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
+_PIECE = 1 << 18  # bytes
+_TRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), respect_retry_after_header=False)
 
 
 class HttpWeb:
@@ -28,13 +30,13 @@ class HttpWeb:
                 answer = session.get(url, stream=True, timeout=_TIMEOUT)
                 answer.raise_for_status()
                 total = int(answer.headers.get("content-length", 0))
-                for chunk in answer.iter_content(1 << 18):
+                while chunk := answer.raw.read1(_PIECE, decode_content=True):  # what is there, not only whole pieces
                     file.write(chunk)
                     progress(file.tell(), total)
                     if time.monotonic() > end:
                         raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
         except requests.HTTPError as error:
             raise DevenvError(f"{url} can't be had.", str(error), "Check the address.", Exit.PREREQUISITE) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             fix = "Check the network, HTTPS_PROXY among it; or download it by hand and name the file in the profile."
             raise NotReachableError(f"{url} can't be reached.", str(error), fix, Exit.PREREQUISITE) from error

@@ -2,16 +2,21 @@
 
 import hashlib
 import json
+import lzma
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from devenv.errors import DevenvError, Exit
+from devenv.images.load import normalise
 
 _FIX = "Write it with `docker save IMAGE -o FILE`."
 _INDEX = "index.json"  # an OCI layout's; `docker save` of Docker 25 and newer writes both
 _MANIFEST = "manifest.json"
+_BROKEN = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, ValueError, LookupError, TypeError,
+           AttributeError, RecursionError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ def look(path: Path) -> list[Archived]:
             entries = _json(archive, members, _MANIFEST)
             index = _json(archive, members, _INDEX)["manifests"] if _INDEX in members else []
             return [_archived(archive, members, entry, index) for entry in entries]
-    except (OSError, EOFError, tarfile.TarError, ValueError, KeyError, TypeError) as error:
+    except _BROKEN as error:
         raise DevenvError(f"{path} is no image archive that can be read: {_word(error)}", "", _FIX, Exit.USAGE) from error
 
 
@@ -41,8 +46,9 @@ def _archived(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], ent
     if lost := [layer for layer in entry["Layers"] if layer not in members]:
         raise KeyError(f"layer {lost[0]}")
     config = _bytes(archive, members, entry["Config"])
-    names = tuple(entry["RepoTags"] or ())
-    manifests = [m["digest"] for m in index if (m.get("annotations") or {}).get("io.containerd.image.name") in names]
+    names = tuple(str(tag) for tag in entry["RepoTags"] or ())
+    held = {normalise(name) for name in names}
+    manifests = [m["digest"] for m in index if (m.get("annotations") or {}).get("io.containerd.image.name") in held]
     ids = frozenset([f"sha256:{hashlib.sha256(config).hexdigest()}", *manifests])
     return Archived(names, ids, json.loads(config)["architecture"])
 

@@ -8,8 +8,9 @@ from devenv.images.load import normalise, present
 from devenv.lifecycle import incluster
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.manifests import Rendered
-from devenv.lifecycle.record import Key, Record
+from devenv.lifecycle.record import Key, Record, own_context, same_engine
 from devenv.ports import Manifest, Node
+from devenv.profiles.model import Profile
 
 
 @dataclass(frozen=True)
@@ -43,27 +44,21 @@ class Adopting:
         if not nodes:
             fix = f"`devenv up --name {at.cluster}` makes one."
             raise DevenvError(f"There is no kind cluster {at.cluster} to adopt.", "", fix, Exit.USAGE)
-        known = record.nodes if record and record.engine == at.engine.info().id else ()
-        return [] if {n.id for n in nodes} <= set(known) else nodes
+        same_engine(record, at.engine)
+        return [] if record and {n.id for n in nodes} <= set(record.nodes) else nodes
 
     def reach(self, nodes: list[Node]) -> None:
         """Refuse a cluster that devenv could not work with: not running, without the gateway's port, or silent."""
         at = self.context
-        gateway = at.profile.gateway
         if stopped := [n.name for n in nodes if n.status != "running"]:
             fix = f"Start it: docker start {' '.join(stopped)}"
             raise DevenvError(f"The cluster {at.cluster} is not running.", "", fix, Exit.PREREQUISITE)
-        ports = {pair for n in nodes for pair in n.ports}
-        if (gateway.node_port, gateway.host_port) not in ports:
-            has = ", ".join(f"{inside} at {outside}" for inside, outside in sorted(ports)) or "none"
-            raise DevenvError(
-                f"The cluster {at.cluster} does not map port {gateway.node_port} to port {gateway.host_port} of this machine.",
-                f"kind can't add that afterwards. Ports that it maps: {has}.",
-                "Give the profile a gateway.node_port and gateway.host_port that it maps, or make a new cluster.",
-                Exit.USAGE,
-            )
-        if not at.kube.ready():
-            at.kind.export_kubeconfig(at.cluster, lambda _: None)
+        wanted = len(at.profile.cluster.kind.get("nodes") or [1])
+        if len(nodes) < wanted:
+            why = f"The profile {at.profile.name} wants {wanted} nodes; {at.cluster} has {len(nodes)}."
+            raise DevenvError(f"The cluster {at.cluster} is too small.", why, "Choose another profile.", Exit.USAGE)
+        maps_gateway(at.profile, at.cluster, nodes)
+        own_context(at.kube, nodes, at.cluster)
         if not at.kube.ready():
             raise DevenvError(f"The API server of {at.cluster} is not ready.", exit_code=Exit.UNKNOWN)
 
@@ -83,33 +78,29 @@ class Adopting:
         at = self.context
         adoption = self.plan(nodes, rendered)
         self.agree(adoption)
+        held = tuple(normalise(ref) for ref, how in adoption.images.items() if how == "replaced")
+        record = Record(at.cluster, at.profile_name, at.engine.info().id, began=at.clock.now(), made=True, adopted=True)
         ids = tuple(n.id for n in nodes)
-        engine = at.engine.info().id
-        at.records.write(
-            Record(
-                at.cluster,
-                at.profile_name,
-                engine,
-                began=at.clock.now(),
-                made=True,
-                nodes=ids,
-                adopted=True,
-                objects=adoption.brought,
-            )
-        )
+        at.records.write(replace(record, nodes=ids, objects=adoption.brought, agreed=adoption.changed, held=held))
 
     def note_more(self, rendered: Rendered) -> None:
-        """Note what a later `up` is about to bring into an adopted cluster."""
+        """Note what a later `up` is about to bring into an adopted cluster. Refuse to change what nobody agreed to."""
         at = self.context
         record = at.records.read(at.cluster)
-        if record and record.adopted:
-            new = tuple(k for k in self.plan([], rendered).brought if k not in record.objects)
-            at.records.write(replace(record, objects=(*record.objects, *new)))
+        if not (record and record.adopted):
+            return
+        plan = self.plan([], rendered)
+        if unasked := [k for k in plan.changed if k not in (*record.objects, *record.agreed)]:
+            names = ", ".join(f"{kind} {name}" for _, kind, _, name in unasked)
+            fix = f"`devenv down --name {at.cluster}`, then `devenv up --adopt`, which asks."
+            raise DevenvError("The profile would change objects that somebody else made.", f"They are: {names}.", fix, Exit.USAGE)
+        new = tuple(k for k in plan.brought if k not in record.objects)
+        at.records.update(at.cluster, lambda now: replace(now, objects=(*now.objects, *new)))
 
     def plan(self, nodes: list[Node], rendered: Rendered) -> Adoption:
         """Look at what is there. Changes nothing."""
         at = self.context
-        objects = [key(o) for source in rendered.sources.values() for o in source]
+        objects = [key(o) for source in rendered.sources.values() for o in source] + [incluster.KEY]
         there = [k for k in objects if self._exists(k)]
         held = {name for node in nodes for name in present(at.containers, node.name)}
         images = {i.ref: "replaced" if normalise(i.ref) in held else "brought" for i in at.profile.cluster_images}
@@ -121,6 +112,20 @@ class Adopting:
             return self.context.kube.get(*wanted) is not None
         except NotFoundError:
             return False
+
+
+def maps_gateway(profile: Profile, cluster: str, nodes: list[Node]) -> None:
+    """Refuse a running cluster whose nodes do not map the profile's gateway to this machine."""
+    gateway, ports = profile.gateway, {pair for n in nodes for pair in n.ports}
+    if not ports or (gateway.node_port, gateway.host_port) in ports:
+        return
+    has = ", ".join(f"{inside} at {outside}" for inside, outside in sorted(ports))
+    raise DevenvError(
+        f"The cluster {cluster} does not map port {gateway.node_port} to port {gateway.host_port} of this machine.",
+        f"kind can't add that afterwards. Ports that it maps: {has}.",
+        "Give the profile a gateway.node_port and gateway.host_port that it maps, or make a new cluster.",
+        Exit.USAGE,
+    )
 
 
 def remember(context: Context, change: Callable[[Record], Record]) -> None:

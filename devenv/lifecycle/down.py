@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from devenv.lifecycle.record import Key, Record, Records, own_nodes
+from devenv.lifecycle.record import Key, Record, Records, own_context, own_nodes
 from devenv.lifecycle.steps import step
-from devenv.lifecycle.withdraw import Withdraw
+from devenv.lifecycle.withdraw import Withdraw, brought_images
 from devenv.ports import Clock, Containers, Engine, Host, Kind, Kube, Node, Reporter
 from devenv.wait import locked
 
@@ -42,7 +42,7 @@ class Down:
         nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
         record = Records(self.host).read(self.cluster)
         if record and record.adopted:
-            images = {name for node in nodes for name in record.loaded.get(node.id, {})}
+            images = {name for node in nodes for name in brought_images(record, node)}
             return Removal((), record.objects, tuple(sorted(images))) if nodes else Removal()
         return Removal(tuple(nodes))
 
@@ -63,6 +63,7 @@ class Down:
 
     def _withdraw(self, record: Record, removal: Removal) -> Removal:
         nodes = self.containers.nodes(self.cluster)
+        own_context(self.kube, nodes, self.cluster)
         with step(self.reporter, f"take devenv's own out of {self.cluster}"):
             stayed = Withdraw(self.kube, self.containers, self.clock).run(record, nodes)
         if stayed:  # another `down` tries again

@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 
-from devenv.errors import DevenvError
 from devenv.lifecycle.record import Record, parse, spell
 from devenv.ports import Kube, Manifest
 
 NAMESPACE, NAME = "kube-system", "devenv"
+KEY = ("v1", "ConfigMap", NAMESPACE, NAME)
 
 
 def write(kube: Kube, record: Record) -> None:
     """Keep the record in the cluster. What is loaded into its nodes changes often, and stays in the state folder."""
     kept = replace(record, loaded={}, digest="")
+    if record.adopted and KEY not in record.objects:
+        return  # somebody else has one of that name
     kube.apply({
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -27,11 +29,3 @@ def read(kube: Kube) -> Record | None:
         return parse(found["data"]["record"]) if found else None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
-
-
-def remove(kube: Kube) -> None:
-    """Take it out again."""
-    try:
-        kube.delete("v1", "ConfigMap", NAMESPACE, NAME)
-    except DevenvError:
-        return  # the cluster goes on without devenv; a note that is out of date harms nobody

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images.sources import Source
 from devenv.lifecycle import manifests
-from devenv.lifecycle.adopt import remember
+from devenv.lifecycle.adopt import maps_gateway, remember
 from devenv.lifecycle.context import Context
-from devenv.lifecycle.record import Record
+from devenv.lifecycle.record import Record, api_ports
 from devenv.lifecycle.steps import step
 from devenv.ports import Node
 from devenv.wait import Deadline, until
@@ -26,14 +26,15 @@ class Making:
     context: Context
     started: bool = False  # whether a node that was stopped had to be started
     _exported: bool = False
+    _known: bool = False  # whether the context is surely this cluster's
 
     def same_config(self) -> None:
         """Refuse what kind cannot do: change nodes and ports of a cluster that is there."""
         at = self.context
         record = at.records.read(at.cluster)
         if record and record.adopted:
-            return  # its ports are looked at when it is adopted
-        if record and record.made and record.config != manifests.kind_config(at.profile):
+            maps_gateway(at.profile, at.cluster, at.nodes())
+        elif record and record.made and record.config != manifests.kind_config(at.profile):
             raise DevenvError(
                 f"The profile has other nodes or ports than the cluster {at.cluster} was made with.",
                 "kind can't change them afterwards.",
@@ -61,7 +62,10 @@ class Making:
         else:
             self._create(source)
             note.append(f"created by kind {at.kind.version()}")
+        if not nodes:
+            self._trust_context()
         self._await_api(created=not nodes)
+        self._known = True
         made = tuple(n.id for n in at.nodes())
         remember(at, lambda record: replace(record, nodes=made, made=True, digest=""))
 
@@ -74,7 +78,7 @@ class Making:
         nodes, wanted = at.nodes(), at.profile.cluster.kind.get("nodes") or [{"role": "control-plane"}]
         if len([n for n in nodes if n.status == "running"]) < len(wanted):
             return "running nodes"
-        if not at.kube.ready():
+        if not (self._known and self._ready(nodes)):
             self._export_early(nodes, alone=len([w for w in wanted if w.get("role") == "control-plane"]) == 1)
             return "an answer from it"
         try:
@@ -96,6 +100,16 @@ class Making:
             self._exported = True
             with suppress(DevenvError):  # then it is kind's turn
                 at.kind.export_kubeconfig(at.cluster, lambda _: None)
+                self._trust_context()
+
+    def _trust_context(self) -> None:
+        """The context is this cluster's from now on; before, one of that name may have led anywhere."""
+        self.context.kube.forget()
+        self._known = True
+
+    def _ready(self, nodes: list[Node]) -> bool:
+        kube = self.context.kube
+        return kube.server_port() in api_ports(nodes) and kube.ready()
 
     @property
     def _look(self) -> str:
@@ -117,7 +131,8 @@ class Making:
 
     def _await_api(self, *, created: bool) -> None:
         at = self.context
-        if not created and not at.kube.ready():
+        if not created and not self._ready(at.nodes()):
             at.kind.export_kubeconfig(at.cluster, lambda _: None)  # its context may be missing, or its port another
-        missing = lambda: "" if at.kube.ready() else "an answer from it"  # noqa: E731
+            at.kube.forget()
+        missing = lambda: "" if self._ready(at.nodes()) else "an answer from it"  # noqa: E731
         until("The API server", missing, Deadline(at.clock, _API), self._look)

@@ -1,6 +1,7 @@
 """Manifests as they are applied: read, patched, and in an order that works."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +51,17 @@ def fingerprint(profile: Profile, locate: Locate) -> str:
 
 def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | None = None) -> Rendered:
     """Read and patch the profile's manifests, all or some. Raises DevenvError with all that is wrong with them."""
-    sources, errors = {}, []
+    sources: dict[str, tuple[Manifest, ...]] = {}
+    errors: list[str] = []
+    codes: list[Exit] = []
     for source in profile.manifests if only is None else only:
         try:
             sources[source.name] = tuple(_patched(profile, source, obj) for obj in read(locate(source)))
         except DevenvError as error:
             errors.append(f"manifests.{source.name}: {error}")
+            codes.append(error.exit_code)
     if errors:
-        raise DevenvError("Manifests are wrong.", "\n".join(errors), "Nothing was changed.", Exit.USAGE)
+        raise DevenvError("Manifests are wrong.", "\n".join(errors), "Nothing was changed.", min(codes))
     return Rendered(sources)
 
 
@@ -80,8 +84,9 @@ def _files(folder: Path) -> list[Path]:
 
 def _read_file(path: Path) -> list[Manifest]:
     try:
-        documents = [d for d in yaml.load_all(path.read_text(), Loader=_LOADER) if d]
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        documents = [d for d in yaml.load_all(path.read_text(), Loader=_Loader) if d]
+        json.dumps(documents)  # what YAML has and JSON has not: lists and maps that hold themselves, for one
+    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise DevenvError(f"{path} is no readable YAML: {error}", exit_code=Exit.USAGE) from error
     for number, document in enumerate(documents, 1):
         if not _is_object(document):
@@ -94,10 +99,18 @@ def _is_object(document: Any) -> bool:
     if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
         return False
     words = (document.get("apiVersion"), document.get("kind"), document["metadata"].get("name"))
-    return all(isinstance(word, str) and word for word in words)
+    namespace = document["metadata"].get("namespace", "")
+    return all(isinstance(word, str) and word for word in words) and isinstance(namespace, str)
 
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # Envoy Gateway's CRDs are 2 MB of YAML
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # Envoy Gateway's CRDs are 2 MB of YAML
+    """YAML as Kubernetes reads it: a date is a text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
 
 
 def images_in(obj: Any) -> Iterator[str]:
@@ -114,9 +127,14 @@ def images_in(obj: Any) -> Iterator[str]:
 
 def secrets_in(obj: Manifest) -> list[str]:
     """Return the Secrets without which a workload's pods cannot start."""
-    pod = ((obj.get("spec") or {}).get("template") or {}).get("spec") or {}
-    mounted = [v["secret"] for v in pod.get("volumes") or [] if "secret" in v]
-    return [s["secretName"] for s in mounted if not s.get("optional")]
+    volumes = _map(_map(_map(obj.get("spec")).get("template")).get("spec")).get("volumes")
+    mounted = [_map(_map(v).get("secret")) for v in volumes] if isinstance(volumes, list) else []
+    return [s["secretName"] for s in mounted if isinstance(s.get("secretName"), str) and not s.get("optional")]
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    """The value if it is a map: what is none is for the API server to refuse, in its own words."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def stamped(obj: Manifest, ids: Mapping[str, str]) -> Manifest:
@@ -125,16 +143,18 @@ def stamped(obj: Manifest, ids: Mapping[str, str]) -> Manifest:
     `ids` maps names as containerd spells them to the IDs that the engine has.
     """
     used = sorted({ids[name] for name in images_in(obj) if name in ids})
-    if not used or "template" not in (obj.get("spec") or {}) or obj["kind"] == "Job":  # a Job's pods cannot be changed
+    if not used or "template" not in _map(obj.get("spec")) or obj["kind"] == "Job":  # a Job's pods cannot be changed
         return obj
     digest = hashlib.sha256(repr(used).encode()).hexdigest()[:16]
     return dict(merge(obj, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: digest}}}}}))
 
 
 def _patched(profile: Profile, source: ManifestSource, obj: Manifest) -> Manifest:
-    patches: Iterable[Patch] = (p for p in source.patches if p.enabled and _fits(p, obj))
-    for patch in patches:
-        obj = merge(obj, patch.merge)
+    for patch in source.patches:
+        if patch.enabled and _fits(patch, obj):
+            obj = merge(obj, patch.merge)
+            if not _is_object(obj):
+                raise DevenvError(f"the patch {patch.name} leaves no Kubernetes object.", exit_code=Exit.USAGE)
     return merge(obj, _node_port(profile)) if obj["kind"] == "EnvoyProxy" else obj
 
 

@@ -1,15 +1,16 @@
 """What devenv remembers of a cluster: that it is its own, from which profile, and what is in its nodes."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from threading import Lock
 
 from devenv.errors import DevenvError
-from devenv.ports import Containers, Engine, Host, Node
+from devenv.ports import Containers, Engine, Host, Kube, Node
 
 Key = tuple[str, str, str, str]  # by which the API server finds an object: apiVersion, kind, namespace, name
+_API_PORT = 6443  # in kind's nodes
 _BIRTH = 60.0  # seconds from kind's start to its containers'; 1 s is usual, pulling the node image comes before
 
 
@@ -28,6 +29,8 @@ class Record:
     digest: str = ""  # of all that was installed, once it was proven
     adopted: bool = False  # somebody else made it: what is in it may be removed, it itself may not
     objects: tuple[Key, ...] = ()  # of an adopted cluster: those that devenv brought
+    agreed: tuple[Key, ...] = ()  # of an adopted cluster: others' objects that devenv may change
+    held: tuple[str, ...] = ()  # of an adopted cluster: names of images that its nodes had before
 
 
 def spell(record: Record) -> str:
@@ -38,8 +41,10 @@ def spell(record: Record) -> str:
 def parse(text: str) -> Record:
     """Return the record that `spell` spelt. Raises ValueError, TypeError or KeyError where it is none."""
     content = json.loads(text)
-    objects = tuple((o[0], o[1], o[2], o[3]) for o in content.get("objects", ()))
-    return Record(**{**content, "nodes": tuple(content["nodes"]), "objects": objects})
+    known = {f.name: content[f.name] for f in fields(Record) if f.name in content}  # a newer devenv may have written more
+    for name in ("objects", "agreed"):
+        known[name] = tuple((o[0], o[1], o[2], o[3]) for o in content.get(name, ()))
+    return Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,9 @@ class Records:
             return parse(path.read_text())
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError) as error:
-            raise DevenvError(
-                f"{path} is broken.", str(error), f"Remove it, then the cluster: kind delete cluster --name {cluster}"
-            ) from error
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            fix = f"Move it away; `devenv up --adopt --name {cluster}` knows its own cluster again."
+            raise DevenvError(f"{path} is broken.", str(error), fix) from error
 
     def write(self, record: Record) -> Record:
         """Keep the record and return it."""
@@ -97,18 +101,41 @@ class Records:
         self.update(cluster, change)
 
 
+def same_engine(record: Record | None, engine: Engine) -> None:
+    """Raise DevenvError where the record is of a cluster on another engine."""
+    if record and record.engine and record.engine != engine.info().id:
+        raise DevenvError(
+            f"devenv made the cluster {record.cluster} on another Docker engine.",
+            "DOCKER_HOST, or the current Docker context, was another one then.",
+            "Choose that engine again, or another name with --name.",
+        )
+
+
+def own_context(kube: Kube, nodes: Sequence[Node], cluster: str) -> None:
+    """Raise DevenvError where the context `kind-NAME` leads to another cluster than these nodes: nothing may be changed there.
+
+    Another engine may have a cluster of the same name, and KUBECONFIG may name another file than before.
+    """
+    if kube.server_port() not in api_ports(nodes):
+        raise DevenvError(
+            f"The context kind-{cluster} does not lead to the nodes of {cluster}.",
+            f"It leads to port {kube.server_port() or 'none'}; the nodes' API server is at {sorted(api_ports(nodes)) or 'none'}.",
+            f"Have it written again: kind export kubeconfig --name {cluster}",
+        )
+
+
+def api_ports(nodes: Sequence[Node]) -> set[int]:
+    """Return the ports of this machine at which the nodes' API server is."""
+    return {outside for node in nodes for inside, outside in node.ports if inside == _API_PORT}
+
+
 def own_nodes(records: Records, engine: Engine, containers: Containers, cluster: str) -> list[Node]:
     """Return the nodes of devenv's own cluster, none where there is none.
 
     Raises DevenvError where a kind cluster has that name and devenv did not make it, or made it on another engine.
     """
     nodes, record = containers.nodes(cluster), records.read(cluster)
-    if record and record.engine and record.engine != engine.info().id:
-        raise DevenvError(
-            f"devenv made the cluster {cluster} on another Docker engine.",
-            "DOCKER_HOST, or the current Docker context, was another one then.",
-            "Choose that engine again, or another name with --name.",
-        )
+    same_engine(record, engine)
     foreign = [n.name for n in nodes if not (record and _is_ours(record, n))]
     if foreign:
         raise DevenvError(

@@ -62,6 +62,7 @@ class Up:
         at = self.context
         with locked(at.host, at.clock, f"cluster-{at.cluster}", at.reporter.say, wait):
             making = Making(at)
+            self._forget_gone()
             foreign = self._foreign()
             nodes = foreign or own_nodes(at.records, at.engine, at.containers, at.cluster)
             making.same_config()
@@ -71,7 +72,8 @@ class Up:
             self._check_files()
             sources = self._provide()
             rendered = self._rendered(self._locate)
-            self._adopt(foreign, rendered)
+            if foreign and self.agree:
+                Adopting(at, self.agree).adopt(foreign, rendered)
             making.discard_half_made()
             run_all(self._tasks(making, sources, rendered), on_failure=at.abandon)
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
@@ -89,12 +91,13 @@ class Up:
             adopting.reach(foreign)
         return [] if foreign and adopting.restored(foreign) else foreign
 
-    def _adopt(self, foreign: list[Node], rendered: manifests.Rendered) -> None:
-        adopting = Adopting(self.context, self.agree or (lambda _: None))
-        if foreign:
-            adopting.adopt(foreign, rendered)
-        else:
-            adopting.note_more(rendered)
+    def _forget_gone(self) -> None:
+        """An adopted cluster that its owner has deleted is none any more."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        if record and record.adopted and not at.nodes():
+            at.reporter.say(f"The adopted cluster {at.cluster} is gone; it is forgotten.")
+            at.records.remove(at.cluster)
 
     def _result(self, proofs: list[Proof], *, changed: bool) -> Result:
         profile = self.context.profile
@@ -106,12 +109,16 @@ class Up:
         def task(name: str, run: Callable[[list[str]], None], *after: str) -> Task:
             return as_task(at.reporter, name, run, after)
 
+        def define(note: list[str]) -> None:
+            Adopting(at, lambda _: None).note_more(rendered)
+            applying.definitions(rendered.definitions, note)
+
         applied = tuple(f"apply {name}" for name in rendered.sources)
         return [
             task("cluster", lambda note: making.run(sources[at.profile.cluster.image], note)),
             task("images", lambda note: loading.run(sources, note)),
             task("api server", making.early),
-            task("definitions", lambda note: applying.definitions(rendered.definitions, note), "api server"),
+            task("definitions", define, "api server"),
             *(task(f"apply {n}", applying.source(rendered.rest(n), sources), "definitions") for n in rendered.sources),
             *(task(c.name, applying.gate(c), *applied, *c.after) for c in at.profile.components),
         ]
@@ -147,15 +154,16 @@ class Up:
         """Refuse manifests and archives that can't be used, all at once, before anything is pulled, built or made."""
         profile = self.context.profile
         ready = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
-        problems = []
+        problems: list[DevenvError] = []
         for look in (lambda: self.provider.check(profile.images), lambda: self._rendered(self._fetched, ready)):
             try:
                 look()
             except DevenvError as error:
-                problems.append(error.why)
+                problems.append(error)
         if problems:
             what = f"The profile {profile.name} names files that can't be used."
-            raise DevenvError(what, "\n".join(problems), "Nothing was changed.", Exit.USAGE)
+            code = min(p.exit_code for p in problems)  # a wrong profile before an address that does not answer
+            raise DevenvError(what, "\n".join(p.why for p in problems), "Nothing was changed.", code)
 
     def _locate(self, source: ManifestSource) -> Path:
         if source.url:

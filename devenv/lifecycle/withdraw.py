@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from devenv.errors import DevenvError
 from devenv.images.load import CTR
-from devenv.lifecycle import incluster
 from devenv.lifecycle.record import Key, Record
 from devenv.ports import Clock, Containers, Kube, Manifest, Node
 from devenv.wait import Deadline, until
 
 _GONE = 120.0  # seconds for one object to go: a namespace waits for its pods, a GatewayClass for its controller
 _SETTLE = 60.0  # seconds for what controllers made of the objects to go: a proxy drains its connections first
-_COLLECTED = 15.0  # seconds for the pods of a Deployment that is gone to be asked to go
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _LIVING = (("v1", "Pod"), ("v1", "PersistentVolumeClaim"), ("v1", "Service"), ("apps/v1", "Deployment"),
            ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"))  # fmt: skip
+_KEPT = (("v1", "ConfigMap"), ("v1", "Secret"), ("batch/v1", "Job"), ("batch/v1", "CronJob"), ("networking.k8s.io/v1", "Ingress"))
+_CONTROLLERS = {"Deployment", "StatefulSet", "Job"}  # their names are those of their programs, which are managers of fields
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,13 @@ class Withdraw:
         self._settle(record)
         for wanted in reversed([k for k in rest if k not in custom]):
             self._remove(wanted)
-        stayed = {k: reason for k in reversed(last) if (reason := self._remove_unless_used(k))}
+        # All are looked at before the first goes: with a namespace would go the objects that keep a kind.
+        stayed = {k: f"{used} would go with it" for k in last if (used := self._used(k, record))}
+        for wanted in reversed([k for k in last if k not in stayed]):
+            self._remove(wanted)
         for node in nodes:
-            for name in record.loaded.get(node.id, {}):
+            for name in brought_images(record, node):
                 self.containers.exec(node.name, [*CTR, "remove", name])
-        if not stayed:
-            incluster.remove(self.kube)
         return stayed
 
     def _remove(self, wanted: Key) -> None:
@@ -69,32 +70,52 @@ class Withdraw:
         with suppress(DevenvError):
             until("The end of what controllers made", others, Deadline(self.clock, _SETTLE))
 
-    def _remove_unless_used(self, wanted: Key) -> str:
-        """Remove a namespace or a kind. Return why it has to stay, where what devenv did not bring would go with it."""
-
-        def used() -> str:
-            return _names(self._living(wanted[3]) if wanted[1] == "Namespace" else self._instances(wanted))
-
-        try:
-            until(wanted[3], used, Deadline(self.clock, _COLLECTED))
-        except DevenvError:
-            return f"{used()} would go with it"
-        self._remove(wanted)
-        return ""
+    def _used(self, wanted: Key, record: Record) -> str:
+        """Return what devenv did not bring, nor what it brought made, and would go with a namespace or a kind."""
+        found = self._within(wanted[3]) if wanted[1] == "Namespace" else self._instances(wanted)
+        return _names([(kind, o) for kind, o in found if _foreign(kind, o, record)])
 
     def _living(self, namespace: str) -> list[tuple[str, Manifest]]:
         """Return what runs, listens or keeps data in the namespace, and is not about to end."""
         found = [(kind, o) for version, kind in _LIVING for o in self.kube.select(version, kind, namespace)]
         return [(kind, o) for kind, o in found if "deletionTimestamp" not in o["metadata"]]
 
+    def _within(self, namespace: str) -> list[tuple[str, Manifest]]:
+        """Return all that somebody could miss in the namespace, objects of custom kinds too."""
+        kinds = [*_LIVING, *_KEPT]
+        kinds += [_served(crd) for crd in self.kube.select(*_CRD) if crd["spec"].get("scope") == "Namespaced"]
+        return [(kind, o) for version, kind in kinds for o in self.kube.select(version, kind, namespace)]
+
     def _instances(self, wanted: Key) -> list[tuple[str, Manifest]]:
         definition = self.kube.get(*wanted)
         if definition is None:
             return []
-        spec = definition["spec"]
-        version = next(v["name"] for v in spec["versions"] if v["storage"])
-        kind = spec["names"]["kind"]
-        return [(kind, o) for o in self.kube.select(f"{spec['group']}/{version}", kind)]
+        version, kind = _served(definition)
+        return [(kind, o) for o in self.kube.select(version, kind)]
+
+
+def brought_images(record: Record, node: Node) -> list[str]:
+    """Return the names that devenv put into an adopted node, less those that had an image there before."""
+    return [name for name in record.loaded.get(node.id, {}) if name not in record.held]
+
+
+def _served(crd: Manifest) -> tuple[str, str]:
+    """Return a version in which the kind can be read, and the kind."""
+    spec = crd["spec"]
+    version = next((v["name"] for v in spec["versions"] if v.get("served", True)), spec["versions"][0]["name"])
+    return f"{spec['group']}/{version}", spec["names"]["kind"]
+
+
+def _foreign(kind: str, obj: Manifest, record: Record) -> bool:
+    """Whether somebody else put the object there: not devenv, not a controller that it brought, nobody's child."""
+    meta = obj["metadata"]
+    if "deletionTimestamp" in meta or meta.get("ownerReferences") or meta["name"] == "kube-root-ca.crt":
+        return False
+    if any(key[1:] == (kind, meta.get("namespace", ""), meta["name"]) for key in record.objects):
+        return False
+    own = {"devenv", "kube-controller-manager", *(name for _, kind, _, name in record.objects if kind in _CONTROLLERS)}
+    managers = {f.get("manager", "") for f in meta.get("managedFields") or () if not f.get("subresource")}
+    return not managers or not managers <= own
 
 
 def _names(found: Sequence[tuple[str, Manifest]]) -> str:

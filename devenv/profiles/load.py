@@ -1,6 +1,7 @@
 """Reads profiles: all errors of a file at once, each with its line and key path."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,9 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
         entries = content.get(part)
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key]:
-                own = beside / Path(entry[key]).expanduser()
-                if own.exists() or not (devenvs / part / entry[key]).exists():
+                # os.path, since pathlib raises for a user that is not there and for a name that is too long
+                own = beside / os.path.expanduser(entry[key])  # noqa: PTH111
+                if os.path.exists(own) or not os.path.exists(devenvs / part / entry[key]):  # noqa: PTH110
                     entry[key] = str(own)
 
 

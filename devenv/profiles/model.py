@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from devenv.profiles.base import Model, Share, Size
 
+STEPS = {"cluster", "images", "api server", "definitions"}  # of `up`, which waits for components beside them
+
 
 class Route(StrEnum):
     """The ways that a request can take through the gateway."""
@@ -24,6 +26,13 @@ class Cluster(Model):
 
     image: str  # an entry of `images`
     kind: Mapping[str, Any]
+
+    @model_validator(mode="after")
+    def _nodes(self) -> "Cluster":
+        nodes = self.kind.get("nodes", [])
+        if not (nodes is None or (isinstance(nodes, list) and all(isinstance(n, Mapping) for n in nodes))):
+            raise ValueError("kind.nodes is no list of nodes")
+        return self
 
 
 class GatewayPorts(Model):
@@ -186,7 +195,9 @@ class Profile(Model):
             problems += [
                 f"components.{component.name}.after: no component is called {a}" for a in component.after if a not in components
             ]
-        for what, names in (("images", [i.name for i in self.images]), ("components", [c.name for c in self.components])):
+        problems += [f"components: {c} is the name of a step of devenv's own" for c in components & STEPS]
+        lists = (("images", self.images), ("components", self.components), ("manifests", self.manifests))
+        for what, names in ((what, [entry.name for entry in entries]) for what, entries in lists):
             problems += [f"{what}: {name} is there {count} times" for name, count in Counter(names).items() if count > 1]
         try:
             TopologicalSorter({c.name: c.after for c in self.components}).prepare()

@@ -10,6 +10,7 @@ from devenv.images.archive import look
 from devenv.ports import Completed, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
 
 GIB = 1 << 30
+PORTS = ((6443, 40001), (30888, 8888))  # that kind maps
 
 
 class FakeClock:
@@ -202,7 +203,7 @@ class FakeEngine:
     def start(self, container: str) -> None:
         self.log.append(f"start {container}")
         n = self.containers[container]
-        self.containers[container] = Node(n.name, n.id, "running", n.cluster)
+        self.containers[container] = Node(n.name, n.id, "running", n.cluster, n.created, PORTS)
 
     def stop(self, container: str) -> None:
         self.log.append(f"stop {container}")
@@ -249,7 +250,7 @@ class FakeKind:
 
     def create(self, name: str, config: str, image: str, log: Callable[[str], None]) -> None:
         self.log.append(f"kind create {name}")
-        node = Node(f"{name}-control-plane", f"id-{len(self.log)}", "running", name, created=1001)
+        node = Node(f"{name}-control-plane", f"id-{len(self.log)}", "running", name, 1001, PORTS)
         self.engine.containers[node.name] = node
         if self.fails:
             if self.tidies:
@@ -273,12 +274,19 @@ class FakeKube:
     def __init__(self, log: list[str]) -> None:
         self.log = log
         self.up = False
+        self.port = 40001
         self.objects: dict[tuple[str, str, str], Manifest] = {}
         self.access_log: list[dict[str, Any]] = []
         self.pods: dict[str, str] = {"mock-1": "10.0.0.1"}
 
     def ready(self) -> bool:
         return self.up
+
+    def server_port(self) -> int:
+        return self.port
+
+    def forget(self) -> None:
+        self.log.append("forget the context")
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         return self.objects.get((kind, namespace, name))

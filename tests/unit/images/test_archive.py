@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import io
 import json
+import lzma
 import tarfile
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pytest
 
 from devenv.errors import DevenvError, Exit
 from devenv.images import archive
+from devenv.images.load import normalise
 
 CONFIG = json.dumps({"architecture": "amd64", "os": "linux"}).encode()
 CONFIG_ID = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"
 
 
-def write(path: Path, names: list[str], *, config: bytes = CONFIG, drop: str = "", index: bool = False) -> Path:
+def write(path: Path, names: list[str], *, config: bytes = CONFIG, drop: str = "", index: bool = False, extra=None) -> Path:
     """Write what `docker save` writes, less the member `drop`."""
     members = {
         "layer/layer.tar": b"x" * 5000,
@@ -22,8 +24,9 @@ def write(path: Path, names: list[str], *, config: bytes = CONFIG, drop: str = "
         "manifest.json": json.dumps([{"Config": "config.json", "RepoTags": names, "Layers": ["layer/layer.tar"]}]).encode(),
     }
     if index:
-        entry = {"digest": "sha256:manifest", "annotations": {"io.containerd.image.name": names[0]}}
+        entry = {"digest": "sha256:manifest", "annotations": {"io.containerd.image.name": normalise(names[0])}}
         members["index.json"] = json.dumps({"manifests": [entry]}).encode()
+    members |= extra or {}
     with tarfile.open(path, "w") as tar:
         for name, content in members.items():
             if name != drop:
@@ -40,7 +43,7 @@ def test_an_archive_tells_names_ids_and_architecture(tmp_path: Path):
 
 
 def test_newer_engines_call_an_image_by_its_manifest(tmp_path: Path):
-    (found,) = archive.look(write(tmp_path / "a.tar", ["example.com/x:1"], index=True))
+    (found,) = archive.look(write(tmp_path / "a.tar", ["redis:7"], index=True))
     assert found.ids == {CONFIG_ID, "sha256:manifest"}
 
 
@@ -58,6 +61,9 @@ BREAK = {
     "no layer": lambda path, whole: write(path, ["x:1"], drop="layer/layer.tar"),
     "bad config": lambda path, whole: write(path, ["x:1"], config=b"{}"),
     "cut off, compressed": lambda path, whole: path.write_bytes(gzip.compress(whole)[:200]),
+    "null name": lambda path, whole: write(path, [None], drop="config.json"),
+    "no xz": lambda path, whole: path.write_bytes(lzma.compress(whole)[:40] + b"x" * 400),
+    "bad index": lambda path, whole: write(path, ["x:1"], extra={"index.json": b'{"manifests": [1]}'}),
     "folder": lambda path, whole: (path.unlink(), path.mkdir()),
 }
 

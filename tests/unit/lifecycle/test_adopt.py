@@ -1,10 +1,13 @@
+import dataclasses
+import time
+
 import pytest
 
 from devenv.errors import DevenvError, Exit
 from devenv.lifecycle import incluster
 from devenv.lifecycle.record import Record, Records
 from devenv.ports import Node
-from tests.unit.lifecycle.test_up import down_of, up  # noqa: F401 - a fixture
+from tests.unit.lifecycle.test_up import down_of, index, own_profile, up  # noqa: F401 - a fixture
 
 PORTS = ((6443, 40001), (30888, 8888))
 
@@ -51,7 +54,9 @@ def test_down_of_an_adopted_cluster_takes_out_what_was_brought_and_leaves_the_re
     assert set(fakes.kube.objects) == {("Namespace", "", "aibrix-system"), ("ConfigMap", "default", "theirs")}
     assert ("v1", "Namespace", "", "envoy-gateway-system") in removal.objects
     assert removal.stayed == {}
-    assert "docker.io/library/redis:latest" in removal.images
+    assert "docker.io/envoyproxy/envoy:v1.36.2" in removal.images
+    assert "docker.io/library/redis:latest" not in removal.images  # the node had one of that name before
+    assert "docker.io/library/redis:latest" in fakes.engine.in_nodes["c-control-plane"]
     assert Records(fakes.host).read("c") is None
 
 
@@ -72,10 +77,124 @@ def test_a_later_up_notes_what_it_brings_too(up, fakes, foreign, tmp_path):  # n
     record = Records(fakes.host).read("c")
     gone = ("apps/v1", "Deployment", "default", "mock-llama2-7b")
     assert gone in record.objects
-    Records(fakes.host).write(Record(**{**vars(record), "objects": (), "digest": ""}))
+    others = tuple(k for k in record.objects if k != gone)
+    Records(fakes.host).write(dataclasses.replace(record, objects=others, digest=""))
     fakes.kube.objects.pop(gone[1:])
     up().run(0)
-    assert Records(fakes.host).read("c").objects == (gone,)
+    assert set(Records(fakes.host).read("c").objects) == set(record.objects)
+
+
+def test_a_later_up_changes_nothing_that_nobody_agreed_to(up, fakes, foreign):  # noqa: F811
+    up(agree=lambda _: None).run(0)
+    record = Records(fakes.host).read("c")
+    theirs = ("apps/v1", "Deployment", "default", "mock-llama2-7b")
+    others = tuple(k for k in record.objects if k != theirs)
+    Records(fakes.host).write(dataclasses.replace(record, objects=others, digest=""))
+    fakes.log.clear()
+    with pytest.raises(DevenvError, match="somebody else made") as caught:
+        up().run(0)
+    assert "Deployment mock-llama2-7b" in caught.value.why
+    assert {e for e in fakes.log if e.startswith("apply")} == {"apply ConfigMap/devenv"}
+
+
+def test_a_context_that_leads_elsewhere_is_never_used(up, fakes, foreign):  # noqa: F811
+    """Another engine may have a cluster of the same name, and KUBECONFIG may name another file than before."""
+    fakes.kube.port = 45555
+    with pytest.raises(DevenvError, match="does not lead to the nodes of c"):
+        up(agree=lambda _: None).run(0)
+    fakes.kube.port = 40001
+    up(agree=lambda _: None).run(0)
+    fakes.kube.port = 45555
+    fakes.log.clear()
+    with pytest.raises(DevenvError, match="does not lead to the nodes of c"):
+        down_of(fakes).run(0)
+    assert not any(e.startswith("delete") for e in fakes.log)
+
+
+def test_nothing_is_applied_through_a_context_that_is_older_than_the_cluster(up, fakes):  # noqa: F811
+    fakes.kube.up = True  # some other cluster's, of the same name and at the same port
+
+    def create(*args):
+        fakes.log.append("kind create began")
+        time.sleep(0.05)  # long enough for one who does not wait to apply something
+        made(*args)
+
+    made, fakes.kind.create = fakes.kind.create, create
+    up().run(0)
+    began, known = fakes.log.index("kind create began"), fakes.log.index("forget the context")
+    assert not [e for e in fakes.log[began:known] if e.startswith("apply")]
+    assert known < index(fakes.log, "apply")
+
+
+def test_a_stopped_adopted_cluster_is_started(up, fakes, foreign):  # noqa: F811
+    up(agree=lambda _: None).run(0)
+    node = fakes.engine.containers[foreign.name]
+    fakes.engine.containers[node.name] = Node(node.name, node.id, "exited", "c")
+    fakes.kube.up = False
+    started = fakes.engine.start
+
+    def start(name):
+        started(name)
+        fakes.kube.up = True
+
+    fakes.engine.start = start
+    up().run(0)
+    assert "start c-control-plane" in fakes.log
+
+
+def test_an_adopted_cluster_that_its_owner_deleted_is_made_anew(up, fakes, foreign):  # noqa: F811
+    up(agree=lambda _: None).run(0)
+    fakes.engine.containers.clear()
+    fakes.engine.in_nodes.clear()
+    fakes.kube.objects.clear()
+    assert up().run(0).changed
+    assert not Records(fakes.host).read("c").adopted
+
+
+def test_a_configmap_of_that_name_which_is_theirs_is_left_alone(up, fakes, foreign):  # noqa: F811
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"namespace": "kube-system", "name": "devenv"},
+        "data": {"a": "b"},
+    }
+    fakes.kube.apply(theirs)
+    up(agree=lambda _: None).run(0)
+    fakes.kube.pods.clear()
+    down_of(fakes).run(0)
+    assert fakes.kube.objects["ConfigMap", "kube-system", "devenv"]["data"] == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "version"),
+    [("ConfigMap", "v1"), ("Secret", "v1"), ("CronJob", "batch/v1"), ("Gateway", "gateway.networking.k8s.io/v1")],
+)
+def test_whatever_somebody_could_miss_keeps_its_namespace(up, fakes, foreign, kind, version):  # noqa: F811
+    up(agree=lambda _: None).run(0)
+    fakes.kube.pods.clear()
+    meta = {"namespace": "envoy-gateway-system", "name": "theirs"}
+    fakes.kube.apply({"apiVersion": version, "kind": kind, "metadata": meta})
+    removal = down_of(fakes).run(0)
+    assert f"{kind} theirs" in removal.stayed["v1", "Namespace", "", "envoy-gateway-system"]
+    assert (kind, "envoy-gateway-system", "theirs") in fakes.kube.objects
+
+
+@pytest.mark.parametrize(
+    ("managers", "stays"), [(["envoy-gateway"], False), (["envoy-gateway", "kubectl-edit"], True), ([], True)]
+)
+def test_what_a_controller_made_that_devenv_brought_goes_with_it(up, fakes, foreign, managers, stays):  # noqa: F811
+    up(agree=lambda _: None).run(0)
+    fakes.kube.pods.clear()
+    fields = [{"manager": m} for m in managers]
+    meta = {"namespace": "envoy-gateway-system", "name": "certs", "managedFields": fields}
+    fakes.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+    assert bool(down_of(fakes).run(0).stayed) is stays
+
+
+def test_a_profile_with_another_port_is_refused_for_an_adopted_cluster(up, fakes, foreign, tmp_path):  # noqa: F811
+    up(agree=lambda _: None).run(0)
+    with pytest.raises(DevenvError, match="does not map port 30888 to port 9999"):
+        up(own_profile(tmp_path, "gateway: {host_port: 9999}\n")).run(0)
 
 
 @pytest.mark.parametrize(("how", "why", "code"), [

@@ -152,3 +152,34 @@ def test_all_sources_that_are_wrong_are_told_at_once(tmp_path: Path):
         render(tmp_path, extra)
     assert "manifests.one: " in caught.value.why
     assert "manifests.two: " in caught.value.why
+
+
+@pytest.mark.parametrize("text", [
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: 5}\n",
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: &a {x: *a}\n",
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {? [1] : x}\n",
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nbinaryData: {x: !!binary aGk=}\n",
+])  # fmt: skip
+def test_what_json_has_not_is_refused_when_it_is_read(tmp_path: Path, text: str):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(DevenvError):
+        manifests.read(tmp_path / "a.yaml")
+
+
+def test_a_date_is_a_text_as_kubernetes_reads_it(tmp_path: Path):
+    (tmp_path / "a.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {day: 2024-01-01}\n")
+    assert manifests.read(tmp_path / "a.yaml")[0]["data"] == {"day": "2024-01-01"}
+
+
+@pytest.mark.parametrize("spec", ["text", [1], {"template": "text"}, {"template": {"spec": {"volumes": [{"secret": None}, 5]}}}])
+def test_a_spec_that_makes_no_sense_is_left_for_the_api_server_to_refuse(spec):
+    obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": spec}
+    assert manifests.secrets_in(obj) == []
+    assert manifests.stamped(obj, {"docker.io/library/x:latest": "id"}) == obj
+
+
+def test_a_patch_that_leaves_no_object_is_refused(tmp_path: Path):
+    extra = "manifests: [{name: models, patches: [{name: bad, target: {kind: Service}, merge: {kind: null}}]}]\n"
+    with pytest.raises(DevenvError) as caught:
+        render(tmp_path, extra)
+    assert "the patch bad leaves no Kubernetes object" in caught.value.why

@@ -32,7 +32,7 @@ CRD = """
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: gateways.gateway.networking.k8s.io}
-spec: {group: gateway.networking.k8s.io, names: {kind: Gateway}, versions: [{name: v1, storage: true}]}
+spec: {group: gateway.networking.k8s.io, scope: Namespaced, names: {kind: Gateway}, versions: [{name: v1, storage: true}]}
 """
 
 

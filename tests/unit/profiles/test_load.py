@@ -50,6 +50,13 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     ("cluster: {image: nothing}", "no image is called nothing"),
     ("manifests: [{name: models, recipe: a/b}]", "needs one source"),
     ("images: [{name: vllm-mock, recipe: ''}]", "has no source"),
+    ("images: [{name: [a]}]", "valid string"),
+    ("cluster: {kind: {nodes: x}}", "no list of nodes"),
+    ("cluster: {kind: {nodes: [1]}}", "no list of nodes"),
+    ("needs: {memory: 1" + "0" * 400 + "}", "is no size"),
+    ("components: [{name: definitions, gate: workload, resource: {apiVersion: v1, kind: P, name: a}}]", "step of devenv's own"),
+    ("images: [{name: envoy, archive: ~nobody-at-all/x.tar}, {name: x, ref: x, pull: 7}]", "valid boolean"),
+    ("images: [{name: envoy, archive: " + "x" * 5000 + "}, {name: x, ref: x, pull: 7}]", "valid boolean"),
 ])  # fmt: skip
 def test_what_cannot_work_is_refused(tmp_path: Path, change: str, why: str):
     own = tmp_path / "bad.yaml"

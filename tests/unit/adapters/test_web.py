@@ -1,0 +1,77 @@
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devenv.adapters import web
+from devenv.errors import DevenvError, Exit, NotReachableError
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        match self.path:
+            case "/whole":
+                self.answer(200, b"x" * 5000)
+            case "/busy":
+                self.answer(503, b"", {"retry-after": "3600"})
+            case "/slow":
+                self.send_response(200)
+                self.send_header("content-length", "1000")
+                self.end_headers()
+                for _ in range(1000):
+                    if self.server.over.wait(0.05):
+                        return
+                    self.wfile.write(b"x")
+            case _:
+                self.answer(404, b"")
+
+    def answer(self, status: int, body: bytes, headers=None) -> None:
+        self.send_response(status)
+        for name, value in {"content-length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args) -> None: ...
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        server.over = threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.over.set()
+        server.shutdown()
+
+
+def test_a_file_comes_whole_and_its_bytes_are_told(url, tmp_path: Path):
+    told = []
+    web.HttpWeb().fetch(f"{url}/whole", tmp_path / "f", lambda *progress: told.append(progress))
+    assert (tmp_path / "f").read_bytes() == b"x" * 5000
+    assert told[-1] == (5000, 5000)
+
+
+@pytest.mark.parametrize(("page", "kind"), [("/none", DevenvError), ("/busy", DevenvError)])
+def test_what_is_no_file_is_told(url, tmp_path: Path, page: str, kind: type[DevenvError]):
+    with pytest.raises(kind) as caught:
+        web.HttpWeb().fetch(url + page, tmp_path / "f", lambda *_: None)
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert url in caught.value.what
+
+
+def test_a_file_that_trickles_does_not_outlive_its_limit(url, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(web, "_LONGEST", 0.3)
+    with pytest.raises(NotReachableError, match="took longer"):
+        web.HttpWeb().fetch(f"{url}/slow", tmp_path / "f", lambda *_: None)
+    assert (tmp_path / "f").stat().st_size < 500
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", f"http://{'a' * 70}/x", "http://[::1/x"])
+def test_an_address_that_leads_nowhere_is_told(address: str, tmp_path: Path):
+    with pytest.raises(NotReachableError):
+        web.HttpWeb().fetch(address, tmp_path / "f", lambda *_: None)
