@@ -9,6 +9,10 @@ from devenv.adapters import web
 from devenv.errors import DevenvError, Exit, NotReachableError
 
 
+# urllib3 leaves the connection of an answer that it gave up to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
+
 class Pages(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
