@@ -8,7 +8,6 @@ import pytest
 from devenv.adapters import web
 from devenv.errors import DevenvError, Exit, NotReachableError
 
-
 # urllib3 leaves the connection of an answer that it gave up to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
