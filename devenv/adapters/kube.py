@@ -16,6 +16,11 @@ from devenv.ports import Manifest
 
 _MANAGER = "devenv"
 _TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
+# A server that asks to be asked again ("storage is (re)initializing", after a change of CRDs) is asked again, as it says.
+_AGAIN = urllib3.Retry(
+    total=None, connect=False, read=False, redirect=False, other=False, status=8, status_forcelist=[429], allowed_methods=None,
+    backoff_factor=0.2, raise_on_status=False,
+)  # fmt: skip
 
 
 class ContextKube:
@@ -115,7 +120,7 @@ class ContextKube:
                 if token := settings.get_api_key_with_prefix("authorization"):
                     headers["Authorization"] = token
                 url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
-                answer = pool.request(method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=False)
+                answer = pool.request(method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=_AGAIN)
         except NotReachableError:
             self.forget()  # the kubeconfig may be written anew before the next call
             raise
