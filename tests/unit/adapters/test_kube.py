@@ -1,0 +1,73 @@
+import http.server
+import threading
+
+import pytest
+import yaml
+
+from devenv.adapters.kube import ContextKube
+from devenv.errors import DevenvError, NotReachableError
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Asks to be asked again as often as `again` says, then answers."""
+
+    again = 0
+
+    def do_GET(self) -> None:
+        cls = type(self)
+        status, body = (429, b"") if cls.again > 0 else (200, b"ok")
+        cls.again -= 1
+        self.send_response(status)
+        self.send_header("retry-after", "0")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args) -> None: ...
+
+
+@pytest.fixture
+def kube(tmp_path, monkeypatch):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        write(tmp_path, server.server_address[1])
+        # The library reads KUBECONFIG once, when it is imported.
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        yield ContextKube("kind-x")
+        server.shutdown()
+
+
+def write(folder, port: int) -> None:
+    content = {
+        "apiVersion": "v1", "kind": "Config", "users": [{"name": "u", "user": {}}],
+        "clusters": [{"name": "kind-x", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "contexts": [{"name": "kind-x", "context": {"cluster": "kind-x", "user": "u"}}],
+    }  # fmt: skip
+    (folder / "kubeconfig").write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(("again", "ready"), [(0, True), (3, True), (100, False)])
+def test_a_server_that_asks_to_be_asked_again_is_asked_again_for_a_while(kube, monkeypatch, again, ready):
+    monkeypatch.setattr(Server, "again", again)
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
+    assert kube.ready() is ready
+
+
+def test_the_kubeconfig_is_read_anew_after_a_silence(kube, tmp_path):
+    port = kube.server_port()
+    write(tmp_path, 9)
+    assert kube.server_port() == port  # nobody has missed an answer yet
+    kube.forget()
+    assert kube.server_port() == 9
+    with pytest.raises(NotReachableError):
+        kube.get("v1", "Pod", "", "a")
+    write(tmp_path, port)
+    assert kube.ready()
+
+
+def test_a_context_that_is_not_there_leads_nowhere(kube):
+    other = ContextKube("kind-other")
+    assert other.server_port() == 0
+    with pytest.raises(DevenvError) as caught:
+        other.get("v1", "Pod", "", "a")
+    assert "devenv up --name other" in caught.value.next_step
