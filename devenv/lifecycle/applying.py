@@ -16,7 +16,7 @@ from devenv.profiles.model import Component
 from devenv.wait import Deadline, until
 
 _IMAGES = 600.0  # seconds for an image to be in the nodes
-_SECRETS = 20.0  # seconds for a Secret that a workload mounts: Envoy Gateway's certificates are there after about 4
+_SECRETS = 60.0  # seconds for a Secret that a workload mounts: Envoy Gateway's certificates are there after about 4
 _ESTABLISHED = 60.0  # seconds for the API server to know new kinds
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
@@ -52,13 +52,13 @@ class Applying:
         def run(note: list[str]) -> None:
             for obj in objects:
                 at.arrivals.wait_for(set(manifests.images_in(obj)) & ids.keys(), _IMAGES)
-                self._await_secrets(obj)
+                self._await_secrets(obj, [manifests.stamped(o, ids) for o in objects if o["kind"] == "Job"])
                 at.kube.apply(manifests.stamped(obj, ids))
             note.append(f"{len(objects)} objects")
 
         return run
 
-    def _await_secrets(self, obj: Manifest) -> None:
+    def _await_secrets(self, obj: Manifest, jobs: list[Manifest]) -> None:
         """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.
 
         Nothing is lost where one never comes: the workload's own gate says so.
@@ -67,12 +67,30 @@ class Applying:
         wanted = manifests.secrets_in(obj)
 
         def missing() -> str:
-            return ", ".join(n for n in wanted if at.kube.get("v1", "Secret", namespace, n) is None)
+            lacking = [n for n in wanted if at.kube.get("v1", "Secret", namespace, n) is None]
+            if lacking:
+                self._renew(jobs)
+            return ", ".join(lacking)
 
         if wanted:
             with suppress(DevenvError):
                 until("Its secrets", missing, Deadline(at.clock, _SECRETS))
             at.clock.check()
+
+    def _renew(self, jobs: list[Manifest]) -> None:
+        """Run those Jobs again that gave up, since they make what is waited for.
+
+        Envoy Gateway's tries twice, and where the node has just begun its pods don't reach the API server yet.
+        """
+        kube = self.context.kube
+        for job in jobs:
+            meta = job["metadata"]
+            key = (job["apiVersion"], job["kind"], meta.get("namespace", ""), meta["name"])
+            found = kube.get(*key)
+            if found is None:  # not run yet, or removed after its time to live
+                kube.apply(job)
+            elif not ready.conditions(found, ["Failed"]):
+                kube.delete(*key)
 
     def gate(self, component: Component) -> Run:
         """Return the work of waiting for one component. Where it is in vain, the error has what the component says."""

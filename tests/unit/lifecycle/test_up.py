@@ -429,3 +429,28 @@ def test_images_go_in_batches_that_nobody_waits_long_for(up, fakes, size: int, i
     up().run(0)
     assert fakes.log.count("import") == imports
     assert len([e for e in fakes.log if e.startswith("load ")]) == 6
+
+
+def test_a_job_that_gave_up_is_run_again_while_its_secret_is_waited_for(up, fakes, tmp_path: Path):
+    """Envoy Gateway's makes its certificates; where the node has just begun its two tries may both be in vain."""
+    (tmp_path / "job.yaml").write_text(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: certgen, namespace: default}\n---\n"
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: user, namespace: default}\n"
+        "spec: {template: {spec: {volumes: [{name: c, secret: {secretName: certs}}]}}}\n"
+    )
+    applied = fakes.kube.apply
+
+    def apply(manifest):
+        applied(manifest)
+        if manifest["kind"] == "Job":
+            tries = fakes.log.count("apply Job/certgen")
+            job = fakes.kube.objects["Job", "default", "certgen"]
+            job["status"]["conditions"] = [{"type": "Failed", "status": "True"}] if tries == 1 else []
+            if tries == 2:
+                applied({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "certs", "namespace": "default"}})
+
+    fakes.kube.apply = apply
+    up(own_profile(tmp_path, "manifests: [{name: job, path: job.yaml}]\n")).run(0)
+    assert "delete Job/certgen" in fakes.log
+    assert fakes.log.count("apply Job/certgen") == 2
+    assert index(fakes.log, "apply Secret/certs") < index(fakes.log, "apply Deployment/user")
