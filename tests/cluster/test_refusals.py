@@ -96,7 +96,7 @@ def test_a_download_that_is_not_what_was_recorded(lab, tmp_path):
 
 def test_an_address_that_does_not_answer(lab):
     lab.profile.write_text(f"extends: offline\nmanifests: [{{name: a, url: 'http://127.0.0.1:9/m.yaml', sha256: {'a' * 64}}}]\n")
-    assert "can't be reached" in refusal(lab)
+    assert "can't be reached" in refusal(lab, code=3)
 
 
 def test_a_port_that_is_taken_says_by_whom(lab):
