@@ -1,5 +1,5 @@
 import dataclasses
-import time
+import threading
 
 import pytest
 
@@ -114,11 +114,24 @@ def test_a_context_that_leads_elsewhere_is_never_used(up, fakes, foreign):  # no
 def test_nothing_is_applied_through_a_context_that_is_older_than_the_cluster(up, fakes):  # noqa: F811
     fakes.kube.up = True  # some other cluster's, of the same name and at the same port
 
+    acted = threading.Event()
+
     def create(*args):
         fakes.log.append("kind create began")
-        time.sleep(0.05)  # long enough for one who does not wait to apply something
         made(*args)
+        assert acted.wait(10)  # somebody looked for the new context, or used the old one
 
+    def then_told(function):
+        def call(*args, **more):
+            result = function(*args, **more)
+            if fakes.log.count("kind create began"):
+                acted.set()
+            return result
+
+        return call
+
+    fakes.kind.export_kubeconfig = then_told(fakes.kind.export_kubeconfig)
+    fakes.kube.apply = then_told(fakes.kube.apply)
     made, fakes.kind.create = fakes.kind.create, create
     up().run(0)
     began, known = fakes.log.index("kind create began"), fakes.log.index("forget the context")
