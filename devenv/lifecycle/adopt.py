@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from devenv.errors import DevenvError, Exit, NotFoundError
+from devenv.errors import DevenvError, Exit
 from devenv.images.load import normalise, present
 from devenv.lifecycle import incluster
 from devenv.lifecycle.context import Context
-from devenv.lifecycle.manifests import Rendered
+from devenv.lifecycle.manifests import Rendered, key
 from devenv.lifecycle.record import Key, Record, own_context, same_engine
-from devenv.ports import Manifest, Node
+from devenv.ports import Node
 from devenv.profiles.model import Profile
 
 
@@ -22,12 +22,6 @@ class Adoption:
     brought: tuple[Key, ...]
     changed: tuple[Key, ...]
     images: Mapping[str, str]  # name → "brought" or "replaced"
-
-
-def key(obj: Manifest) -> Key:
-    """By what the API server finds it."""
-    meta = obj["metadata"]
-    return (obj["apiVersion"], obj["kind"], meta.get("namespace", ""), meta["name"])
 
 
 @dataclass(frozen=True)
@@ -101,17 +95,11 @@ class Adopting:
         """Look at what is there. Changes nothing."""
         at = self.context
         objects = [key(o) for source in rendered.sources.values() for o in source] + [incluster.KEY]
-        there = [k for k in objects if self._exists(k)]
+        there = [k for k in objects if at.kube.get(*k) is not None]
         held = {name for node in nodes for name in present(at.containers, node.name)}
         images = {i.ref: "replaced" if normalise(i.ref) in held else "brought" for i in at.profile.cluster_images}
         brought = tuple(k for k in objects if k not in there)
         return Adoption(at.cluster, tuple(n.name for n in nodes), brought, tuple(there), images)
-
-    def _exists(self, wanted: Key) -> bool:
-        try:
-            return self.context.kube.get(*wanted) is not None
-        except NotFoundError:
-            return False
 
 
 def maps_gateway(profile: Profile, cluster: str, nodes: list[Node]) -> None:

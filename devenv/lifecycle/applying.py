@@ -84,13 +84,11 @@ class Applying:
         """
         kube = self.context.kube
         for job in jobs:
-            meta = job["metadata"]
-            key = (job["apiVersion"], job["kind"], meta.get("namespace", ""), meta["name"])
-            found = kube.get(*key)
+            found = kube.get(*manifests.key(job))
             if found is None:  # not run yet, or removed after its time to live
                 kube.apply(job)
             elif not ready.conditions(found, ["Failed"]):
-                kube.delete(*key)
+                kube.delete(*manifests.key(job))
 
     def gate(self, component: Component) -> Run:
         """Return the work of waiting for one component. Where it is in vain, the error has what the component says."""

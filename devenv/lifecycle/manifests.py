@@ -113,6 +113,12 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+def key(obj: Manifest) -> tuple[str, str, str, str]:
+    """Return that by which the API server finds it: apiVersion, kind, namespace, name."""
+    meta = obj["metadata"]
+    return (obj["apiVersion"], obj["kind"], meta.get("namespace", ""), meta["name"])
+
+
 def images_in(obj: Any) -> Iterator[str]:
     """Yield every image that the object names, wherever it stands, as containerd spells it."""
     if isinstance(obj, Mapping):
