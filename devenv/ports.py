@@ -52,6 +52,15 @@ class Node:
 
 
 @dataclass(frozen=True)
+class ContainerState:
+    """What is known of one container besides. Times are in seconds since 1970, 0 where there is none."""
+
+    address: str = ""
+    started: float = 0
+    ended: float = 0
+
+
+@dataclass(frozen=True)
 class Completed:
     """A process that has ended."""
 
@@ -110,6 +119,7 @@ class Containers(Protocol):
     """The containers that are devenv's own: kind's nodes, and a helper in which a node image is made."""
 
     def nodes(self, cluster: str) -> list[Node]: ...
+    def state(self, container: str) -> ContainerState: ...
     def start(self, container: str) -> None: ...
     def stop(self, container: str) -> None: ...
     def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed: ...
@@ -137,8 +147,27 @@ class Kube(Protocol):
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None: ...
     def select(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]: ...
     def apply(self, manifest: Manifest) -> None: ...
-    def delete(self, api_version: str, kind: str, namespace: str, name: str) -> None: ...
-    def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int) -> str: ...
+    def replace(self, manifest: Manifest) -> None: ...
+    def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None: ...
+    def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        since_seconds: int,
+        tail: int,
+        *,
+        timestamps: bool = False,
+        previous: bool = False,
+        head: int = 0,
+    ) -> str: ...
+    def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]: ...
+
+
+class Envoy(Protocol):
+    """The admin interface of an Envoy in the cluster. Raises NotReachableError where it does not answer."""
+
+    def read(self, namespace: str, pod: str, paths: Iterable[str]) -> dict[str, str]: ...
 
 
 class Gateway(Protocol):

@@ -1,7 +1,7 @@
 """The composition root: the one place where ports meet their adapters."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,17 @@ from devenv import data
 from devenv.adapters import runc_trimmed
 from devenv.adapters.clock import SystemClock
 from devenv.adapters.engine import DockerEngine, environment
+from devenv.adapters.envoy import ForwardedEnvoy
 from devenv.adapters.gateway import HttpGateway
 from devenv.adapters.host import LocalHost
 from devenv.adapters.kind import KindProgram
 from devenv.adapters.kube import ContextKube
 from devenv.adapters.web import HttpWeb
 from devenv.errors import DevenvError, Exit
+from devenv.facts import files
+from devenv.facts.collect import Collector
+from devenv.facts.logs import LogReader
+from devenv.facts.model import Facts
 from devenv.gates.live import Prober
 from devenv.images import recipe, toolchain
 from devenv.images.build import Builder
@@ -27,15 +32,17 @@ from devenv.lifecycle.context import Context
 from devenv.lifecycle.down import Down
 from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.purge import Purge
-from devenv.lifecycle.record import Records, own_nodes
+from devenv.lifecycle.record import Records, own_context, own_nodes
+from devenv.lifecycle.restart import Restart
 from devenv.lifecycle.setup import Setup
 from devenv.lifecycle.status import StatusReader
 from devenv.lifecycle.steps import Arrivals
 from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.profiles.model import LiveRequest, Profile, Route
+from devenv.recovery.recover import Proposal, Recover
 from devenv.ui import console, progress
-from devenv.wait import StoppableClock
+from devenv.wait import StoppableClock, locked
 
 
 @dataclass
@@ -150,6 +157,52 @@ class World:
     def status(self, cluster: str, choice: profiles.Choice) -> StatusReader:
         """`status`."""
         return StatusReader(cluster, choice.profile, self.host, self.engine, self.engine, ContextKube(f"kind-{cluster}"))
+
+    def collector(self, cluster: str, profile: Profile) -> Collector:
+        """Who collects the facts of a cluster."""
+        kube = ContextKube(f"kind-{cluster}")
+        return Collector(
+            cluster=cluster,
+            profile=profile,
+            host=self.host,
+            clock=self.clock,
+            engine=self.engine,
+            containers=self.engine,
+            kube=kube,
+            envoy=ForwardedEnvoy(kube),
+            requests=Prober(kube, HttpGateway(), self.clock, profile),
+        )
+
+    def facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
+        """Return the facts of a cluster, redacted."""
+        return files.clean(self.collector(cluster, profile).collect(seconds))
+
+    def recover(self, cluster: str, choice: profiles.Choice, agree: Callable[[Proposal], None]) -> Recover:
+        """`recover`."""
+        up = self.up(cluster, choice)
+        return Recover(
+            up=up,
+            envoy=ForwardedEnvoy(ContextKube(f"kind-{cluster}")),
+            prober=up.prober,
+            facts=lambda seconds: self.facts(cluster, choice.profile, seconds),
+            agree=agree,
+        )
+
+    def restart(self, cluster: str, profile: Profile) -> Restart:
+        """`restart`. Raises DevenvError where there is no such cluster of devenv's."""
+        self.require(cluster)
+        kube = ContextKube(f"kind-{cluster}")
+        own_context(kube, self.engine.nodes(cluster), cluster)
+        return Restart(profile, kube, ForwardedEnvoy(kube), self.clock, self.reporter)
+
+    def locked(self, cluster: str, wait: float) -> AbstractContextManager[None]:
+        """The cluster's lock, waited for so many seconds."""
+        return locked(self.host, self.clock, f"cluster-{cluster}", self.reporter.say, wait)
+
+    def logs(self, cluster: str, profile: Profile) -> LogReader:
+        """`logs`."""
+        self.require(cluster)
+        return LogReader(ContextKube(f"kind-{cluster}"), profile)
 
     def setup(self, choice: profiles.Choice, confirm: Callable[[Sequence[str]], bool]) -> Setup:
         """`setup`."""

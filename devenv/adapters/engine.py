@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from docker.context import ContextAPI
 from docker.utils.socket import frames_iter
 
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
-from devenv.ports import Completed, EngineInfo, Image, Node, OnLine
+from devenv.ports import Completed, ContainerState, EngineInfo, Image, Node, OnLine
 
 _CLUSTER = "io.x-k8s.kind.cluster"  # kind's own label
+_ROLE, _BALANCER = "io.x-k8s.kind.role", "external-load-balancer"  # what stands before several control planes is no node
 _HELPER = "devenv.helper"  # what devenv may remove
 _ANSWER = 30  # seconds that the engine may take to answer
 _LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
@@ -186,9 +189,19 @@ class DockerEngine:
         with _errors():
             found = self._api.containers(all=True, filters={"label": label})
         nodes = [
-            Node(c["Names"][0].lstrip("/"), c["Id"], c["State"], c["Labels"][_CLUSTER], c["Created"], _ports(c)) for c in found
+            Node(c["Names"][0].lstrip("/"), c["Id"], c["State"], c["Labels"][_CLUSTER], c["Created"], _ports(c))
+            for c in found
+            if c["Labels"].get(_ROLE) != _BALANCER
         ]
         return sorted(nodes, key=lambda n: n.name)
+
+    def state(self, container: str) -> ContainerState:
+        """Return a container's address, and when it was started and ended."""
+        with _errors():
+            found = self._api.inspect_container(container)
+        networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+        address = next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), "")
+        return ContainerState(address, _time(found["State"].get("StartedAt")), _time(found["State"].get("FinishedAt")))
 
     def start(self, container: str) -> None:
         """Start a stopped container, or wake a paused one."""
@@ -243,6 +256,13 @@ class DockerEngine:
 
 def _ports(container: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
     return tuple((p["PrivatePort"], p["PublicPort"]) for p in container.get("Ports") or () if "PublicPort" in p)
+
+
+def _time(text: str | None) -> float:
+    """Docker writes nanoseconds, and the year 1 where there is no time."""
+    if not text or text.startswith("0001"):
+        return 0.0
+    return datetime.fromisoformat(re.sub(r"\.(\d{1,6})\d*", r".\1", text)).timestamp()
 
 
 def _refuse(ref: str, event: Mapping[str, Any]) -> None:

@@ -78,16 +78,52 @@ class ContextKube:
         query = [("fieldManager", _MANAGER), ("force", "true")]
         self._call("PATCH", path, query, json.dumps(manifest))
 
-    def delete(self, api_version: str, kind: str, namespace: str, name: str) -> None:
-        """Ask for an object's removal, with all that it owns; nothing where there is none. It may take its time to go."""
-        with contextlib.suppress(NotFoundError):
-            self._call("DELETE", self._path(api_version, kind, namespace, name), [("propagationPolicy", "Background")])
+    def replace(self, manifest: Manifest) -> None:
+        """Put an object in place of the one that is there, so that what others have set in it is gone."""
+        meta = manifest["metadata"]
+        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        version = self._call("GET", path)["metadata"]["resourceVersion"]
+        body = {**manifest, "metadata": {**meta, "resourceVersion": version}}
+        self._call("PUT", path, [("fieldManager", _MANAGER)], json.dumps(body), form="application/json")
 
-    def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int) -> str:
-        """Return the last lines of a container's log."""
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        query = [("container", container), ("sinceSeconds", str(since_seconds)), ("tailLines", str(tail))]
-        return str(self._call("GET", path, query, text=True))
+    def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None:
+        """Ask for an object's removal, with all that it owns; nothing where there is none. It may take its time to go.
+
+        `grace`: seconds that a pod's containers get to end; by their own wish unless told.
+        """
+        query = [("propagationPolicy", "Background"), *([("gracePeriodSeconds", str(grace))] if grace is not None else [])]
+        with contextlib.suppress(NotFoundError):
+            self._call("DELETE", self._path(api_version, kind, namespace, name), query)
+
+    def logs(
+        self, namespace: str, pod: str, container: str, since_seconds: int, tail: int,
+        *, timestamps: bool = False, previous: bool = False, head: int = 0,
+    ) -> str:  # fmt: skip
+        """Return the last lines of a container's log; with `head`, its first bytes instead. 0 sets no limit."""
+        query = [("container", container), ("timestamps", str(timestamps).lower()), ("previous", str(previous).lower())]
+        limits = (("sinceSeconds", since_seconds), ("tailLines", tail), ("limitBytes", head))
+        query += [(name, str(value)) for name, value in limits if value]
+        return str(self._call("GET", _log_path(namespace, pod), query, text=True))
+
+    def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]:
+        """Yield the lines of a container's log, with timestamps, as they are written, until the container ends."""
+        query = [("container", container), ("timestamps", "true"), ("follow", "true"), ("sinceSeconds", str(since_seconds))]
+        what = f"GET {_log_path(namespace, pod)}"
+        with _errors(self._context, what):
+            settings, pool = self._connection(what)
+            token = settings.get_api_key_with_prefix("authorization")
+            answer = pool.request(
+                "GET", f"{settings.host}{_log_path(namespace, pod)}?{urlencode(query)}",
+                headers={"Authorization": token} if token else {}, preload_content=False,
+                timeout=urllib3.Timeout(connect=3, read=None),
+            )  # fmt: skip
+            if answer.status >= 400:  # noqa: PLR2004
+                _refuse(self._context, what, answer)
+            yield from (line.decode(errors="replace").rstrip("\n") for line in answer)
+
+    def settings(self, what: str) -> Any:
+        """Return what the kubeconfig says of the connection. Raises NotReachableError, about `what`, where it has none."""
+        return self._connection(what)[0]
 
     def _path(self, api_version: str, kind: str, namespace: str, name: str) -> str:
         plural, namespaced = self._plural(api_version, kind)
@@ -108,12 +144,13 @@ class ContextKube:
         return self._plurals[api_version, kind]
 
     def _call(
-        self, method: str, path: str, query: Sequence[tuple[str, str]] = (), body: str | None = None, *, text: bool = False
-    ) -> Any:
+        self, method: str, path: str, query: Sequence[tuple[str, str]] = (), body: str | None = None,
+        *, text: bool = False, form: str = "application/apply-patch+yaml",
+    ) -> Any:  # fmt: skip
         """Use the client's own connections: its `call_api` has another signature in every few releases."""
         headers = {"Accept": "*/*" if text else "application/json"}
         if body:
-            headers["Content-Type"] = "application/apply-patch+yaml"
+            headers["Content-Type"] = form
         try:
             with _errors(self._context, f"{method} {path}"):
                 settings, pool = self._connection(f"{method} {path}")
@@ -142,6 +179,10 @@ class ContextKube:
                 settings.proxy = None  # what kind makes listens on this machine
                 self._client = (settings, client.ApiClient(settings).rest_client.pool_manager)
             return self._client
+
+
+def _log_path(namespace: str, pod: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
 
 
 def _root(api_version: str) -> str:

@@ -12,7 +12,7 @@ from devenv.errors import Exit
 @click.option("--route", type=click.Choice(["direct", "extension", "plain"]), default="extension", show_default=True,
               help="direct: by the model header. extension: by the routing-strategy header. plain: by neither.")  # fmt: skip
 @click.option("--model", help="The model to ask. [default: the profile's first]")
-@click.option("--strategy", default="random", show_default=True, help="The routing strategy, for the route extension.")
+@click.option("--strategy", help="The routing strategy, for the route extension. [default: random]")
 @click.option("--stream", is_flag=True, help="Ask for a streamed answer.")
 @click.option(
     "--timeout",
@@ -27,7 +27,7 @@ def COMMAND(  # noqa: N802 - found by this name
     profile: str | None,
     route: str,
     model: str | None,
-    strategy: str,
+    strategy: str | None,
     output: str,
     timeout: float,
     *,
@@ -37,13 +37,15 @@ def COMMAND(  # noqa: N802 - found by this name
 
     Exits with 0 only if the request took the route that it was sent for.
     """
+    if strategy and route != "extension":
+        raise click.UsageError(f"--strategy has a meaning for the route extension only, and this is {route}.")
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import reports  # noqa: PLC0415
 
     with wiring.world() as world:
         choice = world.choice(cluster, profile)
         world.require(cluster)
-        live = wiring.live_request(choice.profile, route, model, strategy, stream=stream)
+        live = wiring.live_request(choice.profile, route, model, strategy or "random", stream=stream)
         proof = world.prober(cluster, choice.profile).probe([live], timeout)[0]
     if output == "json":
         reports.emit_json("request", reports.proof_json(proof))

@@ -108,6 +108,15 @@ def prove(live: LiveRequest, answer: HttpAnswer, line: AccessLine | None, pods: 
     return Proof(live.name or live.route.value, live.route, answer, line, pod, tuple(failures))
 
 
+UNPROVEN = "the API server does not answer, so its route can't be proven"
+
+
+def unproven(live: LiveRequest, answer: HttpAnswer) -> Proof:
+    """Say what an answer shows where neither pods nor logs can be read."""
+    failures = _answered(answer, live) or [UNPROVEN]
+    return Proof(live.name or live.route.value, live.route, answer, None, answering_pod(answer), tuple(failures))
+
+
 def answering_pod(answer: HttpAnswer) -> str:
     """Return the pod that the reply names, "" where it names none. A stream's pieces are put together first."""
     text = answer.body

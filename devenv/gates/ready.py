@@ -21,6 +21,8 @@ def missing(component: Component, found: Sequence[Manifest]) -> str:
 def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
     """A Deployment whose every replica is of the current generation and available."""
     status, wanted = obj.get("status") or {}, obj["spec"].get("replicas", 1)
+    if wanted == 0:
+        return "it is scaled to zero"
     if status.get("observedGeneration", 0) < obj["metadata"]["generation"]:
         return "its controller has not seen the change yet"
     for field, meaning in (("updatedReplicas", "updated"), ("availableReplicas", "available")):

@@ -58,7 +58,7 @@ class Making:
             for node in stopped:
                 at.containers.start(node.name)
             self.started = bool(stopped)
-            note.append(f"{len(stopped)} nodes started" if stopped else "is there")
+            note.append(f"started {', '.join(n.name for n in stopped)}" if stopped else "is there")
         else:
             self._create(source)
             note.append(f"created by kind {at.kind.version()}")

@@ -84,7 +84,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _read_file(path: Path) -> list[Manifest]:
     try:
-        documents = [d for d in yaml.load_all(path.read_text(), Loader=_Loader) if d]
+        documents = [o for d in yaml.load_all(path.read_text(), Loader=_Loader) if d for o in _items(d)]
         json.dumps(documents)  # what YAML has and JSON has not: lists and maps that hold themselves, for one
     except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise DevenvError(f"{path} is no readable YAML: {error}", exit_code=Exit.USAGE) from error
@@ -92,6 +92,13 @@ def _read_file(path: Path) -> list[Manifest]:
         if not _is_object(document):
             raise DevenvError(f"{path}: document {number} is no Kubernetes object.", exit_code=Exit.USAGE)
     return documents
+
+
+def _items(document: Any) -> list[Any]:
+    """What `kubectl get -o yaml` writes for several objects is one list of them."""
+    if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
+        return list(document["items"])
+    return [document]
 
 
 def _is_object(document: Any) -> bool:

@@ -1,7 +1,7 @@
 """`up`: from nothing, or from anything in between, to a cluster that answers on every route."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from devenv.lifecycle.making import Making
 from devenv.lifecycle.preflight import Preflight
 from devenv.lifecycle.record import own_nodes
 from devenv.lifecycle.steps import as_task, step
-from devenv.ports import Node
+from devenv.ports import Manifest, Node
 from devenv.profiles.model import ManifestSource
 from devenv.tasks import Task, run_all
 from devenv.wait import locked
@@ -80,6 +80,28 @@ class Up:
             digest = self._digest(sources)
             remember(at, lambda record: replace(record, profile=at.profile_name, digest=digest))
             return self._result(proofs, changed=True)
+
+    def objects(self) -> list[Manifest]:
+        """Return the profile's objects as `up` applies them. Raises DevenvError where they can't be read."""
+        sources = self._rendered(self._locate).sources
+        return [obj for objects in sources.values() for obj in objects]
+
+    def put_back(self, replaced: Sequence[Manifest]) -> None:
+        """Load missing images and apply all manifests again; those in `replaced` lose what others have set in them."""
+        at, loading, applying = self.context, Loading(self.context), Applying(self.context)
+        sources, rendered = self._provide(), self._rendered(self._locate)
+        with step(at.reporter, "images") as note:
+            loading.run(sources, note)
+        with step(at.reporter, "definitions") as note:
+            applying.definitions(rendered.definitions, note)
+        if replaced:
+            with step(at.reporter, "put back") as note:
+                for obj in replaced:
+                    at.kube.replace(obj)
+                note.append(f"{len(replaced)} objects replaced")
+        for name in rendered.sources:
+            with step(at.reporter, f"apply {name}") as note:
+                applying.source(rendered.rest(name), sources)(note)
 
     def _foreign(self) -> list[Node]:
         """With --adopt: the nodes of a cluster that somebody else made, which devenv could work with."""

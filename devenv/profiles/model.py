@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -186,6 +186,7 @@ class Profile(Model):
     manifests: tuple[ManifestSource, ...]
     components: tuple[Component, ...]
     requests: tuple[LiveRequest, ...]
+    ignore: tuple[Annotated[str, Field(pattern=r"^DE\d{3}$")], ...] = ()  # codes that `doctor` leaves out
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Profile":

@@ -173,6 +173,12 @@ def stop(cluster: str, nodes: list[Node]) -> None:
     out.print(f"Start {cluster} again with `{_up(cluster)}`." if nodes else f"Nothing of the cluster {cluster} is running.")
 
 
+def restarted(names: list[str]) -> None:
+    """Say what was restarted."""
+    for name in names:
+        console.result().print(f"restarted {escape(name)}")
+
+
 # request
 
 

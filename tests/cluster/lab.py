@@ -73,6 +73,16 @@ class Lab:
     def kubectl(self, *args: str, check: bool = True) -> str:
         return self.docker("exec", self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *args, check=check)
 
+    def kubectl_in(self, stdin: str, *args: str) -> str:
+        """kubectl with something on its standard input."""
+        argv = ["docker", "exec", "-i", self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *args]
+        done = subprocess.run(argv, env=self.env, input=stdin, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, f"kubectl {args}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def doctor(self):
+        return self.json("doctor", check=False)
+
     def eventually(self, what: str, missing, seconds: float = 120) -> None:
         until(what, missing, Deadline(SystemClock(), seconds), pause=0.5)
 

@@ -1,0 +1,61 @@
+"""Envoy's admin interface, which listens on its pod's own loopback: through the API server's port-forward."""
+
+import http.client
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from devenv.adapters.kube import ContextKube
+from devenv.errors import NotReachableError
+
+_ADMIN = 19000  # Envoy Gateway's choice (facts/gateway.md)
+_TIMEOUT = 5.0  # seconds for each step of it
+
+
+class ForwardedEnvoy:
+    """Reads from an Envoy in the cluster."""
+
+    def __init__(self, kube: ContextKube) -> None:
+        self._kube = kube
+
+    def read(self, namespace: str, pod: str, paths: Iterable[str]) -> dict[str, str]:
+        """Return the answers by path, all through one connection. Raises NotReachableError where one did not come."""
+        settings = self._kube.settings(f"port-forward to {pod}")
+        try:
+            from kubernetes.stream.ws_client import PortForward  # noqa: PLC0415 - takes 0.1 s, and most commands need none
+
+            forward = PortForward(_websocket(settings, f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"), [_ADMIN])  # type: ignore[no-untyped-call]
+            try:
+                return self._ask(forward.socket(_ADMIN), paths)  # type: ignore[no-untyped-call]
+            finally:
+                forward.close()  # type: ignore[no-untyped-call]
+        except Exception as error:  # the library raises of its own, and websocket's, ssl's and http's besides
+            raise NotReachableError(f"Envoy's admin interface in {pod} does not answer.", str(error)) from error
+
+    @staticmethod
+    def _ask(connection: Any, paths: Iterable[str]) -> dict[str, str]:
+        connection.settimeout(_TIMEOUT)
+        client = http.client.HTTPConnection("127.0.0.1", _ADMIN)
+        client.sock = connection
+        answers = {}
+        for path in paths:
+            client.request("GET", path)
+            answers[path] = client.getresponse().read().decode(errors="replace")
+        return answers
+
+
+def _websocket(settings: Any, path: str) -> Any:
+    """Connect with a limit of time, which the library's own function has not."""
+    import websocket  # noqa: PLC0415
+    from kubernetes.stream.ws_client import get_websocket_url  # noqa: PLC0415
+
+    options = {"cert_reqs": ssl.CERT_REQUIRED if settings.verify_ssl else ssl.CERT_NONE, "ca_certs": settings.ssl_ca_cert,
+               "certfile": settings.cert_file, "keyfile": settings.key_file}  # fmt: skip
+    if settings.tls_server_name:
+        options["server_hostname"] = settings.tls_server_name
+    header = ["sec-websocket-protocol: v4.channel.k8s.io"]
+    if token := settings.get_api_key_with_prefix("authorization"):
+        header.append(f"authorization: {token}")
+    made = websocket.WebSocket(sslopt={k: v for k, v in options.items() if v is not None}, skip_utf8_validation=True)
+    made.connect(get_websocket_url(f"{settings.host}{path}", [("ports", str(_ADMIN))]), header=header, timeout=_TIMEOUT)  # type: ignore[no-untyped-call]
+    return made

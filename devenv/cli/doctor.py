@@ -1,0 +1,81 @@
+"""devenv doctor."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from devenv.cli.options import name_option, output_option, profile_option
+from devenv.errors import Exit
+
+if TYPE_CHECKING:
+    from devenv.diagnosis.model import Diagnosis
+    from devenv.facts.model import Facts
+
+
+@click.command("doctor")
+@name_option
+@profile_option
+@click.option("--timeout", type=click.FloatRange(1, 300), default=10.0, show_default=True, help="Seconds for all looks together.")
+@click.option("--all", "everything", is_flag=True, help="Show also what looks alarming and is harmless, and all evidence.")
+@click.option("--ignore", multiple=True, metavar="CODE", help="Leave a code out; may be given several times.")
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the facts to a file, redacted.")
+@click.option("--from", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Diagnose a saved file.")
+@click.option("--list", "listing", is_flag=True, help="List all codes.")
+@click.option("--explain", metavar="CODE", help="Say what a code means, why it happens, and its fix.")
+@output_option
+def COMMAND(  # noqa: N802 - found by this name
+    cluster: str, profile: str | None, timeout: float, ignore: tuple[str, ...], save: Path | None, source: Path | None,
+    explain: str | None, output: str, *, everything: bool, listing: bool,
+) -> int:  # fmt: skip
+    """Say what is wrong: one root cause, its evidence, since when, what follows from it, and the fix.
+
+    Changes nothing and takes no lock. Exits with 0 if all is well, 1 if not, 4 if something could not be told.
+    """
+    from devenv.diagnosis import codes  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import diagnosis as show  # noqa: PLC0415
+
+    if listing or explain:
+        asked = [codes.get(explain)] if explain else list(codes.book().values())
+        show.codes_json(asked) if output == "json" else show.explain(asked[0]) if explain else show.listing(asked)
+        return Exit.OK
+    for code in ignore:
+        codes.get(code)
+    facts = _read(source) if source else _collect(cluster, profile, timeout)
+    if save:
+        _save(facts, save)
+    from devenv.diagnosis.diagnose import diagnose  # noqa: PLC0415
+
+    found = diagnose(facts, [code.upper() for code in ignore])
+    if output == "json":
+        show.diagnosis_json(found)
+    else:
+        show.diagnosis(found, everything=everything)
+    return _code(found)
+
+
+def _code(found: "Diagnosis") -> int:
+    if found.causes or found.progress:
+        return Exit.FAILED
+    return Exit.UNKNOWN if found.unknown else Exit.OK
+
+
+def _collect(cluster: str, profile: str | None, timeout: float) -> "Facts":
+    from devenv import wiring  # noqa: PLC0415
+
+    with wiring.world() as world:
+        return world.facts(cluster, world.choice(cluster, profile).profile, timeout)
+
+
+def _read(source: Path) -> "Facts":
+    from devenv.facts import files  # noqa: PLC0415
+
+    return files.read(source)
+
+
+def _save(facts: "Facts", target: Path) -> None:
+    from devenv.facts import files  # noqa: PLC0415
+    from devenv.ui import console  # noqa: PLC0415
+
+    files.write(facts, target)
+    console.progress().print(f"Facts saved in {target}, redacted.", markup=False)

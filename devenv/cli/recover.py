@@ -1,0 +1,45 @@
+"""devenv recover."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from devenv.cli.options import name_option, output_option, profile_option, wait_option
+from devenv.errors import Exit
+
+if TYPE_CHECKING:
+    from devenv.recovery.recover import Proposal
+
+
+@click.command("recover")
+@name_option
+@profile_option
+@wait_option
+@click.option("--dry-run", is_flag=True, help="Show the plan, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+@output_option
+def COMMAND(  # noqa: N802 - found by this name
+    cluster: str, profile: str | None, output: str, *, wait: float, dry_run: bool, yes: bool
+) -> int:
+    """Repair what `doctor` finds: show the plan, do it gate after gate, and end with the live requests.
+
+    Deletes nothing but images that no container in the node uses, each listed first. What it can't repair it says, with
+    the fix.
+    """
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import prompts  # noqa: PLC0415
+    from devenv.ui import recovery as show  # noqa: PLC0415
+
+    def agree(proposal: "Proposal") -> None:
+        show.proposal(proposal)
+        prompts.confirm_or_stop("Do this?", "Nothing was changed.", assume_yes=yes)
+
+    with wiring.world() as world:
+        recover = world.recover(cluster, world.choice(cluster, profile), agree)
+        if dry_run:
+            proposed = recover.propose()
+            show.planned_json(cluster, proposed) if output == "json" else show.planned(proposed)
+            return Exit.FAILED if proposed.diagnosis.causes else Exit.OK
+        result = recover.run(wait)
+    show.recovery_json(result) if output == "json" else show.recovery(result)
+    return Exit.OK

@@ -1,0 +1,98 @@
+"""This machine and its engine."""
+
+from collections.abc import Iterator
+
+from devenv.diagnosis.checks.registry import check
+from devenv.diagnosis.model import ANYTHING, Evidence, Finding, Verdict
+from devenv.diagnosis.read import devenv
+from devenv.facts.collect import ENGINE, NODES
+from devenv.facts.model import Facts
+from devenv.profiles.quantities import show
+
+_ALL = frozenset({ANYTHING})
+_FULL = 128 << 20  # bytes
+_INODES = 1000
+_INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
+
+
+@check
+def engine(facts: Facts) -> Iterator[Finding]:
+    """The engine answers."""
+    for what in (ENGINE, NODES):
+        if why := facts.unknown.get(what):
+            evidence = (Evidence("Docker", why),)
+            yield Finding(
+                "DE101", "Docker engine", "The Docker engine does not answer.", evidence, ("devenv setup",), affects=_ALL
+            )
+            return
+
+
+@check
+def cluster(facts: Facts) -> Iterator[Finding]:
+    """There is a cluster."""
+    if facts.engine and facts.knows(NODES) and not facts.nodes:
+        says = f"There is no cluster {facts.cluster}."
+        evidence = (Evidence("Docker", f"no container of the kind cluster {facts.cluster}"),)
+        about = frozenset({"cluster"})
+        yield Finding("DE106", f"cluster {facts.cluster}", says, evidence, (devenv(facts, "up"),), about=about, affects=_ALL)
+
+
+@check
+def engine_disk(facts: Facts) -> Iterator[Finding]:
+    """The engine's disk has room, where no node shares it: then the node's finding says so."""
+    space = facts.engine_disk
+    shared = any(n.disk and space and n.disk.total == space.total for n in facts.nodes)
+    if space and not shared and (space.free < _FULL or (space.total_inodes > 0 and space.free_inodes < _INODES)):
+        text = f"{show(space.free)} of {show(space.total)} free, {space.free_inodes} inodes free"
+        evidence = (Evidence("the engine's data root", text),)
+        yield Finding(
+            "DE102", "engine's disk", f"The engine's disk is full: {text}.", evidence, ("docker system df",), affects=_ALL
+        )
+
+
+@check
+def port(facts: Facts) -> Iterator[Finding]:
+    """The gateway's port is the node's. While a node runs or is paused, the engine holds it for it."""
+    held = any(n.status in {"running", "paused"} for n in facts.nodes)
+    if facts.nodes and not held and facts.port_owner:
+        number = facts.profile.gateway.host_port
+        evidence = (Evidence(f"port {number}", f"{facts.port_owner} listens on it"),)
+        fix = (f"stop {facts.port_owner}, then {devenv(facts, 'up')}",)
+        says = f"Port {number} is taken by {facts.port_owner}, so the node can't start."
+        yield Finding("DE103", f"port {number}", says, evidence, fix, about=frozenset({"port"}), affects=_ALL)
+
+
+@check
+def inotify(facts: Facts) -> Iterator[Finding]:
+    """The kernel's limits let a node work."""
+    if facts.inotify and (facts.inotify[0] < _INSTANCES or facts.inotify[1] < _WATCHES):
+        instances, watches = facts.inotify
+        text = f"fs.inotify allows {instances} instances and {watches} watches"
+        fix = ("sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",)
+        yield Finding("DE104", "kernel", f"{text}: too few for a node.", (Evidence("sysctl", text),), fix, affects=_ALL)
+
+
+@check
+def context(facts: Facts) -> Iterator[Finding]:
+    """The kubeconfig leads to this cluster."""
+    if not any(n.status == "running" for n in facts.nodes) or facts.context_port in facts.api_ports or not facts.knows("context"):
+        return
+    name = f"kind-{facts.cluster}"
+    if facts.context_port:
+        says = f"The context {name} leads to port {facts.context_port}; the cluster's API server is at {list(facts.api_ports)}."
+    else:
+        says = f"The kubeconfig has no context {name}."
+    fix = (f"kind export kubeconfig --name {facts.cluster}",)
+    affects = frozenset({"api"})
+    yield Finding(
+        "DE105", f"context {name}", says, (Evidence("kubeconfig", says),), fix, about=frozenset({"context"}), affects=affects
+    )
+
+
+@check
+def changing(facts: Facts) -> Iterator[Finding]:
+    """Nobody is changing the cluster just now."""
+    if facts.changing:
+        says = f"The cluster is being changed by {facts.changing}: waiting until that is done."
+        evidence = (Evidence("lock", facts.changing),)
+        yield Finding("DE107", "cluster", says, evidence, (), Verdict.PROGRESS, affects=_ALL)

@@ -1,0 +1,182 @@
+"""Models: the labels by which AIBrix finds them, their Services, routes and grants."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from devenv.diagnosis.checks.registry import check
+from devenv.diagnosis.model import Confidence, Evidence, Finding
+from devenv.diagnosis.read import MODEL, PORT, conditions, devenv, is_ready, kubectl, label, model_pods, models, seconds
+from devenv.facts.model import Facts, selects
+from devenv.ports import Manifest
+
+_DEFAULT_PORT = "8000"  # where AIBrix takes a model to listen if no label says so (facts/gateway.md)
+
+
+def _finding(
+    facts: Facts, code: str, model: str, says: str, evidence: list[Evidence], fix: tuple[str, ...] = (),
+    affects: set[str] | None = None, confidence: Confidence = Confidence.CONFIRMED,
+) -> Finding:  # fmt: skip
+    about = {
+        f"model/{model}",
+        *({f"component/{c.name}" for c in facts.profile.components if c.resource.name == f"{model}-router"}),
+    }
+    return Finding(
+        code, f"model {model}", says, tuple(evidence), fix or (devenv(facts, "recover"),), confidence=confidence,
+        about=frozenset(about), affects=frozenset(about if affects is None else affects),
+    )  # fmt: skip
+
+
+def _by_route(model: str) -> set[str]:
+    """What goes by the model's own HTTPRoute."""
+    return {f"route/direct/{model}", f"route/plain/{model}", f"http route/{model}"}
+
+
+@check
+def pods(facts: Facts) -> Iterator[Finding]:
+    """Every model that is asked for has a ready pod with its label."""
+    if not (facts.knows("Pod") and facts.of("Pod")):
+        return
+    for model in models(facts):
+        found = model_pods(facts, model)
+        if any(is_ready(p) for p in found):
+            continue
+        wrong = [] if found else list(_mislabelled(facts, model))
+        if wrong:
+            yield _mislabel(facts, model, wrong)
+        else:
+            text = f"{len(found)} pods carry {MODEL}={model}, none is ready"
+            yield _finding(facts, "DE501", model, f"The model {model} has no ready pod.", [Evidence("pods", text)])
+
+
+def _mislabelled(facts: Facts, model: str) -> Iterator[Manifest]:
+    """Yield Deployments that are surely meant for the model: one that says so itself, or one that no request asks for."""
+    asked = set(models(facts))
+    for workload in facts.of("Deployment"):
+        if workload["spec"].get("replicas", 1) == 0:
+            continue
+        own = (workload["metadata"].get("labels") or {}).get(MODEL)
+        pod = (workload["spec"]["template"]["metadata"].get("labels") or {}).get(MODEL)
+        if (own == model and pod != model) or (pod and pod not in asked and own in {None, pod}):
+            yield workload
+
+
+def _mislabel(facts: Facts, model: str, workloads: list[Manifest]) -> Finding:
+    evidence = []
+    for workload in workloads:
+        labels = workload["spec"]["template"]["metadata"].get("labels") or {}
+        evidence.append(Evidence(f"Deployment {label(workload)}", f"its pods carry {MODEL}={labels.get(MODEL, '(no label)')}"))
+    first = workloads[0]["metadata"]
+    patch = f'{{"spec":{{"template":{{"metadata":{{"labels":{{"{MODEL}":"{model}"}}}}}}}}}}'
+    fix = (
+        devenv(facts, "recover"),
+        kubectl(facts, "-n", first["namespace"], "patch", "deployment", first["name"], "-p", f"'{patch}'"),
+    )
+    says = f"No pod carries the label {MODEL}={model}, by which the model is found; {label(workloads[0])} has another."
+    return _finding(facts, "DE505", model, says, evidence, fix)
+
+
+@check
+def port(facts: Facts) -> Iterator[Finding]:
+    """The port that a model's label names is one that its pod has."""
+    for model in models(facts):
+        for pod in model_pods(facts, model):
+            named = (pod["metadata"].get("labels") or {}).get(PORT, _DEFAULT_PORT)
+            open_ports = {str(p.get("containerPort")) for c in pod["spec"].get("containers") or () for p in c.get("ports") or ()}
+            if open_ports and named not in open_ports:
+                text = f"{PORT}={named}; its containers have {', '.join(sorted(open_ports))}"
+                says = (
+                    f"The label {PORT} of the model {model} says {named}, and its pods listen on {', '.join(sorted(open_ports))}."
+                )
+                evidence = [Evidence(f"pod {label(pod)}", text)]
+                yield _finding(facts, "DE506", model, says, evidence, affects={f"route/extension/{model}"})
+                break
+
+
+@check
+def service(facts: Facts) -> Iterator[Finding]:
+    """The model's Service has the model's name, and selects its pods."""
+    for model in models(facts):
+        found = model_pods(facts, model)
+        for namespace in sorted({p["metadata"]["namespace"] for p in found} or _route_namespaces(facts, model)):
+            if not facts.knows("Service"):
+                continue
+            there = facts.one("Service", namespace, model)
+            if there is None:
+                yield _misnamed(facts, model, namespace, found)
+            elif found and not any(selects(there["spec"].get("selector"), p["metadata"].get("labels")) for p in found):
+                text = f"selector {there['spec'].get('selector')}"
+                says = f"The Service {namespace}/{model} selects none of the model's pods."
+                yield _finding(facts, "DE508", model, says, [Evidence(f"Service {label(there)}", text)], affects=_by_route(model))
+
+
+def _misnamed(facts: Facts, model: str, namespace: str, found: list[Manifest]) -> Finding:
+    sets = [{MODEL: model}, *(p["metadata"].get("labels") or {} for p in found)]
+    likely = [
+        s for s in facts.of("Service")
+        if s["metadata"]["namespace"] == namespace and any(selects(s["spec"].get("selector"), labels) for labels in sets)
+    ]  # fmt: skip
+    evidence = [Evidence("API server", f"no Service {namespace}/{model}")]
+    evidence += [Evidence(f"Service {label(s)}", "selects the model's pods under another name") for s in likely]
+    says = f"There is no Service {namespace}/{model}: AIBrix's route leads to one named like the model."
+    if likely:
+        name = likely[0]["metadata"]["name"]
+        says = f"The Service of the model {model} is named {name}: AIBrix's route leads to one named like the model."
+    return _finding(facts, "DE502", model, says, evidence, affects=_by_route(model))
+
+
+def _route(facts: Facts, model: str) -> Manifest | None:
+    return facts.one("HTTPRoute", facts.profile.gateway.namespace, f"{model}-router")
+
+
+def _route_namespaces(facts: Facts, model: str) -> set[str]:
+    route = _route(facts, model)
+    rules = route["spec"].get("rules") or () if route else ()
+    return {b.get("namespace") or facts.profile.gateway.namespace for rule in rules for b in rule.get("backendRefs") or ()}
+
+
+@check
+def route(facts: Facts) -> Iterator[Finding]:
+    """The model's HTTPRoute exists, and its conditions are good."""
+    if not facts.knows("HTTPRoute") or "HTTPRoute" not in facts.objects:
+        return
+    for model in models(facts):
+        found = _route(facts, model)
+        if found is None:
+            name = f"{facts.profile.gateway.namespace}/{model}-router"
+            says = f"The model {model} has no HTTPRoute: there is no {name}."
+            yield _finding(
+                facts, "DE503", model, says, [Evidence("API server", f"no HTTPRoute {name}")], affects=_by_route(model)
+            )
+            continue
+        for bad in (c for c in conditions(found) if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] != "True"):
+            yield _unresolved(facts, model, found, bad)
+
+
+def _unresolved(facts: Facts, model: str, route: Manifest, condition: dict[str, Any]) -> Finding:
+    text = f"{condition['type']}={condition['status']} {condition.get('reason', '')}: {condition.get('message', '').strip()}"
+    evidence = [Evidence(f"HTTPRoute {label(route)}", text, seconds(condition.get("lastTransitionTime")))]
+    says = f"The route of the model {model} leads nowhere: {condition.get('reason', '')}."
+    found = _finding(facts, "DE507", model, says, evidence, affects=_by_route(model))
+    return Finding(**{**vars(found), "about": frozenset({*found.about, f"http route/{model}"})})
+
+
+@check
+def grant(facts: Facts) -> Iterator[Finding]:
+    """A route may lead to a Service of another namespace only by that namespace's ReferenceGrant."""
+    own = facts.profile.gateway.namespace
+    if not facts.knows("ReferenceGrant") or "ReferenceGrant" not in facts.objects:
+        return
+    for model in models(facts):
+        for namespace in sorted(_route_namespaces(facts, model) - {own}):
+            if not any(_allows(g, own) for g in facts.of("ReferenceGrant") if g["metadata"]["namespace"] == namespace):
+                says = f"No ReferenceGrant in {namespace} lets HTTPRoutes of {own} lead to its Services."
+                evidence = [Evidence("API server", f"no such ReferenceGrant in {namespace}")]
+                yield _finding(facts, "DE504", model, says, evidence, affects=_by_route(model))
+
+
+def _allows(grant: Manifest, namespace: str) -> bool:
+    sources = grant["spec"].get("from") or ()
+    targets = grant["spec"].get("to") or ()
+    return any(f.get("kind") == "HTTPRoute" and f.get("namespace") == namespace for f in sources) and any(
+        t.get("kind") == "Service" for t in targets
+    )

@@ -1,0 +1,102 @@
+"""The nodes, as the engine sees them, and the API server in them."""
+
+from collections.abc import Iterator
+
+from devenv.diagnosis.checks.registry import check
+from devenv.diagnosis.model import ANYTHING, Evidence, Finding
+from devenv.diagnosis.read import conditions, devenv, line_time, seconds
+from devenv.facts.collect import API
+from devenv.facts.model import Facts
+from devenv.profiles.quantities import show
+
+_ALL = frozenset({ANYTHING})
+_FULL = 128 << 20  # bytes: with less, what a restart writes may not fit
+_INODES = 1000
+
+
+@check
+def disk(facts: Facts) -> Iterator[Finding]:
+    """A node's disk has room: bytes and inodes. Its conditions will not tell, kind has switched them off (facts/gateway.md)."""
+    for node in facts.nodes:
+        space = node.disk
+        if space is None:
+            continue
+        fix = (devenv(facts, "recover"),)
+        about = frozenset({f"node/{node.name}", "disk"})
+        if space.free < _FULL:
+            text = f"{show(space.free)} of {show(space.total)} free"
+            evidence = (Evidence(f"df in {node.name}", text), *_refusals(facts))
+            yield Finding(
+                "DE201", f"node {node.name}", f"The node's disk is full: {text}.", evidence, fix, about=about, affects=_ALL
+            )
+        if space.total_inodes > 0 and space.free_inodes < _INODES:
+            text = f"{space.free_inodes} of {space.total_inodes} inodes free"
+            evidence = (Evidence(f"df in {node.name}", text), *_refusals(facts))
+            yield Finding(
+                "DE202",
+                f"node {node.name}",
+                f"The node's disk has no inodes left: {text}.",
+                evidence,
+                fix,
+                about=about,
+                affects=_ALL,
+            )
+
+
+def _refusals(facts: Facts) -> tuple[Evidence, ...]:
+    """The first line of any log that says so."""
+    told = [(line_time(line), log, line) for log, line in facts.lines() if "no space left on device" in line]
+    if not told:
+        return ()
+    time, log, line = min(told, key=lambda t: t[0])
+    return (Evidence(f"log {log.pod}", line.split(" ", 1)[-1][:200], time),)
+
+
+@check
+def running(facts: Facts) -> Iterator[Finding]:
+    """Every node runs."""
+    for node in facts.nodes:
+        if node.status != "running":
+            evidence = (Evidence("Docker", f"the container {node.name} is {node.status}", node.ended),)
+            says = f"The node {node.name} is {node.status}."
+            about = frozenset({f"node/{node.name}"})
+            yield Finding("DE203", f"node {node.name}", says, evidence, (devenv(facts, "up"),), about=about, affects=_ALL)
+
+
+@check
+def api_server(facts: Facts) -> Iterator[Finding]:
+    """The API server answers, where a node runs that it could be in."""
+    if API in facts.unknown and any(n.status == "running" for n in facts.nodes):
+        evidence = (Evidence("API server", facts.unknown[API]),)
+        fix = (devenv(facts, "up"), f"docker logs {facts.cluster}-control-plane")
+        yield Finding(
+            "DE204", "API server", "The API server does not answer.", evidence, fix, about=frozenset({"api"}), affects=_ALL
+        )
+
+
+@check
+def ready(facts: Facts) -> Iterator[Finding]:
+    """Kubernetes takes every node for ready."""
+    for obj in facts.of("Node"):
+        name = obj["metadata"]["name"]
+        for condition in (c for c in conditions(obj) if c["type"] == "Ready" and c["status"] != "True"):
+            text = f"Ready={condition['status']} {condition.get('reason', '')}: {condition.get('message', '')}"
+            evidence = (Evidence(f"node {name}", text, seconds(condition.get("lastTransitionTime"))),)
+            about = frozenset({f"node/{name}"})
+            says = f"Kubernetes takes the node {name} for not ready."
+            yield Finding("DE205", f"node {name}", says, evidence, (devenv(facts, "up"),), about=about, affects=_ALL)
+
+
+@check
+def address(facts: Facts) -> Iterator[Finding]:
+    """Kubernetes knows each node by the address that it has: after a restart of the engine it may have another (kind#2045)."""
+    for node in (n for n in facts.nodes if n.status == "running" and n.address):
+        obj = facts.one("Node", "", node.name)
+        known = [a["address"] for a in ((obj or {}).get("status") or {}).get("addresses") or () if a["type"] == "InternalIP"]
+        if known and node.address not in known:
+            text = f"its container has {node.address}, Kubernetes knows {', '.join(known)}"
+            about = frozenset({f"node/{node.name}"})
+            yield Finding(
+                "DE206", f"node {node.name}", f"The node {node.name} is at another address: {text}.",
+                (Evidence("Docker and Kubernetes", text),), (devenv(facts, "up"),), about=about, affects=_ALL,
+            )  # fmt: skip

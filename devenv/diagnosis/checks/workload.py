@@ -1,0 +1,297 @@
+"""Deployments and their pods: all that are there, for whatever runs in such a cluster matters to its owner."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from devenv.diagnosis.checks.registry import check
+from devenv.diagnosis.model import Confidence, Evidence, Finding, Place, Verdict
+from devenv.diagnosis.read import (
+    ROUTES,
+    affected,
+    after,
+    component_of,
+    conditions,
+    devenv,
+    kubectl,
+    label,
+    objects_of,
+    pods_of,
+    role,
+    seconds,
+)  # fmt: skip
+from devenv.facts.model import Facts
+from devenv.gates.ready import workload as unready
+from devenv.images.load import normalise
+from devenv.ports import Manifest
+
+_PULL = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect"}
+_CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
+_PLACES = {"proxy": Place.ENVOY, "plugins": Place.PLUGINS, "model": Place.MODEL}
+_INIT_PATIENCE = 30.0  # seconds that an init container may wait for something
+_PATIENCE = 240.0  # seconds for a Deployment that the profile gives no deadline
+
+
+@check
+def missing(facts: Facts) -> Iterator[Finding]:
+    """Every workload of the profile exists."""
+    if not (facts.knows("Deployment") and facts.of("Deployment")):
+        return
+    for component in facts.profile.components:
+        if component.gate == "workload" and not objects_of(facts, component):
+            says = f"{component.resource} does not exist."
+            keys = {f"component/{component.name}"}
+            yield Finding(
+                "DE308", component.name, says, (Evidence("API server", "no such Deployment"),), (devenv(facts, "recover"),),
+                about=frozenset(keys), affects=frozenset(keys | _after_missing(facts, component.name)),
+            )  # fmt: skip
+
+
+def _after_missing(facts: Facts, name: str) -> set[str]:
+    """What follows where a Deployment isn't there to be asked for its role: everything that comes after it."""
+    named = {f"component/{n}" for n in after(facts, name)}
+    return {*named, *(f"route/{r}" for r in ROUTES), *(f"model/{r.model}" for r in facts.profile.requests)}
+
+
+@check
+def deployments(facts: Facts) -> Iterator[Finding]:
+    """Every Deployment has the pods that it wants, and they are ready."""
+    for workload in facts.of("Deployment"):
+        matters = component_of(facts, workload) or role(facts, workload)
+        if workload["spec"].get("replicas", 1) == 0:
+            if matters:
+                yield _finding(facts, workload, "DE305", "is scaled to zero", [_scaled(facts, workload)])
+            continue
+        found = [f for pod in pods_of(facts, workload) for f in _pod(facts, workload, pod)]
+        yield from _first_of_each(found)
+        if not found and (lacks := unready(workload)):
+            yield _waiting(facts, workload, lacks)
+
+
+def _first_of_each(found: list[Finding]) -> list[Finding]:
+    """Replicas fail alike: one finding a code."""
+    return list({f.code: f for f in reversed(found)}.values())
+
+
+def _finding(
+    facts: Facts, workload: Manifest, code: str, says: str, evidence: list[Evidence],
+    verdict: Verdict = Verdict.FAILED, fix: tuple[str, ...] = (), confidence: Confidence = Confidence.CONFIRMED,
+) -> Finding:  # fmt: skip
+    component = component_of(facts, workload)
+    about = {f"deployment/{label(workload)}", *([f"component/{component.name}"] if component else [])}
+    return Finding(
+        code=code,
+        subject=component.name if component else label(workload),
+        says=f"{label(workload)} {says}.",
+        evidence=tuple(evidence),
+        fix=fix or (devenv(facts, "recover"),),
+        verdict=verdict,
+        confidence=confidence,
+        about=frozenset(about),
+        affects=frozenset(about | affected(facts, workload)),
+        place=_PLACES.get(role(facts, workload)),
+    )
+
+
+def _scaled(facts: Facts, workload: Manifest) -> Evidence:
+    """When it was scaled down, as the event says, which is kept for an hour."""
+    name = workload["metadata"]["name"]
+    events = [
+        e for e in facts.of("Event")
+        if e.get("reason") == "ScalingReplicaSet" and e["involvedObject"].get("name") == name and e["message"].endswith(" to 0")
+    ]  # fmt: skip
+    last = max((seconds(e.get("lastTimestamp") or e.get("eventTime")) for e in events), default=0.0)
+    return Evidence(f"Deployment {label(workload)}", "replicas: 0", last)
+
+
+def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
+    """A rollout under way within its deadline is neither a fault nor health."""
+    component, pods = component_of(facts, workload), pods_of(facts, workload)
+    patience = component.deadline if component else _PATIENCE
+    progressing = [c for c in conditions(workload) if c["type"] == "Progressing"]
+    began = max(
+        (
+            seconds(t)
+            for t in [*(c.get("lastUpdateTime") for c in progressing), *(p["metadata"].get("creationTimestamp") for p in pods)]
+        ),
+        default=0.0,
+    )
+    stuck = any(c["status"] == "False" for c in progressing)
+    evidence = [Evidence(f"Deployment {label(workload)}", lacks, began), *_unhealthy(facts, pods)]
+    if not stuck and facts.taken - began < patience:
+        return _finding(facts, workload, "DE312", f"is being rolled out: {lacks}", evidence, Verdict.PROGRESS)
+    failure = [c for c in conditions(workload) if c["type"] == "ReplicaFailure" and c["status"] == "True"]
+    evidence += [Evidence(f"Deployment {label(workload)}", c.get("message", "")) for c in failure]
+    return _finding(facts, workload, "DE304", f"is not ready: {lacks}", evidence)
+
+
+def _unhealthy(facts: Facts, pods: list[Manifest]) -> list[Evidence]:
+    names = {p["metadata"]["name"] for p in pods}
+    events = [e for e in facts.of("Event") if e.get("reason") == "Unhealthy" and e["involvedObject"].get("name") in names]
+    events.sort(key=_event_time)
+    return [Evidence(f"event {e['involvedObject']['name']}", e["message"].strip()[:200], _event_time(e)) for e in events[-1:]]
+
+
+def _event_time(event: Manifest) -> float:
+    return seconds(event.get("firstTimestamp") or event.get("eventTime"))
+
+
+# One pod
+
+
+def _pod(facts: Facts, workload: Manifest, pod: Manifest) -> Iterator[Finding]:
+    status = pod.get("status") or {}
+    for condition in conditions(pod):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            text = condition.get("message", "")
+            evidence = [
+                Evidence(f"pod {label(pod)}", f"{condition.get('reason')}: {text}", seconds(condition.get("lastTransitionTime")))
+            ]
+            yield _finding(
+                facts,
+                workload,
+                "DE307",
+                f"has a pod that fits no node: {text.split('.')[0]}",
+                evidence,
+                fix=_smaller(facts, workload),
+            )
+    for container in status.get("initContainerStatuses") or ():
+        yield from _container(facts, workload, pod, container)
+        yield from _init(facts, workload, pod, container)
+    for container in status.get("containerStatuses") or ():
+        yield from _container(facts, workload, pod, container)
+
+
+def _smaller(facts: Facts, workload: Manifest) -> tuple[str, ...]:
+    name = workload["metadata"]["name"]
+    where = ("-n", workload["metadata"]["namespace"])
+    return (
+        kubectl(facts, *where, "set", "resources", f"deployment/{name}", "--requests=cpu=50m,memory=64Mi"),
+        devenv(facts, "recover"),
+    )
+
+
+def _init(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]) -> Iterator[Finding]:
+    began = seconds(((status.get("state") or {}).get("running") or {}).get("startedAt"))
+    if began and facts.taken - began > _INIT_PATIENCE:
+        evidence = [Evidence(f"pod {label(pod)}", f"init container {status['name']} has not finished", began)]
+        says = f"waits in its init container {status['name']}"
+        yield _finding(facts, workload, "DE303", says, evidence, confidence=Confidence.LIKELY)
+
+
+def _container(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]) -> Iterator[Finding]:
+    state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated") or {}
+    if status.get("ready") or _finished(state):
+        return
+    waiting = state.get("waiting") or {}
+    ended = state.get("terminated") or last
+    for judge in (_pull, _create, _ended):
+        if found := judge(facts, workload, pod, status, waiting, ended):
+            yield found
+            return
+
+
+def _finished(state: Mapping[str, Any]) -> bool:
+    return bool((state.get("terminated") or {}).get("exitCode") == 0)
+
+
+Judge = Callable[[Facts, Manifest, Manifest, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Finding | None]
+
+
+def _pull(
+    facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any], waiting: Mapping[str, Any], _: Mapping[str, Any]
+) -> Finding | None:
+    if waiting.get("reason") not in _PULL:
+        return None
+    spec = _spec(pod, status["name"])
+    image = str(spec.get("image", status.get("image", "")))
+    began = seconds(pod["metadata"].get("creationTimestamp"))
+    evidence = [Evidence(f"pod {label(pod)}", f"{waiting['reason']}: {waiting.get('message', '')}"[:300], began)]
+    there = _in_node(facts, image)
+    if spec.get("imagePullPolicy") == "Always" and there:
+        evidence.append(Evidence("node", f"{image} is in the node"))
+        return _finding(
+            facts, workload, "DE306", f"always pulls {image}, though it is in the node, and no registry answers", evidence
+        )
+    if there is False:
+        evidence.append(Evidence("node", f"{image} is not in the node"))
+    return _finding(
+        facts, workload, "DE301", f"needs the image {image}, which is not in the node", evidence, fix=_bring(facts, image)
+    )
+
+
+def _bring(facts: Facts, image: str) -> tuple[str, ...]:
+    if any(normalise(i.ref) == normalise(image) for i in facts.profile.images):
+        return (devenv(facts, "recover"),)
+    return (f"kind load docker-image {image} --name {facts.cluster}", devenv(facts, "recover"))
+
+
+def _in_node(facts: Facts, image: str) -> bool | None:
+    """Whether every node has the image; None where that could not be read."""
+    known = [n.images for n in facts.nodes if n.images is not None]
+    return all(normalise(image) in images for images in known) if known else None
+
+
+def _create(
+    facts: Facts,
+    workload: Manifest,
+    pod: Manifest,
+    status: Mapping[str, Any],
+    waiting: Mapping[str, Any],
+    ended: Mapping[str, Any],
+) -> Finding | None:
+    text = str(waiting.get("message") or ended.get("message") or "")
+    if "exec format error" in text or any("exec format error" in line for line in _log(facts, pod, status["name"])):
+        evidence = [Evidence(f"pod {label(pod)}", f"{status['name']}: exec format error", seconds(ended.get("finishedAt")))]
+        return _finding(facts, workload, "DE309", "has an image for another processor architecture", evidence)
+    if waiting.get("reason") in _CREATE or ended.get("reason") in _CREATE:
+        evidence = [
+            Evidence(
+                f"pod {label(pod)}",
+                f"{waiting.get('reason') or ended.get('reason')}: {text}"[:300],
+                seconds(ended.get("finishedAt")),
+            )
+        ]
+        return _finding(facts, workload, "DE311", f"has a container that can't be started: {status['name']}", evidence)
+    return None
+
+
+def _ended(
+    facts: Facts,
+    workload: Manifest,
+    pod: Manifest,
+    status: Mapping[str, Any],
+    waiting: Mapping[str, Any],
+    ended: Mapping[str, Any],
+) -> Finding | None:
+    if not ended:
+        return None
+    when = seconds(ended.get("finishedAt"))
+    count = status.get("restartCount", 0)
+    evidence = [
+        Evidence(
+            f"pod {label(pod)}",
+            f"{status['name']} ended: {ended.get('reason')}, exit code {ended.get('exitCode')}, {count} restarts",
+            when,
+        )
+    ]
+    if ended.get("reason") == "OOMKilled":
+        limit = (_spec(pod, status["name"]).get("resources") or {}).get("limits", {}).get("memory", "none")
+        return _finding(facts, workload, "DE310", f"was killed for want of memory: {status['name']}, limit {limit}", evidence)
+    if waiting.get("reason") == "CrashLoopBackOff" or ended.get("exitCode"):
+        evidence += [
+            Evidence(f"log {pod['metadata']['name']}", line.split(" ", 1)[-1][:200])
+            for line in _log(facts, pod, status["name"])[-2:]
+        ]
+        return _finding(facts, workload, "DE302", f"crashes: {status['name']}, {count} restarts", evidence)
+    return None
+
+
+def _spec(pod: Manifest, container: str) -> Mapping[str, Any]:
+    every = [*(pod["spec"].get("initContainers") or ()), *(pod["spec"].get("containers") or ())]
+    return next((c for c in every if c["name"] == container), {})
+
+
+def _log(facts: Facts, pod: Manifest, container: str) -> list[str]:
+    name = pod["metadata"]["name"]
+    logs = sorted((log for log in facts.logs if log.pod == name and log.container == container), key=lambda log: not log.previous)
+    return [line for log in logs for line in log.lines]

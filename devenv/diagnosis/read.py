@@ -1,0 +1,170 @@
+"""What checks ask of facts, again and again."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from devenv.facts.collect import is_of, is_proxy
+from devenv.facts.model import Facts, selects
+from devenv.ports import Manifest
+from devenv.profiles.model import Component, Route
+
+MODEL, PORT = "model.aibrix.ai/name", "model.aibrix.ai/port"
+ROUTES = tuple(r.value for r in Route)
+BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
+DEFAULT = "devenv"  # the cluster that needs no --name
+
+
+def devenv(facts: Facts, *words: str) -> str:
+    """Return a devenv command for this cluster, to copy."""
+    return " ".join(["devenv", *words, *([] if facts.cluster == DEFAULT else ["--name", facts.cluster])])
+
+
+def kubectl(facts: Facts, *words: str) -> str:
+    """Return a kubectl command for this cluster, to copy."""
+    return " ".join(["kubectl", "--context", f"kind-{facts.cluster}", *words])
+
+
+def seconds(text: str | None) -> float:
+    """Return Kubernetes' time in seconds since 1970, 0 where there is none."""
+    if not text:
+        return 0.0
+    try:
+        head, dot, rest = text.rstrip("Z").partition(".")
+        whole = datetime.fromisoformat(head.split("+")[0]).replace(tzinfo=UTC).timestamp()
+        return whole + float(f"0.{rest[:6]}" if dot and rest[:6].isdigit() else 0)
+    except ValueError:
+        return 0.0
+
+
+def line_time(line: str) -> float:
+    """Return when a log line was written: it begins with the time."""
+    return seconds(line.split(" ", 1)[0])
+
+
+def label(obj: Manifest) -> str:
+    """Return an object's namespace and name."""
+    meta = obj["metadata"]
+    return f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else str(meta["name"])
+
+
+def component_of(facts: Facts, workload: Manifest) -> Component | None:
+    """Return the profile's component that a Deployment is."""
+    return next((c for c in facts.profile.components if is_of(c, workload)), None)
+
+
+def objects_of(facts: Facts, component: Component) -> list[Manifest]:
+    """Return the objects of a component."""
+    r = component.resource
+    if component.gate == "workload":
+        return [o for o in facts.of(r.kind) if is_of(component, o)]
+    wanted = dict(pair.split("=", 1) for pair in r.selector.split(",") if "=" in pair)
+    return [
+        o for o in facts.of(r.kind)
+        if o["metadata"].get("namespace", "") == r.namespace
+        and (o["metadata"]["name"] == r.name if r.name else selects(wanted, o["metadata"].get("labels")))
+    ]  # fmt: skip
+
+
+def pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
+    """Return the pods that a Deployment selects, without those that are on their way out."""
+    wanted = (workload["spec"].get("selector") or {}).get("matchLabels")
+    namespace = workload["metadata"]["namespace"]
+    return [
+        p for p in facts.of("Pod")
+        if p["metadata"]["namespace"] == namespace and selects(wanted, p["metadata"].get("labels"))
+        and "deletionTimestamp" not in p["metadata"]
+    ]  # fmt: skip
+
+
+def model_pods(facts: Facts, model: str) -> list[Manifest]:
+    """Return the pods by which AIBrix finds a model."""
+    return [
+        p for p in facts.of("Pod")
+        if (p["metadata"].get("labels") or {}).get(MODEL) == model and "deletionTimestamp" not in p["metadata"]
+    ]  # fmt: skip
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether a pod takes requests."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions(pod))
+
+
+def conditions(obj: Manifest) -> list[dict[str, Any]]:
+    """Return all conditions of an object: its own, and those for its ancestors and parents."""
+    status = obj.get("status") or {}
+    parts = [status, *(status.get("ancestors") or ()), *(status.get("parents") or ())]
+    return [c for part in parts for c in part.get("conditions") or ()]
+
+
+def models(facts: Facts) -> list[str]:
+    """Return the models that the profile's requests ask for."""
+    return list(dict.fromkeys(r.model for r in facts.profile.requests))
+
+
+def after(facts: Facts, name: str) -> set[str]:
+    """Return the components that come after this one, directly or not."""
+    found = {c.name for c in facts.profile.components if name in c.after}
+    return found.union(*(after(facts, n) for n in found)) if found else found
+
+
+def role(facts: Facts, workload: Manifest) -> str:
+    """Return what a Deployment is to the gateway: controller, proxy, plugins, model, dns, or "" for anything else."""
+    if is_proxy(facts.profile, workload):
+        return "proxy"
+    meta, template = workload["metadata"], workload["spec"]["template"]
+    if (template["metadata"].get("labels") or {}).get(MODEL) or (meta.get("labels") or {}).get(MODEL):
+        return "model"
+    if any(selects(s, template["metadata"].get("labels")) for s in _ext_proc_selectors(facts, meta["namespace"])):
+        return "plugins"
+    if (meta.get("labels") or {}).get("k8s-app") == "kube-dns":
+        return "dns"
+    return "controller" if (meta.get("labels") or {}).get("control-plane") == "envoy-gateway" else ""
+
+
+def _ext_proc_selectors(facts: Facts, namespace: str) -> Iterator[Mapping[str, str]]:
+    """Yield the selectors of Services that an extension policy of the namespace names, or an HTTPRoute of the Gateway's own."""
+    names = set()
+    for policy in facts.of("EnvoyExtensionPolicy"):
+        for processor in policy["spec"].get("extProc") or ():
+            names |= _backends(processor, policy["metadata"]["namespace"])
+    for route in facts.of("HTTPRoute"):
+        if route["metadata"]["namespace"] == facts.profile.gateway.namespace:
+            for rule in route["spec"].get("rules") or ():
+                names |= _backends(rule, route["metadata"]["namespace"])
+    for service in facts.of("Service"):
+        meta = service["metadata"]
+        if meta["namespace"] == namespace and (namespace, meta["name"]) in names:
+            yield service["spec"].get("selector") or {}
+
+
+def _backends(holder: Mapping[str, Any], namespace: str) -> set[tuple[str, str]]:
+    return {(b.get("namespace") or namespace, b["name"]) for b in holder.get("backendRefs") or ()}
+
+
+def affected(facts: Facts, workload: Manifest) -> set[str]:
+    """Return what may follow if a Deployment fails: what comes after it, and the requests that go through those."""
+    component = component_of(facts, workload)
+    names = {component.name, *after(facts, component.name)} if component else set()
+    keys = {f"component/{n}" for n in names}
+    workloads = [
+        workload,
+        *(o for c in facts.profile.components if c.name in names for o in objects_of(facts, c) if c.gate == "workload"),
+    ]
+    for one in workloads:
+        keys |= _requests_through(facts, one)
+    return keys
+
+
+def _requests_through(facts: Facts, workload: Manifest) -> set[str]:
+    meaning = role(facts, workload)
+    if meaning == "proxy":  # the Gateway is programmed when its proxy is there
+        return {f"Gateway/{facts.profile.gateway.namespace}/{facts.profile.gateway.name}", *(f"route/{r}" for r in ROUTES)}
+    if meaning in {"controller", "dns"}:
+        return {f"route/{r}" for r in ROUTES}
+    if meaning == "plugins":
+        return {f"route/{r}" for r in BY_PLUGIN}
+    if meaning == "model":
+        sources = (workload["metadata"].get("labels"), workload["spec"]["template"]["metadata"].get("labels"))
+        return {f"model/{labels[MODEL]}" for labels in sources if labels and MODEL in labels}
+    return set()

@@ -1,0 +1,257 @@
+"""Collects the facts of one environment, side by side, within a budget of time. Changes nothing, takes no lock."""
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from devenv import __version__
+from devenv.errors import DevenvError, NotFoundError
+from devenv.facts import envoy
+from devenv.facts.live import Proof
+from devenv.facts.looks import Looks
+from devenv.facts.model import ContainerLog, Facts, NodeFacts, ProxyFacts, selects
+from devenv.facts.trim import trimmed
+from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Host, Kube, Manifest, Node, Space
+from devenv.profiles.model import Component, LiveRequest, Profile
+
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+EXTENSIONS = "gateway.envoyproxy.io/v1alpha1"
+KINDS = (
+    ("v1", "Node"), ("v1", "Pod"), ("v1", "Service"), ("v1", "Event"), ("v1", "ConfigMap"), ("apps/v1", "Deployment"),
+    ("coordination.k8s.io/v1", "Lease"), (GATEWAY_API, "GatewayClass"), (GATEWAY_API, "Gateway"), (GATEWAY_API, "HTTPRoute"),
+    ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"), (EXTENSIONS, "EnvoyProxy"), (EXTENSIONS, "EnvoyPatchPolicy"),
+    (EXTENSIONS, "EnvoyExtensionPolicy"), (EXTENSIONS, "ClientTrafficPolicy"), ("model.aibrix.ai/v1alpha1", "ModelAdapter"),
+)  # fmt: skip
+API, ENGINE, REQUESTS, NODES = "API server", "engine", "live requests", "nodes"
+_DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
+_IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
+_NAME = re.compile(r"(?!sha256:)[a-z0-9][\w./-]*:[\w.-]+")  # of an image, without a digest
+_CONFIG = "envoy-gateway-config"
+_EACH = 6.0  # seconds for one look
+_ANSWER = 4.0  # seconds for a live request, and for the API server's first answer
+_DAY = 86400  # seconds
+_TAIL, _HEAD = 600, 96 << 10  # lines from a log's end, bytes from its beginning
+_TELLING = re.compile(r"error|fail|panic|fatal|denied|refused|no space|warn|deprecat", re.IGNORECASE)
+_KEPT = 60  # lines from a log's end that are kept whatever they say
+_MOST = 120  # telling lines that are kept, the first and the last of them
+
+
+class Requests(Protocol):
+    """Who sends live requests; `api`: whether the API server can be asked for what proves them."""
+
+    def probe(self, requests: Iterable[LiveRequest], timeout: float, *, api: bool) -> list[Proof]:
+        """Send them, and return what each showed."""
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Looks at one cluster and what it stands on."""
+
+    cluster: str
+    profile: Profile
+    host: Host
+    clock: Clock
+    engine: Engine
+    containers: Containers
+    kube: Kube
+    envoy: Envoy
+    requests: Requests
+
+    def collect(self, seconds: float) -> Facts:
+        """Return the facts; this takes at most about `seconds`. What could not be read is in `unknown`."""
+        looks = Looks(self.clock, seconds, _EACH)
+        taken = self.clock.now()
+        looks.begin(ENGINE, self.engine.info)
+        looks.begin(NODES, lambda: self.containers.nodes(self.cluster))
+        looks.begin(API, self._answers)
+        looks.begin("context", self.kube.server_port)
+        looks.begin("port", lambda: self.host.port_owner(self.profile.gateway.host_port) or "")
+        engine = looks.get(ENGINE, _no_engine())
+        nodes = looks.get(NODES, _no_nodes())
+        running = [n for n in nodes if n.status == "running"]
+        for node in nodes:
+            looks.begin(f"node {node.name}", lambda node=node: self._node(node))  # type: ignore[misc]
+        api = bool(running or not engine) and looks.get(API, otherwise=False)
+        if not api and API not in looks.unknown:
+            looks.unknown[API] = "no node is running" if nodes else "there is no cluster"
+        if running or not engine:
+            looks.begin(REQUESTS, lambda: self.requests.probe(self.profile.requests, _ANSWER, api=api))
+        else:
+            looks.begin(REQUESTS, list)
+        objects = self._objects(looks) if api else {}
+        logs, proxies = self._insides(looks, objects) if api else ((), ())
+        return Facts(
+            devenv=__version__,
+            taken=taken,
+            cluster=self.cluster,
+            profile=self.profile,
+            changing=self.host.lock_holder(f"cluster-{self.cluster}") or "",
+            engine=engine,
+            engine_disk=self.host.space(engine.data_root) if engine and engine.local else None,
+            inotify=self.host.inotify() if engine and engine.local else None,
+            port_owner=looks.get("port", ""),
+            nodes=tuple(looks.get(f"node {n.name}", NodeFacts(name=n.name, status=n.status)) for n in nodes),
+            context_port=looks.get("context", 0),
+            api_ports=tuple(sorted({outside for n in nodes for inside, outside in n.ports if inside == 6443})),  # noqa: PLR2004
+            objects=objects,
+            logs=logs,
+            proxies=proxies,
+            proofs=tuple(looks.get(REQUESTS, _no_proofs())),
+            unknown=looks.unknown,
+        )
+
+    def _answers(self) -> bool:
+        self.kube.get("v1", "Namespace", "", "kube-system")
+        return True
+
+    # The node, by the engine: Kubernetes tells neither of a full disk nor of anything once it is down
+
+    def _node(self, node: Node) -> NodeFacts:
+        state = self.containers.state(node.name)
+        facts = NodeFacts(name=node.name, status=node.status, address=state.address, started=state.started, ended=state.ended)
+        if node.status != "running":
+            return facts
+        names = self.containers.exec(node.name, _IMAGES)
+        images = tuple(sorted(filter(_NAME.fullmatch, names.output.split()))) if names.code == 0 else None
+        return facts.model_copy(update={"disk": self._df(node.name), "images": images})
+
+    def _df(self, node: str) -> Space:
+        done = self.containers.exec(node, _DF)
+        figures = done.output.split()[-4:]
+        if done.code != 0 or not all(f.isdigit() for f in figures):
+            raise DevenvError(f"`df` in {node} failed.", done.output[-200:])
+        return Space(*map(int, figures))
+
+    # What the API server knows
+
+    def _objects(self, looks: Looks) -> dict[str, tuple[Manifest, ...]]:
+        for api_version, kind in KINDS:
+            looks.begin(kind, lambda v=api_version, k=kind: self._select(v, k))  # type: ignore[misc]
+        return {kind: looks.get(kind, _no_objects()) for _, kind in KINDS}
+
+    def _select(self, api_version: str, kind: str) -> tuple[Manifest, ...]:
+        found = self.kube.select(api_version, kind)
+        if kind == "Event":
+            found = [e for e in found if e.get("type") == "Warning" or e.get("reason") == "ScalingReplicaSet"]
+        if kind == "ConfigMap":
+            found = [c for c in found if c["metadata"]["name"] == _CONFIG]
+        return tuple(trimmed(o) for o in found)
+
+    def _insides(
+        self, looks: Looks, objects: dict[str, tuple[Manifest, ...]]
+    ) -> tuple[tuple[ContainerLog, ...], tuple[ProxyFacts, ...]]:
+        """Read the components' logs, and what each Envoy says of itself."""
+        logs: list[str] = []
+        proxies: list[str] = []
+        for component, pod in component_pods(self.profile, objects):
+            for status in (pod.get("status") or {}).get("containerStatuses") or ():
+                name = f"log {pod['metadata']['name']}/{status['name']}"
+                logs.append(name)
+                looks.begin(name, lambda c=component, p=pod, s=status: self._logs(c.name, p, s))  # type: ignore[misc]
+            if is_proxy(self.profile, pod) and (pod.get("status") or {}).get("phase") == "Running":
+                name = f"Envoy {pod['metadata']['name']}"
+                proxies.append(name)
+                looks.begin(name, lambda p=pod: self._proxy(p))  # type: ignore[misc]
+        read = [looks.get(name, _no_logs()) for name in logs]
+        seen = [looks.get(name, _no_proxy()) for name in proxies]
+        return tuple(log for group in read for log in group), tuple(p for p in seen if p)
+
+    def _logs(self, component: str, pod: Manifest, status: Manifest) -> tuple[ContainerLog, ...]:
+        meta, container = pod["metadata"], status["name"]
+        state = status.get("state") or {}
+        if "waiting" in state and not status.get("restartCount"):
+            return ()  # it has not run yet
+        found = []
+        for previous in [False, True] if status.get("restartCount") else [False]:
+            gone = DevenvError if previous else NotFoundError  # the earlier container's log may be gone before its pod is
+            with suppress(gone):
+                lines = self._lines(meta["namespace"], meta["name"], container, previous=previous)
+                found.append(
+                    ContainerLog(
+                        component=component, namespace=meta["namespace"], pod=meta["name"], container=container,
+                        previous=previous, lines=lines,
+                    )
+                )  # fmt: skip
+        return tuple(found)
+
+    def _lines(self, namespace: str, pod: str, container: str, *, previous: bool) -> tuple[str, ...]:
+        """Read a log's end, and where that is not all of it, its beginning: what fails once, at the start, is said there."""
+        end = self.kube.logs(namespace, pod, container, _DAY, _TAIL, timestamps=True, previous=previous).splitlines()
+        if len(end) >= _TAIL:
+            head = self.kube.logs(namespace, pod, container, 0, 0, timestamps=True, previous=previous, head=_HEAD)
+            end = [*(line for line in head.splitlines()[:-1] if line < end[0]), *end]
+        return _telling(end)
+
+    def _proxy(self, pod: Manifest) -> ProxyFacts:
+        meta = pod["metadata"]
+        return envoy.read(meta["name"], self.envoy.read(meta["namespace"], meta["name"], envoy.PATHS))
+
+
+def _telling(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return a log's last lines, and of those before them the telling ones."""
+    telling = [line for line in lines[:-_KEPT] if _TELLING.search(line)]
+    if len(telling) > _MOST:
+        telling = [*telling[: _MOST // 2], *telling[-_MOST // 2 :]]
+    return (*telling, *lines[-_KEPT:])
+
+
+def component_pods(profile: Profile, objects: dict[str, tuple[Manifest, ...]]) -> list[tuple[Component, Manifest]]:
+    """Return the pods of the profile's workloads, in the profile's order."""
+    found = []
+    for component in profile.components:
+        for workload in (o for o in objects.get("Deployment", ()) if is_of(component, o)):
+            wanted = (workload["spec"].get("selector") or {}).get("matchLabels")
+            namespace = workload["metadata"]["namespace"]
+            found += [
+                (component, p)
+                for p in objects.get("Pod", ())
+                if p["metadata"]["namespace"] == namespace
+                and selects(wanted, p["metadata"].get("labels"))
+                and "deletionTimestamp" not in p["metadata"]
+            ]
+    return found
+
+
+def is_of(component: Component, obj: Manifest) -> bool:
+    """Whether an object is the component's workload."""
+    r, meta = component.resource, obj["metadata"]
+    if component.gate != "workload" or r.namespace != meta.get("namespace", ""):
+        return False
+    wanted = dict(pair.split("=", 1) for pair in r.selector.split(",") if "=" in pair)
+    return meta["name"] == r.name if r.name else selects(wanted, meta.get("labels"))
+
+
+def is_proxy(profile: Profile, pod: Manifest) -> bool:
+    """Whether Envoy Gateway made the pod for the profile's Gateway."""
+    owner = "gateway.envoyproxy.io/owning-gateway"
+    wanted = {f"{owner}-name": profile.gateway.name, f"{owner}-namespace": profile.gateway.namespace}
+    return selects(wanted, pod["metadata"].get("labels"))
+
+
+# What there is where nothing could be read
+
+
+def _no_engine() -> EngineInfo | None:
+    return None
+
+
+def _no_nodes() -> list[Node]:
+    return []
+
+
+def _no_proofs() -> list[Proof]:
+    return []
+
+
+def _no_objects() -> tuple[Manifest, ...]:
+    return ()
+
+
+def _no_logs() -> tuple[ContainerLog, ...]:
+    return ()
+
+
+def _no_proxy() -> ProxyFacts | None:
+    return None

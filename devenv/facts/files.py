@@ -1,0 +1,45 @@
+"""Facts in files. They are redacted when they are collected, so that a file gives the same diagnosis as the cluster did."""
+
+import getpass
+import json
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from devenv.errors import DevenvError, Exit
+from devenv.facts.model import Facts, dump, parse
+from devenv.facts.redact import redacted
+
+
+def clean(facts: Facts) -> Facts:
+    """Return the facts as a file would have them."""
+    return parse(json.dumps(redacted(json.loads(dump(facts)), str(Path.home()), _user())))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return ""
+
+
+def write(facts: Facts, target: Path) -> None:
+    """Write a file that only its owner may read. Raises DevenvError where that can't be."""
+    try:
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(dump(facts))
+    except OSError as error:
+        raise DevenvError(f"{target} can't be written.", str(error), "Give --save another path.") from error
+
+
+def read(source: Path) -> Facts:
+    """Return the facts in a file. Raises DevenvError where there are none."""
+    try:
+        return parse(source.read_text())
+    except ValidationError as error:
+        first = "\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        fix = "`devenv doctor --save FILE` writes one."
+        raise DevenvError(f"{source} has no facts that this devenv can read.", first, fix, Exit.USAGE) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DevenvError(f"{source} can't be read.", str(error), exit_code=Exit.USAGE) from error

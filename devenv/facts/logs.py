@@ -1,0 +1,133 @@
+"""The components' logs, merged by time. The line that would have told was in the one log that nobody read."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from queue import SimpleQueue
+from threading import Thread
+
+from devenv.errors import DevenvError, Exit, NotFoundError
+from devenv.facts.collect import component_pods
+from devenv.facts.signatures import signature
+from devenv.ports import Kube, Manifest
+from devenv.profiles.model import Profile
+
+_TAIL = 5000  # lines of one container
+_FAILED = 500
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line: when it was written, as Kubernetes has it, by which component, and the code of a known signature."""
+
+    time: str
+    component: str
+    pod: str
+    container: str
+    text: str
+    code: str = ""
+
+    @property
+    def problem(self) -> bool:
+        """Whether it is one to look at: a known signature, an error, or a request that failed."""
+        return (
+            bool(self.code)
+            or any(w in self.text.lower() for w in ("error", "panic", "fatal", "fail"))
+            or self.text.startswith("5")
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    component: str
+    namespace: str
+    pod: str
+    container: str
+
+
+@dataclass(frozen=True)
+class LogReader:
+    """Reads one cluster's logs."""
+
+    kube: Kube
+    profile: Profile
+
+    def check(self, components: Iterable[str]) -> None:
+        """Raise DevenvError where a name is no component of the profile's that has logs."""
+        known = [c.name for c in self.profile.components if c.gate == "workload"]
+        if unknown := [c for c in components if c not in known]:
+            fix = f"There are: {', '.join(known)}."
+            raise DevenvError(f"The profile {self.profile.name} has no workload {', '.join(unknown)}.", "", fix, Exit.USAGE)
+
+    def read(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
+        """Yield the lines of the last `since` seconds in their order; of all components where none is named."""
+        yield from merge(*(self._lines(s, since) for s in self._sources(components)), key=lambda line: line.time)
+
+    def follow(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
+        """Yield lines as they are written, for ever; those of pods that are there now."""
+        queue: SimpleQueue[LogLine | DevenvError | None] = SimpleQueue()
+        sources = self._sources(components)
+        for source in sources:
+            Thread(target=self._feed, args=(source, since, queue), daemon=True).start()
+        ended = 0
+        while ended < len(sources):
+            found = queue.get()
+            if isinstance(found, LogLine):
+                yield found
+            else:
+                ended += 1
+
+    def _feed(self, source: _Source, since: int, queue: "SimpleQueue[LogLine | DevenvError | None]") -> None:
+        try:
+            for line in self.kube.follow(source.namespace, source.pod, source.container, since):
+                queue.put(parse(source.component, source.pod, source.container, line))
+            queue.put(None)
+        except DevenvError as error:
+            queue.put(error)
+
+    def _sources(self, components: Iterable[str]) -> list[_Source]:
+        wanted = set(components)
+        objects = {kind: tuple(self.kube.select(v, kind)) for v, kind in (("apps/v1", "Deployment"), ("v1", "Pod"))}
+        return [
+            _Source(component.name, pod["metadata"]["namespace"], pod["metadata"]["name"], status["name"])
+            for component, pod in component_pods(self.profile, objects)
+            if not wanted or component.name in wanted
+            for status in _containers(pod)
+        ]
+
+    def _lines(self, source: _Source, since: int) -> Iterator[LogLine]:
+        try:
+            log = self.kube.logs(source.namespace, source.pod, source.container, since, _TAIL, timestamps=True)
+        except NotFoundError:
+            return
+        for line in log.splitlines():
+            yield parse(source.component, source.pod, source.container, line)
+
+
+def _containers(pod: Manifest) -> list[Manifest]:
+    found = (pod.get("status") or {}).get("containerStatuses") or []
+    return [s for s in found if "waiting" not in (s.get("state") or {})]
+
+
+def parse(component: str, pod: str, container: str, line: str) -> LogLine:
+    """Return a line as Kubernetes gives it, with its timestamp; one of Envoy's access log in words."""
+    time, _, text = line.partition(" ")
+    return LogLine(time, component, pod, container, _readable(text), signature(text))
+
+
+def _readable(text: str) -> str:
+    """Envoy Gateway's access log is JSON: return what one looks for in it, the code first."""
+    if not text.startswith("{"):
+        return text
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        return text
+    if "response_code" not in entry:
+        return text
+    shown = [entry.get("response_code"), entry.get("method"), entry.get("x-envoy-origin-path"), f"{entry.get('duration')} ms"]
+    shown += [entry.get("route_name"), f"→ {entry.get('upstream_host') or 'nowhere'}"]
+    if (flags := entry.get("response_flags") or "-") != "-":
+        shown.append(f"flags {flags} ({entry.get('response_code_details')})")
+    return " ".join(str(word) for word in shown if word)

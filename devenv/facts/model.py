@@ -1,0 +1,128 @@
+"""Facts: what can be seen of an environment at one moment, frozen, as JSON the same on every machine.
+
+A saved file is the support bundle, and `doctor` reads it exactly as it reads a live cluster. What could not be read is in
+`unknown`, with the reason: it is never taken for fine.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import Field
+
+from devenv.facts.live import Proof
+from devenv.ports import EngineInfo, Manifest, Space
+from devenv.profiles.base import Model
+from devenv.profiles.model import Profile
+
+VERSION = 1
+
+
+class NodeFacts(Model):
+    """A container that kind made. Times are in seconds since 1970, 0 where there is none."""
+
+    name: str
+    status: str  # Docker's word: running, exited, paused, created
+    address: str = ""
+    started: float = 0
+    ended: float = 0
+    disk: Space | None = None
+    images: tuple[str, ...] | None = None
+
+
+class ContainerLog(Model):
+    """Lines of one container's log, each beginning with Kubernetes' timestamp."""
+
+    component: str
+    namespace: str
+    pod: str
+    container: str
+    previous: bool = False  # of the container that ran before the last restart
+    lines: tuple[str, ...] = ()
+
+
+class RouteFacts(Model):
+    """A route that Envoy has. `filters`: names in its typed_per_filter_config."""
+
+    name: str
+    table: str  # the route configuration that it is in
+    cluster: str = ""
+    filters: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()  # that it matches on
+
+
+class UpstreamFacts(Model):
+    """A cluster that Envoy has, with its endpoints' addresses, each with whether Envoy takes it for healthy."""
+
+    name: str
+    type: str = ""
+    hosts: Mapping[str, bool] = {}
+
+
+class ProxyFacts(Model):
+    """What one Envoy says of itself (admin interface: /ready, /config_dump, /clusters)."""
+
+    pod: str
+    ready: str
+    listeners: Mapping[str, tuple[str, ...]] = {}  # listener → its HTTP filters
+    routes: tuple[RouteFacts, ...] = ()
+    upstreams: tuple[UpstreamFacts, ...] = ()
+    rejected: tuple[str, ...] = ()  # configuration that it refused, in its own words
+
+
+class Facts(Model):
+    """One environment at one moment."""
+
+    version: int = Field(default=VERSION, ge=1, le=VERSION)
+    devenv: str  # the version that collected them
+    taken: float  # seconds since 1970
+    cluster: str
+    profile: Profile
+    changing: str = ""  # who was changing the cluster
+    engine: EngineInfo | None = None
+    engine_disk: Space | None = None
+    inotify: tuple[int, int] | None = None  # (instances, watches)
+    port_owner: str = ""  # who listens on the gateway's port
+    nodes: tuple[NodeFacts, ...] = ()
+    context_port: int = 0  # where the context kind-NAME leads, 0 where there is none
+    api_ports: tuple[int, ...] = ()  # where the nodes' API server is
+    objects: Mapping[str, tuple[Manifest, ...]] = {}  # kind → all of that kind, trimmed
+    logs: tuple[ContainerLog, ...] = ()
+    proxies: tuple[ProxyFacts, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    unknown: Mapping[str, str] = {}  # what could not be read → why
+
+    def of(self, kind: str) -> tuple[Manifest, ...]:
+        """Return the objects of that kind; none where they could not be read, which `knows` tells."""
+        return self.objects.get(kind, ())
+
+    def knows(self, what: str) -> bool:
+        """Whether that could be read."""
+        return what not in self.unknown
+
+    def one(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """Return the object of that name."""
+        wanted = (namespace, name)
+        return next((o for o in self.of(kind) if (o["metadata"].get("namespace", ""), o["metadata"]["name"]) == wanted), None)
+
+    def lines(self, component: str = "") -> Iterator[tuple[ContainerLog, str]]:
+        """Yield the log lines of one component, or of all."""
+        for log in self.logs:
+            if component in {"", log.component}:
+                yield from ((log, line) for line in log.lines)
+
+
+def dump(facts: Facts) -> str:
+    """Return the facts as JSON, one key a line at the top, so that two files can be compared."""
+    content = json.loads(facts.model_dump_json(by_alias=True))
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()) + "\n}\n"
+
+
+def parse(text: str) -> Facts:
+    """Return the facts that `dump` wrote. Raises pydantic.ValidationError, which is a ValueError, with all that is wrong."""
+    return Facts.model_validate_json(text)
+
+
+def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str] | None) -> bool:
+    """Whether a plain map of labels selects these; an empty one selects nothing, as in a Service."""
+    return bool(selector) and all((labels or {}).get(k) == v for k, v in (selector or {}).items())

@@ -1,0 +1,30 @@
+"""Lines in logs that mean something, each with the code that explains it."""
+
+import re
+
+SIGNATURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), code)
+    for pattern, code in (
+        (r"Failed to create Wasm cache directory|failed to start wasm cache|wasm cache is not initialized", "DE401"),
+        (r"no space left on device", "DE201"),
+        (r"too many open files|inotify", "DE104"),
+        (r"exec format error", "DE309"),
+        (r"EnvoyPatchPolicy is disabled", "DE404"),
+        (r"unable to find xds resources|failed to (?:build|generate) .*patch", "DE403"),
+        (r"failed to create (?:new|or update) infra|failed to create or update deployment", "DE407"),
+        (r"gRPC config for \S+ rejected", "DE411"),
+        (r"no healthy upstream", "DE410"),
+        (r"model \S+ does not exist", "DE505"),
+        (r"delayed connect error: 111|remote_connection_failure", "DE506"),
+        (r"redis at \S+: dial|dial tcp \S+:6379", "DE303"),
+        (r"lookup \S+ on \S+:53: (?:read udp|no such host|.*timeout)", "DE305"),
+        (r"RefNotPermitted", "DE504"),
+        (r"BackendNotFound", "DE502"),
+        (r"deprecat.*match", "DE901"),
+    )
+)
+
+
+def signature(line: str) -> str:
+    """Return the code of the first signature in a line, "" where none is."""
+    return next((code for pattern, code in SIGNATURES if pattern.search(line)), "")

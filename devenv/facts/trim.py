@@ -1,0 +1,55 @@
+"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, no values of variables, no annotations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from devenv.ports import Manifest
+
+_META = ("name", "namespace", "labels", "generation", "creationTimestamp", "deletionTimestamp", "uid", "ownerReferences")
+_CONTAINER = ("name", "image", "imagePullPolicy", "ports", "resources", "readinessProbe", "livenessProbe")
+_CONFIG = "envoy-gateway-config"  # Envoy Gateway's own settings, the one ConfigMap whose content is read
+
+
+def trimmed(obj: Manifest) -> Manifest:
+    """Return the object without what nobody needs and what nobody should see."""
+    meta = obj["metadata"]
+    kept: Manifest = {"metadata": {k: meta[k] for k in _META if k in meta}}
+    if "spec" in obj:
+        kept["spec"] = _spec(obj["spec"])
+    if "status" in obj:
+        kept["status"] = _status(obj["status"])
+    for name in ("reason", "message", "type", "count", "firstTimestamp", "lastTimestamp", "eventTime", "involvedObject"):
+        if name in obj:
+            kept[name] = obj[name]
+    if meta["name"] == _CONFIG and "data" in obj:
+        kept["data"] = obj["data"]
+    return kept
+
+
+def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Pods and their templates lose their volumes and the values of their variables."""
+    if "template" in spec:
+        template = spec["template"]
+        inner = {"metadata": {"labels": (template.get("metadata") or {}).get("labels") or {}}, "spec": _pod(template["spec"])}
+        return {**{k: v for k, v in spec.items() if k != "template"}, "template": inner}
+    return _pod(spec) if "containers" in spec else dict(spec)
+
+
+def _pod(spec: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {"nodeName": spec.get("nodeName", "")}
+    for group in ("initContainers", "containers"):
+        if group in spec:
+            kept[group] = [_container(c) for c in spec[group]]
+    return kept
+
+
+def _container(container: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{k: container[k] for k in _CONTAINER if k in container},
+        "env": [{"name": e["name"]} for e in container.get("env") or ()],
+    }
+
+
+def _status(status: Mapping[str, Any]) -> dict[str, Any]:
+    """A node's status has the names of all its images, twice."""
+    return {k: v for k, v in status.items() if k not in {"images", "daemonEndpoints", "volumesInUse", "volumesAttached"}}

@@ -1,0 +1,169 @@
+"""Restarts components in the profile's order, gate after gate. A finished rollout is no gate: it proves nothing.
+
+After a restart of Envoy Gateway the gate is: the new pod holds the lease, since only the leader writes status; then the
+conditions are of the current generation and good; and Envoy, asked after that, has every filter that its routes need.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+
+from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.facts import envoy as admin
+from devenv.facts.collect import is_proxy
+from devenv.facts.live import PATCHED_ROUTE
+from devenv.facts.model import ProxyFacts
+from devenv.gates import ready
+from devenv.lifecycle.applying import find
+from devenv.lifecycle.steps import step
+from devenv.ports import Clock, Envoy, Kube, Manifest, Reporter
+from devenv.profiles.model import Component, Profile, Route
+from devenv.wait import Deadline, until
+
+_POLICIES = 90.0  # seconds for every condition, once the new pod leads
+_LIVE = 60.0  # seconds for Envoy's configuration
+_LEASE = ("coordination.k8s.io/v1", "Lease")
+_LEADERS = ".gateway.envoyproxy.io"  # how the name of Envoy Gateway's lease ends (facts/gateway.md)
+_GRACE = 5  # seconds for a container to end: it is to be replaced
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Restarts what the profile names."""
+
+    profile: Profile
+    kube: Kube
+    envoy: Envoy
+    clock: Clock
+    reporter: Reporter
+    policies: bool = True  # whether the conditions of policies and routes are a gate
+
+    def order(self, names: Iterable[str]) -> list[Component]:
+        """Return the workloads of those names, in the order in which they are restarted; all of them for none.
+
+        Raises DevenvError where a name is no workload of the profile.
+        """
+        workloads = {c.name: c for c in self.profile.components if c.gate == "workload"}
+        wanted = set(names) or set(workloads)
+        if unknown := wanted - set(workloads):
+            what = f"The profile {self.profile.name} has no workload {', '.join(sorted(unknown))}."
+            raise DevenvError(what, next_step=f"There are: {', '.join(workloads)}.", exit_code=Exit.USAGE)
+        order = TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order()
+        return [workloads[n] for n in order if n in wanted]
+
+    def run(self, components: Iterable[Component]) -> None:
+        """Restart them one by one. Raises DevenvError at the first gate that does not open."""
+        for component in components:
+            with step(self.reporter, f"restart {component.name}") as note:
+                self._restart(component, note)
+
+    def _restart(self, component: Component, note: list[str]) -> None:
+        before = self._pods(component)
+        deadline = Deadline(self.clock, component.deadline)
+        for pod in before:
+            self.kube.delete("v1", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], grace=_GRACE)
+        old = {p["metadata"]["uid"] for p in before}
+        leases = self._leases(before)
+        until(f"The new pod of {component.name}", lambda: self._not_replaced(component, old, gone=bool(leases)), deadline)
+        if leases:
+            self._lead(component, leases, old, deadline)
+            note.append("leads")
+            self._await_policies(component)
+        if any(is_proxy(self.profile, p) for p in self._pods(component)):
+            until("Envoy's configuration", lambda: self._config_lacks(component), Deadline(self.clock, _LIVE))
+            note.append("has its filters")
+
+    def _pods(self, component: Component) -> list[Manifest]:
+        found: list[Manifest] = []
+        for workload in find(self.kube, component):
+            labels = workload["spec"]["selector"]["matchLabels"]
+            selector = ",".join(f"{k}={v}" for k, v in labels.items())
+            found += self.kube.select("v1", "Pod", workload["metadata"]["namespace"], selector)
+        return found
+
+    def _not_replaced(self, component: Component, old: set[str], *, gone: bool) -> str:
+        pods = self._pods(component)
+        if gone and any(p["metadata"]["uid"] in old for p in pods):
+            return "the end of the old pod"
+        if lacks := ready.missing(component, find(self.kube, component)):
+            return lacks
+        new = [p for p in pods if p["metadata"]["uid"] not in old and "deletionTimestamp" not in p["metadata"]]
+        if not new:
+            return "a new pod"
+        return "" if all(_ready(p) for p in new) else "readiness of the new pod"
+
+    # The lease
+
+    def _leases(self, pods: list[Manifest]) -> list[Manifest]:
+        """Return the leases that these pods compete for: those of Envoy Gateway, where they are its controllers."""
+        if not any((p["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway" for p in pods):
+            return []
+        namespace = pods[0]["metadata"]["namespace"]
+        return [o for o in self.kube.select(*_LEASE, namespace) if o["metadata"]["name"].endswith(_LEADERS)]
+
+    def _lead(self, component: Component, leases: list[Manifest], old: set[str], deadline: Deadline) -> None:
+        """Return when a new pod leads. A lease whose pod is gone is deleted: else it is waited for, 30 s (facts/gateway.md)."""
+        names = {p["metadata"]["name"] for p in self._pods(component) if p["metadata"]["uid"] not in old}
+        for lease in leases:
+            meta = lease["metadata"]
+            if _holder(self.kube.get(*_LEASE, meta["namespace"], meta["name"])) not in names:
+                self.kube.delete(*_LEASE, meta["namespace"], meta["name"])
+
+        def missing() -> str:
+            for lease in leases:
+                meta = lease["metadata"]
+                if _holder(self.kube.get(*_LEASE, meta["namespace"], meta["name"])) not in names:
+                    return f"the lease {meta['name']}, held by the new pod"
+            return ""
+
+        until(f"The leadership of {component.name}", missing, deadline)
+
+    # What follows from it
+
+    def _await_policies(self, component: Component) -> None:
+        if not self.policies:
+            return
+        wanted = [c for c in self.profile.components if c.gate != "workload" and c.name in _after(self.profile, component.name)]
+
+        def missing() -> str:
+            return "; ".join(f"{c.name}: {lacks}" for c in wanted if (lacks := ready.missing(c, find(self.kube, c))))
+
+        until("The policies and routes", missing, Deadline(self.clock, _POLICIES))
+
+    def _config_lacks(self, component: Component) -> str:
+        for pod in self._pods(component):
+            meta = pod["metadata"]
+            if "deletionTimestamp" in meta:
+                continue
+            try:
+                proxy = admin.read(meta["name"], self.envoy.read(meta["namespace"], meta["name"], admin.PATHS))
+            except NotReachableError as error:
+                return error.what
+            if lacks := config_lacks(self.profile, proxy):
+                return lacks
+        return ""
+
+
+def config_lacks(profile: Profile, proxy: ProxyFacts) -> str:
+    """Return what Envoy's own configuration lacks of what its routes and the profile's requests need."""
+    there = {name for filters in proxy.listeners.values() for name in filters}
+    if dangling := sorted({f for r in proxy.routes for f in r.filters} - there):
+        return f"the filter {dangling[0]} in Envoy's listener"
+    wanted = any(r.route is Route.EXTENSION for r in profile.requests)
+    if wanted and not any(r.name == PATCHED_ROUTE for r in proxy.routes):
+        return f"the route {PATCHED_ROUTE} in Envoy"
+    return ""
+
+
+def _after(profile: Profile, name: str) -> set[str]:
+    found = {c.name for c in profile.components if name in c.after}
+    return found.union(*(_after(profile, n) for n in found)) if found else found
+
+
+def _holder(lease: Manifest | None) -> str:
+    return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
+
+
+def _ready(pod: Manifest) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

@@ -1,0 +1,238 @@
+"""`recover`: diagnose, show the plan, do it gate after gate, and end with the requests that failed.
+
+Where a gate fails, the rest of the plan is not done: what is seen then is diagnosed anew, and makes a new plan. It ends
+when all is well, or when a round has changed nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from devenv.diagnosis.diagnose import diagnose
+from devenv.diagnosis.model import Diagnosis
+from devenv.errors import DevenvError, Exit
+from devenv.facts.collect import API
+from devenv.facts.live import Proof
+from devenv.facts.model import Facts
+from devenv.gates.live import Prober
+from devenv.lifecycle.record import own_context, own_nodes
+from devenv.lifecycle.restart import Restart
+from devenv.lifecycle.steps import step
+from devenv.lifecycle.up import Up
+from devenv.ports import Envoy
+from devenv.profiles.quantities import show
+from devenv.recovery.drift import Drift, drift
+from devenv.recovery.plan import Kind, Plan, Planned, plan
+from devenv.recovery.room import Room, Unused
+from devenv.wait import Deadline, locked, until
+
+_ROUNDS = 4
+_BUDGET = 10.0  # seconds for the facts
+_API = 180.0  # seconds for the API server to answer again
+_PROOF = 60.0
+_SETTLE = 120.0  # seconds for what is merely under way
+_REPLICAS = 2  # of CoreDNS: kind's own choice
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is about to be done: the plan, and exactly what its steps delete and put back."""
+
+    diagnosis: Diagnosis
+    plan: Plan
+    unused: tuple[Unused, ...] = ()
+    drifts: tuple[Drift, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What it came to. `done`: the steps, in their order."""
+
+    cluster: str
+    before: Diagnosis
+    after: Diagnosis
+    done: tuple[Planned, ...]
+    proofs: tuple[Proof, ...]
+
+
+@dataclass
+class Recover:
+    """One recovery of one cluster. `up` has the parts that put things back."""
+
+    up: Up
+    envoy: Envoy
+    prober: Prober
+    facts: Callable[[float], Facts]
+    agree: Callable[[Proposal], None]  # shows it, and asks; raises where the answer is no
+    _done: list[Planned] = field(default_factory=list)
+
+    def propose(self) -> Proposal:
+        """Look, and return what would be done. Changes nothing. Raises DevenvError where the cluster isn't devenv's."""
+        at = self.up.context
+        own_nodes(at.records, at.engine, at.containers, at.cluster)
+        facts = self._facts()
+        diagnosis = diagnose(facts)
+        found = plan(diagnosis, at.profile, self._owned(facts))
+        rooms = [s.target for s in found.steps if s.kind is Kind.ROOM]
+        put_back = any(s.kind is Kind.PUT_BACK for s in found.steps)
+        room = Room(at.containers, at.profile)
+        return Proposal(
+            diagnosis,
+            found,
+            tuple(u for node in rooms for u in room.unused(node)),
+            tuple(drift(at.kube, self.up.objects())) if put_back else (),
+        )
+
+    def run(self, wait: float) -> Recovery:
+        """Repair. Raises DevenvError where something is left that devenv can't mend, with whose fix it is."""
+        at = self.up.context
+        with locked(at.host, at.clock, f"cluster-{at.cluster}", at.reporter.say, wait):
+            first = last = self.propose()
+            for _ in range(_ROUNDS):
+                if not last.plan.steps:
+                    break
+                self.agree(last)
+                self._round(last)
+                new = self._settled()
+                if _codes(new) == _codes(last):
+                    last = new
+                    break
+                last = new
+            return self._finish(first, last)
+
+    def _finish(self, first: Proposal, last: Proposal) -> Recovery:
+        at = self.up.context
+        if last.diagnosis.causes:
+            roots = last.diagnosis.causes
+            what = "devenv can't repair all of it: " + "; ".join(f"{c.root.code} {c.root.says}" for c in roots)
+            fixes = [f for c in roots for f in c.root.fix if not f.startswith("devenv recover")]
+            raise DevenvError(what, "\n".join(fixes), "`devenv doctor` has the evidence.")
+        with step(at.reporter, "live requests") as note:
+            proofs = self.prober.until_proven(_PROOF, "Look at it with `devenv doctor`.")
+            note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
+        return Recovery(at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs))
+
+    def _facts(self) -> Facts:
+        """This process holds the lock itself."""
+        return self.facts(_BUDGET).model_copy(update={"changing": ""})
+
+    def _owned(self, facts: Facts) -> list[str]:
+        if API in facts.unknown:
+            return []
+        return [
+            f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}"
+            for o in self.up.objects()
+            if o["kind"] == "Deployment"
+        ]
+
+    def _settled(self) -> Proposal:
+        """Diagnose again, once nothing is merely under way any more."""
+        clock = self.up.context.clock
+        last: list[Proposal] = []
+
+        def missing() -> str:
+            last[:] = [self.propose()]
+            under_way = last[0].diagnosis.progress
+            return under_way[0].root.says if under_way and not last[0].diagnosis.causes else ""
+
+        with step(self.up.context.reporter, "diagnose again"), suppress(DevenvError):
+            until("What is under way", missing, Deadline(clock, _SETTLE), pause=0.5)
+        return last[0] if last else self.propose()
+
+    # The steps
+
+    def _round(self, proposal: Proposal) -> None:
+        """Do the steps. The first gate that fails ends the round: what it means is for the next diagnosis to say."""
+        reporter = self.up.context.reporter
+        for planned in proposal.plan.steps:
+            try:
+                self._do(planned, proposal)
+            except DevenvError as error:
+                if planned.kind is Kind.ROOM:
+                    raise
+                reporter.say(f"{error.what} {' '.join(error.why.split())}".strip())
+                return
+            self._done.append(planned)
+
+    def _do(self, planned: Planned, proposal: Proposal) -> None:
+        at = self.up.context
+        if planned.kind is Kind.ROOM:
+            self._room(planned.target, [u for u in proposal.unused if u.node == planned.target])
+        elif planned.kind is Kind.START:
+            with step(at.reporter, f"start {planned.target}"):
+                at.containers.start(planned.target)
+                self._await_api()
+        elif planned.kind is Kind.CONTEXT:
+            with step(at.reporter, "write the context again"):
+                at.kind.export_kubeconfig(at.cluster, lambda _: None)
+                at.kube.forget()
+        elif planned.kind is Kind.PUT_BACK:
+            self._put_back(proposal.drifts)
+        elif planned.kind is Kind.SCALE:
+            self._scale(planned.target)
+        else:
+            restart = Restart(at.profile, at.kube, self.envoy, at.clock, at.reporter)
+            own_context(at.kube, at.nodes(), at.cluster)
+            restart.run(restart.order([planned.target]))
+
+    def _room(self, node: str, listed: Sequence[Unused]) -> None:
+        """Delete what was listed, the largest first, until there is room."""
+        at, room = self.up.context, Room(self.up.context.containers, self.up.context.profile)
+        with step(at.reporter, f"make room on {node}") as note:
+            before = room.space(node).free
+            for number, image in enumerate(listed):
+                if room.enough(node):
+                    break
+                at.reporter.update(f"make room on {node}", number, len(listed), "images")
+                room.delete(image)
+            if not room.enough(node):
+                raise self._no_room(room, node)
+            note.append(f"{show(room.space(node).free - before)} freed")
+        self._await_api()
+
+    def _no_room(self, room: Room, node: str) -> DevenvError:
+        """Devenv deletes nothing but images that nobody uses: what else takes the disk is for the user to judge."""
+        largest = "\n".join(f"{show(size):>10}  {path}" for size, path in room.largest(node))
+        fix = f"Remove what you don't need (docker exec {node} rm …), then `devenv recover` again."
+        return DevenvError(
+            f"The disk of {node} is full, and unused images are not enough.", f"What takes most in it:\n{largest}", fix
+        )
+
+    def _await_api(self) -> None:
+        at = self.up.context
+        until(
+            "The API server",
+            lambda: "" if at.kube.ready() else "an answer",
+            Deadline(at.clock, _API),
+            f"docker logs {at.cluster}-control-plane",
+        )
+
+    def _put_back(self, drifts: Sequence[Drift]) -> None:
+        at = self.up.context
+        own_context(at.kube, at.nodes(), at.cluster)
+        self.up.put_back([d.manifest for d in drifts if d.by])
+
+    def _scale(self, target: str) -> None:
+        at = self.up.context
+        namespace, _, name = target.partition("/")
+        own_context(at.kube, at.nodes(), at.cluster)
+        with step(at.reporter, f"scale {target} to {_REPLICAS}"):
+            at.kube.apply({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name},
+                "spec": {"replicas": _REPLICAS},
+            })  # fmt: skip
+
+
+def refuse_nothing(proposal: Proposal) -> DevenvError | None:
+    """Return what to say where there is something wrong and no step helps; None otherwise."""
+    if proposal.plan.steps or not proposal.plan.beyond:
+        return None
+    fixes = "\n".join(f for finding in proposal.plan.beyond for f in finding.fix)
+    what = "; ".join(f.says.rstrip(".") for f in proposal.plan.beyond)
+    return DevenvError(
+        f"devenv can't mend this itself: {what}.", fixes, "Do that, then look again with `devenv doctor`.", Exit.FAILED
+    )
+
+
+def _codes(proposal: Proposal) -> set[tuple[str, str]]:
+    return {(c.root.code, c.root.subject) for c in proposal.diagnosis.causes}

@@ -1,0 +1,85 @@
+"""Room on a node's full disk: its images that nobody uses, listed first, deleted by name, one by one, unforced."""
+
+import json
+from dataclasses import dataclass
+
+from devenv.errors import DevenvError
+from devenv.images.load import normalise
+from devenv.ports import Containers, Space
+from devenv.profiles.model import Profile
+
+ENOUGH = 256 << 20  # bytes: twice of what counts as full
+_INODES = 2000
+_DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
+_LARGEST = ("timeout", "20", "du", "-x", "-k", "--max-depth=2", "/var")
+_OWN = "registry.k8s.io/"  # Kubernetes' own are left, used or not
+
+
+@dataclass(frozen=True)
+class Unused:
+    """An image in a node that no container has, by all its names. `size` in bytes, as containerd counts them."""
+
+    node: str
+    id: str
+    names: tuple[str, ...]
+    size: int
+
+    def __str__(self) -> str:
+        return ", ".join(self.names) or self.id[:19]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Looks into nodes, and deletes from them exactly what it is told."""
+
+    containers: Containers
+    profile: Profile
+
+    def unused(self, node: str) -> list[Unused]:
+        """Return the images that no container has and the profile does not want, the largest first."""
+        wanted = {normalise(i.ref) for i in self.profile.images}
+        used = self._used(node)
+        found = [
+            Unused(node, i["id"], tuple(i.get("repoTags") or ()), int(i.get("size") or 0))
+            for i in self._crictl(node, "images").get("images") or ()
+            if i["id"] not in used and not i.get("pinned")
+        ]
+        kept = [u for u in found if not any(n in wanted or n.startswith(_OWN) for n in u.names)]
+        return sorted(kept, key=lambda u: -u.size)
+
+    def _used(self, node: str) -> set[str]:
+        listed = self._crictl(node, "ps", "-a").get("containers") or ()
+        return {str(c[key]) for c in listed for key in ("imageRef", "imageId") if c.get(key)}
+
+    def delete(self, image: Unused) -> bool:
+        """Delete an image unless a container has it by now. Return whether it is gone."""
+        if image.id in self._used(image.node):
+            return False
+        return self.containers.exec(image.node, ["crictl", "rmi", image.id]).code == 0
+
+    def space(self, node: str) -> Space:
+        """Return what an ordinary user has left."""
+        done = self.containers.exec(node, _DF)
+        figures = done.output.split()[-4:]
+        if done.code != 0 or not all(f.isdigit() for f in figures):
+            raise DevenvError(f"`df` in {node} failed.", done.output[-200:])
+        return Space(*map(int, figures))
+
+    def enough(self, node: str) -> bool:
+        """Whether there is room, in bytes and inodes."""
+        space = self.space(node)
+        return space.free >= ENOUGH and not 0 < space.free_inodes < _INODES
+
+    def largest(self, node: str, count: int = 4) -> list[tuple[int, str]]:
+        """Return the folders that take most, as (bytes, path), so that somebody may decide."""
+        sizes = [line.split("\t") for line in self.containers.exec(node, _LARGEST).output.splitlines() if "\t" in line]
+        found = sorted(((int(kib) << 10, path) for kib, path in sizes if kib.isdigit() and path.count("/") == 2), reverse=True)  # noqa: PLR2004
+        return found[:count]
+
+    def _crictl(self, node: str, *argv: str) -> dict[str, list[dict[str, str]]]:
+        done = self.containers.exec(node, ["crictl", *argv, "-o", "json"])
+        try:
+            content: dict[str, list[dict[str, str]]] = json.loads(done.output[done.output.index("{") :])
+        except ValueError as error:
+            raise DevenvError(f"containerd in {node} does not say what it has.", done.output[-300:]) from error
+        return content

@@ -1,0 +1,186 @@
+"""A diagnosis, as text that fits a terminal of 80 by 24, or as JSON. The JSON's shape is frozen by a test."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.markup import escape
+
+from devenv.diagnosis.codes import Code
+from devenv.diagnosis.model import Cause, Diagnosis, Evidence, Finding, Place, Verdict
+from devenv.ui import console
+from devenv.ui.reports import emit_json
+
+_EVIDENCE = 3  # pieces of a root that are shown
+_FOLLOWS = 6  # consequences
+_TIMES = 5  # lines of the time line
+_CROSS, _CHECK = "[bold red]✗[/bold red]", "[green]✓[/green]"
+
+
+def diagnosis(found: Diagnosis, *, everything: bool) -> None:
+    """Show what is wrong, root by root."""
+    out = console.result()
+    for line in lines(found, everything=everything):
+        out.print(line, soft_wrap=True, crop=False) if everything or not out.is_terminal else out.print(
+            line, no_wrap=True, overflow="ellipsis"
+        )
+
+
+def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
+    """Return the lines of a diagnosis, in rich's markup."""
+    shown = _headline(found)
+    if not found.healthy:
+        shown += ["", _path(found)]
+    for cause in (*found.causes, *found.progress):
+        shown += ["", *_cause(cause, found.taken, everything=everything)]
+    if found.unknown:
+        shown += [
+            "",
+            "[yellow]?[/yellow] Could not be read:",
+            *(f"    {escape(what)}: {escape(why)}" for what, why in found.unknown),
+        ]
+    if everything and found.harmless:
+        shown += ["", "Harmless, though it looks alarming:"]
+        shown += [f"  {h.code} {escape(h.says)}" for h in found.harmless]
+    if found.ignored:
+        shown += ["", f"[dim]Ignored: {', '.join(sorted(found.ignored))}[/dim]"]
+    return shown
+
+
+def _headline(found: Diagnosis) -> list[str]:
+    name = escape(found.cluster)
+    proven = f"{sum(ok for _, ok in found.requests)} of {len(found.requests)} live requests proved their routes"
+    if found.healthy:
+        return [f"{_CHECK} The cluster {name} is healthy: {proven}."]
+    if found.causes:
+        count = "one root cause" if len(found.causes) == 1 else f"{len(found.causes)} root causes, each its own"
+        return [f"{_CROSS} The cluster {name} is unhealthy: {count}. {proven[0].upper()}{proven[1:]}."]
+    if found.progress:
+        return [f"[yellow]…[/yellow] The cluster {name} is not ready yet. {proven[0].upper()}{proven[1:]}."]
+    return [f"[yellow]?[/yellow] Whether the cluster {name} is healthy could not be told. {proven[0].upper()}{proven[1:]}."]
+
+
+def _path(found: Diagnosis) -> str:
+    """Draw the way of a request, and where it is broken."""
+    return " → ".join(f"{_CROSS} [red]{p}[/red]" if p in found.broken else f"[dim]{p}[/dim]" for p in Place)
+
+
+def _cause(cause: Cause, taken: float, *, everything: bool) -> list[str]:
+    root = cause.root
+    mark = "[yellow]…[/yellow]" if root.verdict is Verdict.PROGRESS else _CROSS
+    shown = [f"{mark} [bold]{root.code}[/bold] {escape(root.says)}"]
+    words = [root.verdict.value] if root.verdict is not Verdict.FAILED else []
+    words += [root.confidence.value, since(cause.since, taken)]
+    shown.append(f"    [dim]{', '.join(filter(None, words))}[/dim]")
+    pieces = root.evidence if everything else root.evidence[:_EVIDENCE]
+    shown += [f"    {escape(e.source)}: {escape(_one_line(e.text))}" for e in pieces]
+    if cause.consequences:
+        most = len(cause.consequences) if everything else _FOLLOWS
+        shown.append("  What follows from it:")
+        shown += [f"    {f.code} {escape(_one_line(f.says))}" for f in cause.consequences[:most]]
+        if len(cause.consequences) > most:
+            shown.append(f"    and {len(cause.consequences) - most} more (--all)")
+    times = cause.timeline
+    if len(times) > 1:
+        shown.append("  When:")
+        shown += [
+            f"    {clock(e.time)}  {escape(_one_line(f'{e.source}: {e.text}'))}" for e in _first(times, everything=everything)
+        ]
+    if root.fix:
+        shown.append(f"  [green]Fix:[/green] {escape(root.fix[0])}")
+        shown += [f"       {escape(f)}" for f in root.fix[1:]]
+    return shown
+
+
+def _first(times: list[Evidence], *, everything: bool) -> list[Evidence]:
+    return times if everything else times[:_TIMES]
+
+
+def _one_line(text: str, width: int = 160) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else f"{flat[: width - 1]}…"
+
+
+def clock(time: float) -> str:
+    """Return a time as UTC, the same wherever it is read."""
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+def since(time: float, taken: float) -> str:
+    """Return since when, and how long that is."""
+    if not time:
+        return "since when is not known"
+    ago = max(0, int(taken - time))
+    spelt = f"{ago} s" if ago < 120 else f"{ago // 60} min" if ago < 7200 else f"{ago // 3600} h"  # noqa: PLR2004
+    return f"since {clock(time)}, {spelt} before this look"
+
+
+# JSON
+
+
+def diagnosis_json(found: Diagnosis) -> None:
+    """Print a diagnosis as JSON."""
+    emit_json("doctor", shape(found))
+
+
+def shape(found: Diagnosis) -> dict[str, Any]:
+    """Shape of `doctor`. Times are in seconds since 1970, null where there is none."""
+    return {
+        "cluster": found.cluster, "profile": found.profile, "taken": found.taken, "healthy": found.healthy,
+        "causes": [_cause_json(c) for c in found.causes], "in_progress": [_cause_json(c) for c in found.progress],
+        "unknown": [{"what": what, "why": why} for what, why in found.unknown],
+        "harmless": [_finding_json(f) for f in found.harmless],
+        "requests": [{"name": name, "ok": ok} for name, ok in found.requests],
+        "path": [{"place": p.value, "broken": p in found.broken} for p in Place],
+        "ignored": sorted(found.ignored),
+    }  # fmt: skip
+
+
+def _cause_json(cause: Cause) -> dict[str, Any]:
+    return {
+        **_finding_json(cause.root), "since": cause.since or None,
+        "consequences": [_finding_json(f) for f in cause.consequences],
+        "timeline": [_evidence_json(e) for e in cause.timeline],
+    }  # fmt: skip
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code, "subject": finding.subject, "says": finding.says, "verdict": finding.verdict.value,
+        "confidence": finding.confidence.value, "evidence": [_evidence_json(e) for e in finding.evidence],
+        "fix": list(finding.fix),
+    }  # fmt: skip
+
+
+def _evidence_json(evidence: Evidence) -> dict[str, Any]:
+    return {"source": evidence.source, "text": evidence.text, "time": evidence.time or None}
+
+
+# Codes
+
+
+def listing(found: Iterable[Code]) -> None:
+    """List codes."""
+    for code in found:
+        console.result().print(f"[bold]{code.code}[/bold]  {escape(code.title)}")
+
+
+def explain(code: Code) -> None:
+    """Say what a code means."""
+    out = console.result()
+    out.print(f"[bold]{code.code}[/bold]: {escape(code.title)}")
+    for name, text in (("Meaning", code.meaning), ("Why", code.why), ("Fix", code.fix), ("Source", code.source)):
+        out.print(f"  [dim]{name}:[/dim] {escape(text)}")
+
+
+def codes_json(found: Iterable[Code]) -> None:
+    """Print codes as JSON."""
+    emit_json("codes", [code_json(c) for c in found])
+
+
+def code_json(code: Code) -> dict[str, str | None]:
+    """Shape of a code."""
+    return {
+        "code": code.code, "title": code.title, "meaning": code.meaning, "why": code.why, "fix": code.fix, "source": code.source,
+        "place": code.place.value if code.place else None,
+    }  # fmt: skip

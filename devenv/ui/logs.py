@@ -1,0 +1,36 @@
+"""Log lines."""
+
+import json
+from collections.abc import Iterable
+
+from rich.markup import escape
+
+from devenv.facts.logs import LogLine
+from devenv.ui import console
+from devenv.ui.reports import VERSION
+
+_WIDTH = 15  # of a component's name
+
+
+def lines(found: Iterable[LogLine]) -> None:
+    """Show lines: the time of day, the component, a known line's code, the text."""
+    out = console.result()
+    for line in found:
+        mark = f"[bold red]{line.code}[/bold red] " if line.code else ""
+        head = f"[dim]{line.time[11:23]}[/dim] {escape(line.component[:_WIDTH].ljust(_WIDTH))}"
+        out.print(f"{head} {mark}{escape(line.text)}", soft_wrap=True)
+
+
+def json_lines(found: Iterable[LogLine]) -> None:
+    """Print each line as JSON on a line of its own."""
+    out = console.result()
+    for line in found:
+        out.print(json.dumps({"version": VERSION, "kind": "log", "result": shape(line)}), markup=False, soft_wrap=True)
+
+
+def shape(line: LogLine) -> dict[str, str]:
+    """Shape of a log line."""
+    return {
+        "time": line.time, "component": line.component, "pod": line.pod, "container": line.container,
+        "text": line.text, "code": line.code,
+    }  # fmt: skip

@@ -1,0 +1,115 @@
+"""A recovery: the plan before it, what was done after it."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from devenv.profiles.quantities import show
+from devenv.recovery.plan import Kind, Planned
+from devenv.recovery.recover import Proposal, Recovery
+from devenv.ui import console
+from devenv.ui.diagnosis import shape
+from devenv.ui.reports import emit_json, proof_json, proof_line
+
+_WORDS = {
+    Kind.ROOM: "make room on {}: delete images that nobody uses, until there is enough",
+    Kind.START: "start the node {}",
+    Kind.CONTEXT: "write the context {} into the kubeconfig again",
+    Kind.PUT_BACK: "put back what the profile {} has",
+    Kind.SCALE: "scale {} up again",
+    Kind.RESTART: "restart {}, and await its gates; a leader's lease whose pod is gone is deleted",
+}
+
+
+def proposal(proposed: Proposal) -> None:
+    """Show what is wrong and what is about to be done, before anybody is asked."""
+    _show(console.progress(), proposed)
+
+
+def planned(proposed: Proposal) -> None:
+    """Show the same as a result."""
+    _show(console.result(), proposed)
+
+
+def _show(out: Console, proposed: Proposal) -> None:
+    for cause in proposed.diagnosis.causes:
+        out.print(f"[bold red]✗[/bold red] [bold]{cause.root.code}[/bold] {escape(cause.root.says)}")
+    if not proposed.diagnosis.causes:
+        out.print("[green]✓[/green] Nothing to repair.")
+    for line in _steps(proposed):
+        out.print(line, soft_wrap=True)
+    for finding in proposed.plan.beyond:
+        out.print(f"devenv can't mend {finding.code} itself:")
+        for fix in finding.fix:
+            out.print(f"  {escape(fix)}", soft_wrap=True)
+
+
+def _steps(proposed: Proposal) -> list[str]:
+    """Return the plan's lines, in rich's markup; none where there is nothing to do."""
+    if not proposed.plan.steps:
+        return []
+    shown = ["Plan:"]
+    for number, step in enumerate(proposed.plan.steps, 1):
+        shown.append(f"  {number}. {escape(words(step))}  [dim]({step.reason})[/dim]")
+        shown += [f"       {escape(line)}" for line in _details(step, proposed)]
+    return [*shown, f"  {len(proposed.plan.steps) + 1}. prove it with the live requests"]
+
+
+def words(step: Planned) -> str:
+    """Return what a step does."""
+    return _WORDS[step.kind].format(step.target)
+
+
+def _details(step: Planned, proposed: Proposal) -> list[str]:
+    if step.kind is Kind.ROOM:
+        listed = [f"{show(u.size):>10}  {u}" for u in proposed.unused if u.node == step.target]
+        return listed or ["no image in it is unused"]
+    if step.kind is Kind.PUT_BACK:
+        return [str(d) for d in proposed.drifts] or ["nothing is missing or changed; all is applied again"]
+    return []
+
+
+def recovery(result: Recovery) -> None:
+    """Say what was done, and that it works."""
+    out = console.result()
+    if not result.done:
+        out.print(f"[green]✓[/green] Nothing to repair: the cluster {escape(result.cluster)} answers on every route.")
+    else:
+        roots = ", ".join(c.root.code for c in result.before.causes)
+        out.print(f"[green]✓[/green] The cluster {escape(result.cluster)} is repaired ({roots}) and answers on every route.")
+    for proof in result.proofs:
+        out.print(f"  {proof_line(proof)}")
+
+
+def recovery_json(result: Recovery) -> None:
+    """Print a recovery as JSON."""
+    emit_json("recover", recovery_shape(result))
+
+
+def recovery_shape(result: Recovery) -> dict[str, Any]:
+    """Shape of `recover`."""
+    return {
+        "cluster": result.cluster, "before": shape(result.before), "after": shape(result.after),
+        "done": [step_shape(s) for s in result.done], "requests": [proof_json(p) for p in result.proofs],
+    }  # fmt: skip
+
+
+def planned_json(cluster: str, proposed: Proposal) -> None:
+    """Print a plan as JSON."""
+    emit_json("recover-plan", plan_shape(cluster, proposed))
+
+
+def plan_shape(cluster: str, proposed: Proposal) -> dict[str, Any]:
+    """Shape of `recover --dry-run`. Sizes in bytes."""
+    return {
+        "cluster": cluster, "diagnosis": shape(proposed.diagnosis), "steps": [step_shape(s) for s in proposed.plan.steps],
+        "images": [{"node": u.node, "id": u.id, "names": list(u.names), "size": u.size} for u in proposed.unused],
+        "put_back": [str(d) for d in proposed.drifts],
+        "beyond": [{"code": f.code, "says": f.says, "fix": list(f.fix)} for f in proposed.plan.beyond],
+    }  # fmt: skip
+
+
+def step_shape(step: Planned) -> dict[str, str]:
+    """Shape of one step."""
+    return {"kind": step.kind.name.lower(), "target": step.target, "code": step.reason}
