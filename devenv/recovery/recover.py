@@ -133,7 +133,7 @@ class Recover:
         def missing() -> str:
             last[:] = [self.propose()]
             under_way = last[0].diagnosis.progress
-            return under_way[0].root.says if under_way and not last[0].diagnosis.causes else ""
+            return under_way[0].root.says if under_way else ""
 
         with step(self.up.context.reporter, "diagnose again"), suppress(DevenvError):
             until("What is under way", missing, Deadline(clock, _SETTLE), pause=0.5)

@@ -97,9 +97,7 @@ def _wasm(facts: Facts, policy: Manifest, condition: dict[str, Any]) -> Finding:
     if not full and not (said and "no space left" not in said[1]):
         verdict = Verdict.LATCHED
         free = ", ".join(f"{show(n.disk.free)} free in {n.name}" for n in facts.nodes if n.disk)
-        says = (
-            f"Envoy Gateway could not make its Wasm cache as it started, and rejects every extension policy since. Now: {free}."
-        )
+        says = f"Envoy Gateway could not make its Wasm cache as it started, and still rejects every policy. Now: {free}."
         if not said and _race(facts, when):
             says = "Envoy Gateway rejected the policy as it started, before its Wasm cache was there. If it stays, restart it."
     about = {"wasm", *_keys(facts, policy)}

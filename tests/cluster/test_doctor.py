@@ -1,0 +1,170 @@
+"""The fault campaign on real kind: inject; doctor names exactly the expected root; after recover all is well.
+
+Faults share a cluster: what breaks it mends it. With DEVENV_RECORD=1 each diagnosis is recorded for the pure tier.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.faults import FAULTS
+from tests.cluster.lab import Lab
+
+INCIDENTS = Path(__file__).parents[1] / "incidents"
+
+
+def roots(diagnosis) -> list[tuple[str, str]]:
+    return [(c["code"], c["subject"]) for c in diagnosis["causes"]]
+
+
+def matches(diagnosis, wanted) -> bool:
+    found = roots(diagnosis)
+    return len(found) == len(wanted) and all(any(code == c and word in s for c, s in found) for code, word in wanted)
+
+
+def until_named(lab: Lab, wanted):
+    """Return doctor's answer once it is the expected one twice running: what is under way passes."""
+    last = []
+
+    def missing() -> str:
+        found = lab.doctor()
+        settled = matches(found, wanted) and not found["in_progress"]
+        last[:] = [*last, found] if settled else []
+        return "" if len(last) > 1 else f"{wanted}; found {roots(found)}, {found['in_progress']}, {found['unknown']}"
+
+    lab.eventually("the diagnosis", missing)
+    return last[-1]
+
+
+def until_healthy(lab: Lab) -> None:
+    def missing() -> str:
+        found = lab.doctor()
+        return "" if found["healthy"] else f"health; found {roots(found)}, {found['in_progress']}, {found['unknown']}"
+
+    lab.eventually("health", missing)
+
+
+def record(lab: Lab, name: str) -> None:
+    """Keep the facts and what doctor made of them, when asked to."""
+    if os.environ.get("DEVENV_RECORD"):
+        folder = INCIDENTS / name.lower().replace(" ", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        lab.devenv("doctor", "--save", str(folder / "facts.json"), check=False)
+        told = lab.devenv("doctor", "--from", str(folder / "facts.json"), "--all", check=False)
+        (folder / "diagnosis.txt").write_text(told.stdout)
+
+
+def test_a_healthy_cluster_has_nothing_wrong(cluster):
+    until_healthy(cluster)
+    for _ in range(20):
+        done = cluster.devenv("doctor", check=False)
+        assert done.returncode == 0, done.stdout
+        assert "is healthy: 3 of 3" in done.stdout
+    record(cluster, "healthy")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.number} {f.name}")
+def test_a_fault_is_named_and_repaired(cluster, fault):
+    fault.inject(cluster)
+    until_named(cluster, fault.roots)
+    record(cluster, fault.name)
+    told = cluster.json("recover", "--yes")
+    assert told["after"]["causes"] == []
+    assert all(r["ok"] for r in told["requests"])
+    until_healthy(cluster)
+
+
+def test_a_paused_node(cluster):
+    cluster.docker("pause", cluster.node)
+    until_named(cluster, (("DE203", cluster.node),))
+    record(cluster, "node paused")
+    assert [s["kind"] for s in cluster.json("recover", "--yes")["done"]] == ["start"]
+    until_healthy(cluster)
+
+
+def test_the_port_is_taken_by_another(cluster):
+    cluster.docker("stop", cluster.node)
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        thief.bind(("127.0.0.1", cluster.port))
+        thief.listen()
+        found = until_named(cluster, (("DE103", "port"),))
+        record(cluster, "port taken")
+        assert f"process {os.getpid()}" in found["causes"][0]["says"]
+        refused = cluster.devenv("recover", "--yes", check=False)
+        assert refused.returncode == 1
+        assert f"process {os.getpid()}" in refused.stderr
+    until_named(cluster, (("DE203", cluster.node),))
+    cluster.json("recover", "--yes")
+    until_healthy(cluster)
+
+
+def test_doctor_answers_while_up_hangs(cluster):
+    argv = [sys.executable, "-m", "devenv", "up", "--profile", str(cluster.profile)]
+    cluster.kubectl("-n", "aibrix-system", "delete", "httproute", "llama2-7b-router")  # so that `up` has something to do
+    with subprocess.Popen(argv, env=cluster.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as up:
+        up.stderr.readline()
+        cluster.eventually("the lock", lambda: "" if cluster.json("status", check=False)["changing"] else "its holder")
+        up.send_signal(signal.SIGSTOP)
+        try:
+            found = cluster.doctor()
+        finally:
+            up.send_signal(signal.SIGCONT)
+        up.stderr.read()
+    assert [(c["code"], f"process {up.pid}" in c["says"]) for c in found["in_progress"]] == [("DE107", True)]
+    until_healthy(cluster)
+
+
+def test_without_its_context(cluster):
+    config = Path(cluster.env["KUBECONFIG"])
+    kept = config.read_text()
+    config.unlink()
+    try:
+        until_named(cluster, (("DE105", "context"),))
+        record(cluster, "no context")
+        cluster.json("recover", "--yes")
+        until_healthy(cluster)
+    finally:
+        if not config.exists():
+            config.write_text(kept)
+
+
+def test_a_saved_file_gives_the_same_diagnosis(cluster, tmp_path):
+    saved = tmp_path / "facts.json"
+    live = cluster.devenv("doctor", "--save", str(saved), "--all").stdout
+    assert cluster.devenv("doctor", "--from", str(saved), "--all").stdout == live
+    assert saved.stat().st_mode & 0o777 == 0o600
+
+
+def test_restart_is_gated(cluster):
+    holder = (
+        "-n",
+        "envoy-gateway-system",
+        "get",
+        "lease",
+        "5b9825d2.gateway.envoyproxy.io",
+        "-o",
+        "jsonpath={.spec.holderIdentity}",
+    )
+    before = cluster.kubectl(*holder)
+    assert cluster.json("restart", "proxy", "envoy-gateway")["components"] == ["envoy-gateway", "proxy"]
+    pods = cluster.kubectl("-n", "envoy-gateway-system", "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "name")
+    after = cluster.kubectl(*holder)
+    assert after != before
+    assert after.rpartition("_")[0] in pods
+    until_healthy(cluster)
+
+
+def test_logs_are_merged_and_marked(cluster):
+    cluster.json("request")
+    shown = cluster.devenv("logs", "--since", "1h").stdout
+    times = [line[:12] for line in shown.splitlines() if line[2:3] == ":"]
+    assert times == sorted(times)
+    assert "proxy           200 POST /v1/chat/completions" in shown
+    assert "DE901" in cluster.devenv("logs", "proxy", "--since", "10h", "--problems").stdout
+    assert cluster.devenv("logs", "nobody", check=False).returncode == 2
