@@ -1,5 +1,6 @@
 """What checks ask of facts, again and again."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from devenv.profiles.model import Component, Route
 MODEL, PORT = "model.aibrix.ai/name", "model.aibrix.ai/port"
 ROUTES = tuple(r.value for r in Route)
 BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
+_ZAP, _LONGEST = 6, 200  # columns of a line that Envoy Gateway's logger writes; characters that are kept
 DEFAULT = "devenv"  # the cluster that needs no --name
 
 
@@ -40,6 +42,19 @@ def seconds(text: str | None) -> float:
 def line_time(line: str) -> float:
     """Return when a log line was written: it begins with the time."""
     return seconds(line.split(" ", 1)[0])
+
+
+def said(line: str) -> str:
+    """Return what a log line says, without times and callers: of Envoy Gateway's, the message and the error."""
+    text = line.partition(" ")[2]
+    parts = text.split("\t")
+    if len(parts) < _ZAP:
+        return text[:_LONGEST]
+    try:
+        error = json.loads(parts[-1]).get("error", "")
+    except (ValueError, AttributeError):
+        error = ""
+    return f"{parts[4]}: {error}"[:_LONGEST] if error else " ".join(parts[1:])[:_LONGEST]
 
 
 def label(obj: Manifest) -> str:

@@ -61,9 +61,14 @@ class Proof:
 _REFUSED = "x-error-"  # headers by which gateway-plugins says why
 
 
+def agent_of(route: str) -> str:
+    """Return how the user agents of live requests by this route begin."""
+    return f"devenv/{route}/"
+
+
 def compose(live: LiveRequest, port: int, timeout: float = 10.0) -> Sent:
     """Return the HTTP request that takes the live request's route."""
-    agent = f"devenv/{uuid.uuid4().hex}"
+    agent = f"{agent_of(live.route)}{uuid.uuid4().hex}"
     headers = {"content-type": "application/json", "user-agent": agent}
     if live.route is Route.DIRECT:
         headers["model"] = live.model

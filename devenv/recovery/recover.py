@@ -31,6 +31,7 @@ _BUDGET = 10.0  # seconds for the facts
 _API = 180.0  # seconds for the API server to answer again
 _PROOF = 60.0
 _SETTLE = 120.0  # seconds for what is merely under way
+_PATIENCE = 20.0  # seconds in which a repair shows: old pods end, conditions are written again, Envoy gets its endpoints
 _REPLICAS = 2  # of CoreDNS: kind's own choice
 
 
@@ -126,14 +127,15 @@ class Recover:
         ]
 
     def _settled(self) -> Proposal:
-        """Diagnose again, once nothing is merely under way any more."""
+        """Diagnose again, once nothing is merely under way any more. What was mended may take a moment to show."""
         clock = self.up.context.clock
         last: list[Proposal] = []
+        patience = Deadline(clock, _PATIENCE)
 
         def missing() -> str:
             last[:] = [self.propose()]
-            under_way = last[0].diagnosis.progress
-            return under_way[0].root.says if under_way else ""
+            waited = [*last[0].diagnosis.progress, *(last[0].diagnosis.causes if patience.left() > 0 else ())]
+            return waited[0].root.says if waited else ""
 
         with step(self.up.context.reporter, "diagnose again"), suppress(DevenvError):
             until("What is under way", missing, Deadline(clock, _SETTLE), pause=0.5)
@@ -192,7 +194,7 @@ class Recover:
 
     def _no_room(self, room: Room, node: str) -> DevenvError:
         """Devenv deletes nothing but images that nobody uses: what else takes the disk is for the user to judge."""
-        largest = "\n".join(f"{show(size):>10}  {path}" for size, path in room.largest(node))
+        largest = "\n".join(room.largest(node))
         fix = f"Remove what you don't need (docker exec {node} rm …), then `devenv recover` again."
         return DevenvError(
             f"The disk of {node} is full, and unused images are not enough.", f"What takes most in it:\n{largest}", fix

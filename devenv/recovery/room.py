@@ -7,11 +7,13 @@ from devenv.errors import DevenvError
 from devenv.images.load import normalise
 from devenv.ports import Containers, Space
 from devenv.profiles.model import Profile
+from devenv.profiles.quantities import show
 
 ENOUGH = 256 << 20  # bytes: twice of what counts as full
 _INODES = 2000
 _DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
-_LARGEST = ("timeout", "20", "du", "-x", "-k", "--max-depth=2", "/var")
+_DEPTH = 2
+_LARGEST = ("timeout", "20", "du", "-x", f"--max-depth={_DEPTH}")
 _OWN = "registry.k8s.io/"  # Kubernetes' own are left, used or not
 
 
@@ -68,13 +70,15 @@ class Room:
     def enough(self, node: str) -> bool:
         """Whether there is room, in bytes and inodes."""
         space = self.space(node)
-        return space.free >= ENOUGH and not 0 < space.free_inodes < _INODES
+        return space.free >= ENOUGH and (space.total_inodes == 0 or space.free_inodes >= _INODES)
 
-    def largest(self, node: str, count: int = 4) -> list[tuple[int, str]]:
-        """Return the folders that take most, as (bytes, path), so that somebody may decide."""
-        sizes = [line.split("\t") for line in self.containers.exec(node, _LARGEST).output.splitlines() if "\t" in line]
-        found = sorted(((int(kib) << 10, path) for kib, path in sizes if kib.isdigit() and path.count("/") == 2), reverse=True)  # noqa: PLR2004
-        return found[:count]
+    def largest(self, node: str, count: int = 4) -> list[str]:
+        """Return the folders that take most of what is short, bytes or inodes, as lines, so that somebody may decide."""
+        inodes = self.space(node).free >= ENOUGH
+        argv = [*_LARGEST, *(["--inodes"] if inodes else ["--block-size=1"]), "/var"]
+        sizes = [line.split("\t") for line in self.containers.exec(node, argv).output.splitlines() if "\t" in line]
+        found = sorted(((int(n), path) for n, path in sizes if n.isdigit() and path.count("/") == _DEPTH), reverse=True)
+        return [f"{f'{n} files' if inodes else show(n):>14}  {path}" for n, path in found[:count]]
 
     def _crictl(self, node: str, *argv: str) -> dict[str, list[dict[str, str]]]:
         done = self.containers.exec(node, ["crictl", *argv, "-o", "json"])

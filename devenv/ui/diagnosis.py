@@ -14,6 +14,7 @@ from devenv.ui.reports import emit_json
 _EVIDENCE = 3  # pieces of a root that are shown
 _FOLLOWS = 6  # consequences
 _TIMES = 5  # lines of the time line
+_COMMAND = "       "  # before a command to copy
 _CROSS, _CHECK = "[bold red]✗[/bold red]", "[green]✓[/green]"
 
 
@@ -21,9 +22,15 @@ def diagnosis(found: Diagnosis, *, everything: bool) -> None:
     """Show what is wrong, root by root."""
     out = console.result()
     for line in lines(found, everything=everything):
-        out.print(line, soft_wrap=True, crop=False) if everything or not out.is_terminal else out.print(
-            line, no_wrap=True, overflow="ellipsis"
-        )
+        if out.is_terminal and not everything and _may_be_cut(line):
+            out.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            out.print(line, soft_wrap=line.startswith(_COMMAND) or not out.is_terminal)
+
+
+def _may_be_cut(line: str) -> bool:
+    """Whether a line may end where the terminal does: evidence and what follows may, the root and its fix may not."""
+    return line.startswith("    ") and not line.startswith(_COMMAND)
 
 
 def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
@@ -49,7 +56,7 @@ def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
 
 def _headline(found: Diagnosis) -> list[str]:
     name = escape(found.cluster)
-    proven = f"{sum(ok for _, ok in found.requests)} of {len(found.requests)} live requests proved their routes"
+    proven = f"{sum(ok for _, ok in found.requests)} of {len(found.requests)} live requests prove their routes"
     if found.healthy:
         return [f"{_CHECK} The cluster {name} is healthy: {proven}."]
     if found.causes:
@@ -87,8 +94,7 @@ def _cause(cause: Cause, taken: float, *, everything: bool) -> list[str]:
             f"    {clock(e.time)}  {escape(_one_line(f'{e.source}: {e.text}'))}" for e in _first(times, everything=everything)
         ]
     if root.fix:
-        shown.append(f"  [green]Fix:[/green] {escape(root.fix[0])}")
-        shown += [f"       {escape(f)}" for f in root.fix[1:]]
+        shown += ["  [green]Fix:[/green]", *(f"{_COMMAND}{escape(f)}" for f in root.fix)]
     return shown
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.archive import look
-from devenv.ports import Completed, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
+from devenv.ports import Completed, ContainerState, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
 
 GIB = 1 << 30
 PORTS = ((6443, 40001), (30888, 8888))  # that kind maps
@@ -200,6 +200,9 @@ class FakeEngine:
     def nodes(self, cluster: str) -> list[Node]:
         return [n for n in self.containers.values() if n.cluster == cluster]
 
+    def state(self, container: str) -> ContainerState:
+        return ContainerState("172.18.0.2", 900.0)
+
     def start(self, container: str) -> None:
         self.log.append(f"start {container}")
         n = self.containers[container]
@@ -305,11 +308,18 @@ class FakeKube:
         self.log.append(f"apply {manifest['kind']}/{meta['name']}")
         self.objects[manifest["kind"], meta.get("namespace", ""), meta["name"]] = healthy(manifest)
 
-    def delete(self, api_version: str, kind: str, namespace: str, name: str) -> None:
+    def replace(self, manifest: Manifest) -> None:
+        self.log.append(f"replace {manifest['kind']}/{manifest['metadata']['name']}")
+        self.apply(manifest)
+
+    def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]:
+        yield from ()
+
+    def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None:
         self.log.append(f"delete {kind}/{name}")
         self.objects.pop((kind, namespace, name), None)
 
-    def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int) -> str:
+    def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int, **_: object) -> str:
         return "\n".join(json.dumps(line) for line in self.access_log)
 
 

@@ -17,6 +17,7 @@ from devenv.diagnosis.read import (
     line_time,
     models,
     objects_of,
+    said,
     seconds,
 )
 from devenv.facts.live import PATCHED_ROUTE
@@ -79,26 +80,38 @@ def extension_policies(facts: Facts) -> Iterator[Finding]:
     """Every EnvoyExtensionPolicy is accepted: else Envoy gets no ext_proc filter."""
     for policy in facts.of("EnvoyExtensionPolicy"):
         bad = next((c for c in conditions(policy) if c["type"] == "Accepted" and c["status"] == "False"), None)
-        if bad and _WASM in bad.get("message", ""):
+        unwritten = bad is None and _cache_line(facts) and _without_filter(facts, policy)
+        if unwritten or (bad and _WASM in bad.get("message", "")):
             yield _wasm(facts, policy, bad)
         else:
             yield from _unmet(facts, policy, "DE402", ["Accepted"], "ancestors", {"filter", *_BY_PLUGIN})
 
 
-def _wasm(facts: Facts, policy: Manifest, condition: dict[str, Any]) -> Finding:
-    when = seconds(condition.get("lastTransitionTime"))
-    evidence = [Evidence(f"EnvoyExtensionPolicy {label(policy)}", f"Accepted=False: {condition['message']}", when)]
-    said = _cache_line(facts)
-    if said:
-        evidence.insert(0, Evidence(f"log {said[0].pod}", said[1].split(" ", 1)[-1][:200], line_time(said[1])))
+def _without_filter(facts: Facts, policy: Manifest) -> bool:
+    """Whether some Envoy lacks the policy's filter: a controller that does not lead yet has not written why."""
+    mark = f"/envoyextensionpolicy/{label(policy)}/"
+    return any(
+        any(mark in f for r in p.routes for f in r.filters) and not any(mark in f for fs in p.listeners.values() for f in fs)
+        for p in facts.proxies
+    )
+
+
+def _wasm(facts: Facts, policy: Manifest, condition: dict[str, Any] | None) -> Finding:
+    when, evidence = 0.0, []
+    if condition:
+        when = seconds(condition.get("lastTransitionTime"))
+        evidence.append(Evidence(f"EnvoyExtensionPolicy {label(policy)}", f"Accepted=False: {condition['message']}", when))
+    log, line = _cache_line(facts) or (None, "")
+    if log:
+        evidence.insert(0, Evidence(f"log {log.pod}", said(line), line_time(line)))
     full = [n for n in facts.nodes if n.disk and n.disk.free < (128 << 20)]
     says = "Envoy Gateway has no Wasm cache, so it rejects every extension policy."
-    verdict, sure = Verdict.FAILED, Confidence.CONFIRMED if said and "no space left" in said[1] else Confidence.LIKELY
-    if not full and not (said and "no space left" not in said[1]):
+    verdict, sure = Verdict.FAILED, Confidence.CONFIRMED if "no space left" in line else Confidence.LIKELY
+    if not full and not (line and "no space left" not in line):
         verdict = Verdict.LATCHED
         free = ", ".join(f"{show(n.disk.free)} free in {n.name}" for n in facts.nodes if n.disk)
         says = f"Envoy Gateway could not make its Wasm cache as it started, and still rejects every policy. Now: {free}."
-        if not said and _race(facts, when):
+        if not line and _race(facts, when):
             says = "Envoy Gateway rejected the policy as it started, before its Wasm cache was there. If it stays, restart it."
     about = {"wasm", *_keys(facts, policy)}
     return Finding(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import ANYTHING, Evidence, Finding
-from devenv.diagnosis.read import conditions, devenv, line_time, seconds
+from devenv.diagnosis.read import conditions, devenv, line_time, said, seconds
 from devenv.facts.collect import API
 from devenv.facts.model import Facts
 from devenv.profiles.quantities import show
@@ -49,7 +49,7 @@ def _refusals(facts: Facts) -> tuple[Evidence, ...]:
     if not told:
         return ()
     time, log, line = min(told, key=lambda t: t[0])
-    return (Evidence(f"log {log.pod}", line.split(" ", 1)[-1][:200], time),)
+    return (Evidence(f"log {log.pod}", said(line), time),)
 
 
 @check

@@ -294,4 +294,4 @@ def _spec(pod: Manifest, container: str) -> Mapping[str, Any]:
 def _log(facts: Facts, pod: Manifest, container: str) -> list[str]:
     name = pod["metadata"]["name"]
     logs = sorted((log for log in facts.logs if log.pod == name and log.container == container), key=lambda log: not log.previous)
-    return [line for log in logs for line in log.lines]
+    return [line for log in logs for line in log.lines if line.partition(" ")[2].strip()]

@@ -1,0 +1,38 @@
+import pytest
+
+from devenv.facts.logs import parse
+from devenv.facts.signatures import SIGNATURES, signature
+
+LINE = '{"response_code":503,"method":"POST","x-envoy-origin-path":"/v1/x","duration":3,"route_name":"original_route","upstream_host":null,"response_flags":"UH","response_code_details":"no_healthy_upstream"}'
+
+
+def test_an_access_log_line_is_told_in_words():
+    line = parse("proxy", "p", "envoy", f"2026-01-01T00:00:00.123Z {LINE}")
+    assert line.text == "503 POST /v1/x 3 ms original_route → nowhere flags UH (no_healthy_upstream)"
+    assert line.problem
+    assert line.time == "2026-01-01T00:00:00.123Z"
+
+
+@pytest.mark.parametrize("text", ['{"level":"info"}', "{broken", "plain words"])
+def test_other_lines_stay_as_they_are(text):
+    assert parse("c", "p", "c", f"T {text}").text == text
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("Failed to create Wasm cache directory: mkdir /var/lib/eg/wasm: no space left on device", "DE401"),
+        ("write /x: no space left on device", "DE201"),
+        ("redis at no-such-host:6379: dial tcp: lookup no-such-host", "DE303"),
+        ("exec /app: exec format error", "DE309"),
+        ("all is well", ""),
+    ],
+)
+def test_known_lines_have_a_code(line, code):
+    assert signature(line) == code
+
+
+def test_signatures_name_codes_of_the_book():
+    from devenv.diagnosis.codes import book
+
+    assert {code for _, code in SIGNATURES} <= set(book())

@@ -1,0 +1,29 @@
+from devenv.facts.trim import trimmed
+
+
+def test_values_of_variables_annotations_and_volumes_are_left_out():
+    container = {"name": "c", "image": "i", "env": [{"name": "API_KEY", "value": "hush"}], "volumeMounts": [{"name": "v"}]}
+    pod = {
+        "metadata": {"name": "p", "namespace": "n", "annotations": {"a": "hush"}, "managedFields": [{"x": "hush"}]},
+        "spec": {"containers": [container], "volumes": [{"name": "v", "secret": {"secretName": "hush"}}]},
+        "status": {"phase": "Running"},
+    }
+    told = trimmed(pod)
+    assert "hush" not in str(told)
+    assert told["spec"]["containers"][0]["env"] == [{"name": "API_KEY"}]
+    assert told["status"] == {"phase": "Running"}
+
+
+def test_a_deployment_keeps_its_selector_and_its_pods_labels():
+    labels = {"app": "x"}
+    template = {"metadata": {"labels": labels, "annotations": {"a": "hush"}}, "spec": {"containers": []}}
+    told = trimmed(
+        {"metadata": {"name": "d"}, "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}}
+    )
+    assert told["spec"]["replicas"] == 2
+    assert told["spec"]["template"]["metadata"] == {"labels": labels}
+
+
+def test_only_envoy_gateways_own_settings_are_read():
+    assert "data" not in trimmed({"metadata": {"name": "other"}, "data": {"password": "hush"}})
+    assert trimmed({"metadata": {"name": "envoy-gateway-config"}, "data": {"a": "b"}})["data"] == {"a": "b"}
