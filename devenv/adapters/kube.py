@@ -46,7 +46,7 @@ class ContextKube:
     def server_port(self) -> int:
         """Return the port that the context leads to, 0 where there is no such context."""
         try:
-            settings, _ = self._connection("its address")
+            settings = self.settings("its address")
         except NotReachableError:
             return 0
         return urlsplit(settings.host).port or 0
@@ -82,8 +82,9 @@ class ContextKube:
         """Put an object in place of the one that is there, so that what others have set in it is gone."""
         meta = manifest["metadata"]
         path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
-        version = self._call("GET", path)["metadata"]["resourceVersion"]
-        body = {**manifest, "metadata": {**meta, "resourceVersion": version}}
+        there = self._call("GET", path)["metadata"]
+        kept = {k: there[k] for k in ("resourceVersion", "ownerReferences", "finalizers") if k in there}
+        body = {**manifest, "metadata": {**meta, **kept}}
         self._call("PUT", path, [("fieldManager", _MANAGER)], json.dumps(body), form="application/json")
 
     def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None:
@@ -123,7 +124,8 @@ class ContextKube:
 
     def settings(self, what: str) -> Any:
         """Return what the kubeconfig says of the connection. Raises NotReachableError, about `what`, where it has none."""
-        return self._connection(what)[0]
+        with _errors(self._context, what):
+            return self._connection(what)[0]
 
     def _path(self, api_version: str, kind: str, namespace: str, name: str) -> str:
         plural, namespaced = self._plural(api_version, kind)

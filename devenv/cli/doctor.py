@@ -51,10 +51,11 @@ def COMMAND(  # noqa: N802 - found by this name
         show.diagnosis_json(found)
     else:
         show.diagnosis(found, everything=everything)
-    return _code(found)
+    return exit_code(found)
 
 
-def _code(found: "Diagnosis") -> int:
+def exit_code(found: "Diagnosis") -> int:
+    """Return 0 where all is well, 1 where something is wrong or under way, 4 where something could not be told."""
     if found.causes or found.progress:
         return Exit.FAILED
     return Exit.UNKNOWN if found.unknown else Exit.OK

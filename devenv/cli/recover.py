@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devenv.cli.doctor import exit_code
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
-from devenv.errors import Exit
 
 if TYPE_CHECKING:
     from devenv.recovery.recover import Proposal
@@ -30,16 +30,20 @@ def COMMAND(  # noqa: N802 - found by this name
     from devenv.ui import prompts  # noqa: PLC0415
     from devenv.ui import recovery as show  # noqa: PLC0415
 
+    rounds = 0
+
     def agree(proposal: "Proposal") -> None:
+        nonlocal rounds
         show.proposal(proposal)
-        prompts.confirm_or_stop("Do this?", "Nothing was changed.", assume_yes=yes)
+        prompts.confirm_or_stop("Do this?", "Nothing more was changed." if rounds else "Nothing was changed.", assume_yes=yes)
+        rounds += 1
 
     with wiring.world() as world:
         recover = world.recover(cluster, world.choice(cluster, profile), agree)
         if dry_run:
             proposed = recover.propose()
             show.planned_json(cluster, proposed) if output == "json" else show.planned(proposed)
-            return Exit.FAILED if proposed.diagnosis.causes else Exit.OK
+            return exit_code(proposed.diagnosis)
         result = recover.run(wait)
     show.recovery_json(result) if output == "json" else show.recovery(result)
-    return Exit.OK
+    return exit_code(result.after)

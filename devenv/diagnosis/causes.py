@@ -95,6 +95,10 @@ def causes(findings: Iterable[Finding]) -> list[Cause]:
     reasons = {i: _reasons(f, every) for i, f in enumerate(every)}
     roots = [i for i in reasons if not reasons[i]]
     rooted = {i: _reach(i, reasons) for i in roots}
+    for i in reasons:  # of findings that explain each other in a circle, the first is the root
+        if i not in rooted and not any(i in under for under in rooted.values()):
+            roots.append(i)
+            rooted[i] = _reach(i, reasons)
     faults = {j for i in roots if every[i].verdict is not Verdict.PROGRESS for j in rooted[i]}
     made = []
     for i in roots:

@@ -1,12 +1,13 @@
 """Facts into a diagnosis: all checks, then their causes. Pure: the same facts give the same diagnosis anywhere."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from devenv.diagnosis import codes
 from devenv.diagnosis.causes import BLINDING, causes
 from devenv.diagnosis.checks import envoy, gateway, harmless, host, model, node, requests, workload
 from devenv.diagnosis.checks.registry import CHECKS
 from devenv.diagnosis.model import Cause, Diagnosis, Finding, Place, Verdict
+from devenv.facts.collect import KINDS, REQUESTS
 from devenv.facts.live import UNPROVEN
 from devenv.facts.model import Facts
 
@@ -24,10 +25,11 @@ __all__ = [
 
 
 def diagnose(facts: Facts, ignore: Iterable[str] = ()) -> Diagnosis:
-    """Return what the facts tell. Codes in `ignore`, and those that the profile ignores, are left out as roots."""
+    """Return what the facts tell. Codes in `ignore`, and those that the profile ignores, are left out: they explain nothing."""
     ignored = frozenset({*ignore, *facts.profile.ignore})
-    found = [f for check in CHECKS for f in check(facts)]
-    judged = [c for c in causes(sorted(found, key=lambda f: (f.code, f.subject))) if c.root.code not in ignored]
+    found, failed = _findings(facts)
+    kept = [f for f in found if f.code not in ignored]
+    judged = causes(sorted(kept, key=lambda f: (f.code, f.subject)))
     faults = tuple(c for c in judged if c.root.verdict is not Verdict.PROGRESS)
     progress = tuple(c for c in judged if c.root.verdict is Verdict.PROGRESS)
     return Diagnosis(
@@ -36,22 +38,48 @@ def diagnose(facts: Facts, ignore: Iterable[str] = ()) -> Diagnosis:
         taken=facts.taken,
         causes=faults,
         progress=progress,
-        harmless=tuple(f for f in found if f.verdict is Verdict.HARMLESS and f.code not in ignored),
-        unknown=_unknown(facts, [*faults, *progress]),
+        harmless=tuple(f for f in kept if f.verdict is Verdict.HARMLESS),
+        unknown=(*_unknown(facts, judged), *failed),
         requests=tuple((p.name, p.ok) for p in facts.proofs),
-        broken=_broken([*faults, *progress]),
+        broken=_broken(judged),
         ignored=ignored & {f.code for f in found},
     )
+
+
+def _findings(facts: Facts) -> tuple[list[Finding], list[tuple[str, str]]]:
+    """Return what all checks find, and which of them met an object that they can't read: that is unknown, not fine."""
+    found: list[Finding] = []
+    failed: list[tuple[str, str]] = []
+    for check in CHECKS:
+        try:
+            found += list(check(facts))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            where = f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
+            failed.append((f"check {where}", f"an object of a shape that it does not know: {type(error).__name__}: {error}"))
+    return found, failed
 
 
 def _unknown(facts: Facts, judged: list[Cause]) -> tuple[tuple[str, str], ...]:
     """What could not be read, but for what a root explains: all, where it blinds; what is in a pod, where the pod fails."""
     found = [f for c in judged for f in c.findings]
-    if any(f.code in BLINDING or f.code == "DE107" for f in found):
+    if any(f.code in BLINDING for f in found):
         return ()
     failing = tuple(key.rpartition("/")[2] for f in found for key in f.about if key.startswith("deployment/"))
-    unread = [(what, why) for what, why in facts.unknown.items() if not _pod(what).startswith(failing)]
-    return (*unread, *((f"request {p.name}", UNPROVEN) for p in facts.proofs if p.failures == (UNPROVEN,)))
+    unread = [(what, why) for what, why in facts.unknown.items() if not (failing and _pod(what).startswith(failing))]
+    unproven = [(f"request {p.name}", UNPROVEN) for p in facts.proofs if p.failures == (UNPROVEN,)]
+    return (*unread, *unproven, *_absent(facts, failed=bool(failing)))
+
+
+def _absent(facts: Facts, *, failed: bool) -> Iterator[tuple[str, str]]:
+    """What should be among the facts, and is neither there nor said to be unknown."""
+    for kind in (k for _, k in KINDS if k not in facts.objects and facts.knows(k)):
+        yield (kind, "it is not among the facts")
+    if len(facts.proofs) < len(facts.profile.requests) and facts.knows(REQUESTS):
+        yield (REQUESTS, "some were not sent")
+    for one in (n for n in facts.nodes if n.status == "running" and n.disk is None and facts.knows(f"node {n.name}")):
+        yield (f"disk of {one.name}", "it is not among the facts")
+    if not facts.proxies and not failed and not any(what.startswith("Envoy ") for what in facts.unknown):
+        yield ("Envoy", "no proxy of the Gateway's could be asked")
 
 
 def _pod(what: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devenv.facts.collect import is_of, is_proxy
-from devenv.facts.model import Facts, selects
+from devenv.facts.model import Facts, owns, selects
 from devenv.ports import Manifest
 from devenv.profiles.model import Component, Route
 
@@ -82,14 +82,13 @@ def objects_of(facts: Facts, component: Component) -> list[Manifest]:
 
 
 def pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
-    """Return the pods that a Deployment selects, without those that are on their way out."""
-    wanted = (workload["spec"].get("selector") or {}).get("matchLabels")
-    namespace = workload["metadata"]["namespace"]
-    return [
-        p for p in facts.of("Pod")
-        if p["metadata"]["namespace"] == namespace and selects(wanted, p["metadata"].get("labels"))
-        and "deletionTimestamp" not in p["metadata"]
-    ]  # fmt: skip
+    """Return the pods that a workload made, without those that are on their way out."""
+    return [p for p in facts.of("Pod") if owns(workload, p) and "deletionTimestamp" not in p["metadata"]]
+
+
+def workloads(facts: Facts) -> list[Manifest]:
+    """Return all Deployments and StatefulSets."""
+    return [*facts.of("Deployment"), *facts.of("StatefulSet")]
 
 
 def model_pods(facts: Facts, model: str) -> list[Manifest]:
@@ -127,10 +126,11 @@ def role(facts: Facts, workload: Manifest) -> str:
     """Return what a Deployment is to the gateway: controller, proxy, plugins, model, dns, or "" for anything else."""
     if is_proxy(facts.profile, workload):
         return "proxy"
-    meta, template = workload["metadata"], workload["spec"]["template"]
-    if (template["metadata"].get("labels") or {}).get(MODEL) or (meta.get("labels") or {}).get(MODEL):
+    meta, template = workload["metadata"], workload["spec"].get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    if labels.get(MODEL) or (meta.get("labels") or {}).get(MODEL):
         return "model"
-    if any(selects(s, template["metadata"].get("labels")) for s in _ext_proc_selectors(facts, meta["namespace"])):
+    if any(selects(s, labels) for s in _ext_proc_selectors(facts, meta["namespace"])):
         return "plugins"
     if (meta.get("labels") or {}).get("k8s-app") == "kube-dns":
         return "dns"

@@ -11,7 +11,7 @@ from devenv.errors import DevenvError, NotFoundError
 from devenv.facts import envoy
 from devenv.facts.live import Proof
 from devenv.facts.looks import Looks
-from devenv.facts.model import ContainerLog, Facts, NodeFacts, ProxyFacts, selects
+from devenv.facts.model import ContainerLog, Facts, NodeFacts, ProxyFacts, owns, selects
 from devenv.facts.trim import trimmed
 from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Host, Kube, Manifest, Node, Space
 from devenv.profiles.model import Component, LiveRequest, Profile
@@ -20,6 +20,7 @@ GATEWAY_API = "gateway.networking.k8s.io/v1"
 EXTENSIONS = "gateway.envoyproxy.io/v1alpha1"
 KINDS = (
     ("v1", "Node"), ("v1", "Pod"), ("v1", "Service"), ("v1", "Event"), ("v1", "ConfigMap"), ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
     ("coordination.k8s.io/v1", "Lease"), (GATEWAY_API, "GatewayClass"), (GATEWAY_API, "Gateway"), (GATEWAY_API, "HTTPRoute"),
     ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"), (EXTENSIONS, "EnvoyProxy"), (EXTENSIONS, "EnvoyPatchPolicy"),
     (EXTENSIONS, "EnvoyExtensionPolicy"), (EXTENSIONS, "ClientTrafficPolicy"), ("model.aibrix.ai/v1alpha1", "ModelAdapter"),
@@ -29,6 +30,7 @@ _DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
 _IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
 _NAME = re.compile(r"(?!sha256:)[a-z0-9][\w./-]*:[\w.-]+")  # of an image, without a digest
 _CONFIG = "envoy-gateway-config"
+_API_PORT = 6443  # in kind's nodes
 _EACH = 6.0  # seconds for one look
 _ANSWER = 4.0  # seconds for a live request, and for the API server's first answer
 _DAY = 86400  # seconds
@@ -70,10 +72,21 @@ class Collector:
         looks.begin("port", lambda: self.host.port_owner(self.profile.gateway.host_port) or "")
         engine = looks.get(ENGINE, _no_engine())
         nodes = looks.get(NODES, _no_nodes())
+        local = engine if engine and engine.local else None
+        looks.begin("engine's disk", lambda: self.host.space(local.data_root) if local else None)
+        looks.begin("inotify", lambda: self.host.inotify() if local else None)
+        looks.begin("lock", lambda: self.host.lock_holder(f"cluster-{self.cluster}") or "")
         running = [n for n in nodes if n.status == "running"]
         for node in nodes:
             looks.begin(f"node {node.name}", lambda node=node: self._node(node))  # type: ignore[misc]
-        api = bool(running or not engine) and looks.get(API, otherwise=False)
+        context = looks.get("context", 0)
+        api_ports = {outside for n in nodes for inside, outside in n.ports if inside == _API_PORT}
+        foreign = running and context not in api_ports
+        api = bool(running or not engine) and not foreign and looks.get(API, otherwise=False)
+        if foreign:
+            looks.unknown[API] = (
+                f"the context kind-{self.cluster} leads to port {context or 'none'}, the nodes are at {sorted(api_ports)}"
+            )
         if not api and API not in looks.unknown:
             looks.unknown[API] = "no node is running" if nodes else "there is no cluster"
         if running or not engine:
@@ -87,14 +100,14 @@ class Collector:
             taken=taken,
             cluster=self.cluster,
             profile=self.profile,
-            changing=self.host.lock_holder(f"cluster-{self.cluster}") or "",
+            changing=looks.get("lock", ""),
             engine=engine,
-            engine_disk=self.host.space(engine.data_root) if engine and engine.local else None,
-            inotify=self.host.inotify() if engine and engine.local else None,
+            engine_disk=looks.get("engine's disk", _no_space()),
+            inotify=looks.get("inotify", _no_limits()),
             port_owner=looks.get("port", ""),
             nodes=tuple(looks.get(f"node {n.name}", NodeFacts(name=n.name, status=n.status)) for n in nodes),
-            context_port=looks.get("context", 0),
-            api_ports=tuple(sorted({outside for n in nodes for inside, outside in n.ports if inside == 6443})),  # noqa: PLR2004
+            context_port=context,
+            api_ports=tuple(sorted(api_ports)),
             objects=objects,
             logs=logs,
             proxies=proxies,
@@ -201,15 +214,9 @@ def component_pods(profile: Profile, objects: dict[str, tuple[Manifest, ...]]) -
     """Return the pods of the profile's workloads, in the profile's order."""
     found = []
     for component in profile.components:
-        for workload in (o for o in objects.get("Deployment", ()) if is_of(component, o)):
-            wanted = (workload["spec"].get("selector") or {}).get("matchLabels")
-            namespace = workload["metadata"]["namespace"]
+        for workload in (o for o in objects.get(component.resource.kind, ()) if is_of(component, o)):
             found += [
-                (component, p)
-                for p in objects.get("Pod", ())
-                if p["metadata"]["namespace"] == namespace
-                and selects(wanted, p["metadata"].get("labels"))
-                and "deletionTimestamp" not in p["metadata"]
+                (component, p) for p in objects.get("Pod", ()) if owns(workload, p) and "deletionTimestamp" not in p["metadata"]
             ]
     return found
 
@@ -234,6 +241,14 @@ def is_proxy(profile: Profile, pod: Manifest) -> bool:
 
 
 def _no_engine() -> EngineInfo | None:
+    return None
+
+
+def _no_space() -> Space | None:
+    return None
+
+
+def _no_limits() -> tuple[int, int] | None:
     return None
 
 

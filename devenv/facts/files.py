@@ -14,22 +14,26 @@ from devenv.facts.redact import redacted
 
 def clean(facts: Facts) -> Facts:
     """Return the facts as a file would have them."""
-    return parse(json.dumps(redacted(json.loads(dump(facts)), str(Path.home()), _user())))
+    return parse(json.dumps(redacted(json.loads(dump(facts)), str(Path.home()), _users())))
 
 
-def _user() -> str:
+def _users() -> list[str]:
+    """Whoever runs this, and whoever became root for it."""
     try:
-        return getpass.getuser()
+        return [getpass.getuser(), os.environ.get("SUDO_USER", "")]
     except (KeyError, OSError):  # a user without a name
-        return ""
+        return [os.environ.get("SUDO_USER", "")]
 
 
 def write(facts: Facts, target: Path) -> None:
     """Write a file that only its owner may read. Raises DevenvError where that can't be."""
+    new = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(dump(facts))
+        new.replace(target)
     except OSError as error:
+        new.unlink(missing_ok=True)
         raise DevenvError(f"{target} can't be written.", str(error), "Give --save another path.") from error
 
 

@@ -7,7 +7,7 @@ from heapq import merge
 from queue import SimpleQueue
 from threading import Thread
 
-from devenv.errors import DevenvError, Exit, NotFoundError
+from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.facts.collect import component_pods
 from devenv.facts.signatures import signature
 from devenv.ports import Kube, Manifest
@@ -44,6 +44,7 @@ class _Source:
     namespace: str
     pod: str
     container: str
+    restarted: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,10 @@ class LogReader:
             found = queue.get()
             if isinstance(found, LogLine):
                 yield found
-            else:
-                ended += 1
+                continue
+            ended += 1
+            if isinstance(found, NotReachableError):
+                raise found
 
     def _feed(self, source: _Source, since: int, queue: "SimpleQueue[LogLine | DevenvError | None]") -> None:
         try:
@@ -90,24 +93,36 @@ class LogReader:
         wanted = set(components)
         objects = {kind: tuple(self.kube.select(v, kind)) for v, kind in (("apps/v1", "Deployment"), ("v1", "Pod"))}
         return [
-            _Source(component.name, pod["metadata"]["namespace"], pod["metadata"]["name"], status["name"])
+            _Source(
+                component.name,
+                pod["metadata"]["namespace"],
+                pod["metadata"]["name"],
+                status["name"],
+                bool(status.get("restartCount")),
+            )
             for component, pod in component_pods(self.profile, objects)
             if not wanted or component.name in wanted
             for status in _containers(pod)
         ]
 
     def _lines(self, source: _Source, since: int) -> Iterator[LogLine]:
-        try:
-            log = self.kube.logs(source.namespace, source.pod, source.container, since, _TAIL, timestamps=True)
-        except NotFoundError:
-            return
-        for line in log.splitlines():
-            yield parse(source.component, source.pod, source.container, line)
+        for previous in [True, False] if source.restarted else [False]:
+            try:
+                log = self.kube.logs(
+                    source.namespace, source.pod, source.container, since, _TAIL, timestamps=True, previous=previous
+                )
+            except NotReachableError:
+                raise
+            except DevenvError:  # the pod is gone, or its container of before
+                continue
+            for line in log.splitlines():
+                yield parse(source.component, source.pod, source.container, line)
 
 
 def _containers(pod: Manifest) -> list[Manifest]:
-    found = (pod.get("status") or {}).get("containerStatuses") or []
-    return [s for s in found if "waiting" not in (s.get("state") or {})]
+    status = pod.get("status") or {}
+    found = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    return [s for s in found if s.get("restartCount") or "waiting" not in (s.get("state") or {})]
 
 
 def parse(component: str, pod: str, container: str, line: str) -> LogLine:

@@ -16,6 +16,7 @@ from devenv.profiles.base import Model
 from devenv.profiles.model import Profile
 
 VERSION = 1
+_LATEST = 1e11  # seconds since 1970: what is later is no time
 
 
 class NodeFacts(Model):
@@ -24,8 +25,8 @@ class NodeFacts(Model):
     name: str
     status: str  # Docker's word: running, exited, paused, created
     address: str = ""
-    started: float = 0
-    ended: float = 0
+    started: float = Field(default=0, ge=0, le=_LATEST)
+    ended: float = Field(default=0, ge=0, le=_LATEST)
     disk: Space | None = None
     images: tuple[str, ...] | None = None
 
@@ -75,7 +76,7 @@ class Facts(Model):
 
     version: int = Field(default=VERSION, ge=1, le=VERSION)
     devenv: str  # the version that collected them
-    taken: float  # seconds since 1970
+    taken: float = Field(ge=0, le=_LATEST)  # seconds since 1970
     cluster: str
     profile: Profile
     changing: str = ""  # who was changing the cluster
@@ -121,6 +122,16 @@ def dump(facts: Facts) -> str:
 def parse(text: str) -> Facts:
     """Return the facts that `dump` wrote. Raises pydantic.ValidationError, which is a ValueError, with all that is wrong."""
     return Facts.model_validate_json(text)
+
+
+def owns(workload: Manifest, pod: Manifest) -> bool:
+    """Whether a Deployment or a StatefulSet made the pod: labels alone may fit others' pods too."""
+    meta, labels = pod["metadata"], pod["metadata"].get("labels") or {}
+    if meta.get("namespace") != workload["metadata"].get("namespace"):
+        return False
+    name = workload["metadata"]["name"]
+    by = {("ReplicaSet", f"{name}-{labels.get('pod-template-hash')}"), ("StatefulSet", name)}
+    return any((o.get("kind"), o.get("name")) in by for o in meta.get("ownerReferences") or ())
 
 
 def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str] | None) -> bool:

@@ -1,59 +1,75 @@
-"""Takes out of facts what is nobody's business: credentials, request bodies, the user's name and home."""
+"""Takes out of facts what is nobody's business: credentials, request bodies, the user's name and home.
+
+Keys stay, and so do words that others refer to (names of objects, labels, kinds): a user called `node` must not change
+what the facts mean. The user's name is looked for in free text only.
+"""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 _GONE = "[redacted]"
-_SECRETS = (
-    re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)?\s*)[^\s\"',;}]+"),
-    re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"(?i)((?:api[-_]?key|token|password|passwd|secret)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;}]{4,}"),
+_NAMES = r"authorization|proxy-authorization|x-api-key|api[-_]?key|access[-_]?key|token|passwd|password|secret|cookie|credential"
+_RULES = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement)
+    for pattern, replacement in (
+        (r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", _GONE),
+        (r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", _GONE),  # a JSON Web Token
+        (r"\b(?:sk|hf|ghp|gho|glpat)[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}", _GONE),  # keys by their makers' prefixes
+        (r"(://[^/\s:@]*:)[^@\s/]+@", rf"\1{_GONE}@"),  # a password in an address
+        (r"\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {_GONE}"),
+        (rf"((?:{_NAMES})[\w-]*\\*[\"']?\s*[:=]\s*)(\[[^\]]*\]|\\*\"[^\"]*\"|'[^']*'|[^\s,;}}\]]{{3,}})", rf"\1{_GONE}"),
+        (rf"(--?(?:{_NAMES})[\w-]*[ =])\S+", rf"\1{_GONE}"),
+        # What a model is asked: whatever follows on the line, however it is quoted or cut off.
+        (r"(\b(?:messages|prompt|input)\\*[\"']?\s*[:=]\s*\\*[\[\"'{]).*", rf"\1{_GONE}"),
+    )
 )
-_WHOLE = (
-    re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),  # a JSON Web Token
-    re.compile(r"\bsk-[A-Za-z0-9_-]{12,}"),  # a key of a model's provider
-    re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL),
-)
-_PROMPT = re.compile(r"""(?i)(\\*"(?:messages|prompt)\\*"\s*:\s*)(?:\[.*\]|\\*"(?:[^"\\]|\\.)*\\*")""")
-_BODIES = {"body", "requestBody", "request_body", "prompt", "messages"}
+_SENSITIVE = re.compile(rf"(?:set-)?cookie|(?:{_NAMES})s?", re.IGNORECASE)  # a key whose value goes, whatever it is
+_FREE = {"lines", "message", "body", "error", "unknown", "failures", "changing", "port_owner", "rejected", "text"}
+_SHORTEST = 3  # characters of a name that is looked for
 
 
-def redacted(facts: Mapping[str, Any], home: str, user: str) -> dict[str, Any]:
-    """Return facts, as JSON has them, without them. `user` stays where it is a word of the system's own, such as root."""
-    hide = _hider(home, user)
-    return {str(hide(key)): _walk(value, hide) for key, value in facts.items()}
+@dataclass(frozen=True)
+class _Hider:
+    home: re.Pattern[str] | None
+    users: re.Pattern[str] | None
+
+    def hide(self, text: str, *, free: bool) -> str:
+        for pattern, replacement in _RULES:
+            text = pattern.sub(replacement, text)
+        if self.home:
+            text = self.home.sub("~", text)
+        return self.users.sub("user", text) if free and self.users else text
+
+    def walk(self, value: Any, *, free: bool = False) -> Any:
+        if isinstance(value, str):
+            return self.hide(value, free=free)
+        if isinstance(value, Mapping):
+            named = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(value["name"])  # {name: …, value: …}
+            return {k: self._of_key(str(k), v, free=free, hidden=bool(named) and k == "value") for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.walk(v, free=free) for v in value]
+        return value
+
+    def _of_key(self, key: str, value: Any, *, free: bool, hidden: bool) -> Any:
+        if hidden or (isinstance(value, str) and _SENSITIVE.fullmatch(key)):
+            return _GONE
+        return self.walk(value, free=free or key in _FREE)
 
 
-def _hider(home: str, user: str) -> Callable[[str], str]:
-    own = re.compile(rf"(?<![A-Za-z0-9_-]){re.escape(user)}(?![A-Za-z0-9_-])") if user not in {"", "root"} else None
-
-    def hide(text: str) -> str:
-        for pattern in _SECRETS:
-            text = pattern.sub(rf"\1{_GONE}", text)
-        text = _PROMPT.sub(rf"\1{_GONE}", text)
-        for pattern in _WHOLE:
-            text = pattern.sub(_GONE, text)
-        if len(home) > 1:
-            text = re.sub(rf"{re.escape(home)}(?![A-Za-z0-9_-])", "~", text)
-        return own.sub("user", text) if own else text
-
-    return hide
+def redacted(facts: Mapping[str, Any], home: str, users: Sequence[str]) -> dict[str, Any]:
+    """Return facts, as JSON has them, without them. Of `users`, root stays: it is a word of the system's own."""
+    names = sorted({u for u in users if len(u) >= _SHORTEST and u != "root"})
+    homes = [home] if len(home) > 1 else []
+    homes += [f"{base}/{u}" for u in names for base in ("/home", "/Users")]
+    found: dict[str, Any] = _Hider(
+        _any(homes, r"(?![A-Za-z0-9_-])"), _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])")
+    ).walk(facts)
+    return found
 
 
-def _walk(value: Any, hide: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return hide(value)
-    if isinstance(value, Mapping):
-        return {hide(str(k)): _hidden(k, v, hide) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_walk(v, hide) for v in value]
-    return value
-
-
-def _hidden(key: object, value: Any, hide: Callable[[str], str]) -> Any:
-    if isinstance(key, str) and key.lower() in {"authorization", "cookie", "x-api-key"}:
-        return _GONE
-    if key in _BODIES and isinstance(value, list):
-        return _GONE
-    return _walk(value, hide)
+def _any(words: Sequence[str], after: str, before: str = "") -> re.Pattern[str] | None:
+    if not words:
+        return None
+    return re.compile(f"{before}(?:{'|'.join(map(re.escape, words))}){after}", re.IGNORECASE)

@@ -6,7 +6,7 @@ from typing import Any
 from devenv.ports import Manifest
 
 _META = ("name", "namespace", "labels", "generation", "creationTimestamp", "deletionTimestamp", "uid", "ownerReferences")
-_CONTAINER = ("name", "image", "imagePullPolicy", "ports", "resources", "readinessProbe", "livenessProbe")
+_CONTAINER = ("name", "image", "imagePullPolicy", "ports", "resources")
 _CONFIG = "envoy-gateway-config"  # Envoy Gateway's own settings, the one ConfigMap whose content is read
 
 

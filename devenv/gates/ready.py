@@ -20,10 +20,10 @@ def missing(component: Component, found: Sequence[Manifest]) -> str:
 
 def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
     """A Deployment whose every replica is of the current generation and available."""
-    status, wanted = obj.get("status") or {}, obj["spec"].get("replicas", 1)
+    status, wanted = obj.get("status") or {}, _wanted(obj)
     if wanted == 0:
         return "it is scaled to zero"
-    if status.get("observedGeneration", 0) < obj["metadata"]["generation"]:
+    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
         return "its controller has not seen the change yet"
     for field, meaning in (("updatedReplicas", "updated"), ("availableReplicas", "available")):
         if status.get(field, 0) < wanted:
@@ -31,6 +31,11 @@ def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
     if status.get("replicas", 0) > wanted:
         return f"{status['replicas'] - wanted} old replicas still there"
     return ""
+
+
+def _wanted(obj: Manifest) -> int:
+    replicas = obj["spec"].get("replicas")
+    return 1 if replicas is None else int(replicas)
 
 
 def conditions(obj: Manifest, wanted: Sequence[str]) -> str:

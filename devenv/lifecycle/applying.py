@@ -58,6 +58,12 @@ class Applying:
 
         return run
 
+    def put(self, obj: Manifest, sources: dict[str, Source], *, replace: bool) -> None:
+        """Apply one object, or put it in place of the one that is there."""
+        at = self.context
+        stamped = manifests.stamped(obj, {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images})
+        at.kube.replace(stamped) if replace else at.kube.apply(stamped)
+
     def _await_secrets(self, obj: Manifest, jobs: list[Manifest]) -> None:
         """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.
 

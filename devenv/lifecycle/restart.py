@@ -12,7 +12,7 @@ from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.facts import envoy as admin
 from devenv.facts.collect import is_proxy
 from devenv.facts.live import PATCHED_ROUTE
-from devenv.facts.model import ProxyFacts
+from devenv.facts.model import ProxyFacts, owns
 from devenv.gates import ready
 from devenv.lifecycle.applying import find
 from devenv.lifecycle.steps import step
@@ -76,9 +76,10 @@ class Restart:
     def _pods(self, component: Component) -> list[Manifest]:
         found: list[Manifest] = []
         for workload in find(self.kube, component):
-            labels = workload["spec"]["selector"]["matchLabels"]
+            labels = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
             selector = ",".join(f"{k}={v}" for k, v in labels.items())
-            found += self.kube.select("v1", "Pod", workload["metadata"]["namespace"], selector)
+            pods = self.kube.select("v1", "Pod", workload["metadata"]["namespace"], selector)
+            found += [p for p in pods if owns(workload, p)]  # others' pods may have the same labels
         return found
 
     def _not_replaced(self, component: Component, old: set[str], *, gone: bool) -> str:

@@ -86,22 +86,18 @@ class Up:
         sources = self._rendered(self._locate).sources
         return [obj for objects in sources.values() for obj in objects]
 
-    def put_back(self, replaced: Sequence[Manifest]) -> None:
-        """Load missing images and apply all manifests again; those in `replaced` lose what others have set in them."""
+    def put_back(self, objects: Sequence[Manifest], replaced: Sequence[Manifest]) -> None:
+        """Load missing images and apply these objects again; those in `replaced` lose what others have set in them."""
         at, loading, applying = self.context, Loading(self.context), Applying(self.context)
         sources, rendered = self._provide(), self._rendered(self._locate)
         with step(at.reporter, "images") as note:
             loading.run(sources, note)
         with step(at.reporter, "definitions") as note:
             applying.definitions(rendered.definitions, note)
-        if replaced:
-            with step(at.reporter, "put back") as note:
-                for obj in replaced:
-                    at.kube.replace(obj)
-                note.append(f"{len(replaced)} objects replaced")
-        for name in rendered.sources:
-            with step(at.reporter, f"apply {name}") as note:
-                applying.source(rendered.rest(name), sources)(note)
+        with step(at.reporter, "put back") as note:
+            for obj in objects:
+                applying.put(obj, sources, replace=obj in replaced)
+            note.append(f"{len(objects)} objects")
 
     def _foreign(self) -> list[Node]:
         """With --adopt: the nodes of a cluster that somebody else made, which devenv could work with."""

@@ -1,10 +1,12 @@
 """What of the profile's manifests is missing in the cluster, or was changed there by somebody else."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from devenv.lifecycle.manifests import key
 from devenv.ports import Kube, Manifest
+from devenv.profiles.model import Profile
 
 _SKIPPED = {
     "Namespace",
@@ -17,6 +19,7 @@ _SKIPPED = {
     "ServiceAccount",
 }
 _OURS = "devenv"
+_MODEL = "model.aibrix.ai/name"
 _CONTROLLERS = ("kube-controller-manager", "envoy-gateway", "kubelet", "kube-scheduler")
 
 
@@ -57,3 +60,34 @@ def _others(obj: Manifest) -> tuple[str, ...]:
         and {"f:spec", "f:data"} & set(entry.get("fieldsV1") or ())
     }
     return tuple(sorted(found))
+
+
+def concerned(manifest: Manifest, about: AbstractSet[str], profile: Profile) -> bool:
+    """Whether roots are about an object: by its own key, as a component, as a model's, or as Envoy Gateway's settings."""
+    _, kind, namespace, name = key(manifest)
+    where = f"{namespace}/{name}" if namespace else name
+    keys = {f"{kind}/{where}", f"{kind.lower()}/{where}", *_components(manifest, profile), *_models(manifest, profile)}
+    return bool(keys & about)
+
+
+def _components(manifest: Manifest, profile: Profile) -> set[str]:
+    """A component's own object; for the proxy, what Envoy Gateway makes it from; for patches, its settings too."""
+    _, kind, namespace, name = key(manifest)
+    found = {
+        f"component/{c.name}"
+        for c in profile.components
+        if (c.resource.kind, c.resource.namespace, c.resource.name) == (kind, namespace, name)
+    }
+    if kind in {"EnvoyProxy", "GatewayClass", "Gateway"}:
+        found |= {f"component/{c.name}" for c in profile.components if "owning-gateway" in c.resource.selector}
+    if kind == "ConfigMap":
+        found |= {f"component/{c.name}" for c in profile.components if c.resource.kind == "EnvoyPatchPolicy"}
+    return found
+
+
+def _models(manifest: Manifest, profile: Profile) -> set[str]:
+    name, labels = manifest["metadata"]["name"], manifest["metadata"].get("labels") or {}
+    models = {r.model for r in profile.requests}
+    if manifest["kind"] == "ReferenceGrant":
+        return {f"model/{m}" for m in models}
+    return {f"model/{m}" for m in models if m == labels.get(_MODEL) or name in {m, f"{m}-router"}}

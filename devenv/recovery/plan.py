@@ -21,6 +21,9 @@ class Kind(IntEnum):
     RESTART = 6  # restart a component
 
 
+_BLIND = {Kind.START, Kind.CONTEXT}
+
+
 @dataclass(frozen=True)
 class Planned:
     """One step, on what, and for which root."""
@@ -64,7 +67,8 @@ def plan(diagnosis: Diagnosis, profile: Profile, owned: Iterable[str]) -> Plan:
         steps += found
         if not found:
             beyond.append(cause.root)
-    return Plan(_ordered(steps, profile), tuple(beyond))
+    first = [s for s in steps if s.kind in _BLIND]  # what else there is can be judged once these are done
+    return Plan(_ordered(first or steps, profile), tuple(beyond))
 
 
 def _ordered(steps: list[Planned], profile: Profile) -> tuple[Planned, ...]:

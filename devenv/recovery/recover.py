@@ -10,23 +10,28 @@ from dataclasses import dataclass, field
 
 from devenv.diagnosis.diagnose import diagnose
 from devenv.diagnosis.model import Diagnosis
-from devenv.errors import DevenvError, Exit
+from devenv.errors import DevenvError
 from devenv.facts.collect import API
 from devenv.facts.live import Proof
 from devenv.facts.model import Facts
 from devenv.gates.live import Prober
+from devenv.lifecycle.manifests import images_in
 from devenv.lifecycle.record import own_context, own_nodes
 from devenv.lifecycle.restart import Restart
 from devenv.lifecycle.steps import step
 from devenv.lifecycle.up import Up
 from devenv.ports import Envoy
 from devenv.profiles.quantities import show
-from devenv.recovery.drift import Drift, drift
+from devenv.recovery.drift import Drift, concerned, drift
 from devenv.recovery.plan import Kind, Plan, Planned, plan
 from devenv.recovery.room import Room, Unused
 from devenv.wait import Deadline, locked, until
 
 _ROUNDS = 4
+_TEMPLATES = (
+    ("v1", "Pod"), ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"), ("apps/v1", "ReplicaSet"),
+    ("batch/v1", "Job"), ("batch/v1", "CronJob"),
+)  # fmt: skip
 _BUDGET = 10.0  # seconds for the facts
 _API = 180.0  # seconds for the API server to answer again
 _PROOF = 60.0
@@ -67,11 +72,16 @@ class Recover:
     agree: Callable[[Proposal], None]  # shows it, and asks; raises where the answer is no
     _done: list[Planned] = field(default_factory=list)
 
-    def propose(self) -> Proposal:
-        """Look, and return what would be done. Changes nothing. Raises DevenvError where the cluster isn't devenv's."""
+    def propose(self, *, holding: bool = False) -> Proposal:
+        """Look, and return what would be done. Changes nothing. Raises DevenvError where the cluster isn't devenv's.
+
+        `holding`: this process itself holds the cluster's lock.
+        """
         at = self.up.context
         own_nodes(at.records, at.engine, at.containers, at.cluster)
-        facts = self._facts()
+        facts = self.facts(_BUDGET)
+        if holding:
+            facts = facts.model_copy(update={"changing": ""})
         diagnosis = diagnose(facts)
         found = plan(diagnosis, at.profile, self._owned(facts))
         rooms = [s.target for s in found.steps if s.kind is Kind.ROOM]
@@ -80,15 +90,15 @@ class Recover:
         return Proposal(
             diagnosis,
             found,
-            tuple(u for node in rooms for u in room.unused(node)),
-            tuple(drift(at.kube, self.up.objects())) if put_back else (),
+            tuple(u for node in rooms for u in room.unused(node, self._images(facts))),
+            self._drifts(diagnosis) if put_back else (),
         )
 
     def run(self, wait: float) -> Recovery:
         """Repair. Raises DevenvError where something is left that devenv can't mend, with whose fix it is."""
         at = self.up.context
         with locked(at.host, at.clock, f"cluster-{at.cluster}", at.reporter.say, wait):
-            first = last = self.propose()
+            first = last = self.propose(holding=True)
             for _ in range(_ROUNDS):
                 if not last.plan.steps:
                     break
@@ -113,9 +123,12 @@ class Recover:
             note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
         return Recovery(at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs))
 
-    def _facts(self) -> Facts:
-        """This process holds the lock itself."""
-        return self.facts(_BUDGET).model_copy(update={"changing": ""})
+    def _images(self, facts: Facts) -> set[str] | None:
+        """Images that any workload in the cluster names, scaled to zero or not; None where nobody can say."""
+        if API in facts.unknown:
+            return None
+        kube = self.up.context.kube
+        return {name for kind in _TEMPLATES for obj in kube.select(*kind) for name in images_in(obj)}
 
     def _owned(self, facts: Facts) -> list[str]:
         if API in facts.unknown:
@@ -126,6 +139,12 @@ class Recover:
             if o["kind"] == "Deployment"
         ]
 
+    def _drifts(self, diagnosis: Diagnosis) -> tuple[Drift, ...]:
+        """The profile's objects that the roots are about: what somebody has changed elsewhere is left as it is."""
+        about = {key for cause in diagnosis.causes for key in cause.root.about}
+        found = drift(self.up.context.kube, self.up.objects())
+        return tuple(d for d in found if concerned(d.manifest, about, self.up.context.profile))
+
     def _settled(self) -> Proposal:
         """Diagnose again, once nothing is merely under way any more. What was mended may take a moment to show."""
         clock = self.up.context.clock
@@ -133,13 +152,13 @@ class Recover:
         patience = Deadline(clock, _PATIENCE)
 
         def missing() -> str:
-            last[:] = [self.propose()]
+            last[:] = [self.propose(holding=True)]
             waited = [*last[0].diagnosis.progress, *(last[0].diagnosis.causes if patience.left() > 0 else ())]
             return waited[0].root.says if waited else ""
 
         with step(self.up.context.reporter, "diagnose again"), suppress(DevenvError):
             until("What is under way", missing, Deadline(clock, _SETTLE), pause=0.5)
-        return last[0] if last else self.propose()
+        return last[0] if last else self.propose(holding=True)
 
     # The steps
 
@@ -182,6 +201,8 @@ class Recover:
         at, room = self.up.context, Room(self.up.context.containers, self.up.context.profile)
         with step(at.reporter, f"make room on {node}") as note:
             before = room.space(node).free
+            if not room.could_be_enough(node, listed):
+                raise self._no_room(room, node)
             for number, image in enumerate(listed):
                 if room.enough(node):
                     break
@@ -212,7 +233,7 @@ class Recover:
     def _put_back(self, drifts: Sequence[Drift]) -> None:
         at = self.up.context
         own_context(at.kube, at.nodes(), at.cluster)
-        self.up.put_back([d.manifest for d in drifts if d.by])
+        self.up.put_back([d.manifest for d in drifts], replaced=[d.manifest for d in drifts if d.by])
 
     def _scale(self, target: str) -> None:
         at = self.up.context
@@ -223,17 +244,6 @@ class Recover:
                 "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name},
                 "spec": {"replicas": _REPLICAS},
             })  # fmt: skip
-
-
-def refuse_nothing(proposal: Proposal) -> DevenvError | None:
-    """Return what to say where there is something wrong and no step helps; None otherwise."""
-    if proposal.plan.steps or not proposal.plan.beyond:
-        return None
-    fixes = "\n".join(f for finding in proposal.plan.beyond for f in finding.fix)
-    what = "; ".join(f.says.rstrip(".") for f in proposal.plan.beyond)
-    return DevenvError(
-        f"devenv can't mend this itself: {what}.", fixes, "Do that, then look again with `devenv doctor`.", Exit.FAILED
-    )
 
 
 def _codes(proposal: Proposal) -> set[tuple[str, str]]:

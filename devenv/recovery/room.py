@@ -1,6 +1,7 @@
 """Room on a node's full disk: its images that nobody uses, listed first, deleted by name, one by one, unforced."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError
@@ -14,7 +15,7 @@ _INODES = 2000
 _DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
 _DEPTH = 2
 _LARGEST = ("timeout", "20", "du", "-x", f"--max-depth={_DEPTH}")
-_OWN = "registry.k8s.io/"  # Kubernetes' own are left, used or not
+_OWN = ("registry.k8s.io/", "docker.io/kindest/")  # Kubernetes' and kind's own are left, used or not
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,15 @@ class Room:
     containers: Containers
     profile: Profile
 
-    def unused(self, node: str) -> list[Unused]:
-        """Return the images that no container has and the profile does not want, the largest first."""
-        wanted = {normalise(i.ref) for i in self.profile.images}
+    def unused(self, node: str, named: set[str] | None) -> list[Unused]:
+        """Return the images that no container has and nobody wants, the largest first.
+
+        `named`: those that workloads name, which may have no container just now. None, where the API server can't say: then
+        nothing counts as unused.
+        """
+        if named is None:
+            return []
+        wanted = {normalise(i.ref) for i in self.profile.images} | named
         used = self._used(node)
         found = [
             Unused(node, i["id"], tuple(i.get("repoTags") or ()), int(i.get("size") or 0))
@@ -71,6 +78,10 @@ class Room:
         """Whether there is room, in bytes and inodes."""
         space = self.space(node)
         return space.free >= ENOUGH and (space.total_inodes == 0 or space.free_inodes >= _INODES)
+
+    def could_be_enough(self, node: str, listed: Sequence[Unused]) -> bool:
+        """Whether it is worth deleting anything at all. How many inodes an image has nobody knows beforehand."""
+        return self.space(node).free + sum(u.size for u in listed) >= ENOUGH
 
     def largest(self, node: str, count: int = 4) -> list[str]:
         """Return the folders that take most of what is short, bytes or inodes, as lines, so that somebody may decide."""

@@ -1,12 +1,14 @@
 """The two streams: results go to standard output, progress to standard error. Nothing else prints."""
 
 import os
+import re
 import sys
 from typing import TextIO
 
 from rich.console import Console
 
 _UNCUT = 500  # columns
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def result() -> Console:
@@ -22,7 +24,12 @@ def progress() -> Console:
 def _console(stream: TextIO) -> Console:
     """A pipe has no width: nothing may be cut to fit one."""
     width = None if stream.isatty() else _UNCUT
-    return Console(file=stream, highlight=False, width=width)
+    return Console(file=stream, highlight=False, emoji=False, width=width)
+
+
+def harmless(text: str) -> str:
+    """Return text of others' making without control characters: a log may hold what moves a cursor or names a window."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def interactive() -> bool:

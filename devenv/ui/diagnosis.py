@@ -11,6 +11,7 @@ from devenv.diagnosis.model import Cause, Diagnosis, Evidence, Finding, Place, V
 from devenv.ui import console
 from devenv.ui.reports import emit_json
 
+_LONG = 400  # characters
 _EVIDENCE = 3  # pieces of a root that are shown
 _FOLLOWS = 6  # consequences
 _TIMES = 5  # lines of the time line
@@ -44,7 +45,7 @@ def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
         shown += [
             "",
             "[yellow]?[/yellow] Could not be read:",
-            *(f"    {escape(what)}: {escape(why)}" for what, why in found.unknown),
+            *(f"    {escape(_one_line(what))}: {escape(_one_line(why, _LONG))}" for what, why in found.unknown),
         ]
     if everything and found.harmless:
         shown += ["", "Harmless, though it looks alarming:"]
@@ -75,12 +76,12 @@ def _path(found: Diagnosis) -> str:
 def _cause(cause: Cause, taken: float, *, everything: bool) -> list[str]:
     root = cause.root
     mark = "[yellow]…[/yellow]" if root.verdict is Verdict.PROGRESS else _CROSS
-    shown = [f"{mark} [bold]{root.code}[/bold] {escape(root.says)}"]
+    shown = [f"{mark} [bold]{root.code}[/bold] {escape(_one_line(root.says, _LONG))}"]
     words = [root.verdict.value] if root.verdict is not Verdict.FAILED else []
     words += [root.confidence.value, since(cause.since, taken)]
     shown.append(f"    [dim]{', '.join(filter(None, words))}[/dim]")
     pieces = root.evidence if everything else root.evidence[:_EVIDENCE]
-    shown += [f"    {escape(e.source)}: {escape(_one_line(e.text))}" for e in pieces]
+    shown += [f"    {escape(_one_line(e.source))}: {escape(_one_line(e.text))}" for e in pieces]
     if cause.consequences:
         most = len(cause.consequences) if everything else _FOLLOWS
         shown.append("  What follows from it:")
@@ -94,7 +95,7 @@ def _cause(cause: Cause, taken: float, *, everything: bool) -> list[str]:
             f"    {clock(e.time)}  {escape(_one_line(f'{e.source}: {e.text}'))}" for e in _first(times, everything=everything)
         ]
     if root.fix:
-        shown += ["  [green]Fix:[/green]", *(f"{_COMMAND}{escape(f)}" for f in root.fix)]
+        shown += ["  [green]Fix:[/green]", *(f"{_COMMAND}{escape(console.harmless(f))}" for f in root.fix)]
     return shown
 
 
@@ -103,7 +104,7 @@ def _first(times: list[Evidence], *, everything: bool) -> list[Evidence]:
 
 
 def _one_line(text: str, width: int = 160) -> str:
-    flat = " ".join(text.split())
+    flat = console.harmless(" ".join(text.split()))
     return flat if len(flat) <= width else f"{flat[: width - 1]}…"
 
 

@@ -18,7 +18,7 @@ def lines(found: Iterable[LogLine]) -> None:
     for line in found:
         mark = f"[bold red]{line.code}[/bold red] " if line.code else ""
         head = f"[dim]{line.time[11:23]}[/dim] {escape(line.component[:_WIDTH].ljust(_WIDTH))}"
-        out.print(f"{head} {mark}{escape(line.text)}", soft_wrap=True)
+        out.print(f"{head} {mark}{escape(console.harmless(line.text))}", soft_wrap=True)
 
 
 def json_lines(found: Iterable[LogLine]) -> None:

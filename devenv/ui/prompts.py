@@ -1,9 +1,12 @@
 """Questions: only on a terminal, and each can be answered by a flag instead."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from devenv.errors import DevenvError, Exit
 from devenv.ui import console
+
+T = TypeVar("T")
 
 
 def choice(question: str, options: Sequence[str], default: str) -> str:
@@ -29,7 +32,7 @@ def is_port(answer: str) -> bool | str:
     return (answer.isdigit() and 1 <= int(answer) <= 65535) or "a number from 1 to 65535"  # noqa: PLR2004
 
 
-def _answered(answer: str | None) -> str:
+def _answered(answer: T | None) -> T:
     if answer is None:  # Ctrl-C
         raise KeyboardInterrupt
     return answer
@@ -43,7 +46,7 @@ def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
         raise DevenvError("Nobody can be asked here.", next_step="Say --yes if you mean it.", exit_code=Exit.USAGE)
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    if not questionary.confirm(question, default=False).ask():
+    if not _answered(questionary.confirm(question, default=False).ask()):
         raise DevenvError(otherwise, exit_code=Exit.FAILED)
 
 

@@ -15,7 +15,7 @@ from devenv.ui.reports import emit_json, proof_json, proof_line
 _WORDS = {
     Kind.ROOM: "make room on {}: delete images that nobody uses, until there is enough",
     Kind.START: "start the node {}",
-    Kind.CONTEXT: "write the context {} into the kubeconfig again",
+    Kind.CONTEXT: "write the context {} into the kubeconfig again (kind makes it the current one)",
     Kind.PUT_BACK: "put back what the profile {} has",
     Kind.SCALE: "scale {} up again",
     Kind.RESTART: "restart {}, and await its gates; a leader's lease whose pod is gone is deleted",
@@ -35,8 +35,12 @@ def planned(proposed: Proposal) -> None:
 def _show(out: Console, proposed: Proposal) -> None:
     for cause in proposed.diagnosis.causes:
         out.print(f"[bold red]✗[/bold red] [bold]{cause.root.code}[/bold] {escape(cause.root.says)}")
-    if not proposed.diagnosis.causes:
+    if proposed.diagnosis.healthy:
         out.print("[green]✓[/green] Nothing to repair.")
+    for cause in proposed.diagnosis.progress:
+        out.print(f"[yellow]…[/yellow] {escape(cause.root.says)}")
+    for what, why in proposed.diagnosis.unknown:
+        out.print(f"[yellow]?[/yellow] {escape(what)} could not be read: {escape(why)}")
     for line in _steps(proposed):
         out.print(line, soft_wrap=True)
     for finding in proposed.plan.beyond:

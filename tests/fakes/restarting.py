@@ -72,7 +72,11 @@ class RestartingKube(FakeKube):
 
     def _pod(self, name: str, labels: dict[str, str]) -> Manifest:
         number = self.generation[name]
-        meta = {"name": f"{name}-{number}", "namespace": "envoy-gateway-system", "uid": str(number), "labels": labels}
+        owner = [{"kind": "ReplicaSet", "name": f"{name}-hash"}]
+        meta = {
+            "name": f"{name}-{number}", "namespace": "envoy-gateway-system", "uid": str(number), "ownerReferences": owner,
+            "labels": {**labels, "pod-template-hash": "hash"},
+        }  # fmt: skip
         return {"metadata": meta, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
 
 

@@ -30,6 +30,7 @@ from devenv.profiles.quantities import show
 _WASM = "wasm cache is not initialized"
 _NO_CACHE = re.compile(r"Failed to create Wasm cache directory|failed to start wasm cache", re.IGNORECASE)
 _POLICY = re.compile(r"/envoyextensionpolicy/(?P<namespace>[^/]+)/(?P<name>[^/]+)/extproc/")
+_ROOM, _INODES = 128 << 20, 1000  # bytes and inodes: with less, a disk may have been full when it mattered
 _RACE = 15.0  # seconds from the controller's start within which a verdict may be one of a start-up race
 _LEADING = 60.0  # seconds for a new controller to take the lease: 30 at most were seen (facts/gateway.md)
 _CRDS = {"EnvoyExtensionPolicy", "EnvoyPatchPolicy", "ClientTrafficPolicy", "HTTPRoute", "Gateway", "GatewayClass"}
@@ -104,7 +105,9 @@ def _wasm(facts: Facts, policy: Manifest, condition: dict[str, Any] | None) -> F
     log, line = _cache_line(facts) or (None, "")
     if log:
         evidence.insert(0, Evidence(f"log {log.pod}", said(line), line_time(line)))
-    full = [n for n in facts.nodes if n.disk and n.disk.free < (128 << 20)]
+    full = not all(
+        n.disk and n.disk.free >= _ROOM and (n.disk.free_inodes >= _INODES or not n.disk.total_inodes) for n in facts.nodes
+    )
     says = "Envoy Gateway has no Wasm cache, so it rejects every extension policy."
     verdict, sure = Verdict.FAILED, Confidence.CONFIRMED if "no space left" in line else Confidence.LIKELY
     if not full and not (line and "no space left" not in line):
@@ -191,7 +194,7 @@ def named_policies(policy: Manifest) -> set[tuple[str, str]]:
     """Return the extension policies, as (namespace, name), whose filters a patch's routes switch on."""
     found = set()
     for patch in policy["spec"].get("jsonPatches") or ():
-        value = (patch.get("operation") or {}).get("value") or {}
+        value = ((patch or {}).get("operation") or {}).get("value") or {}
         for name in value.get("typed_per_filter_config") or {} if isinstance(value, dict) else ():
             if match := _POLICY.search(name):
                 found.add((match["namespace"], match["name"]))
@@ -205,15 +208,23 @@ def others(facts: Facts) -> Iterator[Finding]:
         c.resource.name: list(c.conditions) for c in facts.profile.components if c.resource.kind in {"Gateway", "GatewayClass"}
     }
     every = {f"route/{r}" for r in ROUTES}
-    for gateway in facts.of("Gateway"):
+    gateway = facts.one("Gateway", facts.profile.gateway.namespace, facts.profile.gateway.name)
+    if gateway:
         yield from _unmet(facts, gateway, "DE407", wanted.get(gateway["metadata"]["name"], ["Accepted"]), "", every)
-    for kind in facts.of("GatewayClass"):
-        yield from _unmet(facts, kind, "DE407", ["Accepted"], "", every)
+        if kind := facts.one("GatewayClass", "", gateway["spec"].get("gatewayClassName", "")):
+            yield from _unmet(facts, kind, "DE407", ["Accepted"], "", every)
     for policy in facts.of("ClientTrafficPolicy"):
         yield from _unmet(facts, policy, "DE408", ["Accepted"], "ancestors", every)
     own = {f"{m}-router" for m in models(facts)}
-    for route in (r for r in facts.of("HTTPRoute") if r["metadata"]["name"] not in own):
+    for route in (r for r in facts.of("HTTPRoute") if r["metadata"]["name"] not in own and _attached(facts, r)):
         yield from _unmet(facts, route, "DE412", ["Accepted", "ResolvedRefs"], "parents", set(_BY_PLUGIN))
+
+
+def _attached(facts: Facts, route: Manifest) -> bool:
+    """Whether a route is the profile's Gateway's: users may have Gateways and routes of their own."""
+    own, namespace = facts.profile.gateway, route["metadata"].get("namespace", "")
+    parents = route["spec"].get("parentRefs") or ()
+    return any(p.get("name") == own.name and p.get("namespace", namespace) == own.namespace for p in parents)
 
 
 def _unmet(facts: Facts, obj: Manifest, code: str, wanted: list[str], field: str, affects: set[str]) -> Iterator[Finding]:

@@ -53,11 +53,12 @@ def engine_disk(facts: Facts) -> Iterator[Finding]:
 @check
 def port(facts: Facts) -> Iterator[Finding]:
     """The gateway's port is the node's. While a node runs or is paused, the engine holds it for it."""
-    held = any(n.status in {"running", "paused"} for n in facts.nodes)
+    held = any(n.status not in {"exited", "dead"} for n in facts.nodes)
     if facts.nodes and not held and facts.port_owner:
         number = facts.profile.gateway.host_port
         evidence = (Evidence(f"port {number}", f"{facts.port_owner} listens on it"),)
-        fix = (f"stop {facts.port_owner}, then {devenv(facts, 'up')}",)
+        who = "the container that publishes it (docker ps)" if "docker" in facts.port_owner else facts.port_owner
+        fix = (f"stop {who}, then {devenv(facts, 'up')}",)
         says = f"Port {number} is taken by {facts.port_owner}, so the node can't start."
         yield Finding("DE103", f"port {number}", says, evidence, fix, about=frozenset({"port"}), affects=_ALL)
 

@@ -12,12 +12,16 @@ from devenv.diagnosis.read import (
     component_of,
     conditions,
     devenv,
+    is_ready,
     kubectl,
     label,
+    model_pods,
+    models,
     objects_of,
     pods_of,
     role,
     seconds,
+    workloads,
 )  # fmt: skip
 from devenv.facts.model import Facts
 from devenv.gates.ready import workload as unready
@@ -28,21 +32,23 @@ _PULL = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageN
 _CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
 _PLACES = {"proxy": Place.ENVOY, "plugins": Place.PLUGINS, "model": Place.MODEL}
 _INIT_PATIENCE = 30.0  # seconds that an init container may wait for something
+_CRASHES = 2  # of a container that runs again: once may happen to anybody
 _PATIENCE = 240.0  # seconds for a Deployment that the profile gives no deadline
 
 
 @check
 def missing(facts: Facts) -> Iterator[Finding]:
     """Every workload of the profile exists."""
-    if not (facts.knows("Deployment") and facts.of("Deployment")):
-        return
     for component in facts.profile.components:
+        if not (facts.knows(component.resource.kind) and facts.of("Deployment")):
+            continue
         if component.gate == "workload" and not objects_of(facts, component):
             says = f"{component.resource} does not exist."
             keys = {f"component/{component.name}"}
+            evidence = (Evidence("API server", f"no such {component.resource.kind}"),)
             yield Finding(
-                "DE308", component.name, says, (Evidence("API server", "no such Deployment"),), (devenv(facts, "recover"),),
-                about=frozenset(keys), affects=frozenset(keys | _after_missing(facts, component.name)),
+                "DE308", component.name, says, evidence, (devenv(facts, "recover"),), about=frozenset(keys),
+                affects=frozenset(keys | _after_missing(facts, component.name)),
             )  # fmt: skip
 
 
@@ -55,16 +61,23 @@ def _after_missing(facts: Facts, name: str) -> set[str]:
 @check
 def deployments(facts: Facts) -> Iterator[Finding]:
     """Every Deployment has the pods that it wants, and they are ready."""
-    for workload in facts.of("Deployment"):
-        matters = component_of(facts, workload) or role(facts, workload)
+    for workload in workloads(facts):
         if workload["spec"].get("replicas", 1) == 0:
-            if matters:
+            if _matters(facts, workload):
                 yield _finding(facts, workload, "DE305", "is scaled to zero", [_scaled(facts, workload)])
             continue
         found = [f for pod in pods_of(facts, workload) for f in _pod(facts, workload, pod)]
         yield from _first_of_each(found)
         if not found and (lacks := unready(workload)):
             yield _waiting(facts, workload, lacks)
+
+
+def _matters(facts: Facts, workload: Manifest) -> bool:
+    """Whether somebody misses a workload that is scaled to zero: a model only if it is asked for and nobody else serves it."""
+    if role(facts, workload) == "model":
+        names = [k.removeprefix("model/") for k in affected(facts, workload) if k.startswith("model/")]
+        return any(n in models(facts) and not any(is_ready(p) for p in model_pods(facts, n)) for n in names)
+    return bool(component_of(facts, workload) or role(facts, workload))
 
 
 def _first_of_each(found: list[Finding]) -> list[Finding]:
@@ -97,7 +110,7 @@ def _scaled(facts: Facts, workload: Manifest) -> Evidence:
     name = workload["metadata"]["name"]
     events = [
         e for e in facts.of("Event")
-        if e.get("reason") == "ScalingReplicaSet" and e["involvedObject"].get("name") == name and e["message"].endswith(" to 0")
+        if e.get("reason") == "ScalingReplicaSet" and _object(e) == name and str(e.get("message")).endswith(" to 0")
     ]  # fmt: skip
     last = max((seconds(e.get("lastTimestamp") or e.get("eventTime")) for e in events), default=0.0)
     return Evidence(f"Deployment {label(workload)}", "replicas: 0", last)
@@ -126,9 +139,13 @@ def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
 
 def _unhealthy(facts: Facts, pods: list[Manifest]) -> list[Evidence]:
     names = {p["metadata"]["name"] for p in pods}
-    events = [e for e in facts.of("Event") if e.get("reason") == "Unhealthy" and e["involvedObject"].get("name") in names]
+    events = [e for e in facts.of("Event") if e.get("reason") == "Unhealthy" and _object(e) in names]
     events.sort(key=_event_time)
-    return [Evidence(f"event {e['involvedObject']['name']}", e["message"].strip()[:200], _event_time(e)) for e in events[-1:]]
+    return [Evidence(f"event {_object(e)}", str(e.get("message")).strip()[:200], _event_time(e)) for e in events[-1:]]
+
+
+def _object(event: Manifest) -> str:
+    return str((event.get("involvedObject") or {}).get("name"))
 
 
 def _event_time(event: Manifest) -> float:
@@ -179,7 +196,7 @@ def _init(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, 
 
 
 def _container(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]) -> Iterator[Finding]:
-    state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated") or {}
+    state, last = status.get("state") or {}, _last_end(facts, status)
     if status.get("ready") or _finished(state):
         return
     waiting = state.get("waiting") or {}
@@ -188,6 +205,19 @@ def _container(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[
         if found := judge(facts, workload, pod, status, waiting, ended):
             yield found
             return
+
+
+def _last_end(facts: Facts, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How the container ended before, unless it ended with its node: that was no fault of its own."""
+    last = (status.get("lastState") or {}).get("terminated") or {}
+    started = max((n.started for n in facts.nodes), default=0.0)
+    with_node = last.get("reason") == "Unknown" or seconds(last.get("finishedAt")) < started
+    once = (
+        status.get("restartCount", 0) < _CRASHES
+        and last.get("reason") != "OOMKilled"
+        and "waiting" not in (status.get("state") or {})
+    )
+    return {} if with_node or once else last
 
 
 def _finished(state: Mapping[str, Any]) -> bool:
@@ -275,7 +305,8 @@ def _ended(
         )
     ]
     if ended.get("reason") == "OOMKilled":
-        limit = (_spec(pod, status["name"]).get("resources") or {}).get("limits", {}).get("memory", "none")
+        limits = (_spec(pod, status["name"]).get("resources") or {}).get("limits") or {}
+        limit = limits.get("memory", "none")
         return _finding(facts, workload, "DE310", f"was killed for want of memory: {status['name']}, limit {limit}", evidence)
     if waiting.get("reason") == "CrashLoopBackOff" or ended.get("exitCode"):
         evidence += [

@@ -29,15 +29,15 @@ def facts_of(name):
 class FullNode:
     """A node whose disk is full until so many images were deleted."""
 
-    def __init__(self, fakes, images=3, needed=2) -> None:
-        self.fakes, self.images, self.needed, self.deleted = fakes, images, needed, []
+    def __init__(self, fakes, images=3, needed=2, size=1 << 28) -> None:
+        self.fakes, self.images, self.needed, self.size, self.deleted = fakes, images, needed, size, []
         self.before = fakes.engine.exec
         fakes.engine.exec = self.exec
 
     def exec(self, container, argv, stdin=None):
         words = list(argv)
         if words[:2] == ["crictl", "images"]:
-            listed = [{"id": f"id{n}", "repoTags": [f"old:{n}"], "size": str((n + 1) << 20)} for n in range(self.images)]
+            listed = [{"id": f"id{n}", "repoTags": [f"old:{n}"], "size": str((n + 1) * self.size)} for n in range(self.images)]
             listed += [{"id": "used", "repoTags": ["used:1"], "size": "1"}, {"id": "pin", "repoTags": ["x:1"], "pinned": True}]
             listed += [{"id": "ours", "repoTags": ["docker.io/library/redis:latest"], "size": "1"}]
             listed += [{"id": "k8s", "repoTags": ["registry.k8s.io/etcd:1"], "size": "1"}]
@@ -108,7 +108,7 @@ def test_what_is_deleted_was_shown_before(recover, fakes):
 
 def test_an_image_that_is_used_by_now_is_left(fakes):
     node = FullNode(fakes)
-    (unused,) = [u for u in Room(fakes.engine, facts_of("healthy").profile).unused(NODE) if u.id == "id0"]
+    (unused,) = [u for u in Room(fakes.engine, facts_of("healthy").profile).unused(NODE, set()) if u.id == "id0"]
     node.before, fakes.engine.exec = (
         node.exec,
         lambda c, a, stdin=None: (
@@ -125,6 +125,21 @@ def test_where_unused_images_are_not_enough_it_stops_and_says_what_takes_the_dis
         recover("the-incident").run(5)
     assert "5.0 GiB  /var/fill" in stopped.value.why
     assert not [line for line in fakes.log if "Pod/" in line], "nothing is restarted on a full disk"
+
+
+def test_nothing_is_deleted_where_it_could_not_be_enough(recover, fakes):
+    node = FullNode(fakes, size=1 << 20)
+    with pytest.raises(DevenvError, match="unused images are not enough"):
+        recover("the-incident").run(5)
+    assert node.deleted == []
+
+
+def test_an_image_that_a_workload_names_is_not_unused(fakes):
+    """A Deployment that is scaled to zero has no container just now."""
+    FullNode(fakes)
+    room = Room(fakes.engine, facts_of("healthy").profile)
+    assert {u.id for u in room.unused(NODE, {"old:1"})} == {"id0", "id2"}
+    assert room.unused(NODE, None) == [], "where the API server can't say, nothing is unused"
 
 
 def test_no_is_no(recover, fakes):
