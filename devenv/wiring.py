@@ -41,6 +41,7 @@ from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.recovery.recover import Proposal, Recover
+from devenv.reload.reload import Options, Reload
 from devenv.ui import console, progress
 from devenv.wait import StoppableClock, locked
 
@@ -186,6 +187,24 @@ class World:
             prober=up.prober,
             facts=lambda seconds: self.facts(cluster, choice.profile, seconds),
             agree=agree,
+        )
+
+    def reload(self, cluster: str, profile: Profile, options: Options) -> Reload:
+        """`reload-image`."""
+        kube = ContextKube(f"kind-{cluster}")
+        restart = Restart(profile, kube, ForwardedEnvoy(kube), self.clock, self.reporter)
+        return Reload(
+            cluster=cluster,
+            profile=profile,
+            host=self.host,
+            clock=self.clock,
+            engine=self.engine,
+            containers=self.engine,
+            kube=kube,
+            reporter=self.reporter,
+            restart=restart,
+            prober=self.prober(cluster, profile),
+            options=options,
         )
 
     def restart(self, cluster: str, profile: Profile) -> Restart:

@@ -104,13 +104,19 @@ class DockerEngine:
         except NotFoundError:
             return None
         labels = (found.get("Config") or {}).get("Labels") or {}
-        return Image(found["Id"], found["Architecture"], found["Size"], labels, tuple(found.get("RepoTags") or ()))
+        layers = tuple((found.get("RootFS") or {}).get("Layers") or ())
+        return Image(found["Id"], found["Architecture"], found["Size"], labels, tuple(found.get("RepoTags") or ()), layers)
 
     def images(self, label: str) -> list[Image]:
         """Return the images that carry the label."""
         with _errors():
             found = self._api.images(filters={"label": label})
         return [Image(i["Id"], "", i["Size"], i["Labels"] or {}, tuple(i["RepoTags"] or ())) for i in found]
+
+    def names(self) -> list[str]:
+        """Return the names of all images."""
+        with _errors():
+            return [tag for image in self._api.images() for tag in image["RepoTags"] or ()]
 
     def build(self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: OnLine) -> None:
         """Build from a context that is a tar archive."""

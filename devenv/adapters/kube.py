@@ -87,6 +87,13 @@ class ContextKube:
         body = {**manifest, "metadata": {**meta, **kept}}
         self._call("PUT", path, [("fieldManager", _MANAGER)], json.dumps(body), form="application/json")
 
+    def merge(self, manifest: Manifest) -> None:
+        """Change the fields that are given, and no others, whoever owns them."""
+        meta = manifest["metadata"]
+        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        body = json.dumps({k: v for k, v in manifest.items() if k not in {"apiVersion", "kind"}})
+        self._call("PATCH", path, [("fieldManager", f"{_MANAGER}-reload")], body, form="application/merge-patch+json")
+
     def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None:
         """Ask for an object's removal, with all that it owns; nothing where there is none. It may take its time to go.
 

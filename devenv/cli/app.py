@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "Show the components, what each still lacks, the URL and the disks.",
     "doctor": "Say what is wrong, since when, what follows from it, and the fix.",
     "recover": "Repair what doctor finds, gate after gate, and prove it.",
+    "reload-image": "Put a rebuilt image into the cluster, and prove that it runs.",
     "restart": "Restart components in the right order, gate after gate.",
     "logs": "Show the components' logs, merged by time.",
     "request": "Send a request, and prove which pod and route it took.",
@@ -38,7 +39,7 @@ class LazyGroup(click.Group):
         """Import the command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"devenv.cli.{cmd_name}").COMMAND
+        command: click.Command = importlib.import_module(f"devenv.cli.{cmd_name.replace('-', '_')}").COMMAND
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

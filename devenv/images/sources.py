@@ -27,6 +27,8 @@ def choose(image: ProfileImage, built_tag: str, has: Callable[[str], bool], *, r
 
     `built_tag` is the name of what its recipe makes, "" without one. Raises DevenvError where there is no way.
     """
+    if not image.pull and has(image.ref):  # only somebody who built it himself has an image of that name
+        return Source(image, "engine", image.ref)
     if built_tag and has(built_tag):
         return Source(image, "engine", built_tag)
     if has(image.ref):

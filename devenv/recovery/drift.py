@@ -18,7 +18,7 @@ _SKIPPED = {
     "RoleBinding",
     "ServiceAccount",
 }
-_OURS = "devenv"
+_OURS = ("devenv", "devenv-reload")
 _MODEL = "model.aibrix.ai/name"
 _CONTROLLERS = ("kube-controller-manager", "envoy-gateway", "kubelet", "kube-scheduler")
 
@@ -55,7 +55,7 @@ def _others(obj: Manifest) -> tuple[str, ...]:
     found = {
         str(entry.get("manager"))
         for entry in obj["metadata"].get("managedFields") or ()
-        if entry.get("manager") not in {_OURS, *_CONTROLLERS}
+        if entry.get("manager") not in {*_OURS, *_CONTROLLERS}
         and entry.get("subresource") != "status"
         and {"f:spec", "f:data"} & set(entry.get("fieldsV1") or ())
     }

@@ -169,6 +169,9 @@ class FakeEngine:
     def images(self, label: str) -> list[Image]:
         return list(self.there.values())
 
+    def names(self) -> list[str]:
+        return list(self.there)
+
     def build(
         self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: Callable[[str], None]
     ) -> None:
@@ -307,6 +310,9 @@ class FakeKube:
         meta = manifest["metadata"]
         self.log.append(f"apply {manifest['kind']}/{meta['name']}")
         self.objects[manifest["kind"], meta.get("namespace", ""), meta["name"]] = healthy(manifest)
+
+    def merge(self, manifest: Manifest) -> None:
+        self.log.append(f"merge {manifest['kind']}/{manifest['metadata']['name']}")
 
     def replace(self, manifest: Manifest) -> None:
         self.log.append(f"replace {manifest['kind']}/{manifest['metadata']['name']}")

@@ -1,0 +1,45 @@
+"""devenv reload-image."""
+
+import click
+
+from devenv.cli.options import name_option, output_option, profile_option, wait_option
+from devenv.errors import Exit
+
+
+@click.command("reload-image")
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@name_option
+@profile_option
+@wait_option
+@click.option("--as", "known_as", metavar="NAME", help="The image's name in the nodes, if it is another than REF. For one REF.")
+@click.option("--restart/--no-restart", default=True, help="Restart the workloads that use it. [default: restart]")
+@click.option("--fix-pull-policy", is_flag=True, help="Set IfNotPresent where a workload would always pull the image.")
+@click.option("--rollback", is_flag=True, help="Return to the old image where the new one does not get ready.")
+@click.option("--dry-run", is_flag=True, help="Show what would move and restart, and do nothing.")
+@output_option
+def COMMAND(  # noqa: N802 - found by this name
+    refs: tuple[str, ...], cluster: str, profile: str | None, known_as: str | None, output: str,
+    *, wait: float, restart: bool, fix_pull_policy: bool, rollback: bool, dry_run: bool,
+) -> int:  # fmt: skip
+    """Put images of the engine into the cluster: only the layers that its nodes lack, without a registry.
+
+    Then the workloads that use them are restarted, in the profile's order, each gated; every new pod's running image is
+    compared with what was built, the live requests are sent, and the superseded image is removed.
+    """
+    if known_as and len(refs) > 1:
+        raise click.UsageError("--as gives one image a name, and there are several.")
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.reload.reload import Options  # noqa: PLC0415
+    from devenv.ui import reload as show  # noqa: PLC0415
+
+    options = Options(restart=restart, fix_pull_policy=fix_pull_policy, rollback=rollback)
+    wanted = [(ref, known_as or "") for ref in refs]
+    with wiring.world() as world:
+        reload = world.reload(cluster, world.choice(cluster, profile).profile, options)
+        if dry_run:
+            plan = reload.plan(wanted)
+            show.plan_json(cluster, plan) if output == "json" else show.plan(plan)
+            return Exit.OK
+        result = reload.run(wanted, wait)
+    show.result_json(result) if output == "json" else show.result(result)
+    return Exit.OK

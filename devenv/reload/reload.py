@@ -1,0 +1,361 @@
+"""`reload-image`: what changed of an image goes into every node, once; what uses it is restarted; what runs is proven.
+
+The old image keeps a name until the new one is proven, so that there is a way back, and a run that is killed leaves the
+node with the old image or the new one, whole.
+"""
+
+import difflib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from devenv.errors import DevenvError, Exit
+from devenv.facts.live import Proof
+from devenv.gates.live import Prober
+from devenv.images.load import normalise
+from devenv.lifecycle.record import Records, own_context, own_nodes
+from devenv.lifecycle.restart import Restart
+from devenv.lifecycle.steps import step
+from devenv.ports import Clock, Containers, Engine, Host, Image, Kube, Node, Reporter
+from devenv.profiles.model import Profile
+from devenv.profiles.quantities import show
+from devenv.reload.layers import lacking
+from devenv.reload.layout import Layout
+from devenv.reload.node import KEPT, NodeImages, Nodes
+from devenv.reload.users import User, Users
+from devenv.wait import Deadline, locked, until
+
+_CRI = 30.0  # seconds for the CRI to know what containerd has
+_PROOF = 60.0
+_PODS = 60.0  # seconds for the last old container to be gone
+_SPARE = 64 << 20  # bytes that a node keeps beside what comes
+
+
+class Way(StrEnum):
+    """How an image comes into the nodes."""
+
+    PRESENT = "present"  # nothing to move
+    RETAG = "retag"  # it is there under another name
+    ARCHIVE = "archive"  # the engine's stream, with only the layers that are missing
+
+
+@dataclass(frozen=True)
+class Move:
+    """One image, as it is to come into the nodes. `layers`: diff IDs that some node lacks; `bytes`: at most, if all come."""
+
+    ref: str
+    name: str  # in the nodes
+    image: Image
+    way: Way
+    nodes: tuple[str, ...]  # those that lack something
+    layers: frozenset[str] = frozenset()
+    old: tuple[tuple[str, str], ...] = ()  # (node, config digest of what had the name)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What became of one image. `sent` in bytes of layers; times in seconds."""
+
+    move: Move
+    digest: str  # of its config
+    sent: int
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a reload came to. `restarted`: names of workloads; `pods`: those whose running image was compared."""
+
+    cluster: str
+    moved: tuple[Moved, ...]
+    restarted: tuple[str, ...]
+    pods: tuple[str, ...]
+    proofs: tuple[Proof, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be done."""
+
+    moves: tuple[Move, ...]
+    users: tuple[User, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How it is done."""
+
+    restart: bool = True
+    fix_pull_policy: bool = False
+    rollback: bool = False
+
+
+@dataclass
+class Reload:
+    """One reload into one cluster."""
+
+    cluster: str
+    profile: Profile
+    host: Host
+    clock: Clock
+    engine: Engine
+    containers: Containers
+    kube: Kube
+    reporter: Reporter
+    restart: Restart
+    prober: Prober
+    options: Options = field(default_factory=Options)
+
+    def plan(self, wanted: Sequence[tuple[str, str]]) -> Plan:
+        """Look, and return what is to be done. `wanted`: (image in the engine, name in the nodes or "").
+
+        Raises DevenvError with all that is wrong with the images, before anything moves.
+        """
+        nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
+        self._running(nodes)
+        own_context(self.kube, nodes, self.cluster)
+        images = self._images(wanted)
+        have = [Nodes(self.containers).look(n.name) for n in nodes]
+        moves = tuple(self._move(ref, name, image, have) for ref, name, image in images)
+        self._room(moves, have)
+        users = Users(self.kube, self.clock, self.profile)
+        found = users.of({m.name for m in moves})
+        if self.options.restart and not self.options.fix_pull_policy:
+            users.refuse_always(users.always_pulling(found, {m.name for m in moves}))
+        return Plan(moves, tuple(found))
+
+    def _running(self, nodes: list[Node]) -> None:
+        if not nodes or any(n.status != "running" for n in nodes):
+            what = f"The cluster {self.cluster} is not running." if nodes else f"There is no cluster {self.cluster}."
+            raise DevenvError(what, next_step=f"Run `devenv up --name {self.cluster}`.")
+
+    def _images(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[str, str, Image]]:
+        found, problems = [], []
+        architecture = self.engine.info().architecture
+        for ref, name in wanted:
+            image = self.engine.image(ref)
+            if image is None:
+                near = difflib.get_close_matches(ref, self.engine.names(), 3, 0.5)
+                problems.append(f"{ref}: the engine has no such image{'; near it: ' + ', '.join(near) if near else ''}")
+            elif image.architecture != architecture:
+                problems.append(f"{ref} is for {image.architecture}; the nodes run {architecture}")
+            elif not name and ref.startswith("sha256:"):
+                problems.append(f"{ref} is an ID: say under which name the nodes know it, with --as")
+            else:
+                found.append((ref, normalise(name or ref), image))
+        if problems:
+            raise DevenvError("Images can't be loaded.", "\n".join(problems), "Nothing was moved.", Exit.USAGE)
+        return found
+
+    def _move(self, ref: str, name: str, image: Image, have: Sequence[NodeImages]) -> Move:
+        record = Records(self.host).read(self.cluster)
+        loaded = record.loaded if record else {}
+        ids = {node.id: node.name for node in self.containers.nodes(self.cluster)}
+        known = {ids[i] for i, names in loaded.items() if i in ids and names.get(name) == image.id}
+        lacks = [h for h in have if not (h.id_of(name) and (h.node in known or h.id_of(name) == image.id))]
+        old = tuple((h.node, digest) for h in have if (digest := h.id_of(name)))
+        if not lacks:
+            return Move(ref, name, image, Way.PRESENT, (), old=old)
+        nodes = tuple(h.node for h in lacks)
+        if all(image.id in h.images for h in lacks):
+            return Move(ref, name, image, Way.RETAG, nodes, old=old)
+        layers = frozenset().union(*(lacking(image.layers, h.snapshots) for h in lacks))
+        return Move(ref, name, image, Way.ARCHIVE, nodes, layers, old)
+
+    def _room(self, moves: Sequence[Move], have: Sequence[NodeImages]) -> None:
+        """Refuse what would fill a node's disk. How large a layer is only the image's size bounds."""
+        problems = []
+        for look in have:
+            wanted = sum(m.image.size for m in moves if look.node in m.nodes and len(m.layers) == len(m.image.layers))
+            if wanted and look.space.free < wanted + _SPARE:
+                problems.append(f"{look.node} has {show(look.space.free)} free; {show(wanted + _SPARE)} are needed")
+        if problems:
+            fix = "`devenv doctor` shows what is full; `docker system df` what takes it."
+            raise DevenvError("There is no room.", "\n".join(problems), fix, Exit.PREREQUISITE)
+
+    # Doing it
+
+    def run(self, wanted: Sequence[tuple[str, str]], wait: float) -> Result:
+        """Move, restart, prove, clean up. `wait`: seconds for whoever holds the cluster's lock."""
+        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
+            self._clean_up_after_killed()
+            plan = self.plan(wanted)
+            users = Users(self.kube, self.clock, self.profile)
+            if self.options.fix_pull_policy:
+                users.fix_pull_policy(users.always_pulling(plan.users, {m.name for m in plan.moves}))
+            moved = tuple(self._do(m) for m in plan.moves)
+            restarted: tuple[str, ...] = ()
+            pods: list[str] = []
+            proofs: list[Proof] = []
+            if self.options.restart:
+                try:
+                    restarted = self._restart(users, plan, moved)
+                    pods = self._prove_pods(users, plan.users, moved)
+                    proofs = self._prove()
+                except DevenvError:
+                    if self.options.rollback:
+                        self._roll_back(users, plan)
+                    raise
+            self._forget_old(moved)
+            return Result(self.cluster, moved, restarted, tuple(pods), tuple(proofs))
+
+    def _clean_up_after_killed(self) -> None:
+        nodes = Nodes(self.containers)
+        for node in self.containers.nodes(self.cluster):
+            if node.status == "running":
+                for name in nodes.leftovers(node.name):
+                    nodes.untag(node.name, name)
+
+    def _do(self, move: Move) -> Moved:
+        began = self.clock.monotonic()
+        with step(self.reporter, f"load {move.ref}") as note:
+            self._keep_old(move)
+            sent, digest = 0, move.image.id
+            if move.way is Way.RETAG:
+                for node in move.nodes:
+                    self._retag(node, move)
+            elif move.way is Way.ARCHIVE:
+                sent, digest = self._send(move, move.layers)
+            elif move.old:
+                digest = move.old[0][1]
+            self._await_cri(move, digest)
+            self._note(move.name, move.image.id)
+            note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
+        return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
+
+    def _note(self, name: str, image: str) -> None:
+        """Remember what every node has under the name, as `up` does."""
+        for node in self.containers.nodes(self.cluster):
+            Records(self.host).note_image(self.cluster, node.id, name, image)
+
+    def _keep_old(self, move: Move) -> None:
+        """Give what has the name now another one, so that it stays until the new one is proven."""
+        for node, digest in move.old:
+            if node in move.nodes:
+                Nodes(self.containers).tag(node, move.name, _kept(digest))
+
+    def _retag(self, node: str, move: Move) -> None:
+        nodes = Nodes(self.containers)
+        names = nodes.look(node).images[move.image.id]
+        nodes.tag(node, names[0], move.name)
+
+    def _send(self, move: Move, layers: frozenset[str]) -> tuple[int, str]:
+        """Stream into all nodes; return bytes of layers and the config's digest.
+
+        Where a node has lost a layer in between, everything is sent again.
+        """
+        layout = Layout(move.name, move.image.layers, layers)
+        stream = self.engine.save([move.ref], f"linux/{self.engine.info().architecture}")
+        shown = self._shown(f"load {move.ref}", layout.convert(stream), move.image.size)
+        done = Nodes(self.containers).receive(move.nodes, shown)
+        failed = {node: d for node, d in done.items() if d.code != 0}
+        if failed and layers != frozenset(move.image.layers) and all("not found" in d.output for d in failed.values()):
+            return self._send(move, frozenset(move.image.layers))
+        if failed:
+            why = "\n".join(f"{node}: {d.output[-500:].strip()}" for node, d in failed.items())
+            raise DevenvError(f"{move.ref} could not be loaded.", why, "The nodes keep the image that they had.")
+        return layout.sent, layout.config
+
+    def _shown(self, name: str, stream: Iterator[bytes], size: int) -> Iterator[bytes]:
+        sent = 0
+        for chunk in stream:
+            sent += len(chunk)
+            self.reporter.update(name, sent, max(size, sent), "bytes")
+            yield chunk
+
+    def _await_cri(self, move: Move, digest: str) -> None:
+        def missing() -> str:
+            looks = [Nodes(self.containers).look(node) for node in move.nodes]
+            return ", ".join(look.node for look in looks if look.id_of(move.name) != digest)
+
+        until(f"{move.name} in the nodes", missing, Deadline(self.clock, _CRI))
+
+    def _restart(self, users: Users, plan: Plan, moved: Sequence[Moved]) -> tuple[str, ...]:
+        """Restart what does not run the image yet, in the profile's order, each gated before the next."""
+        digests = {m.move.name: m.digest for m in moved}
+        names = []
+        for user in plan.users:
+            mine = {digests[n] for c in user.containers() if (n := normalise(str(c.get("image")))) in digests}
+            if not self._stale(users, user, digests):
+                continue
+            if user.component and (user.made_by_gateway or _leads(user)):
+                self.restart.run([user.component])
+            else:
+                with step(self.reporter, f"restart {user.name}"):
+                    users.roll(user, "".join(sorted(mine)))
+                    users.await_rollout(user)
+            names.append(user.name)
+        return tuple(names)
+
+    def _stale(self, users: Users, user: User, digests: dict[str, str]) -> list[str]:
+        """Return the user's pods that run something else than these images."""
+        by_pod = self._running_images()
+        wrong = []
+        for pod in users.pods(user):
+            for container in user.containers():
+                name = normalise(str(container.get("image")))
+                runs = by_pod.get((pod["metadata"]["uid"], container["name"]))
+                if name in digests and runs is not None and runs != digests[name]:
+                    wrong.append(pod["metadata"]["name"])
+        return wrong
+
+    def _running_images(self) -> dict[tuple[str, str], str]:
+        """Return what every running container runs: (the pod's UID, the container's name) → the config's digest."""
+        found = {}
+        for node in self.containers.nodes(self.cluster):
+            for container in Nodes(self.containers).running(node.name):
+                labels = container.get("labels") or {}
+                key = (labels.get("io.kubernetes.pod.uid", ""), labels.get("io.kubernetes.container.name", ""))
+                found[key] = str(container.get("imageRef") or "")
+        return found
+
+    def _prove_pods(self, users: Users, every: Sequence[User], moved: Sequence[Moved]) -> list[str]:
+        """Return the pods whose running containers have the new image's very config. Raises DevenvError where one has not."""
+        digests = {m.move.name: m.digest for m in moved}
+        if not every:
+            return []
+
+        def missing() -> str:
+            return ", ".join(pod for user in every for pod in self._stale(users, user, digests))
+
+        with step(self.reporter, "compare running images") as note:
+            until("The new image in every pod", missing, Deadline(self.clock, _PODS), "See `devenv doctor`.")
+            pods = [p["metadata"]["name"] for user in every for p in users.pods(user)]
+            note.append(f"{len(pods)} pods run it")
+        return pods
+
+    def _prove(self) -> list[Proof]:
+        with step(self.reporter, "live requests") as note:
+            proofs = self.prober.until_proven(_PROOF, "Look at it with `devenv doctor`.")
+            note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
+        return proofs
+
+    def _roll_back(self, users: Users, plan: Plan) -> None:
+        """Give the name back to the image of before, and restart what uses it."""
+        with step(self.reporter, "roll back"):
+            for move in plan.moves:
+                for node, digest in move.old:
+                    if node in move.nodes:
+                        Nodes(self.containers).tag(node, _kept(digest), move.name)
+            for user in plan.users:
+                users.roll(user, f"rollback{time.time_ns()}")
+                users.await_rollout(user)
+            for move in plan.moves:
+                self._note(move.name, "")
+
+    def _forget_old(self, moved: Sequence[Moved]) -> None:
+        """Remove the superseded images' last names; containerd frees what nobody uses any more."""
+        nodes = Nodes(self.containers)
+        for one in moved:
+            for node, digest in one.move.old:
+                if node in one.move.nodes:
+                    nodes.untag(node, _kept(digest))
+
+
+def _kept(digest: str) -> str:
+    return f"{KEPT}:{digest.removeprefix('sha256:')[:32]}"
+
+
+def _leads(user: User) -> bool:
+    return (user.obj["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"

@@ -1,0 +1,139 @@
+"""The workloads that use an image, and how they come to run the new one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
+
+from devenv.errors import DevenvError, Exit
+from devenv.facts.collect import is_of
+from devenv.facts.model import owns
+from devenv.gates import ready
+from devenv.images.load import normalise
+from devenv.lifecycle.manifests import IMAGES_NOTE
+from devenv.ports import Clock, Kube, Manifest
+from devenv.profiles.model import Component, Profile
+from devenv.wait import Deadline, until
+
+KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+_APPS = "apps/v1"
+_OWNER = "gateway.envoyproxy.io/owning-gateway-name"
+_PATIENCE = 240.0  # seconds for a workload that the profile gives no deadline
+
+
+@dataclass(frozen=True)
+class User:
+    """A workload whose pods use an image."""
+
+    kind: str
+    obj: Manifest
+    component: Component | None
+
+    @property
+    def name(self) -> str:
+        """Its component's name, or NAMESPACE/NAME."""
+        meta = self.obj["metadata"]
+        return self.component.name if self.component else f"{meta['namespace']}/{meta['name']}"
+
+    @property
+    def made_by_gateway(self) -> bool:
+        """Whether Envoy Gateway makes it, and would undo what is written into it."""
+        return _OWNER in (self.obj["metadata"].get("labels") or {})
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Return the containers of its pods, init containers too."""
+        spec = self.obj["spec"]["template"]["spec"]
+        return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+
+
+@dataclass(frozen=True)
+class Users:
+    """Finds workloads by image, and rolls them out."""
+
+    kube: Kube
+    clock: Clock
+    profile: Profile
+
+    def of(self, names: Iterable[str]) -> list[User]:
+        """Return the workloads that use an image of these names, in the profile's order; others after them."""
+        wanted = set(names)
+        order = list(TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order())
+        found = []
+        for kind in KINDS:
+            for obj in self.kube.select(_APPS, kind):
+                component = next((c for c in self.profile.components if c.resource.kind == kind and is_of(c, obj)), None)
+                user = User(kind, obj, component)
+                if any(normalise(str(c.get("image"))) in wanted for c in user.containers()):
+                    found.append(user)
+        return sorted(found, key=lambda u: (order.index(u.name) if u.component else len(order), u.name))
+
+    def always_pulling(self, users: Sequence[User], names: Iterable[str]) -> list[tuple[User, str]]:
+        """Return those whose containers pull the image whatever is in the node, with the container's name."""
+        wanted = set(names)
+        return [
+            (u, str(c["name"]))
+            for u in users
+            for c in u.containers()
+            if normalise(str(c.get("image"))) in wanted and c.get("imagePullPolicy") == "Always"
+        ]
+
+    def refuse_always(self, found: Sequence[tuple[User, str]]) -> None:
+        """Raise DevenvError where a workload would pull: no registry has what was just built."""
+        if found:
+            lines = "\n".join(f"{u.name}, container {c}: imagePullPolicy is Always" for u, c in found)
+            fix = "Set IfNotPresent in the manifest, or say --fix-pull-policy."
+            raise DevenvError("The pods would not use the image that is loaded.", lines, fix, Exit.USAGE)
+
+    def fix_pull_policy(self, found: Sequence[tuple[User, str]]) -> None:
+        """Set IfNotPresent. A list's items are merged by nobody but the API server's own patches, so all are sent."""
+        for user, _ in found:
+            spec = user.obj["spec"]["template"]["spec"]
+            groups = [g for g in ("initContainers", "containers") if g in spec]
+            fixed = {g: [{**c, "imagePullPolicy": "IfNotPresent"} for c in spec[g]] for g in groups}
+            self._merge(user, {"spec": {"template": {"spec": fixed}}})
+
+    def roll(self, user: User, digest: str) -> None:
+        """Have new pods made, one by one as the workload's strategy says."""
+        self._merge(user, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: digest[-16:]}}}}})
+
+    def _merge(self, user: User, change: dict[str, Any]) -> None:
+        meta = {k: user.obj["metadata"][k] for k in ("namespace", "name")}
+        self.kube.merge({"apiVersion": _APPS, "kind": user.kind, "metadata": meta, **change})
+
+    def await_rollout(self, user: User) -> None:
+        """Return when all pods are new and ready. Raises DevenvError with what was missing."""
+        seconds = user.component.deadline if user.component else _PATIENCE
+
+        def missing() -> str:
+            obj = self._now(user)
+            return ready.workload(obj) if user.kind == "Deployment" else _others(obj)
+
+        until(
+            f"The rollout of {user.name}",
+            missing,
+            Deadline(self.clock, seconds),
+            "See `devenv logs --problems` and `devenv doctor`.",
+        )
+
+    def pods(self, user: User) -> list[Manifest]:
+        """Return its pods, without those on their way out."""
+        found = self.kube.select("v1", "Pod", user.obj["metadata"]["namespace"])
+        return [p for p in found if owns(user.obj, p) and "deletionTimestamp" not in p["metadata"]]
+
+    def _now(self, user: User) -> Manifest:
+        meta = user.obj["metadata"]
+        found = self.kube.get(_APPS, user.kind, meta["namespace"], meta["name"])
+        if found is None:
+            raise DevenvError(f"{user.name} is gone.", "Somebody has deleted it.")
+        return found
+
+
+def _others(obj: Manifest) -> str:
+    """What a StatefulSet or a DaemonSet lacks."""
+    status = obj.get("status") or {}
+    wanted = status.get("desiredNumberScheduled", (obj["spec"].get("replicas") if "replicas" in obj["spec"] else 1))
+    updated = status.get("updatedNumberScheduled", status.get("updatedReplicas", 0))
+    there = status.get("numberReady", status.get("readyReplicas", 0))
+    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
+        return "its controller has not seen the change yet"
+    return "" if min(updated, there) >= wanted else f"{min(updated, there)} of {wanted} pods updated and ready"

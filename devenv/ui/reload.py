@@ -1,0 +1,83 @@
+"""A reloaded image: the plan, and what came of it."""
+
+from typing import Any
+
+from rich.markup import escape
+
+from devenv.profiles.quantities import show
+from devenv.reload.reload import Move, Moved, Plan, Result
+from devenv.ui import console
+from devenv.ui.reports import emit_json, proof_json, proof_line
+
+
+def plan(planned: Plan) -> None:
+    """Show what would move, and who would be restarted."""
+    out = console.result()
+    for move in planned.moves:
+        out.print(f"{escape(move.ref)} → {escape(move.name)}: {_how(move)}", soft_wrap=True)
+    names = ", ".join(u.name for u in planned.users) or "none"
+    out.print(f"workloads that use it: {escape(names)}")
+
+
+def _how(move: Move) -> str:
+    if not move.nodes:
+        return "nothing to move, it is in every node"
+    if not move.layers:
+        return f"{move.way}, no layer is missing, into {', '.join(move.nodes)}"
+    return f"{move.way}, {len(move.layers)} of {len(move.image.layers)} layers, into {', '.join(move.nodes)}"
+
+
+def result(reloaded: Result) -> None:
+    """Say what moved and what runs."""
+    out = console.result()
+    for moved in reloaded.moved:
+        size = f"{show(moved.sent)} of {show(moved.move.image.size)} sent"
+        out.print(
+            f"[green]✓[/green] {escape(moved.move.name)}  [dim]{moved.move.way}, {size}, {moved.seconds['move']:.1f} s[/dim]"
+        )
+    if reloaded.restarted:
+        out.print(f"restarted  {escape(', '.join(reloaded.restarted))}")
+    if reloaded.pods:
+        out.print(f"running it {escape(', '.join(reloaded.pods))}")
+    for proof in reloaded.proofs:
+        out.print(f"  {proof_line(proof)}")
+
+
+def result_json(reloaded: Result) -> None:
+    """Print a reload as JSON."""
+    emit_json("reload-image", result_shape(reloaded))
+
+
+def result_shape(reloaded: Result) -> dict[str, Any]:
+    """Shape of `reload-image`. Sizes in bytes."""
+    return {
+        "cluster": reloaded.cluster, "images": [_moved_shape(m) for m in reloaded.moved],
+        "restarted": list(reloaded.restarted), "pods": list(reloaded.pods), "requests": [proof_json(p) for p in reloaded.proofs],
+    }  # fmt: skip
+
+
+def _moved_shape(moved: Moved) -> dict[str, Any]:
+    return {
+        **move_shape(moved.move),
+        "digest": moved.digest,
+        "sent": moved.sent,
+        "seconds": {k: round(v, 3) for k, v in moved.seconds.items()},
+    }
+
+
+def move_shape(move: Move) -> dict[str, Any]:
+    """Shape of one image on its way."""
+    return {
+        "ref": move.ref, "name": move.name, "way": move.way.value, "nodes": list(move.nodes), "size": move.image.size,
+        "layers": len(move.image.layers), "missing": sorted(move.layers),
+    }  # fmt: skip
+
+
+def plan_json(cluster: str, planned: Plan) -> None:
+    """Print a plan as JSON."""
+    emit_json("reload-plan", plan_shape(cluster, planned))
+
+
+def plan_shape(cluster: str, planned: Plan) -> dict[str, Any]:
+    """Shape of `reload-image --dry-run`."""
+    return {"cluster": cluster, "images": [move_shape(m) for m in planned.moves], "workloads": [u.name for u in planned.users]}
