@@ -21,6 +21,7 @@ class EngineInfo:
     id: str = ""
     cpus: int = 0
     memory: int = 0  # bytes
+    containerd_store: bool = False  # whether images are kept by containerd, where an ID is a manifest's digest
 
     @property
     def local(self) -> bool:
@@ -102,6 +103,29 @@ class HttpAnswer:
     error: str = ""
 
 
+class Blob(Protocol):
+    """A blob on its way. `size` in bytes, so far."""
+
+    size: int
+
+    def write(self, chunk: bytes) -> None: ...
+
+
+class BlobSink(Protocol):
+    """Whoever takes what an engine pushes."""
+
+    def has(self, digest: str) -> int: ...  # the blob's size if it need not be sent, else -1
+    def begin(self) -> Blob: ...
+    def end(self, blob: Any, digest: str) -> bool: ...  # whether it has that digest
+    def manifest(self, body: bytes) -> str: ...  # its digest, "" where it is none
+
+
+class Endpoint(Protocol):
+    """Where an engine can push to, on this machine, while it is listened to."""
+
+    def listening(self, sink: BlobSink, port: int) -> AbstractContextManager[int]: ...
+
+
 class Engine(Protocol):
     """Images, in a Docker engine. Every call raises NotReachableError where the engine does not answer."""
 
@@ -114,6 +138,8 @@ class Engine(Protocol):
     def pull(self, ref: str, platform: str, progress: Callable[[int, int], None]) -> None: ...
     def load(self, archive: Path, progress: Callable[[int, int], None]) -> None: ...
     def untag(self, ref: str) -> None: ...
+    def tag(self, ref: str, name: str) -> None: ...
+    def push(self, name: str, progress: Callable[[int, int], None]) -> None: ...
     def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]: ...
 
 

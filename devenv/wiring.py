@@ -9,6 +9,7 @@ from pathlib import Path
 from devenv import data
 from devenv.adapters import runc_trimmed
 from devenv.adapters.clock import SystemClock
+from devenv.adapters.endpoint import LoopbackEndpoint
 from devenv.adapters.engine import DockerEngine, environment
 from devenv.adapters.envoy import ForwardedEnvoy
 from devenv.adapters.gateway import HttpGateway
@@ -41,6 +42,7 @@ from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.recovery.recover import Proposal, Recover
+from devenv.reload.push import Pusher
 from devenv.reload.reload import Options, Reload
 from devenv.ui import console, progress
 from devenv.wait import StoppableClock, locked
@@ -204,6 +206,7 @@ class World:
             reporter=self.reporter,
             restart=restart,
             prober=self.prober(cluster, profile),
+            pusher=Pusher(self.engine, LoopbackEndpoint(), self.host),
             options=options,
         )
 

@@ -93,6 +93,7 @@ class DockerEngine:
             self._info = EngineInfo(
                 version["Version"], version["Arch"], Path(info["DockerRootDir"]), address(),
                 info["ID"], info["NCPU"], info["MemTotal"],
+                any("io.containerd.snapshotter" in str(value) for pair in info.get("DriverStatus") or () for value in pair),
             )  # fmt: skip
         return self._info
 
@@ -175,6 +176,25 @@ class DockerEngine:
         """Remove a name, and with the last name the image. Never by force: the engine refuses while a container uses it."""
         with contextlib.suppress(NotFoundError), _errors():
             self._slow.remove_image(ref, force=False)
+
+    def tag(self, ref: str, name: str) -> None:
+        """Give an image another name."""
+        repository, _, version = name.rpartition(":")
+        with _errors():
+            self._api.tag(ref, repository, version, force=True)
+
+    def push(self, name: str, progress: Callable[[int, int], None]) -> None:
+        """Push to where the name says. `progress` gets bytes so far and bytes known of."""
+        layers: dict[str, tuple[int, int]] = {}
+        repository, _, version = name.rpartition(":")
+        with _errors():
+            for event in self._slow.push(repository, tag=version, stream=True, decode=True, auth_config={}):
+                if "error" in event:
+                    raise DevenvError(f"The engine could not push {name}.", str(event["error"]))
+                detail = event.get("progressDetail") or {}
+                if "total" in detail and "current" in detail:
+                    layers[event["id"]] = (detail["current"], detail["total"])
+                    progress(sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
 
     def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]:
         """Stream images as one `docker save` does, of one platform only where the engine knows how (API 1.48)."""

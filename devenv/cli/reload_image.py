@@ -15,11 +15,12 @@ from devenv.errors import Exit
 @click.option("--restart/--no-restart", default=True, help="Restart the workloads that use it. [default: restart]")
 @click.option("--fix-pull-policy", is_flag=True, help="Set IfNotPresent where a workload would always pull the image.")
 @click.option("--rollback", is_flag=True, help="Return to the old image where the new one does not get ready.")
+@click.option("--teach", is_flag=True, hidden=True)  # a push whose bytes are dropped, in the background after a first load
 @click.option("--dry-run", is_flag=True, help="Show what would move and restart, and do nothing.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     refs: tuple[str, ...], cluster: str, profile: str | None, known_as: str | None, output: str,
-    *, wait: float, restart: bool, fix_pull_policy: bool, rollback: bool, dry_run: bool,
+    *, wait: float, restart: bool, fix_pull_policy: bool, rollback: bool, teach: bool, dry_run: bool,
 ) -> int:  # fmt: skip
     """Put images of the engine into the cluster: only the layers that its nodes lack, without a registry.
 
@@ -36,6 +37,9 @@ def COMMAND(  # noqa: N802 - found by this name
     wanted = [(ref, known_as or "") for ref in refs]
     with wiring.world() as world:
         reload = world.reload(cluster, world.choice(cluster, profile).profile, options)
+        if teach:
+            reload.teach(refs)
+            return Exit.OK
         if dry_run:
             plan = reload.plan(wanted)
             show.plan_json(cluster, plan) if output == "json" else show.plan(plan)

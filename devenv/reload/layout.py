@@ -21,6 +21,7 @@ _CHUNK = 1 << 20
 _IN_MEMORY = 8 << 20  # bytes of a layer, before a temporary file is made
 _SMALL = 4 << 20  # bytes: a config is smaller
 _BLOBS = "blobs/sha256/"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _TAR, _GZIP, _ZSTD = (f"application/vnd.oci.image.layer.v1.tar{kind}" for kind in ("", "+gzip", "+zstd"))
 _MAGIC = ((b"\x1f\x8b", _GZIP), (b"\x28\xb5\x2f\xfd", _ZSTD))
 
@@ -97,39 +98,50 @@ class Layout:
 
     def _send(self, digest: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
         self.sent += size
-        yield _header(_BLOBS + digest.removeprefix("sha256:"), size)
-        yield from chunks
-        yield _padding(size)
+        yield from entry(digest, size, chunks)
 
     def _ending(self) -> Iterator[bytes]:
         """What names the image, once all of it was seen."""
-        (entry,) = json.loads(self._small["manifest.json"])
-        config = self._small[entry["Config"]]
-        layers = [self._seen[self._links.get(path, path)] for path in entry["Layers"]]
+        (listed,) = json.loads(self._small["manifest.json"])
+        config = self._small[listed["Config"]]
+        layers = [self._seen[self._links.get(path, path)] for path in listed["Layers"]]
         if len(layers) != len(self.diff_ids):
             raise ValueError(f"{len(layers)} layers came, and it has {len(self.diff_ids)}")
         self.config = _digest(config)
         manifest = _json({
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "mediaType": _MANIFEST,
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": self.config, "size": len(config)},
             "layers": [{"mediaType": s.kind, "digest": s.digest, "size": s.size} for s in layers],
         })  # fmt: skip
-        index = _json({
-            "schemaVersion": 2,
-            "manifests": [{
-                "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": _digest(manifest), "size": len(manifest),
-                "annotations": {"io.containerd.image.name": self.name},
-            }],
-        })  # fmt: skip
-        for path, content in (
-            (_BLOBS + self.config.removeprefix("sha256:"), config),
-            (_BLOBS + _digest(manifest).removeprefix("sha256:"), manifest),
-            ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
-            ("index.json", index),
-        ):
-            yield _header(path, len(content)) + content + _padding(len(content))
-        yield bytes(2 * tarfile.BLOCKSIZE)
+        yield from finish(self.name, config, manifest)
+
+
+def entry(digest: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a blob of a layout, as it stands in a tar archive."""
+    yield _header(_BLOBS + digest.removeprefix("sha256:"), size)
+    yield from chunks
+    yield _padding(size)
+
+
+def finish(name: str, config: bytes, manifest: bytes) -> Iterator[bytes]:
+    """Yield what names an image in a layout, and the archive's end."""
+    kind = json.loads(manifest).get("mediaType", _MANIFEST)
+    index = _json({
+        "schemaVersion": 2,
+        "manifests": [{
+            "mediaType": kind, "digest": _digest(manifest), "size": len(manifest),
+            "annotations": {"io.containerd.image.name": name},
+        }],
+    })  # fmt: skip
+    for path, content in (
+        (_BLOBS + _digest(config).removeprefix("sha256:"), config),
+        (_BLOBS + _digest(manifest).removeprefix("sha256:"), manifest),
+        ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
+        ("index.json", index),
+    ):
+        yield _header(path, len(content)) + content + _padding(len(content))
+    yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 class _Reader(io.RawIOBase):

@@ -5,6 +5,7 @@ node with the old image or the new one, whole.
 """
 
 import difflib
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from devenv.profiles.quantities import show
 from devenv.reload.layers import lacking
 from devenv.reload.layout import Layout
 from devenv.reload.node import KEPT, NodeImages, Nodes
+from devenv.reload.push import Known, Pusher, Sink
 from devenv.reload.users import User, Users
 from devenv.wait import Deadline, locked, until
 
@@ -37,6 +39,7 @@ class Way(StrEnum):
 
     PRESENT = "present"  # nothing to move
     RETAG = "retag"  # it is there under another name
+    PUSH = "push"  # the engine pushes what is missing, blob by blob, to this machine's loopback
     ARCHIVE = "archive"  # the engine's stream, with only the layers that are missing
 
 
@@ -105,6 +108,7 @@ class Reload:
     reporter: Reporter
     restart: Restart
     prober: Prober
+    pusher: Pusher
     options: Options = field(default_factory=Options)
 
     def plan(self, wanted: Sequence[tuple[str, str]]) -> Plan:
@@ -161,7 +165,11 @@ class Reload:
         if all(image.id in h.images for h in lacks):
             return Move(ref, name, image, Way.RETAG, nodes, old=old)
         layers = frozenset().union(*(lacking(image.layers, h.snapshots) for h in lacks))
-        return Move(ref, name, image, Way.ARCHIVE, nodes, layers, old)
+        quick = self.pusher.usable(frozenset(image.layers), layers, self._known())
+        return Move(ref, name, image, Way.PUSH if quick else Way.ARCHIVE, nodes, layers, old)
+
+    def _known(self) -> Known:
+        return Known.read(self.host, self.engine.info().id)
 
     def _room(self, moves: Sequence[Move], have: Sequence[NodeImages]) -> None:
         """Refuse what would fill a node's disk. How large a layer is only the image's size bounds."""
@@ -198,6 +206,7 @@ class Reload:
                         self._roll_back(users, plan)
                     raise
             self._forget_old(moved)
+            self._teach_later(moved)
             return Result(self.cluster, moved, restarted, tuple(pods), tuple(proofs))
 
     def _clean_up_after_killed(self) -> None:
@@ -215,6 +224,8 @@ class Reload:
             if move.way is Way.RETAG:
                 for node in move.nodes:
                     self._retag(node, move)
+            elif move.way is Way.PUSH:
+                sent, digest = self._push(move)
             elif move.way is Way.ARCHIVE:
                 sent, digest = self._send(move, move.layers)
             elif move.old:
@@ -256,6 +267,40 @@ class Reload:
             why = "\n".join(f"{node}: {d.output[-500:].strip()}" for node, d in failed.items())
             raise DevenvError(f"{move.ref} could not be loaded.", why, "The nodes keep the image that they had.")
         return layout.sent, layout.config
+
+    def _push(self, move: Move) -> tuple[int, str]:
+        """Have the engine push, and pass on what came; return bytes of layers and the config's digest.
+
+        Where a node has lost a layer in between, everything is sent, the other way.
+        """
+        known, name = self._known(), f"load {move.ref}"
+        sink = Sink(known, frozenset(move.image.layers), move.layers)
+
+        def progress(done: int, total: int) -> None:
+            self.reporter.update(name, done, max(total, 1), "bytes")
+
+        with self.pusher.pushed(move.ref, sink, known, progress):
+            sent, config = sink.sent, sink.config
+            done = Nodes(self.containers).receive(move.nodes, sink.layout(move.name))
+        if all(d.code == 0 for d in done.values()):
+            return sent, config
+        return self._send(move, frozenset(move.image.layers))
+
+    def teach(self, refs: Sequence[str]) -> None:
+        """Have the engine push once with nothing kept, so that it knows its layers' digests from then on."""
+        for ref in refs:
+            if image := self.engine.image(ref):
+                known = self._known()
+                sink = Sink(known, frozenset(image.layers), frozenset())
+                with self.pusher.pushed(ref, sink, known, lambda _done, _total: None):
+                    pass
+
+    def _teach_later(self, moved: Sequence[Moved]) -> None:
+        """On the classic store the first push of a layer packs it: have that done while nobody waits for it."""
+        refs = [m.move.ref for m in moved if m.move.way is Way.ARCHIVE]
+        if refs and self.engine.info().local and not self.engine.info().containerd_store:
+            argv = [sys.executable, "-m", "devenv", "reload-image", "--teach", "--name", self.cluster, *refs]
+            self.host.spawn(argv, self.host.state_dir() / "teach.log")
 
     def _shown(self, name: str, stream: Iterator[bytes], size: int) -> Iterator[bytes]:
         sent = 0
