@@ -1,8 +1,9 @@
 """What of the profile's manifests is missing in the cluster, or was changed there by somebody else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Any
 
 from devenv.lifecycle.manifests import key
 from devenv.ports import Kube, Manifest
@@ -19,35 +20,60 @@ _SKIPPED = {
     "ServiceAccount",
 }
 _OURS = ("devenv", "devenv-reload")
+_SHOWN = 3  # fields
 _MODEL = "model.aibrix.ai/name"
 _CONTROLLERS = ("kube-controller-manager", "envoy-gateway", "kubelet", "kube-scheduler")
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One object. `by`: who changed it; none where it is missing."""
+    """One object: whether it is missing, who else has written to it, and which fields are not as the manifest has them."""
 
     manifest: Manifest
-    by: tuple[str, ...]
+    missing: bool = False
+    by: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         _, kind, namespace, name = key(self.manifest)
         where = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-        return f"{where}: changed by {', '.join(self.by)}" if self.by else f"{where}: missing"
+        if self.missing:
+            return f"{where}: missing"
+        who = f"changed by {', '.join(self.by)}" if self.by else "changed"
+        return f"{where}: {who}{': ' + ', '.join(self.fields[:_SHOWN]) if self.fields else ''}"
 
 
 def drift(kube: Kube, manifests: Iterable[Manifest]) -> list[Drift]:
-    """Return the objects that are missing, and those in which others than devenv own fields of the spec."""
+    """Return the objects that are missing, those in which others than devenv own fields of the spec, and those that differ."""
     found = []
     for manifest in manifests:
         if manifest["kind"] in _SKIPPED:
             continue
         there = kube.get(*key(manifest))
         if there is None:
-            found.append(Drift(manifest, ()))
-        elif by := _others(there):
-            found.append(Drift(manifest, by))
+            found.append(Drift(manifest, missing=True))
+            continue
+        by, fields = _others(there), tuple(_differing(manifest, there))
+        if by or fields:
+            found.append(Drift(manifest, by=by, fields=fields))
     return found
+
+
+def _differing(wanted: Any, there: Any, path: str = "") -> Iterator[str]:
+    """Yield the fields that the manifest has and the object has not, or has otherwise. `kubectl scale` leaves no name."""
+    if isinstance(wanted, Mapping):
+        for key_, value in wanted.items():
+            if path or key_ in {"spec", "data"}:
+                inner = there.get(key_) if isinstance(there, Mapping) else None
+                yield from _differing(value, inner, f"{path}.{key_}" if path else str(key_))
+    elif isinstance(wanted, list):
+        if not isinstance(there, list) or len(there) != len(wanted):
+            yield path
+        else:
+            for number, (one, other) in enumerate(zip(wanted, there, strict=True)):
+                yield from _differing(one, other, f"{path}[{number}]")
+    elif str(wanted) != str(there) and not (wanted is None and there is None):
+        yield path
 
 
 def _others(obj: Manifest) -> tuple[str, ...]:

@@ -233,7 +233,7 @@ class Recover:
     def _put_back(self, drifts: Sequence[Drift]) -> None:
         at = self.up.context
         own_context(at.kube, at.nodes(), at.cluster)
-        self.up.put_back([d.manifest for d in drifts], replaced=[d.manifest for d in drifts if d.by])
+        self.up.put_back([d.manifest for d in drifts], replaced=[d.manifest for d in drifts if not d.missing])
 
     def _scale(self, target: str) -> None:
         at = self.up.context
