@@ -59,8 +59,8 @@ class _Server(http.server.ThreadingHTTPServer):
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Speak TLS in the connection's own thread: a client that says nothing keeps nobody else waiting."""
         request.settimeout(_IDLE)
-        with contextlib.suppress(OSError):
-            super().finish_request(self._context.wrap_socket(request, server_side=True), client_address)
+        with contextlib.suppress(OSError), self._context.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """The engine says what went wrong; nothing is printed here."""

@@ -118,9 +118,6 @@ def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
     failed = cluster.devenv("reload-image", NAME, "--rollback", "--profile", str(short), check=False)
     assert failed.returncode == 1
     assert "roll back" in failed.stderr
-    pods = cluster.kubectl(
-        "-n", "default", "get", "pods", "-l", "app=mock-llama2-7b", "-o", "jsonpath={.items[*].metadata.name}"
-    ).split()
     cluster.eventually("health", lambda: "" if cluster.doctor()["healthy"] else "health")
     pods = [p["metadata"]["name"] for p in json.loads(cluster.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]]
     assert {note_in(cluster, pod) for pod in pods} == {"good"}

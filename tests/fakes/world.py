@@ -154,6 +154,7 @@ class FakeEngine:
         self.in_nodes: dict[str, set[str]] = {}
         self.down = False
         self.id = "engine-1"
+        self.push_fails = False
 
     def add(self, ref: str, image_id: str = "", size: int = 1000) -> None:
         self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", size, {}, (ref,))
@@ -193,6 +194,14 @@ class FakeEngine:
         for one in look(archive):
             for name in one.names:
                 self.add(name, next(iter(one.ids)))
+
+    def tag(self, ref: str, name: str) -> None:
+        self.add(name)
+
+    def push(self, name: str, progress: Callable[[int, int], None]) -> None:
+        self.log.append(f"push {name.split(':', 1)[0]}")
+        if self.push_fails:
+            raise RuntimeError("it broke")
 
     def untag(self, ref: str) -> None:
         self.there.pop(ref, None)
