@@ -8,6 +8,7 @@ import difflib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -210,10 +211,11 @@ class Reload:
             return Result(self.cluster, moved, restarted, tuple(pods), tuple(proofs))
 
     def _clean_up_after_killed(self) -> None:
-        nodes = Nodes(self.containers)
-        for node in self.containers.nodes(self.cluster):
-            if node.status == "running":
-                for name in nodes.leftovers(node.name):
+        """Remove the names of superseded images that a killed run has left, but for what still runs."""
+        nodes, running = Nodes(self.containers), {d.removeprefix("sha256:") for d in self._running_images().values()}
+        for node in (n for n in self.containers.nodes(self.cluster) if n.status == "running"):
+            for name in nodes.leftovers(node.name):
+                if not any(d.startswith(name.rpartition(":")[2]) for d in running):
                     nodes.untag(node.name, name)
 
     def _do(self, move: Move) -> Moved:
@@ -348,7 +350,7 @@ class Reload:
     def _running_images(self) -> dict[tuple[str, str], str]:
         """Return what every running container runs: (the pod's UID, the container's name) → the config's digest."""
         found = {}
-        for node in self.containers.nodes(self.cluster):
+        for node in (n for n in self.containers.nodes(self.cluster) if n.status == "running"):
             for container in Nodes(self.containers).running(node.name):
                 labels = container.get("labels") or {}
                 key = (labels.get("io.kubernetes.pod.uid", ""), labels.get("io.kubernetes.container.name", ""))
@@ -390,12 +392,23 @@ class Reload:
                 self._note(move.name, "")
 
     def _forget_old(self, moved: Sequence[Moved]) -> None:
-        """Remove the superseded images' last names; containerd frees what nobody uses any more."""
-        nodes = Nodes(self.containers)
-        for one in moved:
-            for node, digest in one.move.old:
-                if node in one.move.nodes:
-                    nodes.untag(node, _kept(digest))
+        """Remove the superseded images' last names, once no container has them; containerd then frees them.
+
+        Where one goes on using its image, the name stays: the next run looks again.
+        """
+        kept = {_kept(digest): digest for one in moved for _, digest in one.move.old}
+        new = {one.digest for one in moved}
+        if not kept:
+            return
+
+        def used() -> str:
+            return ", ".join(sorted((set(kept.values()) - new) & set(self._running_images().values())))
+
+        with step(self.reporter, "remove the old image"), suppress(DevenvError):
+            until("The end of the old containers", used, Deadline(self.clock, _PODS))
+            for node in {node for one in moved for node in one.move.nodes}:
+                for name in kept:
+                    Nodes(self.containers).untag(node, name)
 
 
 def _kept(digest: str) -> str:
