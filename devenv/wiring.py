@@ -16,6 +16,7 @@ from devenv.adapters.gateway import HttpGateway
 from devenv.adapters.host import LocalHost
 from devenv.adapters.kind import KindProgram
 from devenv.adapters.kube import ContextKube
+from devenv.adapters.watcher import FileWatcher
 from devenv.adapters.web import HttpWeb
 from devenv.errors import DevenvError, Exit
 from devenv.facts import files
@@ -190,6 +191,10 @@ class World:
             facts=lambda seconds: self.facts(cluster, choice.profile, seconds),
             agree=agree,
         )
+
+    def changes(self, paths: Sequence[Path]) -> Iterator[list[str]]:
+        """Files that change, as they do."""
+        return FileWatcher().changes(paths)
 
     def reload(self, cluster: str, profile: Profile, options: Options) -> Reload:
         """`reload-image`."""

@@ -1,9 +1,18 @@
 """devenv reload-image."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
-from devenv.errors import Exit
+from devenv.errors import DevenvError, Exit
+
+if TYPE_CHECKING:
+    from devenv.reload.reload import Result
+    from devenv.wiring import World
 
 
 @click.command("reload-image")
@@ -12,6 +21,14 @@ from devenv.errors import Exit
 @profile_option
 @wait_option
 @click.option("--as", "known_as", metavar="NAME", help="The image's name in the nodes, if it is another than REF. For one REF.")
+@click.option("--build", is_flag=True, help="First run the profile's build command for it.")
+@click.option(
+    "--watch",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="Build and reload whenever something in PATH changes, until Ctrl-C; may be given several times.",
+)
 @click.option("--restart/--no-restart", default=True, help="Restart the workloads that use it. [default: restart]")
 @click.option("--fix-pull-policy", is_flag=True, help="Set IfNotPresent where a workload would always pull the image.")
 @click.option("--rollback", is_flag=True, help="Return to the old image where the new one does not get ready.")
@@ -20,7 +37,8 @@ from devenv.errors import Exit
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     refs: tuple[str, ...], cluster: str, profile: str | None, known_as: str | None, output: str,
-    *, wait: float, restart: bool, fix_pull_policy: bool, rollback: bool, teach: bool, dry_run: bool,
+    *, wait: float, restart: bool, fix_pull_policy: bool, rollback: bool, teach: bool, dry_run: bool, build: bool,
+    watch: tuple[Path, ...],
 ) -> int:  # fmt: skip
     """Put images of the engine into the cluster: only the layers that its nodes lack, without a registry.
 
@@ -33,7 +51,7 @@ def COMMAND(  # noqa: N802 - found by this name
     from devenv.reload.reload import Options  # noqa: PLC0415
     from devenv.ui import reload as show  # noqa: PLC0415
 
-    options = Options(restart=restart, fix_pull_policy=fix_pull_policy, rollback=rollback)
+    options = Options(restart=restart, fix_pull_policy=fix_pull_policy, rollback=rollback, build=build or bool(watch))
     wanted = [(ref, known_as or "") for ref in refs]
     with wiring.world() as world:
         reload = world.reload(cluster, world.choice(cluster, profile).profile, options)
@@ -44,6 +62,31 @@ def COMMAND(  # noqa: N802 - found by this name
             plan = reload.plan(wanted)
             show.plan_json(cluster, plan) if output == "json" else show.plan(plan)
             return Exit.OK
+        if watch:
+            return _watch(world, lambda: reload.run(wanted, wait), watch)
         result = reload.run(wanted, wait)
     show.result_json(result) if output == "json" else show.result(result)
     return Exit.OK
+
+
+def _watch(world: "World", run: "Callable[[], Result]", paths: tuple[Path, ...]) -> int:
+    """Reload now and at every change; a round that fails is told, and the next one may be better."""
+    from devenv.ui import reload as show  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import reports  # noqa: PLC0415
+
+    code: int = Exit.OK
+
+    def round_(changed: list[str]) -> None:
+        nonlocal code
+        try:
+            show.round_line(run(), changed)
+            code = Exit.OK
+        except DevenvError as error:
+            reports.error(error)
+            code = error.exit_code
+
+    with suppress(KeyboardInterrupt):
+        round_([])
+        for changed in world.changes(paths):
+            round_(changed)
+    return code

@@ -98,7 +98,7 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
 
     One that is only in devenv's own manifests/ is left to be found there: `profile show` prints such.
     """
-    for part, key in (("manifests", "path"), ("images", "archive")):
+    for part, key in (("manifests", "path"), ("images", "archive"), ("images", "build_in")):
         entries = content.get(part)
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key]:

@@ -57,6 +57,8 @@ class ProfileImage(Model):
     archive: str = ""  # a file that `docker save` wrote, seen from the profile's folder; it comes before all others
     recipe: str = ""
     pull: bool = True
+    build: tuple[str, ...] = ()  # the command that builds it in the engine, for `reload-image --build`
+    build_in: str = ""  # the folder that it runs in, seen from the profile's folder
 
     @model_validator(mode="after")
     def _has_a_source(self) -> "ProfileImage":

@@ -1,5 +1,6 @@
 """A reloaded image: the plan, and what came of it."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -43,6 +44,14 @@ def result(reloaded: Result) -> None:
         out.print(f"  {proof_line(proof)}")
 
 
+def round_line(reloaded: Result, changed: list[str]) -> None:
+    """Show one round of `--watch`: what changed, and the time of each part."""
+    parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in reloaded.seconds.items())
+    what = f"{Path(changed[0]).name}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}" if changed else "first round"
+    proven = f"{sum(p.ok for p in reloaded.proofs)} of {len(reloaded.proofs)} requests proven"
+    console.result().print(f"[green]✓[/green] {escape(what)}: {parts}, {proven}")
+
+
 def result_json(reloaded: Result) -> None:
     """Print a reload as JSON."""
     emit_json("reload-image", result_shape(reloaded))
@@ -53,6 +62,7 @@ def result_shape(reloaded: Result) -> dict[str, Any]:
     return {
         "cluster": reloaded.cluster, "images": [_moved_shape(m) for m in reloaded.moved],
         "restarted": list(reloaded.restarted), "pods": list(reloaded.pods), "requests": [proof_json(p) for p in reloaded.proofs],
+        "seconds": {part: round(taken, 3) for part, taken in reloaded.seconds.items()},
     }  # fmt: skip
 
 

@@ -107,6 +107,22 @@ def test_a_workload_that_always_pulls_is_refused_or_mended(cluster, build):
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"always"}
 
 
+def test_it_builds_as_the_profile_says(cluster, base, build, tmp_path):
+    build("by hand")
+    (tmp_path / "note").write_text("by the profile")
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        f"extends: {cluster.profile}\nname: own\n"
+        f"images: [{{name: vllm-mock, build: [docker, build, -t, {json.dumps(NAME)}, .], build_in: .}}]\n"
+    )
+    told = cluster.json("reload-image", NAME, "--build", "--profile", str(own))
+    assert {note_in(cluster, pod) for pod in told["pods"]} == {"by the profile"}
+    assert set(told["seconds"]) == {"build", "move", "restart"}
+    refused = cluster.devenv("reload-image", NAME, "--build", check=False)
+    assert refused.returncode == 2
+    assert "There is no command to build" in refused.stderr
+
+
 def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
     build("good")
     cluster.json("reload-image", NAME)

@@ -1,0 +1,39 @@
+import pytest
+
+from devenv import data
+from devenv.errors import DevenvError, Exit
+from devenv.ports import Completed
+from devenv.profiles.load import load
+from devenv.reload.build import Build
+
+
+@pytest.fixture
+def build(fakes, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: offline\nname: own\nimages: [{name: vllm-mock, build: [make, image], build_in: src}]\n")
+    return Build(fakes.host, load(str(own), data.root() / "profiles"), fakes.reporter)
+
+
+@pytest.mark.parametrize("ref", ["vllm-mock", "devenv.local/vllm-mock:reference"])
+def test_the_profiles_command_is_run(build, fakes, ref):
+    build.run([ref])
+    assert "run make image" in fakes.log
+
+
+def test_the_folder_is_seen_from_the_profiles(build, tmp_path):
+    (image,) = [i for i in build.profile.images if i.name == "vllm-mock"]
+    assert image.build_in == str(tmp_path / "src")
+
+
+def test_nothing_is_built_where_one_has_no_command(build, fakes):
+    with pytest.raises(DevenvError, match="no command to build redis, other:1") as refused:
+        build.run(["vllm-mock", "redis", "other:1"])
+    assert refused.value.exit_code is Exit.USAGE
+    assert "run make image" not in fakes.log
+
+
+def test_what_failed_is_told_with_its_last_lines(build, fakes):
+    fakes.host.results["make image"] = Completed(2, "\n".join(map(str, range(40))))
+    with pytest.raises(DevenvError, match="`make image` failed") as failed:
+        build.run(["vllm-mock"])
+    assert failed.value.why.splitlines() == [str(n) for n in range(25, 40)]
