@@ -45,6 +45,7 @@ def test_the_wheel_brings_its_data_along(installed, tmp_path):
     assert name == "offline"
     assert int(recipes) >= 14
     assert manifest == "True"
+    assert "DE401" in run(installed, tmp_path, "doctor", "--list").stdout
 
 
 def test_the_wheel_finds_what_a_checkout_has_built(installed, tmp_path):
