@@ -141,7 +141,9 @@ class Reload:
     def _images(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[str, str, Image]]:
         found, problems = [], []
         architecture = self.engine.info().architecture
-        for ref, name in wanted:
+        own = {i.name: i.ref for i in self.profile.images}
+        for asked, name in wanted:
+            ref = own.get(asked, asked)  # an image of the profile may be called by its name there
             image = self.engine.image(ref)
             if image is None:
                 near = difflib.get_close_matches(ref, self.engine.names(), 3, 0.5)
@@ -193,7 +195,7 @@ class Reload:
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             began = self.clock.monotonic()
             if self.options.build:
-                Build(self.host, self.profile, self.reporter).run([ref for ref, _ in wanted])
+                Build(self.host, self.profile, self.reporter).run([name or ref for ref, name in wanted])
             built = self.clock.monotonic()
             self._clean_up_after_killed()
             plan = self.plan(wanted)

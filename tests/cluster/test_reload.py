@@ -10,7 +10,9 @@ import pytest
 
 from tests.cluster.lab import Lab
 
-NAME = "devenv.local/vllm-mock:reference"
+KNOWN = "devenv.local/vllm-mock:reference"  # in the nodes
+NAME = "devenv-test/vllm-mock:reload"  # in the engine: the user may have built one of the other name
+RELOAD = ("reload-image", NAME, "--as", KNOWN)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def images(lab: Lab) -> list[str]:
 
 def test_only_what_changed_moves_and_what_runs_is_the_new_image(cluster, build):
     build("first")
-    told = cluster.json("reload-image", NAME)
+    told = cluster.json(*RELOAD)
     (moved,) = told["images"]
     assert moved["way"] in {"archive", "push"}
     assert len(moved["missing"]) == 1
@@ -60,8 +62,8 @@ def test_only_what_changed_moves_and_what_runs_is_the_new_image(cluster, build):
 
 def test_an_image_that_is_there_moves_nothing_and_restarts_nobody(cluster, build):
     build("same")
-    cluster.json("reload-image", NAME)
-    told = cluster.json("reload-image", NAME)
+    cluster.json(*RELOAD)
+    told = cluster.json(*RELOAD)
     assert [(m["way"], m["sent"]) for m in told["images"]] == [("present", 0)]
     assert told["restarted"] == []
 
@@ -69,7 +71,7 @@ def test_an_image_that_is_there_moves_nothing_and_restarts_nobody(cluster, build
 def test_a_dry_run_changes_nothing(cluster, build):
     build("dry")
     before = images(cluster)
-    told = cluster.json("reload-image", NAME, "--dry-run")
+    told = cluster.json(*RELOAD, "--dry-run")
     assert told["workloads"] == ["model"]
     assert len(told["images"][0]["missing"]) == 1
     assert images(cluster) == before
@@ -79,7 +81,7 @@ def test_once_the_engine_is_taught_it_pushes(cluster, build):
     build("taught")
     cluster.devenv("reload-image", "--teach", NAME)
     build("pushed")
-    (moved,) = (told := cluster.json("reload-image", NAME))["images"]
+    (moved,) = (told := cluster.json(*RELOAD))["images"]
     assert moved["way"] == "push"
     assert moved["sent"] < 10_000
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"pushed"}
@@ -100,10 +102,10 @@ def test_a_workload_that_always_pulls_is_refused_or_mended(cluster, build):
     build("always")
     patch = {"spec": {"template": {"spec": {"containers": [{"name": "llm-engine", "imagePullPolicy": "Always"}]}}}}
     cluster.kubectl("-n", "default", "patch", "deployment", "mock-llama2-7b", "-p", json.dumps(patch))
-    refused = cluster.devenv("reload-image", NAME, check=False)
+    refused = cluster.devenv(*RELOAD, check=False)
     assert refused.returncode == 2
     assert "model, container llm-engine: imagePullPolicy is Always" in refused.stderr
-    told = cluster.json("reload-image", NAME, "--fix-pull-policy")
+    told = cluster.json(*RELOAD, "--fix-pull-policy")
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"always"}
 
 
@@ -115,23 +117,23 @@ def test_it_builds_as_the_profile_says(cluster, base, build, tmp_path):
         f"extends: {cluster.profile}\nname: own\n"
         f"images: [{{name: vllm-mock, build: [docker, build, -t, {json.dumps(NAME)}, .], build_in: .}}]\n"
     )
-    told = cluster.json("reload-image", NAME, "--build", "--profile", str(own))
+    told = cluster.json(*RELOAD, "--build", "--profile", str(own))
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"by the profile"}
     assert set(told["seconds"]) == {"build", "move", "restart"}
-    refused = cluster.devenv("reload-image", NAME, "--build", check=False)
+    refused = cluster.devenv(*RELOAD, "--build", check=False)
     assert refused.returncode == 2
     assert "There is no command to build" in refused.stderr
 
 
 def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
     build("good")
-    cluster.json("reload-image", NAME)
+    cluster.json(*RELOAD)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "Dockerfile").write_text(f'FROM {NAME}\nENTRYPOINT ["/no-such-program"]\n')
     cluster.docker("build", "-q", "-t", NAME, str(tmp_path / "bad"))
     short = cluster.folder / "short.yaml"
     short.write_text(f"extends: {cluster.profile}\nname: short\ncomponents: [{{name: model, deadline: 20}}]\n")
-    failed = cluster.devenv("reload-image", NAME, "--rollback", "--profile", str(short), check=False)
+    failed = cluster.devenv(*RELOAD, "--rollback", "--profile", str(short), check=False)
     assert failed.returncode == 1
     assert "roll back" in failed.stderr
     cluster.eventually("health", lambda: "" if cluster.doctor()["healthy"] else "health")
@@ -142,9 +144,9 @@ def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
 @pytest.mark.parametrize("step", ["load", "restart"])
 def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
     build(f"before {step}")
-    cluster.json("reload-image", NAME)
+    cluster.json(*RELOAD)
     build(f"after {step}")
-    argv = cluster.argv("reload-image", NAME)
+    argv = cluster.argv(*RELOAD)
     with subprocess.Popen(argv, env=cluster.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
         for line in run.stderr:
             if step == "load" or line.startswith("✓ load"):
@@ -153,7 +155,7 @@ def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
         else:
             run.kill()
         run.stderr.read()
-    told = cluster.json("reload-image", NAME)
+    told = cluster.json(*RELOAD)
     assert {note_in(cluster, pod) for pod in told["pods"]} == {f"after {step}"}
     assert not [n for n in images(cluster) if "superseded" in n]
 
@@ -171,7 +173,7 @@ def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded(cluster, 
     try:
         for number in range(3):
             build(f"round {number} {hashlib.sha256(bytes([number])).hexdigest()}")
-            cluster.json("reload-image", NAME)
+            cluster.json(*RELOAD)
     finally:
         stop.set()
         for asker in askers:
