@@ -197,7 +197,6 @@ class Reload:
             if self.options.build:
                 Build(self.host, self.profile, self.reporter).run([name or ref for ref, name in wanted])
             built = self.clock.monotonic()
-            self._clean_up_after_killed()
             plan = self.plan(wanted)
             users = Users(self.kube, self.clock, self.profile)
             if self.options.fix_pull_policy:
@@ -221,14 +220,6 @@ class Reload:
             self._teach_later(moved)
             seconds = {"build": built - began, "move": loaded - built, "restart": proven - loaded}
             return Result(self.cluster, moved, restarted, tuple(pods), tuple(proofs), seconds)
-
-    def _clean_up_after_killed(self) -> None:
-        """Remove the names of superseded images that a killed run has left, but for what still runs."""
-        nodes, running = Nodes(self.containers), {d.removeprefix("sha256:") for d in self._running_images().values()}
-        for node in (n for n in self.containers.nodes(self.cluster) if n.status == "running"):
-            for name in nodes.leftovers(node.name):
-                if not any(d.startswith(name.rpartition(":")[2]) for d in running):
-                    nodes.untag(node.name, name)
 
     def _do(self, move: Move) -> Moved:
         began = self.clock.monotonic()
@@ -410,23 +401,28 @@ class Reload:
                 self._note(move.name, "")
 
     def _forget_old(self, moved: Sequence[Moved]) -> None:
-        """Remove the superseded images' last names, once no container has them; containerd then frees them.
+        """Remove the superseded images' last names, also those that a killed run has left; containerd then frees them.
 
-        Where one goes on using its image, the name stays: the next run looks again.
+        That waits until no container has them. Where one goes on using its image, its name stays: the next run looks again.
         """
-        kept = {_kept(digest): digest for one in moved for _, digest in one.move.old}
-        new = {one.digest for one in moved}
-        if not kept:
+        names = self._leftovers()
+        if not names:
             return
+        new = [m.digest for m in moved]
 
         def used() -> str:
-            return ", ".join(sorted((set(kept.values()) - new) & set(self._running_images().values())))
+            running = [d for d in self._running_images().values() if d not in new]
+            return ", ".join(sorted(n for _, n in names if any(_kept(d) == n for d in running)))
 
         with step(self.reporter, "remove the old image"), suppress(DevenvError):
             until("The end of the old containers", used, Deadline(self.clock, _PODS))
-            for node in {node for one in moved for node in one.move.nodes}:
-                for name in kept:
-                    Nodes(self.containers).untag(node, name)
+            for node, name in names:
+                Nodes(self.containers).untag(node, name)
+
+    def _leftovers(self) -> list[tuple[str, str]]:
+        """Return the names under which nodes keep superseded images, as (node, name)."""
+        running = [n.name for n in self.containers.nodes(self.cluster) if n.status == "running"]
+        return [(node, name) for node in running for name in Nodes(self.containers).leftovers(node)]
 
 
 def _kept(digest: str) -> str:

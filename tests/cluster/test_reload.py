@@ -137,7 +137,8 @@ def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
     assert failed.returncode == 1
     assert "roll back" in failed.stderr
     cluster.eventually("health", lambda: "" if cluster.doctor()["healthy"] else "health")
-    pods = [p["metadata"]["name"] for p in json.loads(cluster.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]]
+    listed = json.loads(cluster.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]
+    pods = [p["metadata"]["name"] for p in listed if "deletionTimestamp" not in p["metadata"]]
     assert {note_in(cluster, pod) for pod in pods} == {"good"}
 
 
