@@ -15,6 +15,7 @@ from devenv import wiring
 
 LARGE, CHANGED = 300, 60  # MB
 ROUNDS = 3
+NONCE = time.time_ns()  # so that nothing of an earlier run is there yet
 
 
 def run(*argv: str) -> str:
@@ -23,8 +24,8 @@ def run(*argv: str) -> str:
 
 def build(folder: Path, base: str, family: str, version: int) -> str:
     """Build one version; what is below its last layer is cached by the engine."""
-    large = [f"RUN head -c {LARGE}M /dev/urandom > /{family}{n}" for n in range(3)]
-    last = f"RUN echo {version} && head -c {CHANGED}M /dev/urandom > /changed"
+    large = [f"RUN echo {NONCE} && head -c {LARGE}M /dev/urandom > /{family}{n}" for n in range(3)]
+    last = f"RUN echo {NONCE} {version} && head -c {CHANGED}M /dev/urandom > /changed"
     (folder / "Dockerfile").write_text("\n".join([f"FROM {base}", *large, last]))
     tag = f"devenv-bench/{family}:1"
     run("docker", "build", "-q", "-t", tag, str(folder))

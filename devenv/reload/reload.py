@@ -168,7 +168,7 @@ class Reload:
         if not lacks:
             return Move(ref, name, image, Way.PRESENT, (), old=old)
         nodes = tuple(h.node for h in lacks)
-        if all(image.id in h.images for h in lacks):
+        if all(h.images.get(image.id) for h in lacks):  # one without a name can't be given another
             return Move(ref, name, image, Way.RETAG, nodes, old=old)
         layers = frozenset().union(*(lacking(image.layers, h.snapshots) for h in lacks))
         quick = self.pusher.usable(frozenset(image.layers), layers, self._known())
@@ -322,8 +322,8 @@ class Reload:
 
     def _await_cri(self, move: Move, digest: str) -> None:
         def missing() -> str:
-            looks = [Nodes(self.containers).look(node) for node in move.nodes]
-            return ", ".join(look.node for look in looks if look.id_of(move.name) != digest)
+            nodes = Nodes(self.containers)
+            return ", ".join(node for node in move.nodes if move.name not in nodes.images(node).get(digest, ()))
 
         until(f"{move.name} in the nodes", missing, Deadline(self.clock, _CRI))
 
