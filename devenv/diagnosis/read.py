@@ -118,8 +118,7 @@ def models(facts: Facts) -> list[str]:
 
 def after(facts: Facts, name: str) -> set[str]:
     """Return the components that come after this one, directly or not."""
-    found = {c.name for c in facts.profile.components if name in c.after}
-    return found.union(*(after(facts, n) for n in found)) if found else found
+    return facts.profile.after(name)
 
 
 def role(facts: Facts, workload: Manifest) -> str:

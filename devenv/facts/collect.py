@@ -9,6 +9,7 @@ from typing import Protocol
 from devenv import __version__
 from devenv.errors import DevenvError, NotFoundError
 from devenv.facts import envoy
+from devenv.facts.df import node_space
 from devenv.facts.live import Proof
 from devenv.facts.looks import Looks
 from devenv.facts.model import ContainerLog, Facts, NodeFacts, ProxyFacts, owns, selects
@@ -26,7 +27,6 @@ KINDS = (
     (EXTENSIONS, "EnvoyExtensionPolicy"), (EXTENSIONS, "ClientTrafficPolicy"), ("model.aibrix.ai/v1alpha1", "ModelAdapter"),
 )  # fmt: skip
 API, ENGINE, REQUESTS, NODES = "API server", "engine", "live requests", "nodes"
-_DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
 _IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
 _NAME = re.compile(r"(?!sha256:)[a-z0-9][\w./-]*:[\w.-]+")  # of an image, without a digest
 _CONFIG = "envoy-gateway-config"
@@ -128,14 +128,7 @@ class Collector:
             return facts
         names = self.containers.exec(node.name, _IMAGES)
         images = tuple(sorted(filter(_NAME.fullmatch, names.output.split()))) if names.code == 0 else None
-        return facts.model_copy(update={"disk": self._df(node.name), "images": images})
-
-    def _df(self, node: str) -> Space:
-        done = self.containers.exec(node, _DF)
-        figures = done.output.split()[-4:]
-        if done.code != 0 or not all(f.isdigit() for f in figures):
-            raise DevenvError(f"`df` in {node} failed.", done.output[-200:])
-        return Space(*map(int, figures))
+        return facts.model_copy(update={"disk": node_space(self.containers, node.name), "images": images})
 
     # What the API server knows
 

@@ -124,7 +124,7 @@ class Restart:
     def _await_policies(self, component: Component) -> None:
         if not self.policies:
             return
-        wanted = [c for c in self.profile.components if c.gate != "workload" and c.name in _after(self.profile, component.name)]
+        wanted = [c for c in self.profile.components if c.gate != "workload" and c.name in self.profile.after(component.name)]
 
         def missing() -> str:
             return "; ".join(f"{c.name}: {lacks}" for c in wanted if (lacks := ready.missing(c, find(self.kube, c))))
@@ -154,11 +154,6 @@ def config_lacks(profile: Profile, proxy: ProxyFacts) -> str:
     if wanted and not any(r.name == PATCHED_ROUTE for r in proxy.routes):
         return f"the route {PATCHED_ROUTE} in Envoy"
     return ""
-
-
-def _after(profile: Profile, name: str) -> set[str]:
-    found = {c.name for c in profile.components if name in c.after}
-    return found.union(*(_after(profile, n) for n in found)) if found else found
 
 
 def _holder(lease: Manifest | None) -> str:

@@ -4,13 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError
+from devenv.facts.df import node_space
 from devenv.gates import ready
 from devenv.lifecycle.applying import find
 from devenv.lifecycle.record import Records, own_nodes
 from devenv.ports import Containers, Engine, Host, Kube, Node, Space
 from devenv.profiles.model import Component, Profile
-
-_DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
 
 
 @dataclass(frozen=True)
@@ -84,12 +83,7 @@ class StatusReader:
         return {**disks, "engine": self.host.space(engine.data_root)} if engine.local else disks
 
     def _node_space(self, node: str) -> Space | None:
-        """Ask the node itself: Kubernetes will not tell (facts/gateway.md)."""
         try:
-            done = self.containers.exec(node, _DF)
+            return node_space(self.containers, node)
         except DevenvError:
             return None
-        figures = done.output.split()[-4:]
-        if done.code != 0 or not all(f.isdigit() for f in figures):
-            return None
-        return Space(*map(int, figures))

@@ -212,6 +212,11 @@ class Profile(Model):
             raise ValueError("; ".join(problems))
         return self
 
+    def after(self, name: str) -> set[str]:
+        """Return the names of the components that come after this one, directly or not."""
+        found = {c.name for c in self.components if name in c.after}
+        return found.union(*(self.after(n) for n in found)) if found else found
+
     @property
     def cluster_images(self) -> tuple[ProfileImage, ...]:
         """The images that go into the nodes."""

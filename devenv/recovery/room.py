@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError
+from devenv.facts.df import node_space
 from devenv.images.load import normalise
 from devenv.ports import Containers, Space
 from devenv.profiles.model import Profile
@@ -12,7 +13,6 @@ from devenv.profiles.quantities import show
 
 ENOUGH = 256 << 20  # bytes: twice of what counts as full
 _INODES = 2000
-_DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
 _DEPTH = 2
 _LARGEST = ("timeout", "20", "du", "-x", f"--max-depth={_DEPTH}")
 _OWN = ("registry.k8s.io/", "docker.io/kindest/")  # Kubernetes' and kind's own are left, used or not
@@ -68,11 +68,7 @@ class Room:
 
     def space(self, node: str) -> Space:
         """Return what an ordinary user has left."""
-        done = self.containers.exec(node, _DF)
-        figures = done.output.split()[-4:]
-        if done.code != 0 or not all(f.isdigit() for f in figures):
-            raise DevenvError(f"`df` in {node} failed.", done.output[-200:])
-        return Space(*map(int, figures))
+        return node_space(self.containers, node)
 
     def enough(self, node: str) -> bool:
         """Whether there is room, in bytes and inodes."""

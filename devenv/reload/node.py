@@ -8,12 +8,12 @@ from queue import Queue
 from typing import Any
 
 from devenv.errors import DevenvError
+from devenv.facts.df import node_space
 from devenv.images.load import CTR
 from devenv.ports import Completed, Containers, Space
 
 KEPT = "devenv.local/superseded"  # a name under which a node keeps the image of before, until the new one is proven
 _SNAPSHOTS = ("ctr", "--namespace", "k8s.io", "snapshots", "--snapshotter")
-_DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
 _IMPORT = (*CTR, "import", "--local", "--discard-unpacked-layers", "-")
 _AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
 
@@ -43,7 +43,7 @@ class Nodes:
         with ThreadPoolExecutor(3) as pool:  # each takes 0.1 s
             images = pool.submit(self.images, node)
             snapshots = pool.submit(self._snapshots, node)
-            space = pool.submit(self._space, node)
+            space = pool.submit(node_space, self.containers, node)
             return NodeImages(node, images.result(), snapshots.result(), space.result())
 
     def images(self, node: str) -> dict[str, tuple[str, ...]]:
@@ -54,9 +54,6 @@ class Nodes:
     def _snapshots(self, node: str) -> frozenset[str]:
         lines = self._run(node, [*_SNAPSHOTS, self._snapshotter(node), "ls"]).splitlines()
         return frozenset(line.split()[0] for line in lines if line.startswith("sha256:"))
-
-    def _space(self, node: str) -> Space:
-        return Space(*map(int, self._run(node, _DF).split()[-4:]))
 
     def _snapshotter(self, node: str) -> str:
         for line in self._run(node, ["containerd", "config", "dump"]).splitlines():
