@@ -7,6 +7,7 @@ import pytest
 from devenv import data, wiring
 from tests.cluster import engines
 from tests.cluster.lab import Lab
+from tests.cluster.test_reload import KNOWN, NAME, note_in
 
 RECIPES = data.root() / "tests" / "cluster" / "images"
 
@@ -26,7 +27,21 @@ def docker29(built_refs, tmp_path_factory):
         yield engine
 
 
-def test_a_cluster_on_the_containerd_store(docker29, tmp_path):
+def reloaded(lab: Lab, base: str, folder) -> None:
+    """Change a file of an image, without a builder, and reload it: this engine knows its blobs' digests and pushes."""
+    (folder / "note").write_text("changed")
+    made = lab.docker("create", base).strip()
+    lab.docker("cp", str(folder / "note"), f"{made}:/note")
+    lab.docker("commit", made, NAME)
+    lab.docker("rm", made)
+    told = lab.json("reload-image", NAME, "--as", KNOWN)
+    assert [(m["way"], len(m["missing"])) for m in told["images"]] == [("push", 1)]
+    assert told["images"][0]["sent"] < 10_000
+    assert {note_in(lab, pod) for pod in told["pods"]} == {"changed"}
+    assert lab.json("reload-image", NAME, "--as", KNOWN)["images"][0]["way"] == "present"
+
+
+def test_a_cluster_on_the_containerd_store(docker29, built_refs, tmp_path):
     lab = Lab(tmp_path, "devenv-test-docker29", docker29.docker_host)
     try:
         assert lab.docker("version", "-f", "{{.Server.Version}}").startswith("29.")
@@ -34,5 +49,6 @@ def test_a_cluster_on_the_containerd_store(docker29, tmp_path):
         assert all(r["ok"] for r in lab.up()["requests"])
         again = lab.up()
         assert again["changed"] is False
+        reloaded(lab, next(ref for ref in built_refs if "vllm-mock" in ref), tmp_path)
     finally:
         assert lab.json("down")["nodes"] == [lab.node]
