@@ -42,7 +42,7 @@ def read(source: Path) -> Facts:
     try:
         return parse(source.read_text())
     except ValidationError as error:
-        first = "\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        first = "\n".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
         fix = "`devenv doctor --save FILE` writes one."
         raise DevenvError(f"{source} has no facts that this devenv can read.", first, fix, Exit.USAGE) from error
     except (OSError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ SIGNATURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"unable to find xds resources|failed to (?:build|generate) .*patch", "DE403"),
         (r"failed to create (?:new|or update) infra|failed to create or update deployment", "DE407"),
         (r"gRPC config for \S+ rejected", "DE411"),
-        (r"no healthy upstream", "DE410"),
+        (r"\[ext_proc\].*no healthy upstream", "DE304"),
         (r"model \S+ does not exist", "DE505"),
         (r"delayed connect error: 111|remote_connection_failure", "DE506"),
         (r"redis at \S+: dial|dial tcp \S+:6379", "DE303"),

@@ -97,7 +97,7 @@ class Up:
         with step(at.reporter, "put back") as note:
             for obj in objects:
                 applying.put(obj, sources, replace=obj in replaced)
-            note.append(f"{len(objects)} objects")
+            note.append(f"{len(objects)} object{'' if len(objects) == 1 else 's'}")
 
     def _foreign(self) -> list[Node]:
         """With --adopt: the nodes of a cluster that somebody else made, which devenv could work with."""

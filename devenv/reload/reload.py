@@ -5,6 +5,7 @@ node with the old image or the new one, whole.
 """
 
 import difflib
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ from devenv.reload.push import Known, Pusher, Sink
 from devenv.reload.users import User, Users
 from devenv.wait import Deadline, locked, until
 
+_NAME = re.compile(r"(?:sha256:)?[a-z0-9][a-z0-9._/:-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII)
+_NEAR = 0.6  # of 1: how much of a name must be alike to be named
 _CRI = 30.0  # seconds for the CRI to know what containerd has
 _PROOF = 60.0
 _PODS = 60.0  # seconds for the last old container to be gone
@@ -129,6 +132,8 @@ class Reload:
         self._room(moves, have)
         users = Users(self.kube, self.clock, self.profile)
         found = users.of({m.name for m in moves})
+        if self.options.restart:
+            self._used(moves, users)
         if self.options.restart and not self.options.fix_pull_policy:
             users.refuse_always(users.always_pulling(found, {m.name for m in moves}))
         return Plan(moves, tuple(found))
@@ -144,9 +149,12 @@ class Reload:
         own = {i.name: i.ref for i in self.profile.images}
         for asked, name in wanted:
             ref = own.get(asked, asked)  # an image of the profile may be called by its name there
+            if bad := [n for n in (ref, name) if n and not _NAME.fullmatch(n)]:
+                problems.append(f"{bad[0]!r} is no name of an image")
+                continue
             image = self.engine.image(ref)
             if image is None:
-                near = difflib.get_close_matches(ref, self.engine.names(), 3, 0.5)
+                near = difflib.get_close_matches(ref, self.engine.names(), 3, _NEAR)
                 problems.append(f"{ref}: the engine has no such image{'; near it: ' + ', '.join(near) if near else ''}")
             elif image.architecture != architecture:
                 problems.append(f"{ref} is for {image.architecture}; the nodes run {architecture}")
@@ -176,6 +184,14 @@ class Reload:
 
     def _known(self) -> Known:
         return Known.read(self.host, self.engine.info().id)
+
+    def _used(self, moves: Sequence[Move], users: Users) -> None:
+        """Refuse an image that no workload names: it would be loaded, and nothing would run it."""
+        without = [m.name for m in moves if not users.of({m.name})]
+        if without:
+            names = ", ".join(normalise(i.ref) for i in self.profile.cluster_images)
+            fix = f"Say the name that the workload has with --as, or --no-restart. The profile's images: {names}."
+            raise DevenvError(f"No workload uses {', '.join(without)}.", "Nothing was moved.", fix, Exit.USAGE)
 
     def _room(self, moves: Sequence[Move], have: Sequence[NodeImages]) -> None:
         """Refuse what would fill a node's disk. How large a layer is only the image's size bounds."""

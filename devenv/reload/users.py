@@ -8,6 +8,7 @@ from typing import Any
 from devenv.errors import DevenvError, Exit
 from devenv.facts.collect import is_of
 from devenv.facts.model import owns
+from devenv.facts.trouble import Trouble
 from devenv.gates import ready
 from devenv.images.load import normalise
 from devenv.lifecycle.manifests import IMAGES_NOTE
@@ -18,6 +19,8 @@ from devenv.wait import Deadline, until
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 _APPS = "apps/v1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name"
+_NEVER = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ErrImageNeverPull", "InvalidImageName"}
+_CRASHES = 2
 _PATIENCE = 240.0  # seconds for a workload that the profile gives no deadline
 
 
@@ -103,17 +106,20 @@ class Users:
     def await_rollout(self, user: User) -> None:
         """Return when all pods are new and ready. Raises DevenvError with what was missing."""
         seconds = user.component.deadline if user.component else _PATIENCE
+        look = "`devenv doctor` has the cause. --rollback returns to the old image."
 
         def missing() -> str:
             obj = self._now(user)
-            return ready.workload(obj) if user.kind == "Deployment" else _others(obj)
+            lacks = ready.workload(obj) if user.kind == "Deployment" else _others(obj)
+            if lacks and (hopeless := _hopeless(self.pods(user))):
+                raise DevenvError(f"{user.name} can't run the new image.", hopeless, look)
+            return lacks
 
-        until(
-            f"The rollout of {user.name}",
-            missing,
-            Deadline(self.clock, seconds),
-            "See `devenv logs --problems` and `devenv doctor`.",
-        )
+        try:
+            until(f"The rollout of {user.name}", missing, Deadline(self.clock, seconds), look)
+        except DevenvError as error:
+            error.why = "\n".join([error.why, *Trouble(self.kube).lines(user.obj)])
+            raise
 
     def pods(self, user: User) -> list[Manifest]:
         """Return its pods, without those on their way out."""
@@ -126,6 +132,20 @@ class Users:
         if found is None:
             raise DevenvError(f"{user.name} is gone.", "Somebody has deleted it.")
         return found
+
+
+def _hopeless(pods: Sequence[Manifest]) -> str:
+    """Return why no pod will ever be ready, "" where one may: waiting for that would be in vain."""
+    for pod in pods:
+        status = pod.get("status") or {}
+        for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            again = waiting.get("reason") == "CrashLoopBackOff" and container.get("restartCount", 0) >= _CRASHES
+            if again or waiting.get("reason") in _NEVER:
+                last = (container.get("lastState") or {}).get("terminated") or {}
+                told = waiting.get("message") or last.get("message") or last.get("reason", "")
+                return f"{pod['metadata']['name']}, container {container['name']}: {waiting['reason']}: {told}"
+    return ""
 
 
 def _others(obj: Manifest) -> str:

@@ -58,6 +58,8 @@ def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
 def _headline(found: Diagnosis) -> list[str]:
     name = escape(found.cluster)
     proven = f"{sum(ok for _, ok in found.requests)} of {len(found.requests)} live requests prove their routes"
+    if not found.requests:
+        proven = "no live request was sent"
     if found.healthy:
         return [f"{_CHECK} The cluster {name} is healthy: {proven}."]
     if found.causes:

@@ -70,7 +70,9 @@ def _details(step: Planned, proposed: Proposal) -> list[str]:
         listed = [f"{show(u.size):>10}  {u}" for u in proposed.unused if u.node == step.target]
         return listed or ["no image in it is unused"]
     if step.kind is Kind.PUT_BACK:
-        return [str(d) for d in proposed.drifts] or ["nothing is missing or changed; all is applied again"]
+        return [str(d) for d in proposed.drifts] or [
+            "no object is missing or changed; other images than the profile's are replaced"
+        ]
     return []
 
 

@@ -95,6 +95,13 @@ def test_bad_input_moves_nothing(cluster, base):
     assert "devenv.local/vllm-mok:reference: the engine has no such image; near it: " in told.stderr
     assert "nothing/like:it: the engine has no such image" in told.stderr
     assert cluster.devenv("reload-image", base, "x", "--as", "y", check=False).returncode == 2
+    for wrong in ((base, "--as", "BAD NAME"), ("BAD NAME",)):
+        told = cluster.devenv("reload-image", *wrong, check=False)
+        assert told.returncode == 2
+        assert "'BAD NAME' is no name of an image" in told.stderr
+    told = cluster.devenv("reload-image", base, "--as", "foo/bar:1", check=False)
+    assert told.returncode == 2
+    assert "No workload uses docker.io/foo/bar:1" in told.stderr
     assert images(cluster) == before
 
 
@@ -136,6 +143,7 @@ def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
     failed = cluster.devenv(*RELOAD, "--rollback", "--profile", str(short), check=False)
     assert failed.returncode == 1
     assert "roll back" in failed.stderr
+    assert "can't run the new image" in failed.stderr, "it does not wait in vain"
     cluster.eventually("health", lambda: "" if cluster.doctor()["healthy"] else "health")
     listed = json.loads(cluster.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]
     pods = [p["metadata"]["name"] for p in listed if "deletionTimestamp" not in p["metadata"]]

@@ -58,7 +58,7 @@ def running(facts: Facts) -> Iterator[Finding]:
     for node in facts.nodes:
         if node.status != "running":
             evidence = (Evidence("Docker", f"the container {node.name} is {node.status}", node.ended),)
-            says = f"The node {node.name} is {node.status}."
+            says = f"The node {node.name} is not running: {node.status}."
             about = frozenset({f"node/{node.name}"})
             yield Finding("DE203", f"node {node.name}", says, evidence, (devenv(facts, "up"),), about=about, affects=_ALL)
 
