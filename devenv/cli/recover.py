@@ -23,8 +23,8 @@ def COMMAND(  # noqa: N802 - found by this name
 ) -> int:
     """Repair what `doctor` finds: show the plan, do it gate after gate, and end with the live requests.
 
-    Deletes nothing but images that no container in the node uses, each listed first. What it can't repair it says, with
-    the fix.
+    On a full disk it deletes devenv's own caches there and images that nothing in the node uses, each listed first. What
+    it can't repair it says, with the fix.
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import prompts  # noqa: PLC0415

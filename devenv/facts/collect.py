@@ -128,7 +128,17 @@ class Collector:
             return facts
         names = self.containers.exec(node.name, _IMAGES)
         images = tuple(sorted(filter(_NAME.fullmatch, names.output.split()))) if names.code == 0 else None
-        return facts.model_copy(update={"disk": node_space(self.containers, node.name), "images": images})
+        seen = {"disk": node_space(self.containers, node.name), "images": images, **self._effort(node.name)}
+        return facts.model_copy(update=seen)
+
+    def _effort(self, node: str) -> dict[str, float]:
+        """Return load and memory, as the kernel beneath the node tells them; nothing where it does not."""
+        told = self.containers.exec(node, ["cat", "/proc/loadavg", "/proc/meminfo"]).output
+        found = {name: int(kib) << 10 for name, kib in re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", told, re.MULTILINE)}
+        load = re.match(r"\d+\.\d+", told)
+        if not load or len(found) < 2:  # noqa: PLR2004
+            return {}
+        return {"load": float(load[0]), "memory": found["MemTotal"], "memory_available": found["MemAvailable"]}
 
     # What the API server knows
 

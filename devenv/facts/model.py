@@ -28,6 +28,9 @@ class NodeFacts(Model):
     started: float = Field(default=0, ge=0, le=_LATEST)
     ended: float = Field(default=0, ge=0, le=_LATEST)
     disk: Space | None = None
+    load: float | None = None  # processes that ran or waited to, over the last minute; of the machine that the engine is on
+    memory: int | None = None  # bytes; of that machine too
+    memory_available: int | None = None
     images: tuple[str, ...] | None = None
 
 

@@ -4,6 +4,7 @@ Where a gate fails, the rest of the plan is not done: what is seen then is diagn
 when all is well, or when a round has changed nothing.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from devenv.facts.live import Proof
 from devenv.facts.model import Facts
 from devenv.gates.live import Prober
 from devenv.lifecycle.manifests import images_in
+from devenv.lifecycle.purge import Item, folder_size
 from devenv.lifecycle.record import own_context, own_nodes
 from devenv.lifecycle.restart import Restart
 from devenv.lifecycle.steps import step
@@ -28,6 +30,7 @@ from devenv.recovery.room import Room, Unused
 from devenv.wait import Deadline, locked, until
 
 _ROUNDS = 4
+_AGAIN = ("go-build", "go-mod", "logs")  # folders of devenv's cache whose loss costs time only
 _TEMPLATES = (
     ("v1", "Pod"), ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"), ("apps/v1", "ReplicaSet"),
     ("batch/v1", "Job"), ("batch/v1", "CronJob"),
@@ -47,6 +50,7 @@ class Proposal:
     diagnosis: Diagnosis
     plan: Plan
     unused: tuple[Unused, ...] = ()
+    files: tuple[Item, ...] = ()  # devenv's own, on the full disk
     drifts: tuple[Drift, ...] = ()
 
 
@@ -91,6 +95,7 @@ class Recover:
             diagnosis,
             found,
             tuple(u for node in rooms for u in room.unused(node, self._images(facts))),
+            self._own_files(facts) if rooms else (),
             self._drifts(diagnosis) if put_back else (),
         )
 
@@ -122,6 +127,14 @@ class Recover:
             proofs = self.prober.until_proven(_PROOF, "Look at it with `devenv doctor`.")
             note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
         return Recovery(at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs))
+
+    def _own_files(self, facts: Facts) -> tuple[Item, ...]:
+        """What devenv can make again, where it lies on the nodes' own file system: Go's caches and old logs."""
+        host = self.up.context.host
+        if not any(n.disk and n.disk.total == host.space(host.cache_dir()).total for n in facts.nodes):
+            return ()
+        folders = [host.cache_dir() / name for name in _AGAIN]
+        return tuple(Item(str(f), folder_size(f), f) for f in folders if f.is_dir())
 
     def _images(self, facts: Facts) -> set[str] | None:
         """Images that any workload in the cluster names, scaled to zero or not; None where nobody can say."""
@@ -178,7 +191,7 @@ class Recover:
     def _do(self, planned: Planned, proposal: Proposal) -> None:
         at = self.up.context
         if planned.kind is Kind.ROOM:
-            self._room(planned.target, [u for u in proposal.unused if u.node == planned.target])
+            self._room(planned.target, [u for u in proposal.unused if u.node == planned.target], proposal.files)
         elif planned.kind is Kind.START:
             with step(at.reporter, f"start {planned.target}"):
                 at.containers.start(planned.target)
@@ -196,11 +209,14 @@ class Recover:
             own_context(at.kube, at.nodes(), at.cluster)
             restart.run(restart.order([planned.target]))
 
-    def _room(self, node: str, listed: Sequence[Unused]) -> None:
-        """Delete what was listed, the largest first, until there is room."""
+    def _room(self, node: str, listed: Sequence[Unused], files: Sequence[Item]) -> None:
+        """Delete what was listed, devenv's own files first, which takes no space; then images, the largest first."""
         at, room = self.up.context, Room(self.up.context.containers, self.up.context.profile)
         with step(at.reporter, f"make room on {node}") as note:
             before = room.space(node).free
+            for item in files:
+                if item.folder and not room.enough(node):
+                    shutil.rmtree(item.folder, ignore_errors=True)
             if not room.could_be_enough(node, listed):
                 raise self._no_room(room, node)
             for number, image in enumerate(listed):

@@ -13,7 +13,7 @@ from devenv.ui.diagnosis import shape
 from devenv.ui.reports import emit_json, proof_json, proof_line
 
 _WORDS = {
-    Kind.ROOM: "make room on {}: delete images that nobody uses, until there is enough",
+    Kind.ROOM: "make room on {}: delete devenv's own caches there, then images that nobody uses, until there is enough",
     Kind.START: "start the node {}",
     Kind.CONTEXT: "write the context {} into the kubeconfig again (kind makes it the current one)",
     Kind.PUT_BACK: "put back what the profile {} has",
@@ -68,7 +68,8 @@ def words(step: Planned) -> str:
 def _details(step: Planned, proposed: Proposal) -> list[str]:
     if step.kind is Kind.ROOM:
         listed = [f"{show(u.size):>10}  {u}" for u in proposed.unused if u.node == step.target]
-        return listed or ["no image in it is unused"]
+        own = [f"{show(i.size):>10}  {i.name}" for i in proposed.files]
+        return [*own, *listed] or ["no image in it is unused"]
     if step.kind is Kind.PUT_BACK:
         return [str(d) for d in proposed.drifts] or [
             "no object is missing or changed; other images than the profile's are replaced"
@@ -111,6 +112,7 @@ def plan_shape(cluster: str, proposed: Proposal) -> dict[str, Any]:
     return {
         "cluster": cluster, "diagnosis": shape(proposed.diagnosis), "steps": [step_shape(s) for s in proposed.plan.steps],
         "images": [{"node": u.node, "id": u.id, "names": list(u.names), "size": u.size} for u in proposed.unused],
+        "files": [{"name": i.name, "size": i.size} for i in proposed.files],
         "put_back": [str(d) for d in proposed.drifts],
         "beyond": [{"code": f.code, "says": f.says, "fix": list(f.fix)} for f in proposed.plan.beyond],
     }  # fmt: skip

@@ -10,7 +10,7 @@ from devenv.errors import DevenvError
 from devenv.facts.model import parse
 from devenv.gates.live import Prober
 from devenv.lifecycle.record import Record
-from devenv.ports import Completed, Node
+from devenv.ports import Completed, Node, Space
 from devenv.recovery.recover import Recover
 from devenv.recovery.room import Room
 from tests.fakes.restarting import FakeEnvoy, RestartingKube
@@ -132,6 +132,31 @@ def test_nothing_is_deleted_where_it_could_not_be_enough(recover, fakes):
     with pytest.raises(DevenvError, match="unused images are not enough"):
         recover("the-incident").run(5)
     assert node.deleted == []
+
+
+def test_devenvs_own_files_go_first_where_they_lie_on_the_full_disk(recover, fakes):
+    node, one = FullNode(fakes), recover("the-incident", "healthy")
+    cache = fakes.host.cache_dir()
+    for name in ("go-build", "built"):
+        (cache / name).mkdir(exist_ok=True)
+        (cache / name / "file").write_text("x")
+    total = facts_of("the-incident").nodes[0].disk.total
+    fakes.host.space = lambda path: Space(0, total, 10**6, 10**7)
+    one.run(5)
+    (proposal,) = one.agreed
+    assert [i.folder.name for i in proposal.files] == ["go-build"], "what is built is no cache"
+    assert not (cache / "go-build").exists()
+    assert (cache / "built" / "file").exists()
+    assert node.deleted
+
+
+def test_devenvs_files_on_another_disk_stay(recover, fakes):
+    FullNode(fakes)
+    (fakes.host.cache_dir() / "go-build").mkdir()
+    one = recover("the-incident", "healthy")
+    one.run(5)
+    assert one.agreed[0].files == ()
+    assert (fakes.host.cache_dir() / "go-build").exists()
 
 
 def test_an_image_that_a_workload_names_is_not_unused(fakes):

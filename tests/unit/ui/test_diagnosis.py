@@ -84,7 +84,7 @@ def test_shape_of_recover():
     assert recovery.step_shape(step) == {"kind": "restart", "target": "proxy", "code": "DE201"}
     proposal = Proposal(FOUND, Plan((step,), (AFTER,)), (Unused("n", "id", ("old:1",), 5),))
     shape = recovery.plan_shape("c", proposal)
-    assert set(shape) == {"cluster", "diagnosis", "steps", "images", "put_back", "beyond"}
+    assert set(shape) == {"cluster", "diagnosis", "steps", "images", "files", "put_back", "beyond"}
     assert shape["images"] == [{"node": "n", "id": "id", "names": ["old:1"], "size": 5}]
 
 
