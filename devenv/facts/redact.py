@@ -64,7 +64,7 @@ def redacted(facts: Mapping[str, Any], home: str, users: Sequence[str]) -> dict[
     homes = [home] if len(home) > 1 else []
     homes += [f"{base}/{u}" for u in names for base in ("/home", "/Users")]
     found: dict[str, Any] = _Hider(
-        _any(homes, r"(?![A-Za-z0-9_-])"), _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])")
+        _any(homes, r"(?![A-Za-z0-9_-])", r"(?<![A-Za-z0-9_.~-])"), _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])")
     ).walk(facts)
     return found
 

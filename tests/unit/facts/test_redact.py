@@ -65,6 +65,7 @@ def test_it_is_taken_out_by_its_name(content):
 def test_root_is_a_word_of_the_systems_own():
     assert redacted({"lines": "read-only root file system"}, "/root", ["root"]) == {"lines": "read-only root file system"}
     assert redacted({"x": "/root/.kube/config"}, "/root", ["root"]) == {"x": "~/.kube/config"}
+    assert redacted({"x": "/proc/1/root/x"}, "/root", ["root"]) == {"x": "/proc/1/root/x"}, "a folder of that name elsewhere"
 
 
 @pytest.mark.parametrize("user", ["node", "devenv", "model", "running", "default", "gateway"])
