@@ -199,7 +199,6 @@ class World:
     def reload(self, cluster: str, profile: Profile, options: Options) -> Reload:
         """`reload-image`."""
         kube = ContextKube(f"kind-{cluster}")
-        restart = Restart(profile, kube, ForwardedEnvoy(kube), self.clock, self.reporter)
         return Reload(
             cluster=cluster,
             profile=profile,
@@ -209,7 +208,7 @@ class World:
             containers=self.engine,
             kube=kube,
             reporter=self.reporter,
-            restart=restart,
+            restart=self._restart(kube, profile),
             prober=self.prober(cluster, profile),
             pusher=Pusher(self.engine, LoopbackEndpoint(), self.host),
             options=options,
@@ -220,6 +219,9 @@ class World:
         self.require(cluster)
         kube = ContextKube(f"kind-{cluster}")
         own_context(kube, self.engine.nodes(cluster), cluster)
+        return self._restart(kube, profile)
+
+    def _restart(self, kube: ContextKube, profile: Profile) -> Restart:
         return Restart(profile, kube, ForwardedEnvoy(kube), self.clock, self.reporter)
 
     def locked(self, cluster: str, wait: float) -> AbstractContextManager[None]:

@@ -7,14 +7,25 @@ from typing import Any
 
 from devenv.facts.collect import is_of, is_proxy
 from devenv.facts.model import Facts, owns, selects
-from devenv.ports import Manifest
+from devenv.ports import Manifest, Space
 from devenv.profiles.model import Component, Route
 
 MODEL, PORT = "model.aibrix.ai/name", "model.aibrix.ai/port"
 ROUTES = tuple(r.value for r in Route)
 BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
 _ZAP, _LONGEST = 6, 200  # columns of a line that Envoy Gateway's logger writes; characters that are kept
+_FULL, _INODES = 128 << 20, 1000  # bytes, inodes
 DEFAULT = "devenv"  # the cluster that needs no --name
+
+
+def no_bytes(space: Space) -> bool:
+    """Whether a disk counts as full: with less, what a restart writes may not fit."""
+    return space.free < _FULL
+
+
+def no_inodes(space: Space) -> bool:
+    """Whether a disk has no inodes left; one that counts none has enough."""
+    return space.total_inodes > 0 and space.free_inodes < _INODES
 
 
 def devenv(facts: Facts, *words: str) -> str:
@@ -71,14 +82,7 @@ def component_of(facts: Facts, workload: Manifest) -> Component | None:
 def objects_of(facts: Facts, component: Component) -> list[Manifest]:
     """Return the objects of a component."""
     r = component.resource
-    if component.gate == "workload":
-        return [o for o in facts.of(r.kind) if is_of(component, o)]
-    wanted = dict(pair.split("=", 1) for pair in r.selector.split(",") if "=" in pair)
-    return [
-        o for o in facts.of(r.kind)
-        if o["metadata"].get("namespace", "") == r.namespace
-        and (o["metadata"]["name"] == r.name if r.name else selects(wanted, o["metadata"].get("labels")))
-    ]  # fmt: skip
+    return [o for o in facts.of(r.kind) if r.names(o["metadata"])]
 
 
 def pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:

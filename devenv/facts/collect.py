@@ -226,11 +226,7 @@ def component_pods(profile: Profile, objects: dict[str, tuple[Manifest, ...]]) -
 
 def is_of(component: Component, obj: Manifest) -> bool:
     """Whether an object is the component's workload."""
-    r, meta = component.resource, obj["metadata"]
-    if component.gate != "workload" or r.namespace != meta.get("namespace", ""):
-        return False
-    wanted = dict(pair.split("=", 1) for pair in r.selector.split(",") if "=" in pair)
-    return meta["name"] == r.name if r.name else selects(wanted, meta.get("labels"))
+    return component.gate == "workload" and component.resource.names(obj["metadata"])
 
 
 def is_proxy(profile: Profile, pod: Manifest) -> bool:

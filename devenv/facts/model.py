@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from devenv.facts.live import Proof
+from devenv.facts.live import PATCHED_ROUTE, Proof
 from devenv.ports import EngineInfo, Manifest, Space
 from devenv.profiles.base import Model
 from devenv.profiles.model import Profile
@@ -72,6 +72,17 @@ class ProxyFacts(Model):
     routes: tuple[RouteFacts, ...] = ()
     upstreams: tuple[UpstreamFacts, ...] = ()
     rejected: tuple[str, ...] = ()  # configuration that it refused, in its own words
+
+    @property
+    def dangling(self) -> list[str]:
+        """Filters that routes configure and no listener has (facts/gateway.md)."""
+        there = {name for filters in self.listeners.values() for name in filters}
+        return sorted({f for r in self.routes for f in r.filters} - there)
+
+    @property
+    def patched(self) -> bool:
+        """Whether it has the route that AIBrix's patch adds."""
+        return any(r.name == PATCHED_ROUTE for r in self.routes)
 
 
 class Facts(Model):

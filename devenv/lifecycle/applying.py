@@ -47,7 +47,7 @@ class Applying:
         A workload that finds no image goes into pull back-off and loses 10 to 20 s (facts/gateway.md).
         """
         at = self.context
-        ids = {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
+        ids = self.ids(sources)
 
         def run(note: list[str]) -> None:
             for obj in objects:
@@ -58,11 +58,10 @@ class Applying:
 
         return run
 
-    def put(self, obj: Manifest, sources: dict[str, Source], *, replace: bool) -> None:
-        """Apply one object, or put it in place of the one that is there."""
+    def ids(self, sources: dict[str, Source]) -> dict[str, str]:
+        """Return what the engine has of each image that goes into the nodes: name there → ID."""
         at = self.context
-        stamped = manifests.stamped(obj, {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images})
-        at.kube.replace(stamped) if replace else at.kube.apply(stamped)
+        return {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
 
     def _await_secrets(self, obj: Manifest, jobs: list[Manifest]) -> None:
         """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.

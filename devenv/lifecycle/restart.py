@@ -147,11 +147,10 @@ class Restart:
 
 def config_lacks(profile: Profile, proxy: ProxyFacts) -> str:
     """Return what Envoy's own configuration lacks of what its routes and the profile's requests need."""
-    there = {name for filters in proxy.listeners.values() for name in filters}
-    if dangling := sorted({f for r in proxy.routes for f in r.filters} - there):
-        return f"the filter {dangling[0]} in Envoy's listener"
+    if proxy.dangling:
+        return f"the filter {proxy.dangling[0]} in Envoy's listener"
     wanted = any(r.route is Route.EXTENSION for r in profile.requests)
-    if wanted and not any(r.name == PATCHED_ROUTE for r in proxy.routes):
+    if wanted and not proxy.patched:
         return f"the route {PATCHED_ROUTE} in Envoy"
     return ""
 

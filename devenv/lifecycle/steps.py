@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from threading import Condition
 
 from devenv.errors import DevenvError
+from devenv.facts.live import Proof
+from devenv.gates.live import Prober
 from devenv.ports import Reporter
 from devenv.tasks import Task
 
@@ -22,6 +24,14 @@ def step(reporter: Reporter, name: str) -> Iterator[list[str]]:
             error.what = f"{name}: {error.what}"
         raise
     reporter.end(name, ", ".join(note))
+
+
+def prove(reporter: Reporter, prober: Prober, seconds: float, look: str) -> list[Proof]:
+    """Show the live requests as a step, and return their proofs. Raises DevenvError where one does not prove its route."""
+    with step(reporter, "live requests") as note:
+        proofs = prober.until_proven(seconds, look)
+        note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
+    return proofs
 
 
 def as_task(reporter: Reporter, name: str, run: Callable[[list[str]], None], after: tuple[str, ...] = ()) -> Task:

@@ -19,7 +19,7 @@ from devenv.lifecycle.loading import Loading
 from devenv.lifecycle.making import Making
 from devenv.lifecycle.preflight import Preflight
 from devenv.lifecycle.record import own_nodes
-from devenv.lifecycle.steps import as_task, step
+from devenv.lifecycle.steps import as_task, prove, step
 from devenv.ports import Manifest, Node
 from devenv.profiles.model import ManifestSource
 from devenv.tasks import Task, run_all
@@ -95,8 +95,10 @@ class Up:
         with step(at.reporter, "definitions") as note:
             applying.definitions(rendered.definitions, note)
         with step(at.reporter, "put back") as note:
+            ids = applying.ids(sources)
             for obj in objects:
-                applying.put(obj, sources, replace=obj in replaced)
+                put = at.kube.replace if obj in replaced else at.kube.apply
+                put(manifests.stamped(obj, ids))
             note.append(f"{len(objects)} object{'' if len(objects) == 1 else 's'}")
 
     def _foreign(self) -> list[Node]:
@@ -142,10 +144,7 @@ class Up:
         ]
 
     def _prove(self, seconds: float) -> list[Proof]:
-        with step(self.context.reporter, "live requests") as note:
-            proofs = self.prober.until_proven(seconds, "Look at it with `devenv status` and `devenv request`.")
-            note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
-        return proofs
+        return prove(self.context.reporter, self.prober, seconds, "Look at it with `devenv status` and `devenv request`.")
 
     # What is wanted, and whether it is there already
 

@@ -127,6 +127,14 @@ class Resource(Model):
             raise ValueError("an object is found in one way: by name or by selector")
         return self
 
+    def names(self, meta: Mapping[str, Any]) -> bool:
+        """Whether an object of this kind, by its metadata, is the one: in its namespace, by name or by labels."""
+        if self.namespace != meta.get("namespace", ""):
+            return False
+        labels = meta.get("labels") or {}
+        wanted = [pair.split("=", 1) for pair in self.selector.split(",") if "=" in pair]
+        return bool(meta["name"] == self.name if self.name else wanted and all(labels.get(k) == v for k, v in wanted))
+
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name or self.selector}"
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from devenv.diagnosis.diagnose import diagnose
 from devenv.diagnosis.model import Diagnosis
@@ -20,9 +21,9 @@ from devenv.lifecycle.manifests import images_in
 from devenv.lifecycle.purge import Item, folder_size
 from devenv.lifecycle.record import own_context, own_nodes
 from devenv.lifecycle.restart import Restart
-from devenv.lifecycle.steps import step
+from devenv.lifecycle.steps import prove, step
 from devenv.lifecycle.up import Up
-from devenv.ports import Envoy
+from devenv.ports import Envoy, Manifest
 from devenv.profiles.quantities import show
 from devenv.recovery.drift import Drift, concerned, drift
 from devenv.recovery.plan import Kind, Plan, Planned, plan
@@ -90,11 +91,11 @@ class Recover:
         found = plan(diagnosis, at.profile, self._owned(facts))
         rooms = [s.target for s in found.steps if s.kind is Kind.ROOM]
         put_back = any(s.kind is Kind.PUT_BACK for s in found.steps)
-        room = Room(at.containers, at.profile)
+        room, named = Room(at.containers, at.profile), self._images(facts) if rooms else None
         return Proposal(
             diagnosis,
             found,
-            tuple(u for node in rooms for u in room.unused(node, self._images(facts))),
+            tuple(u for node in rooms for u in room.unused(node, named)),
             self._own_files(facts) if rooms else (),
             self._drifts(diagnosis) if put_back else (),
         )
@@ -123,9 +124,7 @@ class Recover:
             what = "devenv can't repair all of it: " + "; ".join(f"{c.root.code} {c.root.says}" for c in roots)
             fixes = [f for c in roots for f in c.root.fix if not f.startswith("devenv recover")]
             raise DevenvError(what, "\n".join(fixes), "`devenv doctor` has the evidence.")
-        with step(at.reporter, "live requests") as note:
-            proofs = self.prober.until_proven(_PROOF, "Look at it with `devenv doctor`.")
-            note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
+        proofs = prove(at.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
         return Recovery(at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs))
 
     def _own_files(self, facts: Facts) -> tuple[Item, ...]:
@@ -143,19 +142,22 @@ class Recover:
         kube = self.up.context.kube
         return {name for kind in _TEMPLATES for obj in kube.select(*kind) for name in images_in(obj)}
 
+    @cached_property
+    def _objects(self) -> list[Manifest]:
+        """The profile's objects. Reading 2 MB of YAML takes a second, and each look at the cluster needs them."""
+        return self.up.objects()
+
     def _owned(self, facts: Facts) -> list[str]:
         if API in facts.unknown:
             return []
         return [
-            f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}"
-            for o in self.up.objects()
-            if o["kind"] == "Deployment"
+            f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}" for o in self._objects if o["kind"] == "Deployment"
         ]
 
     def _drifts(self, diagnosis: Diagnosis) -> tuple[Drift, ...]:
         """The profile's objects that the roots are about: what somebody has changed elsewhere is left as it is."""
         about = {key for cause in diagnosis.causes for key in cause.root.about}
-        found = drift(self.up.context.kube, self.up.objects())
+        found = drift(self.up.context.kube, self._objects)
         return tuple(d for d in found if concerned(d.manifest, about, self.up.context.profile))
 
     def _settled(self) -> Proposal:

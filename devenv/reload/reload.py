@@ -19,7 +19,7 @@ from devenv.gates.live import Prober
 from devenv.images.load import normalise
 from devenv.lifecycle.record import Records, own_context, own_nodes
 from devenv.lifecycle.restart import Restart
-from devenv.lifecycle.steps import step
+from devenv.lifecycle.steps import prove, step
 from devenv.ports import Clock, Containers, Engine, Host, Image, Kube, Node, Reporter
 from devenv.profiles.model import Profile
 from devenv.profiles.quantities import show
@@ -133,7 +133,7 @@ class Reload:
         users = Users(self.kube, self.clock, self.profile)
         found = users.of({m.name for m in moves})
         if self.options.restart:
-            self._used(moves, users)
+            self._used(moves, found)
         if self.options.restart and not self.options.fix_pull_policy:
             users.refuse_always(users.always_pulling(found, {m.name for m in moves}))
         return Plan(moves, tuple(found))
@@ -185,9 +185,9 @@ class Reload:
     def _known(self) -> Known:
         return Known.read(self.host, self.engine.info().id)
 
-    def _used(self, moves: Sequence[Move], users: Users) -> None:
+    def _used(self, moves: Sequence[Move], users: Sequence[User]) -> None:
         """Refuse an image that no workload names: it would be loaded, and nothing would run it."""
-        without = [m.name for m in moves if not users.of({m.name})]
+        without = [m.name for m in moves if not any(m.name in u.images for u in users)]
         if without:
             names = ", ".join(normalise(i.ref) for i in self.profile.cluster_images)
             fix = f"Say the name that the workload has with --as, or --no-restart. The profile's images: {names}."
@@ -348,7 +348,7 @@ class Reload:
         digests = {m.move.name: m.digest for m in moved}
         names = []
         for user in plan.users:
-            mine = {digests[n] for c in user.containers() if (n := normalise(str(c.get("image")))) in digests}
+            mine = {digests[n] for n in user.images if n in digests}
             if not self._stale(users, user, digests):
                 continue
             if user.component and (user.made_by_gateway or _leads(user)):
@@ -398,10 +398,7 @@ class Reload:
         return pods
 
     def _prove(self) -> list[Proof]:
-        with step(self.reporter, "live requests") as note:
-            proofs = self.prober.until_proven(_PROOF, "Look at it with `devenv doctor`.")
-            note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
-        return proofs
+        return prove(self.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
 
     def _roll_back(self, users: Users, plan: Plan) -> None:
         """Give the name back to the image of before, and restart what uses it."""

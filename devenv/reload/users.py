@@ -43,6 +43,11 @@ class User:
         """Whether Envoy Gateway makes it, and would undo what is written into it."""
         return _OWNER in (self.obj["metadata"].get("labels") or {})
 
+    @property
+    def images(self) -> set[str]:
+        """Names of its images, as containerd spells them."""
+        return {normalise(str(c.get("image"))) for c in self.containers()}
+
     def containers(self) -> list[dict[str, Any]]:
         """Return the containers of its pods, init containers too."""
         spec = self.obj["spec"]["template"]["spec"]
@@ -66,7 +71,7 @@ class Users:
             for obj in self.kube.select(_APPS, kind):
                 component = next((c for c in self.profile.components if c.resource.kind == kind and is_of(c, obj)), None)
                 user = User(kind, obj, component)
-                if any(normalise(str(c.get("image"))) in wanted for c in user.containers()):
+                if user.images & wanted:
                     found.append(user)
         return sorted(found, key=lambda u: (order.index(u.name) if u.component else len(order), u.name))
 

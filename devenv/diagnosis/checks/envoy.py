@@ -14,8 +14,7 @@ from devenv.profiles.model import Route
 def dangling_filter(facts: Facts) -> Iterator[Finding]:
     """Every filter that a route configures is one that the listener has (facts/gateway.md)."""
     for proxy in facts.proxies:
-        there = {name for filters in proxy.listeners.values() for name in filters}
-        for name in sorted({f for r in proxy.routes for f in r.filters} - there):
+        for name in proxy.dangling:
             routes = [r for r in proxy.routes if name in r.filters]
             evidence = (
                 Evidence(f"Envoy {proxy.pod}", f"route {', '.join(r.name for r in routes)} configures {name}"),
@@ -47,7 +46,7 @@ def patched_route(facts: Facts) -> Iterator[Finding]:
     if not any(r.route is Route.EXTENSION for r in facts.profile.requests):
         return
     for proxy in facts.proxies:
-        if proxy.routes and not any(r.name == PATCHED_ROUTE for r in proxy.routes):
+        if proxy.routes and not proxy.patched:
             evidence = (
                 Evidence(f"Envoy {proxy.pod}", f"routes: {', '.join(sorted({r.name for r in proxy.routes if r.name}))}"[:300]),
             )

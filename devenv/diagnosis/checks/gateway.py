@@ -16,11 +16,12 @@ from devenv.diagnosis.read import (
     label,
     line_time,
     models,
+    no_bytes,
+    no_inodes,
     objects_of,
     said,
     seconds,
 )
-from devenv.facts.live import PATCHED_ROUTE
 from devenv.facts.model import ContainerLog, Facts
 from devenv.gates import ready
 from devenv.ports import Manifest
@@ -30,7 +31,6 @@ from devenv.profiles.quantities import show
 _WASM = "wasm cache is not initialized"
 _NO_CACHE = re.compile(r"Failed to create Wasm cache directory|failed to start wasm cache", re.IGNORECASE)
 _POLICY = re.compile(r"/envoyextensionpolicy/(?P<namespace>[^/]+)/(?P<name>[^/]+)/extproc/")
-_ROOM, _INODES = 128 << 20, 1000  # bytes and inodes: with less, a disk may have been full when it mattered
 _RACE = 15.0  # seconds from the controller's start within which a verdict may be one of a start-up race
 _LEADING = 60.0  # seconds for a new controller to take the lease: 30 at most were seen (facts/gateway.md)
 _CRDS = {"EnvoyExtensionPolicy", "EnvoyPatchPolicy", "ClientTrafficPolicy", "HTTPRoute", "Gateway", "GatewayClass"}
@@ -105,9 +105,7 @@ def _wasm(facts: Facts, policy: Manifest, condition: dict[str, Any] | None) -> F
     log, line = _cache_line(facts) or (None, "")
     if log:
         evidence.insert(0, Evidence(f"log {log.pod}", said(line), line_time(line)))
-    full = not all(
-        n.disk and n.disk.free >= _ROOM and (n.disk.free_inodes >= _INODES or not n.disk.total_inodes) for n in facts.nodes
-    )
+    full = not all(n.disk and not no_bytes(n.disk) and not no_inodes(n.disk) for n in facts.nodes)
     says = "Envoy Gateway has no Wasm cache, so it rejects every extension policy."
     verdict, sure = Verdict.FAILED, Confidence.CONFIRMED if "no space left" in line else Confidence.LIKELY
     if not full and not (line and "no space left" not in line):
@@ -163,7 +161,7 @@ def _disabled(policy: Manifest, condition: dict[str, Any] | None) -> Iterator[Ev
 
 def _unpatched(facts: Facts) -> bool:
     """Whether some Envoy lacks the patched route: settings that are off and not read yet do no harm yet."""
-    return any(p.routes and not any(r.name == PATCHED_ROUTE for r in p.routes) for p in facts.proxies)
+    return any(p.routes and not p.patched for p in facts.proxies)
 
 
 def _switch(facts: Facts) -> tuple[Evidence, ...]:

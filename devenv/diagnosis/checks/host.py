@@ -4,14 +4,12 @@ from collections.abc import Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import ANYTHING, Evidence, Finding, Verdict
-from devenv.diagnosis.read import devenv
+from devenv.diagnosis.read import devenv, no_bytes, no_inodes
 from devenv.facts.collect import ENGINE, NODES
 from devenv.facts.model import Facts
 from devenv.profiles.quantities import show
 
 _ALL = frozenset({ANYTHING})
-_FULL = 128 << 20  # bytes
-_INODES = 1000
 _INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
 
 
@@ -42,7 +40,7 @@ def engine_disk(facts: Facts) -> Iterator[Finding]:
     """The engine's disk has room, where no node shares it: then the node's finding says so."""
     space = facts.engine_disk
     shared = any(n.disk and space and n.disk.total == space.total for n in facts.nodes)
-    if space and not shared and (space.free < _FULL or (space.total_inodes > 0 and space.free_inodes < _INODES)):
+    if space and not shared and (no_bytes(space) or no_inodes(space)):
         text = f"{show(space.free)} of {show(space.total)} free, {space.free_inodes} inodes free"
         evidence = (Evidence("the engine's data root", text),)
         yield Finding(

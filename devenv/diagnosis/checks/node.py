@@ -4,14 +4,12 @@ from collections.abc import Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import ANYTHING, Evidence, Finding
-from devenv.diagnosis.read import conditions, devenv, line_time, said, seconds
+from devenv.diagnosis.read import conditions, devenv, line_time, no_bytes, no_inodes, said, seconds
 from devenv.facts.collect import API
 from devenv.facts.model import Facts
 from devenv.profiles.quantities import show
 
 _ALL = frozenset({ANYTHING})
-_FULL = 128 << 20  # bytes: with less, what a restart writes may not fit
-_INODES = 1000
 
 
 @check
@@ -23,13 +21,13 @@ def disk(facts: Facts) -> Iterator[Finding]:
             continue
         fix = (devenv(facts, "recover"),)
         about = frozenset({f"node/{node.name}", "disk"})
-        if space.free < _FULL:
+        if no_bytes(space):
             text = f"{show(space.free)} of {show(space.total)} free"
             evidence = (Evidence(f"df in {node.name}", text), *_refusals(facts))
             yield Finding(
                 "DE201", f"node {node.name}", f"The node's disk is full: {text}.", evidence, fix, about=about, affects=_ALL
             )
-        if space.total_inodes > 0 and space.free_inodes < _INODES:
+        if no_inodes(space):
             text = f"{space.free_inodes} of {space.total_inodes} inodes free"
             evidence = (Evidence(f"df in {node.name}", text), *_refusals(facts))
             yield Finding(

@@ -1,6 +1,6 @@
 """Deployments and their pods: all that are there, for whatever runs in such a cluster matters to its owner."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from devenv.diagnosis.checks.registry import check
@@ -222,9 +222,6 @@ def _last_end(facts: Facts, status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _finished(state: Mapping[str, Any]) -> bool:
     return bool((state.get("terminated") or {}).get("exitCode") == 0)
-
-
-Judge = Callable[[Facts, Manifest, Manifest, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Finding | None]
 
 
 def _pull(
