@@ -1,52 +1,46 @@
-"""The composition root: the one place where ports meet their adapters."""
+"""The composition root: the one place where ports meet their adapters.
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+Each method imports what it makes: a command waits only for what it needs.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devenv import data
-from devenv.adapters import runc_trimmed
 from devenv.adapters.clock import SystemClock
-from devenv.adapters.endpoint import LoopbackEndpoint
 from devenv.adapters.engine import DockerEngine, environment
-from devenv.adapters.envoy import ForwardedEnvoy
-from devenv.adapters.gateway import HttpGateway
 from devenv.adapters.host import LocalHost
-from devenv.adapters.kind import KindProgram
 from devenv.adapters.kube import ContextKube
-from devenv.adapters.watcher import FileWatcher
-from devenv.adapters.web import HttpWeb
 from devenv.errors import DevenvError, Exit
-from devenv.facts import files
-from devenv.facts.collect import Collector
-from devenv.facts.logs import LogReader
-from devenv.facts.model import Facts
-from devenv.gates.live import Prober
-from devenv.images import recipe, toolchain
-from devenv.images.build import Builder
-from devenv.images.files import Files
-from devenv.images.sources import Provider
-from devenv.lifecycle import choice as profiles
-from devenv.lifecycle.adopt import Adoption
-from devenv.lifecycle.context import Context
-from devenv.lifecycle.down import Down
-from devenv.lifecycle.downloads import Downloads
-from devenv.lifecycle.purge import Purge
-from devenv.lifecycle.record import Records, own_context, own_nodes
-from devenv.lifecycle.restart import Restart
-from devenv.lifecycle.setup import Setup
-from devenv.lifecycle.status import StatusReader
-from devenv.lifecycle.steps import Arrivals
-from devenv.lifecycle.stop import Stop
-from devenv.lifecycle.up import Up
-from devenv.profiles.model import LiveRequest, Profile, Route
-from devenv.recovery.recover import Proposal, Recover
-from devenv.reload.push import Pusher
-from devenv.reload.reload import Options, Reload
 from devenv.ui import console, progress
-from devenv.wait import StoppableClock, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from devenv.adapters.kind import KindProgram
+    from devenv.facts.collect import Collector
+    from devenv.facts.logs import LogReader
+    from devenv.facts.model import Facts
+    from devenv.gates.live import Prober
+    from devenv.images.build import Builder
+    from devenv.lifecycle.adopt import Adoption
+    from devenv.lifecycle.choice import Choice
+    from devenv.lifecycle.down import Down
+    from devenv.lifecycle.purge import Purge
+    from devenv.lifecycle.restart import Restart
+    from devenv.lifecycle.setup import Setup
+    from devenv.lifecycle.status import StatusReader
+    from devenv.lifecycle.stop import Stop
+    from devenv.lifecycle.up import Up
+    from devenv.profiles.model import LiveRequest, Profile
+    from devenv.recovery.recover import Proposal, Recover
+    from devenv.reload.reload import Options, Reload
 
 
 @dataclass
@@ -78,6 +72,10 @@ class World:
     @cached_property
     def builder(self) -> Builder:
         """Who builds images."""
+        from devenv.images import recipe, toolchain
+        from devenv.images.build import Builder
+        from devenv.images.files import Files
+
         pin = toolchain.pin(data.root() / "images")
         book = recipe.load(self.images_folder, self.engine.info().architecture, pin.key)
         files = Files(self.host, book, toolchain.Toolchain(self.host, pin))
@@ -86,6 +84,8 @@ class World:
     @cached_property
     def kind(self) -> KindProgram:
         """The kind on PATH, else the one that devenv built."""
+        from devenv.adapters.kind import KindProgram
+
         return KindProgram(self.host, self._find_kind, environment)
 
     def _find_kind(self) -> Path | None:
@@ -96,12 +96,16 @@ class World:
         """Where a recipe's file is, or will be."""
         return self.builder.files.path(self.builder.book.get(name), file)
 
-    def choice(self, cluster: str, asked: str | None) -> profiles.Choice:
+    def choice(self, cluster: str, asked: str | None) -> Choice:
         """The profile for a cluster."""
-        return profiles.choose(self.host, cluster, asked, data.root() / "profiles")
+        from devenv.lifecycle.choice import choose
+
+        return choose(self.host, cluster, asked, data.root() / "profiles")
 
     def require(self, cluster: str) -> None:
         """Raise DevenvError where there is no such cluster of devenv's, or none of its nodes runs."""
+        from devenv.lifecycle.record import Records, own_nodes
+
         nodes = own_nodes(Records(self.host), self.engine, self.engine, cluster)
         if not any(n.status == "running" for n in nodes):
             what = f"The cluster {cluster} is not running." if nodes else f"There is no cluster {cluster}."
@@ -109,12 +113,26 @@ class World:
 
     def prober(self, cluster: str, profile: Profile) -> Prober:
         """Who sends live requests."""
+        from devenv.adapters.gateway import HttpGateway
+        from devenv.gates.live import Prober
+
         return Prober(ContextKube(f"kind-{cluster}"), HttpGateway(), self.clock, profile)
 
-    def up(self, cluster: str, choice: profiles.Choice, agree: Callable[[Adoption], None] | None = None) -> Up:
+    def up(self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None) -> Up:
         """`up`; with `agree`, also of a cluster that somebody else made."""
         kube = ContextKube(f"kind-{cluster}")
         kube.prepare()
+        from devenv.adapters.gateway import HttpGateway
+        from devenv.adapters.web import HttpWeb
+        from devenv.gates.live import Prober
+        from devenv.images.sources import Provider
+        from devenv.lifecycle.context import Context
+        from devenv.lifecycle.downloads import Downloads
+        from devenv.lifecycle.record import Records
+        from devenv.lifecycle.steps import Arrivals
+        from devenv.lifecycle.up import Up
+        from devenv.wait import StoppableClock
+
         context = Context(
             cluster=cluster,
             profile=choice.profile,
@@ -136,6 +154,9 @@ class World:
 
     def down(self, cluster: str) -> Down:
         """`down`."""
+        from devenv.images.sources import Provider
+        from devenv.lifecycle.down import Down
+
         provider = Provider(self.engine, self.builder, self.reporter)
         return Down(
             cluster=cluster,
@@ -152,18 +173,27 @@ class World:
     @cached_property
     def purge(self) -> Purge:
         """What `down --purge` removes."""
+        from devenv.lifecycle.purge import Purge
+
         return Purge(self.host, self.clock, self.engine, self.reporter)
 
     def stop(self, cluster: str) -> Stop:
         """`stop`."""
+        from devenv.lifecycle.stop import Stop
+
         return Stop(cluster, self.host, self.clock, self.engine, self.engine, self.reporter)
 
-    def status(self, cluster: str, choice: profiles.Choice) -> StatusReader:
+    def status(self, cluster: str, choice: Choice) -> StatusReader:
         """`status`."""
+        from devenv.lifecycle.status import StatusReader
+
         return StatusReader(cluster, choice.profile, self.host, self.engine, self.engine, ContextKube(f"kind-{cluster}"))
 
     def collector(self, cluster: str, profile: Profile) -> Collector:
         """Who collects the facts of a cluster."""
+        from devenv.adapters.envoy import ForwardedEnvoy
+        from devenv.facts.collect import Collector
+
         kube = ContextKube(f"kind-{cluster}")
         return Collector(
             cluster=cluster,
@@ -174,15 +204,20 @@ class World:
             containers=self.engine,
             kube=kube,
             envoy=ForwardedEnvoy(kube),
-            requests=Prober(kube, HttpGateway(), self.clock, profile),
+            requests=self.prober(cluster, profile),
         )
 
     def facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
         """Return the facts of a cluster, redacted."""
+        from devenv.facts import files
+
         return files.clean(self.collector(cluster, profile).collect(seconds))
 
-    def recover(self, cluster: str, choice: profiles.Choice, agree: Callable[[Proposal], None]) -> Recover:
+    def recover(self, cluster: str, choice: Choice, agree: Callable[[Proposal], None]) -> Recover:
         """`recover`."""
+        from devenv.adapters.envoy import ForwardedEnvoy
+        from devenv.recovery.recover import Recover
+
         up = self.up(cluster, choice)
         return Recover(
             up=up,
@@ -194,11 +229,19 @@ class World:
 
     def changes(self, paths: Sequence[Path]) -> Iterator[list[str]]:
         """Files that change, as they do."""
+        from devenv.adapters.watcher import FileWatcher
+
         return FileWatcher().changes(paths)
 
     def reload(self, cluster: str, profile: Profile, options: Options) -> Reload:
         """`reload-image`."""
+        from devenv.adapters.endpoint import LoopbackEndpoint
+        from devenv.reload.push import Pusher
+        from devenv.reload.reload import Reload
+
         kube = ContextKube(f"kind-{cluster}")
+        if options.restart:
+            kube.prepare()
         return Reload(
             cluster=cluster,
             profile=profile,
@@ -216,25 +259,39 @@ class World:
 
     def restart(self, cluster: str, profile: Profile) -> Restart:
         """`restart`. Raises DevenvError where there is no such cluster of devenv's."""
+        from devenv.lifecycle.record import own_context
+
         self.require(cluster)
         kube = ContextKube(f"kind-{cluster}")
         own_context(kube, self.engine.nodes(cluster), cluster)
         return self._restart(kube, profile)
 
     def _restart(self, kube: ContextKube, profile: Profile) -> Restart:
+        from devenv.adapters.envoy import ForwardedEnvoy
+        from devenv.lifecycle.restart import Restart
+
         return Restart(profile, kube, ForwardedEnvoy(kube), self.clock, self.reporter)
 
     def locked(self, cluster: str, wait: float) -> AbstractContextManager[None]:
         """The cluster's lock, waited for so many seconds."""
+        from devenv.wait import locked
+
         return locked(self.host, self.clock, f"cluster-{cluster}", self.reporter.say, wait)
 
     def logs(self, cluster: str, profile: Profile) -> LogReader:
         """`logs`."""
+        from devenv.facts.logs import LogReader
+
         self.require(cluster)
         return LogReader(ContextKube(f"kind-{cluster}"), profile)
 
-    def setup(self, choice: profiles.Choice, confirm: Callable[[Sequence[str]], bool]) -> Setup:
+    def setup(self, choice: Choice, confirm: Callable[[Sequence[str]], bool]) -> Setup:
         """`setup`."""
+        from pathlib import Path
+
+        from devenv.adapters import runc_trimmed
+        from devenv.lifecycle.setup import Setup
+
         wrapper = Path(runc_trimmed.__file__)
         return Setup(self.host, self.engine, lambda: self.builder, self.clock, self.reporter, choice.profile, wrapper, confirm)
 
@@ -252,5 +309,7 @@ def world(images_folder: Path | None = None) -> Iterator[World]:
 
 def live_request(profile: Profile, route: str, model: str | None, strategy: str, *, stream: bool) -> LiveRequest:
     """Return a request as a user asks for it."""
+    from devenv.profiles.model import LiveRequest, Route
+
     first = profile.requests[0].model
     return LiveRequest(name=route, route=Route(route), model=model or first, strategy=strategy, stream=stream)

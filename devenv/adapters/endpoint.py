@@ -77,6 +77,7 @@ def _context() -> ssl.SSLContext:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    rbufsize = 1 << 18  # bytes: the library's 8 KiB mean a call for each
     server: _Server
 
     def log_message(self, *_: Any) -> None:

@@ -108,6 +108,11 @@ class DockerEngine:
         layers = tuple((found.get("RootFS") or {}).get("Layers") or ())
         return Image(found["Id"], found["Architecture"], found["Size"], labels, tuple(found.get("RepoTags") or ()), layers)
 
+    def history(self, ref: str) -> list[int]:
+        """Return how many bytes each step of the image's making added, from the first on."""
+        with _errors():
+            return [int(step["Size"]) for step in reversed(self._api.history(ref))]
+
     def images(self, label: str) -> list[Image]:
         """Return the images that carry the label."""
         with _errors():

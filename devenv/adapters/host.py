@@ -109,6 +109,10 @@ class LocalHost:
             if not _runs(pid, program):
                 pidfile.unlink()
 
+    def alive(self, pid: int) -> bool:
+        """Whether there is such a process."""
+        return psutil.pid_exists(pid)
+
     def which(self, program: str) -> Path | None:
         """Where a program of that name is, on PATH or where administrators' programs are."""
         found = shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")

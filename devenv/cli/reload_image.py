@@ -11,8 +11,12 @@ from devenv.cli.options import name_option, output_option, profile_option, wait_
 from devenv.errors import DevenvError, Exit
 
 if TYPE_CHECKING:
+    from devenv.profiles.model import Profile
     from devenv.reload.reload import Result
     from devenv.wiring import World
+
+
+_LOOK = 10.0  # seconds for a diagnosis
 
 
 @click.command("reload-image")
@@ -31,16 +35,20 @@ if TYPE_CHECKING:
 )
 @click.option("--restart/--no-restart", default=True, help="Restart the workloads that use it. [default: restart]")
 @click.option("--fix-pull-policy", is_flag=True, help="Set IfNotPresent where a workload would always pull the image.")
-@click.option("--rollback", is_flag=True, help="Return to the old image where the new one does not get ready.")
+@click.option("--rollback", is_flag=True, help="Return to the old image, unasked, where the new one does not get ready.")
+@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only into this node; may be given several times.")
 @click.option("--teach", is_flag=True, hidden=True)  # a push whose bytes are dropped, in the background after a first load
 @click.option("--dry-run", is_flag=True, help="Show what would move and restart, and do nothing.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     refs: tuple[str, ...], cluster: str, profile: str | None, known_as: str | None, output: str,
     *, wait: float, restart: bool, fix_pull_policy: bool, rollback: bool, teach: bool, dry_run: bool, build: bool,
-    watch: tuple[Path, ...],
+    watch: tuple[Path, ...], nodes: tuple[str, ...],
 ) -> int:  # fmt: skip
-    """Put images of the engine into the cluster: only the layers that its nodes lack, without a registry.
+    """Put images into the cluster: only the layers that its nodes lack, without a registry.
+
+    REF is an image of the engine by name or ID, an image of the profile by its name there, or a file: what `docker save`
+    writes, or an OCI layout as an archive or a folder.
 
     Then the workloads that use them are restarted, in the profile's order, each gated; every new pod's running image is
     compared with what was built, the live requests are sent, and the superseded image is removed.
@@ -51,10 +59,15 @@ def COMMAND(  # noqa: N802 - found by this name
     from devenv.reload.reload import Options  # noqa: PLC0415
     from devenv.ui import reload as show  # noqa: PLC0415
 
-    options = Options(restart=restart, fix_pull_policy=fix_pull_policy, rollback=rollback, build=build or bool(watch))
     wanted = [(ref, known_as or "") for ref in refs]
     with wiring.world() as world:
-        reload = world.reload(cluster, world.choice(cluster, profile).profile, options)
+        chosen = world.choice(cluster, profile).profile
+
+        def agree(error: DevenvError) -> bool:
+            return _agree(world, cluster, chosen, error, rollback=rollback)
+
+        options = Options(restart, fix_pull_policy, build or bool(watch), nodes, agree)
+        reload = world.reload(cluster, chosen, options)
         if teach:
             reload.teach(refs)
             return Exit.OK
@@ -67,6 +80,17 @@ def COMMAND(  # noqa: N802 - found by this name
         result = reload.run(wanted, wait)
     show.result_json(result) if output == "json" else show.result(result)
     return Exit.OK
+
+
+def _agree(world: "World", cluster: str, profile: "Profile", error: DevenvError, *, rollback: bool) -> bool:
+    """Show what is wrong with the cluster now, and return whether to go back to the old image."""
+    from devenv.diagnosis.diagnose import diagnose  # noqa: PLC0415 - only where something failed
+    from devenv.ui import diagnosis as show  # noqa: PLC0415
+    from devenv.ui import prompts  # noqa: PLC0415
+
+    world.reporter.say(str(error))
+    show.diagnosis(diagnose(world.facts(cluster, profile, _LOOK)), everything=False, aside=True)
+    return rollback or prompts.confirmed("Return to the old image?")
 
 
 def _watch(world: "World", run: "Callable[[], Result]", paths: tuple[Path, ...]) -> int:

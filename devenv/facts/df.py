@@ -3,7 +3,7 @@
 from devenv.errors import DevenvError
 from devenv.ports import Containers, Space
 
-_DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
+DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
 
 
 def node_space(containers: Containers, node: str) -> Space:
@@ -11,8 +11,13 @@ def node_space(containers: Containers, node: str) -> Space:
 
     Raises DevenvError where the node does not say.
     """
-    done = containers.exec(node, _DF)
-    figures = done.output.split()[-4:]
-    if done.code != 0 or not all(f.isdigit() for f in figures):
-        raise DevenvError(f"`df` in {node} failed.", done.output[-200:])
+    done = containers.exec(node, DF)
+    return parse(node, done.output if done.code == 0 else "")
+
+
+def parse(node: str, output: str) -> Space:
+    """Read what DF printed. Raises DevenvError where that is not what it prints."""
+    figures = output.split()[-4:]
+    if len(figures) < 4 or not all(f.isdigit() for f in figures):  # noqa: PLR2004 - the columns that DF asks for
+        raise DevenvError(f"`df` in {node} failed.", output[-200:])
     return Space(*map(int, figures))

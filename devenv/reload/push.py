@@ -7,23 +7,31 @@ bytes go past, and remembered. Blobs that no node lacks are only looked at.
 import contextlib
 import hashlib
 import json
+import os
+import re
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from devenv.errors import DevenvError
-from devenv.ports import Endpoint, Engine, Host
-from devenv.reload.layout import entry, finish
+from devenv.images.layout import Packing, digest_of, finish, manifest_of, packing
+from devenv.ports import Completed, Endpoint, Engine, Host
 
 _IN_MEMORY = 8 << 20  # bytes of a blob, before a temporary file is made
-_SMALL = 4 << 20  # bytes: a config is smaller
 _CHUNK = 1 << 20
-_INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+_NAME = re.compile(r"127\.0\.0\.1:\d+/devenv/reload:(\d+)-[0-9a-f]+", re.ASCII)  # the number is the process's
+
+
+class Target(Protocol):
+    """Where a blob goes while it comes: into the nodes, as nodes.Fan does."""
+
+    def put(self, chunk: bytes) -> bool: ...  # noqa: D102 - the class says it
+    def end(self) -> dict[str, Completed]: ...  # noqa: D102
 
 
 @dataclass
@@ -59,21 +67,57 @@ class Known:
 
 
 class _Blob:
-    """A blob that is hashed as it comes: as it is, and unpacked."""
+    """A blob as it comes: hashed as it is and unpacked, and passed on unpacked.
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by whoever takes it
+    Nodes take layers unpacked, since they would only unpack them again, while nobody else works. What is packed in a way
+    that is not known here goes as it is.
+    """
+
+    def __init__(self, open_target: Callable[[], Target | None]) -> None:
+        self.size = self.tar_size = 0
+        self.packing = Packing.NONE
+        self.json: bytes | None = None  # a config is
+        self.target: Target | None = None
+        self._open = open_target
         self._digest, self._diff = hashlib.sha256(), hashlib.sha256()
         self._unpack: Any = None
+        self._waiting: list[bytes] = []
+        self._held = 0
 
     def write(self, chunk: bytes) -> None:
-        if self.size == 0 and chunk.startswith(b"\x1f\x8b"):
-            self._unpack = zlib.decompressobj(wbits=31)
+        """Take some of it."""
+        if not chunk:
+            return
+        if self.size == 0:
+            self._begin(chunk)
         self.size += len(chunk)
+        if self.json is not None:
+            self.json += chunk
+        self._waiting.append(chunk)  # an engine's chunks are small, and each thread that is woken takes its time
+        self._held += len(chunk)
+        if self._held >= _CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hash and pass on what has come."""
+        chunk, self._waiting, self._held = b"".join(self._waiting), [], 0
         self._digest.update(chunk)
-        self._diff.update(self._unpack.decompress(chunk) if self._unpack else chunk)
-        self.file.write(chunk)
+        if self.json is not None:
+            return
+        tar = self._unpack.decompress(chunk) if self._unpack else chunk
+        self.tar_size += len(tar)
+        self._diff.update(tar)
+        if self.target:
+            self.target.put(tar)
+
+    def _begin(self, chunk: bytes) -> None:
+        self.packing = packing(chunk)
+        if chunk.startswith(b"{"):
+            self.json = b""
+        else:
+            self.target = self._open()
+        if self.packing is Packing.GZIP:
+            self._unpack = zlib.decompressobj(wbits=31)
 
     @property
     def digest(self) -> str:
@@ -81,18 +125,59 @@ class _Blob:
 
     @property
     def diff(self) -> str:
-        return f"sha256:{self._diff.hexdigest()}"
+        """The digest of its tar; "" where that is not known."""
+        return "" if self.packing is Packing.ZSTD else f"sha256:{self._diff.hexdigest()}"
+
+
+class _Spool:
+    """Keeps a blob until it is known whether anybody wants it."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed at its end
+
+    def put(self, chunk: bytes) -> bool:
+        self._file.write(chunk)
+        return True
+
+    def pass_on(self, target: Target) -> dict[str, Completed]:
+        self._file.seek(0)
+        while chunk := self._file.read(_CHUNK):
+            target.put(chunk)
+        return target.end()
+
+    def end(self) -> dict[str, Completed]:
+        self._file.close()
+        return {}
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A layer that went into the nodes: `size` bytes as the engine sent it, and how it lies there."""
+
+    size: int
+    packing: Packing
+    digest: str
+    size_there: int
 
 
 class Sink:
-    """Takes one image's blobs. `wanted`: diff IDs that some node lacks; `layers`: all diff IDs of the image."""
+    """Takes one image's blobs and passes on what is wanted.
 
-    def __init__(self, known: Known, layers: AbstractSet[str], wanted: AbstractSet[str]) -> None:
-        self._known, self._layers, self._wanted = known, layers, wanted
+    `wanted`: diff IDs that the nodes lack; `layers`: all diff IDs of the image; `ingest` opens a blob in the nodes: without
+    it nothing is passed on. Where all else is known to the engine, what comes is wanted, and goes on while it comes.
+    """
+
+    def __init__(
+        self, known: Known, layers: AbstractSet[str], wanted: AbstractSet[str], ingest: Callable[[], Target] | None = None
+    ) -> None:
+        self._known, self._layers, self._wanted, self._ingest = known, layers, wanted, ingest
+        self._eager = layers - wanted <= known.diffs()
         self._guard = threading.Lock()
-        self.kept: dict[str, _Blob] = {}
+        self._open: list[Target] = []
+        self.kept: dict[str, _Kept] = {}
         self.small: dict[str, bytes] = {}
         self.manifests: dict[str, bytes] = {}
+        self.failed: list[str] = []
         self.last = ""
 
     def has(self, digest: str) -> int:
@@ -107,24 +192,39 @@ class Sink:
 
     def begin(self) -> _Blob:
         """Take a blob."""
-        return _Blob()
+        return _Blob(self._target)
+
+    def _target(self) -> Target | None:
+        if self._ingest is None:
+            return None
+        target: Target = self._ingest() if self._eager else _Spool()
+        with self._guard:
+            self._open.append(target)
+        return target
 
     def end(self, blob: _Blob, digest: str) -> bool:
         """Keep a blob if it is what it says, and wanted."""
-        if digest != blob.digest:
-            blob.file.close()
-            return False
-        blob.file.seek(0)
+        blob.flush()
+        if blob.json is not None:
+            if digest == blob.digest:
+                self.small[digest] = blob.json
+            return digest == blob.digest
+        good, wanted = digest == blob.digest, blob.diff in self._wanted or not blob.diff
+        done: dict[str, Completed] = {}
+        if isinstance(blob.target, _Spool) and good and wanted and self._ingest:
+            done = blob.target.pass_on(self._ingest())
+        if blob.target:
+            done |= blob.target.end()
         with self._guard:
-            if blob.diff in self._layers:
+            if blob.target:
+                self._open.remove(blob.target)
+            self.failed += [f"{node}: {d.output[-300:].strip()}" for node, d in done.items() if d.code != 0]
+            if good and blob.diff in self._layers:
                 self._known.digests[digest] = {"diff": blob.diff, "size": blob.size}
-            elif blob.size <= _SMALL:
-                self.small[digest] = blob.file.read()
-            if blob.diff in self._wanted:
-                self.kept[digest] = blob
-            else:
-                blob.file.close()
-        return True
+            if good and wanted and self._ingest:
+                there = blob.diff or digest
+                self.kept[digest] = _Kept(blob.size, Packing.NONE if blob.diff else blob.packing, there, blob.tar_size)
+        return good
 
     def manifest(self, body: bytes) -> str:
         """Take a manifest, or an index of them."""
@@ -132,7 +232,7 @@ class Sink:
             content = json.loads(body)
         except ValueError:
             return ""
-        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        digest = digest_of(body)
         with self._guard:
             self.manifests[digest] = body
             if "layers" in content and len(content["layers"]) == len(self._count(content)):
@@ -146,21 +246,28 @@ class Sink:
 
     @property
     def sent(self) -> int:
-        """Bytes of layers that came and were wanted."""
-        return sum(b.size for b in self.kept.values())
+        """Bytes of layers that went into the nodes."""
+        return sum(kept.size_there for kept in self.kept.values())
 
     def layout(self, name: str) -> Iterator[bytes]:
-        """Yield the image as an OCI layout with the blobs that came. Raises DevenvError where its manifest did not."""
+        """Yield what names the image, whose blobs are in the nodes. Raises DevenvError where something of it did not come."""
+        if self.failed:
+            raise DevenvError("A layer could not be put into the nodes.", "\n".join(self.failed))
         if not self.last:
             raise DevenvError("The engine pushed no manifest.", next_step="Try again.")
-        manifest = self.manifests[self.last]
-        config = str(json.loads(manifest)["config"]["digest"])
-        if config not in self.small:
+        manifest = json.loads(self.manifests[self.last])
+        config = self.small.get(self.config)
+        if config is None:
             raise DevenvError("The engine pushed no config.", next_step="Try again.")
-        for digest, blob in self.kept.items():
-            blob.file.seek(0)
-            yield from entry(digest, blob.size, iter(lambda file=blob.file: file.read(_CHUNK), b""))  # type: ignore[misc]
-        yield from finish(name, self.small[config], manifest)
+        yield from finish([(name, config, manifest_of(config, [self._layer(x) for x in manifest["layers"]]))])
+
+    def _layer(self, listed: Mapping[str, Any]) -> tuple[Packing, str, int]:
+        """Return a layer as it lies in the nodes; one that was not sent is there as a snapshot, and named as the engine does."""
+        if kept := self.kept.get(listed["digest"]):
+            return kept.packing, kept.digest, kept.size_there
+        kind = str(listed.get("mediaType"))
+        packed = Packing.ZSTD if kind.endswith("zstd") else Packing.GZIP if kind.endswith("gzip") else Packing.NONE
+        return packed, listed["digest"], int(listed["size"])
 
     @property
     def config(self) -> str:
@@ -168,9 +275,9 @@ class Sink:
         return str(json.loads(self.manifests[self.last])["config"]["digest"])
 
     def close(self) -> None:
-        """Give up what was kept."""
-        for blob in self.kept.values():
-            blob.file.close()
+        """End what was cut off. Nothing refers to what came of it, so containerd collects it."""
+        for target in self._open:
+            target.end()
 
 
 @dataclass(frozen=True)
@@ -192,16 +299,22 @@ class Pusher:
     @contextlib.contextmanager
     def pushed(self, ref: str, sink: Sink, known: Known, progress: Any) -> Iterator[Sink]:
         """Push one image into the sink; its name for this is removed whatever happens."""
-        with self.endpoint.listening(sink, known.port) as port:
-            known.port = port
-            name = f"127.0.0.1:{port}/devenv/reload:{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
-            self.engine.tag(ref, name)
-            try:
-                self.engine.push(name, progress)
-            finally:
-                self.engine.untag(name)
-                known.write()
         try:
-            yield sink
+            with self.endpoint.listening(sink, known.port) as port:
+                known.port = port
+                name = f"127.0.0.1:{port}/devenv/reload:{os.getpid()}-{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
+                self.engine.tag(ref, name)
+                try:
+                    self.engine.push(name, progress)
+                finally:
+                    self.engine.untag(name)
+                    known.write()
+                yield sink
         finally:
             sink.close()
+
+    def forget_leftovers(self) -> None:
+        """Remove the names that a killed run has left in the engine."""
+        for name in self.engine.names():
+            if (found := _NAME.fullmatch(name)) and not self.host.alive(int(found[1])):
+                self.engine.untag(name)

@@ -19,9 +19,9 @@ _COMMAND = "       "  # before a command to copy
 _CROSS, _CHECK = "[bold red]✗[/bold red]", "[green]✓[/green]"
 
 
-def diagnosis(found: Diagnosis, *, everything: bool) -> None:
-    """Show what is wrong, root by root."""
-    out = console.result()
+def diagnosis(found: Diagnosis, *, everything: bool, aside: bool = False) -> None:
+    """Show what is wrong, root by root; `aside`, where that is not the command's result."""
+    out = console.progress() if aside else console.result()
     for line in lines(found, everything=everything):
         if out.is_terminal and not everything and _may_be_cut(line):
             out.print(line, no_wrap=True, overflow="ellipsis")

@@ -50,6 +50,15 @@ def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
         raise DevenvError(otherwise, exit_code=Exit.FAILED)
 
 
+def confirmed(question: str) -> bool:
+    """Whether the answer is yes; no where nobody can answer."""
+    if not console.interactive():
+        return False
+    import questionary  # noqa: PLC0415 - only where a question is asked
+
+    return bool(questionary.confirm(question, default=True).ask())
+
+
 def install(*, assume_yes: bool) -> Callable[[Sequence[str]], bool]:
     """Return the question whether packages may be installed. Where nobody can answer, the answer is no."""
 

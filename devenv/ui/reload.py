@@ -6,7 +6,9 @@ from typing import Any
 from rich.markup import escape
 
 from devenv.profiles.quantities import show
-from devenv.reload.reload import Move, Moved, Plan, Result
+from devenv.reload.load import Moved
+from devenv.reload.plan import Move, Plan
+from devenv.reload.reload import Result
 from devenv.ui import console
 from devenv.ui.reports import emit_json, proof_json, proof_line
 
@@ -25,7 +27,8 @@ def _how(move: Move) -> str:
         return "nothing to move, it is in every node"
     if not move.layers:
         return f"{move.way}, no layer is missing, into {', '.join(move.nodes)}"
-    return f"{move.way}, {len(move.layers)} of {len(move.image.layers)} layers, into {', '.join(move.nodes)}"
+    what = f"{len(move.layers)} of {len(move.image.layers)} layers, at most {show(move.bytes(move.layers))}"
+    return f"{move.way}, {what}, into {', '.join(move.nodes)}"
 
 
 def result(reloaded: Result) -> None:
@@ -79,7 +82,10 @@ def move_shape(move: Move) -> dict[str, Any]:
     """Shape of one image on its way."""
     return {
         "ref": move.ref, "name": move.name, "way": move.way.value, "nodes": list(move.nodes), "size": move.image.size,
-        "layers": len(move.image.layers), "missing": sorted(move.layers),
+        "layers": len(move.image.layers),
+        "missing": [
+            {"layer": d, "bytes": b} for d, b in zip(move.image.layers, move.source.sizes, strict=True) if d in move.layers
+        ],
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -84,6 +85,9 @@ class FakeHost:
     def forget_dead(self, pidfile: Path, program: str) -> None:
         self.log.append(f"forget {pidfile} unless {program} runs")
 
+    def alive(self, pid: int) -> bool:
+        return pid == os.getpid()
+
     def which(self, program: str) -> Path | None:
         return Path("/usr/bin") / program if program in self.programs else None
 
@@ -166,6 +170,9 @@ class FakeEngine:
 
     def image(self, ref: str) -> Image | None:
         return self.there.get(ref)
+
+    def history(self, ref: str) -> list[int]:
+        return [self.there[ref].size]
 
     def images(self, label: str) -> list[Image]:
         return list(self.there.values())

@@ -5,12 +5,15 @@ import hashlib
 import http.client
 import io
 import json
+import os
 import ssl
 import tarfile
 
 import pytest
 
 from devenv.adapters.endpoint import REPOSITORY, LoopbackEndpoint
+from devenv.errors import DevenvError
+from devenv.ports import Completed
 from devenv.reload.push import Known, Pusher, Sink
 
 
@@ -24,7 +27,9 @@ PACKED = [gzip.compress(x, mtime=0) for x in LAYERS]
 CONFIG = json.dumps({"rootfs": {"diff_ids": DIFFS}}).encode()
 MANIFEST = json.dumps({
     "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "config": {"digest": sha(CONFIG)},
-    "layers": [{"digest": sha(p)} for p in PACKED],
+    "layers": [
+        {"digest": sha(p), "size": len(p), "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip"} for p in PACKED
+    ],
 }).encode()  # fmt: skip
 BASE = f"/v2/{REPOSITORY}"
 
@@ -64,21 +69,48 @@ def known(tmp_path):
     return Known(tmp_path / "layers.json")
 
 
+class Node:
+    """Takes blobs, as containerd's content store does."""
+
+    def __init__(self) -> None:
+        self.blobs, self.fails = [], ""
+
+    def ingest(self):
+        node, taken = self, []
+
+        class Target:
+            def put(self, chunk):
+                taken.append(chunk)
+                return True
+
+            def end(self):
+                if taken is not None and not node.fails:
+                    node.blobs.append(b"".join(taken))
+                return {"n": Completed(1 if node.fails else 0, node.fails)}
+
+        return Target()
+
+
 @pytest.fixture
-def push(known):
+def node():
+    return Node()
+
+
+@pytest.fixture
+def push(known, node):
     """Push the image as an engine does, and return the sink."""
 
     made = []
 
-    def run(wanted, *, chunked=True):
-        sink = Sink(known, frozenset(DIFFS), frozenset(wanted))
+    def run(wanted, *, chunked=True, layers=PACKED, manifest=MANIFEST):
+        sink = Sink(known, frozenset(DIFFS), frozenset(wanted), node.ingest)
         made.append(sink)
         with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
             assert client.ask("GET", "/v2/").status == 200
-            for content in (*PACKED, CONFIG):
+            for content in (*layers, CONFIG):
                 if client.ask("HEAD", f"{BASE}/blobs/{sha(content)}").status == 404:
                     assert client.upload(content, sha(content), chunked=chunked) == 201
-            assert client.ask("PUT", f"{BASE}/manifests/tag", MANIFEST).status == 201
+            assert client.ask("PUT", f"{BASE}/manifests/tag", manifest).status == 201
         return sink
 
     yield run
@@ -91,11 +123,50 @@ def files(sink: Sink) -> dict[str, bytes]:
         return {m.name: archive.extractfile(m).read() for m in archive}
 
 
+def manifest_in(told: dict[str, bytes]) -> dict:
+    (listed,) = json.loads(told["index.json"])["manifests"]
+    return json.loads(told[f"blobs/sha256/{listed['digest'][7:]}"])
+
+
+TAR, GZIP, ZSTD = (f"application/vnd.oci.image.layer.v1.tar{kind}" for kind in ("", "+gzip", "+zstd"))
+
+
+@pytest.mark.parametrize("learned", [False, True], ids=["kept until it is known", "passed on at once"])
 @pytest.mark.parametrize("chunked", [True, False], ids=["Docker 20.10", "Docker 29"])
-def test_only_what_a_node_lacks_is_in_the_layout(push, chunked):
-    told = files(push([DIFFS[1]], chunked=chunked))
-    assert set(told) == {f"blobs/sha256/{sha(x)[7:]}" for x in (PACKED[1], CONFIG, MANIFEST)} | {"oci-layout", "index.json"}
-    assert told[f"blobs/sha256/{sha(PACKED[1])[7:]}"] == PACKED[1]
+def test_only_what_a_node_lacks_goes_into_it_and_unpacked(push, known, node, chunked, learned):
+    if learned:
+        known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": len(PACKED[0])}
+    sink = push([DIFFS[1]], chunked=chunked)
+    assert node.blobs == [LAYERS[1]]
+    assert sink.sent == len(LAYERS[1])
+    told = manifest_in(files(sink))
+    assert told["config"]["digest"] == sink.config == sha(CONFIG)
+    assert [(x["mediaType"], x["digest"], x["size"]) for x in told["layers"]] == [
+        (GZIP, sha(PACKED[0]), len(PACKED[0])), (TAR, DIFFS[1], len(LAYERS[1])),
+    ]  # fmt: skip
+
+
+def test_what_is_packed_in_another_way_goes_as_it_is(push, known, node):
+    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": len(PACKED[0])}
+    other = b"\x28\xb5\x2f\xfd packed by zstd"
+    manifest = MANIFEST.replace(sha(PACKED[1]).encode(), sha(other).encode())
+    sink = push([DIFFS[1]], layers=[PACKED[0], other], manifest=manifest)
+    assert node.blobs == [other]
+    assert manifest_in(files(sink))["layers"][1] == {"mediaType": ZSTD, "digest": sha(other), "size": len(other)}
+
+
+def test_a_node_that_can_t_take_it_is_told_of(push, node):
+    node.fails = "no space left on device"
+    with pytest.raises(DevenvError) as caught:
+        files(push(DIFFS))
+    assert "n: no space left on device" in caught.value.why
+
+
+def test_a_push_that_breaks_off_ends_what_was_begun(known, node):
+    sink = Sink(known, frozenset(DIFFS), frozenset(DIFFS), node.ingest)
+    sink.begin().write(PACKED[0])
+    sink.close()
+    assert len(node.blobs) == 1
 
 
 def test_a_layer_that_was_learned_is_not_sent_again(push, known):
@@ -117,6 +188,7 @@ def test_a_blob_that_is_not_what_it_says_is_refused(known):
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
         assert client.upload(PACKED[0], sha(b"other"), chunked=True) == 400
     assert sink.kept == {}
+    assert known.digests == {}
 
 
 @pytest.mark.parametrize("path", ["/v2/other/blobs/uploads/", "/", "/v2/devenv/reload/../x"])
@@ -158,3 +230,11 @@ def test_the_classic_store_pushes_only_what_it_has_packed_before(fakes, known):
     assert not pusher.usable(every, wanted, known)
     known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 1}
     assert pusher.usable(every, wanted, known)
+
+
+def test_names_that_killed_runs_left_in_the_engine_go_and_those_of_others_stay(fakes):
+    mine = f"127.0.0.1:5000/devenv/reload:{os.getpid()}-ab"
+    for name in (mine, "127.0.0.1:5000/devenv/reload:99999999-ab", "127.0.0.1:5000/devenv/other:1-ab"):
+        fakes.engine.add(name)
+    Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).forget_leftovers()
+    assert {n for n in fakes.engine.names() if "127" in n} == {mine, "127.0.0.1:5000/devenv/other:1-ab"}

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devenv.reload.layers import chain_ids, lacking
+from devenv.images.layers import chain_ids, lacking
 
 
 def digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which layers of an image a node lacks. Pure.
+"""Which layers of an image a node lacks, and how large they are. Pure.
 
 A node keeps an unpacked layer as a snapshot, known by its chain ID: chain[0] = diff[0], chain[i] = sha256 of
 "chain[i-1] diff[i]" (the OCI image spec, config.md). A layer whose chain is there need not be sent (facts/images.md).
@@ -26,3 +26,13 @@ def lacking(diff_ids: Sequence[str], snapshots: AbstractSet[str]) -> frozenset[s
     chains = chain_ids(diff_ids)
     highest = max((number for number, chain in enumerate(chains) if chain in snapshots), default=-1)
     return frozenset(diff_ids[highest + 1 :])
+
+
+def sizes(history: Sequence[int], layers: int) -> tuple[int, ...]:
+    """Return at most how many bytes each layer has, from the lowest up.
+
+    `history` has the bytes of each step of the image's making, from the first on; a step that made no layer has 0, but so
+    may a layer. The uppermost steps with bytes are given to the uppermost layers, so that no sum over those is too small.
+    """
+    counted = [size for size in history if size > 0][-layers:] if layers else []
+    return tuple([0] * (layers - len(counted)) + counted)

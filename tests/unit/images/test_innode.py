@@ -1,9 +1,12 @@
 """One stream into several nodes at once."""
 
+import json
+
 import pytest
 
+from devenv.errors import DevenvError
+from devenv.images.innode import Nodes
 from devenv.ports import Completed
-from devenv.reload.node import Nodes
 
 
 class Containers:
@@ -13,14 +16,8 @@ class Containers:
         self.gives_up, self.got = gives_up, {}
 
     def exec(self, container, argv, stdin=None):
-        if argv[0] == "df":
-            return Completed(0, "Avail Size IFree Inodes\n5 10 3 4")
-        if argv[:2] == ["crictl", "images"]:
-            return Completed(0, 'time="x" level=warning\n{"images": [{"id": "sha256:c", "repoTags": ["a:1"]}]}')
-        if "snapshots" in argv:
-            return Completed(0, "KEY PARENT KIND\nsha256:one  Committed\nsha256:two sha256:one Committed\nother x Active\n")
-        if argv[0] == "containerd":
-            return Completed(0, "  snapshotter = 'overlayfs'\n")
+        if stdin is None:
+            return Completed(0, LOOK)
         self.got[container] = []
         for chunk in stdin:
             if container in self.gives_up:
@@ -29,12 +26,60 @@ class Containers:
         return Completed(0, "")
 
 
+LOOK = """time="x" level=warning
+{"images": [{"id": "sha256:c", "repoTags": ["a:1", "devenv.local/superseded:1"]}]}
+--- devenv ---
+KEY PARENT KIND
+sha256:one  Committed
+sha256:two sha256:one Committed
+other x Active
+--- devenv ---
+time="x" level=warning
+sha256:blob
+--- devenv ---
+Avail Size IFree Inodes
+5 10 3 4
+"""
+
+
 def test_what_a_node_has():
     look = Nodes(Containers()).look("n")
     assert look.id_of("a:1") == "sha256:c"
     assert look.id_of("b:1") == ""
     assert look.snapshots == {"sha256:one", "sha256:two"}
+    assert look.blobs == {"sha256:blob"}
     assert look.space.free == 5
+    assert look.superseded == ["devenv.local/superseded:1"]
+
+
+@pytest.mark.parametrize("output", ["", "--- devenv ---\n" * 3, LOOK[:100]])
+def test_a_node_that_does_not_say_what_it_has(output):
+    containers = Containers()
+    containers.exec = lambda *_: Completed(0, output)
+    with pytest.raises(DevenvError):
+        Nodes(containers).look("n")
+
+
+def removed(names) -> list[str]:
+    """What is run to remove the name "old" where an image has these names."""
+    ran = []
+    containers = Containers()
+
+    def run(node, argv, stdin=None):
+        ran.append(" ".join(argv))
+        return Completed(0, json.dumps({"images": [{"id": "sha256:c", "repoTags": names}]}))
+
+    containers.exec = run
+    Nodes(containers).untag("n", "old")
+    return ran[1:]
+
+
+def test_an_image_s_last_name_goes_with_the_one_that_the_cri_gave_it():
+    assert removed(["old"]) == ["crictl rmi sha256:c"]
+
+
+def test_an_image_that_has_another_name_only_loses_this_one():
+    assert removed(["old", "other"]) == ["ctr --namespace k8s.io images remove --sync old"]
 
 
 def test_every_node_gets_all_of_one_stream():
@@ -70,3 +115,12 @@ def test_a_stream_that_breaks_off_ends_the_nodes_too():
 
     with pytest.raises(ValueError, match="went away"):
         Nodes(Containers()).receive(["a", "b"], stream())
+
+
+def test_a_blob_goes_into_every_node_and_each_says_how_it_ended():
+    containers = Containers(gives_up={"b"})
+    into = Nodes(containers).ingest(["a", "b"])
+    for n in range(100):
+        into.put(bytes([n]))
+    assert {node: done.code for node, done in into.end().items()} == {"a": 0, "b": 1}
+    assert containers.got["a"] == [bytes([n]) for n in range(100)]

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from devenv.errors import DevenvError
-from devenv.reload.layout import Layout
+from devenv.images.layout import Layout, renamed
 
 
 def sha(content: bytes) -> str:
@@ -55,12 +55,17 @@ def chunks(content: bytes, size: int = 100_000):
     return (content[i : i + size] for i in range(0, len(content), size))
 
 
-def convert(content: bytes, wanted, name="docker.io/library/a:1"):
-    layout = Layout(name, DIFFS, set(wanted))
-    out = b"".join(layout.convert(chunks(content)))
-    with tarfile.open(fileobj=io.BytesIO(out)) as archive:
-        files = {m.name: archive.extractfile(m).read() for m in archive}
-    return layout, files
+NAMES = {"a:1": ["docker.io/library/a:1"]}
+
+
+def unpack(content: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        return {m.name: archive.extractfile(m).read() for m in archive}
+
+
+def convert(content: bytes, wanted, held=frozenset()):
+    layout = Layout(NAMES, set(DIFFS), set(wanted), held)
+    return layout, unpack(b"".join(layout.convert(chunks(content))))
 
 
 @pytest.mark.parametrize("archive", [old(), new()], ids=["Docker 24", "Docker 25"])
@@ -83,7 +88,7 @@ def test_the_manifest_names_all_layers_and_the_config_stays_as_it_is(archive):
     assert entry["digest"] == f"sha256:{sha(body)}"
     assert entry["size"] == len(body)
     manifest = json.loads(body)
-    assert manifest["config"]["digest"] == layout.config == f"sha256:{sha(CONFIG)}"
+    assert manifest["config"]["digest"] == layout.configs["docker.io/library/a:1"] == f"sha256:{sha(CONFIG)}"
     assert files[f"blobs/sha256/{sha(CONFIG)}"] == CONFIG
     assert [(x["digest"], x["size"]) for x in manifest["layers"]] == [(d, len(x)) for d, x in zip(DIFFS, LAYERS, strict=True)]
 
@@ -99,23 +104,75 @@ def test_packed_blobs_of_the_containerd_store_keep_their_digests():
 
 def test_a_layer_that_is_a_link_to_another():
     same = [LAYERS[0], LAYERS[0], LAYERS[2]]
+    config = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[0], DIFFS[2]]}}).encode()
     paths = [f"v1-{n}/layer.tar" for n in range(3)]
     manifest = json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": paths}]).encode()
     content = tar(
-        [(paths[0], same[0]), (paths[2], same[2]), ("c.json", CONFIG), ("manifest.json", manifest)],
+        [(paths[0], same[0]), (paths[2], same[2]), ("c.json", config), ("manifest.json", manifest)],
         [(paths[1], "../v1-0/layer.tar")],
     )
     diffs = [DIFFS[0], DIFFS[0], DIFFS[2]]
-    out = b"".join(Layout("a:1", diffs, set(diffs)).convert(chunks(content)))
+    out = b"".join(Layout(NAMES, set(diffs), set(diffs)).convert(chunks(content)))
     assert out.count(sha(LAYERS[0]).encode()) >= 1
 
 
 @pytest.mark.parametrize("cut", [100, 6 << 20, -12000])
 def test_what_is_cut_off_is_no_image(cut):
     with pytest.raises(DevenvError, match="no whole image"):
-        list(Layout("a:1", DIFFS, set(DIFFS)).convert(chunks(new()[:cut])))
+        list(Layout(NAMES, set(DIFFS), set(DIFFS)).convert(chunks(new()[:cut])))
+    with pytest.raises(DevenvError, match="no whole image"):
+        list(renamed(chunks(new()[:cut]), NAMES))
 
 
 def test_another_image_than_was_asked_for():
     with pytest.raises(DevenvError, match="no whole image"):
-        list(Layout("a:1", DIFFS[:2], set()).convert(chunks(new())))
+        list(Layout(NAMES, set(DIFFS[:2]), set()).convert(chunks(new())))
+
+
+def test_a_blob_that_the_node_holds_is_not_sent():
+    _, files = convert(old(), DIFFS, {DIFFS[0]})
+    assert [f"blobs/sha256/{d[7:]}" in files for d in DIFFS] == [False, True, True]
+
+
+def both(names) -> bytes:
+    """Two images that share their lowest layer."""
+    paths = [f"v1-{n}/layer.tar" for n in range(3)]
+    second = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[2]]}}).encode()
+    listed = [
+        {"Config": "c.json", "RepoTags": names[0], "Layers": paths[:2]},
+        {"Config": "d.json", "RepoTags": names[1], "Layers": [paths[0], paths[2]]},
+    ]
+    first = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": DIFFS[:2]}}).encode()
+    files = [*zip(paths, LAYERS, strict=True), ("c.json", first), ("d.json", second)]
+    return tar([*files, ("manifest.json", json.dumps(listed).encode())])
+
+
+def test_several_images_go_as_one_with_what_they_share_once():
+    names = {"a:1": ["docker.io/library/a:1", "docker.io/x/a:2"], "b:1": ["docker.io/library/b:1"]}
+    layout = Layout(names, set(DIFFS), set(DIFFS))
+    out = b"".join(layout.convert(chunks(both([["a:1"], ["b:1"]]))))
+    named = {m["annotations"]["io.containerd.image.name"] for m in json.loads(unpack(out)["index.json"])["manifests"]}
+    assert named == {"docker.io/library/a:1", "docker.io/x/a:2", "docker.io/library/b:1"} == set(layout.configs)
+    assert layout.sent == sum(map(len, LAYERS))
+
+
+def test_an_image_that_did_not_come_is_missed():
+    with pytest.raises(DevenvError, match="not all of them came"):
+        list(Layout({"a:1": ["a"], "c:1": ["c"]}, set(DIFFS), set()).convert(chunks(both([["a:1"], ["b:1"]]))))
+
+
+@pytest.mark.parametrize("archive", [old(), new()], ids=["Docker 24", "Docker 25"])
+def test_what_is_passed_on_whole_has_only_other_names(archive):
+    files = unpack(b"".join(renamed(chunks(archive), {"a:1": ["other:2"]})))
+    (listed,) = json.loads(files["manifest.json"])
+    assert listed["RepoTags"] == ["other:2"]
+    assert [files[path] for path in listed["Layers"]] == LAYERS
+    assert files[listed["Config"]] == CONFIG
+    assert "index.json" not in files, "it would say the name of before"
+
+
+def test_what_is_passed_on_keeps_links():
+    paths = [f"v1-{n}/layer.tar" for n in range(3)]
+    out = b"".join(renamed(chunks(old(((paths[1], "../v1-0/layer.tar"),))), NAMES))
+    with tarfile.open(fileobj=io.BytesIO(out)) as archive:
+        assert archive.getmember(paths[1]).linkname == "../v1-0/layer.tar"

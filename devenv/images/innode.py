@@ -1,0 +1,179 @@
+"""What a node has of images, and how it gets more: through its own containerd."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Queue
+from typing import Any
+
+from devenv.errors import DevenvError
+from devenv.facts.df import DF, parse
+from devenv.images.load import CTR
+from devenv.ports import Completed, Containers, Space
+
+KEPT = "devenv.local/superseded"  # a name under which a node keeps the image of before, until the new one is proven
+_INGEST = ("ctr", "--namespace", "k8s.io", "content", "ingest")
+_AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
+_MARK = "--- devenv ---"  # between the parts of a look
+# One exec takes 0.08 s, whatever it runs, so everything is asked with one.
+_IMPORT = f"{' '.join(CTR)} import --local --discard-unpacked-layers - && echo '{_MARK}' && exec crictl images -o json"
+_LOOK = f"""
+crictl images -o json && echo '{_MARK}' || exit
+snapshotter=$(containerd config dump 2>/dev/null | sed -n 's/^ *snapshotter = //p' | head -n 1 | tr -d "\\"'")
+ctr --namespace k8s.io snapshots --snapshotter "${{snapshotter:-overlayfs}}" ls && echo '{_MARK}' || exit
+ctr --namespace k8s.io content ls --quiet && echo '{_MARK}' || exit
+{" ".join(DF)} || exit
+"""
+
+
+@dataclass(frozen=True)
+class NodeImages:
+    """A node's images: config digest → names; the chain IDs of its snapshots; the digests of its blobs."""
+
+    node: str
+    images: Mapping[str, tuple[str, ...]]
+    snapshots: frozenset[str]
+    blobs: frozenset[str]
+    space: Space
+
+    @property
+    def superseded(self) -> list[str]:
+        """Names under which superseded images are kept."""
+        return [name for names in self.images.values() for name in names if name.startswith(f"{KEPT}:")]
+
+    def id_of(self, name: str) -> str:
+        """Return the config digest of the image of that name, "" where there is none."""
+        return next((digest for digest, names in self.images.items() if name in names), "")
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Talks to the containerd of each node. Raises DevenvError with its own words."""
+
+    containers: Containers
+
+    def look(self, node: str) -> NodeImages:
+        """Return what the node has."""
+        done = self.containers.exec(node, ["sh", "-c", _LOOK])
+        parts = done.output.split(f"{_MARK}\n")
+        if done.code != 0 or len(parts) != 4:  # noqa: PLR2004 - as many as the script asks
+            raise DevenvError(f"{node} does not say which images it has.", parts[-1][-500:])
+        images, snapshots, blobs, space = parts
+        chains = (line.split()[0] for line in snapshots.splitlines() if line.startswith("sha256:"))
+        held = (line for line in blobs.splitlines() if line.startswith("sha256:"))
+        return NodeImages(node, _images(node, images), frozenset(chains), frozenset(held), parse(node, space))
+
+    def looks(self, nodes: Sequence[str]) -> list[NodeImages]:
+        """Return what the nodes have, asked at the same time."""
+        with ThreadPoolExecutor(max(len(nodes), 1)) as pool:
+            return list(pool.map(self.look, nodes))
+
+    def images(self, node: str) -> dict[str, tuple[str, ...]]:
+        """Return the node's images as the CRI knows them: config digest → names."""
+        return _images(node, self._run(node, ["crictl", "images", "-o", "json"]))
+
+    def receive(self, nodes: Sequence[str], stream: Iterable[bytes]) -> dict[str, Completed]:
+        """Import one layout into all nodes at once: it is read once, and no node may fall behind by more than 16 MiB.
+
+        What comes back ends with what the CRI knows then: see `told`.
+        """
+        into = Fan(self.containers, nodes, ["sh", "-c", _IMPORT])
+        try:
+            for chunk in stream:
+                if not into.put(chunk):
+                    break
+        finally:
+            done = into.end()
+        return done
+
+    @staticmethod
+    def told(node: str, done: Completed) -> dict[str, tuple[str, ...]]:
+        """Return the images that a node's CRI knew right after an import."""
+        return _images(node, done.output.partition(f"{_MARK}\n")[2])
+
+    def ingest(self, nodes: Sequence[str]) -> "Fan":
+        """Begin to put a blob into all nodes' content stores. Until an image refers to it, containerd may collect it."""
+        return Fan(self.containers, nodes, (*_INGEST, f"devenv-{uuid.uuid4().hex}"))
+
+    def tag(self, node: str, name: str, new: str) -> None:
+        """Give an image another name."""
+        self._run(node, [*CTR, "tag", "--force", name, new])
+
+    def untag(self, node: str, name: str) -> None:
+        """Remove a name, and with the last one the image; nothing where there is none.
+
+        The CRI gives every image a name of its own, its ID, which would keep it for ever: only the CRI removes that too.
+        """
+        for image, names in self.images(node).items():
+            if name in names and all(n == name for n in names):
+                self._run(node, ["crictl", "rmi", image])
+                return
+        self.containers.exec(node, [*CTR, "remove", "--sync", name])
+
+    def running(self, node: str) -> list[dict[str, Any]]:
+        """Return the node's containers that run, as the CRI has them."""
+        argv = ["crictl", "ps", "-o", "json"]
+        found: list[dict[str, Any]] = _json(node, self._run(node, argv)).get("containers") or []
+        return found
+
+    def _run(self, node: str, argv: Sequence[str]) -> str:
+        done = self.containers.exec(node, list(argv))
+        if done.code != 0:
+            raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", done.output[-500:])
+        return done.output
+
+
+class Fan:
+    """One program in each of several nodes, all fed with the same bytes as they come."""
+
+    def __init__(self, containers: Containers, nodes: Sequence[str], argv: Sequence[str]) -> None:
+        self._queues: dict[str, Queue[bytes | None]] = {node: Queue(_AHEAD) for node in nodes}
+        self._gone: set[str] = set()
+        self._containers, self._argv = containers, list(argv)
+        self._pool = ThreadPoolExecutor(max(len(nodes), 1))
+        self._running = {node: self._pool.submit(self._run, node) for node in nodes}
+
+    def _run(self, node: str) -> Completed:
+        queue = self._queues[node]
+        try:
+            return self._containers.exec(node, self._argv, stdin=_until_none(queue))
+        finally:
+            self._gone.add(node)
+            while queue.get() is not None:  # so that nobody waits for a node that has given up
+                pass
+
+    def put(self, chunk: bytes) -> bool:
+        """Pass a chunk on. Return whether any node still takes it."""
+        for node, queue in self._queues.items():
+            if node not in self._gone:
+                queue.put(chunk)
+        return len(self._gone) < len(self._queues)
+
+    def end(self) -> dict[str, Completed]:
+        """Say that there is no more, and return how each node's program ended."""
+        for queue in self._queues.values():
+            queue.put(None)
+        self._pool.shutdown()
+        return {node: future.result() for node, future in self._running.items()}
+
+
+def _images(node: str, output: str) -> dict[str, tuple[str, ...]]:
+    listed = _json(node, output).get("images") or ()
+    return {i["id"]: (*(i.get("repoTags") or ()), *(i.get("repoDigests") or ())) for i in listed}
+
+
+def _json(node: str, output: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(output[output.index("{") : output.rindex("}") + 1])
+    except ValueError as error:
+        raise DevenvError(f"containerd in {node} gave no JSON.", output[-300:]) from error
+    return content
+
+
+def _until_none(queue: "Queue[bytes | None]") -> Iterator[bytes]:
+    get: Callable[[], bytes | None] = queue.get
+    while (chunk := get()) is not None:
+        yield chunk
+    queue.put(None)  # for whoever empties the queue afterwards

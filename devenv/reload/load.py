@@ -1,0 +1,179 @@
+"""Moves images into the nodes, each by the way that the plan chose, and waits until the CRI knows them."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from devenv.errors import DevenvError, NotReachableError
+from devenv.images.innode import KEPT, Nodes
+from devenv.images.layout import Layout, renamed
+from devenv.lifecycle.record import Records
+from devenv.lifecycle.steps import step
+from devenv.ports import Clock, Completed, Containers, Engine, Host, Reporter
+from devenv.profiles.quantities import show
+from devenv.reload.plan import Move, Way
+from devenv.reload.push import Known, Pusher, Sink
+from devenv.wait import Deadline, until
+
+_CRI = 30.0  # seconds for the CRI to know what containerd has
+_AGAIN = 3  # how often an image is sent where nodes lose layers meanwhile
+
+
+_Known = dict[str, dict[str, tuple[str, ...]]]  # node → config digest → names
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What became of one image. `sent` in bytes of layers; times in seconds."""
+
+    move: Move
+    digest: str  # of its config
+    sent: int
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Moves images."""
+
+    cluster: str
+    host: Host
+    clock: Clock
+    engine: Engine
+    containers: Containers
+    pusher: Pusher
+    reporter: Reporter
+
+    def run(self, move: Move) -> Moved:
+        """Return when every node's CRI has the image under its name. Raises DevenvError, and the nodes keep what they had."""
+        began = self.clock.monotonic()
+        with step(self.reporter, f"load {move.ref}") as note:
+            sent, digest, known = self._move(move)
+            self._await_cri(move, digest, known)
+            self._note(move)
+            note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
+        return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
+
+    def _move(self, move: Move) -> tuple[int, str, _Known]:
+        """Return bytes of layers, the config's digest, and which images the nodes' CRIs know."""
+        if move.way is Way.PRESENT:
+            return 0, move.old[0][1], {}
+        with ThreadPoolExecutor(1) as pool:  # meanwhile the engine begins
+            keeping = pool.submit(self._keep_old, move)
+            if move.way is Way.RETAG:
+                keeping.result()
+                self._retag(move)
+                return 0, move.image.id, {}
+            known: _Known = {}
+            sent, digest = 0, ""
+            for layers, nodes in move.groups():
+                if move.way is Way.PUSH:
+                    more, digest, told = self._push(move, layers, nodes, keeping.result)
+                else:
+                    keeping.result()
+                    more, digest, told = self._send(move, layers, nodes)
+                sent += more
+                known |= told
+        return sent, digest, known
+
+    def _note(self, move: Move) -> None:
+        """Remember what the nodes have under the name, as `up` does."""
+        for node in self.containers.nodes(self.cluster):
+            if node.name in move.lacks:
+                Records(self.host).note_image(self.cluster, node.id, move.name, move.image.id)
+
+    def _keep_old(self, move: Move) -> None:
+        """Give what has the name now another one, so that it stays until the new one is proven."""
+        for node, digest in move.old:
+            if node in move.lacks:
+                Nodes(self.containers).tag(node, move.name, kept(digest))
+
+    def _retag(self, move: Move) -> None:
+        nodes = Nodes(self.containers)
+        for node in move.nodes:
+            nodes.tag(node, nodes.images(node)[move.image.id][0], move.name)
+
+    def _send(self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], tries: int = _AGAIN) -> tuple[int, str, _Known]:
+        """Stream into the nodes. Where one has lost a layer in between, everything is sent again."""
+        every = frozenset(move.image.layers)
+        layout = Layout({move.ref: [move.name]}, every, layers)
+        digest, size = move.image.id, move.bytes(layers)
+        if stored := move.source.stored:
+            stream = stored.layout(move.name, layers)
+        elif layers == every and not self.engine.info().containerd_store:
+            stream = renamed(self._saved(move), {move.ref: [move.name]})
+        else:
+            stream = layout.convert(self._saved(move))
+        done = Nodes(self.containers).receive(nodes, self._shown(move, stream, size))
+        if lost(done) and tries:
+            return self._send(move, every, nodes, tries - 1)
+        self._refuse(move, done)
+        return layout.sent or size, layout.configs.get(move.name, digest), _known(done)
+
+    def _saved(self, move: Move) -> Iterator[bytes]:
+        return self.engine.save([move.ref], f"linux/{self.engine.info().architecture}")
+
+    def _push(
+        self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], ready: Callable[[], None]
+    ) -> tuple[int, str, _Known]:
+        """Have the engine push, and pass on what comes while it comes.
+
+        Where a node has lost a layer in between, everything is sent, the other way.
+        """
+        known = Known.read(self.host, self.engine.info().id)
+        into = Nodes(self.containers)
+        sink = Sink(known, frozenset(move.image.layers), layers, lambda: into.ingest(nodes))
+
+        def progress(done: int, total: int) -> None:
+            self.reporter.update(f"load {move.ref}", done, max(total, 1), "bytes")
+
+        try:
+            with self.pusher.pushed(move.ref, sink, known, progress):
+                ready()
+                done = into.receive(nodes, sink.layout(move.name))
+        except NotReachableError:
+            raise
+        except DevenvError as error:  # an engine that can't reach this machine's loopback, for one
+            self.reporter.say(f"{error.what} It goes by archive.")
+            return self._send(move, layers, nodes)
+        if lost(done):
+            return self._send(move, frozenset(move.image.layers), nodes)
+        self._refuse(move, done)
+        return sink.sent, sink.config, _known(done)
+
+    @staticmethod
+    def _refuse(move: Move, done: dict[str, Completed]) -> None:
+        if failed := {node: d for node, d in done.items() if d.code != 0}:
+            why = "\n".join(f"{node}: {d.output[-500:].strip()}" for node, d in failed.items())
+            raise DevenvError(f"{move.ref} could not be loaded.", why, "The nodes keep the image that they had.")
+
+    def _shown(self, move: Move, stream: Iterator[bytes], size: int) -> Iterator[bytes]:
+        sent = 0
+        for chunk in stream:
+            sent += len(chunk)
+            self.reporter.update(f"load {move.ref}", sent, max(size, sent), "bytes")
+            yield chunk
+
+    def _await_cri(self, move: Move, digest: str, known: _Known) -> None:
+        """`known`: what the nodes' CRIs knew right after the import, which mostly is it already."""
+
+        def missing() -> str:
+            look = Nodes(self.containers).images
+            return ", ".join(n for n in move.nodes if move.name not in (known.pop(n, None) or look(n)).get(digest, ()))
+
+        until(f"{move.name} in the nodes", missing, Deadline(self.clock, _CRI))
+
+
+def lost(done: dict[str, Completed]) -> bool:
+    """Whether what failed only lacks something that was there before."""
+    failed = [d for d in done.values() if d.code != 0]
+    return bool(failed) and all("not found" in d.output for d in failed)
+
+
+def _known(done: dict[str, Completed]) -> _Known:
+    return {node: Nodes.told(node, d) for node, d in done.items()}
+
+
+def kept(digest: str) -> str:
+    """Return the name under which a node keeps a superseded image."""
+    return f"{KEPT}:{digest.removeprefix('sha256:')[:32]}"

@@ -1,0 +1,262 @@
+"""What is to be moved of an image, how, and who uses it; all that is wrong is said before anything moves."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from devenv.errors import DevenvError, Exit
+from devenv.images.innode import NodeImages, Nodes
+from devenv.images.layers import lacking, sizes
+from devenv.images.load import normalise
+from devenv.images.stored import StoredImage, is_file, read
+from devenv.lifecycle.record import Records, own_context, own_nodes
+from devenv.lifecycle.steps import step
+from devenv.ports import Clock, Containers, Engine, Host, Image, Kube, Node, Reporter
+from devenv.profiles.model import Profile
+from devenv.profiles.quantities import show
+from devenv.reload.push import Known, Pusher
+from devenv.reload.users import User, Users
+
+_NAME = re.compile(r"(?:sha256:)?[a-z0-9][a-z0-9._/:-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII)
+_NEAR = 0.6  # of 1: how much of a name must be alike to be named
+_SPARE = 64 << 20  # bytes that a node keeps beside what comes
+_COPIES = 2  # containerd keeps a layer's blob until it is unpacked
+
+
+class Way(StrEnum):
+    """How an image comes into the nodes."""
+
+    PRESENT = "present"  # nothing to move
+    RETAG = "retag"  # it is there under another name
+    PUSH = "push"  # the engine pushes what is missing, blob by blob, to this machine's loopback
+    ARCHIVE = "archive"  # the engine's stream, with only the layers that are missing
+    FILE = "file"  # a file's layers, only those that are missing
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image comes from: the engine, or a file. `sizes`: at most how many bytes each layer has."""
+
+    ref: str
+    image: Image
+    sizes: tuple[int, ...] = ()
+    stored: StoredImage | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """One image, as it is to come into the nodes. `lacks`: which diff IDs each node lacks; a node that is not there has it."""
+
+    source: Source
+    name: str  # in the nodes
+    way: Way
+    lacks: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    old: tuple[tuple[str, str], ...] = ()  # (node, config digest of what had the name)
+
+    @property
+    def ref(self) -> str:
+        """What the user called it."""
+        return self.source.ref
+
+    @property
+    def image(self) -> Image:
+        """The image."""
+        return self.source.image
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Those that get something."""
+        return tuple(self.lacks)
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """Diff IDs that some node lacks."""
+        return frozenset().union(*self.lacks.values())
+
+    def bytes(self, layers: AbstractSet[str]) -> int:
+        """At most how many bytes these layers have."""
+        return sum(size for diff, size in zip(self.image.layers, self.source.sizes, strict=True) if diff in layers)
+
+    def groups(self) -> list[tuple[frozenset[str], tuple[str, ...]]]:
+        """Return the nodes that lack the same, with what they lack."""
+        kinds = dict.fromkeys(self.lacks.values())
+        return [(kind, tuple(n for n, lacks in self.lacks.items() if lacks == kind)) for kind in kinds]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be done. `superseded`: names that a run before has left, as (node, name)."""
+
+    moves: tuple[Move, ...]
+    users: tuple[User, ...]
+    nodes: tuple[str, ...]
+    superseded: tuple[tuple[str, str], ...] = ()
+
+
+def choose(source: Source, name: str, have: Sequence[NodeImages], known: AbstractSet[str], quick: Callable[..., bool]) -> Move:
+    """Decide how an image comes into the nodes. Pure.
+
+    `known`: nodes that got this very image under the name from devenv: an engine may call it otherwise than a node does.
+    `quick`: whether, for these layers of which those are missing, the engine pushes little.
+    """
+    image = source.image
+    there = [h for h in have if h.id_of(name) and (h.node in known or h.id_of(name) == image.id)]
+    lacks = [h for h in have if h not in there]
+    old = tuple((h.node, digest) for h in have if (digest := h.id_of(name)))
+    if not lacks:
+        return Move(source, name, Way.PRESENT, old=old)
+    if all(h.images.get(image.id) for h in lacks):  # one without a name can't be given another
+        return Move(source, name, Way.RETAG, {h.node: frozenset() for h in lacks}, old)
+    missing = {h.node: lacking(image.layers, h.snapshots) for h in lacks}
+    if source.stored:
+        return Move(source, name, Way.FILE, missing, old)
+    push = all(quick(frozenset(image.layers), layers) for layers in missing.values())
+    return Move(source, name, Way.PUSH if push else Way.ARCHIVE, missing, old)
+
+
+def room(moves: Sequence[Move], have: Sequence[NodeImages]) -> list[str]:
+    """Return which nodes have too little room, as lines."""
+    problems = []
+    for look in have:
+        wanted = sum(m.bytes(m.lacks[look.node]) for m in moves if look.node in m.lacks) * _COPIES
+        if wanted and look.space.free < wanted + _SPARE:
+            problems.append(f"{look.node} has {show(look.space.free)} free; {show(wanted + _SPARE)} are needed")
+    return problems
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Looks, and refuses what can't be done. `only`: nodes by name; none means all."""
+
+    cluster: str
+    profile: Profile
+    host: Host
+    clock: Clock
+    engine: Engine
+    containers: Containers
+    kube: Kube
+    pusher: Pusher
+    reporter: Reporter
+    only: tuple[str, ...] = ()
+
+    def plan(self, wanted: Sequence[tuple[str, str]], *, restart: bool, fix_pull_policy: bool) -> Plan:
+        """Return what is to be done. `wanted`: (image of the engine or file, name in the nodes or "").
+
+        Raises DevenvError with all that is wrong with the images, before anything moves.
+        """
+        with ThreadPoolExecutor(3) as pool:  # they wait for others, most of the time
+            running = [n.name for n in self.containers.nodes(self.cluster) if n.status == "running"]
+            looks = pool.submit(Nodes(self.containers).looks, [n for n in running if not self.only or n in self.only])
+            nodes = self._nodes()
+            kube = pool.submit(own_context, self.kube, nodes, self.cluster) if restart else None
+            sources = self._sources(wanted)
+            if kube:
+                kube.result()
+            have = looks.result()
+        moves = tuple(self.move(source, name, have) for source, name in sources)
+        if problems := room(moves, have):
+            fix = "`devenv doctor` shows what is full; `docker system df` what takes it."
+            raise DevenvError("There is no room.", "\n".join(problems), fix, Exit.PREREQUISITE)
+        users = self._users(moves, fix_pull_policy=fix_pull_policy) if restart else []
+        return Plan(moves, tuple(users), tuple(n.name for n in nodes), tuple((h.node, n) for h in have for n in h.superseded))
+
+    def _nodes(self) -> list[Node]:
+        nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
+        if not nodes or any(n.status != "running" for n in nodes):
+            what = f"The cluster {self.cluster} is not running." if nodes else f"There is no cluster {self.cluster}."
+            raise DevenvError(what, next_step=f"Run `devenv up --name {self.cluster}`.")
+        if unknown := [name for name in self.only if name not in {n.name for n in nodes}]:
+            why = f"The nodes of {self.cluster}: {', '.join(n.name for n in nodes)}."
+            raise DevenvError(f"There is no node {', '.join(unknown)}.", why, "Nothing was moved.", Exit.USAGE)
+        return [n for n in nodes if not self.only or n.name in self.only]
+
+    def _sources(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[Source, str]]:
+        """Find all images, or say of all what is wrong with them."""
+        found: list[tuple[Source, str]] = []
+        problems = []
+        for asked, name in wanted:
+            try:
+                found += self._stored(asked, name) if self._is_file(asked) else [self._held(asked, name)]
+            except _BadImageError as error:
+                problems.append(str(error))
+            except DevenvError as error:
+                if error.exit_code != Exit.USAGE:
+                    raise
+                problems.append(" ".join([str(error), error.next_step]).strip())
+        twice = sorted({name for n, (_, name) in enumerate(found) if name in [other for _, other in found[:n]]})
+        problems += [f"{name} is given twice" for name in twice]
+        if problems:
+            raise DevenvError("Images can't be loaded.", "\n".join(problems), "Nothing was moved.", Exit.USAGE)
+        return found
+
+    def _is_file(self, asked: str) -> bool:
+        """An image of the engine comes before a file that happens to be called so."""
+        if not is_file(asked):
+            return False
+        return asked.startswith((".", "/", "~")) or not (_NAME.fullmatch(asked) and self.engine.image(asked))
+
+    def _held(self, asked: str, name: str) -> tuple[Source, str]:
+        own = {i.name: i.ref for i in self.profile.images}
+        ref = own.get(asked, asked)  # an image of the profile may be called by its name there
+        if bad := [n for n in (ref, name) if n and not _NAME.fullmatch(n)]:
+            raise _BadImageError(f"{bad[0]!r} is no name of an image")
+        image = self.engine.image(ref)
+        if image is None:
+            near = difflib.get_close_matches(ref, self.engine.names(), 3, _NEAR)
+            raise _BadImageError(f"{ref}: the engine has no such image{'; near it: ' + ', '.join(near) if near else ''}")
+        self._fits(ref, image)
+        if not name and ref.startswith("sha256:"):
+            raise _BadImageError(f"{ref} is an ID: say under which name the nodes know it, with --as")
+        return Source(ref, image, sizes(self.engine.history(ref), len(image.layers))), normalise(name or ref)
+
+    def _stored(self, asked: str, name: str) -> list[tuple[Source, str]]:
+        label = f"check {Path(asked).name}"
+        with step(self.reporter, label):
+            progress = lambda done, total: self.reporter.update(label, done, total, "bytes")  # noqa: E731
+            images = read(Path(asked).expanduser(), self.engine.info().architecture, progress)
+        if name and (len(images) > 1 or not _NAME.fullmatch(name)):
+            raise _BadImageError(f"{name!r} is no name of an image" if len(images) == 1 else f"{asked} has several images")
+        found = []
+        for stored in images:
+            self._fits(asked, stored.image)
+            names = (name,) if name else stored.names
+            if not names:
+                raise _BadImageError(f"{asked} does not say what its image is called: say it with --as")
+            found += [(Source(asked, stored.image, stored.sizes, stored), normalise(n)) for n in names]
+        return found
+
+    def _fits(self, ref: str, image: Image) -> None:
+        architecture = self.engine.info().architecture
+        if image.architecture != architecture:
+            raise _BadImageError(f"{ref} is for {image.architecture}; the nodes run {architecture}")
+
+    def move(self, source: Source, name: str, have: Sequence[NodeImages]) -> Move:
+        """Decide how an image comes into the nodes, from what they have."""
+        record = Records(self.host).read(self.cluster)
+        loaded = record.loaded if record else {}
+        ids = {node.id: node.name for node in self.containers.nodes(self.cluster)}
+        known = {ids[i] for i, names in loaded.items() if i in ids and names.get(name) == source.image.id}
+        digests = Known.read(self.host, self.engine.info().id)
+        return choose(source, name, have, known, lambda every, wanted: self.pusher.usable(every, wanted, digests))
+
+    def _users(self, moves: Sequence[Move], *, fix_pull_policy: bool) -> list[User]:
+        """Return who uses the images. Refuse an image that no workload names: it would be loaded, and nothing would run it."""
+        users, names = Users(self.kube, self.clock, self.profile), {m.name for m in moves}
+        found = users.of(names)
+        without = [m.name for m in moves if not any(m.name in u.images for u in found)]
+        if without:
+            known = ", ".join(normalise(i.ref) for i in self.profile.cluster_images)
+            fix = f"Say the name that the workload has with --as, or --no-restart. The profile's images: {known}."
+            raise DevenvError(f"No workload uses {', '.join(without)}.", "Nothing was moved.", fix, Exit.USAGE)
+        if not fix_pull_policy:
+            users.refuse_always(users.always_pulling(found, names))
+        return found
+
+
+class _BadImageError(Exception):
+    """What is wrong with one image."""

@@ -1,0 +1,241 @@
+"""Images in files: whole ones are read, sent in part, and broken ones are refused."""
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from devenv.errors import DevenvError, Exit
+from devenv.images import stored
+from tests.unit.images.test_layout import unpack
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+LAYERS = [b"below" * 1000, b"above" * 1000]
+DIFFS = [f"sha256:{sha(x)}" for x in LAYERS]
+CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": DIFFS}}).encode()
+OCI = "application/vnd.oci.image"
+
+
+def tar(path: Path, files: dict[str, bytes], links=()) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        for name, target in dict(links).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            archive.addfile(info)
+    return path
+
+
+def saved(**changed) -> dict[str, bytes]:
+    """As Docker up to 24 saves it."""
+    listed = [{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["0/layer.tar", "1/layer.tar"]}]
+    files = {"0/layer.tar": LAYERS[0], "1/layer.tar": LAYERS[1], "c.json": CONFIG, "manifest.json": json.dumps(listed).encode()}
+    return {k: v for k, v in {**files, **changed}.items() if v is not None}
+
+
+def blob(content: bytes) -> str:
+    return f"blobs/sha256/{sha(content)}"
+
+
+def descriptor(content: bytes, kind: str, **more) -> dict:
+    return {"mediaType": f"{OCI}.{kind}", "digest": f"sha256:{sha(content)}", "size": len(content), **more}
+
+
+def layout(pack=lambda x: x, names=("registry.example/x/a:1",), *, nested=False) -> dict[str, bytes]:
+    """As an OCI layout has it."""
+    blobs = [pack(x) for x in LAYERS]
+    manifest = json.dumps({
+        "config": descriptor(CONFIG, "config.v1+json"), "layers": [descriptor(b, "layer.v1.tar") for b in blobs],
+    }).encode()  # fmt: skip
+    files = {blob(x): x for x in (*blobs, CONFIG, manifest)}
+    top = manifest
+    if nested:
+        other = json.dumps({"config": {"digest": "sha256:" + "0" * 64}, "layers": []}).encode()
+        top = json.dumps({"manifests": [
+            descriptor(other, "manifest.v1+json", platform={"os": "linux", "architecture": "arm64"}),
+            descriptor(manifest, "manifest.v1+json", platform={"os": "linux", "architecture": "amd64"}),
+            descriptor(other, "manifest.v1+json", platform={"os": "unknown", "architecture": "unknown"}),
+        ]}).encode()  # fmt: skip
+        files |= {blob(top): top, blob(other): other}
+    notes = [{"annotations": {"io.containerd.image.name": n}} for n in names] or [{}]
+    index = json.dumps({"manifests": [descriptor(top, "manifest.v1+json", **n) for n in notes]}).encode()
+    return {**files, "index.json": index, "oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+
+
+def folder(path: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def read(path: Path, architecture="amd64"):
+    return stored.read(path, architecture, lambda *_: None)
+
+
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+WHOLE = {
+    "docker save": lambda p: tar(p / "a.tar", saved()),
+    "docker save, packed": lambda p: _gz(tar(p / "a.tar", saved())),
+    "docker save of the containerd store": lambda p: tar(p / "a.tar", {**layout(packed), "manifest.json": _new_list(packed)}),
+    "layout as an archive": lambda p: tar(p / "a.tar", layout()),
+    "layout as a folder": lambda p: folder(p / "a", layout()),
+    "packed layers": lambda p: folder(p / "a", layout(packed)),
+    "an index of architectures": lambda p: folder(p / "a", layout(nested=True)),
+}
+
+
+def _gz(path: Path) -> Path:
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    return path
+
+
+def _new_list(pack) -> bytes:
+    return json.dumps([{"Config": blob(CONFIG), "RepoTags": ["a:1"], "Layers": [blob(pack(x)) for x in LAYERS]}]).encode()
+
+
+@pytest.mark.parametrize("how", WHOLE)
+def test_an_image_is_read_and_sent_in_part(tmp_path, how):
+    (found,) = read(WHOLE[how](tmp_path))
+    assert found.image.id == f"sha256:{sha(CONFIG)}"
+    assert found.image.layers == tuple(DIFFS)
+    assert found.image.architecture == "amd64"
+    assert found.names in {("a:1",), ("registry.example/x/a:1",)}
+    out = unpack(b"".join(found.layout("docker.io/library/a:1", {DIFFS[1]})))
+    (listed,) = json.loads(out["index.json"])["manifests"]
+    assert listed["annotations"]["io.containerd.image.name"] == "docker.io/library/a:1"
+    manifest = json.loads(out[f"blobs/sha256/{listed['digest'][7:]}"])
+    lower, upper = (x["digest"].removeprefix("sha256:") for x in manifest["layers"])
+    assert f"blobs/sha256/{lower}" not in out
+    content = out[f"blobs/sha256/{upper}"]
+    assert (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content) == LAYERS[1]
+    assert [x["size"] for x in manifest["layers"]] == list(found.sizes)
+
+
+def test_layers_that_are_the_same_may_be_links(tmp_path):
+    config = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[0]]}}).encode()
+    path = tar(tmp_path / "a.tar", saved(**{"1/layer.tar": None, "c.json": config}), {"1/layer.tar": "../0/layer.tar"})
+    (found,) = read(path)
+    assert found.image.layers == (DIFFS[0], DIFFS[0])
+    assert b"".join(found.layout("a:1", {DIFFS[0]})).count(LAYERS[0]) == 1
+
+
+def test_a_file_may_have_several_images(tmp_path):
+    names = ("registry.example/x/a:1", "registry.example/x/b:1")
+    assert [i.names for i in read(folder(tmp_path / "a", layout(names=names)))] == [(n,) for n in names]
+
+
+def test_a_layout_may_not_say_what_its_image_is_called(tmp_path):
+    assert read(folder(tmp_path / "a", layout(names=())))[0].names == ()
+    assert read(folder(tmp_path / "b", layout(names=("latest",))))[0].names == ()
+
+
+def damaged(files: dict[str, bytes], name: str) -> dict[str, bytes]:
+    return {**files, name: b"X" + files[name][1:]}
+
+
+def shortened(path: Path, size: int) -> Path:
+    path.write_bytes(path.read_bytes()[:size])
+    return path
+
+
+BROKEN = {
+    "cut off": (lambda p: shortened(tar(p / "a.tar", saved()), 7000), "cut off|unexpected end|missing"),
+    "cut off in its first bytes": (lambda p: shortened(tar(p / "a.tar", saved()), 100), ""),
+    "cut off, packed": (lambda p: shortened(_gz(tar(p / "a.tar", saved())), 200), "ended"),
+    "no archive": (lambda p: _text(p / "a.tar"), ""),
+    "a layer that is another": (lambda p: tar(p / "a.tar", damaged(saved(), "1/layer.tar")), "is not the layer"),
+    "a damaged blob": (lambda p: folder(p / "a", damaged(layout(), blob(LAYERS[1]))), "is damaged"),
+    "a damaged manifest": (lambda p: folder(p / "a", _other_manifest()), "not what is in it"),
+    "no config": (lambda p: tar(p / "a.tar", saved(**{"c.json": None})), "its config c.json is missing"),
+    "no config in the layout": (lambda p: folder(p / "a", {k: v for k, v in layout().items() if k != blob(CONFIG)}), "config"),
+    "a damaged config": (lambda p: folder(p / "a", damaged(layout(), blob(CONFIG))), "damaged"),
+    "no layer": (lambda p: tar(p / "a.tar", saved(**{"0/layer.tar": None})), "0/layer.tar is missing"),
+    "no list and no index": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": None})), "index.json is missing"),
+    "no image": (lambda p: tar(p / "a.tar", {"manifest.json": b"[]"}), "no image"),
+    "a path that leads out": (lambda p: tar(p / "a.tar", saved(**{"../../etc/passwd": b"x"})), "leads out"),
+    "an absolute path": (lambda p: tar(p / "a.tar", saved(**{"/etc/passwd": b"x"})), "leads out"),
+    "a link that leads out": (lambda p: tar(p / "a.tar", saved(), {"x": "../../etc/passwd"}), "leads out"),
+    "a layer outside": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": _outside()})), "leads out"),
+    "a digest that is a path": (lambda p: folder(p / "a", _path_digest()), "no digest"),
+    "a folder's link that leads out": (lambda p: _linked(folder(p / "a", layout())), "leads out"),
+    "an empty folder": (lambda p: folder(p / "a", {"x": b""}), "index.json is missing"),
+    "more layers than the config says": (
+        lambda p: tar(p / "a.tar", saved(**{"c.json": _one_layer()})),
+        "1 layers, and there are 2",
+    ),
+    "no architecture": (lambda p: tar(p / "a.tar", saved(**{"c.json": CONFIG.replace(b"architecture", b"x")})), "architecture"),
+}
+
+
+def _text(path: Path) -> Path:
+    path.write_text("no archive")
+    return path
+
+
+def _other_manifest() -> dict[str, bytes]:
+    files = layout()
+    name = next(n for n, c in files.items() if b'"layers"' in c)
+    return {**files, name: files[name] + b" "}
+
+
+def _outside() -> bytes:
+    return json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["../../x", "1/layer.tar"]}]).encode()
+
+
+def _path_digest() -> dict[str, bytes]:
+    return {"index.json": json.dumps({"manifests": [{"digest": "sha256:../../../etc/passwd"}]}).encode()}
+
+
+def _linked(path: Path) -> Path:
+    target = path / blob(LAYERS[0])
+    shutil.move(target, path.parent / "outside")
+    target.symlink_to(path.parent / "outside")
+    return path
+
+
+def _one_layer() -> bytes:
+    return json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": DIFFS[:1]}}).encode()
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_what_is_broken_is_refused_with_what_is_wrong(tmp_path, how):
+    make, says = BROKEN[how]
+    path = make(tmp_path)
+    with pytest.raises(DevenvError, match=says or "can be read") as caught:
+        read(path)
+    assert caught.value.exit_code == Exit.USAGE
+    assert str(path) in caught.value.what
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(DevenvError, match="There is no file"):
+        read(tmp_path / "none.tar")
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [("./a", True), ("/a/b", True), ("a.tar", True), ("a.tar.gz", True), ("redis:7", False), ("x/a:1", False), ("lay", True),
+     ("plain", False), ("file", True)],
+)  # fmt: skip
+def test_what_is_meant_as_a_path(tmp_path, monkeypatch, ref, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "file").write_text("")
+    folder(tmp_path / "lay", {"index.json": b"{}"})
+    assert stored.is_file(ref) is expected
