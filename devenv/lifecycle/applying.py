@@ -17,6 +17,15 @@ from devenv.wait import Deadline, until
 
 _IMAGES = 600.0  # seconds for an image to be in the nodes
 _SECRETS = 60.0  # seconds for a Secret that a workload mounts: Envoy Gateway's certificates are there after about 4
+_CONTROLLER = 60.0  # seconds for the gateway's controller and the cluster's DNS, about 5 s after the node is ready
+_ANSWER = "aa bb"  # the query's ID, with which its answer begins
+# One query by TCP: its length, its ID, one question: the address of kubernetes.default.svc.cluster.local
+_ASK = r"""
+exec 3<>"/dev/tcp/$1/53" || exit
+printf '\x00\x36\xaa\xbb\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00' >&3
+printf '\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01' >&3
+head -c 4 <&3 | od -An -tx1
+"""
 _ESTABLISHED = 60.0  # seconds for the API server to know new kinds
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
@@ -50,8 +59,10 @@ class Applying:
         ids = self.ids(sources)
 
         def run(note: list[str]) -> None:
-            for obj in objects:
+            for obj in sorted(objects, key=lambda o: bool(o["kind"] == "Gateway")):  # nobody else need wait as it does
                 at.arrivals.wait_for(set(manifests.images_in(obj)) & ids.keys(), _IMAGES)
+                if obj["kind"] == "Gateway":
+                    self._await_controller(obj)
                 self._await_secrets(obj, [manifests.stamped(o, ids) for o in objects if o["kind"] == "Job"])
                 at.kube.apply(manifests.stamped(obj, ids))
             note.append(f"{len(objects)} objects")
@@ -82,17 +93,43 @@ class Applying:
                 until("Its secrets", missing, Deadline(at.clock, _SECRETS))
             at.clock.check()
 
-    def _renew(self, jobs: list[Manifest]) -> None:
-        """Run those Jobs again that gave up, since they make what is waited for.
+    def _await_controller(self, gateway: Manifest) -> None:
+        """Give the cluster's DNS and what the Gateway's component stands on a moment before the proxy is brought.
 
-        Envoy Gateway's tries twice, and where the node has just begun its pods don't reach the API server yet.
+        A proxy that can't look up or reach its controller at once tries again only 10 to 20 s later. Nothing is lost where
+        they never come: their own gates say so.
+        """
+        at, meta = self.context, gateway["metadata"]
+        every = {c.name: c for c in at.profile.components}
+        mine = [c for c in every.values() if c.resource.kind == gateway["kind"] and c.resource.names(meta)]
+        below = [every[name] for c in mine for name in c.after]
+
+        def missing() -> str:
+            lacking = [c.name for c in below if ready.missing(c, find(at.kube, c))]
+            return ", ".join(lacking) or self._names_missing()
+
+        with suppress(DevenvError):
+            until("What the proxy needs", missing, Deadline(at.clock, _CONTROLLER))
+        at.clock.check()
+
+    def _names_missing(self) -> str:
+        """Ask the cluster's DNS from a node, through the same rules as its pods: that it is ready is not enough."""
+        at = self.context
+        address = str(((at.kube.get("v1", "Service", "kube-system", "kube-dns") or {}).get("spec") or {}).get("clusterIP"))
+        asked = at.containers.exec(at.nodes()[0].name, ["timeout", "3", "bash", "-c", _ASK, "ask", address])
+        return "" if _ANSWER in asked.output else "an answer from the cluster's DNS"
+
+    def _renew(self, jobs: list[Manifest]) -> None:
+        """Run those Jobs again that failed, since they make what is waited for.
+
+        Where the node has just begun, their pods don't reach the API server yet, and they would try again only 10 s later.
         """
         kube = self.context.kube
         for job in jobs:
             found = kube.get(*manifests.key(job))
             if found is None:  # not run yet, or removed after its time to live
                 kube.apply(job)
-            elif not ready.conditions(found, ["Failed"]):
+            elif (found.get("status") or {}).get("failed"):
                 kube.delete(*manifests.key(job))
 
     def gate(self, component: Component) -> Run:

@@ -6,10 +6,12 @@ what comes first.
 
 from dataclasses import dataclass, replace
 
-from devenv.images.load import normalise, present, send
+from devenv.images.load import normalise, present
 from devenv.images.sources import Source
+from devenv.images.transfer import transfer
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.record import Record
+from devenv.ports import Node
 from devenv.wait import Deadline, until
 
 _BATCH = 512 << 20  # bytes of images, as the engine counts them
@@ -70,22 +72,26 @@ class Loading:
             self.context.records.update(self.context.cluster, change)
 
     def _load(self, batch: list[Source]) -> int:
-        """Load into each node what it lacks of the batch; return how many images any node lacked."""
-        at, lacked = self.context, set()
-        ids = {s.image.name: at.image(s).id for s in batch}
+        """Load into the nodes what they lack of the batch; return how many images any node lacked."""
+        at = self.context
+        images = {s.ref: at.image(s) for s in batch}
+        groups: dict[tuple[str, ...], list[Node]] = {}  # images by their names in the profile → the nodes that lack just those
         for node in at.nodes():
-            lacking = [s for s in batch if not self._has(node.id, node.name, normalise(s.image.ref), ids[s.image.name])]
-            if lacking:
+            lacking = tuple(s.image.name for s in batch if not self._has(node, normalise(s.image.ref), images[s.ref].id))
+            groups.setdefault(lacking, []).append(node)
+        for lacked, nodes in groups.items():
+            wanted = [s for s in batch if s.image.name in lacked]
+            if wanted:
                 names: dict[str, list[str]] = {}
-                for source in lacking:
+                for source in wanted:
                     names.setdefault(source.ref, []).append(normalise(source.image.ref))
-                send(at.containers, at.engine, node.name, names)
-            for source in lacking:
-                at.records.note_image(at.cluster, node.id, normalise(source.image.ref), ids[source.image.name])
-                lacked.add(source.image.name)
-        return len(lacked)
+                transfer(at.containers, at.engine, [n.name for n in nodes], {ref: images[ref] for ref in names}, names)
+            for node in nodes:
+                for source in wanted:
+                    at.records.note_image(at.cluster, node.id, normalise(source.image.ref), images[source.ref].id)
+        return len({name for lacked in groups for name in lacked})
 
-    def _has(self, node_id: str, node: str, name: str, image_id: str) -> bool:
+    def _has(self, node: Node, name: str, image_id: str) -> bool:
         record = self.context.records.read(self.context.cluster)
-        known = record is not None and record.loaded.get(node_id, {}).get(name) == image_id
-        return known and name in present(self.context.containers, node)
+        known = record is not None and record.loaded.get(node.id, {}).get(name) == image_id
+        return known and name in present(self.context.containers, node.name)

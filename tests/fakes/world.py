@@ -1,6 +1,8 @@
 import contextlib
+import io
 import json
 import os
+import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -159,6 +161,7 @@ class FakeEngine:
         self.down = False
         self.id = "engine-1"
         self.push_fails = False
+        self.names_after = 0  # looks at the cluster's DNS until it answers
 
     def add(self, ref: str, image_id: str = "", size: int = 1000) -> None:
         self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", size, {}, (ref,))
@@ -214,7 +217,13 @@ class FakeEngine:
         self.there.pop(ref, None)
 
     def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]:
-        yield " ".join(refs).encode()
+        listed = json.dumps([{"Config": "c.json", "RepoTags": [ref], "Layers": []} for ref in refs]).encode()
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            info = tarfile.TarInfo("manifest.json")
+            info.size = len(listed)
+            archive.addfile(info, io.BytesIO(listed))
+        yield out.getvalue()
 
     def nodes(self, cluster: str) -> list[Node]:
         return [n for n in self.containers.values() if n.cluster == cluster]
@@ -235,12 +244,18 @@ class FakeEngine:
     def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed:
         words = " ".join(argv)
         names = self.in_nodes.setdefault(container, set())
+        if "/dev/tcp/" in words:
+            self.log.append("look for names")
+            return Completed(0, " 00 6a aa bb\n" if self.log.count("look for names") > self.names_after else "")
         if "images list" in words:
             return Completed(0, "\n".join(names))
-        if "images import" in words:
-            sources = b"".join(stdin or ()).decode()
-            self.log += ["import", *(f"load {source}" for source in sources.split())]
-            names |= set(sources.split())
+        if stdin is not None:
+            with tarfile.open(fileobj=io.BytesIO(b"".join(stdin))) as archive:
+                sources = [tag for x in json.load(archive.extractfile("manifest.json")) for tag in x["RepoTags"]]
+            self.log += ["import", *(f"load {source}" for source in sources)]
+            names |= set(sources)
+        if "content ls" in words:
+            return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n0 100 0 100\n')
         if "images tag" in words:
             names.add(argv[-1])
         if "images remove" in words:

@@ -1,0 +1,37 @@
+"""Several images from the engine into several nodes at once: what they share once, and nothing that is there already."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from devenv.errors import DevenvError
+from devenv.images.innode import NodeImages, Nodes
+from devenv.images.layers import lacking
+from devenv.images.layout import Layout, renamed
+from devenv.ports import Containers, Engine, Image
+
+
+def transfer(
+    containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
+) -> None:
+    """Import the engine's images, by their refs, into the nodes under the names given for each.
+
+    Raises DevenvError with containerd's own words; another run goes on from there.
+    """
+    have = Nodes(containers).looks(nodes)
+    done = Nodes(containers).receive(nodes, stream(engine, images, names, have))
+    if failed := {node: d for node, d in done.items() if d.code != 0}:
+        why = "\n".join(f"{node}: {d.output[-1500:]}" for node, d in failed.items())
+        raise DevenvError(f"{', '.join(images)} could not be loaded.", why, "Run `devenv up` again.")
+
+
+def stream(
+    engine: Engine, images: Mapping[str, Image], names: Mapping[str, Sequence[str]], have: Sequence[NodeImages]
+) -> Iterator[bytes]:
+    """Return what the nodes are to import. Where they lack everything, it passes through as the engine sends it."""
+    every = frozenset(layer for image in images.values() for layer in image.layers)
+    wanted = frozenset().union(*(lacking(image.layers, h.snapshots) for image in images.values() for h in have))
+    held = frozenset.intersection(*(h.blobs for h in have))
+    info = engine.info()
+    saved = engine.save(list(images), f"linux/{info.architecture}")
+    if wanted - held == every and not info.containerd_store:
+        return renamed(saved, names)
+    return Layout(names, every, wanted, held).convert(saved)
