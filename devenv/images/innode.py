@@ -101,6 +101,13 @@ class Nodes:
         """Give an image another name."""
         self._run(node, [*CTR, "tag", "--force", name, new])
 
+    def keep(self, node: str, name: str, new: str) -> None:
+        """Give an image another name, unless it is gone by now."""
+        argv = [*CTR, "tag", "--force", name, new]
+        done = self.containers.exec(node, argv)
+        if done.code != 0 and "not found" not in done.output:
+            raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", done.output[-500:])
+
     def untag(self, node: str, name: str) -> None:
         """Remove a name, and with the last one the image; nothing where there is none.
 

@@ -86,7 +86,7 @@ class Loader:
         """Give what has the name now another one, so that it stays until the new one is proven."""
         for node, digest in move.old:
             if node in move.lacks:
-                Nodes(self.containers).tag(node, move.name, kept(digest))
+                Nodes(self.containers).keep(node, move.name, kept(digest))
 
     def _retag(self, move: Move) -> None:
         nodes = Nodes(self.containers)

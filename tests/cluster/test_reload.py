@@ -1,10 +1,14 @@
 """reload-image on real kind: what moves, what runs, what is left."""
 
+import gzip
 import hashlib
 import json
 import subprocess
+import sys
+import tarfile
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +109,140 @@ def test_bad_input_moves_nothing(cluster, base):
     assert images(cluster) == before
 
 
+def saved_as_layout(archive: Path, folder: Path) -> Path:
+    """Make an OCI layout with packed layers of what Docker up to 24 saved."""
+    with tarfile.open(archive) as tar:
+        (listed,) = json.load(tar.extractfile("manifest.json"))
+        config = tar.extractfile(listed["Config"]).read()
+        layers = [gzip.compress(tar.extractfile(name).read()) for name in listed["Layers"]]
+
+    def put(content: bytes, kind: str, **more) -> dict:
+        (folder / "blobs/sha256").mkdir(parents=True, exist_ok=True)
+        sha = hashlib.sha256(content).hexdigest()
+        (folder / "blobs/sha256" / sha).write_bytes(content)
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{sha}", "size": len(content), **more}
+
+    listed_layers = [put(x, "layer.v1.tar+gzip") for x in layers]
+    manifest = json.dumps({"schemaVersion": 2, "config": put(config, "config.v1+json"), "layers": listed_layers}).encode()
+    named = {"annotations": {"io.containerd.image.name": KNOWN}}
+    (folder / "index.json").write_text(
+        json.dumps({"schemaVersion": 2, "manifests": [put(manifest, "manifest.v1+json", **named)]})
+    )
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return folder
+
+
+def test_files_are_reloaded_as_images_of_the_engine_are(cluster, build, tmp_path):
+    for content, make in (("an archive", lambda p: p), ("a layout", lambda p: saved_as_layout(p, tmp_path / "layout"))):
+        build(content)
+        cluster.docker("save", NAME, "-o", str(tmp_path / "a.tar"))
+        told = cluster.json("reload-image", str(make(tmp_path / "a.tar")), "--as", KNOWN)
+        (moved,) = told["images"]
+        assert (moved["way"], len(moved["missing"])) == ("file", 1)
+        assert moved["sent"] < 10_000
+        assert {note_in(cluster, pod) for pod in told["pods"]} == {content}
+    assert cluster.json("reload-image", str(tmp_path / "layout"))["images"][0]["way"] == "present", "it says its name itself"
+
+
+def test_a_broken_file_and_an_unknown_node_move_nothing(cluster, build, tmp_path):
+    build("broken")
+    cluster.docker("save", NAME, "-o", str(tmp_path / "whole.tar"))
+    whole = (tmp_path / "whole.tar").read_bytes()
+    (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2])
+    before = images(cluster)
+    told = cluster.devenv("reload-image", str(tmp_path / "cut.tar"), str(tmp_path / "none.tar"), "no/such:image", check=False)
+    assert told.returncode == 2
+    assert "cut.tar is no image that can be read" in told.stderr
+    assert "There is no file" in told.stderr
+    assert "no/such:image: the engine has no such image" in told.stderr
+    told = cluster.devenv(*RELOAD, "--node", "nobody", check=False)
+    assert told.returncode == 2
+    assert f"There is no node nobody.\n  The nodes of devenv-test: {cluster.node}." in told.stderr
+    assert images(cluster) == before
+
+
+def build_above(lab: Lab, base: str, folder: Path, content: str) -> str:
+    """Build an image with one layer above another that no other image has."""
+    (folder / "below").write_text(f"{folder} below")
+    (folder / "above").write_text(content)
+    (folder / "Dockerfile").write_text(f"FROM {base}\nCOPY below /below\nCOPY above /note\n")
+    name = "devenv-test/collected:1"
+    lab.docker("build", "-q", "-t", name, str(folder))
+    return name
+
+
+def snapshots(lab: Lab) -> set[str]:
+    """Chains of the layers that the node has unpacked."""
+    lines = lab.docker("exec", lab.node, "ctr", "--namespace", "k8s.io", "snapshots", "ls").splitlines()
+    return {line.split()[0] for line in lines if line.startswith("sha256:")}
+
+
+IN_BETWEEN = """
+import json, sys
+from devenv import wiring
+from devenv.reload.plan import Move, Way
+from devenv.reload.reload import Options
+cluster, image, way = sys.argv[1:]
+with wiring.world() as world:
+    reload = world.reload(cluster, world.choice(cluster, None).profile, Options(restart=False))
+    (move,) = reload.plan([(image, "")]).moves
+    print(len(move.layers), flush=True)
+    sys.stdin.readline()
+    moved = reload._loader.run(Move(move.source, move.name, Way(way), move.lacks, move.old))
+    print(moved.digest)
+"""
+
+
+@pytest.mark.parametrize("way", ["archive", "push"])
+def test_a_base_that_is_collected_in_between_is_sent_again(cluster, base, tmp_path, way):
+    """The plan was made, then the node lost a layer on which it counts."""
+    name = build_above(cluster, base, tmp_path, f"first {way}")
+    cluster.devenv("reload-image", name, "--no-restart")
+    if way == "push":
+        cluster.devenv("reload-image", "--teach", name)
+    build_above(cluster, base, tmp_path, f"second {way}")
+    argv = [sys.executable, "-c", IN_BETWEEN, cluster.cluster, name, way]
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    try:
+        with subprocess.Popen(argv, env=cluster.env, **piped) as run:
+            assert run.stdout.readline() == "1\n", "only the upper layer is to be sent"
+            before = snapshots(cluster)
+            cluster.docker("exec", cluster.node, "crictl", "rmi", name)
+            cluster.eventually("the end of its layers", lambda: "" if snapshots(cluster) < before else "it", 60)
+            out, err = run.communicate("go on\n", timeout=120)
+        assert run.returncode == 0, err
+        assert [line.split()[0] for line in err.splitlines()] == ["✓"], f"nobody need hear of it: {err}"
+        listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "images", "-o", "json"))["images"]
+        assert out.strip() in {i["id"] for i in listed if f"docker.io/{name}" in i["repoTags"]}
+    finally:
+        cluster.docker("exec", cluster.node, "crictl", "rmi", name, check=False)
+        cluster.docker("rmi", name)
+
+
+def test_two_at_once_one_waits_for_the_other(cluster, build):
+    build("both")
+    argv = cluster.argv(*RELOAD, "-o", "json")
+    both = [subprocess.Popen(argv, env=cluster.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [(*run.communicate(timeout=300), run.returncode) for run in both]
+    assert [code for *_, code in told] == [0, 0], told
+    assert sum("wait" in err.lower() for _, err, _ in told) == 1
+    ways = sorted(json.loads(out)["result"]["images"][0]["way"] for out, *_ in told)
+    assert ways in (["archive", "present"], ["present", "push"])
+
+
+def test_nothing_piles_up_in_the_node(cluster, build):
+    """Of every reload before only the newest image is left, in the node's names and in its layers."""
+    build("piling up")
+    cluster.json(*RELOAD)
+    at_first = len(snapshots(cluster))
+    for number in range(4):
+        build(f"piling up {number}")
+        cluster.json(*RELOAD)
+    cluster.eventually("the end of old layers", lambda: "" if len(snapshots(cluster)) <= at_first else "it", 60)
+    listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "images", "-o", "json"))["images"]
+    assert not [i for i in listed if not i["repoTags"] and not i["repoDigests"]], "an image that has only the CRI's own name"
+
+
 def test_a_workload_that_always_pulls_is_refused_or_mended(cluster, build):
     build("always")
     patch = {"spec": {"template": {"spec": {"containers": [{"name": "llm-engine", "imagePullPolicy": "Always"}]}}}}
@@ -144,32 +282,52 @@ def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
     assert failed.returncode == 1
     assert "roll back" in failed.stderr
     assert "can't run the new image" in failed.stderr, "it does not wait in vain"
+    assert "✗ DE" in failed.stderr, "the diagnosis"
+    assert failed.stdout == ""
     cluster.eventually("health", lambda: "" if cluster.doctor()["healthy"] else "health")
     listed = json.loads(cluster.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]
     pods = [p["metadata"]["name"] for p in listed if "deletionTimestamp" not in p["metadata"]]
     assert {note_in(cluster, pod) for pod in pods} == {"good"}
 
 
-@pytest.mark.parametrize("step", ["load", "restart"])
+AFTER = {  # the step that it is killed in → the line before
+    "restart": "✓ load",
+    "compare": "✓ restart",
+    "live requests": "✓ compare",
+    "remove": "✓ live requests",
+}
+
+
+@pytest.mark.parametrize("step", ["plan", "push", "import", *AFTER])
 def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
     build(f"before {step}")
     cluster.json(*RELOAD)
+    if step == "push":
+        cluster.devenv("reload-image", "--teach", NAME)
     build(f"after {step}")
     argv = cluster.argv(*RELOAD)
     with subprocess.Popen(argv, env=cluster.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
-        for line in run.stderr:
-            if step == "load" or line.startswith("✓ load"):
-                run.kill()
-                break
-        else:
-            run.kill()
+        if step in AFTER:
+            assert any(line.startswith(AFTER[step]) for line in run.stderr)
+        elif step != "plan":
+            process = "content ingest" if step == "push" else "images import"
+            cluster.eventually(step, lambda: "" if runs(cluster, process) or run.poll() is not None else "it", 60)
+        run.kill()
         run.stderr.read()
     told = cluster.json(*RELOAD)
     assert {note_in(cluster, pod) for pod in told["pods"]} == {f"after {step}"}
     assert not [n for n in images(cluster) if "superseded" in n]
+    assert "127.0.0.1" not in cluster.docker("images"), "the name for the push is gone"
+    assert not any(runs(cluster, x) for x in ("content ingest", "images import")), "no program of ours is left in the node"
 
 
-def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded(cluster, build):
+def runs(lab: Lab, words: str) -> bool:
+    return words in lab.docker("exec", lab.node, "ps", "-eo", "args")
+
+
+@pytest.fixture
+def asked(cluster):
+    """Ask on two routes as fast as they answer; what was answered is counted."""
     stop, seen = threading.Event(), Counter()
 
     def ask(route: str) -> None:
@@ -179,12 +337,32 @@ def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded(cluster, 
     askers = [threading.Thread(target=ask, args=(route,)) for route in ("direct", "extension")]
     for asker in askers:
         asker.start()
-    try:
-        for number in range(3):
-            build(f"round {number} {hashlib.sha256(bytes([number])).hexdigest()}")
-            cluster.json(*RELOAD)
-    finally:
-        stop.set()
-        for asker in askers:
-            asker.join()
-    assert {status for _, status in seen} == {200}, seen
+    yield seen
+    stop.set()
+    for asker in askers:
+        asker.join()
+
+
+def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded_thirty_times(cluster, build, asked):
+    for number in range(30):
+        build(f"round {number}")
+        cluster.json(*RELOAD)
+    assert {status for _, status in asked} == {200}, asked
+    assert all(asked[route, 200] > 30 for route in ("direct", "extension")), asked
+
+
+def test_how_many_requests_fail_while_a_workload_of_one_replica_is_reloaded_is_told(
+    cluster, built_refs, build, asked, record_property
+):
+    plugins = next(ref for ref in built_refs if "gateway-plugins" in ref)
+    (folder := cluster.folder / "plugins").mkdir(exist_ok=True)
+    (folder / "Dockerfile").write_text(f"FROM {plugins}\nCOPY note /note\n")
+    for number in range(3):
+        (folder / "note").write_text(f"round {number}")
+        cluster.docker("build", "-q", "-t", NAME, str(folder))
+        told = cluster.json("reload-image", NAME, "--as", "devenv.local/gateway-plugins:reference")
+        assert told["restarted"] == ["gateway-plugins"]
+        assert {note_in(cluster, pod) for pod in told["pods"]} == {f"round {number}"}
+    failed = sum(count for (_, status), count in asked.items() if status != 200)
+    record_property("failed requests", f"{failed} of {sum(asked.values())}")
+    assert {status for route, status in asked if route == "direct"} == {200}, "the model's own route does not go through it"
