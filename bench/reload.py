@@ -1,80 +1,209 @@
 """`devenv reload-image` against `kind load docker-image`, on the same cluster, until the CRI has the image.
 
-Two images of 1 GB, alike but for their random bytes, one for each tool; their last layer, 60 MB, changes. What counts is
-the ratio. Run by hand, with a cluster up: `python -m bench.reload [CLUSTER]`. It takes some minutes and 5 GB.
+Two images of 1.1 GB, alike but for their random bytes, one for each tool; their last layer, 60 MB, changes. What counts is
+the ratio. It makes a cluster of its own and removes it: `python -m bench.reload [--nodes 3] [--docker29]`, some minutes and
+8 GB; `--docker29` starts that engine, as root, with what `devenv images build --folder tests/cluster/images` made.
 """
 
+import argparse
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from devenv import wiring
+from devenv.images.sources import Provider
+from tests.cluster import engines
+from tests.cluster.lab import Lab
+from tests.cluster.test_docker29 import RECIPES
 
 LARGE, CHANGED = 300, 60  # MB
-ROUNDS = 3
-NONCE = time.time_ns()  # so that nothing of an earlier run is there yet
+ROUNDS = 5
+RELOADS = 20
+# The gateway stays on one node: the lab's network has no way between nodes.
+WORKER = """
+    - role: worker
+      kubeadmConfigPatches:
+        - "kind: JoinConfiguration\\nnodeRegistration: {taints: [{key: bench, effect: NoSchedule}]}"
+"""
+NODES = """cluster:
+  kind:
+    nodes:
+    - role: control-plane
+      kubeadmConfigPatches: ["kind: InitConfiguration\\nnodeRegistration: {taints: []}"]
+"""
 
 
-def run(*argv: str) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+@dataclass
+class Bench:
+    """One cluster, and the images that are put into it."""
+
+    lab: Lab
+    kind: str
+    base: str
+    folder: Path
+    peak: int = 0  # KiB that a reload-image took at most
+    below: dict[str, str] = field(default_factory=dict)
+
+    def docker(self, *args: str) -> str:
+        """Return what docker prints."""
+        return self.lab.docker(*args).strip()
+
+    def add(self, image: str, name: str, size: int) -> str:
+        """Return an image with one more layer of random bytes."""
+        path = self.folder / name
+        with path.open("wb") as file:
+            file.writelines(os.urandom(1 << 20) for _ in range(size))
+        made = self.docker("create", image, "true")
+        self.docker("cp", str(path), f"{made}:/{name}")
+        committed = self.docker("commit", made)
+        self.docker("rm", made)
+        path.unlink()
+        return committed
+
+    def build(self, family: str) -> str:
+        """Build an image whose last layer is new each time."""
+        tag = f"devenv-bench/{family}:1"
+        if family not in self.below:
+            image = self.base
+            for n in range(3):
+                image = self.add(image, f"{family}{n}", LARGE)
+            self.below[family] = image
+            self.docker("tag", image, f"devenv-bench/{family}:below")
+        self.docker("tag", self.add(self.below[family], "changed", CHANGED), tag)
+        return tag
+
+    def load(self, tag: str) -> float:
+        """Return the seconds of `kind load`."""
+        began = time.monotonic()
+        argv = [self.kind, "load", "docker-image", "--name", self.lab.cluster, tag]
+        subprocess.run(argv, check=True, capture_output=True, env=self.lab.env)
+        return time.monotonic() - began
+
+    def reload(self, tag: str) -> tuple[float, dict]:
+        """Return the seconds until the CRI had the image, and what was told."""
+        argv = self.lab.argv("reload-image", "--no-restart", "-o", "json", tag)
+        began = time.monotonic()
+        with subprocess.Popen(argv, env=self.lab.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+            lines = iter(run.stderr)
+            next(line for line in lines if line.startswith("✓ load"))
+            taken = time.monotonic() - began
+            rest = run.stdout.read()
+            _, _, usage = os.wait4(run.pid, 0)
+            run.returncode = 0
+        self.peak = max(self.peak, usage.ru_maxrss)
+        return taken, json.loads(rest)["result"]["images"][0]
+
+    def untaught(self) -> None:
+        """Wait for the push that teaches the engine in the background, and forget what was learned from it."""
+        teaching = lambda: any("--teach" in (p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"]))  # noqa: E731
+        self.lab.eventually("the teaching", lambda: "its end" if teaching() else "", 120)
+        for path in Path(self.lab.env["XDG_STATE_HOME"]).rglob("layers-*.json"):
+            path.unlink()
+
+    def used(self) -> int:
+        """Return the bytes that the first node's containerd takes, once it has collected what nobody refers to."""
+        seen = [0]
+        self.lab.eventually("the collector", lambda: "" if self._same(seen) else "it", 60)
+        return seen[-1]
+
+    def _same(self, seen: list[int]) -> bool:
+        du = self.docker("exec", self.lab.node, "du", "--summarize", "--block-size=1", "/var/lib/containerd")
+        seen.append(int(du.split()[0]))
+        return abs(seen[-1] - seen[-2]) < 1 << 20
+
+    def run(self) -> None:
+        """Measure, and say it."""
+        hand, tool = self.build("hand"), self.build("tool")
+        loaded, (taken, _) = self.load(hand), self.reload(tool)
+        say(f"first load of 1.1 GB: kind load {loaded:.1f} s, reload-image {taken:.1f} s: {taken / loaded:.2f} times")
+        self.untaught()
+        self.build("hand"), self.build("tool")
+        before, loaded = self.used(), self.load(hand)
+        kinds = self.used() - before
+        before, (taken, told) = self.used(), self.reload(tool)
+        grown = self.used() - before
+        say(f"changed, untaught, by {told['way']}: kind load {loaded:.1f} s, reload-image {taken:.1f} s: {times(loaded, taken)}")
+        say(f"the node's disk grew by {kinds / (CHANGED << 20):.2f} and {grown / (CHANGED << 20):.2f} times the changed bytes")
+        self.untaught()
+        self.lab.devenv("reload-image", "--teach", tool)
+        by_hand, by_tool = [], []
+        for _ in range(ROUNDS):
+            self.build("hand"), self.build("tool")
+            by_hand.append(self.load(hand))
+            taken, told = self.reload(tool)
+            by_tool.append(taken)
+        loaded, taken = sorted(by_hand)[ROUNDS // 2], sorted(by_tool)[ROUNDS // 2]
+        say(f"changed, by {told['way']}: kind load {loaded:.1f} s, reload-image {taken:.2f} s: {times(loaded, taken)}")
+        say(f"already there: {self.reload(tool)[0]:.2f} s")
+        before = self.used()
+        for _ in range(RELOADS):
+            self.build("tool")
+            self.reload(tool)
+        piled = (self.used() - before) / (CHANGED << 20)
+        say(f"{RELOADS} more reloads: the node's disk has {piled:+.2f} times the changed bytes")
+        say(f"the process took {self.peak >> 10} MiB at most")
 
 
-def build(folder: Path, base: str, family: str, version: int) -> str:
-    """Build one version; what is below its last layer is cached by the engine."""
-    large = [f"RUN echo {NONCE} && head -c {LARGE}M /dev/urandom > /{family}{n}" for n in range(3)]
-    last = f"RUN echo {NONCE} {version} && head -c {CHANGED}M /dev/urandom > /changed"
-    (folder / "Dockerfile").write_text("\n".join([f"FROM {base}", *large, last]))
-    tag = f"devenv-bench/{family}:1"
-    run("docker", "build", "-q", "-t", tag, str(folder))
-    return tag
+def times(loaded: float, taken: float) -> str:
+    """Say how much faster."""
+    return f"{loaded / taken:.1f} times faster"
 
 
-def timed(*argv: str) -> float:
-    began = time.monotonic()
-    run(*argv)
-    return time.monotonic() - began
+def say(text: str) -> None:
+    print(text, flush=True)
 
 
-def free(node: str) -> int:
-    run("docker", "exec", node, "sync")
-    return int(run("docker", "exec", node, "df", "--output=avail", "--block-size=1", "/var").split()[-1])
+@contextlib.contextmanager
+def engine(refs: list[str], folder: Path, *, docker29: bool) -> Iterator[str]:
+    """Give the engine's address; empty for the machine's own."""
+    if not docker29:
+        yield ""
+        return
+    with wiring.world(RECIPES) as tests_own, wiring.world() as own:
+        programs = [tests_own.recipe_file("docker29", file) for file in ("dockerd", "docker-proxy")]
+        programs += [own.recipe_file("node", f) for f in ("containerd", "ctr", "containerd-shim-runc-v2", "runc")]
+    path = os.pathsep.join(dict.fromkeys(str(p.parent) for p in programs))
+    store = {"features": {"containerd-snapshotter": True}}
+    with engines.Engine("bench", folder / "engine", 242, store, path).running(refs) as made:
+        yield made.docker_host
 
 
 def main() -> None:
-    cluster = sys.argv[1] if len(sys.argv) > 1 else "devenv"
-    node = f"{cluster}-control-plane"
-    devenv = [sys.executable, "-m", "devenv"]
-    reload = [*devenv, "reload-image", "--no-restart", "--name", cluster, "-o", "json"]
-    with tempfile.TemporaryDirectory() as name, wiring.world() as world:
-        folder, kind = Path(name), str(world.kind._find())  # noqa: SLF001
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--docker29", action="store_true")
+    asked = parser.parse_args()
+    with wiring.world() as world:
+        refs = [s.ref for s in _sources(world).values()]
+        kind = str(world.kind._find())  # noqa: SLF001
         base = world.builder.book.tag(world.builder.book.get("debian"))
-        load = [kind, "load", "docker-image", "--name", cluster]
-        tags = [build(folder, base, family, 1) for family in ("hand", "tool")]
-        print(f"first load: kind load {timed(*load, tags[0]):.1f} s, reload-image {timed(*reload, tags[1]):.1f} s")
-        build(folder, base, "hand", 2)
-        build(folder, base, "tool", 2)
-        hand, before = timed(*load, tags[0]), free(node)
-        tool = timed(*reload, tags[1])
-        print(f"changed, the engine untaught: kind load {hand:.1f} s, reload-image {tool:.1f} s: {hand / tool:.1f} times faster")
-        print(f"the node's disk grew by {(before - free(node)) / (CHANGED << 20):.2f} times the changed bytes")
-        run(*devenv, "reload-image", "--teach", "--name", cluster, tags[1])
-        taken = []
-        for version in range(3, 3 + ROUNDS):
-            build(folder, base, "tool", version)
-            began = time.monotonic()
-            told = json.loads(run(*reload, tags[1]))["result"]["images"][0]
-            taken.append(time.monotonic() - began)
-        tool = sorted(taken)[ROUNDS // 2]
-        move = told["seconds"]["move"]
-        print(f"changed, by {told['way']}: reload-image {tool:.1f} s, {move:.1f} s of it to move: {hand / tool:.1f} times faster")
-        print(f"already there: {timed(*reload, tags[1]):.1f} s")
-        for tag in tags:
-            run("docker", "rmi", tag)
-            subprocess.run(["docker", "exec", node, "crictl", "rmi", tag], check=False, capture_output=True)
+    with tempfile.TemporaryDirectory() as name, engine([*refs, base], Path(name), docker29=asked.docker29) as host:
+        lab = Lab(Path(name), "devenv-bench", host, NODES + WORKER * (asked.nodes - 1) if asked.nodes > 1 else "")
+        bench = Bench(lab, kind, base, Path(name))
+        version = bench.docker("version", "-f", "{{.Server.Version}}")
+        say(f"Docker {version}, {asked.nodes} node{'s' if asked.nodes > 1 else ''}")
+        try:
+            lab.up()
+            bench.run()
+        finally:
+            lab.devenv("down", check=False)
+            for family in bench.below:
+                for tag in ("1", "below"):
+                    lab.docker("rmi", f"devenv-bench/{family}:{tag}", check=False)
+
+
+def _sources(world: wiring.World) -> dict:
+    return Provider(world.engine, world.builder, world.reporter).provide(world.choice("none", "offline").profile.images)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

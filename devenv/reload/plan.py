@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def choose(source: Source, name: str, have: Sequence[NodeImages], known: Abstrac
     """Decide how an image comes into the nodes. Pure.
 
     `known`: nodes that got this very image under the name from devenv: an engine may call it otherwise than a node does.
-    `quick`: whether, for these layers of which those are missing, the engine pushes little.
+    `quick`: whether, for these layers of which those are missing, such a part of the bytes, the engine pushes quickly.
     """
     image = source.image
     there = [h for h in have if h.id_of(name) and (h.node in known or h.id_of(name) == image.id)]
@@ -115,8 +115,10 @@ def choose(source: Source, name: str, have: Sequence[NodeImages], known: Abstrac
     missing = {h.node: lacking(image.layers, h.snapshots) for h in lacks}
     if source.stored:
         return Move(source, name, Way.FILE, missing, old)
-    push = all(quick(frozenset(image.layers), layers) for layers in missing.values())
-    return Move(source, name, Way.PUSH if push else Way.ARCHIVE, missing, old)
+    move = Move(source, name, Way.ARCHIVE, missing, old)
+    every = frozenset(image.layers)
+    part = move.bytes(move.layers) / max(move.bytes(every), 1)
+    return replace(move, way=Way.PUSH) if all(quick(every, layers, part) for layers in missing.values()) else move
 
 
 def room(moves: Sequence[Move], have: Sequence[NodeImages]) -> list[str]:
@@ -242,7 +244,7 @@ class Planner:
         ids = {node.id: node.name for node in self.containers.nodes(self.cluster)}
         known = {ids[i] for i, names in loaded.items() if i in ids and names.get(name) == source.image.id}
         digests = Known.read(self.host, self.engine.info().id)
-        return choose(source, name, have, known, lambda every, wanted: self.pusher.usable(every, wanted, digests))
+        return choose(source, name, have, known, lambda every, wanted, part: self.pusher.usable(every, wanted, part, digests))
 
     def _users(self, moves: Sequence[Move], *, fix_pull_policy: bool) -> list[User]:
         """Return who uses the images. Refuse an image that no workload names: it would be loaded, and nothing would run it."""

@@ -227,9 +227,11 @@ def test_the_name_for_the_push_is_removed_whatever_happens(fakes, known):
 def test_the_classic_store_pushes_only_what_it_has_packed_before(fakes, known):
     pusher = Pusher(fakes.engine, LoopbackEndpoint(), fakes.host)
     every, wanted = frozenset(DIFFS), frozenset([DIFFS[1]])
-    assert not pusher.usable(every, wanted, known)
+    assert not pusher.usable(every, wanted, 0.1, known)
     known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 1}
-    assert pusher.usable(every, wanted, known)
+    assert pusher.usable(every, wanted, 0.1, known)
+    assert not pusher.usable(every, wanted, 0.9, known), "it packs what it pushes"
+    assert not pusher.usable(every, every, 1.0, known)
 
 
 def test_names_that_killed_runs_left_in_the_engine_go_and_those_of_others_stay(fakes):
