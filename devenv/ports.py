@@ -114,7 +114,7 @@ class Blob(Protocol):
 class BlobSink(Protocol):
     """Whoever takes what an engine pushes."""
 
-    def has(self, digest: str) -> int: ...  # the blob's size if it need not be sent, else -1
+    def has(self, digest: str) -> int: ...  # the blob's size if it need not be sent, else -1; DevenvError: push nothing
     def begin(self) -> Blob: ...
     def end(self, blob: Any, digest: str) -> bool: ...  # whether it has that digest
     def manifest(self, body: bytes) -> str: ...  # its digest, "" where it is none
@@ -123,7 +123,7 @@ class BlobSink(Protocol):
 class Endpoint(Protocol):
     """Where an engine can push to, on this machine, while it is listened to."""
 
-    def listening(self, sink: BlobSink, port: int) -> AbstractContextManager[int]: ...
+    def listening(self, sink: BlobSink, port: int, *, plain: bool = False) -> AbstractContextManager[int]: ...
 
 
 class Engine(Protocol):

@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from devenv.errors import DevenvError
 from devenv.ports import BlobSink
 
 REPOSITORY = "devenv/reload"
 _CHUNK = 1 << 20
 _HOST = "127.0.0.1"
+_POLL = 0.01  # seconds in which it notices that it is to end
 _IDLE = 120  # seconds for which a connection may be silent
 
 
@@ -26,10 +28,15 @@ class LoopbackEndpoint:
     """Listens while somebody pushes."""
 
     @contextlib.contextmanager
-    def listening(self, sink: BlobSink, port: int) -> Iterator[int]:
-        """Listen on `port`, on any that is free if that is taken or 0; give the port. Nothing listens afterwards."""
+    def listening(self, sink: BlobSink, port: int, *, plain: bool = False) -> Iterator[int]:
+        """Listen on `port`, on any that is free if that is taken or 0; give the port. Nothing listens afterwards.
+
+        `plain`: without TLS, for an engine that is content with that: neither side need encrypt what never leaves the machine.
+        """
         server = self._server(sink, port)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        if not plain:
+            server.context = _context()
+        thread = threading.Thread(target=server.serve_forever, args=(_POLL,), daemon=True)
         thread.start()
         try:
             yield server.server_address[1]
@@ -54,13 +61,17 @@ class _Server(http.server.ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self.sink = sink
         self.uploads: dict[str, Any] = {}
-        self._context = _context()
+        self.context: ssl.SSLContext | None = None
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Speak TLS in the connection's own thread: a client that says nothing keeps nobody else waiting."""
         request.settimeout(_IDLE)
-        with contextlib.suppress(OSError), self._context.wrap_socket(request, server_side=True) as secured:
-            super().finish_request(secured, client_address)
+        with contextlib.suppress(OSError):
+            if self.context is None:
+                super().finish_request(request, client_address)
+                return
+            with self.context.wrap_socket(request, server_side=True) as secured:
+                super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """The engine says what went wrong; nothing is printed here."""
@@ -90,7 +101,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         """Say whether a blob need not be sent. No manifest is ever known."""
         kind, _, digest = self._target().partition("/")
-        size = self.server.sink.has(digest) if kind == "blobs" else -1
+        try:
+            size = self.server.sink.has(digest) if kind == "blobs" else -1
+        except DevenvError:
+            self._answer(403)
+            return
         self._answer(200 if size >= 0 else 404, {"Docker-Content-Digest": digest} if size >= 0 else {}, length=max(size, 0))
 
     def do_POST(self) -> None:
@@ -104,7 +119,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         """Take a blob whose digest is not known yet."""
         name = self._target().rpartition("/")[2]
-        blob = self.server.uploads.setdefault(name, self.server.sink.begin())
+        blob = self._begun(name)
+        if blob is None:
+            return
+        self.server.uploads[name] = blob
         self._take(blob)
         self._answer(202, {"Location": self._upload_path(name), "Range": f"0-{max(blob.size - 1, 0)}"})
 
@@ -117,11 +135,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(201 if digest else 400, {"Docker-Content-Digest": digest})
             return
         name = target.rpartition("/")[2]
-        blob = self.server.uploads.pop(name, None) or self.server.sink.begin()
+        blob = self._begun(name)
+        if blob is None:
+            return
+        self.server.uploads.pop(name, None)
         self._take(blob)
         digest = parse_qs(urlsplit(self.path).query).get("digest", [""])[0]
         good = self.server.sink.end(blob, digest)
         self._answer(201 if good else 400, {"Docker-Content-Digest": digest, "Location": f"/v2/{REPOSITORY}/blobs/{digest}"})
+
+    def _begun(self, name: str) -> Any:
+        """Return the upload of that name, a new one where there is none; None, and the engine is refused, where none may be."""
+        try:
+            return self.server.uploads.get(name) or self.server.sink.begin()
+        except DevenvError:
+            self.close_connection = True  # what it sends is not read
+            self._answer(403)
+            return None
 
     def _target(self) -> str:
         """What is asked for in the one repository that there is; "" for any other."""

@@ -18,9 +18,9 @@ _INGEST = ("ctr", "--namespace", "k8s.io", "content", "ingest")
 _AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
 _MARK = "--- devenv ---"  # between the parts of a look
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one.
-_IMPORT = f"{' '.join(CTR)} import --local --discard-unpacked-layers - && echo '{_MARK}' && exec crictl images -o json"
-_LOOK = f"""
-crictl images -o json && echo '{_MARK}' || exit
+_ONE = "exec 2>&1\n"  # two streams would come in any order
+_IMPORT = f"{_ONE}{' '.join(CTR)} import --local --discard-unpacked-layers - && echo '{_MARK}' && exec crictl images -o json"
+_LOOK = f"""{_ONE}crictl images -o json && echo '{_MARK}' || exit
 snapshotter=$(containerd config dump 2>/dev/null | sed -n 's/^ *snapshotter = //p' | head -n 1 | tr -d "\\"'")
 ctr --namespace k8s.io snapshots --snapshotter "${{snapshotter:-overlayfs}}" ls && echo '{_MARK}' || exit
 ctr --namespace k8s.io content ls --quiet && echo '{_MARK}' || exit

@@ -1,7 +1,7 @@
 """Moves images into the nodes, each by the way that the plan chose, and waits until the CRI knows them."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError, NotReachableError
@@ -33,6 +33,22 @@ class Moved:
 
 
 @dataclass(frozen=True)
+class Early:
+    """A push that has begun."""
+
+    ref: str
+    sink: Sink
+    pool: ThreadPoolExecutor
+    pushed: Future[None]
+
+    def end(self) -> None:
+        """Let go of it; where nothing was decided, the engine is refused."""
+        self.sink.refuse()
+        self.pool.shutdown()
+        self.sink.close()
+
+
+@dataclass(frozen=True)
 class Loader:
     """Moves images."""
 
@@ -43,6 +59,18 @@ class Loader:
     containers: Containers
     pusher: Pusher
     reporter: Reporter
+    early: Early | None = None  # a push that has begun
+
+    def begin(self, ref: str, layers: frozenset[str]) -> Early:
+        """Have the engine begin to push; it waits for the decision what is wanted."""
+        known = Known.read(self.host, self.engine.info().id)
+        sink = Sink(known, layers)
+
+        def progress(done: int, total: int) -> None:
+            self.reporter.update(f"load {ref}", done, max(total, 1), "bytes")
+
+        pool = ThreadPoolExecutor(1)
+        return Early(ref, sink, pool, pool.submit(self.pusher.push, ref, sink, known, progress))
 
     def run(self, move: Move) -> Moved:
         """Return when every node's CRI has the image under its name. Raises DevenvError, and the nodes keep what they had."""
@@ -120,22 +148,21 @@ class Loader:
 
         Where a node has lost a layer in between, everything is sent, the other way.
         """
-        known = Known.read(self.host, self.engine.info().id)
+        begun = self.early is not None and self.early.ref == move.ref and len(move.groups()) == 1
+        early = self.early if self.early and begun else self.begin(move.ref, frozenset(move.image.layers))
         into = Nodes(self.containers)
-        sink = Sink(known, frozenset(move.image.layers), layers, lambda: into.ingest(nodes))
-
-        def progress(done: int, total: int) -> None:
-            self.reporter.update(f"load {move.ref}", done, max(total, 1), "bytes")
-
+        sink = early.sink.decide(layers, lambda: into.ingest(nodes))
         try:
-            with self.pusher.pushed(move.ref, sink, known, progress):
-                ready()
-                done = into.receive(nodes, sink.layout(move.name))
+            early.pushed.result()
+            ready()
+            done = into.receive(nodes, sink.layout(move.name))
         except NotReachableError:
             raise
         except DevenvError as error:  # an engine that can't reach this machine's loopback, for one
             self.reporter.say(f"{error.what} It goes by archive.")
             return self._send(move, layers, nodes)
+        finally:
+            early.end()
         if lost(done):
             return self._send(move, frozenset(move.image.layers), nodes)
         self._refuse(move, done)

@@ -98,6 +98,12 @@ class Plan:
     superseded: tuple[tuple[str, str], ...] = ()
 
 
+def in_engine(asked: str, profile: Profile) -> str:
+    """Return the engine's name of an image, which may be called by its name in the profile; "" where it can't be one."""
+    ref = {i.name: i.ref for i in profile.images}.get(asked, asked)
+    return ref if _NAME.fullmatch(ref) else ""
+
+
 def choose(source: Source, name: str, have: Sequence[NodeImages], known: AbstractSet[str], quick: Callable[..., bool]) -> Move:
     """Decide how an image comes into the nodes. Pure.
 
@@ -203,10 +209,9 @@ class Planner:
         return asked.startswith((".", "/", "~")) or not (_NAME.fullmatch(asked) and self.engine.image(asked))
 
     def _held(self, asked: str, name: str) -> tuple[Source, str]:
-        own = {i.name: i.ref for i in self.profile.images}
-        ref = own.get(asked, asked)  # an image of the profile may be called by its name there
-        if bad := [n for n in (ref, name) if n and not _NAME.fullmatch(n)]:
-            raise _BadImageError(f"{bad[0]!r} is no name of an image")
+        ref = in_engine(asked, self.profile)
+        if not ref or (name and not _NAME.fullmatch(name)):
+            raise _BadImageError(f"{(name if ref else asked)!r} is no name of an image")
         image = self.engine.image(ref)
         if image is None:
             near = difflib.get_close_matches(ref, self.engine.names(), 3, _NEAR)

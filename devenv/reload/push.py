@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, Self
 
 from devenv.errors import DevenvError
 from devenv.images.layout import Packing, digest_of, finish, manifest_of, packing
@@ -24,8 +24,13 @@ from devenv.ports import Completed, Endpoint, Engine, Host
 
 _IN_MEMORY = 8 << 20  # bytes of a blob, before a temporary file is made
 _CHUNK = 1 << 20
+_DECISION = 60.0  # seconds for the look at the nodes
+_TLS_FIRST = 23  # Docker's version from which on it may not fall back from TLS: 20.10 does, 29 does not (facts/images.md)
 _PART = 0.3  # of an image's bytes: beyond, packing them takes longer than to send them all unpacked
 _NAME = re.compile(r"127\.0\.0\.1:\d+/devenv/reload:(\d+)-[0-9a-f]+", re.ASCII)  # the number is the process's
+
+
+Progress = Callable[[int, int], None]  # bytes so far, bytes known of
 
 
 class Target(Protocol):
@@ -162,17 +167,17 @@ class _Kept:
 
 
 class Sink:
-    """Takes one image's blobs and passes on what is wanted.
+    """Takes one image's blobs and passes on what is wanted. `layers`: all diff IDs of the image.
 
-    `wanted`: diff IDs that the nodes lack; `layers`: all diff IDs of the image; `ingest` opens a blob in the nodes: without
-    it nothing is passed on. Where all else is known to the engine, what comes is wanted, and goes on while it comes.
+    An engine may begin to push before it is decided what is wanted; its first question waits for that.
     """
 
-    def __init__(
-        self, known: Known, layers: AbstractSet[str], wanted: AbstractSet[str], ingest: Callable[[], Target] | None = None
-    ) -> None:
-        self._known, self._layers, self._wanted, self._ingest = known, layers, wanted, ingest
-        self._eager = layers - wanted <= known.diffs()
+    def __init__(self, known: Known, layers: AbstractSet[str]) -> None:
+        self._known, self._layers = known, layers
+        self._wanted: AbstractSet[str] = frozenset()
+        self._ingest: Callable[[], Target] | None = None
+        self._eager = self._refused = False
+        self._decided = threading.Event()
         self._guard = threading.Lock()
         self._open: list[Target] = []
         self.kept: dict[str, _Kept] = {}
@@ -181,8 +186,27 @@ class Sink:
         self.failed: list[str] = []
         self.last = ""
 
+    def decide(self, wanted: AbstractSet[str], ingest: Callable[[], Target] | None = None) -> Self:
+        """Say which diff IDs the nodes lack, and how a blob is opened in them: without that nothing is passed on.
+
+        Where the engine knows all other layers, what comes is wanted, and goes on while it comes.
+        """
+        self._wanted, self._ingest = wanted, ingest
+        self._eager = self._layers - wanted <= self._known.diffs()
+        self._decided.set()
+        return self
+
+    def refuse(self) -> None:
+        """Say that nothing is to be pushed."""
+        self._refused = True
+        self._decided.set()
+
     def has(self, digest: str) -> int:
-        """Return the size of a blob that need not be sent, else -1: one that was just sent, or a layer that no node lacks."""
+        """Return the size of a blob that need not be sent, else -1: one that was just sent, or a layer that no node lacks.
+
+        Raises DevenvError where nothing is to be pushed.
+        """
+        self._await_decision()
         with self._guard:
             if digest in self.kept:
                 return self.kept[digest].size
@@ -191,8 +215,13 @@ class Sink:
             found = self._known.digests.get(digest)
         return int(found["size"]) if found and found["diff"] in self._layers - self._wanted else -1
 
+    def _await_decision(self) -> None:
+        if not self._decided.wait(_DECISION) or self._refused:
+            raise DevenvError("Nothing is to be pushed.")
+
     def begin(self) -> _Blob:
-        """Take a blob."""
+        """Take a blob: an engine that never pushed it asks nothing before. Raises DevenvError where nothing is to be pushed."""
+        self._await_decision()
         return _Blob(self._target)
 
     def _target(self) -> Target | None:
@@ -298,22 +327,22 @@ class Pusher:
         info = self.engine.info()
         return info.local and (info.containerd_store or (part <= _PART and layers - wanted <= known.diffs()))
 
-    @contextlib.contextmanager
-    def pushed(self, ref: str, sink: Sink, known: Known, progress: Any) -> Iterator[Sink]:
+    def likely(self, layers: AbstractSet[str], known: Known) -> bool:
+        """Whether an image will surely have to be moved, and probably be pushed: it has layers never seen, and others."""
+        return self.engine.info().local and bool(layers - known.diffs()) and bool(layers & known.diffs())
+
+    def push(self, ref: str, sink: Sink, known: Known, progress: Progress) -> None:
         """Push one image into the sink; its name for this is removed whatever happens."""
-        try:
-            with self.endpoint.listening(sink, known.port) as port:
-                known.port = port
-                name = f"127.0.0.1:{port}/devenv/reload:{os.getpid()}-{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
-                self.engine.tag(ref, name)
-                try:
-                    self.engine.push(name, progress)
-                finally:
-                    self.engine.untag(name)
-                    known.write()
-                yield sink
-        finally:
-            sink.close()
+        plain = int(self.engine.info().version.split(".")[0]) < _TLS_FIRST
+        with self.endpoint.listening(sink, known.port, plain=plain) as port:
+            known.port = port
+            name = f"127.0.0.1:{port}/devenv/reload:{os.getpid()}-{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
+            self.engine.tag(ref, name)
+            try:
+                self.engine.push(name, progress)
+            finally:
+                self.engine.untag(name)
+                known.write()
 
     def forget_leftovers(self) -> None:
         """Remove the names that a killed run has left in the engine."""

@@ -15,14 +15,15 @@ from devenv.facts.live import Proof
 from devenv.gates.live import Prober
 from devenv.images.innode import Nodes
 from devenv.images.load import normalise
+from devenv.images.stored import is_file
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.restart import Restart
 from devenv.lifecycle.steps import prove, step
 from devenv.ports import Clock, Containers, Engine, Host, Kube, Reporter
 from devenv.profiles.model import Profile
 from devenv.reload.build import Build
-from devenv.reload.load import Loader, Moved, kept
-from devenv.reload.plan import Move, Plan, Planner, Way
+from devenv.reload.load import Early, Loader, Moved, kept
+from devenv.reload.plan import Move, Plan, Planner, Way, in_engine
 from devenv.reload.push import Known, Pusher, Sink
 from devenv.reload.users import User, Users
 from devenv.wait import Deadline, locked, until
@@ -79,9 +80,8 @@ class Reload:
             self.reporter, self.options.nodes,
         )  # fmt: skip
 
-    @property
-    def _loader(self) -> Loader:
-        return Loader(self.cluster, self.host, self.clock, self.engine, self.containers, self.pusher, self.reporter)
+    def _loader(self, early: Early | None = None) -> Loader:
+        return Loader(self.cluster, self.host, self.clock, self.engine, self.containers, self.pusher, self.reporter, early)
 
     def plan(self, wanted: Sequence[tuple[str, str]]) -> Plan:
         """Look, and return what is to be done. `wanted`: (image of the engine or file, name in the nodes or "").
@@ -97,11 +97,16 @@ class Reload:
             if self.options.build:
                 Build(self.host, self.profile, self.reporter).run([name or ref for ref, name in wanted])
             built = self.clock.monotonic()
-            plan = self.plan(wanted)
             users = Users(self.kube, self.clock, self.profile)
-            if self.options.fix_pull_policy:
-                users.fix_pull_policy(users.always_pulling(plan.users, {m.name for m in plan.moves}))
-            moved = self._load(plan)
+            early = self._early(wanted)
+            try:
+                plan = self.plan(wanted)
+                if self.options.fix_pull_policy:
+                    users.fix_pull_policy(users.always_pulling(plan.users, {m.name for m in plan.moves}))
+                moved = self._load(plan, early)
+            finally:
+                if early:
+                    early.end()
             loaded = self.clock.monotonic()
             restarted, pods, proofs = self._renew(users, plan, moved) if self.options.restart else ((), [], [])
             proven = self.clock.monotonic()
@@ -110,13 +115,23 @@ class Reload:
             seconds = {"build": built - began, "move": loaded - built, "restart": proven - loaded}
             return Result(self.cluster, moved, restarted, tuple(pods), tuple(proofs), seconds)
 
-    def _load(self, plan: Plan) -> tuple[Moved, ...]:
+    def _early(self, wanted: Sequence[tuple[str, str]]) -> Early | None:
+        """Have the engine begin to push what will surely be pushed, while the nodes are looked at: that saves 0.2 s."""
+        refs = [in_engine(asked, self.profile) for asked, _ in wanted if not is_file(asked)]
+        image = self.engine.image(refs[0]) if len(wanted) == 1 and refs and refs[0] else None
+        if image is None:
+            return None
+        layers = frozenset(image.layers)
+        likely = self.pusher.likely(layers, Known.read(self.host, self.engine.info().id))
+        return self._loader().begin(refs[0], layers) if likely else None
+
+    def _load(self, plan: Plan, early: Early | None) -> tuple[Moved, ...]:
         """Move all images; what the first has brought the second need not bring again."""
         moved: list[Moved] = []
         for move in plan.moves:
             again = moved and move.layers
             have = Nodes(self.containers).looks(plan.nodes) if again else []
-            moved.append(self._loader.run(self._planner.move(move.source, move.name, have) if again else move))
+            moved.append(self._loader(early).run(self._planner.move(move.source, move.name, have) if again else move))
         return tuple(moved)
 
     def _renew(self, users: Users, plan: Plan, moved: Sequence[Moved]) -> tuple[tuple[str, ...], list[str], list[Proof]]:
@@ -134,9 +149,8 @@ class Reload:
         for ref in refs:
             if image := self.engine.image(ref):
                 known = Known.read(self.host, self.engine.info().id)
-                sink = Sink(known, frozenset(image.layers), frozenset())
-                with self.pusher.pushed(ref, sink, known, lambda _done, _total: None):
-                    pass
+                sink = Sink(known, frozenset(image.layers)).decide(frozenset())
+                self.pusher.push(ref, sink, known, lambda _done, _total: None)
 
     def _teach_later(self, moved: Sequence[Moved]) -> None:
         """On the classic store the first push of a layer packs it: have that done while nobody waits for it."""

@@ -188,7 +188,7 @@ with wiring.world() as world:
     (move,) = reload.plan([(image, "")]).moves
     print(len(move.layers), flush=True)
     sys.stdin.readline()
-    moved = reload._loader.run(Move(move.source, move.name, Way(way), move.lacks, move.old))
+    moved = reload._loader().run(Move(move.source, move.name, Way(way), move.lacks, move.old))
     print(moved.digest)
 """
 

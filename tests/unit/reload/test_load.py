@@ -109,7 +109,7 @@ def test_a_push_that_fails_goes_by_archive(fakes, loader, monkeypatch):
     def fails(self, *_):
         raise DevenvError("The engine could not push.")
 
-    monkeypatch.setattr(Pusher, "pushed", fails)
+    monkeypatch.setattr(Pusher, "push", fails)
     planned = move(asked := [])
     pushed = Move(planned.source, NAME, Way.PUSH, planned.lacks, planned.old)
     loader(Containers()).run(pushed)

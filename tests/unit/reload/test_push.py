@@ -8,6 +8,7 @@ import json
 import os
 import ssl
 import tarfile
+import threading
 
 import pytest
 
@@ -103,7 +104,7 @@ def push(known, node):
     made = []
 
     def run(wanted, *, chunked=True, layers=PACKED, manifest=MANIFEST):
-        sink = Sink(known, frozenset(DIFFS), frozenset(wanted), node.ingest)
+        sink = Sink(known, frozenset(DIFFS)).decide(frozenset(wanted), node.ingest)
         made.append(sink)
         with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
             assert client.ask("GET", "/v2/").status == 200
@@ -163,7 +164,7 @@ def test_a_node_that_can_t_take_it_is_told_of(push, node):
 
 
 def test_a_push_that_breaks_off_ends_what_was_begun(known, node):
-    sink = Sink(known, frozenset(DIFFS), frozenset(DIFFS), node.ingest)
+    sink = Sink(known, frozenset(DIFFS)).decide(frozenset(DIFFS), node.ingest)
     sink.begin().write(PACKED[0])
     sink.close()
     assert len(node.blobs) == 1
@@ -173,18 +174,18 @@ def test_a_layer_that_was_learned_is_not_sent_again(push, known):
     first = push([])
     assert first.sent == 0
     assert {d["diff"] for d in known.digests.values()} == set(DIFFS)
-    sink = Sink(known, frozenset(DIFFS), frozenset([DIFFS[1]]))
+    sink = Sink(known, frozenset(DIFFS)).decide(frozenset([DIFFS[1]]))
     assert sink.has(sha(PACKED[0])) == len(PACKED[0])
     assert sink.has(sha(PACKED[1])) == -1, "a node lacks it, so it must be sent though it is known"
 
 
 def test_a_layer_of_another_image_is_never_said_to_be_there(push, known):
     push([])
-    assert Sink(known, frozenset([DIFFS[1]]), frozenset()).has(sha(PACKED[0])) == -1
+    assert Sink(known, frozenset([DIFFS[1]])).decide(frozenset()).has(sha(PACKED[0])) == -1
 
 
 def test_a_blob_that_is_not_what_it_says_is_refused(known):
-    sink = Sink(known, frozenset(DIFFS), frozenset(DIFFS))
+    sink = Sink(known, frozenset(DIFFS)).decide(frozenset(DIFFS))
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
         assert client.upload(PACKED[0], sha(b"other"), chunked=True) == 400
     assert sink.kept == {}
@@ -193,13 +194,13 @@ def test_a_blob_that_is_not_what_it_says_is_refused(known):
 
 @pytest.mark.parametrize("path", ["/v2/other/blobs/uploads/", "/", "/v2/devenv/reload/../x"])
 def test_nothing_else_is_answered(known, path):
-    with LoopbackEndpoint().listening(Sink(known, frozenset(), frozenset()), 0) as port, Client(port) as client:
+    with LoopbackEndpoint().listening(Sink(known, frozenset()).decide(frozenset()), 0) as port, Client(port) as client:
         assert client.ask("POST", path).status == 404
         assert client.ask("HEAD", f"{BASE}/manifests/tag").status == 404
 
 
 def test_it_ends_with_the_command(known):
-    with LoopbackEndpoint().listening(Sink(known, frozenset(), frozenset()), 0) as port:
+    with LoopbackEndpoint().listening(Sink(known, frozenset()).decide(frozenset()), 0) as port:
         pass
     with Client(port) as client, pytest.raises(OSError):
         client.ask("GET", "/v2/")
@@ -219,8 +220,8 @@ def test_what_was_learned_is_kept(fakes, known):
 def test_the_name_for_the_push_is_removed_whatever_happens(fakes, known):
     fakes.engine.push_fails = True
     pusher = Pusher(fakes.engine, LoopbackEndpoint(), fakes.host)
-    with pytest.raises(RuntimeError), pusher.pushed("a:1", Sink(known, frozenset(), frozenset()), known, lambda *_: None):
-        pass
+    with pytest.raises(RuntimeError):
+        pusher.push("a:1", Sink(known, frozenset()).decide(frozenset()), known, lambda *_: None)
     assert not [name for name in fakes.engine.names() if name.startswith("127.0.0.1")]
 
 
@@ -240,3 +241,57 @@ def test_names_that_killed_runs_left_in_the_engine_go_and_those_of_others_stay(f
         fakes.engine.add(name)
     Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).forget_leftovers()
     assert {n for n in fakes.engine.names() if "127" in n} == {mine, "127.0.0.1:5000/devenv/other:1-ab"}
+
+
+def test_an_engine_that_begins_early_waits_for_the_decision(known):
+    sink, answers = Sink(known, frozenset(DIFFS)), []
+    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 7}
+    with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
+        asking = threading.Thread(target=lambda: answers.append(client.ask("HEAD", f"{BASE}/blobs/{sha(PACKED[0])}").status))
+        asking.start()
+        asking.join(0.3)
+        assert answers == []
+        sink.decide(frozenset([DIFFS[1]]))
+        asking.join(10)
+    assert answers == [200]
+
+
+def test_what_an_engine_sends_unasked_waits_for_the_decision_too(known, node):
+    """Docker 20.10 asks nothing about a layer that it never pushed."""
+    sink, answers = Sink(known, frozenset(DIFFS)), []
+    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 7}
+    with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
+        sending = threading.Thread(target=lambda: answers.append(client.upload(PACKED[1], sha(PACKED[1]), chunked=True)))
+        sending.start()
+        sending.join(0.3)
+        assert answers == []
+        sink.decide(frozenset([DIFFS[1]]), node.ingest)
+        sending.join(10)
+    assert answers == [201]
+    assert node.blobs == [LAYERS[1]]
+
+
+def test_an_engine_that_began_in_vain_is_refused(known):
+    sink = Sink(known, frozenset(DIFFS))
+    sink.refuse()
+    with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
+        assert client.ask("HEAD", f"{BASE}/blobs/{sha(PACKED[0])}").status == 403
+        assert client.ask("PUT", f"{BASE}/blobs/uploads/x?digest={sha(PACKED[0])}", PACKED[0]).status == 403
+
+
+def test_without_tls_for_an_engine_that_is_content_with_that(known):
+    with LoopbackEndpoint().listening(Sink(known, frozenset()).decide(frozenset()), 0, plain=True) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/v2/")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        connection.close()
+
+
+def test_what_is_likely_to_be_pushed(fakes, known):
+    pusher, layers = Pusher(fakes.engine, LoopbackEndpoint(), fakes.host), frozenset(DIFFS)
+    assert not pusher.likely(layers, known), "the classic store would pack it all"
+    known.digests["x"] = {"diff": DIFFS[0], "size": 1}
+    assert pusher.likely(layers, known)
+    known.digests["y"] = {"diff": DIFFS[1], "size": 1}
+    assert not pusher.likely(layers, known), "it has been pushed before, and may be there"

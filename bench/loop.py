@@ -1,0 +1,114 @@
+"""From a saved source file of gateway-plugins to a request that the new code answers: `reload-image --watch` against a person.
+
+The person has `docker build`, `kind load docker-image`, `kubectl rollout restart` and `rollout status`, one after the other
+in a script that begins as the file is saved. Both build in the same way. It makes a cluster of its own and removes it:
+`python -m bench.loop`, some minutes. What counts is the ratio.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from devenv import data, wiring
+from tests.cluster.lab import Lab
+
+REF = "devenv.local/gateway-plugins:reference"
+ROUNDS = 4
+HEADER = '"request-id", request'  # of an answer; the source has it once
+ASK = {"model": "llama2-7b", "messages": [{"role": "user", "content": "hello"}]}
+
+
+def save(source: Path, text: str, number: int) -> None:
+    """Save the source as somebody's editor would, with a header more that tells the version."""
+    new = source.with_suffix(".new")
+    new.write_text(text.replace(HEADER, f'{HEADER}, "x-loop", "{number}"', 1))
+    new.replace(source)
+
+
+def answered_by(port: int, number: int) -> bool:
+    """Whether a request with a routing strategy is answered by that version."""
+    headers = {"content-type": "application/json", "routing-strategy": "random"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/chat/completions", json.dumps(ASK).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            return answer.headers.get("x-loop") == str(number)
+    except OSError:
+        return False
+
+
+def until_answered(lab: Lab, number: int) -> None:
+    lab.eventually(f"version {number}", lambda: "" if answered_by(lab.port, number) else "it", 180)
+
+
+def rounds(lab: Lab, source: Path, text: str, first: int, act: Callable[[], None]) -> float:
+    """Return the seconds of the median round."""
+    taken = []
+    for number in range(first, first + ROUNDS):
+        began = time.monotonic()
+        save(source, text, number)
+        act()
+        until_answered(lab, number)
+        taken.append(time.monotonic() - began)
+    return sorted(taken)[ROUNDS // 2]
+
+
+def run(*argv: str, env: dict[str, str], cwd: Path | None = None) -> None:
+    subprocess.run(argv, check=True, capture_output=True, env=env, cwd=cwd)
+
+
+def main() -> None:
+    with wiring.world() as world, tempfile.TemporaryDirectory() as name:
+        if world.engine.image(REF):
+            sys.exit(f"The engine has an image {REF} of your own; this would replace it.")
+        folder, kind = Path(name) / "plugins", str(world.kind._find())  # noqa: SLF001
+        shutil.copytree(data.root() / "images" / "gateway-plugins", folder)
+        go = world.builder.files.toolchain.environment(world.engine.info().architecture, cgo=False, host=False)
+        lab = Lab(Path(name) / "lab", "devenv-bench")
+        env = {**lab.env, **go}
+        build = folder / "build.sh"
+        build.write_text(f"#!/bin/sh\nset -e\ngo build -o gateway-plugins .\ndocker build -q -t {REF} .\n")
+        build.chmod(0o700)
+        own = Path(name) / "own.yaml"
+        own.write_text(
+            f"extends: {lab.profile}\nname: loop\nimages: [{{name: gateway-plugins, build: [./build.sh], build_in: plugins}}]\n"
+        )
+        lab.up()
+        try:
+            measure(lab, env, folder, kind, own)
+        finally:
+            lab.devenv("down", check=False)
+            lab.docker("rmi", REF, check=False)
+
+
+def measure(lab: Lab, env: dict[str, str], folder: Path, kind: str, own: Path) -> None:
+    source = folder / "main.go"
+    text = source.read_text()
+    kubectl = ("docker", "exec", lab.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "-n", "aibrix-system")
+
+    def person() -> None:
+        run("./build.sh", env=env, cwd=folder)
+        run(kind, "load", "docker-image", "--name", lab.cluster, REF, env=env)
+        run(*kubectl, "rollout", "restart", "deployment/aibrix-gateway-plugins", env=env)
+        run(*kubectl, "rollout", "status", "deployment/aibrix-gateway-plugins", env=env)
+
+    hand = rounds(lab, source, text, 1, person)
+    argv = lab.argv("reload-image", "--watch", str(source), "--profile", str(own), "gateway-plugins")
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watch:
+        watch.stdout.readline()  # the first round
+        tool = rounds(lab, source, text, 100, lambda: None)
+        watch.terminate()
+        lines = watch.stdout.read().splitlines()
+    print(f"saved to answered: by hand {hand:.1f} s, reload-image --watch {tool:.1f} s: {hand / tool:.1f} times faster")
+    print("\n".join(lines[-2:]))
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    main()
