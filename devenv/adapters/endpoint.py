@@ -182,8 +182,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             yield chunk
 
     def _take(self, blob: Any) -> None:
-        for chunk in self._chunks():
-            blob.write(chunk)
+        """Raises ConnectionError, which ends the connection, where nothing is to be pushed any more."""
+        try:
+            for chunk in self._chunks():
+                blob.write(chunk)
+        except DevenvError as error:
+            raise ConnectionError(str(error)) from error
 
     def _body(self) -> bytes:
         return b"".join(self._chunks())

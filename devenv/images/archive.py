@@ -32,7 +32,11 @@ def look(path: Path) -> list[Archived]:
     """Return the images of the archive, plain or compressed. Raises DevenvError where it is none, or is cut off."""
     try:
         with tarfile.open(path) as archive:
-            members = {m.name.removeprefix("./"): m for m in archive}  # reads to the end, so a cut-off file is noticed
+            members: dict[str, tarfile.TarInfo] = {}
+            for member in archive:  # reads to the end, so a cut-off file is noticed
+                if member.size < 0:  # the library would read it again and again
+                    raise ValueError(f"{member.name} has no size")
+                members[member.name.removeprefix("./")] = member
             if _MANIFEST not in members:
                 raise DevenvError(f"{path} is no image archive: it has no {_MANIFEST}.", "", _FIX, Exit.USAGE)
             entries = _json(archive, members, _MANIFEST)

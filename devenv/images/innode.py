@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Queue
 from typing import Any
@@ -19,7 +20,9 @@ _AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
 _MARK = "--- devenv ---"  # between the parts of a look
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one.
 _ONE = "exec 2>&1\n"  # two streams would come in any order
-_IMPORT = f"{_ONE}{' '.join(CTR)} import --local --discard-unpacked-layers - && echo '{_MARK}' && exec crictl images -o json"
+_IMPORT = (
+    f"{_ONE}{' '.join(CTR)} import --local --discard-unpacked-layers - && echo '{_MARK}' && {{ crictl images -o json || true; }}"
+)
 _LOOK = f"""{_ONE}crictl images -o json && echo '{_MARK}' || exit
 snapshotter=$(containerd config dump 2>/dev/null | sed -n 's/^ *snapshotter = //p' | head -n 1 | tr -d "\\"'")
 ctr --namespace k8s.io snapshots --snapshotter "${{snapshotter:-overlayfs}}" ls && echo '{_MARK}' || exit
@@ -90,8 +93,10 @@ class Nodes:
 
     @staticmethod
     def told(node: str, done: Completed) -> dict[str, tuple[str, ...]]:
-        """Return the images that a node's CRI knew right after an import."""
-        return _images(node, done.output.partition(f"{_MARK}\n")[2])
+        """Return the images that a node's CRI knew right after an import; none where it did not say."""
+        with suppress(DevenvError):
+            return _images(node, done.output.partition(f"{_MARK}\n")[2])
+        return {}
 
     def ingest(self, nodes: Sequence[str]) -> "Fan":
         """Begin to put a blob into all nodes' content stores. Until an image refers to it, containerd may collect it."""
@@ -102,10 +107,13 @@ class Nodes:
         self._run(node, [*CTR, "tag", "--force", name, new])
 
     def keep(self, node: str, name: str, new: str) -> None:
-        """Give an image another name, unless it is gone by now."""
-        argv = [*CTR, "tag", "--force", name, new]
+        """Give an image another name, unless it is gone by now, or has it already: a name is kept for one image alone.
+
+        Not by force, which removes the name first: that would have containerd collect what is just being put into it.
+        """
+        argv = [*CTR, "tag", name, new]
         done = self.containers.exec(node, argv)
-        if done.code != 0 and "not found" not in done.output:
+        if done.code != 0 and "not found" not in done.output and "already exists" not in done.output:
             raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", done.output[-500:])
 
     def untag(self, node: str, name: str) -> None:
@@ -138,6 +146,7 @@ class Fan:
     def __init__(self, containers: Containers, nodes: Sequence[str], argv: Sequence[str]) -> None:
         self._queues: dict[str, Queue[bytes | None]] = {node: Queue(_AHEAD) for node in nodes}
         self._gone: set[str] = set()
+        self._ended = False
         self._containers, self._argv = containers, list(argv)
         self._pool = ThreadPoolExecutor(max(len(nodes), 1))
         self._running = {node: self._pool.submit(self._run, node) for node in nodes}
@@ -154,16 +163,23 @@ class Fan:
     def put(self, chunk: bytes) -> bool:
         """Pass a chunk on. Return whether any node still takes it."""
         for node, queue in self._queues.items():
-            if node not in self._gone:
+            if node not in self._gone and not self._ended:
                 queue.put(chunk)
         return len(self._gone) < len(self._queues)
 
     def end(self) -> dict[str, Completed]:
         """Say that there is no more, and return how each node's program ended."""
+        self._ended = True
         for queue in self._queues.values():
             queue.put(None)
         self._pool.shutdown()
         return {node: future.result() for node, future in self._running.items()}
+
+
+def lost(done: dict[str, Completed]) -> bool:
+    """Whether what failed only lacks something that was there before."""
+    failed = [d for d in done.values() if d.code != 0]
+    return bool(failed) and all("not found" in d.output for d in failed)
 
 
 def _images(node: str, output: str) -> dict[str, tuple[str, ...]]:

@@ -79,7 +79,7 @@ class Layout:
                 for member in archive:
                     yield from self._member(archive, member)
             yield from self._ending()
-        except (tarfile.TarError, KeyError, ValueError, TypeError) as error:
+        except (tarfile.TarError, KeyError, ValueError, TypeError, OSError) as error:  # OSError: no room for a layer
             raise _not_whole(self.names, error) from error
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
@@ -137,8 +137,7 @@ class Layout:
             for name in _names(self.names, listed):
                 self.configs[name] = digest_of(config)
                 images.append((name, config, manifest))
-        if {name for names in self.names.values() for name in names} != set(self.configs):
-            raise ValueError("not all of them came")
+        _all_came(self.names, self.configs)
         yield from finish(images)
 
 
@@ -147,17 +146,26 @@ def renamed(stream: Iterable[bytes], names: Mapping[str, Sequence[str]]) -> Iter
 
     Nothing is hashed and nothing kept, so this is the quick way where all is wanted. Raises DevenvError as `convert` does.
     """
+    came: set[str] = set()
     try:
         with tarfile.open(fileobj=_Reader(stream), mode="r|", bufsize=_CHUNK) as archive:
             for member in archive:
                 if member.name not in _NAMING:
                     yield from _same(archive, member)
                 elif member.name == _LIST and (file := archive.extractfile(member)):
-                    body = json.dumps([{**x, "RepoTags": list(_names(names, x))} for x in json.loads(file.read())]).encode()
+                    listed = [{**x, "RepoTags": list(_names(names, x))} for x in json.loads(file.read())]
+                    came |= {name for x in listed for name in x["RepoTags"]}
+                    body = json.dumps(listed).encode()
                     yield _header(_LIST, len(body)) + body + _padding(len(body))
+        _all_came(names, came)
         yield bytes(2 * tarfile.BLOCKSIZE)
     except (tarfile.TarError, KeyError, ValueError, TypeError) as error:
         raise _not_whole(names, error) from error
+
+
+def _all_came(names: Mapping[str, Sequence[str]], came: Iterable[str]) -> None:
+    if missing := {name for given in names.values() for name in given} - set(came):
+        raise ValueError(f"not all of them came: {', '.join(sorted(missing))}")
 
 
 def _same(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:

@@ -11,20 +11,22 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
 from devenv.errors import DevenvError, Exit
+from devenv.images.gunzip import Gunzip
 from devenv.images.layout import BLOBS, Packing, digest_of, entry, finish, manifest_of, packing
 from devenv.ports import Image
 
 _CHUNK = 1 << 20
 _SMALL = 16 << 20  # bytes: a config or a manifest is smaller
+_ZSTD = 4  # how many times larger a layer that zstd packed becomes, at most, as a rule: nothing here unpacks it
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _BROKEN = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, ValueError, LookupError, TypeError,
-           AttributeError, RecursionError)  # fmt: skip
+           AttributeError, RuntimeError)  # fmt: skip
 _FIX = "Write it anew: docker save IMAGE -o FILE"
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
@@ -47,6 +49,8 @@ class _Archive:
         self._members: dict[str, tarfile.TarInfo] = {}
         with tarfile.open(path) as archive:
             for member in archive:  # reads to the end, so a cut-off file is noticed
+                if member.size < 0:  # the library would read it again and again
+                    raise ValueError(f"{member.name} has no size")
                 self._members[_inside(member.name)] = member
                 if member.issym() or member.islnk():
                     _inside(_link(member))
@@ -104,13 +108,14 @@ class _Folder:
 
 @dataclass(frozen=True)
 class _Layer:
-    """`digest` and `size` are the blob's, `diff` that of its tar."""
+    """`digest` and `size` are the blob's, `diff` is its tar's digest."""
 
     diff: str
     digest: str
     size: int
     packing: Packing
     file: str
+    unpacked: int  # bytes of its tar, about
 
 
 @dataclass(frozen=True)
@@ -131,11 +136,20 @@ class StoredImage:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The layers' sizes in bytes, from the lowest up."""
-        return tuple(layer.size for layer in self.layers)
+        """The bytes that each layer takes in a node, from the lowest up."""
+        return tuple(max(layer.size, layer.unpacked) for layer in self.layers)
 
     def layout(self, name: str, wanted: AbstractSet[str]) -> Iterator[bytes]:
-        """Yield an OCI layout with only the layers of these diff IDs, as a tar archive."""
+        """Yield an OCI layout with only the layers of these diff IDs, as a tar archive.
+
+        Raises DevenvError where the file is not what it was when it was read.
+        """
+        try:
+            yield from self._layout(name, wanted)
+        except _BROKEN as error:
+            raise DevenvError("The image's file was changed while it was read.", _word(error), "Try again.") from error
+
+    def _layout(self, name: str, wanted: AbstractSet[str]) -> Iterator[bytes]:
         sent = set()
         for layer in self.layers:
             if layer.diff in wanted and layer.digest not in sent:
@@ -148,9 +162,10 @@ class StoredImage:
 
 def is_file(ref: str) -> bool:
     """Whether what a user wrote is meant as a path, and not as an image's name."""
-    path = Path(ref).expanduser()
     looks = ref.startswith((".", "/", "~")) or ref.endswith((".tar", ".tar.gz", ".tgz", ".tar.xz"))
-    return looks or path.is_file() or (path / "index.json").is_file()
+    with suppress(OSError, ValueError):  # too long for a path, for one
+        return looks or Path(ref).is_file() or (Path(ref) / "index.json").is_file()
+    return looks
 
 
 def read(path: Path, architecture: str, progress: Progress) -> list[StoredImage]:
@@ -159,6 +174,7 @@ def read(path: Path, architecture: str, progress: Progress) -> list[StoredImage]
     Raises DevenvError where there is no such file, where it is broken or cut off, or where a path in it leads out.
     """
     try:
+        path = path.expanduser()
         files: _Files = _Folder(path) if path.is_dir() else _Archive(path)
         found = _listed(files) if files.has("manifest.json") else _indexed(files, architecture)
         if not found:
@@ -188,9 +204,13 @@ def _listed(files: _Files) -> list[_Parts]:
 
 def _indexed(files: _Files, architecture: str) -> list[_Parts]:
     """What an OCI layout's index names."""
-    manifests = [(_names(m), _chosen(files, m, architecture)) for m in _json(files, "index.json")["manifests"]]
+    listed = _fitting(_json(files, "index.json")["manifests"], architecture)
+    named: dict[str, list[str]] = {}
+    for m in listed:
+        named.setdefault(m["digest"], []).extend(_names(m))
     found: list[_Parts] = []
-    for names, manifest in manifests:
+    for digest, names_ in named.items():
+        names, manifest = tuple(dict.fromkeys(names_)), _chosen(files, {"digest": digest}, architecture)
         config = _config(files, _blob(manifest["config"]["digest"]))
         found.append((names, config, [(_blob(x["digest"]), str(x["digest"])) for x in manifest["layers"]]))
     return found
@@ -203,9 +223,13 @@ def _chosen(files: _Files, descriptor: Mapping[str, Any], architecture: str) -> 
         raise ValueError(f"{descriptor['digest']} is not what is in it")
     if "manifests" not in content:
         return content
-    images = [m for m in content["manifests"] if (m.get("platform") or {}).get("os") != "unknown"]
-    fitting = [m for m in images if (m.get("platform") or {}).get("architecture") == architecture]
-    return _chosen(files, (fitting or images)[0], architecture)
+    return _chosen(files, _fitting(content["manifests"], architecture)[0], architecture)
+
+
+def _fitting(listed: Sequence[Mapping[str, Any]], architecture: str) -> list[Mapping[str, Any]]:
+    """Return the images among an index's entries, those of the architecture where there are some: no attestations."""
+    images = [m for m in listed if (m.get("platform") or {}).get("os", "linux") == "linux" and "artifactType" not in m]
+    return [m for m in images if (m.get("platform") or {}).get("architecture", architecture) == architecture] or images
 
 
 def _names(descriptor: Mapping[str, Any]) -> tuple[str, ...]:
@@ -232,26 +256,27 @@ def _checked(
 
 def _check(files: _Files, file: str, digest: str, diff: str, progress: Callable[[int], None]) -> _Layer:
     """Hash a layer as it lies there and as its tar. Raises ValueError where one is not what it should be."""
-    size, blob, tar = 0, hashlib.sha256(), hashlib.sha256()
-    kind, unpack = Packing.NONE, None
+    size, tar_size, blob, tar = 0, 0, hashlib.sha256(), hashlib.sha256()
+    kind, gunzip = Packing.NONE, None
     with files.open(file) as content:
         for chunk in _chunks(content):
             if size == 0:
                 kind = packing(chunk)
-                unpack = zlib.decompressobj(wbits=31) if kind is Packing.GZIP else None
+                gunzip = Gunzip() if kind is Packing.GZIP else None
             size += len(chunk)
             blob.update(chunk)
-            if unpack:
-                tar.update(unpack.decompress(chunk))
+            for piece in gunzip.feed(chunk) if gunzip else (chunk,):
+                tar_size += len(piece)
+                tar.update(piece)
             progress(size)
     found = f"sha256:{blob.hexdigest()}"
-    if size < files.size(file):
+    if size < files.size(file) or (gunzip and not gunzip.whole):
         raise ValueError(f"{file} is cut off")
     if digest and found != digest:
         raise ValueError(f"{file} is damaged: its sha256 is {blob.hexdigest()}")
-    if kind is not Packing.ZSTD and diff != (f"sha256:{tar.hexdigest()}" if unpack else found):
+    if kind is not Packing.ZSTD and diff != f"sha256:{tar.hexdigest()}":
         raise ValueError(f"{file} is not the layer {diff} that its config names")
-    return _Layer(diff, found, size, kind, file)
+    return _Layer(diff, found, size, kind, file, tar_size * _ZSTD if kind is Packing.ZSTD else tar_size)
 
 
 def _config(files: _Files, name: str) -> bytes:

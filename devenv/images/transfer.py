@@ -1,9 +1,10 @@
 """Several images from the engine into several nodes at once: what they share once, and nothing that is there already."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from devenv.errors import DevenvError
-from devenv.images.innode import NodeImages, Nodes
+from devenv.images.innode import NodeImages, Nodes, lost
 from devenv.images.layers import lacking
 from devenv.images.layout import Layout, renamed
 from devenv.ports import Containers, Engine, Image
@@ -16,8 +17,20 @@ def transfer(
 
     Raises DevenvError with containerd's own words; another run goes on from there.
     """
+    digests = [ref for ref in images if "@" in ref]  # the engine does not say which is which of several of them
+    for refs in [[ref for ref in images if ref not in digests], *([ref] for ref in digests)]:
+        if refs:
+            _transfer(containers, engine, nodes, {ref: images[ref] for ref in refs}, {ref: names[ref] for ref in refs})
+
+
+def _transfer(
+    containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
+) -> None:
     have = Nodes(containers).looks(nodes)
     done = Nodes(containers).receive(nodes, stream(engine, images, names, have))
+    if lost(done):
+        nothing = [replace(h, snapshots=frozenset(), blobs=frozenset()) for h in have]
+        done = Nodes(containers).receive(nodes, stream(engine, images, names, nothing))
     if failed := {node: d for node, d in done.items() if d.code != 0}:
         why = "\n".join(f"{node}: {d.output[-1500:]}" for node, d in failed.items())
         raise DevenvError(f"{', '.join(images)} could not be loaded.", why, "Run `devenv up` again.")

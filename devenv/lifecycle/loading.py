@@ -58,7 +58,7 @@ class Loading:
         if len([n for n in nodes if n.status == "running"]) < wanted:
             return "running nodes"
         for node in nodes:
-            if self.context.containers.exec(node.name, ["ctr", "version"]).code != 0:
+            if self.context.containers.exec(node.name, ["crictl", "version"]).code != 0:
                 return f"an answer from {node.name}"
         return ""
 

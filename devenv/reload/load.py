@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError, NotReachableError
-from devenv.images.innode import KEPT, Nodes
+from devenv.images.innode import KEPT, Nodes, lost
 from devenv.images.layout import Layout, renamed
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.steps import step
@@ -78,7 +78,7 @@ class Loader:
         with step(self.reporter, f"load {move.ref}") as note:
             sent, digest, known = self._move(move)
             self._await_cri(move, digest, known)
-            self._note(move)
+            self._note(move, move.image.id)
             note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
         return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
 
@@ -86,6 +86,7 @@ class Loader:
         """Return bytes of layers, the config's digest, and which images the nodes' CRIs know."""
         if move.way is Way.PRESENT:
             return 0, move.old[0][1], {}
+        self._note(move, "")  # a run that is killed in between must not leave word that it is there
         with ThreadPoolExecutor(1) as pool:  # meanwhile the engine begins
             keeping = pool.submit(self._keep_old, move)
             if move.way is Way.RETAG:
@@ -104,11 +105,11 @@ class Loader:
                 known |= told
         return sent, digest, known
 
-    def _note(self, move: Move) -> None:
+    def _note(self, move: Move, image: str) -> None:
         """Remember what the nodes have under the name, as `up` does."""
         for node in self.containers.nodes(self.cluster):
             if node.name in move.lacks:
-                Records(self.host).note_image(self.cluster, node.id, move.name, move.image.id)
+                Records(self.host).note_image(self.cluster, node.id, move.name, image)
 
     def _keep_old(self, move: Move) -> None:
         """Give what has the name now another one, so that it stays until the new one is proven."""
@@ -142,13 +143,14 @@ class Loader:
         return self.engine.save([move.ref], f"linux/{self.engine.info().architecture}")
 
     def _push(
-        self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], ready: Callable[[], None]
+        self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], ready: Callable[[], None], *, again: bool = True
     ) -> tuple[int, str, _Known]:
         """Have the engine push, and pass on what comes while it comes.
 
-        Where a node has lost a layer in between, everything is sent, the other way.
+        Where a node has lost a layer in between, the engine pushes once more: it may have been what had just come, to which
+        nothing referred yet. Where that does not help, everything is sent, the other way.
         """
-        begun = self.early is not None and self.early.ref == move.ref and len(move.groups()) == 1
+        begun = again and self.early is not None and self.early.ref == move.ref and len(move.groups()) == 1
         early = self.early if self.early and begun else self.begin(move.ref, frozenset(move.image.layers))
         into = Nodes(self.containers)
         sink = early.sink.decide(layers, lambda: into.ingest(nodes))
@@ -163,6 +165,8 @@ class Loader:
             return self._send(move, layers, nodes)
         finally:
             early.end()
+        if lost(done) and again:
+            return self._push(move, layers, nodes, ready, again=False)
         if lost(done):
             return self._send(move, frozenset(move.image.layers), nodes)
         self._refuse(move, done)
@@ -185,16 +189,15 @@ class Loader:
         """`known`: what the nodes' CRIs knew right after the import, which mostly is it already."""
 
         def missing() -> str:
-            look = Nodes(self.containers).images
-            return ", ".join(n for n in move.nodes if move.name not in (known.pop(n, None) or look(n)).get(digest, ()))
+            try:
+                look = Nodes(self.containers).images
+                return ", ".join(n for n in move.nodes if move.name not in (known.pop(n, None) or look(n)).get(digest, ()))
+            except NotReachableError:
+                raise
+            except DevenvError as error:  # a CRI that is busy may answer next time
+                return error.what
 
         until(f"{move.name} in the nodes", missing, Deadline(self.clock, _CRI))
-
-
-def lost(done: dict[str, Completed]) -> bool:
-    """Whether what failed only lacks something that was there before."""
-    failed = [d for d in done.values() if d.code != 0]
-    return bool(failed) and all("not found" in d.output for d in failed)
 
 
 def _known(done: dict[str, Completed]) -> _Known:

@@ -78,9 +78,14 @@ class Move:
         """Diff IDs that some node lacks."""
         return frozenset().union(*self.lacks.values())
 
+    @property
+    def parts(self) -> dict[str, int]:
+        """At most how many bytes each layer has, by its diff ID."""
+        return dict(zip(self.image.layers, self.source.sizes, strict=True))
+
     def bytes(self, layers: AbstractSet[str]) -> int:
         """At most how many bytes these layers have."""
-        return sum(size for diff, size in zip(self.image.layers, self.source.sizes, strict=True) if diff in layers)
+        return sum(size for diff, size in self.parts.items() if diff in layers)
 
     def groups(self) -> list[tuple[frozenset[str], tuple[str, ...]]]:
         """Return the nodes that lack the same, with what they lack."""
@@ -108,7 +113,7 @@ def choose(source: Source, name: str, have: Sequence[NodeImages], known: Abstrac
     """Decide how an image comes into the nodes. Pure.
 
     `known`: nodes that got this very image under the name from devenv: an engine may call it otherwise than a node does.
-    `quick`: whether, for these layers of which those are missing, such a part of the bytes, the engine pushes quickly.
+    `quick`: whether the engine pushes quickly what is missing, such a part of all bytes.
     """
     image = source.image
     there = [h for h in have if h.id_of(name) and (h.node in known or h.id_of(name) == image.id)]
@@ -124,14 +129,15 @@ def choose(source: Source, name: str, have: Sequence[NodeImages], known: Abstrac
     move = Move(source, name, Way.ARCHIVE, missing, old)
     every = frozenset(image.layers)
     part = move.bytes(move.layers) / max(move.bytes(every), 1)
-    return replace(move, way=Way.PUSH) if all(quick(every, layers, part) for layers in missing.values()) else move
+    return replace(move, way=Way.PUSH) if all(quick(layers, part) for layers in missing.values()) else move
 
 
 def room(moves: Sequence[Move], have: Sequence[NodeImages]) -> list[str]:
     """Return which nodes have too little room, as lines."""
     problems = []
     for look in have:
-        wanted = sum(m.bytes(m.lacks[look.node]) for m in moves if look.node in m.lacks) * _COPIES
+        layers = {d: b for m in moves for d, b in m.parts.items() if d in m.lacks.get(look.node, ())}
+        wanted = sum(layers.values()) * _COPIES
         if wanted and look.space.free < wanted + _SPARE:
             problems.append(f"{look.node} has {show(look.space.free)} free; {show(wanted + _SPARE)} are needed")
     return problems
@@ -225,7 +231,7 @@ class Planner:
         label = f"check {Path(asked).name}"
         with step(self.reporter, label):
             progress = lambda done, total: self.reporter.update(label, done, total, "bytes")  # noqa: E731
-            images = read(Path(asked).expanduser(), self.engine.info().architecture, progress)
+            images = read(Path(asked), self.engine.info().architecture, progress)
         if name and (len(images) > 1 or not _NAME.fullmatch(name)):
             raise _BadImageError(f"{name!r} is no name of an image" if len(images) == 1 else f"{asked} has several images")
         found = []
@@ -244,12 +250,12 @@ class Planner:
 
     def move(self, source: Source, name: str, have: Sequence[NodeImages]) -> Move:
         """Decide how an image comes into the nodes, from what they have."""
-        record = Records(self.host).read(self.cluster)
-        loaded = record.loaded if record else {}
+        record = Records(self.host).read(self.cluster) if self.engine.info().containerd_store else None
+        loaded = record.loaded if record else {}  # else the engine calls an image as the node does, and the node knows best
         ids = {node.id: node.name for node in self.containers.nodes(self.cluster)}
         known = {ids[i] for i, names in loaded.items() if i in ids and names.get(name) == source.image.id}
         digests = Known.read(self.host, self.engine.info().id)
-        return choose(source, name, have, known, lambda every, wanted, part: self.pusher.usable(every, wanted, part, digests))
+        return choose(source, name, have, known, lambda wanted, part: self.pusher.usable(source.image, wanted, part, digests))
 
     def _users(self, moves: Sequence[Move], *, fix_pull_policy: bool) -> list[User]:
         """Return who uses the images. Refuse an image that no workload names: it would be loaded, and nothing would run it."""

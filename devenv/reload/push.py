@@ -11,16 +11,16 @@ import os
 import re
 import tempfile
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
-from devenv.errors import DevenvError
+from devenv.errors import DevenvError, NotReachableError
+from devenv.images.gunzip import Gunzip
 from devenv.images.layout import Packing, digest_of, finish, manifest_of, packing
-from devenv.ports import Completed, Endpoint, Engine, Host
+from devenv.ports import Completed, Endpoint, Engine, Host, Image
 
 _IN_MEMORY = 8 << 20  # bytes of a blob, before a temporary file is made
 _CHUNK = 1 << 20
@@ -56,20 +56,26 @@ class Known:
         """Return what is known; nothing where the file is not there or broken."""
         path = host.state_dir() / f"layers-{hashlib.sha256(engine.encode()).hexdigest()[:12]}.json"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            content = json.loads(path.read_text())
-            return cls(path, dict(content["digests"]), int(content["port"]))
+            return cls(path, _digests(path), int(json.loads(path.read_text())["port"]))
         return cls(path)
 
     def write(self) -> None:
         """Keep it, whole or not at all; what can't be kept is learned again."""
-        new = self.path.with_suffix(".new")
+        new = self.path.with_suffix(f".{os.getpid()}.new")  # another process may be learning, too
         with contextlib.suppress(OSError):
-            new.write_text(json.dumps({"digests": self.digests, "port": self.port}))
+            new.write_text(json.dumps({"digests": {**_digests(self.path), **self.digests}, "port": self.port}))
             new.replace(self.path)
 
     def diffs(self) -> set[str]:
         """Return the layers that the engine has pushed before."""
         return {str(found["diff"]) for found in self.digests.values()}
+
+
+def _digests(path: Path) -> dict[str, dict[str, Any]]:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        found = json.loads(path.read_text())["digests"].items()
+        return {str(d): {"diff": str(x["diff"]), "size": int(x["size"])} for d, x in found}
+    return {}
 
 
 class _Blob:
@@ -79,21 +85,22 @@ class _Blob:
     that is not known here goes as it is.
     """
 
-    def __init__(self, open_target: Callable[[], Target | None]) -> None:
+    def __init__(self, open_target: Callable[[], Target | None], check: Callable[[], None]) -> None:
         self.size = self.tar_size = 0
         self.packing = Packing.NONE
         self.json: bytes | None = None  # a config is
         self.target: Target | None = None
-        self._open = open_target
+        self._open, self._check = open_target, check
         self._digest, self._diff = hashlib.sha256(), hashlib.sha256()
-        self._unpack: Any = None
+        self._gunzip: Gunzip | None = None
         self._waiting: list[bytes] = []
         self._held = 0
 
     def write(self, chunk: bytes) -> None:
-        """Take some of it."""
+        """Take some of it. Raises DevenvError where nothing is to be pushed any more."""
         if not chunk:
             return
+        self._check()
         if self.size == 0:
             self._begin(chunk)
         self.size += len(chunk)
@@ -110,11 +117,11 @@ class _Blob:
         self._digest.update(chunk)
         if self.json is not None:
             return
-        tar = self._unpack.decompress(chunk) if self._unpack else chunk
-        self.tar_size += len(tar)
-        self._diff.update(tar)
-        if self.target:
-            self.target.put(tar)
+        for tar in self._gunzip.feed(chunk) if self._gunzip else (chunk,):
+            self.tar_size += len(tar)
+            self._diff.update(tar)
+            if self.target:
+                self.target.put(tar)
 
     def _begin(self, chunk: bytes) -> None:
         self.packing = packing(chunk)
@@ -123,7 +130,7 @@ class _Blob:
         else:
             self.target = self._open()
         if self.packing is Packing.GZIP:
-            self._unpack = zlib.decompressobj(wbits=31)
+            self._gunzip = Gunzip()
 
     @property
     def digest(self) -> str:
@@ -182,9 +189,8 @@ class Sink:
         self._open: list[Target] = []
         self.kept: dict[str, _Kept] = {}
         self.small: dict[str, bytes] = {}
-        self.manifests: dict[str, bytes] = {}
+        self.image: dict[str, Any] = {}  # its manifest
         self.failed: list[str] = []
-        self.last = ""
 
     def decide(self, wanted: AbstractSet[str], ingest: Callable[[], Target] | None = None) -> Self:
         """Say which diff IDs the nodes lack, and how a blob is opened in them: without that nothing is passed on.
@@ -222,7 +228,7 @@ class Sink:
     def begin(self) -> _Blob:
         """Take a blob: an engine that never pushed it asks nothing before. Raises DevenvError where nothing is to be pushed."""
         self._await_decision()
-        return _Blob(self._target)
+        return _Blob(self._target, self._await_decision)
 
     def _target(self) -> Target | None:
         if self._ingest is None:
@@ -246,7 +252,7 @@ class Sink:
         if blob.target:
             done |= blob.target.end()
         with self._guard:
-            if blob.target:
+            if blob.target in self._open:
                 self._open.remove(blob.target)
             self.failed += [f"{node}: {d.output[-300:].strip()}" for node, d in done.items() if d.code != 0]
             if good and blob.diff in self._layers:
@@ -263,16 +269,18 @@ class Sink:
         except ValueError:
             return ""
         digest = digest_of(body)
+        if not isinstance(content, dict):
+            return ""
         with self._guard:
-            self.manifests[digest] = body
-            if "layers" in content and len(content["layers"]) == len(self._count(content)):
-                self.last = digest
+            if self._is_of_the_image(content):
+                self.image = content
         return digest
 
-    @staticmethod
-    def _count(content: Mapping[str, Any]) -> list[Any]:
-        """Return its layers; an attestation's are none of an image's."""
-        return [x for x in content["layers"] if "in-toto" not in str(x.get("mediaType"))]
+    def _is_of_the_image(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether its config has the image's layers: an engine may push an attestation too, or other architectures."""
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return set(json.loads(self.small[manifest["config"]["digest"]])["rootfs"]["diff_ids"]) == self._layers
+        return False
 
     @property
     def sent(self) -> int:
@@ -283,13 +291,10 @@ class Sink:
         """Yield what names the image, whose blobs are in the nodes. Raises DevenvError where something of it did not come."""
         if self.failed:
             raise DevenvError("A layer could not be put into the nodes.", "\n".join(self.failed))
-        if not self.last:
-            raise DevenvError("The engine pushed no manifest.", next_step="Try again.")
-        manifest = json.loads(self.manifests[self.last])
-        config = self.small.get(self.config)
-        if config is None:
-            raise DevenvError("The engine pushed no config.", next_step="Try again.")
-        yield from finish([(name, config, manifest_of(config, [self._layer(x) for x in manifest["layers"]]))])
+        if not self.image:
+            raise DevenvError("The engine pushed no manifest of the image.", next_step="Try again.")
+        config = self.small[self.config]
+        yield from finish([(name, config, manifest_of(config, [self._layer(x) for x in self.image["layers"]]))])
 
     def _layer(self, listed: Mapping[str, Any]) -> tuple[Packing, str, int]:
         """Return a layer as it lies in the nodes; one that was not sent is there as a snapshot, and named as the engine does."""
@@ -302,11 +307,13 @@ class Sink:
     @property
     def config(self) -> str:
         """The digest of the image's config."""
-        return str(json.loads(self.manifests[self.last])["config"]["digest"])
+        return str(self.image["config"]["digest"])
 
     def close(self) -> None:
         """End what was cut off. Nothing refers to what came of it, so containerd collects it."""
-        for target in self._open:
+        with self._guard:
+            left, self._open = self._open, []
+        for target in left:
             target.end()
 
 
@@ -318,18 +325,20 @@ class Pusher:
     endpoint: Endpoint
     host: Host
 
-    def usable(self, layers: AbstractSet[str], wanted: AbstractSet[str], part: float, known: Known) -> bool:
+    def usable(self, image: Image, wanted: AbstractSet[str], part: float, known: Known) -> bool:
         """Whether a push is quick: the engine must reach this machine's loopback, and know its layers' digests.
 
         The classic store packs what it pushes, at some 60 MB/s, also every layer that it never pushed; `docker save` sends
         all, at some 200 MB/s. `part` is what share of the image's bytes is wanted.
         """
-        info = self.engine.info()
-        return info.local and (info.containerd_store or (part <= _PART and layers - wanted <= known.diffs()))
+        info, others = self.engine.info(), frozenset(image.layers) - wanted
+        quick = info.containerd_store or (part <= _PART and others <= known.diffs())
+        return info.local and bool(image.tags) and quick  # one without a name would go with the one for the push
 
-    def likely(self, layers: AbstractSet[str], known: Known) -> bool:
+    def likely(self, image: Image, known: Known) -> bool:
         """Whether an image will surely have to be moved, and probably be pushed: it has layers never seen, and others."""
-        return self.engine.info().local and bool(layers - known.diffs()) and bool(layers & known.diffs())
+        layers, seen = frozenset(image.layers), known.diffs()
+        return self.engine.info().local and bool(image.tags) and bool(layers - seen) and bool(layers & seen)
 
     def push(self, ref: str, sink: Sink, known: Known, progress: Progress) -> None:
         """Push one image into the sink; its name for this is removed whatever happens."""
@@ -341,11 +350,18 @@ class Pusher:
             try:
                 self.engine.push(name, progress)
             finally:
-                self.engine.untag(name)
+                self._untag(name)
                 known.write()
+
+    def _untag(self, name: str) -> None:
+        """Remove a name for a push, unless it is the image's last by now: the image would go with it."""
+        with contextlib.suppress(NotReachableError, DevenvError):
+            image = self.engine.image(name)
+            if image and set(image.tags) - {name}:
+                self.engine.untag(name)
 
     def forget_leftovers(self) -> None:
         """Remove the names that a killed run has left in the engine."""
         for name in self.engine.names():
             if (found := _NAME.fullmatch(name)) and not self.host.alive(int(found[1])):
-                self.engine.untag(name)
+                self._untag(name)

@@ -6,7 +6,7 @@ node with the old image or the new one, whole.
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -101,6 +101,9 @@ class Reload:
             early = self._early(wanted)
             try:
                 plan = self.plan(wanted)
+                if early and not _fits(plan):
+                    early.end()
+                    early = None
                 if self.options.fix_pull_policy:
                     users.fix_pull_policy(users.always_pulling(plan.users, {m.name for m in plan.moves}))
                 moved = self._load(plan, early)
@@ -121,9 +124,8 @@ class Reload:
         image = self.engine.image(refs[0]) if len(wanted) == 1 and refs and refs[0] else None
         if image is None:
             return None
-        layers = frozenset(image.layers)
-        likely = self.pusher.likely(layers, Known.read(self.host, self.engine.info().id))
-        return self._loader().begin(refs[0], layers) if likely else None
+        likely = self.pusher.likely(image, Known.read(self.host, self.engine.info().id))
+        return self._loader().begin(refs[0], frozenset(image.layers)) if likely else None
 
     def _load(self, plan: Plan, early: Early | None) -> tuple[Moved, ...]:
         """Move all images; what the first has brought the second need not bring again."""
@@ -138,9 +140,9 @@ class Reload:
         """Have the new image run, and prove it; where it does not, go back if that is agreed to. Raises what was wrong."""
         try:
             restarted = self._restart(users, plan, moved)
-            return restarted, self._prove_pods(users, plan.users, moved), self._prove()
+            return restarted, self._prove_pods(users, plan, moved), self._prove()
         except DevenvError as error:
-            if any(m.old for m in plan.moves) and self.options.agree(error):
+            if any(m.old and m.lacks for m in plan.moves) and self.options.agree(error):
                 self._roll_back(users, plan)
             raise
 
@@ -165,7 +167,7 @@ class Reload:
         names = []
         for user in plan.users:
             mine = {digests[n] for n in user.images if n in digests}
-            if not self._stale(users, user, digests):
+            if not self._stale(users, user, digests, plan.nodes):
                 continue
             if user.component and (user.made_by_gateway or _leads(user)):
                 self.restart.run([user.component])
@@ -176,15 +178,16 @@ class Reload:
             names.append(user.name)
         return tuple(names)
 
-    def _stale(self, users: Users, user: User, digests: dict[str, str]) -> list[str]:
-        """Return the user's pods that run something else than these images."""
+    def _stale(self, users: Users, user: User, digests: dict[str, str], nodes: Collection[str]) -> list[str]:
+        """Return the user's pods on these nodes that don't run these images, or run nothing. An init container has ended."""
         by_pod = self._running_images()
         wrong = []
-        for pod in users.pods(user):
+        for pod in users.pods(user, nodes):
             for container in user.containers():
                 name = normalise(str(container.get("image")))
                 runs = by_pod.get((pod["metadata"]["uid"], container["name"]))
-                if name in digests and runs is not None and runs != digests[name]:
+                ended = runs is None and container["name"] in user.init
+                if name in digests and runs != digests[name] and not ended:
                     wrong.append(pod["metadata"]["name"])
         return wrong
 
@@ -198,18 +201,18 @@ class Reload:
                 found[key] = str(container.get("imageRef") or "")
         return found
 
-    def _prove_pods(self, users: Users, every: Sequence[User], moved: Sequence[Moved]) -> list[str]:
+    def _prove_pods(self, users: Users, plan: Plan, moved: Sequence[Moved]) -> list[str]:
         """Return the pods whose running containers have the new image's very config. Raises DevenvError where one has not."""
         digests = {m.move.name: m.digest for m in moved}
-        if not every:
+        if not plan.users:
             return []
 
         def missing() -> str:
-            return ", ".join(pod for user in every for pod in self._stale(users, user, digests))
+            return ", ".join(pod for user in plan.users for pod in self._stale(users, user, digests, plan.nodes))
 
         with step(self.reporter, "compare running images") as note:
             until("The new image in every pod", missing, Deadline(self.clock, _PODS), "See `devenv doctor`.")
-            pods = [p["metadata"]["name"] for user in every for p in users.pods(user)]
+            pods = [p["metadata"]["name"] for user in plan.users for p in users.pods(user, plan.nodes)]
             note.append(f"{len(pods)} pods run it")
         return pods
 
@@ -220,14 +223,13 @@ class Reload:
         """Give the name back to the image of before, and restart what uses it."""
         with step(self.reporter, "roll back"):
             for move in plan.moves:
+                self._unnote(move)
                 for node, digest in move.old:
                     if node in move.nodes:
                         Nodes(self.containers).tag(node, kept(digest), move.name)
             for user in plan.users:
                 users.roll(user, f"rollback{time.time_ns()}")
                 users.await_rollout(user)
-            for move in plan.moves:
-                self._unnote(move)
 
     def _unnote(self, move: Move) -> None:
         """`up` must not take the old image for the new one."""
@@ -257,6 +259,11 @@ class Reload:
             for node, name in sorted(names):
                 if name not in self._still:
                     Nodes(self.containers).untag(node, name)
+
+
+def _fits(plan: Plan) -> bool:
+    """Whether a push that has begun is the one that is planned."""
+    return len(plan.moves) == 1 and plan.moves[0].way is Way.PUSH and len(plan.moves[0].groups()) == 1
 
 
 def _leads(user: User) -> bool:

@@ -1,6 +1,6 @@
 """The workloads that use an image, and how they come to run the new one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
@@ -47,6 +47,11 @@ class User:
     def images(self) -> set[str]:
         """Names of its images, as containerd spells them."""
         return {normalise(str(c.get("image"))) for c in self.containers()}
+
+    @property
+    def init(self) -> set[str]:
+        """Names of the containers that end before the others begin."""
+        return {str(c["name"]) for c in self.obj["spec"]["template"]["spec"].get("initContainers") or ()}
 
     def containers(self) -> list[dict[str, Any]]:
         """Return the containers of its pods, init containers too."""
@@ -126,10 +131,11 @@ class Users:
             error.why = "\n".join([error.why, *Trouble(self.kube).lines(user.obj)])
             raise
 
-    def pods(self, user: User) -> list[Manifest]:
-        """Return its pods, without those on their way out."""
+    def pods(self, user: User, nodes: Collection[str] | None = None) -> list[Manifest]:
+        """Return its pods, without those on their way out; with `nodes`, those on them and those that are on none yet."""
         found = self.kube.select("v1", "Pod", user.obj["metadata"]["namespace"])
-        return [p for p in found if owns(user.obj, p) and "deletionTimestamp" not in p["metadata"]]
+        mine = [p for p in found if owns(user.obj, p) and "deletionTimestamp" not in p["metadata"]]
+        return [p for p in mine if nodes is None or (p.get("spec") or {}).get("nodeName") in {*nodes, None}]
 
     def _now(self, user: User) -> Manifest:
         meta = user.obj["metadata"]

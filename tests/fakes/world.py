@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -206,7 +207,8 @@ class FakeEngine:
                 self.add(name, next(iter(one.ids)))
 
     def tag(self, ref: str, name: str) -> None:
-        self.add(name)
+        image = self.there.get(ref) or Image(f"sha256:{ref}", "amd64", 1000, {}, (ref,))
+        self.there[name] = dataclasses.replace(image, tags=(*image.tags, name))
 
     def push(self, name: str, progress: Callable[[int, int], None]) -> None:
         self.log.append(f"push {name.split(':', 1)[0]}")

@@ -124,7 +124,7 @@ def test_an_image_is_read_and_sent_in_part(tmp_path, how):
     assert f"blobs/sha256/{lower}" not in out
     content = out[f"blobs/sha256/{upper}"]
     assert (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content) == LAYERS[1]
-    assert [x["size"] for x in manifest["layers"]] == list(found.sizes)
+    assert all(x["size"] <= size == 5000 for x, size in zip(manifest["layers"], found.sizes, strict=True))
 
 
 def test_layers_that_are_the_same_may_be_links(tmp_path):
@@ -135,9 +135,11 @@ def test_layers_that_are_the_same_may_be_links(tmp_path):
     assert b"".join(found.layout("a:1", {DIFFS[0]})).count(LAYERS[0]) == 1
 
 
-def test_a_file_may_have_several_images(tmp_path):
+def test_an_image_may_have_several_names_and_a_file_several_images(tmp_path):
     names = ("registry.example/x/a:1", "registry.example/x/b:1")
-    assert [i.names for i in read(folder(tmp_path / "a", layout(names=names)))] == [(n,) for n in names]
+    assert [i.names for i in read(folder(tmp_path / "a", layout(names=names)))] == [names]
+    both = json.loads(saved()["manifest.json"]) * 2
+    assert len(read(tar(tmp_path / "b.tar", saved(**{"manifest.json": json.dumps(both).encode()})))) == 2
 
 
 def test_a_layout_may_not_say_what_its_image_is_called(tmp_path):
@@ -154,7 +156,27 @@ def shortened(path: Path, size: int) -> Path:
     return path
 
 
+def negative(path: Path) -> Path:
+    """A member whose size is below zero, which the library would read for ever."""
+    tar(path, saved())
+    content = bytearray(path.read_bytes())
+    content[124:136] = b"\xff" * 10 + (-512 & 0xFFFF).to_bytes(2, "big")
+    content[148:156] = b" " * 8
+    content[148:156] = f"{sum(content[:512]):06o}\0 ".encode()
+    path.write_bytes(content)
+    return path
+
+
+def looping(path: Path) -> Path:
+    path.mkdir()
+    (path / "index.json").symlink_to(path / "index.json")
+    return path
+
+
 BROKEN = {
+    "a negative size": (lambda p: negative(p / "a.tar"), ""),
+    "links in a circle": (lambda p: looping(p / "a"), ""),
+    "a gzip that is cut off": (lambda p: tar(p / "a.tar", saved(**{"1/layer.tar": packed(LAYERS[1])[:-4]})), "is cut off"),
     "cut off": (lambda p: shortened(tar(p / "a.tar", saved()), 7000), "cut off|unexpected end|missing"),
     "cut off in its first bytes": (lambda p: shortened(tar(p / "a.tar", saved()), 100), ""),
     "cut off, packed": (lambda p: shortened(_gz(tar(p / "a.tar", saved())), 200), "ended"),
@@ -223,6 +245,40 @@ def test_what_is_broken_is_refused_with_what_is_wrong(tmp_path, how):
     assert str(path) in caught.value.what
 
 
+def top_level(pack=lambda x: x) -> dict[str, bytes]:
+    """An index of architectures and an attestation at the very top; the image has two names."""
+    files = layout(pack)
+    (entry,) = json.loads(files["index.json"])["manifests"]
+    other = {**entry, "digest": "sha256:" + "0" * 64}
+    listed = [
+        {**other, "platform": {"os": "windows", "architecture": "amd64"}},
+        {**other, "platform": {"os": "linux", "architecture": "arm64"}},
+        {**entry, "platform": {"os": "linux", "architecture": "amd64"}},
+        {**entry, "annotations": {"io.containerd.image.name": "registry.example/x/a:2"}},
+        {**other, "artifactType": "application/vnd.example.signature"},
+    ]
+    return {**files, "index.json": json.dumps({"manifests": listed}).encode()}
+
+
+def test_of_an_index_at_the_top_the_architecture_s_image_is_taken_once_with_all_its_names(tmp_path):
+    (found,) = read(folder(tmp_path / "a", top_level()))
+    assert found.names == ("registry.example/x/a:1", "registry.example/x/a:2")
+
+
+def test_layers_of_several_gzip_members_are_whole(tmp_path):
+    several = gzip.compress(LAYERS[1][:2000], mtime=0) + gzip.compress(LAYERS[1][2000:], mtime=0)
+    (found,) = read(tar(tmp_path / "a.tar", saved(**{"1/layer.tar": several})))
+    assert found.sizes == (len(LAYERS[0]), len(LAYERS[1])), "what it takes once it is unpacked"
+
+
+def test_a_file_that_changes_between_the_check_and_the_sending(tmp_path):
+    path = folder(tmp_path / "a", layout())
+    (found,) = read(path)
+    (path / blob(LAYERS[1])).unlink()
+    with pytest.raises(DevenvError, match="changed while it was read"):
+        b"".join(found.layout("a:1", {DIFFS[1]}))
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DevenvError, match="There is no file"):
         read(tmp_path / "none.tar")
@@ -231,7 +287,7 @@ def test_a_file_that_is_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("ref", "expected"),
     [("./a", True), ("/a/b", True), ("a.tar", True), ("a.tar.gz", True), ("redis:7", False), ("x/a:1", False), ("lay", True),
-     ("plain", False), ("file", True)],
+     ("plain", False), ("file", True), ("x" * 300, False), ("~nobody-at-all/x.tar", True)],
 )  # fmt: skip
 def test_what_is_meant_as_a_path(tmp_path, monkeypatch, ref, expected):
     monkeypatch.chdir(tmp_path)

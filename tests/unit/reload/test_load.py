@@ -74,7 +74,7 @@ def test_only_what_is_missing_goes_and_the_old_image_keeps_a_name(fakes, loader)
     moved = loader(containers).run(move(asked))
     assert asked == [{"sha256:above"}]
     assert (moved.digest, moved.sent) == (NEW, 10)
-    assert containers.ran[0] == f"images tag --force {NAME} {kept(OLD)}"
+    assert containers.ran[0] == f"images tag {NAME} {kept(OLD)}"
     assert Records(fakes.host).read("c").loaded == {"id-n": {NAME: NEW}}
 
 

@@ -9,12 +9,14 @@ import os
 import ssl
 import tarfile
 import threading
+from dataclasses import replace
 
 import pytest
 
 from devenv.adapters.endpoint import REPOSITORY, LoopbackEndpoint
 from devenv.errors import DevenvError
-from devenv.ports import Completed
+from devenv.images.gunzip import Gunzip
+from devenv.ports import Completed, Image
 from devenv.reload.push import Known, Pusher, Sink
 
 
@@ -227,20 +229,37 @@ def test_the_name_for_the_push_is_removed_whatever_happens(fakes, known):
 
 def test_the_classic_store_pushes_only_what_it_has_packed_before(fakes, known):
     pusher = Pusher(fakes.engine, LoopbackEndpoint(), fakes.host)
-    every, wanted = frozenset(DIFFS), frozenset([DIFFS[1]])
+    every, wanted = Image("sha256:x", "amd64", 1, {}, ("a:1",), tuple(DIFFS)), frozenset([DIFFS[1]])
     assert not pusher.usable(every, wanted, 0.1, known)
     known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 1}
     assert pusher.usable(every, wanted, 0.1, known)
     assert not pusher.usable(every, wanted, 0.9, known), "it packs what it pushes"
-    assert not pusher.usable(every, every, 1.0, known)
+    assert not pusher.usable(every, frozenset(DIFFS), 1.0, known)
+    assert not pusher.usable(replace(every, tags=()), wanted, 0.1, known), "it would go with the name for the push"
 
 
 def test_names_that_killed_runs_left_in_the_engine_go_and_those_of_others_stay(fakes):
     mine = f"127.0.0.1:5000/devenv/reload:{os.getpid()}-ab"
-    for name in (mine, "127.0.0.1:5000/devenv/reload:99999999-ab", "127.0.0.1:5000/devenv/other:1-ab"):
-        fakes.engine.add(name)
+    last = "127.0.0.1:5000/devenv/reload:99999998-ab"
+    for name in (mine, "127.0.0.1:5000/devenv/reload:99999999-ab", "127.0.0.1:5000/devenv/other:1-ab", last):
+        fakes.engine.there[name] = Image("sha256:x", "amd64", 1, {}, (name,) if name == last else (name, "app:1"))
     Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).forget_leftovers()
-    assert {n for n in fakes.engine.names() if "127" in n} == {mine, "127.0.0.1:5000/devenv/other:1-ab"}
+    left = {n for n in fakes.engine.names() if "127" in n}
+    assert left == {mine, "127.0.0.1:5000/devenv/other:1-ab", last}, "with the last name the image would go"
+
+
+def test_an_image_that_loses_its_own_name_meanwhile_is_not_removed_with_the_one_for_the_push(fakes, known):
+    fakes.engine.add("a:1")
+    real = fakes.engine.tag
+
+    def tag(ref, name):
+        real(ref, name)
+        fakes.engine.there.pop(ref)
+        fakes.engine.there[name] = Image("sha256:x", "amd64", 1, {}, (name,))
+
+    fakes.engine.tag = tag
+    Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).push("a:1", Sink(known, frozenset()).decide(frozenset()), known, print)
+    assert len(fakes.engine.names()) == 1
 
 
 def test_an_engine_that_begins_early_waits_for_the_decision(known):
@@ -289,9 +308,43 @@ def test_without_tls_for_an_engine_that_is_content_with_that(known):
 
 
 def test_what_is_likely_to_be_pushed(fakes, known):
-    pusher, layers = Pusher(fakes.engine, LoopbackEndpoint(), fakes.host), frozenset(DIFFS)
+    pusher, layers = Pusher(fakes.engine, LoopbackEndpoint(), fakes.host), Image("x", "amd64", 1, {}, ("a:1",), tuple(DIFFS))
     assert not pusher.likely(layers, known), "the classic store would pack it all"
     known.digests["x"] = {"diff": DIFFS[0], "size": 1}
     assert pusher.likely(layers, known)
     known.digests["y"] = {"diff": DIFFS[1], "size": 1}
     assert not pusher.likely(layers, known), "it has been pushed before, and may be there"
+
+
+def test_layers_of_several_gzip_members_and_well_packed_ones(push, known, node):
+    """eStargz has several; a piece that goes on is never large."""
+    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": len(PACKED[0])}
+    several = gzip.compress(LAYERS[1][:2000], mtime=0) + gzip.compress(LAYERS[1][2000:], mtime=0)
+    push([DIFFS[1]], layers=[PACKED[0], several], manifest=MANIFEST.replace(sha(PACKED[1]).encode(), sha(several).encode()))
+    assert node.blobs == [LAYERS[1]]
+    assert max(len(piece) for piece in Gunzip().feed(gzip.compress(bytes(50 << 20)))) <= 1 << 20
+
+
+def test_the_manifest_of_another_architecture_or_an_attestation_is_not_the_image_s(known, node):
+    sink = Sink(known, frozenset(DIFFS)).decide(frozenset(), node.ingest)
+    other = json.dumps({"rootfs": {"diff_ids": ["sha256:other"]}}).encode()
+    for content in (CONFIG, other):
+        blob = sink.begin()
+        blob.write(content)
+        assert sink.end(blob, sha(content))
+    assert sink.manifest(MANIFEST)
+    assert sink.manifest(json.dumps({"config": {"digest": sha(other)}, "layers": []}).encode())
+    assert sink.manifest(b"[]") == ""
+    assert sink.config == sha(CONFIG)
+
+
+def test_what_is_refused_in_the_middle_of_a_blob_is_read_no_further(known, node):
+    sink = Sink(known, frozenset(DIFFS)).decide(frozenset(DIFFS), node.ingest)
+    blob = sink.begin()
+    blob.write(b"some")
+    sink.refuse()
+    with pytest.raises(DevenvError):
+        blob.write(b"more")
+    sink.close()
+    sink.close()
+    assert len(node.blobs) == 1
