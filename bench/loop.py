@@ -6,7 +6,6 @@ in a script that begins as the file is saved. Both build in the same way. It mak
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -110,5 +109,4 @@ def measure(lab: Lab, env: dict[str, str], folder: Path, kind: str, own: Path) -
 
 
 if __name__ == "__main__":
-    os.umask(0o077)
     main()

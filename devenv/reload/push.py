@@ -354,11 +354,15 @@ class Pusher:
                 known.write()
 
     def _untag(self, name: str) -> None:
-        """Remove a name for a push, unless it is the image's last by now: the image would go with it."""
+        """Remove a name for a push, and never the image with it: where it is the last by now, another image gets it first."""
         with contextlib.suppress(NotReachableError, DevenvError):
             image = self.engine.image(name)
-            if image and set(image.tags) - {name}:
-                self.engine.untag(name)
+            if image and not set(image.tags) - {name}:
+                other = next((n for n in self.engine.names() if not _NAME.fullmatch(n)), "")
+                if not other:
+                    return
+                self.engine.tag(other, name)
+            self.engine.untag(name)
 
     def forget_leftovers(self) -> None:
         """Remove the names that a killed run has left in the engine."""

@@ -149,7 +149,7 @@ class Reload:
     def teach(self, refs: Sequence[str]) -> None:
         """Have the engine push once with nothing kept, so that it knows its layers' digests from then on."""
         for ref in refs:
-            if image := self.engine.image(ref):
+            if (image := self.engine.image(ref)) and image.tags:  # one without a name would go with the one for the push
                 known = Known.read(self.host, self.engine.info().id)
                 sink = Sink(known, frozenset(image.layers)).decide(frozenset())
                 self.pusher.push(ref, sink, known, lambda _done, _total: None)

@@ -242,24 +242,29 @@ def test_names_that_killed_runs_left_in_the_engine_go_and_those_of_others_stay(f
     mine = f"127.0.0.1:5000/devenv/reload:{os.getpid()}-ab"
     last = "127.0.0.1:5000/devenv/reload:99999998-ab"
     for name in (mine, "127.0.0.1:5000/devenv/reload:99999999-ab", "127.0.0.1:5000/devenv/other:1-ab", last):
-        fakes.engine.there[name] = Image("sha256:x", "amd64", 1, {}, (name,) if name == last else (name, "app:1"))
+        fakes.engine.there[name] = Image(f"sha256:{name}", "amd64", 1, {}, (name,) if name == last else (name, "app:1"))
+    removed = []
+    fakes.engine.untag = lambda name: removed.append(fakes.engine.there.pop(name).id)
     Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).forget_leftovers()
-    left = {n for n in fakes.engine.names() if "127" in n}
-    assert left == {mine, "127.0.0.1:5000/devenv/other:1-ab", last}, "with the last name the image would go"
+    assert {n for n in fakes.engine.names() if "127" in n} == {mine, "127.0.0.1:5000/devenv/other:1-ab"}
+    assert f"sha256:{last}" not in removed, "with its last name the image would have gone"
+    assert len(removed) == 2
 
 
 def test_an_image_that_loses_its_own_name_meanwhile_is_not_removed_with_the_one_for_the_push(fakes, known):
-    fakes.engine.add("a:1")
-    real = fakes.engine.tag
+    for name in ("a:1", "b:1"):
+        fakes.engine.add(name)
+    real, removed = fakes.engine.tag, []
 
     def tag(ref, name):
         real(ref, name)
-        fakes.engine.there.pop(ref)
-        fakes.engine.there[name] = Image("sha256:x", "amd64", 1, {}, (name,))
+        if ref == "a:1":  # somebody builds it anew just then
+            fakes.engine.there.pop(ref)
+            fakes.engine.there[name] = Image("sha256:old", "amd64", 1, {}, (name,))
 
-    fakes.engine.tag = tag
+    fakes.engine.tag, fakes.engine.untag = tag, lambda name: removed.append(fakes.engine.there.pop(name).id)
     Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).push("a:1", Sink(known, frozenset()).decide(frozenset()), known, print)
-    assert len(fakes.engine.names()) == 1
+    assert removed == ["sha256:b:1"], "the name was another image's when it went"
 
 
 def test_an_engine_that_begins_early_waits_for_the_decision(known):
