@@ -78,7 +78,7 @@ class Loader:
         with step(self.reporter, f"load {move.ref}") as note:
             sent, digest, known = self._move(move)
             self._await_cri(move, digest, known)
-            self._note(move, move.image.id)
+            self.note(move, move.image.id)
             note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
         return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
 
@@ -86,7 +86,7 @@ class Loader:
         """Return bytes of layers, the config's digest, and which images the nodes' CRIs know."""
         if move.way is Way.PRESENT:
             return 0, move.old[0][1], {}
-        self._note(move, "")  # a run that is killed in between must not leave word that it is there
+        self.note(move, "")  # a run that is killed in between must not leave word that it is there
         with ThreadPoolExecutor(1) as pool:  # meanwhile the engine begins
             keeping = pool.submit(self._keep_old, move)
             if move.way is Way.RETAG:
@@ -105,8 +105,8 @@ class Loader:
                 known |= told
         return sent, digest, known
 
-    def _note(self, move: Move, image: str) -> None:
-        """Remember what the nodes have under the name, as `up` does."""
+    def note(self, move: Move, image: str) -> None:
+        """Remember what the nodes have under the name, as `up` does; "" where that must not be taken for the new image."""
         for node in self.containers.nodes(self.cluster):
             if node.name in move.lacks:
                 Records(self.host).note_image(self.cluster, node.id, move.name, image)

@@ -16,14 +16,13 @@ from devenv.gates.live import Prober
 from devenv.images.innode import Nodes
 from devenv.images.load import normalise
 from devenv.images.stored import is_file
-from devenv.lifecycle.record import Records
 from devenv.lifecycle.restart import Restart
 from devenv.lifecycle.steps import prove, step
 from devenv.ports import Clock, Containers, Engine, Host, Kube, Reporter
 from devenv.profiles.model import Profile
 from devenv.reload.build import Build
 from devenv.reload.load import Early, Loader, Moved, kept
-from devenv.reload.plan import Move, Plan, Planner, Way, in_engine
+from devenv.reload.plan import Plan, Planner, Way, in_engine
 from devenv.reload.push import Known, Pusher, Sink
 from devenv.reload.users import User, Users
 from devenv.wait import Deadline, locked, until
@@ -223,19 +222,13 @@ class Reload:
         """Give the name back to the image of before, and restart what uses it."""
         with step(self.reporter, "roll back"):
             for move in plan.moves:
-                self._unnote(move)
+                self._loader().note(move, "")
                 for node, digest in move.old:
                     if node in move.nodes:
                         Nodes(self.containers).tag(node, kept(digest), move.name)
             for user in plan.users:
                 users.roll(user, f"rollback{time.time_ns()}")
                 users.await_rollout(user)
-
-    def _unnote(self, move: Move) -> None:
-        """`up` must not take the old image for the new one."""
-        for node in self.containers.nodes(self.cluster):
-            if node.name in move.lacks:
-                Records(self.host).note_image(self.cluster, node.id, move.name, "")
 
     def _forget_old(self, plan: Plan, moved: Sequence[Moved]) -> None:
         """Remove the superseded images' last names, also those that a killed run has left; containerd then frees them.
