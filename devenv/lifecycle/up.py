@@ -66,10 +66,9 @@ class Up:
             foreign = self._foreign()
             nodes = foreign or own_nodes(at.records, at.engine, at.containers, at.cluster)
             making.same_config()
-            Preflight(at.host, at.engine, at.profile).check(exists=bool(nodes))
             if proofs := self._nothing_to_do():
                 return self._result(proofs, changed=False)
-            self._check_files()
+            self._check(exists=bool(nodes))
             sources = self._provide()
             rendered = self._rendered(self._locate)
             if foreign and self.agree:
@@ -167,19 +166,21 @@ class Up:
             fix = f"Bring them for {wanted}, for example with `docker pull --platform linux/{wanted}`."
             raise DevenvError(f"Images are not for this engine, which runs {wanted}.", "\n".join(wrong), fix, Exit.PREREQUISITE)
 
-    def _check_files(self) -> None:
-        """Refuse manifests and archives that can't be used, all at once, before anything is pulled, built or made."""
-        profile = self.context.profile
+    def _check(self, *, exists: bool) -> None:
+        """Refuse a host that is too small, and manifests and archives that can't be used, all at once, before any change."""
+        at, profile = self.context, self.context.profile
         ready = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
-        problems: list[DevenvError] = []
-        for look in (lambda: self.provider.check(profile.images), lambda: self._rendered(self._fetched, ready)):
-            try:
-                look()
-            except DevenvError as error:
-                problems.append(error)
-        if problems:
+        host = _problem(lambda: Preflight(at.host, at.engine, profile).check(exists=exists))
+        files = [
+            problem
+            for look in (lambda: self.provider.check(profile.images), lambda: self._rendered(self._fetched, ready))
+            if (problem := _problem(look))
+        ]
+        if host and not files:
+            raise host
+        if problems := [host, *files] if host else files:
             what = f"The profile {profile.name} names files that can't be used."
-            code = min(p.exit_code for p in problems)  # a wrong profile before an address that does not answer
+            code = min(p.exit_code for p in problems)  # a wrong profile before a port that is taken
             raise DevenvError(what, "\n".join(p.why for p in problems), "Nothing was changed.", code)
 
     def _locate(self, source: ManifestSource) -> Path:
@@ -215,3 +216,11 @@ class Up:
 
     def _files_ready(self) -> bool:
         return all(self._locate(source).exists() for source in self.context.profile.manifests)
+
+
+def _problem(look: Callable[[], object]) -> DevenvError | None:
+    try:
+        look()
+    except DevenvError as error:
+        return error
+    return None

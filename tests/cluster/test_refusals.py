@@ -34,6 +34,11 @@ def refusal(lab: Lab, *args: str, code: int = 2, env: dict[str, str] | None = No
     return done.stderr
 
 
+def with_manifest(lab: Lab, url: str) -> None:
+    manifest = f"{{name: a, url: '{url}', sha256: {'a' * 64}}}"
+    lab.profile.write_text(f"extends: offline\ngateway: {{host_port: {lab.port}}}\nmanifests: [{manifest}]\n")
+
+
 def test_a_profile_with_six_errors_tells_all_six(lab):
     lab.profile.write_text(
         "extends: offline\n"
@@ -69,7 +74,7 @@ def test_files_that_cannot_be_used_are_told_together(lab, tmp_path):
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     lab.profile.write_text(
-        "extends: offline\n"
+        f"extends: offline\ngateway: {{host_port: {lab.port}}}\n"
         "images:\n  - {name: node, ref: 'kindest/node:x', archive: node.tar}\n  - {name: envoy, archive: missing.tar}\n"
         "manifests: [{name: models, path: bad.yaml}]\n"
     )
@@ -84,19 +89,18 @@ def test_a_download_that_is_not_what_was_recorded(lab, tmp_path):
     (tmp_path / "web" / "m.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
     argv = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", tmp_path / "web", "0"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        port = server.stdout.readline().split("port ")[1].split()[0]
-        lab.profile.write_text(
-            f"extends: offline\nmanifests: [{{name: a, url: 'http://127.0.0.1:{port}/m.yaml', sha256: {'a' * 64}}}]\n"
-        )
-        told = refusal(lab)
-        server.terminate()
-        server.wait(10)
+        try:
+            port = server.stdout.readline().split("port ")[1].split()[0]
+            with_manifest(lab, f"http://127.0.0.1:{port}/m.yaml")
+            told = refusal(lab)
+        finally:
+            server.terminate()
     assert "is not the file that was recorded" in told
     assert f"Recorded: sha256 {'a' * 64}" in told
 
 
 def test_an_address_that_does_not_answer(lab):
-    lab.profile.write_text(f"extends: offline\nmanifests: [{{name: a, url: 'http://127.0.0.1:9/m.yaml', sha256: {'a' * 64}}}]\n")
+    with_manifest(lab, "http://127.0.0.1:9/m.yaml")
     assert "can't be reached" in refusal(lab, code=3)
 
 
@@ -105,7 +109,13 @@ def test_a_port_that_is_taken_says_by_whom(lab):
         holder.bind(("127.0.0.1", lab.port))
         holder.listen()
         me = psutil.Process()  # "python" or "pytest", by how the tests were started
-        assert f"Port {lab.port} is taken by {me.name()} (process {me.pid})" in refusal(lab, code=3)
+        taken = f"Port {lab.port} is taken by {me.name()} (process {me.pid})"
+        assert taken in refusal(lab, code=3)
+        with lab.profile.open("a") as profile:
+            profile.write("manifests: [{name: models, path: missing.yaml}]\n")
+        told = refusal(lab)
+        assert taken in told
+        assert "missing.yaml" in told
 
 
 def test_no_engine(lab):
