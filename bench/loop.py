@@ -100,9 +100,11 @@ def measure(lab: Lab, env: dict[str, str], folder: Path, kind: str, own: Path) -
     hand = rounds(lab, source, text, 1, person)
     argv = lab.argv("reload-image", "--watch", str(source), "--profile", str(own), "gateway-plugins")
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watch:
-        watch.stdout.readline()  # the first round
-        tool = rounds(lab, source, text, 100, lambda: None)
-        watch.terminate()
+        try:
+            watch.stdout.readline()  # the first round
+            tool = rounds(lab, source, text, 100, lambda: None)
+        finally:
+            watch.terminate()
         lines = watch.stdout.read().splitlines()
     print(f"saved to answered: by hand {hand:.1f} s, reload-image --watch {tool:.1f} s: {hand / tool:.1f} times faster")
     print("\n".join(lines[-2:]))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+_BEGIN = 200  # milliseconds until the watch is known to have begun
 _TOGETHER = 300  # milliseconds: an editor that saves several files changes them together
 
 
@@ -10,8 +11,9 @@ class FileWatcher:
     """Waits for changes."""
 
     def changes(self, paths: Sequence[Path]) -> Iterator[list[str]]:
-        """Yield the files that changed, until interrupted. Raises KeyboardInterrupt on Ctrl-C.
+        """Yield nothing once the watch has begun, then the files that changed, until interrupted.
 
+        What changes while the caller is busy is yielded next. Raises KeyboardInterrupt on Ctrl-C.
         A file is watched through its folder, since editors put a new file in the place of the old one. What editors and
         version control keep for themselves is left out.
         """
@@ -24,5 +26,10 @@ class FileWatcher:
             return usual(change, changed) and any(Path(changed).is_relative_to(path) for path in whole)
 
         folders = {path if path.is_dir() else path.parent for path in whole}
-        for found in watch(*folders, debounce=_TOGETHER, raise_interrupt=True, watch_filter=wanted):
-            yield sorted({path for _, path in found})
+        begun = False
+        for found in watch(
+            *folders, debounce=_TOGETHER, raise_interrupt=True, watch_filter=wanted, rust_timeout=_BEGIN, yield_on_timeout=True
+        ):
+            if found or not begun:
+                yield sorted({path for _, path in found})
+            begun = True

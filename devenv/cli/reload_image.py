@@ -110,7 +110,6 @@ def _watch(world: "World", run: "Callable[[], Result]", paths: tuple[Path, ...])
             code = error.exit_code
 
     with suppress(KeyboardInterrupt):
-        round_([])
         for changed in world.changes(paths):
             round_(changed)
     return code

@@ -1,44 +1,33 @@
 """Changes of files, from the real operating system."""
 
-import threading
-from pathlib import Path
-
 from devenv.adapters.watcher import FileWatcher
-
-
-def first_change(watched: Path, write) -> list[str]:
-    """Return what is reported first; `write` is done again and again until something is."""
-    done = threading.Event()
-
-    def again() -> None:
-        while not done.wait(0.2):
-            write()
-
-    writer = threading.Thread(target=again)
-    writer.start()
-    try:
-        return next(iter(FileWatcher().changes([watched])))
-    finally:
-        done.set()
-        writer.join()
 
 
 def test_a_file_that_is_replaced_as_editors_do_is_seen_and_others_beside_it_are_not(tmp_path):
     source, other = tmp_path / "main.go", tmp_path / "built"
     source.write_text("")
-    count = 0
-
-    def write() -> None:
-        nonlocal count
-        count += 1
-        other.write_text(str(count))
-        if count > 5:
-            (tmp_path / "new").write_text(str(count))
-            (tmp_path / "new").replace(source)
-
-    assert first_change(source, write) == [str(source)]
+    changes = FileWatcher().changes([source])
+    assert next(changes) == []
+    other.write_text("1")
+    (tmp_path / "new").write_text("1")
+    (tmp_path / "new").replace(source)
+    assert next(changes) == [str(source)]
 
 
 def test_a_folder_is_watched_with_all_that_is_in_it(tmp_path):
     (tmp_path / "deep").mkdir()
-    assert first_change(tmp_path, lambda: (tmp_path / "deep" / "a.txt").write_text("x")) == [str(tmp_path / "deep" / "a.txt")]
+    changes = FileWatcher().changes([tmp_path])
+    assert next(changes) == []
+    (tmp_path / "deep" / "a.txt").write_text("x")
+    assert next(changes) == [str(tmp_path / "deep" / "a.txt")]
+
+
+def test_what_changes_while_nobody_waits_is_told_next(tmp_path):
+    source = tmp_path / "main.go"
+    source.write_text("")
+    changes = FileWatcher().changes([source])
+    next(changes)
+    source.write_text("1")
+    assert next(changes) == [str(source)]
+    source.write_text("2")
+    assert next(changes) == [str(source)]
