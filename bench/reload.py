@@ -52,6 +52,7 @@ class Bench:
     folder: Path
     peak: int = 0  # KiB that a reload-image took at most
     below: dict[str, str] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)  # images, that none may be left
 
     def docker(self, *args: str) -> str:
         """Return what docker prints."""
@@ -65,6 +66,7 @@ class Bench:
         made = self.docker("create", image, "true")
         self.docker("cp", str(path), f"{made}:/{name}")
         committed = self.docker("commit", made)
+        self.made.append(committed)
         self.docker("rm", made)
         path.unlink()
         return committed
@@ -199,6 +201,7 @@ def main() -> None:
             for family in bench.below:
                 for tag in ("1", "below"):
                     lab.docker("rmi", f"devenv-bench/{family}:{tag}", check=False)
+            lab.docker("rmi", *reversed(bench.made), check=False)
 
 
 def _sources(world: wiring.World) -> dict:

@@ -39,6 +39,42 @@ class Image:
     labels: Mapping[str, str]
     tags: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()  # diff IDs, from the lowest up
+    tagged: float = 0.0  # when it last got a name, in seconds since 1970; 0 where it never did
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """An image as the engine lists it. `names` are its tags and digests, `created` is in seconds since 1970."""
+
+    id: str
+    names: tuple[str, ...]
+    size: int  # bytes; on containerd's store what it takes packed and unpacked
+    created: float
+
+
+@dataclass(frozen=True)
+class ListedContainer:
+    """Any container, in any state. `image` is the ID of its image, `volumes` are names."""
+
+    id: str
+    name: str
+    image: str
+    image_name: str
+    status: str
+    created: float
+    volumes: tuple[str, ...] = ()
+    cluster: str = ""  # kind's, where it is a node
+
+
+@dataclass(frozen=True)
+class CacheRecord:
+    """One record of the engine's build cache. `used` is in seconds since 1970."""
+
+    id: str
+    size: int  # bytes
+    in_use: bool
+    shared: bool
+    used: float
 
 
 @dataclass(frozen=True)
@@ -78,6 +114,7 @@ class Space:
     total: int
     free_inodes: int
     total_inodes: int
+    reserved: int = 0  # bytes that are free for root alone
 
 
 @dataclass(frozen=True)
@@ -142,6 +179,21 @@ class Engine(Protocol):
     def tag(self, ref: str, name: str) -> None: ...
     def push(self, name: str, progress: Callable[[int, int], None]) -> None: ...
     def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]: ...
+
+
+class Stock(Protocol):
+    """What lies in an engine, whose ever it is. Every call raises NotReachableError where the engine does not answer."""
+
+    def info(self) -> EngineInfo: ...
+    def image(self, ref: str) -> Image | None: ...
+    def steps(self, ref: str) -> list[tuple[int, str]]: ...  # bytes and command of each step of its making, from the first on
+    def listed_images(self) -> list[ListedImage]: ...
+    def listed_containers(self) -> list[ListedContainer]: ...
+    def volumes(self) -> list[str]: ...
+    def build_cache(self, seconds: float) -> list[CacheRecord] | None: ...  # None where it takes longer
+    def trim_build_cache(self, unused_for: float) -> None: ...  # seconds
+    def uses(self, since: float) -> list[tuple[float, str]]: ...  # when an image was used since, and its name or ID
+    def untag(self, ref: str) -> None: ...
 
 
 class Containers(Protocol):
@@ -239,6 +291,7 @@ class Host(Protocol):
     def port_owner(self, port: int) -> str | None: ...
     def cache_dir(self) -> Path: ...
     def state_dir(self) -> Path: ...
+    def config_dir(self) -> Path: ...
     def lock(self, name: str) -> AbstractContextManager[None]: ...
     def lock_holder(self, name: str) -> str | None: ...
     def inotify(self) -> tuple[int, int] | None: ...

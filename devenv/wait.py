@@ -86,7 +86,7 @@ def until(what: str, missing: Callable[[], str], deadline: Deadline, look: str =
 def locked(host: Host, clock: Clock, name: str, say: Callable[[str], None], seconds: float = 600) -> Iterator[None]:
     """Hold the lock of that name, waiting for whoever has it and saying who that is.
 
-    Raises DevenvError with the holder when it is not free within `seconds`; with 0, LockedError at once.
+    Raises LockedError with the holder when it is not free within `seconds`.
     """
     if seconds == 0:
         with host.lock(name):
@@ -105,5 +105,8 @@ def locked(host: Host, clock: Clock, name: str, say: Callable[[str], None], seco
                 return error.what
             return ""
 
-        until(f"The lock of {name}", holder, Deadline(clock, seconds))
+        try:
+            until(f"The lock of {name}", holder, Deadline(clock, seconds))
+        except DevenvError as error:
+            raise LockedError(error.what, error.why, "Wait until it is done, then try again.") from error
         yield

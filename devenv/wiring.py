@@ -15,15 +15,20 @@ from devenv.adapters.clock import SystemClock
 from devenv.adapters.engine import DockerEngine, environment
 from devenv.adapters.host import LocalHost
 from devenv.adapters.kube import ContextKube
-from devenv.errors import DevenvError, Exit
+from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.ui import console, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from devenv.adapters.kind import KindProgram
+    from devenv.disk.guard import Guard
+    from devenv.disk.prune import Proposal as RoomProposal
+    from devenv.disk.prune import Prune
+    from devenv.disk.schedule import Job
+    from devenv.disk.survey import Surveyor
     from devenv.facts.collect import Collector
     from devenv.facts.logs import LogReader
     from devenv.facts.model import Facts
@@ -34,12 +39,14 @@ if TYPE_CHECKING:
     from devenv.lifecycle.down import Down
     from devenv.lifecycle.purge import Purge
     from devenv.lifecycle.restart import Restart
+    from devenv.lifecycle.schedule import Schedule
     from devenv.lifecycle.setup import Setup
     from devenv.lifecycle.status import StatusReader
     from devenv.lifecycle.stop import Stop
     from devenv.lifecycle.up import Up
     from devenv.profiles.model import LiveRequest, Profile
     from devenv.recovery.recover import Proposal, Recover
+    from devenv.recovery.scheduled import Scheduled
     from devenv.reload.reload import Options, Reload
 
 
@@ -177,6 +184,105 @@ class World:
 
         return Purge(self.host, self.clock, self.engine, self.reporter)
 
+    def surveyor(self, cluster: str, profile: Profile) -> Surveyor:
+        """Who looks at all that takes room."""
+        from devenv.disk.history import History
+        from devenv.disk.survey import Surveyor
+        from devenv.images.load import normalise
+        from devenv.lifecycle.named import named_or_unknown
+
+        kube = ContextKube(f"kind-{cluster}")
+        return Surveyor(
+            cluster=cluster,
+            profile=profile,
+            host=self.host,
+            clock=self.clock,
+            stock=self.engine,
+            containers=self.engine,
+            named=lambda: named_or_unknown(kube, self.engine.nodes(cluster), cluster),
+            current=self._current,
+            history=History(self.host, self.clock),
+            wanted=lambda: frozenset(normalise(i.ref) for i in profile.images),
+            loaded=lambda: frozenset(name for names in self._loaded(cluster) for name in names),
+        )
+
+    def _loaded(self, cluster: str) -> list[Mapping[str, str]]:
+        from devenv.lifecycle.record import Records
+
+        record = Records(self.host).read(cluster)
+        return list(record.loaded.values()) if record else []
+
+    def _current(self) -> tuple[frozenset[str], frozenset[Path]]:
+        """What devenv's recipes make as they are now: images by name, and files."""
+        try:
+            builder = self.builder
+        except NotReachableError:
+            return frozenset(), frozenset()
+        recipes = builder.book.recipes.values()
+        names = frozenset(builder.book.tag(r) for r in recipes if r.spec.image)
+        return names, frozenset(builder.files.path(r, file) for r in recipes for file in r.spec.files)
+
+    def pruner(self, cluster: str, profile: Profile, *, caches: bool = False) -> Prune:
+        """`prune`."""
+        from devenv.disk.prune import Prune
+
+        return Prune(self.surveyor(cluster, profile), self.reporter, caches)
+
+    def guard(self, cluster: str, profile: Profile) -> Guard:
+        """Who makes room before it is needed."""
+        from devenv.disk.guard import Guard
+
+        return Guard(self.pruner(cluster, profile), self._may_prune)
+
+    def _may_prune(self, proposal: RoomProposal) -> bool:
+        from devenv.ui import disk, prompts
+
+        disk.proposal(proposal)
+        if not console.interactive():
+            self.reporter.say("Nobody can be asked here: run `devenv prune`, or say `auto_prune: yes` in config.yaml.")
+        return prompts.confirmed("Remove all of this first?", default=False)
+
+    @property
+    def schedule(self) -> Schedule:
+        """`schedule`."""
+        import os
+        import sys
+        from pathlib import Path
+
+        from devenv.adapters.engine import address
+        from devenv.disk.schedule import Backend, Cron, Launchd, Systemd
+        from devenv.lifecycle.schedule import Schedule
+
+        home, backends = Path.home(), list[Backend]()
+        if sys.platform == "darwin":
+            backends.append(Launchd(self.host, home / "Library" / "LaunchAgents", os.getuid()))
+        elif self.host.which("systemctl") and self.host.run(["systemctl", "--user", "show-environment"]).code == 0:
+            units = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
+            backends.append(Systemd(self.host, units))
+        if self.host.which("crontab"):
+            backends.append(Cron(self.host, self.host.state_dir()))
+        return Schedule(self.host, self.clock, backends, {"DOCKER_HOST": address()})
+
+    def scheduled(self, job: Job) -> Scheduled:
+        """One run of what is scheduled."""
+        from devenv.diagnosis.diagnose import diagnose
+        from devenv.recovery.scheduled import Scheduled
+
+        choice = self.choice(job.cluster, job.profile)
+
+        def repair() -> None:
+            self.recover(job.cluster, choice, lambda _: None).run(120)
+
+        return Scheduled(
+            cluster=job.cluster,
+            prune=self.pruner(job.cluster, choice.profile),
+            containers=self.engine,
+            host=self.host,
+            diagnose=lambda: diagnose(self.facts(job.cluster, choice.profile, 10)),
+            repair=repair if job.recover else None,
+            tell=self.schedule.tell,
+        )
+
     def stop(self, cluster: str) -> Stop:
         """`stop`."""
         from devenv.lifecycle.stop import Stop
@@ -223,6 +329,7 @@ class World:
             up=up,
             envoy=ForwardedEnvoy(ContextKube(f"kind-{cluster}")),
             prober=up.prober,
+            prune=self.pruner(cluster, choice.profile, caches=True),
             facts=lambda seconds: self.facts(cluster, choice.profile, seconds),
             agree=agree,
         )

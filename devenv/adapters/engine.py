@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -18,11 +19,22 @@ from docker.context import ContextAPI
 from docker.utils.socket import frames_iter
 
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
-from devenv.ports import Completed, ContainerState, EngineInfo, Image, Node, OnLine
+from devenv.ports import (
+    CacheRecord,
+    Completed,
+    ContainerState,
+    EngineInfo,
+    Image,
+    ListedContainer,
+    ListedImage,
+    Node,
+    OnLine,
+)
 
 _CLUSTER = "io.x-k8s.kind.cluster"  # kind's own label
 _ROLE, _BALANCER = "io.x-k8s.kind.role", "external-load-balancer"  # what stands before several control planes is no node
 _HELPER = "devenv.helper"  # what devenv may remove
+_USES = ("create", "start", "load", "pull", "import", "push", "save")  # events that say somebody wants an image
 _ANSWER = 30  # seconds that the engine may take to answer
 _LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
 _SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.colima/default/docker.sock")
@@ -106,12 +118,84 @@ class DockerEngine:
             return None
         labels = (found.get("Config") or {}).get("Labels") or {}
         layers = tuple((found.get("RootFS") or {}).get("Layers") or ())
-        return Image(found["Id"], found["Architecture"], found["Size"], labels, tuple(found.get("RepoTags") or ()), layers)
+        tagged = _time((found.get("Metadata") or {}).get("LastTagTime"))
+        names = tuple(found.get("RepoTags") or ())
+        return Image(found["Id"], found["Architecture"], found["Size"], labels, names, layers, tagged)
 
     def history(self, ref: str) -> list[int]:
         """Return how many bytes each step of the image's making added, from the first on."""
+        return [size for size, _ in self.steps(ref)]
+
+    def steps(self, ref: str) -> list[tuple[int, str]]:
+        """Return the bytes that each step of the image's making added, and its command, from the first on."""
         with _errors():
-            return [int(step["Size"]) for step in reversed(self._api.history(ref))]
+            return [(int(step["Size"]), str(step.get("CreatedBy") or "")) for step in reversed(self._api.history(ref))]
+
+    def listed_images(self) -> list[ListedImage]:
+        """Return all images but those that only others are built on."""
+        with _errors():
+            found = self._api.images()
+        return [ListedImage(i["Id"], _names(i), int(i["Size"]), float(i["Created"])) for i in found]
+
+    def listed_containers(self) -> list[ListedContainer]:
+        """Return all containers, in any state."""
+        with _errors():
+            found = self._api.containers(all=True)
+        return [
+            ListedContainer(
+                c["Id"], c["Names"][0].lstrip("/"), c["ImageID"], c["Image"], c["State"], float(c["Created"]),
+                tuple(m["Name"] for m in c.get("Mounts") or () if m.get("Type") == "volume" and m.get("Name")),
+                (c.get("Labels") or {}).get(_CLUSTER, ""),
+            )
+            for c in found
+            if c.get("Names")
+        ]  # fmt: skip
+
+    def volumes(self) -> list[str]:
+        """Return the names of all volumes."""
+        with _errors():
+            return [v["Name"] for v in self._api.volumes().get("Volumes") or ()]
+
+    def build_cache(self, seconds: float) -> list[CacheRecord] | None:
+        """Return the records of the build cache; None where the engine does not say within `seconds`.
+
+        Engines before API 1.42 count every container and volume for it, which may take minutes (facts/disk.md).
+        """
+        try:
+            with _errors():
+                api = self._client(max(1, round(seconds)))
+                answer = api._get(api._url("/system/df"), params={"type": "build-cache"})  # noqa: SLF001
+                api._raise_for_status(answer)  # noqa: SLF001
+                found = answer.json().get("BuildCache") or []
+        except NotReachableError:
+            return None
+        return [
+            CacheRecord(
+                r["ID"], int(r["Size"]), bool(r["InUse"]), bool(r["Shared"]), _time(r.get("LastUsedAt") or r.get("CreatedAt"))
+            )
+            for r in found
+        ]
+
+    def trim_build_cache(self, unused_for: float) -> None:
+        """Remove the records of the build cache that were not used for so many seconds. Those in use the engine keeps."""
+        filters = json.dumps({"until": {f"{int(unused_for)}s": True}})
+        with _errors():
+            api = self._slow
+            api._raise_for_status(api._post(api._url("/build/prune"), params={"all": "true", "filters": filters}))  # noqa: SLF001
+
+    def uses(self, since: float) -> list[tuple[float, str]]:
+        """Return when images were used since then, as far as the engine remembers, each with its name or ID."""
+        with _errors():
+            events = list(
+                self._api.events(since=int(since), until=int(time.time()), decode=True, filters={"type": ["container", "image"]})
+            )
+        found = []
+        for event in events:
+            actor = event.get("Actor") or {}
+            image = actor.get("ID", "") if event.get("Type") == "image" else (actor.get("Attributes") or {}).get("image", "")
+            if event.get("Action") in _USES and image:
+                found.append((float(event.get("time") or 0), str(image)))
+        return found
 
     def images(self, label: str) -> list[Image]:
         """Return the images that carry the label."""
@@ -287,6 +371,11 @@ class DockerEngine:
 
 def _ports(container: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
     return tuple((p["PrivatePort"], p["PublicPort"]) for p in container.get("Ports") or () if "PublicPort" in p)
+
+
+def _names(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """Tags and digests; the engine spells what is missing "<none>"."""
+    return tuple(n for key in ("RepoTags", "RepoDigests") for n in image.get(key) or () if "<none>" not in n)
 
 
 def _time(text: str | None) -> float:

@@ -30,6 +30,7 @@ class LocalHost:
         self._guard = threading.Lock()
         self._stopped = False
         self._locks: set[int] = set()
+        self._held: set[int] = set()  # inodes of the locks' files
 
     def run(
         self,
@@ -139,7 +140,8 @@ class LocalHost:
         while not path.exists():
             path = path.parent
         stat = os.statvfs(path)
-        return Space(stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize, stat.f_favail, stat.f_files)
+        free, reserved = stat.f_bavail * stat.f_frsize, (stat.f_bfree - stat.f_bavail) * stat.f_frsize
+        return Space(free, stat.f_blocks * stat.f_frsize, stat.f_favail, stat.f_files, reserved)
 
     def memory(self) -> int:
         """Bytes of memory that this machine has."""
@@ -160,6 +162,10 @@ class LocalHost:
     def cache_dir(self) -> Path:
         """What can be made again: built files, Go's caches."""
         return platformdirs.user_cache_path("devenv", ensure_exists=True)
+
+    def config_dir(self) -> Path:
+        """Where the user's settings are, if there are any."""
+        return platformdirs.user_config_path("devenv")
 
     def state_dir(self) -> Path:
         """What devenv must remember: which clusters are its own. Only its owner may read it."""
@@ -195,8 +201,7 @@ class LocalHost:
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock of that name. It dies with its holder. Raises DevenvError with the holder where it is taken."""
-        path = self.state_dir() / f"{name}.lock"
-        with path.open("a+") as file:
+        with self._lock_file(name) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -206,11 +211,25 @@ class LocalHost:
                 file.truncate(0)
                 file.write(f"process {os.getpid()}\n")
                 file.flush()
+            inode = os.fstat(file.fileno()).st_ino
             self._locks.add(file.fileno())
+            self._held.add(inode)
             try:
                 yield
             finally:
+                self._held.discard(inode)
                 self._locks.discard(file.fileno())
+
+    def _lock_file(self, name: str) -> TextIO:
+        """Open the lock's file. Where a full disk has no room for a new one, another's serves: it keeps more out, not less."""
+        path = self.state_dir() / f"{name}.lock"
+        try:
+            return path.open("a+")
+        except OSError:
+            others = [p for p in sorted(self.state_dir().glob("*.lock")) if p.stat().st_ino not in self._held]
+            if not others:
+                raise
+            return others[0].open("a+")
 
 
 def _holder(file: TextIO) -> str:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from devenv.cli.options import output_option
+from devenv.cli.options import name_option, output_option
+
+_LOCK_WAIT = 600.0  # seconds for whoever is changing the cluster
 
 folder_option = click.option(
     "--folder",
@@ -38,9 +40,13 @@ def list_(folder: Path | None, output: str) -> None:
 @COMMAND.command("build")
 @click.argument("names", nargs=-1)
 @folder_option
+@name_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be built.")
-def build(names: tuple[str, ...], folder: Path | None, *, dry_run: bool) -> None:
-    """Build the recipes of these NAMES, all unless told, with what they stand on. What is built already is left alone."""
+def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run: bool) -> None:
+    """Build the recipes of these NAMES, all unless told, with what they stand on. What is built already is left alone.
+
+    The budgets that it keeps are those of the cluster's profile.
+    """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
 
     with wiring.world(folder) as world:
@@ -54,4 +60,6 @@ def build(names: tuple[str, ...], folder: Path | None, *, dry_run: bool) -> None
         if dry_run:
             click.echo("\n".join(piece.name for piece in plan.pieces))
             return
+        guard = world.guard(cluster, world.choice(cluster, None).profile)
+        guard.make({"engine": plan.disk, "host": plan.disk}, _LOCK_WAIT)
         builder.build(plan)

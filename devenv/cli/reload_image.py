@@ -67,6 +67,8 @@ def COMMAND(  # noqa: N802 - found by this name
             return _agree(world, cluster, chosen, error, rollback=rollback)
 
         options = Options(restart, fix_pull_policy, build or bool(watch), nodes, agree)
+        if not (teach or dry_run):
+            world.guard(cluster, chosen).make({"engine": 0, "host": 0}, wait)
         reload = world.reload(cluster, chosen, options)
         if teach:
             reload.teach(refs)

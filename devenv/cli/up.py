@@ -35,6 +35,8 @@ def COMMAND(  # noqa: N802 - found by this name
     with wiring.world() as world:
         choice = world.choice(cluster, profile)
         world.reporter.say(f"Profile {choice.profile.name}: {choice.why}.")
+        needed = 0 if world.engine.nodes(cluster) else choice.profile.needs.disk
+        world.guard(cluster, choice.profile).make({"engine": needed, "host": 0}, wait, strict=False)
         result = world.up(cluster, choice, agree if adopt else None).run(wait)
     if output == "json":
         reports.emit_json("up", reports.up_json(result))

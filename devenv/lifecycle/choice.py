@@ -7,6 +7,7 @@ from devenv.lifecycle.record import Records
 from devenv.ports import Host
 from devenv.profiles.load import load
 from devenv.profiles.model import Profile
+from devenv.profiles.settings import FILE, applied, read
 
 DEFAULT = "offline"
 
@@ -31,4 +32,4 @@ def choose(host: Host, cluster: str, asked: str | None, folder: Path) -> Choice:
         name, why = DEFAULT, "the only one that needs no AIBrix images"
     own = Path(name)
     remembered = str(own.resolve()) if own.suffix in {".yaml", ".yml"} and own.is_file() else name
-    return Choice(load(name, folder), remembered, why)
+    return Choice(applied(load(name, folder), read(host.config_dir() / FILE)), remembered, why)

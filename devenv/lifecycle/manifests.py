@@ -42,7 +42,7 @@ def fingerprint(profile: Profile, locate: Locate) -> str:
 
     Raises OSError where a source is not there.
     """
-    parts = [__version__, profile.model_dump_json()]
+    parts = [__version__, profile.model_dump_json(exclude={"budgets", "auto_prune", "protect", "keep_newer"})]
     for source in profile.manifests:
         path = locate(source)
         parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in (_files(path) if path.is_dir() else [path])]

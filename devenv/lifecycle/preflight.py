@@ -86,4 +86,4 @@ class Preflight:
         return max(share(budget.keep_free, space.total), space.total - share(budget.max_use, space.total))
 
     def _full(self, engine: EngineInfo, how: str) -> str:
-        return f"The engine's disk ({engine.data_root}) has {how}. `docker system df` shows what takes it."
+        return f"The engine's disk ({engine.data_root}) has {how}. `devenv disk` shows what takes it, `devenv prune` makes room."

@@ -2,9 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from devenv.disk.ballast import Ballast
+from devenv.disk.history import History
 from devenv.errors import DevenvError, Exit
 from devenv.facts.live import Proof
 from devenv.gates import ready
@@ -78,6 +81,7 @@ class Up:
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
             digest = self._digest(sources)
             remember(at, lambda record: replace(record, profile=at.profile_name, digest=digest))
+            self._provide_for_a_full_disk()
             return self._result(proofs, changed=True)
 
     def objects(self) -> list[Manifest]:
@@ -193,6 +197,13 @@ class Up:
 
     def _rendered(self, locate: manifests.Locate, only: list[ManifestSource] | None = None) -> manifests.Rendered:
         return manifests.render(self.context.profile, locate, only)
+
+    def _provide_for_a_full_disk(self) -> None:
+        """Take the space that a repair of a full disk will need."""
+        at = self.context
+        Ballast(at.host, at.containers).restore(tuple(n.name for n in at.nodes() if n.status == "running"))
+        with suppress(OSError):
+            History(at.host, at.clock).prepare()
 
     def _digest(self, sources: dict[str, Source]) -> str:
         """Of everything that decides what is in the cluster."""

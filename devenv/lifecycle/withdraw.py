@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from devenv.disk.ballast import IN_NODE
 from devenv.errors import DevenvError
 from devenv.images.load import CTR
 from devenv.lifecycle.record import Key, Record
@@ -45,6 +46,7 @@ class Withdraw:
         for node in nodes:
             for name in brought_images(record, node):
                 self.containers.exec(node.name, [*CTR, "remove", name])
+            self.containers.exec(node.name, ["rm", "-f", IN_NODE])
         return stayed
 
     def _remove(self, wanted: Key) -> None:

@@ -1,6 +1,6 @@
 """What every file format of devenv's shares: unknown keys are refused, values never change, sizes are quantities."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
@@ -24,3 +24,12 @@ def _share(value: object) -> str:
 
 _SHARE = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size (2Gi), or a part of the disk (10%)."}
 Share = Annotated[str, BeforeValidator(_share), WithJsonSchema(_SHARE)]  # what it comes to: quantities.share
+
+
+def _policy(value: object) -> object:
+    """YAML's own yes and no are truth values."""
+    return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+
+
+_POLICY = {"enum": ["ask", "yes", "no", True, False], "description": "Whether a command that needs room may make it."}
+AutoPrune = Annotated[Literal["ask", "yes", "no"], BeforeValidator(_policy), WithJsonSchema(_POLICY)]

@@ -23,9 +23,14 @@ def load(name: str, folder: Path) -> Profile:
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
-        lines = _lines(path.read_text())
-        found = "\n".join(sorted(_spell(path, _by_name(content, e["loc"]), e["msg"], lines) for e in error.errors()))
+        found = places(path, error, content)
         raise DevenvError(f"The profile {name} is wrong.", found, "Mend the file; nothing was changed.", Exit.USAGE) from error
+
+
+def places(path: Path, error: ValidationError, content: Any = None) -> str:
+    """Return all that is wrong in a file, each with its line and key. `content`: what was validated, merged or not."""
+    lines = _lines(path.read_text())
+    return "\n".join(sorted(_spell(path, _by_name(content, e["loc"]), e["msg"], lines) for e in error.errors()))
 
 
 def find(name: str, folder: Path, beside: Path = Path()) -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from devenv.profiles.base import Model, Share, Size
+from devenv.profiles.base import AutoPrune, Model, Share, Size
 
 STEPS = {"cluster", "images", "api server", "definitions"}  # of `up`, which waits for components beside them
 
@@ -171,8 +171,9 @@ class Needs(Model):
 class Budget(Model):
     """How much of one disk stays free, and how full it may get: sizes, or percent of the disk."""
 
-    keep_free: Share = "0"
+    keep_free: Share = "5%"
     max_use: Share = "100%"
+    headroom: Share = "5%"  # how far below that making room goes on, so that it is not begun again at once
 
 
 class Budgets(Model):
@@ -190,6 +191,9 @@ class Profile(Model):
     description: str = ""
     needs: Needs = Needs()
     budgets: Budgets = Budgets()
+    auto_prune: AutoPrune = "ask"  # whether a command that needs room may make it
+    protect: tuple[str, ...] = ()  # images by name, * stands for anything: never pruned
+    keep_newer: float = Field(default=24, ge=0, le=24 * 365)  # hours: what was loaded or built since then is never pruned
     cluster: Cluster
     gateway: GatewayPorts
     images: tuple[ProfileImage, ...]

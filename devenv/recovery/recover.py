@@ -4,7 +4,6 @@ Where a gate fails, the rest of the plan is not done: what is seen then is diagn
 when all is well, or when a round has changed nothing.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,32 +11,27 @@ from functools import cached_property
 
 from devenv.diagnosis.diagnose import diagnose
 from devenv.diagnosis.model import Diagnosis
+from devenv.disk.prune import USER, Prune
+from devenv.disk.prune import Proposal as RoomProposal
 from devenv.errors import DevenvError
 from devenv.facts.collect import API
 from devenv.facts.live import Proof
 from devenv.facts.model import Facts
 from devenv.gates.live import Prober
-from devenv.lifecycle.manifests import images_in
-from devenv.lifecycle.purge import Item, folder_size
 from devenv.lifecycle.record import own_context, own_nodes
 from devenv.lifecycle.restart import Restart
 from devenv.lifecycle.steps import prove, step
 from devenv.lifecycle.up import Up
 from devenv.ports import Envoy, Manifest
-from devenv.profiles.quantities import show
 from devenv.recovery.drift import Drift, concerned, drift
 from devenv.recovery.plan import Kind, Plan, Planned, plan
-from devenv.recovery.room import Room, Unused
+from devenv.recovery.room import Room
 from devenv.wait import Deadline, locked, until
 
 _ROUNDS = 4
-_AGAIN = ("go-build", "go-mod", "logs")  # folders of devenv's cache whose loss costs time only
-_TEMPLATES = (
-    ("v1", "Pod"), ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"), ("apps/v1", "ReplicaSet"),
-    ("batch/v1", "Job"), ("batch/v1", "CronJob"),
-)  # fmt: skip
 _BUDGET = 10.0  # seconds for the facts
 _API = 180.0  # seconds for the API server to answer again
+_BUILDING = 60.0  # seconds for whoever builds images
 _PROOF = 60.0
 _SETTLE = 120.0  # seconds for what is merely under way
 _PATIENCE = 20.0  # seconds in which a repair shows: old pods end, conditions are written again, Envoy gets its endpoints
@@ -50,8 +44,7 @@ class Proposal:
 
     diagnosis: Diagnosis
     plan: Plan
-    unused: tuple[Unused, ...] = ()
-    files: tuple[Item, ...] = ()  # devenv's own, on the full disk
+    room: tuple[RoomProposal, ...] = ()  # one for each step that makes room, in their order
     drifts: tuple[Drift, ...] = ()
 
 
@@ -73,6 +66,7 @@ class Recover:
     up: Up
     envoy: Envoy
     prober: Prober
+    prune: Prune
     facts: Callable[[float], Facts]
     agree: Callable[[Proposal], None]  # shows it, and asks; raises where the answer is no
     _done: list[Planned] = field(default_factory=list)
@@ -91,12 +85,10 @@ class Recover:
         found = plan(diagnosis, at.profile, self._owned(facts))
         rooms = [s.target for s in found.steps if s.kind is Kind.ROOM]
         put_back = any(s.kind is Kind.PUT_BACK for s in found.steps)
-        room, named = Room(at.containers, at.profile), self._images(facts) if rooms else None
         return Proposal(
             diagnosis,
             found,
-            tuple(u for node in rooms for u in room.unused(node, named)),
-            self._own_files(facts) if rooms else (),
+            tuple(self.prune.propose(place=node) for node in rooms),
             self._drifts(diagnosis) if put_back else (),
         )
 
@@ -126,21 +118,6 @@ class Recover:
             raise DevenvError(what, "\n".join(fixes), "`devenv doctor` has the evidence.")
         proofs = prove(at.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
         return Recovery(at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs))
-
-    def _own_files(self, facts: Facts) -> tuple[Item, ...]:
-        """What devenv can make again, where it lies on the nodes' own file system: Go's caches and old logs."""
-        host = self.up.context.host
-        if not any(n.disk and n.disk.total == host.space(host.cache_dir()).total for n in facts.nodes):
-            return ()
-        folders = [host.cache_dir() / name for name in _AGAIN]
-        return tuple(Item(str(f), folder_size(f), f) for f in folders if f.is_dir())
-
-    def _images(self, facts: Facts) -> set[str] | None:
-        """Images that any workload in the cluster names, scaled to zero or not; None where nobody can say."""
-        if API in facts.unknown:
-            return None
-        kube = self.up.context.kube
-        return {name for kind in _TEMPLATES for obj in kube.select(*kind) for name in images_in(obj)}
 
     @cached_property
     def _objects(self) -> list[Manifest]:
@@ -193,7 +170,8 @@ class Recover:
     def _do(self, planned: Planned, proposal: Proposal) -> None:
         at = self.up.context
         if planned.kind is Kind.ROOM:
-            self._room(planned.target, [u for u in proposal.unused if u.node == planned.target], proposal.files)
+            number = [s.target for s in proposal.plan.steps if s.kind is Kind.ROOM].index(planned.target)
+            self._room(planned.target, proposal.room[number])
         elif planned.kind is Kind.START:
             with step(at.reporter, f"start {planned.target}"):
                 at.containers.start(planned.target)
@@ -211,32 +189,26 @@ class Recover:
             own_context(at.kube, at.nodes(), at.cluster)
             restart.run(restart.order([planned.target]))
 
-    def _room(self, node: str, listed: Sequence[Unused], files: Sequence[Item]) -> None:
-        """Delete what was listed, devenv's own files first, which takes no space; then images, the largest first."""
-        at, room = self.up.context, Room(self.up.context.containers, self.up.context.profile)
-        with step(at.reporter, f"make room on {node}") as note:
-            before = room.space(node).free
-            for item in files:
-                if item.folder and not room.enough(node):
-                    shutil.rmtree(item.folder, ignore_errors=True)
-            if not room.could_be_enough(node, listed):
-                raise self._no_room(room, node)
-            for number, image in enumerate(listed):
-                if room.enough(node):
-                    break
-                at.reporter.update(f"make room on {node}", number, len(listed), "images")
-                room.delete(image)
-            if not room.enough(node):
-                raise self._no_room(room, node)
-            note.append(f"{show(room.space(node).free - before)} freed")
+    def _room(self, node: str, proposal: RoomProposal) -> None:
+        """Remove what was listed, unless all of it would not be enough."""
+        at, room = self.up.context, Room(self.up.context.containers)
+        if not room.could_be_enough(node, sum(p.frees for p in proposal.plans)):
+            raise self._no_room(room, node)
+        with locked(at.host, at.clock, "images", at.reporter.say, _BUILDING):
+            self.prune.run_locked(proposal, USER)
+        if not room.enough(node):
+            raise self._no_room(room, node)
         self._await_api()
 
     def _no_room(self, room: Room, node: str) -> DevenvError:
-        """Devenv deletes nothing but images that nobody uses: what else takes the disk is for the user to judge."""
+        """Devenv removes nothing but what `prune` may: what else takes the disk is for the user to judge."""
         largest = "\n".join(room.largest(node))
-        fix = f"Remove what you don't need (docker exec {node} rm …), then `devenv recover` again."
+        fix = (
+            f"Remove what you don't need (docker exec {node} rm …), then `devenv recover` again. "
+            "`devenv prune --dry-run -o json` says of each image why it stays."
+        )
         return DevenvError(
-            f"The disk of {node} is full, and unused images are not enough.", f"What takes most in it:\n{largest}", fix
+            f"The disk of {node} is full, and what may go is not enough.", f"What takes most in it:\n{largest}", fix
         )
 
     def _await_api(self) -> None:

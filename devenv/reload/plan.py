@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from devenv.disk.budget import marks, used
 from devenv.errors import DevenvError, Exit
 from devenv.images.innode import NodeImages, Nodes
 from devenv.images.layers import lacking, sizes
@@ -17,7 +18,7 @@ from devenv.images.stored import StoredImage, is_file, read
 from devenv.lifecycle.record import Records, own_context, own_nodes
 from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Containers, Engine, Host, Image, Kube, Node, Reporter
-from devenv.profiles.model import Profile
+from devenv.profiles.model import Budget, Profile
 from devenv.profiles.quantities import show
 from devenv.reload.push import Known, Pusher
 from devenv.reload.users import User, Users
@@ -132,14 +133,17 @@ def choose(source: Source, name: str, have: Sequence[NodeImages], known: Abstrac
     return replace(move, way=Way.PUSH) if all(quick(layers, part) for layers in missing.values()) else move
 
 
-def room(moves: Sequence[Move], have: Sequence[NodeImages]) -> list[str]:
-    """Return which nodes have too little room, as lines."""
+def room(moves: Sequence[Move], have: Sequence[NodeImages], budget: Budget) -> list[str]:
+    """Return which nodes have too little room, by what is free and by their budget, as lines."""
     problems = []
     for look in have:
         layers = {d: b for m in moves for d, b in m.parts.items() if d in m.lacks.get(look.node, ())}
         wanted = sum(layers.values()) * _COPIES
         if wanted and look.space.free < wanted + _SPARE:
             problems.append(f"{look.node} has {show(look.space.free)} free; {show(wanted + _SPARE)} are needed")
+        elif wanted and (limits := marks(budget, look.space)).over(look.space, wanted // _COPIES):
+            how = f"{show(used(look.space))} are in use, {show(wanted // _COPIES)} are needed"
+            problems.append(f"{look.node}: {how}, and its budget ends at {show(limits.high)}")
     return problems
 
 
@@ -173,8 +177,8 @@ class Planner:
                 kube.result()
             have = looks.result()
         moves = tuple(self.move(source, name, have) for source, name in sources)
-        if problems := room(moves, have):
-            fix = "`devenv doctor` shows what is full; `docker system df` what takes it."
+        if problems := room(moves, have, self.profile.budgets.node):
+            fix = "`devenv disk` shows what takes it; `devenv prune --free 2Gi` makes room."
             raise DevenvError("There is no room.", "\n".join(problems), fix, Exit.PREREQUISITE)
         users = self._users(moves, fix_pull_policy=fix_pull_policy) if restart else []
         return Plan(moves, tuple(users), tuple(n.name for n in nodes), tuple((h.node, n) for h in have for n in h.superseded))

@@ -50,13 +50,13 @@ def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
         raise DevenvError(otherwise, exit_code=Exit.FAILED)
 
 
-def confirmed(question: str) -> bool:
-    """Whether the answer is yes; no where nobody can answer."""
+def confirmed(question: str, *, default: bool = True) -> bool:
+    """Whether the answer is yes; no where nobody can answer. `default`: what Enter alone means."""
     if not console.interactive():
         return False
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    return bool(questionary.confirm(question, default=True).ask())
+    return bool(questionary.confirm(question, default=default).ask())
 
 
 def install(*, assume_yes: bool) -> Callable[[Sequence[str]], bool]:

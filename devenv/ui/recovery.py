@@ -5,15 +5,15 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from devenv.profiles.quantities import show
 from devenv.recovery.plan import Kind, Planned
 from devenv.recovery.recover import Proposal, Recovery
 from devenv.ui import console
 from devenv.ui.diagnosis import shape
+from devenv.ui.disk import removal_lines, thing_shape
 from devenv.ui.reports import emit_json, proof_json, proof_line
 
 _WORDS = {
-    Kind.ROOM: "make room on {}: delete devenv's own caches there, then images that nobody uses, until there is enough",
+    Kind.ROOM: "make room on {}, as `devenv prune --caches` does, until it is at its low mark",
     Kind.START: "start the node {}",
     Kind.CONTEXT: "write the context {} into the kubeconfig again (kind makes it the current one)",
     Kind.PUT_BACK: "put back what the profile {} has",
@@ -67,9 +67,9 @@ def words(step: Planned) -> str:
 
 def _details(step: Planned, proposed: Proposal) -> list[str]:
     if step.kind is Kind.ROOM:
-        listed = [f"{show(u.size):>10}  {u}" for u in proposed.unused if u.node == step.target]
-        own = [f"{show(i.size):>10}  {i.name}" for i in proposed.files]
-        return [*own, *listed] or ["no image in it is unused"]
+        rooms = [s.target for s in proposed.plan.steps if s.kind is Kind.ROOM]
+        room = proposed.room[rooms.index(step.target)]
+        return [line for planned in room.plans for line in removal_lines(planned)] or ["nothing on it may go"]
     if step.kind is Kind.PUT_BACK:
         return [str(d) for d in proposed.drifts] or [
             "no object is missing or changed; other images than the profile's are replaced"
@@ -111,8 +111,9 @@ def plan_shape(cluster: str, proposed: Proposal) -> dict[str, Any]:
     """Shape of `recover --dry-run`. Sizes in bytes."""
     return {
         "cluster": cluster, "diagnosis": shape(proposed.diagnosis), "steps": [step_shape(s) for s in proposed.plan.steps],
-        "images": [{"node": u.node, "id": u.id, "names": list(u.names), "size": u.size} for u in proposed.unused],
-        "files": [{"name": i.name, "size": i.size} for i in proposed.files],
+        "removals": [
+            {**thing_shape(r.thing), "frees": r.frees} for room in proposed.room for p in room.plans for r in p.removals
+        ],
         "put_back": [str(d) for d in proposed.drifts],
         "beyond": [{"code": f.code, "says": f.says, "fix": list(f.fix)} for f in proposed.plan.beyond],
     }  # fmt: skip

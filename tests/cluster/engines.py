@@ -120,6 +120,8 @@ class Engine:
         if self._pidfile.exists():
             for container in run("docker", "ps", "-aq", env=env, check=False).split():
                 run("docker", "rm", "-fv", container, env=env, check=False)
+            for network in run("docker", "network", "ls", "-q", "--filter", "type=custom", env=env, check=False).split():
+                run("docker", "network", "rm", network, env=env, check=False)  # its bridge would outlive the engine
             pid = int(self._pidfile.read_text())
             command = Path(f"/proc/{pid}/cmdline")
             if command.exists() and self.docker_host in command.read_text():  # and no other's that has this number now

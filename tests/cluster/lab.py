@@ -33,13 +33,17 @@ class Lab:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.profile = self.folder / "profile.yaml"
-        self.profile.write_text(f"extends: offline\nname: test\ngateway: {{host_port: {self.port}}}\n{self.overrides}")
+        # On the machine's own engine no test depends on how full its disk is, nor makes room on it.
+        budgets = "" if self.docker_host else "budgets: {host: {keep_free: 0}, engine: {keep_free: 0}, node: {keep_free: 0}}\n"
+        content = f"extends: offline\nname: test\ngateway: {{host_port: {self.port}}}\n{budgets}auto_prune: no\n{self.overrides}"
+        self.profile.write_text(content)
 
     @property
     def env(self) -> dict[str, str]:
         own = {
             "KUBECONFIG": str(self.folder / "kubeconfig"),
             "XDG_STATE_HOME": str(self.folder / "state"),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
             "DEVENV_CLUSTER": self.cluster,
         }
         return {**os.environ, **own, **({"DOCKER_HOST": self.docker_host} if self.docker_host else {})}

@@ -9,6 +9,8 @@ from tests.cluster import engines
 from tests.cluster.lab import Lab
 from tests.cluster.test_reload import KNOWN, NAME, note_in
 
+JUNK = 200 << 20
+OVERRIDES = "keep_newer: 0\nbudgets: {host: {keep_free: 0}, engine: {keep_free: 0}, node: {keep_free: 0}}\n"
 RECIPES = data.root() / "tests" / "cluster" / "images"
 
 
@@ -41,14 +43,31 @@ def reloaded(lab: Lab, base: str, folder) -> None:
     assert lab.json("reload-image", NAME, "--as", KNOWN)["images"][0]["way"] == "present"
 
 
+def pruned(lab: Lab, base: str, folder) -> None:
+    """Images without a name go, and what this store really gives back is what was said: packed and unpacked."""
+    (folder / "junk").write_bytes(os.urandom(JUNK))
+    made = lab.docker("create", base).strip()
+    lab.docker("cp", str(folder / "junk"), f"{made}:/junk")
+    lost = lab.docker("commit", made, "devenv-test/junk:1").strip()
+    lab.docker("rm", made)
+    lab.docker("tag", base, "devenv-test/junk:1")
+    told = lab.json("prune", "--free", str(JUNK), "--yes")
+    assert lost in lab.docker("images", "-aq", "--no-trunc") or told["removed"], told
+    assert told["freed"] >= 2 * JUNK * 0.95, "random bytes can't be packed"
+    assert told["estimated"] == pytest.approx(told["freed"], rel=0.05)
+    lab.docker("rmi", "devenv-test/junk:1")
+
+
 def test_a_cluster_on_the_containerd_store(docker29, built_refs, tmp_path):
-    lab = Lab(tmp_path, "devenv-test-docker29", docker29.docker_host)
+    lab = Lab(tmp_path, "devenv-test-docker29", docker29.docker_host, OVERRIDES)
     try:
         assert lab.docker("version", "-f", "{{.Server.Version}}").startswith("29.")
         assert "io.containerd" in lab.docker("info", "-f", "{{.DriverStatus}}")
         assert all(r["ok"] for r in lab.up()["requests"])
         again = lab.up()
         assert again["changed"] is False
-        reloaded(lab, next(ref for ref in built_refs if "vllm-mock" in ref), tmp_path)
+        mock = next(ref for ref in built_refs if "vllm-mock" in ref)
+        reloaded(lab, mock, tmp_path)
+        pruned(lab, mock, tmp_path)
     finally:
         assert lab.json("down")["nodes"] == [lab.node]

@@ -123,6 +123,9 @@ class FakeHost:
         (self.home / "state").mkdir(exist_ok=True)
         return self.home / "state"
 
+    def config_dir(self) -> Path:
+        return self.home / "config"
+
     def lock_holder(self, name: str) -> str | None:
         return None
 

@@ -1,6 +1,7 @@
 """How an image comes into the nodes, decided from what they have."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from devenv.images.innode import NodeImages
 from devenv.images.layers import chain_ids, sizes
 from devenv.ports import Image, Space
+from devenv.profiles.model import Budget
 from devenv.reload.plan import Source, Way, choose, room
 
 NAME = "docker.io/library/a:1"
+ANY = Budget(keep_free="0")
 
 
 def digest(text: str) -> str:
@@ -66,10 +69,17 @@ def test_each_node_gets_what_it_lacks():
 def test_room_is_needed_for_what_comes_and_while_it_is_unpacked():
     spare = 64 << 20
     move = pick(node("a", layers=LAYERS[:3]), node("b"))
-    assert room([move], [node("a", free=spare + 20), node("b", free=spare + 80)]) == []
-    problems = room([move], [node("a", free=spare + 19), node("b", free=spare + 79)])
+    assert room([move], [node("a", free=spare + 20), node("b", free=spare + 80)], ANY) == []
+    problems = room([move], [node("a", free=spare + 19), node("b", free=spare + 79)], ANY)
     assert [p.split()[0] for p in problems] == ["a", "b"]
-    assert room([pick(node(images={"sha256:new": (NAME,)}))], [node(free=0)]) == [], "nothing comes"
+    assert room([pick(node(images={"sha256:new": (NAME,)}))], [node(free=0)], ANY) == [], "nothing comes"
+
+
+def test_a_budget_that_would_be_exceeded_is_told():
+    roomy = Space(1 << 30, 10 << 30, 0, 0)
+    there = replace(node("a"), space=roomy)
+    assert room([pick(there)], [there], Budget(keep_free=str(1 << 29))) == []
+    assert "its budget ends at 9.0 GiB" in room([pick(there)], [there], Budget(keep_free="1Gi"))[0]
 
 
 HISTORY = st.lists(st.integers(0, 9).map(lambda n: digest(str(n))), min_size=1, max_size=8)

@@ -5,12 +5,15 @@ from rich.text import Text
 
 from devenv.diagnosis import codes
 from devenv.diagnosis.model import Cause, Diagnosis, Evidence, Finding, Place, Verdict
+from devenv.disk.plan import Removal, Thing, Worth
+from devenv.disk.prune import DiskPlan
+from devenv.disk.prune import Proposal as RoomProposal
 from devenv.facts.logs import LogLine
 from devenv.recovery.plan import Kind, Plan, Planned
 from devenv.recovery.recover import Proposal, Recovery
-from devenv.recovery.room import Unused
 from devenv.ui import diagnosis as show
 from devenv.ui import logs, recovery
+from tests.fakes.disk import FakeSurveyor
 
 ROOT = Finding(
     "DE201",
@@ -82,10 +85,15 @@ def test_shape_of_recover():
         "requests",
     }
     assert recovery.step_shape(step) == {"kind": "restart", "target": "proxy", "code": "DE201"}
-    proposal = Proposal(FOUND, Plan((step,), (AFTER,)), (Unused("n", "id", ("old:1",), 5),))
+    survey = FakeSurveyor(None, None, None).look(plan=True)
+    thing = Thing("old:1", Worth.IMAGE, {"layer": 5}, 7, "", "n", "id", ("old:1",))
+    room = RoomProposal(survey, (DiskPlan(survey.disks[0], 5, (Removal(thing, 5),)),))
+    proposal = Proposal(FOUND, Plan((step,), (AFTER,)), (room,))
     shape = recovery.plan_shape("c", proposal)
-    assert set(shape) == {"cluster", "diagnosis", "steps", "images", "files", "put_back", "beyond"}
-    assert shape["images"] == [{"node": "n", "id": "id", "names": ["old:1"], "size": 5}]
+    assert set(shape) == {"cluster", "diagnosis", "steps", "removals", "put_back", "beyond"}
+    assert shape["removals"] == [
+        {"place": "n", "name": "old:1", "kind": "image", "reason": "not used", "last_used": 7, "frees": 5}
+    ]
 
 
 def test_shape_of_a_log_line():

@@ -1,0 +1,27 @@
+"""devenv disk."""
+
+import click
+
+from devenv.cli.options import name_option, output_option, profile_option
+from devenv.errors import Exit
+
+
+@click.command("disk")
+@name_option
+@profile_option
+@click.option("--all", "everything", is_flag=True, help="Show every image and volume, not only the largest.")
+@output_option
+def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool) -> int:  # noqa: N802 - found by this name
+    """Show who takes the disk: this machine, the engine and the nodes, each file system once, against its budget.
+
+    Exits with 1 where a budget is exceeded, with 4 where the engine or a node could not be asked.
+    """
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import disk as show  # noqa: PLC0415
+
+    with wiring.world() as world:
+        survey = world.surveyor(cluster, world.choice(cluster, profile).profile).look(plan=False)
+    show.survey_json(survey) if output == "json" else show.survey(survey, everything=everything)
+    if any(d.over for d in survey.disks):
+        return Exit.FAILED
+    return Exit.UNKNOWN if survey.unknown else Exit.OK

@@ -1,0 +1,59 @@
+"""devenv prune."""
+
+import click
+
+from devenv.cli.options import name_option, output_option, profile_option, wait_option
+from devenv.errors import Exit
+
+
+def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    from devenv.profiles.quantities import parse  # noqa: PLC0415 - help must not wait for it
+
+    try:
+        return None if value is None else parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command("prune")
+@name_option
+@profile_option
+@wait_option
+@click.option("--free", callback=_size, metavar="SIZE", help="Free so much (5Gi) on one disk, whatever the budget says.")
+@click.option(
+    "--on", "place", metavar="LEDGER", help="Only the disk of host, engine, or a node. [default: all; with --free engine]"
+)
+@click.option("--caches", is_flag=True, help="devenv's own caches may go too: the next build takes longer.")
+@click.option("--dry-run", is_flag=True, help="Show the plan, and remove nothing.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+@click.option("--history", is_flag=True, help="Show what was removed so far, and how much it freed.")
+@output_option
+def COMMAND(  # noqa: N802 - found by this name
+    cluster: str, profile: str | None, output: str, *, wait: float, free: int | None, place: str | None, caches: bool,
+    dry_run: bool, yes: bool, history: bool,
+) -> int:  # fmt: skip
+    """Make room: list what may go, cheapest first, and remove exactly that, until the disk is below its low mark.
+
+    Never removed: what any container or workload has, in whatever state, kind's node images, volumes, networks, what
+    config.yaml protects, and what was loaded, built or used in the last 24 hours.
+    """
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.disk.prune import USER  # noqa: PLC0415
+    from devenv.ui import disk as show  # noqa: PLC0415
+    from devenv.ui import prompts  # noqa: PLC0415
+
+    with wiring.world() as world:
+        prune = world.pruner(cluster, world.choice(cluster, profile).profile, caches=caches)
+        if history:
+            entries = prune.surveyor.history.entries()
+            show.history_json(entries) if output == "json" else show.history(entries)
+            return Exit.OK
+        proposal = prune.propose(free, place=place or ("engine" if free is not None else ""))
+        if dry_run or proposal.empty:
+            show.planned_json(proposal) if output == "json" else show.planned(proposal)
+            return Exit.FAILED if proposal.empty and any(p.goal for p in proposal.plans) else Exit.OK
+        show.proposal(proposal)
+        prompts.confirm_or_stop("Remove all of this?", "Nothing was removed.", assume_yes=yes)
+        outcome = prune.run(proposal, USER, wait)
+    show.outcome_json(outcome) if output == "json" else show.outcome(outcome)
+    return Exit.FAILED if outcome.left else Exit.OK

@@ -1,0 +1,81 @@
+"""devenv schedule."""
+
+import re
+from pathlib import Path
+
+import click
+
+from devenv.cli.options import name_option, output_option, profile_option
+from devenv.errors import Exit
+
+
+def _time(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[int, int]:
+    if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", value):
+        raise click.BadParameter(f"{value!r} is no time of day; write it like 11:45")
+    hour, minute = value.split(":")
+    return int(hour), int(minute)
+
+
+@click.group("schedule")
+def COMMAND() -> None:  # noqa: N802 - found by this name
+    """Have the disk kept below its budget by itself, and the cluster looked at, once a day."""
+
+
+@COMMAND.command("install")
+@click.option("--at", callback=_time, default="11:45", show_default=True, help="The time of day.")
+@click.option("--weekdays", is_flag=True, help="From Monday to Friday only.")
+@click.option("--recover", is_flag=True, help="Repair what doctor finds then, too.")
+@name_option
+@profile_option
+@output_option
+def install(at: tuple[int, int], cluster: str, profile: str | None, output: str, *, weekdays: bool, recover: bool) -> None:
+    """Install it, in the place of an earlier one: a systemd user timer, a launchd agent or a crontab entry.
+
+    It removes without asking what `devenv prune --dry-run` would list, and only where a budget is exceeded. Each removal is
+    in the journal before it is done: `devenv prune --history`.
+    """
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import schedule as show  # noqa: PLC0415
+
+    with wiring.world() as world:
+        state = world.schedule.install(at, cluster, world.choice(cluster, profile).name, weekdays=weekdays, recover=recover)
+    show.status_json(state) if output == "json" else show.installed(state)
+
+
+@COMMAND.command("status")
+@output_option
+def status(output: str) -> int:
+    """Show when it runs next, when it last ran, and what that came to. Exits with 1 where it is not installed."""
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import schedule as show  # noqa: PLC0415
+
+    with wiring.world() as world:
+        state = world.schedule.status()
+    show.status_json(state) if output == "json" else show.status(state)
+    return Exit.OK if state.present else Exit.FAILED
+
+
+@COMMAND.command("remove")
+@output_option
+def remove(output: str) -> None:
+    """Remove it, and leave nothing of it."""
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import schedule as show  # noqa: PLC0415
+
+    with wiring.world() as world:
+        removed = world.schedule.remove()
+    show.removed_json(removed) if output == "json" else show.removed(removed)
+
+
+@COMMAND.command("run")
+@click.option("--job", type=click.Path(path_type=Path), help="The job's file. [default: the one that is installed]")
+@output_option
+def run(job: Path | None, output: str) -> None:
+    """Do it now, as it is installed."""
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import schedule as show  # noqa: PLC0415
+
+    with wiring.world() as world:
+        installed = world.schedule.enter(job)
+        says = world.scheduled(installed).run()
+    show.ran_json(says) if output == "json" else show.ran(says)

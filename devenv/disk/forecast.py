@@ -1,0 +1,38 @@
+"""When a disk will be full at the present rate. Pure. Nothing is said on little evidence."""
+
+from collections.abc import Sequence
+from statistics import StatisticsError, correlation, linear_regression
+
+_LEAST = 8  # samples
+_SPAN = 6 * 3600.0  # seconds between the first and the last
+_STEADY = 0.9  # correlation of time and use: what jumps up and down grows at no rate
+_RECENT = 14 * 86400.0  # seconds: how it grew last month says little of now
+_FARTHEST = 90 * 86400.0
+
+
+def full_in(samples: Sequence[tuple[float, int]], total: int, now: float) -> float | None:
+    """Return the seconds until `total` bytes are in use; None where the samples do not say.
+
+    `samples`: (seconds since 1970, bytes in use). Room that was made begins a new count.
+    """
+    recent = _since_last_drop([(at, used) for at, used in sorted(samples) if now - _RECENT <= at <= now], total)
+    if len(recent) < _LEAST or recent[-1][0] - recent[0][0] < _SPAN:
+        return None
+    times, use = [at for at, _ in recent], [float(used) for _, used in recent]
+    try:
+        if correlation(times, use) < _STEADY:
+            return None
+        rate = linear_regression(times, use).slope
+    except StatisticsError:  # always the same
+        return None
+    left = (total - use[-1]) / rate
+    return left if left <= _FARTHEST else None
+
+
+def _since_last_drop(samples: list[tuple[float, int]], total: int) -> list[tuple[float, int]]:
+    """A fall by more than 2 % of the disk is room that somebody made."""
+    begin = 0
+    for number in range(1, len(samples)):
+        if samples[number - 1][1] - samples[number][1] > total * 0.02:
+            begin = number
+    return samples[begin:]

@@ -1,0 +1,101 @@
+"""What is remembered of the disk: samples of its use, what was removed, and when images were last used."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devenv.disk.ring import Ring
+from devenv.images.load import normalise
+from devenv.ports import Clock, Host
+
+_OFTEN = 600.0  # seconds: samples closer together say nothing new
+_FORGET = 180 * 86400.0  # seconds without a use, after which an image's last use is its creation again
+_OVERLAP = 5.0
+
+
+@dataclass(frozen=True)
+class History:
+    """Files in the state folder. Their space is taken beforehand, or they stay whole where there is none."""
+
+    host: Host
+    clock: Clock
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self.host.state_dir() / "disk"
+
+    @property
+    def _samples(self) -> Ring:
+        return Ring(self.folder, "samples")
+
+    @property
+    def _journal(self) -> Ring:
+        return Ring(self.folder, "journal")
+
+    def prepare(self) -> None:
+        """Take the space for what is to be written on a full disk. Raises OSError where there is none."""
+        self._samples.prepare()
+        self._journal.prepare()
+
+    def sample(self, device: str, used: int, total: int) -> None:
+        """Note a disk's use, in bytes, unless that was done a moment ago."""
+        now = self.clock.now()
+        if any(now - at < _OFTEN for at, _ in self.samples(device)):
+            return
+        with suppress(OSError):
+            self._samples.append({"at": now, "device": device, "used": used, "total": total})
+
+    def samples(self, device: str) -> list[tuple[float, int]]:
+        """Return (seconds since 1970, bytes in use) of a disk, the oldest first."""
+        return [(float(e["at"]), int(e["used"])) for e in self._samples.read() if e.get("device") == device and "used" in e]
+
+    def note(self, event: str, **details: Any) -> None:
+        """Write an entry into the journal. Raises OSError where it can't be written."""
+        self._journal.append({"at": self.clock.now(), "event": event, **details})
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the journal, the oldest entry first."""
+        return self._journal.read()
+
+    def learn(self, engine: str, ask: Callable[[float], Sequence[tuple[float, str]]]) -> dict[str, float]:
+        """Return the last use of each image, by ID and by normalised name, with what the engine has seen since it was asked last.
+
+        `ask`: gives the uses since a time.
+        """
+        path, now = self.folder / f"uses-{engine[:12].replace(':', '')}.json", self.clock.now()
+        known = _read(path)
+        uses: dict[str, float] = dict(known.get("images") or {})
+        for at, image in ask(float(known.get("asked") or 0) - _OVERLAP):
+            name = image if image.startswith("sha256:") else normalise(image)
+            uses[name] = max(at, uses.get(name, 0.0))
+        uses = {name: at for name, at in uses.items() if now - at < _FORGET}
+        with suppress(OSError):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps({"asked": now, "images": uses}))
+            new.replace(path)
+        return uses
+
+    def named(self, cluster: str, now: frozenset[str] | None) -> frozenset[str]:
+        """Return which images a cluster's workloads name, or what they named when the API server could last say."""
+        path = self.folder / f"named-{cluster}.json"
+        if now is None:
+            return frozenset(_read(path).get("images") or ())
+        with suppress(OSError):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps({"images": sorted(now)}))
+            new.replace(path)
+        return now
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    with suppress(OSError, ValueError):
+        content = json.loads(path.read_text())
+        if isinstance(content, dict):
+            return content
+    return {}

@@ -1,0 +1,224 @@
+"""What a node keeps: images by their snapshots and blobs, logs, ballast; as things that may go or must stay."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from devenv.disk.ballast import IN_NODE
+from devenv.disk.keep import Keep
+from devenv.disk.plan import Thing, Worth
+from devenv.errors import DevenvError
+from devenv.facts.df import DF, parse
+from devenv.images.innode import KEPT
+from devenv.images.layers import chain_ids
+from devenv.ports import Containers, Space
+
+_MARK = "--- devenv ---"
+_CONTENT = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256"
+_SMALL = 64  # KiB: manifests and configs are smaller, layers with content are not read
+_LOGS = "/var/log"
+# One exec takes 0.08 s, whatever it runs, so everything is asked with one. Sizes of snapshots are containerd's own notes of
+# them, made when they were committed: nothing walks the disk but for the logs.
+_LOOK = f"""exec 2>&1
+mark() {{ echo; echo '{_MARK}'; }}
+snapshotter=$(containerd config dump 2>/dev/null | sed -n 's/^ *snapshotter = //p' | head -n 1 | tr -d "\\"'")
+{" ".join(DF)} || exit; mark
+stat -c %d /var; mark
+timeout 5 du -s --block-size=1 {_LOGS}; mark
+stat -c %b {IN_NODE}; mark
+crictl images -o json; mark
+crictl ps -a -o json; mark
+ctr --namespace k8s.io snapshots --snapshotter "${{snapshotter:-overlayfs}}" usage -b; mark
+cd {_CONTENT} || exit
+find . -type f -printf '%f %s %T@\\n'; mark
+find . -type f -size -{_SMALL}k -printf '%f\\n' | while read -r f; do
+  IFS= read -r -n 1 -d '' c < "$f"
+  if [ "$c" = '{{' ]; then echo "$f"; cat "$f"; mark; fi
+done
+"""
+_PARTS = 8  # before the small blobs
+
+
+@dataclass(frozen=True)
+class NodeImage:
+    """An image in a node. `layers`: bytes by chain ID; `blobs`: bytes by digest; `loose`: blobs that snapshots make needless."""
+
+    id: str
+    names: tuple[str, ...]
+    layers: Mapping[str, int]
+    blobs: Mapping[str, int]
+    loose: frozenset[str]
+    came: float
+    pinned: bool
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a node has. Sizes in bytes; `device` as the kernel under the node numbers it; `used` has images' last use by ID."""
+
+    node: str
+    space: Space
+    device: str
+    logs: int
+    ballast: int
+    content: int
+    snapshots: int
+    images: tuple[NodeImage, ...]
+    used: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class NodeStock:
+    """Asks nodes, and deletes from them exactly what it is told."""
+
+    containers: Containers
+
+    def look(self, node: str) -> Kept:
+        """Return what the node has. Raises DevenvError where it does not say."""
+        done = self.containers.exec(node, ["bash", "-c", _LOOK])
+        parts = done.output.split(f"\n{_MARK}\n")
+        if len(parts) < _PARTS + 1:
+            raise DevenvError(f"{node} does not say what it keeps.", parts[-1][-500:])
+        return _read(node, parts)
+
+    def users(self, node: str) -> frozenset[str]:
+        """Return the IDs of the images that a container of the node has, in any state."""
+        listed = _json(node, self._run(node, ["crictl", "ps", "-a", "-o", "json"])).get("containers") or ()
+        return frozenset(str(c[key]) for c in listed for key in ("imageRef", "imageId") if c.get(key))
+
+    def remove_image(self, node: str, image: str) -> None:
+        """Delete an image by its ID, with all its names. containerd collects what only it had before this returns."""
+        self._run(node, ["crictl", "rmi", image])
+
+    def remove_blobs(self, node: str, digests: Sequence[str]) -> None:
+        """Delete blobs that snapshots make needless."""
+        self._run(node, ["ctr", "--namespace", "k8s.io", "content", "rm", *digests])
+
+    def _run(self, node: str, argv: Sequence[str]) -> str:
+        done = self.containers.exec(node, list(argv))
+        if done.code != 0:
+            raise DevenvError(f"`{' '.join(argv[:4])}` in {node} failed.", done.output[-500:])
+        return done.output
+
+
+def things(kept: Kept, keep: Keep, now: float) -> list[Thing]:
+    """Return the node's images, and beside them, as one thing, the blobs that their snapshots make needless."""
+    found = [_image(kept, image, keep, now) for image in kept.images]
+    loose = {blob: image.blobs[blob] for image in kept.images for blob in image.loose}
+    if sum(loose.values()):
+        label = f"{len(loose)} packed layers that are unpacked beside them"
+        found.append(Thing(label, Worth.BLOB, _of(kept.node, loose), 0, "", kept.node, "blobs", tuple(sorted(loose))))
+    return found
+
+
+def _image(kept: Kept, image: NodeImage, keep: Keep, now: float) -> Thing:
+    label = ", ".join(n for n in image.names if "@" not in n) or next(iter(image.names), "") or f"image {image.id[7:19]}"
+    last = max(image.came, kept.used.get(image.id, 0.0))
+    why = keep.node(image.names, used=image.id in kept.used, pinned=image.pinned, age=now - last)
+    blobs = {blob: size for blob, size in image.blobs.items() if blob not in image.loose}
+    parts = {**_of(kept.node, image.layers), **_of(kept.node, blobs)}
+    return Thing(label, _worth(image), parts, last, why, kept.node, image.id, image.names)
+
+
+def _of(node: str, parts: Mapping[str, int]) -> dict[str, int]:
+    return {f"{node} {part}": size for part, size in parts.items()}
+
+
+def _worth(image: NodeImage) -> Worth:
+    return Worth.SUPERSEDED if not image.names or all(n.startswith(f"{KEPT}:") for n in image.names) else Worth.IMAGE
+
+
+def _read(node: str, parts: Sequence[str]) -> Kept:
+    space, device, logs, ballast, images, containers, snapshots, blobs, *small = parts
+    by_chain = {chain: size for chain, size in _sizes(snapshots) if chain.startswith("sha256:")}
+    stored = {f"sha256:{name}": (int(size), float(at)) for name, size, at in _fields(blobs)}
+    documents = list(_documents(small))
+    configs = {digest: _chains(d) for digest, d in documents if "rootfs" in d}
+    manifests = [(digest, d) for digest, d in documents if isinstance(d.get("layers"), list) and d.get("config")]
+    used = _used(_json(node, containers).get("containers") or ())
+    found = []
+    for listed in _json(node, images).get("images") or ():
+        mine = [(digest, d) for digest, d in manifests if d["config"].get("digest") == listed["id"]]
+        found.append(_node_image(listed, configs.get(listed["id"], ()), mine, by_chain, stored))
+    return Kept(
+        node, parse(node, space), device.split()[-1], _first(logs), _first(ballast) * 512,
+        sum(size for size, _ in stored.values()), sum(size for _, size in _sizes(snapshots)), tuple(found), used,
+    )  # fmt: skip
+
+
+def _node_image(
+    listed: Mapping[str, Any],
+    chains: Sequence[str],
+    manifests: Sequence[tuple[str, Mapping[str, Any]]],
+    snapshots: Mapping[str, int],
+    stored: Mapping[str, tuple[int, float]],
+) -> NodeImage:
+    blobs = {listed["id"], *(digest for digest, _ in manifests)}
+    loose = set()
+    for _, manifest in manifests:
+        for layer, chain in zip(manifest["layers"], chains, strict=False):
+            blobs.add(layer["digest"])
+            if chain in snapshots and layer["digest"] in stored:
+                loose.add(layer["digest"])
+    names = (*(listed.get("repoTags") or ()), *(listed.get("repoDigests") or ()))
+    return NodeImage(
+        listed["id"], names, {c: snapshots[c] for c in chains if c in snapshots},
+        {b: stored[b][0] for b in blobs if b in stored}, frozenset(loose),
+        stored[listed["id"]][1] if listed["id"] in stored else 0.0, bool(listed.get("pinned")),
+    )  # fmt: skip
+
+
+def _used(containers: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return when each image last got a container. `createdAt` is in nanoseconds."""
+    found: dict[str, float] = {}
+    for container in containers:
+        at = int(container.get("createdAt") or 0) / 1e9
+        for image in (container.get("imageRef"), container.get("imageId"), (container.get("image") or {}).get("image")):
+            if image:
+                found[image] = max(at, found.get(image, 0.0))
+    return found
+
+
+def _documents(texts: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the blobs that are JSON objects, by their digests."""
+    for text in texts:
+        name, _, content = text.strip().partition("\n")
+        try:
+            found = json.loads(content)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            yield f"sha256:{name}", found
+
+
+def _chains(config: Mapping[str, Any]) -> tuple[str, ...]:
+    return chain_ids((config.get("rootfs") or {}).get("diff_ids") or ())
+
+
+def _sizes(output: str) -> Iterator[tuple[str, int]]:
+    """Read lines of KEY SIZE INODES."""
+    for line in output.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[1].isdigit():  # noqa: PLR2004
+            yield words[0], int(words[1])
+
+
+def _fields(output: str) -> Iterator[list[str]]:
+    for line in output.splitlines():
+        if len(words := line.split()) == 3:  # noqa: PLR2004 - name, size, time
+            yield words
+
+
+def _first(output: str) -> int:
+    """Return the number that a line begins with; 0 where there is none."""
+    words = output.split()
+    return int(words[0]) if words and words[0].isdigit() else 0
+
+
+def _json(node: str, output: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(output[output.index("{") : output.rindex("}") + 1])
+    except ValueError as error:
+        raise DevenvError(f"containerd in {node} gave no JSON.", output[-300:]) from error
+    return content

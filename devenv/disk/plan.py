@@ -1,0 +1,104 @@
+"""What to remove so that a disk has room again. Pure.
+
+A thing consists of parts: an image of its layers, a cache of its files. A part that several things have is freed only
+with the last of them, so what a plan promises is counted by parts, never by things.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Worth(IntEnum):
+    """How much it costs to have a thing again; the cheapest goes first."""
+
+    STALE = 0  # devenv's own files that nothing will ever use again
+    BUILD_CACHE = 1  # the engine's
+    DANGLING = 2  # an image without a name
+    BLOB = 3  # in a node, unpacked there
+    SUPERSEDED = 4  # an image that a newer one has taken the place of
+    CACHE = 5  # devenv's own, made again by the next build
+    IMAGE = 6  # by its last use
+
+
+HOST, ENGINE = "host", "engine"  # places; every other one is a node's name
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something on a disk.
+
+    `place` is where, `id` what it is there: a path, an image's ID. `parts` in bytes; `used` is its last use, in seconds
+    since 1970, 0 where nobody knows; `kept` says why it must stay. `names` are an image's, all of them.
+    """
+
+    name: str
+    worth: Worth
+    parts: Mapping[str, int] = field(default_factory=dict)
+    used: float = 0.0
+    kept: str = ""
+    place: str = HOST
+    id: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of its parts, shared ones among them."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One step of a plan. `frees` in bytes, when those before it are gone."""
+
+    thing: Thing
+    frees: int
+
+
+class _Held:
+    """Who holds which part, as things go and come back. `freed` in bytes."""
+
+    def __init__(self, things: Iterable[Thing]) -> None:
+        self._holders = Counter(part for thing in things for part in thing.parts)
+        self.freed = 0
+
+    def remove(self, thing: Thing) -> int:
+        """Return the bytes that its going frees."""
+        self._holders.subtract(thing.parts.keys())
+        last = sum(size for part, size in thing.parts.items() if self._holders[part] == 0)
+        self.freed += last
+        return last
+
+    def put_back(self, thing: Thing) -> None:
+        self.freed -= sum(size for part, size in thing.parts.items() if self._holders[part] == 0)
+        self._holders.update(thing.parts.keys())
+
+
+def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
+    """Return what to remove to free `goal` bytes, in order: the cheapest first, then what was not used for longest.
+
+    Less comes of it where what may go does not suffice. An image that frees nothing, by itself or with others, is left.
+    """
+    held, chosen = _Held(things), list[Thing]()
+    for thing in sorted((t for t in things if not t.kept), key=lambda t: (t.worth, t.used, t.place, t.name, t.id)):
+        if held.freed >= goal:
+            break
+        held.remove(thing)
+        chosen.append(thing)
+    wanted, needed = min(goal, held.freed), list[Thing]()
+    for thing in reversed(chosen):  # an image that turned out not to be needed stays
+        held.put_back(thing)
+        if held.freed < wanted or thing.worth < Worth.SUPERSEDED:
+            held.remove(thing)
+            needed.append(thing)
+    again = _Held(things)
+    return tuple(Removal(t, again.remove(t)) for t in reversed(needed)) if wanted > 0 else ()
+
+
+def freed(things: Iterable[Thing], gone: Iterable[Thing]) -> int:
+    """Return the bytes that are free once these are gone: those of the parts that no other thing has."""
+    held = _Held(things)
+    for thing in gone:
+        held.remove(thing)
+    return held.freed

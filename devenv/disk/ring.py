@@ -1,0 +1,86 @@
+"""A log that needs no space: its blocks are taken beforehand, so that it can be written on a full disk.
+
+Two files of one size take turns: when one is full the other is emptied, so that the newest half is always there. A line
+that a kill cut short is left out when it is read, and so is what follows it on that line alone.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_NONE = b"\0"
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Entries, the oldest first. `size` in bytes, of each of the two files."""
+
+    folder: Path
+    name: str
+    size: int = 256 << 10
+
+    def prepare(self) -> None:
+        """Take the space. Raises OSError where there is none."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self._files():
+            if not path.exists() or path.stat().st_size < self.size:
+                with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+                    file.seek(0, os.SEEK_END)
+                    file.write(_NONE * (self.size - file.tell()))
+                    os.fsync(file.fileno())
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Write an entry, which is on the disk when this returns. Raises OSError where no space was taken beforehand."""
+        self.prepare()
+        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        if len(line) > self.size // 2:
+            raise ValueError("an entry is too long for its log")
+        current, other = sorted(self._files(), key=_last, reverse=True)
+        end = _end(current)
+        if end + len(line) + 1 > self.size:
+            with other.open("r+b") as file:  # in place: an emptied file would give its blocks away
+                file.write(_NONE * self.size)
+            current, end = other, 0
+        with current.open("r+b") as file:
+            file.seek(end)
+            if end and _byte(file.fileno(), end - 1) != b"\n":
+                file.write(b"\n")  # after a line that was cut short
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return all entries that are whole."""
+        found = [entry for path in self._files() if path.exists() for entry in _entries(path)]
+        return sorted(found, key=lambda e: float(e.get("at", 0)))
+
+    def _files(self) -> tuple[Path, Path]:
+        return self.folder / f"{self.name}.0", self.folder / f"{self.name}.1"
+
+
+def _end(path: Path) -> int:
+    return len(path.read_bytes().rstrip(_NONE))
+
+
+def _byte(descriptor: int, at: int) -> bytes:
+    return os.pread(descriptor, 1, at)
+
+
+def _last(path: Path) -> float:
+    """When the file's newest entry was written; 0 where it has none. The current file is the one with the newest."""
+    return max((float(e.get("at", 0)) for e in _entries(path)), default=0.0)
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    found = []
+    for line in path.read_bytes().strip(_NONE).split(b"\n"):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return found

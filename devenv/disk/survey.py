@@ -1,0 +1,275 @@
+"""Everything that takes room: three ledgers, host, engine and nodes, on the disks that they really share."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from devenv.disk import engine, node
+from devenv.disk.ballast import Ballast
+from devenv.disk.budget import Marks, marks, strictest, used
+from devenv.disk.engine import EngineStock, Stored
+from devenv.disk.forecast import full_in
+from devenv.disk.history import History
+from devenv.disk.host import HostStock
+from devenv.disk.keep import Keep
+from devenv.disk.node import Kept, NodeStock
+from devenv.disk.plan import ENGINE, HOST, Thing
+from devenv.errors import DevenvError, NotReachableError
+from devenv.facts.df import node_space
+from devenv.ports import Clock, Containers, Host, ListedImage, Node, Space, Stock
+from devenv.profiles.model import Budget, Profile
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one kind of thing takes. `size` in bytes, None where it is not known; `alone`: of that, what nothing else has."""
+
+    what: str
+    size: int | None
+    note: str = ""
+    alone: int | None = None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What somebody keeps on one disk. `name` is host, engine, or a node's."""
+
+    name: str
+    path: str
+    device: str
+    space: Space
+    budget: Budget
+    shares: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system, once, with all who keep something on it. `full_in` in seconds, None where nothing can be said."""
+
+    device: str
+    names: tuple[str, ...]
+    space: Space
+    marks: Marks
+    full_in: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it is above its high mark."""
+        return self.marks.over(self.space)
+
+    @property
+    def goal(self) -> int:
+        """Bytes that must go, so that it is at its low mark; 0 below its high one."""
+        return self.goal_for(0)
+
+    def goal_for(self, more: int) -> int:
+        """Return the bytes that must go before `more` are written.
+
+        Where nothing is left for users, nobody knows how much of root's part is taken too.
+        """
+        if not self.marks.over(self.space, more):
+            return 0
+        hidden = self.space.total // 20 if self.space.free == 0 else 0
+        return max(0, used(self.space) + more - self.marks.low) + hidden
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was seen. `unknown`: ledger → why it could not be looked at."""
+
+    ledgers: tuple[Ledger, ...]
+    disks: tuple[Disk, ...]
+    things: tuple[Thing, ...]
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    down: tuple[str, ...] = ()  # nodes that do not run
+
+    def on(self, disk: Disk) -> list[Thing]:
+        """Return what lies on the disk."""
+        return [t for t in self.things if t.place in disk.names]
+
+
+@dataclass(frozen=True)
+class Surveyor:
+    """Looks at everything, and changes nothing.
+
+    `named`: images that workloads of the cluster name, None where the API server can't say; `current`: the names and files
+    of devenv's recipes; `wanted`: the profile's images; `loaded`: those that devenv put into the nodes.
+    """
+
+    cluster: str
+    profile: Profile
+    host: Host
+    clock: Clock
+    stock: Stock
+    containers: Containers
+    named: Callable[[], frozenset[str] | None]
+    current: Callable[[], tuple[frozenset[str], frozenset[Path]]]
+    history: History
+    wanted: Callable[[], frozenset[str]]
+    loaded: Callable[[], frozenset[str]]
+
+    def look(self, *, plan: bool, caches: bool = False) -> Survey:
+        """Return what is there. `plan`: also what a plan must know of it; `caches`: devenv's own may go too."""
+        unknown: dict[str, str] = {}
+        now, newer = self.clock.now(), self.profile.keep_newer * 3600
+        with ThreadPoolExecutor(6) as pool:
+            engines = pool.submit(self._engine, unknown, plan=plan)
+            own = pool.submit(self._host.own)
+            named = pool.submit(self.named if plan else lambda: None)
+            nodes = [n for n in self._nodes(unknown) if n.status == "running"]
+            kept = [k for k in pool.map(lambda n: self._node(n, unknown), nodes) if k]
+            stored = engines.result()
+        ledgers = [self._host_ledger(own.result())]
+        if stored:
+            ledgers += self._engine_ledger(stored, kept)
+        ledgers += [self._node_ledger(k) for k in kept]
+        disks = self._disks(ledgers)
+        if not plan:
+            return Survey(tuple(ledgers), disks, (), unknown, self._down(unknown))
+        names, files = self.current()
+        before = self.history.named(self.cluster, named.result()) | self.loaded()
+        keep = Keep(named.result(), self.wanted() | names, self.profile.protect, newer, before)
+        things = self._host.things(files, now, newer, caches=caches)
+        if stored:
+            things += engine.things(stored, keep, self._uses(), names, now)
+        things += [t for k in kept for t in node.things(k, keep, now)]
+        return Survey(tuple(ledgers), disks, tuple(things), unknown, self._down(unknown))
+
+    def space(self, disk: Disk, survey: Survey) -> Space:
+        """Return what is free on a disk now. Raises DevenvError where it does not say."""
+        ledger = next(x for x in survey.ledgers if x.device == disk.device)
+        if ledger.name == HOST or (ledger.name == ENGINE and self._local):
+            return self.host.space(Path(ledger.path))
+        inside = next((x.name for x in survey.ledgers if x.device == disk.device and x.name not in {HOST, ENGINE}), "")
+        return node_space(self.containers, inside)
+
+    # One ledger each
+
+    @property
+    def _host(self) -> HostStock:
+        return HostStock(self.host)
+
+    @cached_property
+    def _local(self) -> bool:
+        return self.stock.info().local
+
+    @property
+    def engine_stock(self) -> EngineStock:
+        """What lies in the engine."""
+        return EngineStock(self.stock, self.host.cache_dir() / "layers.json")
+
+    def _engine(self, unknown: dict[str, str], *, plan: bool) -> Stored | None:
+        try:
+            self.stock.info()
+            return self.engine_stock.look(tagged=plan)
+        except NotReachableError as error:
+            unknown[ENGINE] = error.what
+            return None
+
+    def _nodes(self, unknown: dict[str, str]) -> list[Node]:
+        try:
+            return self.containers.nodes(self.cluster)
+        except NotReachableError as error:
+            unknown[ENGINE] = error.what
+            return []
+
+    def _down(self, unknown: dict[str, str]) -> tuple[str, ...]:
+        return tuple(n.name for n in self._nodes(dict(unknown)) if n.status != "running")
+
+    def _node(self, found: Node, unknown: dict[str, str]) -> Kept | None:
+        try:
+            return NodeStock(self.containers).look(found.name)
+        except DevenvError as error:
+            unknown[found.name] = error.what
+            return None
+
+    def _uses(self) -> dict[str, float]:
+        return self.history.learn(self.stock.info().id, self.stock.uses)
+
+    def _host_ledger(self, own: list[tuple[str, int]]) -> Ledger:
+        path = self.host.cache_dir()
+        shares = tuple(Share(_tilde(name), size, "devenv's own") for name, size in own)
+        return Ledger(HOST, str(path), _device(path), self.host.space(path), self.profile.budgets.host, shares)
+
+    def _engine_ledger(self, stored: Stored, kept: list[Kept]) -> list[Ledger]:
+        """The engine's disk: a path of this machine, or in a VM the one that its nodes are on."""
+        root, budget = self.stock.info().data_root, self.profile.budgets.engine
+        shares = (*_shares(stored), _logs(root, stored))
+        if self._local:
+            return [Ledger(ENGINE, str(root), _device(root), self.host.space(root), budget, shares)]
+        if kept:
+            return [Ledger(ENGINE, str(root), f"engine {kept[0].device}", kept[0].space, budget, shares)]
+        return []
+
+    def _node_ledger(self, kept: Kept) -> Ledger:
+        device = kept.device if self._local else f"engine {kept.device}"
+        rest = [
+            Share("content (packed)", kept.content), Share("snapshots (unpacked)", kept.snapshots, f"{len(kept.images)} images"),
+            Share("logs", kept.logs), *([Share("ballast", kept.ballast, "given back on a full disk")] if kept.ballast else []),
+        ]  # fmt: skip
+        return Ledger(kept.node, "/var", device, kept.space, self.profile.budgets.node, tuple(rest))
+
+    def _disks(self, ledgers: list[Ledger]) -> tuple[Disk, ...]:
+        found = []
+        for device in dict.fromkeys(x.device for x in ledgers):
+            mine = [x for x in ledgers if x.device == device]
+            space = mine[0].space
+            limits = strictest(marks(x.budget, space) for x in mine)
+            self.history.sample(device, used(space), space.total)
+            rate = full_in(self.history.samples(device), space.total, self.clock.now())
+            found.append(Disk(device, tuple(x.name for x in mine), space, limits, rate))
+        return tuple(found)
+
+    @property
+    def ballast(self) -> Ballast:
+        """What is given back on a full disk."""
+        return Ballast(self.host, self.containers)
+
+
+def _shares(stored: Stored) -> tuple[Share, ...]:
+    every = {chain: size for i in stored.images for chain, size in stored.layers.get(i.id, {}).items()}
+    dangling = [i for i in stored.images if not i.names]
+    images = Share("images", sum(every.values()), f"{len(stored.images)}, {len(dangling)} of them without a name")
+    alone = _alone(stored)
+    each = sorted(stored.images, key=lambda i: -alone.get(i.id, 0))
+    cache = Share("build cache", None, "the engine did not say in time")
+    if stored.cache is not None:
+        cache = Share("build cache", sum(r.size for r in stored.cache if not r.shared), f"{len(stored.cache)} records")
+    owners = {v: c.name for c in stored.containers for v in c.volumes}
+    volumes = [Share(f"volume {v[:12]}", None, f"of {owners[v]}" if v in owners else "of no container") for v in stored.volumes]
+    every_image = [Share(f"image {_label(i)}", sum(stored.layers.get(i.id, {}).values()), alone=alone.get(i.id)) for i in each]
+    return (images, cache, *every_image, *volumes)
+
+
+def _label(image: ListedImage) -> str:
+    return ", ".join(n for n in image.names if "@" not in n) or image.id[7:19]
+
+
+def _device(path: Path) -> str:
+    return str(path.stat().st_dev)
+
+
+def _logs(root: Path, stored: Stored) -> Share:
+    """Logs of containers are files that only root may see."""
+    try:
+        files = [root / "containers" / c.id / f"{c.id}-json.log" for c in stored.containers]
+        sizes = [f.stat().st_blocks * 512 for f in files if f.exists()]
+    except OSError:
+        return Share("containers' logs", None, "only root may look")
+    return Share("containers' logs", sum(sizes), f"of {len(sizes)} containers")
+
+
+def _alone(stored: Stored) -> dict[str, int]:
+    """Return the bytes of each image that no other image has."""
+    holders: dict[str, int] = {}
+    for layers in stored.layers.values():
+        for chain in layers:
+            holders[chain] = holders.get(chain, 0) + 1
+    return {i.id: sum(s for c, s in stored.layers.get(i.id, {}).items() if holders[c] == 1) for i in stored.images}
+
+
+def _tilde(path: str) -> str:
+    home = str(Path.home())
+    return f"~{path.removeprefix(home)}" if path.startswith(f"{home}/") else path

@@ -1,0 +1,270 @@
+"""Who takes the disk, what would be removed, and what was."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from devenv.disk.budget import used
+from devenv.disk.plan import ENGINE, HOST, Thing, Worth
+from devenv.disk.prune import DiskPlan, Done, Outcome, Proposal
+from devenv.disk.survey import Disk, Ledger, Share, Survey
+from devenv.profiles.quantities import show
+from devenv.ui import console
+from devenv.ui.reports import emit_json
+
+_BAR = 24  # columns
+_SHOWN = 6  # lines of a ledger
+_WORDS = {
+    Worth.STALE: "nothing will use it again",
+    Worth.BUILD_CACHE: "made again by the next build",
+    Worth.DANGLING: "has no name",
+    Worth.BLOB: "kept twice",
+    Worth.SUPERSEDED: "a newer one has taken its place",
+    Worth.CACHE: "made again by the next build",
+    Worth.IMAGE: "not used",
+}
+
+
+def survey(seen: Survey, *, everything: bool) -> None:
+    """Show each disk once, and below it who keeps what on it."""
+    out = console.result()
+    for disk in seen.disks:
+        _disk(out, disk)
+        for ledger in (x for x in seen.ledgers if x.device == disk.device):
+            _ledger(out, ledger, everything=everything)
+    for name in seen.down:
+        out.print(f"[yellow]?[/yellow] {escape(name)} does not run: what is in it is not known")
+    for name, why in seen.unknown.items():
+        out.print(f"[yellow]?[/yellow] {escape(name)} could not be looked at: {escape(why)}", soft_wrap=True)
+
+
+def _disk(out: Console, disk: Disk) -> None:
+    space, colour = disk.space, "red" if disk.over else "green"
+    filled = round(_BAR * used(space) / space.total) if space.total else 0
+    mark = min(_BAR - 1, round(_BAR * disk.marks.high / space.total)) if space.total else _BAR - 1
+    bar = "".join("█" if n < filled else "│" if n == mark else "░" for n in range(_BAR))
+    names = " + ".join(disk.names)
+    out.print(f"[bold]{escape(names)}[/bold]", soft_wrap=True)
+    out.print(f"  [{colour}]{bar}[/{colour}] {show(used(space))} of {show(space.total)} in use, {show(space.free)} free")
+    over = used(space) - disk.marks.high
+    if disk.marks.short_of_inodes(space):
+        out.print(f"  [red]✗[/red] only {space.free_inodes} of {space.total_inodes} inodes are free; run `devenv prune`")
+    if over > 0:
+        out.print(
+            f"  [red]✗[/red] {show(over)} above the budget, which ends at {show(disk.marks.high)}; run `devenv prune`",
+            soft_wrap=True,
+        )
+    else:
+        out.print(f"  [green]✓[/green] {show(-over)} below the budget, which ends at {show(disk.marks.high)}")
+    if disk.full_in is not None:
+        out.print(f"  [yellow]![/yellow] full in about {_duration(disk.full_in)} at the present rate")
+
+
+def _ledger(out: Console, ledger: Ledger, *, everything: bool) -> None:
+    out.print(f"  [bold]{escape(ledger.name)}[/bold]  [dim]{escape(ledger.path)}[/dim]", soft_wrap=True)
+    lines = ledger.shares if everything else _largest(ledger.shares)
+    for share in lines:
+        size = "?" if share.size is None else show(share.size)
+        alone = f"{show(share.alone)} of it alone" if share.alone is not None and share.alone != share.size else ""
+        note = ", ".join(filter(None, (alone, share.note)))
+        out.print(f"  {size:>10}  {escape(share.what)}{f'  [dim]{escape(note)}[/dim]' if note else ''}", soft_wrap=True)
+    if len(lines) < len(ledger.shares):
+        out.print(f"              [dim]and {len(ledger.shares) - len(lines)} more; --all shows them[/dim]")
+
+
+def _largest(shares: Sequence[Share]) -> list[Share]:
+    """The sums, and of single images and volumes the largest."""
+    single = [s for s in shares if s.what.startswith(("image ", "volume "))]
+    return [s for s in shares if s not in single or s in [x for x in single if x.size][: max(0, _SHOWN - 2)]]
+
+
+def survey_json(seen: Survey) -> None:
+    """Print what was seen as JSON."""
+    emit_json("disk", survey_shape(seen))
+
+
+def survey_shape(seen: Survey) -> dict[str, Any]:
+    """Shape of `disk`. Sizes in bytes, times in seconds."""
+    return {
+        "disks": [disk_shape(d) for d in seen.disks],
+        "ledgers": [
+            {
+                "name": x.name, "path": x.path, "device": x.device,
+                "budget": {"keep_free": x.budget.keep_free, "max_use": x.budget.max_use, "headroom": x.budget.headroom},
+                "shares": [{"what": s.what, "size": s.size, "alone": s.alone, "note": s.note} for s in x.shares],
+            }
+            for x in seen.ledgers
+        ],
+        "stopped": list(seen.down),
+        "unknown": dict(seen.unknown),
+    }  # fmt: skip
+
+
+def disk_shape(disk: Disk) -> dict[str, Any]:
+    """Shape of one disk."""
+    space = disk.space
+    return {
+        "device": disk.device, "names": list(disk.names), "total": space.total, "used": used(space), "free": space.free,
+        "total_inodes": space.total_inodes, "free_inodes": space.free_inodes, "high": disk.marks.high, "low": disk.marks.low,
+        "over": disk.over, "full_in": None if disk.full_in is None else round(disk.full_in),
+    }  # fmt: skip
+
+
+# The plan
+
+
+def proposal(proposed: Proposal) -> None:
+    """Show what is about to be removed, before anybody is asked."""
+    _show(console.progress(), proposed)
+
+
+def planned(proposed: Proposal) -> None:
+    """Show the same as a result."""
+    _show(console.result(), proposed)
+
+
+def _show(out: Console, proposed: Proposal) -> None:
+    for each in proposed.plans:
+        _plan(out, each)
+    if not any(p.goal for p in proposed.plans):
+        out.print("[green]✓[/green] Every disk is below its budget; nothing is to be removed. --free SIZE frees more.")
+    for name, why in proposed.survey.unknown.items():
+        out.print(f"[yellow]?[/yellow] {escape(name)} stays as it is: {escape(why)}", soft_wrap=True)
+
+
+def _plan(out: Console, each: DiskPlan) -> None:
+    if not each.goal:
+        return
+    names = escape(" + ".join(each.disk.names))
+    if not each.removals:
+        out.print(f"[red]✗[/red] {names}: nothing that may go frees anything.", soft_wrap=True)
+        return
+    short = "" if each.frees >= each.goal or each.goal > each.disk.space.total else f", of {show(each.goal)} that should go"
+    out.print(f"[bold]{names}[/bold]: {show(each.frees)} can be freed{short}", soft_wrap=True)
+    for line in removal_lines(each):
+        out.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def removal_lines(each: DiskPlan) -> list[str]:
+    """Return what would be removed: what it frees, what it is, and why it may go."""
+    lines = []
+    for removal in each.removals:
+        thing = removal.thing
+        lines.append(f"{show(removal.frees):>10}  {_where(thing)} ({_WORDS[thing.worth]}{_last(thing)})")
+    return lines
+
+
+def _where(thing: Thing) -> str:
+    return thing.name if thing.place in {HOST, ENGINE} else f"{thing.name} in {thing.place}"
+
+
+def _last(thing: Thing) -> str:
+    if thing.used <= 0 or thing.worth is Worth.BLOB:
+        return ""
+    return f", last used {datetime.fromtimestamp(thing.used).astimezone():%Y-%m-%d %H:%M}"
+
+
+def planned_json(proposed: Proposal) -> None:
+    """Print a plan as JSON."""
+    emit_json("prune-plan", plan_shape(proposed))
+
+
+def plan_shape(proposed: Proposal) -> dict[str, Any]:
+    """Shape of `prune --dry-run`. Sizes in bytes."""
+    return {
+        "disks": [
+            {
+                **disk_shape(p.disk), "goal": min(p.goal, p.disk.space.total), "frees": p.frees,
+                "removals": [
+                    {**thing_shape(r.thing), "frees": r.frees} for r in p.removals
+                ],
+            }
+            for p in proposed.plans
+        ],
+        "kept": [{"place": t.place, "name": t.name, "why": t.kept} for t in proposed.survey.things if t.kept],
+        "unknown": dict(proposed.survey.unknown),
+    }  # fmt: skip
+
+
+def thing_shape(thing: Thing) -> dict[str, Any]:
+    """Shape of one thing."""
+    return {
+        "place": thing.place, "name": thing.name, "kind": thing.worth.name.lower(), "reason": _WORDS[thing.worth],
+        "last_used": round(thing.used),
+    }  # fmt: skip
+
+
+# What came of it
+
+
+def outcome(result: Outcome) -> None:
+    """Say what was removed, what it freed, and how it stands now."""
+    out = console.result()
+    for done in result.done:
+        if done.skipped:
+            out.print(f"[yellow]-[/yellow] {escape(_where(done.thing))} stays: {escape(done.skipped)}", soft_wrap=True)
+    removed = [d for d in result.done if not d.skipped]
+    mark = "[red]✗[/red]" if result.left else "[green]✓[/green]"
+    estimate = sum(d.estimated for d in removed)
+    out.print(f"{mark} {show(max(0, result.freed))} freed by {len(removed)} removals; {show(estimate)} were expected.")
+    for disk, space in zip(result.before, result.after, strict=True):
+        names = escape(" + ".join(disk.names))
+        out.print(f"  {names}: {show(space.free)} free, {show(disk.space.free)} before", soft_wrap=True)
+    for disk in result.left:
+        out.print(f"[red]✗[/red] {escape(disk.names[0])} is still fuller than asked; `devenv disk` shows by what.")
+
+
+def outcome_json(result: Outcome) -> None:
+    """Print what came of it as JSON."""
+    emit_json("prune", outcome_shape(result))
+
+
+def outcome_shape(result: Outcome) -> dict[str, Any]:
+    """Shape of `prune`. Sizes in bytes."""
+    return {
+        "removed": [_done_shape(d) for d in result.done if not d.skipped],
+        "skipped": [_done_shape(d) for d in result.done if d.skipped],
+        "freed": result.freed, "estimated": sum(d.estimated for d in result.done if not d.skipped),
+        "disks": [
+            {**disk_shape(d), "free_after": space.free, "left": d in result.left}
+            for d, space in zip(result.before, result.after, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def _done_shape(done: Done) -> dict[str, Any]:
+    return {**thing_shape(done.thing), "estimated": done.estimated, "measured": done.measured, "why": done.skipped}
+
+
+def history(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Show the journal, estimated against measured."""
+    out = console.result()
+    shown = [e for e in entries if e.get("event") != "remove"]
+    for entry in shown:
+        at = datetime.fromtimestamp(float(entry["at"])).astimezone()
+        out.print(f"{at:%Y-%m-%d %H:%M:%S}  {escape(_entry(entry))}", soft_wrap=True)
+    if not shown:
+        out.print("Nothing was removed so far.")
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    who = f"({entry.get('who', '')})"
+    if entry.get("event") == "removed":
+        sizes = f"{show(int(entry.get('measured', 0)))} freed, {show(int(entry.get('estimated', 0)))} expected"
+        return f"removed {entry.get('name')}: {sizes} {who}"
+    if entry.get("event") == "skipped":
+        return f"kept {entry.get('name')}: {entry.get('why')} {who}"
+    return f"{entry.get('event')}: {entry.get('says', '')}"
+
+
+def history_json(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Print the journal as JSON."""
+    emit_json("prune-history", {"entries": [dict(e) for e in entries]})
+
+
+def _duration(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"  # noqa: PLR2004

@@ -1,0 +1,254 @@
+"""Disk budgets on a real engine whose whole disk is 7 GB, with a live cluster on it."""
+
+import json
+import os
+import signal
+import subprocess
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from devenv.adapters.clock import SystemClock
+from devenv.disk.ring import Ring
+from devenv.wait import Deadline, until
+from tests.cluster import engines
+from tests.cluster.lab import Lab
+
+JUNK = "devenv-test/junk"
+MIB = 1 << 20
+LAYER = 300  # MiB of a built image
+HIGH = 0.95
+FULL = 0.97
+# A crontab and a process file of the test's own, in a namespace of mounts of its own: the machine's cron sees nothing of it.
+CRON = """
+set -e
+touch /run/crond.pid
+mount --bind "$1" /var/spool/cron/crontabs
+mount --bind "$2" /run/crond.pid
+shift 2
+"$@"
+exec cron -f
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(small_disk, tmp_path_factory):
+    """Its state lies on the small disk too, so that it is full where the disk is."""
+    made = Lab(small_disk.root / "lab", "devenv-test-disk", small_disk.docker_host, "keep_newer: 0\n")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.devenv("down")
+        made.docker("image", "rm", *images(made, JUNK), check=False)
+
+
+@pytest.fixture
+def busybox(built_refs) -> str:
+    return next(ref for ref in built_refs if "busybox" in ref)
+
+
+def images(lab: Lab, name: str) -> list[str]:
+    return lab.docker("images", "-q", "--no-trunc", name).split()
+
+
+def build(lab: Lab, base: str, number: int, tag: str = f"{JUNK}:latest", size: int = LAYER) -> None:
+    """Build an image; the one that had its name has none then."""
+    recipe = f"FROM {base}\nRUN dd if=/dev/zero of=/junk bs=1M count={size} && echo {number} >/number\n"
+    argv = ["docker", "build", "--network", "none", "--tag", tag, "-"]
+    subprocess.run(argv, input=recipe, env=lab.env, text=True, check=True, capture_output=True)
+
+
+def disk(lab: Lab) -> dict:
+    """The small disk, which the engine and the node share."""
+    return next(d for d in lab.json("disk", check=False)["disks"] if "engine" in d["names"])
+
+
+def fill_with_builds(lab: Lab, base: str, first: int = 0) -> int:
+    """Build images until the disk is 97 % full, and return how many."""
+    number = first
+    while True:
+        stat = os.statvfs(lab.folder)
+        free, total = stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize
+        missing = int(free - (1 - FULL) * total) // MIB
+        if missing <= 0:
+            return number - first
+        build(lab, base, number, size=min(LAYER, missing + 1))
+        number += 1
+
+
+def all_answer(lab: Lab) -> None:
+    for route in ("direct", "extension", "plain"):
+        answers = lambda route=route: lab.devenv("request", "--route", route, check=False).returncode == 0  # noqa: E731
+        lab.eventually(route, lambda answers=answers: "" if answers() else "an answer", 240)
+
+
+def stop_and_start(lab: Lab) -> None:
+    lab.docker("stop", lab.node)
+    lab.docker("start", lab.node)
+    all_answer(lab)
+
+
+@pytest.fixture
+def needed(lab, busybox):
+    """What must survive: a stopped container, with its image, a volume, a network, and an image of a workload of no pods."""
+    build(lab, busybox, 1000, tag="devenv-test/kept:1", size=1)
+    lab.docker("create", "--name", "devenv-test-kept", "--volume", "devenv-test-kept:/data", "devenv-test/kept:1", "true")
+    build(lab, busybox, 1001, tag="devenv-test/kept:1", size=1)  # the container's image has lost its name
+    lab.docker("network", "create", "--driver", "bridge", "--internal", "devenv-test-kept")
+    build(lab, busybox, 1002, tag="devenv-test/zero:1", size=1)
+    lab.devenv("reload-image", "--no-restart", "devenv-test/zero:1")
+    lab.kubectl("create", "deployment", "zero", "--image=devenv-test/zero:1", "--replicas=0")
+    yield
+    lab.kubectl("delete", "deployment", "zero")
+    lab.docker("rm", "-f", "devenv-test-kept")
+    lab.docker("volume", "rm", "devenv-test-kept")
+    lab.docker("network", "rm", "devenv-test-kept")
+    lab.docker("rmi", "devenv-test/kept:1", "devenv-test/zero:1", check=False)
+
+
+def still_there(lab: Lab) -> None:
+    image = lab.docker("inspect", "-f", "{{.Image}}", "devenv-test-kept").strip()
+    assert lab.docker("image", "inspect", "-f", "{{.Id}}", image).strip() == image
+    lab.docker("volume", "inspect", "devenv-test-kept")
+    lab.docker("network", "inspect", "devenv-test-kept")
+    lab.docker("exec", lab.node, "crictl", "inspecti", "docker.io/devenv-test/zero:1")
+    lab.docker("image", "inspect", "devenv-test/zero:1")
+
+
+def test_a_file_system_that_appears_twice_is_counted_once(lab):
+    seen = lab.json("disk", check=False)
+    small = disk(lab)
+    assert small["names"] == ["engine", lab.node]
+    assert small["total"] < 8 << 30
+    stat = os.statvfs(lab.folder)
+    assert small["free"] == pytest.approx(stat.f_bavail * stat.f_frsize, abs=64 * MIB)
+    shares = {x["name"]: {s["what"]: s for s in x["shares"]} for x in seen["ledgers"]}
+    listed = lab.docker("images", "-q", "--no-trunc").split()
+    assert shares["engine"]["images"]["note"].startswith(f"{len(set(listed))},")
+    assert shares[lab.node]["ballast"]["size"] == 64 * MIB
+    assert shares[lab.node]["snapshots (unpacked)"]["size"] > 100 * MIB
+    assert any(what.startswith("volume ") and lab.node in s["note"] for what, s in shares["engine"].items())
+
+
+def test_nothing_goes_below_the_high_mark_and_what_is_asked_for_is_measured(lab, busybox, needed):
+    assert lab.json("prune", "--dry-run")["disks"][-1]["removals"] == []
+    for number in range(3):
+        build(lab, busybox, number)
+    planned = lab.json("prune", "--free", "600Mi", "--dry-run")
+    listed = [r for d in planned["disks"] for r in d["removals"]]
+    assert {r["kind"] for r in listed} <= {"stale", "build_cache", "dangling", "blob"}
+    told = lab.json("prune", "--free", "600Mi", "--yes")
+    assert {(r["place"], r["name"]) for r in told["removed"]} <= {(r["place"], r["name"]) for r in listed}
+    assert told["freed"] >= 600 * MIB, told
+    assert told["estimated"] == pytest.approx(told["freed"], rel=0.05)
+    still_there(lab)
+
+
+def test_a_schedule_empties_a_disk_that_builds_have_filled_and_the_cluster_lives(lab, busybox, needed, tmp_path):
+    if reason := engines.why_not("cron", "crontab", "unshare"):
+        pytest.skip(reason)
+    stop_and_start(lab)
+    assert fill_with_builds(lab, busybox) > 5
+    assert disk(lab)["over"]
+    run_by_cron(lab, tmp_path)
+    small = disk(lab)
+    assert small["used"] <= small["low"]
+    all_answer(lab)
+    still_there(lab)
+    stop_and_start(lab)
+    journal = lab.json("prune", "--history")["entries"]
+    removed = [e for e in journal if e["event"] == "removed" and e["who"] == "schedule"]
+    began = [e["id"] for e in journal if e["event"] == "remove"]
+    assert removed
+    assert {e["id"] for e in removed} <= set(began)
+    assert "freed" in lab.json("schedule", "status", check=False)["last"]["says"]
+    assert not lab.json("schedule", "status", check=False)["installed"], "the crontab that it was in is gone"
+    lab.devenv("schedule", "remove")
+    assert not list((lab.folder / "state" / "devenv").glob("schedule*"))
+
+
+def run_by_cron(lab: Lab, folder: Path) -> None:
+    """Have the real cron run what is installed, at the next minute but one, in a world of its own."""
+    tabs = folder / "crontabs"
+    tabs.mkdir(mode=0o1730)
+    at = (datetime.now().astimezone() + timedelta(seconds=75)).strftime("%H:%M")
+    script = folder / "cron.sh"
+    script.write_text(CRON)
+    pidfile = folder / "pid"
+    pidfile.touch()
+    profile = ("--profile", str(lab.profile))
+    argv = ["unshare", "--mount", "sh", script, tabs, pidfile, *lab.argv("schedule", "install", "--at", at, *profile)]
+    with (folder / "cron.log").open("wb") as log:
+        cron = subprocess.Popen([str(a) for a in argv], env=lab.env, stdout=log, stderr=log)
+    try:
+        last = lab.folder / "state" / "devenv" / "schedule-last.json"
+        lab.eventually(
+            "the scheduled run", lambda: "" if last.exists() else (folder / "cron.log").read_text()[-300:] or "it", 400
+        )
+        assert json.loads(last.read_text())["says"]
+        assert "schedule run" in next(tabs.iterdir()).read_text()
+    finally:
+        cron.terminate()
+        cron.wait(30)
+
+
+@pytest.mark.parametrize("user", [65534, 0], ids=["an ordinary user", "root"])
+def test_it_works_on_a_disk_with_nothing_left_and_a_node_that_is_stopped(lab, busybox, small_disk, needed, user):
+    for number in range(3):
+        build(lab, busybox, number)
+    lab.docker("stop", lab.node)
+    hole = small_disk.root / "hole"
+    try:
+        with hole.open("wb") as file:
+            for size in ("1M", "4k"):
+                argv = ["dd", "if=/dev/zero", f"bs={size}"]
+                subprocess.run(argv, user=user, stdout=file, stderr=subprocess.DEVNULL, check=False)
+        assert os.statvfs(small_disk.root).f_bavail == 0
+        before = lab.json("prune", "--history")["entries"]
+        told = lab.json("prune", "--yes", check=False)
+        assert sum(r["kind"] == "dangling" for r in told["removed"]) >= 2, told
+        assert told["estimated"] == pytest.approx(told["freed"], rel=0.2), "the ballast was given back and taken again"
+        assert not [r for r in told["removed"] if r["place"] not in {"engine", "host"}], "a node that does not run stays as it is"
+        after = lab.json("prune", "--history")["entries"]
+        assert after[: len(before)] == before
+        assert len(after) > len(before)
+    finally:
+        hole.unlink()
+        lab.devenv("up", "--profile", str(lab.profile))
+    all_answer(lab)
+    still_there(lab)
+    assert (lab.folder / "state" / "devenv" / "disk" / "ballast").stat().st_size == 64 * MIB
+
+
+def test_killed_in_the_middle_it_leaves_a_consistent_state(lab, busybox, needed):
+    for number in range(12):
+        build(lab, busybox, number, size=100)
+    before = len(lab.json("prune", "--history")["entries"])
+    argv = lab.argv("prune", "--free", "1100Mi", "--yes")
+    with subprocess.Popen(argv, env=lab.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        journal = Ring(lab.folder / "state" / "devenv" / "disk", "journal")
+        begun = lambda: len(journal.read()) > before + 1 or run.poll() is not None  # noqa: E731
+        until("the first removal", lambda: "" if begun() else "it", Deadline(SystemClock(), 60), pause=0.005)
+        assert run.poll() is None, "it ended before it could be killed"
+        run.send_signal(signal.SIGKILL)
+    entries = lab.json("prune", "--history")["entries"][before:]
+    assert {e["event"] for e in entries} <= {"remove", "removed", "skipped"}
+    still_there(lab)
+    told = lab.json("prune", "--free", "100Mi", "--yes")
+    assert told["freed"] >= 100 * MIB
+    all_answer(lab)
+
+
+def test_without_leave_nothing_is_removed(lab, busybox):
+    """With auto_prune: no, a command that needs room is refused and says how to make it."""
+    fill_with_builds(lab, busybox, 2000)
+    before = set(lab.docker("images", "-q", "--no-trunc").split())
+    refused = lab.devenv("reload-image", "vllm-mock", "--profile", str(lab.profile), check=False)
+    assert refused.returncode == 3, refused.stderr
+    assert "budget ends at" in refused.stderr
+    assert "devenv prune" in refused.stderr
+    assert set(lab.docker("images", "-q", "--no-trunc").split()) == before
+    told = lab.json("prune", "--yes")
+    assert not any(d["left"] for d in told["disks"])

@@ -1,0 +1,115 @@
+"""What a node's answer means: sizes, who has what, what is kept twice."""
+
+import json
+
+import pytest
+
+from devenv.disk.keep import Keep
+from devenv.disk.node import NodeStock, things
+from devenv.disk.plan import Worth
+from devenv.errors import DevenvError
+from devenv.images.layers import chain_ids
+from devenv.ports import Completed
+
+NOW = 10**9
+OLD = NOW - 10**6
+KEEP = Keep(frozenset({"docker.io/library/named:1"}), frozenset({"docker.io/library/wanted:1"}))
+DIFFS = ["sha256:base", "sha256:top"]
+BASE, TOP = chain_ids(DIFFS)
+MARK = "\n--- devenv ---\n"
+
+
+def answer(images, containers=(), snapshots=((BASE, 100), (TOP, 10)), blobs=(), documents=()) -> Completed:
+    listed = [{"id": i, "repoTags": names, "pinned": pinned} for i, names, pinned in images]
+    parts = [
+        "1 100 1 100", "1795", "4096\t/var/log", "131072", json.dumps({"images": listed}),
+        json.dumps({"containers": list(containers)}),
+        "KEY SIZE INODES\n" + "\n".join(f"{chain} {size} 3" for chain, size in snapshots),
+        "\n".join(f"{name} {size} {at}" for name, size, at in blobs),
+        *(f"{name}\n{json.dumps(content)}" for name, content in documents),
+    ]  # fmt: skip
+    return Completed(0, MARK.join([*parts, ""]))
+
+
+class Containers:
+    def __init__(self, done: Completed) -> None:
+        self.done, self.argv = done, []
+
+    def exec(self, container, argv, stdin=None):
+        self.argv.append(argv)
+        return self.done
+
+
+def look(*args, **more):
+    return NodeStock(Containers(answer(*args, **more))).look("n")
+
+
+def manifest(config, *layers):
+    return {"config": {"digest": f"sha256:{config}"}, "layers": [{"digest": f"sha256:{layer}"} for layer in layers]}
+
+
+def whole(config, at=OLD):
+    """An image whose lower layer is kept twice."""
+    blobs = [(config, 2, at), (f"m-{config}", 1, at), ("packed-base", 40, at)]
+    documents = [
+        (config, {"rootfs": {"diff_ids": DIFFS}}), (f"m-{config}", manifest(config, "packed-base", "packed-top")),
+    ]  # fmt: skip
+    return {"blobs": blobs, "documents": documents}
+
+
+def test_sizes_and_what_is_kept_twice():
+    kept = look([("sha256:c", ["a:1"], False)], **whole("c"))
+    assert (kept.device, kept.logs, kept.ballast, kept.content, kept.snapshots) == ("1795", 4096, 64 << 20, 43, 110)
+    (image,) = kept.images
+    assert image.layers == {BASE: 100, TOP: 10}
+    assert image.blobs == {"sha256:c": 2, "sha256:m-c": 1, "sha256:packed-base": 40}
+    assert image.loose == {"sha256:packed-base"}
+    one, blobs = things(kept, KEEP, NOW)
+    assert (one.kept, one.size, one.id) == ("", 113, "sha256:c")
+    assert (blobs.worth, blobs.size, blobs.names) == (Worth.BLOB, 40, ("sha256:packed-base",))
+
+
+def test_a_packed_layer_without_its_snapshot_is_needed():
+    kept = look([("sha256:c", ["a:1"], False)], snapshots=(), **whole("c"))
+    assert kept.images[0].loose == set()
+    assert [t.worth for t in things(kept, KEEP, NOW)] == [Worth.IMAGE]
+
+
+@pytest.mark.parametrize(
+    ("names", "pinned", "why"),
+    [
+        (["docker.io/library/a:1"], True, "the node has it pinned"),
+        (["registry.k8s.io/etcd:1"], False, "Kubernetes' own"),
+        (["docker.io/library/named:1"], False, "a workload of the cluster names it"),
+        (["docker.io/library/wanted:1"], False, "the profile has it"),
+        (["docker.io/library/free:1"], False, ""),
+        ([], False, ""),
+    ],
+)
+def test_what_must_stay_and_why(names, pinned, why):
+    kept = look([("sha256:c", names, pinned)], **whole("c"))
+    assert things(kept, KEEP, NOW)[0].kept == why
+
+
+def test_a_container_in_any_state_keeps_its_image():
+    for key in ("imageRef", "imageId"):
+        kept = look([("sha256:c", ["a:1"], False)], [{key: "sha256:c", "createdAt": str(OLD * 10**9)}], **whole("c"))
+        assert things(kept, KEEP, NOW)[0].kept == "a container has it"
+
+
+def test_what_came_lately_stays_and_where_the_api_server_is_silent_all_stay():
+    kept = look([("sha256:c", ["a:1"], False)], **whole("c", at=NOW - 60))
+    assert "last 24 hours" in things(kept, KEEP, NOW)[0].kept
+    silent = Keep(None, frozenset())
+    assert "API server" in things(look([("sha256:c", ["a:1"], False)], **whole("c")), silent, NOW)[0].kept
+
+
+def test_a_superseded_image_goes_before_others():
+    kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], **whole("c"))
+    assert things(kept, KEEP, NOW)[0].worth is Worth.SUPERSEDED
+
+
+@pytest.mark.parametrize("output", ["", "exec failed: no space left", MARK * 20])
+def test_an_answer_that_is_none_is_said(output):
+    with pytest.raises(DevenvError):
+        NodeStock(Containers(Completed(1, output))).look("n")

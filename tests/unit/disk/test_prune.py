@@ -1,0 +1,122 @@
+"""Orderings and failures of a prune, on fakes."""
+
+import pytest
+
+from devenv import data
+from devenv.disk.plan import ENGINE, HOST, Thing, Worth
+from devenv.disk.prune import SCHEDULE, USER, Prune
+from devenv.errors import DevenvError
+from devenv.profiles.load import load
+from tests.fakes.disk import FakeSurveyor
+from tests.fakes.world import FakeClock, FakeHost, FakeReporter
+
+MIB = 1 << 20
+
+
+def image(name: str, size: int = 100, used: float = 1.0, worth: Worth = Worth.IMAGE) -> Thing:
+    return Thing(name, worth, {name: size * MIB}, used, "", ENGINE, f"id-{name}", (name,))
+
+
+@pytest.fixture
+def prune(tmp_path):
+    log: list[str] = []
+    profile = load("offline", data.root() / "profiles")
+    at = FakeSurveyor(FakeHost(tmp_path, log), FakeClock(), profile, log=log)
+
+    def make(*things: Thing, free: int = 0) -> Prune:
+        at.things, at.free = list(things), free * MIB
+        at.stock.images = {t.id: t.names for t in things if t.place == ENGINE and t.names}
+        return Prune(at, FakeReporter([]))
+
+    return make
+
+
+def did(one: Prune) -> list[str]:
+    return [line for line in one.surveyor.log if line.split()[0] in {"gone", "drop", "restore"}]
+
+
+def test_a_disk_below_its_high_mark_is_left_alone(prune):
+    one = prune(image("a"), free=101)
+    assert one.propose().empty
+    assert did(one) == []
+
+
+def test_it_stops_at_the_low_mark_whatever_was_planned(prune):
+    one = prune(image("a", 100, 1), image("b", 100, 2), image("c", 100, 3), free=50)
+    proposal = one.propose()
+    assert [r.thing.name for p in proposal.plans for r in p.removals] == ["a", "b"]
+    one.surveyor.free = 60 * MIB  # something else went meanwhile
+    one.surveyor.things[0] = image("a", 150)
+    outcome = one.run(proposal, USER, 0)
+    assert did(one) == ["gone a", "restore ballast"]
+    assert not outcome.left
+
+
+def test_a_full_disk_gets_what_needs_no_space_then_its_ballast_then_the_rest(prune, tmp_path):
+    stale = tmp_path / "stale"
+    stale.write_text("x")
+    one = prune(image("a", 300), Thing(str(stale), Worth.STALE, {"s": MIB}, place=HOST, id=str(stale)))
+    one.run(one.propose(), USER, 0)
+    assert not stale.exists()
+    journal = [line for line in one.surveyor.log if "lock" not in line]
+    assert journal == [
+        f"remove {stale}", f"removed {stale}", "drop ballast", "remove a", "gone a", "removed a", "restore ballast",
+    ]  # fmt: skip
+
+
+def test_what_somebody_uses_by_now_stays_and_is_told(prune):
+    one = prune(image("a", 200))
+    proposal = one.propose()
+    one.surveyor.stock.users["id-a"] = "somebody"
+    outcome = one.run(proposal, USER, 0)
+    assert [d.skipped for d in outcome.done] == ["the container somebody has it by now"]
+    assert outcome.left
+    assert did(one) == ["drop ballast", "restore ballast"]
+
+
+def test_an_image_that_has_other_names_by_now_stays(prune):
+    one = prune(image("a", 200))
+    proposal = one.propose()
+    one.surveyor.stock.images["id-a"] = ("a", "mine:1")
+    assert one.run(proposal, USER, 0).done[0].skipped == "its names are others by now"
+
+
+def test_what_nobody_confirmed_is_not_removed_where_it_can_t_be_journalled(prune):
+    one = prune(image("a", 200), free=50)
+
+    def full(event, **_):
+        raise OSError("No space left on device")
+
+    one.surveyor.history.note = full
+    with pytest.raises(DevenvError, match="not in the journal first"):
+        one.run(one.propose(), SCHEDULE, 0)
+    assert "gone a" not in did(one)
+    one.run(one.propose(), USER, 0)
+    assert "gone a" in did(one)
+
+
+def test_an_engine_that_refuses_is_told_and_the_rest_goes_on(prune):
+    one = prune(image("a", 200, 1), image("b", 200, 2))
+    proposal = one.propose(300 * MIB)
+
+    def refuse(ref):
+        if ref == "a":
+            raise DevenvError("The Docker engine refused.", "conflict")
+        type(one.surveyor.stock).untag(one.surveyor.stock, ref)
+
+    one.surveyor.stock.untag = refuse
+    outcome = one.run(proposal, USER, 0)
+    assert [(d.thing.name, d.skipped) for d in outcome.done] == [("a", "conflict"), ("b", "")]
+
+
+def test_asked_for_bytes_are_freed_below_the_mark_too(prune):
+    one = prune(image("a", 100, 1), image("b", 100, 2), free=500)
+    outcome = one.run(one.propose(50 * MIB), USER, 0)
+    assert did(one) == ["gone a", "restore ballast"]
+    assert outcome.freed == 100 * MIB
+
+
+def test_what_is_about_to_come_must_fit_too(prune):
+    one = prune(image("a", 100), free=150)
+    assert one.propose().empty
+    assert [r.thing.name for p in one.propose(more=60 * MIB).plans for r in p.removals] == ["a"]

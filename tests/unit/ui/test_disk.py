@@ -1,0 +1,120 @@
+"""What `disk`, `prune` and `schedule` print: shapes that scripts rely on, and lines that fit a person."""
+
+import io
+from datetime import datetime
+
+import pytest
+from rich.console import Console
+
+from devenv.disk.budget import Marks
+from devenv.disk.plan import ENGINE, HOST, Removal, Thing, Worth
+from devenv.disk.prune import DiskPlan, Done, Outcome, Proposal
+from devenv.disk.schedule import Job
+from devenv.disk.survey import Disk, Ledger, Share, Survey
+from devenv.lifecycle.schedule import State
+from devenv.ports import Space
+from devenv.profiles.model import Budget
+from devenv.ui import disk as show
+from devenv.ui import schedule as schedule_show
+
+GIB = 1 << 30
+SPACE = Space(GIB, 100 * GIB, 10, 1000)
+DISK = Disk("1", (HOST, ENGINE), SPACE, Marks(95 * GIB, 90 * GIB, 980), 7200.0)
+THING = Thing("old:1", Worth.IMAGE, {"a": GIB}, 86400.0, "", ENGINE, "sha256:1", ("old:1",))
+KEPT = Thing("new:1", Worth.IMAGE, {"b": GIB}, 5.0, "the profile has it", ENGINE, "sha256:2", ("new:1",))
+SHARES = (Share("images", GIB, "2, 0 of them without a name"), Share("image old:1", GIB, "", 5), Share("build cache", None, "?"))
+SURVEY = Survey(
+    (Ledger(ENGINE, "/var/lib/docker", "1", SPACE, Budget(), SHARES),), (DISK,), (THING, KEPT), {"n": "it sleeps"}, ("m",)
+)
+PLAN = DiskPlan(DISK, 9 * GIB, (Removal(THING, GIB),))
+DISK_KEYS = {
+    "device", "names", "total", "used", "free", "total_inodes", "free_inodes", "high", "low", "over", "full_in",
+}  # fmt: skip
+THING_KEYS = {"place", "name", "kind", "reason", "last_used"}
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """What a call prints on a terminal of 80 columns, without colour."""
+
+    def of(call) -> str:
+        out = io.StringIO()
+        console = Console(file=out, width=80, no_color=True, highlight=False, emoji=False)
+        monkeypatch.setattr("devenv.ui.console.result", lambda: console)
+        call()
+        return out.getvalue()
+
+    return of
+
+
+def test_shape_of_disk():
+    shape = show.survey_shape(SURVEY)
+    assert set(shape) == {"disks", "ledgers", "stopped", "unknown"}
+    assert set(shape["disks"][0]) == DISK_KEYS
+    assert set(shape["ledgers"][0]) == {"name", "path", "device", "budget", "shares"}
+    assert shape["ledgers"][0]["shares"][1] == {"what": "image old:1", "size": GIB, "alone": 5, "note": ""}
+    assert shape["ledgers"][0]["budget"] == {"keep_free": "5%", "max_use": "100%", "headroom": "5%"}
+
+
+def test_shape_of_a_plan():
+    shape = show.plan_shape(Proposal(SURVEY, (PLAN,)))
+    assert set(shape) == {"disks", "kept", "unknown"}
+    assert set(shape["disks"][0]) == DISK_KEYS | {"goal", "frees", "removals"}
+    assert set(shape["disks"][0]["removals"][0]) == THING_KEYS | {"frees"}
+    assert shape["kept"] == [{"place": "engine", "name": "new:1", "why": "the profile has it"}]
+
+
+def test_shape_of_a_prune():
+    shape = show.outcome_shape(Outcome((Done(THING, 9, 8), Done(KEPT, 1, 0, "used")), (DISK,), (SPACE,), (DISK,)))
+    assert set(shape) == {"removed", "skipped", "freed", "estimated", "disks"}
+    assert set(shape["removed"][0]) == THING_KEYS | {"estimated", "measured", "why"}
+    assert set(shape["disks"][0]) == DISK_KEYS | {"free_after", "left"}
+    assert (shape["freed"], shape["estimated"], shape["skipped"][0]["why"]) == (8, 9, "used")
+
+
+def test_shape_of_a_schedule():
+    job = Job(11, 45, weekdays=True, recover=False, cluster="c", profile="p", python="/py", environment={"A": "secret"})
+    shape = schedule_show.status_shape(State(job, present=True, next=datetime.fromtimestamp(5).astimezone(), last_at=3.0))
+    assert shape == {
+        "installed": True,
+        "job": {"at": "11:45", "weekdays": True, "recover": False, "cluster": "c", "backend": "", "python": "/py"},
+        "next": 5,
+        "last": {"at": 3, "says": ""},
+    }
+
+
+def test_a_disk_above_its_budget_says_so_and_what_to_do(printed):
+    told = printed(lambda: show.survey(SURVEY, everything=False))
+    for part in (
+        "host + engine",
+        "99 GiB of 100 GiB in use",
+        "4.0 GiB above the budget",
+        "devenv prune",
+        "full in about 2 hours",
+    ):
+        assert part in " ".join(told.split())
+    assert "only 10 of 1000 inodes are free" in told
+    assert "m does not run" in told
+    assert "it sleeps" in told
+
+
+def test_a_plan_says_what_each_frees_and_why_it_may_go(printed):
+    told = " ".join(printed(lambda: show.planned(Proposal(SURVEY, (PLAN,)))).split())
+    assert "1.0 GiB old:1 (not used, last used 1970-01-0" in told
+    assert "1.0 GiB can be freed, of 9.0 GiB that should go" in told
+    nothing = Proposal(SURVEY, (DiskPlan(DISK, 0, ()),))
+    assert "nothing is to be removed" in " ".join(printed(lambda: show.planned(nothing)).split())
+
+
+def test_the_journal_has_estimated_and_measured(printed):
+    entries = [
+        {"at": 1, "event": "remove", "name": "old:1"},
+        {"at": 2, "event": "removed", "name": "old:1", "who": "schedule", "estimated": GIB, "measured": 2 * GIB},
+        {"at": 3, "event": "skipped", "name": "x", "why": "used", "who": "user"},
+        {"at": 4, "event": "schedule", "says": "all gone"},
+    ]
+    told = printed(lambda: show.history(entries)).splitlines()
+    assert [line.split("  ", 1)[1] for line in told] == [
+        "removed old:1: 2.0 GiB freed, 1.0 GiB expected (schedule)", "kept x: used (user)", "schedule: all gone",
+    ]  # fmt: skip
+    assert "Nothing was removed" in printed(lambda: show.history([]))
