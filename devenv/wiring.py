@@ -199,7 +199,7 @@ class World:
             clock=self.clock,
             stock=self.engine,
             containers=self.engine,
-            named=lambda: named_or_unknown(kube, self.engine.nodes(cluster), cluster),
+            named=lambda: named_or_unknown(kube, lambda: self.engine.nodes(cluster), cluster),
             current=self._current,
             history=History(self.host, self.clock),
             wanted=lambda: frozenset(normalise(i.ref) for i in profile.images),
@@ -266,12 +266,13 @@ class World:
     def scheduled(self, job: Job) -> Scheduled:
         """One run of what is scheduled."""
         from devenv.diagnosis.diagnose import diagnose
+        from devenv.disk.prune import SCHEDULE
         from devenv.recovery.scheduled import Scheduled
 
         choice = self.choice(job.cluster, job.profile)
 
         def repair() -> None:
-            self.recover(job.cluster, choice, lambda _: None).run(120)
+            self.recover(job.cluster, choice, lambda _: None, SCHEDULE).run(120)
 
         return Scheduled(
             cluster=job.cluster,
@@ -319,8 +320,8 @@ class World:
 
         return files.clean(self.collector(cluster, profile).collect(seconds))
 
-    def recover(self, cluster: str, choice: Choice, agree: Callable[[Proposal], None]) -> Recover:
-        """`recover`."""
+    def recover(self, cluster: str, choice: Choice, agree: Callable[[Proposal], None], who: str = "user") -> Recover:
+        """`recover`. `who` agrees."""
         from devenv.adapters.envoy import ForwardedEnvoy
         from devenv.recovery.recover import Recover
 
@@ -332,6 +333,7 @@ class World:
             prune=self.pruner(cluster, choice.profile, caches=True),
             facts=lambda seconds: self.facts(cluster, choice.profile, seconds),
             agree=agree,
+            who=who,
         )
 
     def changes(self, paths: Sequence[Path]) -> Iterator[list[str]]:

@@ -51,7 +51,9 @@ def COMMAND(  # noqa: N802 - found by this name
         proposal = prune.propose(free, place=place or ("engine" if free is not None else ""))
         if dry_run or proposal.empty:
             show.planned_json(proposal) if output == "json" else show.planned(proposal)
-            return Exit.FAILED if proposal.empty and any(p.goal for p in proposal.plans) else Exit.OK
+            if proposal.empty and any(p.goal for p in proposal.plans):
+                return Exit.FAILED
+            return Exit.UNKNOWN if proposal.empty and proposal.survey.unknown else Exit.OK
         show.proposal(proposal)
         prompts.confirm_or_stop("Remove all of this?", "Nothing was removed.", assume_yes=yes)
         outcome = prune.run(proposal, USER, wait)

@@ -69,7 +69,7 @@ class History:
         path, now = self.folder / f"uses-{engine[:12].replace(':', '')}.json", self.clock.now()
         known = _read(path)
         uses: dict[str, float] = dict(known.get("images") or {})
-        for at, image in ask(float(known.get("asked") or 0) - _OVERLAP):
+        for at, image in ask(max(0.0, float(known.get("asked") or 0) - _OVERLAP)):
             name = image if image.startswith("sha256:") else normalise(image)
             uses[name] = max(at, uses.get(name, 0.0))
         uses = {name: at for name, at in uses.items() if now - at < _FORGET}

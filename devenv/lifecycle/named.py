@@ -1,5 +1,6 @@
 """Which images a cluster's workloads name."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from devenv.errors import DevenvError
@@ -19,11 +20,12 @@ def named(kube: Kube) -> frozenset[str]:
     return frozenset(normalise(name) for kind in _TEMPLATES for obj in kube.select(*kind) for name in images_in(obj))
 
 
-def named_or_unknown(kube: Kube, nodes: list[Node], cluster: str) -> frozenset[str] | None:
-    """Return the same; nothing where there is no cluster, None where its API server can't say."""
-    if not nodes:
-        return frozenset()
+def named_or_unknown(kube: Kube, look: Callable[[], list[Node]], cluster: str) -> frozenset[str] | None:
+    """Return the same; nothing where there is no cluster, None where nobody can say. `look`: gives its nodes."""
     with suppress(DevenvError):
+        nodes = look()
+        if not nodes:
+            return frozenset()
         own_context(kube, nodes, cluster)
         return named(kube)
     return None

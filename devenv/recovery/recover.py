@@ -69,6 +69,7 @@ class Recover:
     prune: Prune
     facts: Callable[[float], Facts]
     agree: Callable[[Proposal], None]  # shows it, and asks; raises where the answer is no
+    who: str = USER  # who agrees: nobody, where it runs by itself
     _done: list[Planned] = field(default_factory=list)
 
     def propose(self, *, holding: bool = False) -> Proposal:
@@ -195,7 +196,7 @@ class Recover:
         if not room.could_be_enough(node, sum(p.frees for p in proposal.plans)):
             raise self._no_room(room, node)
         with locked(at.host, at.clock, "images", at.reporter.say, _BUILDING):
-            self.prune.run_locked(proposal, USER)
+            self.prune.run_locked(proposal, self.who)
         if not room.enough(node):
             raise self._no_room(room, node)
         self._await_api()

@@ -136,15 +136,22 @@ def choose(source: Source, name: str, have: Sequence[NodeImages], known: Abstrac
 def room(moves: Sequence[Move], have: Sequence[NodeImages], budget: Budget) -> list[str]:
     """Return which nodes have too little room, by what is free and by their budget, as lines."""
     problems = []
-    for look in have:
-        layers = {d: b for m in moves for d, b in m.parts.items() if d in m.lacks.get(look.node, ())}
-        wanted = sum(layers.values()) * _COPIES
-        if wanted and look.space.free < wanted + _SPARE:
-            problems.append(f"{look.node} has {show(look.space.free)} free; {show(wanted + _SPARE)} are needed")
-        elif wanted and (limits := marks(budget, look.space)).over(look.space, wanted // _COPIES):
-            how = f"{show(used(look.space))} are in use, {show(wanted // _COPIES)} are needed"
+    wanted = {look.node: _bytes_for(look.node, moves) for look in have}
+    for look in (h for h in have if wanted[h.node]):
+        # kind's nodes share the engine's disk: what all of them on one disk get must fit there together.
+        comes = sum(wanted[h.node] for h in have if h.space.total == look.space.total)
+        needed = comes * _COPIES + _SPARE
+        if look.space.free < needed:
+            problems.append(f"{look.node} has {show(look.space.free)} free; {show(needed)} are needed")
+        elif (limits := marks(budget, look.space)).over(look.space, comes):
+            how = f"{show(used(look.space))} are in use, {show(comes)} are needed"
             problems.append(f"{look.node}: {how}, and its budget ends at {show(limits.high)}")
     return problems
+
+
+def _bytes_for(node: str, moves: Sequence[Move]) -> int:
+    """Return the bytes of the layers that the node gets, each once."""
+    return sum({d: b for m in moves for d, b in m.parts.items() if d in m.lacks.get(node, ())}.values())
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _show(out: Console, proposed: Proposal) -> None:
     for each in proposed.plans:
         _plan(out, each)
     if not any(p.goal for p in proposed.plans):
-        out.print("[green]✓[/green] Every disk is below its budget; nothing is to be removed. --free SIZE frees more.")
+        out.print("[green]✓[/green] No disk is above its budget; nothing is to be removed. --free SIZE frees more.")
     for name, why in proposed.survey.unknown.items():
         out.print(f"[yellow]?[/yellow] {escape(name)} stays as it is: {escape(why)}", soft_wrap=True)
 

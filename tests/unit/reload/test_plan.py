@@ -69,10 +69,18 @@ def test_each_node_gets_what_it_lacks():
 def test_room_is_needed_for_what_comes_and_while_it_is_unpacked():
     spare = 64 << 20
     move = pick(node("a", layers=LAYERS[:3]), node("b"))
-    assert room([move], [node("a", free=spare + 20), node("b", free=spare + 80)], ANY) == []
-    problems = room([move], [node("a", free=spare + 19), node("b", free=spare + 79)], ANY)
+    alone = Space(spare + 80, 1 << 42, 1, 1)
+    assert room([move], [node("a", free=spare + 20), replace(node("b"), space=alone)], ANY) == []
+    problems = room([move], [node("a", free=spare + 19), replace(node("b"), space=replace(alone, free=spare + 79))], ANY)
     assert [p.split()[0] for p in problems] == ["a", "b"]
     assert room([pick(node(images={"sha256:new": (NAME,)}))], [node(free=0)], ANY) == [], "nothing comes"
+
+
+def test_nodes_of_one_disk_need_room_for_all_of_them():
+    spare = 64 << 20
+    move = pick(node("a", layers=LAYERS[:3]), node("b"))
+    assert room([move], [node("a", free=spare + 100), node("b", free=spare + 100)], ANY) == []
+    assert len(room([move], [node("a", free=spare + 99), node("b", free=spare + 99)], ANY)) == 2
 
 
 def test_a_budget_that_would_be_exceeded_is_told():
