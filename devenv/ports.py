@@ -22,11 +22,12 @@ class EngineInfo:
     cpus: int = 0
     memory: int = 0  # bytes
     containerd_store: bool = False  # whether images are kept by containerd, where an ID is a manifest's digest
+    in_vm: bool = False  # whether it says so itself
 
     @property
     def local(self) -> bool:
         """Whether its data root may be a path of this machine."""
-        return self.address.startswith("unix://") and self.data_root.exists()
+        return self.address.startswith("unix://") and not self.in_vm and self.data_root.exists()
 
 
 @dataclass(frozen=True)

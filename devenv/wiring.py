@@ -19,7 +19,7 @@ from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.ui import console, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from devenv.lifecycle.status import StatusReader
     from devenv.lifecycle.stop import Stop
     from devenv.lifecycle.up import Up
+    from devenv.ports import Node
     from devenv.profiles.model import LiveRequest, Profile
     from devenv.recovery.recover import Proposal, Recover
     from devenv.recovery.scheduled import Scheduled
@@ -190,8 +191,17 @@ class World:
         from devenv.disk.survey import Surveyor
         from devenv.images.load import normalise
         from devenv.lifecycle.named import named_or_unknown
+        from devenv.lifecycle.record import Records, own_nodes
 
-        kube = ContextKube(f"kind-{cluster}")
+        kube, records = ContextKube(f"kind-{cluster}"), Records(self.host)
+
+        def nodes() -> list[Node]:
+            return own_nodes(records, self.engine, self.engine, cluster)
+
+        def held() -> tuple[str, ...]:
+            record = records.read(cluster)
+            return record.held if record else ()
+
         return Surveyor(
             cluster=cluster,
             profile=profile,
@@ -199,18 +209,13 @@ class World:
             clock=self.clock,
             stock=self.engine,
             containers=self.engine,
-            named=lambda: named_or_unknown(kube, lambda: self.engine.nodes(cluster), cluster),
+            named=lambda: named_or_unknown(kube, nodes, cluster),
             current=self._current,
             history=History(self.host, self.clock),
-            wanted=lambda: frozenset(normalise(i.ref) for i in profile.images),
-            loaded=lambda: frozenset(name for names in self._loaded(cluster) for name in names),
+            wanted=lambda: frozenset([*(normalise(i.ref) for i in profile.images), *held()]),
+            loaded=lambda: frozenset(name for record in records.all() for names in record.loaded.values() for name in names),
+            nodes=nodes,
         )
-
-    def _loaded(self, cluster: str) -> list[Mapping[str, str]]:
-        from devenv.lifecycle.record import Records
-
-        record = Records(self.host).read(cluster)
-        return list(record.loaded.values()) if record else []
 
     def _current(self) -> tuple[frozenset[str], frozenset[Path]]:
         """What devenv's recipes make as they are now: images by name, and files."""
@@ -253,15 +258,18 @@ class World:
         from devenv.disk.schedule import Backend, Cron, Launchd, Systemd
         from devenv.lifecycle.schedule import Schedule
 
-        home, backends = Path.home(), list[Backend]()
-        if sys.platform == "darwin":
-            backends.append(Launchd(self.host, home / "Library" / "LaunchAgents", os.getuid()))
-        elif self.host.which("systemctl") and self.host.run(["systemctl", "--user", "show-environment"]).code == 0:
-            units = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
-            backends.append(Systemd(self.host, units))
+        home = Path.home()
+        units = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
+        launchd = Launchd(self.host, home / "Library" / "LaunchAgents", os.getuid())
+        systemd, cron = Systemd(self.host, units), Cron(self.host, self.host.state_dir())
+        can: list[Backend] = [launchd] if sys.platform == "darwin" else []
+        if not can and self.host.which("systemctl") and self.host.run(["systemctl", "--user", "show-environment"]).code == 0:
+            can.append(systemd)
+        every: list[Backend] = [launchd, systemd]
         if self.host.which("crontab"):
-            backends.append(Cron(self.host, self.host.state_dir()))
-        return Schedule(self.host, self.clock, backends, {"DOCKER_HOST": address()})
+            can.append(cron)
+            every.append(cron)
+        return Schedule(self.host, self.clock, can, every, lambda: {"DOCKER_HOST": address()})
 
     def scheduled(self, job: Job) -> Scheduled:
         """One run of what is scheduled."""
@@ -278,10 +286,9 @@ class World:
             cluster=job.cluster,
             prune=self.pruner(job.cluster, choice.profile),
             containers=self.engine,
-            host=self.host,
             diagnose=lambda: diagnose(self.facts(job.cluster, choice.profile, 10)),
             repair=repair if job.recover else None,
-            tell=self.schedule.tell,
+            tell=lambda report: self.schedule.keep(report.says),
         )
 
     def stop(self, cluster: str) -> Stop:
@@ -330,7 +337,7 @@ class World:
             up=up,
             envoy=ForwardedEnvoy(ContextKube(f"kind-{cluster}")),
             prober=up.prober,
-            prune=self.pruner(cluster, choice.profile, caches=True),
+            prune=self.pruner(cluster, choice.profile, caches=who == "user"),
             facts=lambda seconds: self.facts(cluster, choice.profile, seconds),
             agree=agree,
             who=who,

@@ -106,6 +106,7 @@ class DockerEngine:
                 version["Version"], version["Arch"], Path(info["DockerRootDir"]), address(),
                 info["ID"], info["NCPU"], info["MemTotal"],
                 any("io.containerd.snapshotter" in str(value) for pair in info.get("DriverStatus") or () for value in pair),
+                "docker desktop" in str(info.get("OperatingSystem")).lower(),
             )  # fmt: skip
         return self._info
 
@@ -166,8 +167,9 @@ class DockerEngine:
                 api = self._client(max(1, round(seconds)))
                 answer = api._get(api._url("/system/df"), params={"type": "build-cache"})  # noqa: SLF001
                 api._raise_for_status(answer)  # noqa: SLF001
-                found = answer.json().get("BuildCache") or []
-        except NotReachableError:
+                told = answer.json()
+                found = told.get("BuildCache") or (told.get("BuildCacheUsage") or {}).get("Items") or []
+        except DevenvError:
             return None
         return [
             CacheRecord(

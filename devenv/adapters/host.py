@@ -1,6 +1,7 @@
 """This machine: its programs, processes, disks, memory, ports, and devenv's own folders."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -221,14 +222,17 @@ class LocalHost:
                 self._locks.discard(file.fileno())
 
     def _lock_file(self, name: str) -> TextIO:
-        """Open the lock's file. Where a full disk has no room for a new one, another's serves: it keeps more out, not less."""
+        """Open the lock's file. Where a full disk has no room for a new one, another's serves: `up` makes those that matter."""
         path = self.state_dir() / f"{name}.lock"
         try:
             return path.open("a+")
-        except OSError:
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise DevenvError(f"The lock {path} can't be taken.", str(error), "Look who owns it.") from error
             others = [p for p in sorted(self.state_dir().glob("*.lock")) if p.stat().st_ino not in self._held]
             if not others:
-                raise
+                fix = "Free a little by hand, then try again."
+                raise DevenvError("The disk is too full even for a lock.", str(error), fix) from error
             return others[0].open("a+")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from devenv.cli.options import name_option, output_option, profile_option
-from devenv.errors import Exit
+from devenv.errors import DevenvError, Exit
 
 
 def _time(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[int, int]:
@@ -70,12 +70,17 @@ def remove(output: str) -> None:
 @COMMAND.command("run")
 @click.option("--job", type=click.Path(path_type=Path), help="The job's file. [default: the one that is installed]")
 @output_option
-def run(job: Path | None, output: str) -> None:
-    """Do it now, as it is installed."""
+def run(job: Path | None, output: str) -> int:
+    """Do it now, as it is installed. Exits with 1 where something is left that does not work."""
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import schedule as show  # noqa: PLC0415
 
     with wiring.world() as world:
         installed = world.schedule.enter(job)
-        says = world.scheduled(installed).run()
-    show.ran_json(says) if output == "json" else show.ran(says)
+        try:
+            report = world.scheduled(installed).run()
+        except DevenvError as error:  # a profile or settings that are wrong by now: nobody would see it
+            world.schedule.keep(str(error))
+            raise
+    show.ran_json(report) if output == "json" else show.ran(report)
+    return Exit.OK if report.well else Exit.FAILED

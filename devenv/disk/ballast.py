@@ -31,7 +31,8 @@ class Ballast:
 
     def drop(self, nodes: tuple[str, ...]) -> None:
         """Give the space back."""
-        self.path.unlink(missing_ok=True)
+        for path in (self.path, self.path.with_suffix(".new")):
+            path.unlink(missing_ok=True)
         self.drop_in(nodes)
 
     def drop_in(self, nodes: tuple[str, ...]) -> None:
@@ -52,7 +53,7 @@ class Ballast:
         if self.path.exists() or self.host.space(self.path.parent).free < _ROOMY:
             return
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self.path.with_suffix(f".{os.getpid()}")
+        new = self.path.with_suffix(".new")  # one name: what a killed run leaves goes with the next
         try:
             with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                 _allocate(file.fileno())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devenv.disk.keep import Keep
 from devenv.disk.plan import ENGINE, Thing, Worth
-from devenv.errors import NotFoundError
+from devenv.errors import DevenvError, NotReachableError
 from devenv.images.layers import chain_ids
 from devenv.images.load import normalise
 from devenv.images.recipe import REGISTRY
@@ -67,14 +67,23 @@ class EngineStock:
         )  # fmt: skip
 
     def _layers(self, image: str) -> dict[str, int]:
-        with suppress(NotFoundError):
+        try:
             found = self.stock.image(image)
             if found:
                 return dict(zip(chain_ids(found.layers), sizes(self.stock.steps(image), len(found.layers)), strict=True))
+        except NotReachableError:
+            raise
+        except DevenvError:  # one that is gone, or that the engine itself can't read
+            pass
         return {}
 
     def _tagged(self, image: str) -> tuple[str, float]:
-        found = self.stock.image(image)
+        try:
+            found = self.stock.image(image)
+        except NotReachableError:
+            raise
+        except DevenvError:
+            found = None
         return image, found.tagged if found else 0.0
 
     def _known(self) -> dict[str, dict[str, int]]:

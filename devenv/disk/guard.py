@@ -27,7 +27,12 @@ class Guard:
         for place, more in needs.items():
             found = self._seen(place)
             if found and found[1].over(found[0], more):
-                self._make(place, more, wait)
+                try:
+                    self._make(place, more, wait)
+                except DevenvError as error:
+                    if strict:
+                        raise
+                    self.prune.reporter.say(f"No room was made: {error.what} {error.why}".strip())
                 if strict:
                     self._require(place, more)
 

@@ -1,13 +1,14 @@
 """What is remembered of the disk: samples of its use, what was removed, and when images were last used."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from devenv.disk.ring import Ring
+from devenv.errors import DevenvError
 from devenv.images.load import normalise
 from devenv.ports import Clock, Host
 
@@ -61,35 +62,40 @@ class History:
         """Return the journal, the oldest entry first."""
         return self._journal.read()
 
-    def learn(self, engine: str, ask: Callable[[float], Sequence[tuple[float, str]]]) -> dict[str, float]:
+    def learn(self, engine: str, there: Iterable[str], ask: Callable[[float], Sequence[tuple[float, str]]]) -> dict[str, float]:
         """Return the last use of each image, by ID and by normalised name, with what the engine has seen since it was asked last.
 
-        `ask`: gives the uses since a time.
+        `there`: IDs of the images that are there now; one that was not at the last look has come since, and counts as used
+        now. `ask`: gives the uses since a time.
         """
         path, now = self.folder / f"uses-{engine[:12].replace(':', '')}.json", self.clock.now()
         known = _read(path)
         uses: dict[str, float] = dict(known.get("images") or {})
-        for at, image in ask(max(0.0, float(known.get("asked") or 0) - _OVERLAP)):
-            name = image if image.startswith("sha256:") else normalise(image)
-            uses[name] = max(at, uses.get(name, 0.0))
+        with suppress(DevenvError):  # an engine that does not say, or whose clock is another
+            for at, image in ask(max(0.0, min(now, float(known.get("asked") or 0)) - _OVERLAP)):
+                name = image if image.startswith("sha256:") else normalise(image)
+                uses[name] = max(min(at, now), uses.get(name, 0.0))
+        before, ids = known.get("there"), set(there)
+        for new_one in ids - set(before) if before is not None else ():
+            uses[new_one] = now
         uses = {name: at for name, at in uses.items() if now - at < _FORGET}
-        with suppress(OSError):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_text(json.dumps({"asked": now, "images": uses}))
-            new.replace(path)
+        self._keep(path, {"asked": now, "images": uses, "there": sorted(ids)})
         return uses
 
-    def named(self, cluster: str, now: frozenset[str] | None) -> frozenset[str]:
-        """Return which images a cluster's workloads name, or what they named when the API server could last say."""
-        path = self.folder / f"named-{cluster}.json"
-        if now is None:
-            return frozenset(_read(path).get("images") or ())
+    def _keep(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Write a file whole; on a full disk the one that is there stays."""
         with suppress(OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             new = path.with_suffix(".new")
-            new.write_text(json.dumps({"images": sorted(now)}))
+            new.write_text(json.dumps(content))
             new.replace(path)
+
+    def named(self, cluster: str, engine: str, now: frozenset[str] | None) -> frozenset[str]:
+        """Return which images a cluster's workloads name, or what they named when the API server could last say."""
+        path = self.folder / f"named-{engine[:12].replace(':', '')}-{cluster}.json"
+        if not now:
+            return frozenset(_read(path).get("images") or ())
+        self._keep(path, {"images": sorted(now)})
         return now
 
 

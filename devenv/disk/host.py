@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devenv.disk.plan import Thing, Worth
+from devenv.errors import DevenvError
 from devenv.ports import Host
 
 _LOGS = 7 * 86400.0  # seconds that the log of a build is of use
@@ -24,7 +25,8 @@ class HostStock:
         cache = self.host.cache_dir()
         stale = [*_leftovers(cache, now), *_outdated(cache / "built", current, now - newer)]
         stale += [p for p in (cache / "logs").glob("*") if p.is_file() and now - p.stat().st_mtime > max(_LOGS, newer)]
-        again = [cache / name for name in AGAIN if (cache / name).is_dir()]
+        stale = [p for p in stale if _really_in(cache, p)]
+        again = [p for p in (cache / name for name in AGAIN) if p.is_dir() and _really_in(cache, p)]
         sizes = self._sizes([*stale, *again])
         kept = "" if caches else "with --caches it goes too"
         found = [_thing(p, Worth.STALE, sizes.get(p, 0)) for p in stale]
@@ -40,14 +42,17 @@ class HostStock:
         """Return the bytes below each path. Go's caches have 170,000 files: du needs 0.7 s for them, Python 3 s."""
         if not paths:
             return {}
-        done = self.host.run(["du", "-sk", *map(str, paths)], timeout=_DU)
+        try:
+            done = self.host.run(["du", "-sk", *map(str, paths)], timeout=_DU)
+        except DevenvError:  # too slow, or not there: then nobody knows
+            return {}
         pairs = (line.split("\t", 1) for line in done.output.splitlines() if "\t" in line)
         return {Path(path): int(size) * 1024 for size, path in pairs if size.isdigit()}
 
 
 def _leftovers(cache: Path, now: float) -> Iterator[Path]:
     """Give what a killed run has left: it works in folders and files that are named so."""
-    for pattern in ("*/work-*", "*/*/work-*", "*/*.new", "*/*.part", "work-*"):
+    for pattern in ("built/*/work-*", "toolchain/work-*", "downloads/work-*"):
         for path in cache.glob(pattern):
             if now - path.lstat().st_mtime > _UNDER_WAY:
                 yield path
@@ -58,6 +63,11 @@ def _outdated(built: Path, current: frozenset[Path], before: float) -> Iterator[
     keys = {p.parent for p in current}
     for recipe in {key.parent for key in keys if key.is_relative_to(built)}:  # another folder's recipes are not ours to judge
         yield from (p for p in recipe.glob("*") if p.is_dir() and p not in keys and p.lstat().st_mtime < before)
+
+
+def _really_in(cache: Path, path: Path) -> bool:
+    """Whether a path has no link on its way: what lies elsewhere may be somebody else's."""
+    return path.resolve() == cache.resolve() / path.relative_to(cache)
 
 
 def _thing(path: Path, worth: Worth, size: int, kept: str = "") -> Thing:

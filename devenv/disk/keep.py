@@ -1,8 +1,10 @@
 """Which images must stay, and why. Pure. Where nobody can say whether one is needed, it is needed."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from devenv.images.load import normalise
 from devenv.images.recipe import REGISTRY
@@ -28,7 +30,7 @@ class Keep:
 
     def engine(self, names: Iterable[str], users: Iterable[str], age: float) -> str:
         """Return why an image of the engine must stay; "" where it may go. `users`: containers that have it."""
-        full = [normalise(n) for n in names]
+        full = spellings(names)
         if held := next(iter(users), ""):
             return f"the container {held} has it"
         if any(n.startswith(_NODES) for n in full):
@@ -37,7 +39,7 @@ class Keep:
 
     def node(self, names: Iterable[str], *, used: bool, pinned: bool, age: float) -> str:
         """Return why an image in a node must stay; "" where it may go."""
-        full = [normalise(n) for n in names]
+        full = spellings(names)
         if used:
             return "a container has it"
         if pinned:
@@ -48,16 +50,45 @@ class Keep:
             return "the API server can't say whether a workload needs it"
         return self._either(full, age)
 
-    def _either(self, full: list[str], age: float) -> str:
-        if any(n in (self.before if self.named is None else self.named) for n in full):
+    def _either(self, full: AbstractSet[str], age: float) -> str:
+        if full & self._named:
             return "a workload of the cluster names it"
-        if any(n in self.wanted for n in full):
+        if full & spellings(self.wanted):
             return "the profile has it"
-        if pattern := next((p for p in self.patterns for n in full if fnmatchcase(n, p) or fnmatchcase(_short(n), p)), ""):
+        if pattern := next((p for p in self.patterns if any(_fits(n, p) for n in full)), ""):
             return f"you protect {pattern}"
         return f"loaded, built or used in the last {self.newer / 3600:g} hours" if age < self.newer else ""
+
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        return spellings(self.before if self.named is None else self.named)
+
+
+def spellings(names: Iterable[str]) -> frozenset[str]:
+    """Return all ways in which an engine or a node lists what has these names: NAME:TAG@DIGEST is NAME:TAG and NAME@DIGEST."""
+    found = set()
+    for full in map(normalise, names):
+        name, _, digest = full.partition("@")
+        found.add(full)
+        if digest:
+            found.add(f"{_untagged(name)}@{digest}")
+            if name != _untagged(name):
+                found.add(name)
+    return frozenset(found)
+
+
+def _untagged(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(":")[0]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a pattern is for a name: as it is or as people write it, with its tag or without."""
+    bare = _untagged(name.partition("@")[0])
+    spelt = (name, bare, _short(name), _short(bare))
+    return any(fnmatchcase(n, p) for n in spelt for p in (pattern, _short(pattern)))
 
 
 def _short(name: str) -> str:
     """Return the name as people write it."""
-    return name.removeprefix("docker.io/library/").removeprefix("docker.io/")
+    return name.removeprefix("docker.io/").removeprefix("library/")

@@ -16,7 +16,7 @@ from devenv.ports import Containers, Space
 
 _MARK = "--- devenv ---"
 _CONTENT = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256"
-_SMALL = 64  # KiB: manifests and configs are smaller, layers with content are not read
+_SMALL = 512  # KiB: manifests and configs are smaller, layers with content are not read
 _LOGS = "/var/log"
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one. Sizes of snapshots are containerd's own notes of
 # them, made when they were committed: nothing walks the disk but for the logs.
@@ -51,6 +51,7 @@ class NodeImage:
     loose: frozenset[str]
     came: float
     pinned: bool
+    read: bool = True  # whether its manifest and config were
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class Kept:
     snapshots: int
     images: tuple[NodeImage, ...]
     used: Mapping[str, float]
+
+    @property
+    def loose(self) -> dict[str, int]:
+        """Blobs, with their bytes, that every image which has them has unpacked; none where an image does not say what it has."""
+        if not all(image.read for image in self.images):
+            return {}
+        needed = {blob for image in self.images for blob in image.blobs if blob not in image.loose}
+        return {blob: image.blobs[blob] for image in self.images for blob in image.loose if blob not in needed}
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,9 @@ class NodeStock:
         self._run(node, ["crictl", "rmi", image])
 
     def remove_blobs(self, node: str, digests: Sequence[str]) -> None:
-        """Delete blobs that snapshots make needless."""
-        self._run(node, ["ctr", "--namespace", "k8s.io", "content", "rm", *digests])
+        """Delete those of the blobs that snapshots still make needless."""
+        if loose := [d for d in digests if d in self.look(node).loose]:
+            self._run(node, ["ctr", "--namespace", "k8s.io", "content", "rm", *loose])
 
     def _run(self, node: str, argv: Sequence[str]) -> str:
         done = self.containers.exec(node, list(argv))
@@ -102,21 +112,24 @@ class NodeStock:
         return done.output
 
 
-def things(kept: Kept, keep: Keep, now: float) -> list[Thing]:
-    """Return the node's images, and beside them, as one thing, the blobs that their snapshots make needless."""
-    found = [_image(kept, image, keep, now) for image in kept.images]
-    loose = {blob: image.blobs[blob] for image in kept.images for blob in image.loose}
+def things(kept: Kept, keep: Keep, uses: Mapping[str, float], now: float) -> list[Thing]:
+    """Return the node's images, and beside them, as one thing, the blobs that their snapshots make needless.
+
+    `uses`: when images came, by node and ID.
+    """
+    found = [_image(kept, image, keep, uses.get(f"{kept.node} {image.id}", 0.0), now) for image in kept.images]
+    loose = kept.loose
     if sum(loose.values()):
         label = f"{len(loose)} packed layers that are unpacked beside them"
         found.append(Thing(label, Worth.BLOB, _of(kept.node, loose), 0, "", kept.node, "blobs", tuple(sorted(loose))))
     return found
 
 
-def _image(kept: Kept, image: NodeImage, keep: Keep, now: float) -> Thing:
+def _image(kept: Kept, image: NodeImage, keep: Keep, seen: float, now: float) -> Thing:
     label = ", ".join(n for n in image.names if "@" not in n) or next(iter(image.names), "") or f"image {image.id[7:19]}"
-    last = max(image.came, kept.used.get(image.id, 0.0))
+    last = max(image.came, seen, kept.used.get(image.id, 0.0))
     why = keep.node(image.names, used=image.id in kept.used, pinned=image.pinned, age=now - last)
-    blobs = {blob: size for blob, size in image.blobs.items() if blob not in image.loose}
+    blobs = {blob: size for blob, size in image.blobs.items() if blob not in kept.loose}
     parts = {**_of(kept.node, image.layers), **_of(kept.node, blobs)}
     return Thing(label, _worth(image), parts, last, why, kept.node, image.id, image.names)
 
@@ -165,7 +178,7 @@ def _node_image(
     return NodeImage(
         listed["id"], names, {c: snapshots[c] for c in chains if c in snapshots},
         {b: stored[b][0] for b in blobs if b in stored}, frozenset(loose),
-        stored[listed["id"]][1] if listed["id"] in stored else 0.0, bool(listed.get("pinned")),
+        stored[listed["id"]][1] if listed["id"] in stored else 0.0, bool(listed.get("pinned")), bool(manifests and chains),
     )  # fmt: skip
 
 

@@ -94,11 +94,3 @@ def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
             needed.append(thing)
     again = _Held(things)
     return tuple(Removal(t, again.remove(t)) for t in reversed(needed)) if wanted > 0 else ()
-
-
-def freed(things: Iterable[Thing], gone: Iterable[Thing]) -> int:
-    """Return the bytes that are free once these are gone: those of the parts that no other thing has."""
-    held = _Held(things)
-    for thing in gone:
-        held.remove(thing)
-    return held.freed

@@ -1,6 +1,7 @@
 """`prune`: makes room. Plans, shows, and removes exactly what was shown, measuring after each step."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ from devenv.wait import locked
 
 _FULL = 32 << 20  # bytes: with less, even a removal may fail for want of room
 _EVERYTHING = 1 << 62
-USER, SCHEDULE, POLICY, RECOVER = "user", "schedule", "auto_prune", "recover"  # who confirmed
+_TRIES, _MUCH = 3, 1 << 30  # removals, and bytes that they should have freed
+USER, SCHEDULE, POLICY = "user", "schedule", "auto_prune"  # who confirmed
 
 
 @dataclass(frozen=True)
 class DiskPlan:
-    """What would be removed from one disk. `goal` in bytes; `inodes`: these are short, and nobody knows who has how many."""
+    """What would be removed from one disk. `goal` in bytes; all that may go where inodes are short: nobody knows who has them."""
 
     disk: Disk
     goal: int
@@ -78,17 +80,22 @@ class Prune:
     reporter: Reporter
     caches: bool = False
 
-    def propose(self, free: int | None = None, *, more: int = 0, place: str = "") -> Proposal:
+    def propose(self, free: int | None = None, *, more: int = 0, place: str = "", least: int = 0) -> Proposal:
         """Return what would be done: down to the low mark where a disk is above its high one; with `free`, so many bytes.
 
-        `more`: bytes that are about to be written, and must fit too. `place`: only its disk. Changes nothing.
+        `more`: bytes that are about to be written, and must fit too. `place`: only its disk. `least`: bytes that must be free
+        whatever the budget says. Changes nothing. Raises DevenvError where there is no such place, or where a budget leaves
+        nothing of a disk.
         """
         survey = self.surveyor.look(plan=True, caches=self.caches)
         disks = [d for d in survey.disks if not place or place in d.names]
         if not disks and place not in survey.unknown:
             known = ", ".join(name for d in survey.disks for name in d.names)
             raise DevenvError(f"There is no ledger {place}.", next_step=f"There are: {known}.", exit_code=Exit.USAGE)
-        return Proposal(survey, tuple(_plan(survey, disk, free, more) for disk in disks))
+        if free is None and (wrong := [d.names[0] for d in disks if d.marks.high <= 0]):
+            fix = "Mend keep_free and max_use in the profile or in config.yaml."
+            raise DevenvError(f"The budget leaves nothing of the disk of {', '.join(wrong)}.", "", fix, Exit.USAGE)
+        return Proposal(survey, tuple(_plan(survey, disk, free, more, least) for disk in disks))
 
     def run(self, proposal: Proposal, who: str, wait: float) -> Outcome:
         """Remove what is in the proposal, until each disk has its goal. `wait`: seconds for whoever holds a lock.
@@ -106,19 +113,22 @@ class Prune:
         """The same for a caller that holds the cluster's lock."""
         at = self.surveyor
         nodes = tuple(x.name for x in proposal.survey.ledgers if x.name not in {HOST, ENGINE})
+        now = {(t.place, t.id): t for t in at.look(plan=True, caches=self.caches).things}  # somebody may have waited for a lock
         done: list[Done] = []
         try:
             for planned in proposal.plans:
-                done += self._disk(planned, proposal.survey, who, nodes)
+                done += self._disk(planned, proposal.survey, who, nodes, now)
+            after = tuple(at.space(p.disk, proposal.survey) for p in proposal.plans)
         finally:
             at.ballast.restore(nodes)
-        after = tuple(at.space(p.disk, proposal.survey) for p in proposal.plans)
         left = tuple(p.disk for p, space in zip(proposal.plans, after, strict=True) if p.goal and not _reached(p, space))
         for planned, space in zip(proposal.plans, after, strict=True):
             at.history.sample(planned.disk.device, used(space), space.total)
         return Outcome(tuple(done), tuple(p.disk for p in proposal.plans), after, left)
 
-    def _disk(self, planned: DiskPlan, survey: Survey, who: str, nodes: tuple[str, ...]) -> list[Done]:
+    def _disk(
+        self, planned: DiskPlan, survey: Survey, who: str, nodes: tuple[str, ...], now: Mapping[tuple[str, str], Thing]
+    ) -> list[Done]:
         at, done, total = self.surveyor, list[Done](), len(planned.removals)
         name = f"make room on {planned.disk.names[0]}"
         if not planned.removals:
@@ -126,22 +136,22 @@ class Prune:
         self.reporter.begin(name)
         for number, removal in enumerate(planned.removals):
             space = at.space(planned.disk, survey)
-            if _reached(planned, space):
+            if _reached(planned, space) or _in_vain(done):
                 break
             if space.free < _FULL and removal.thing.worth > Worth.STALE:
                 at.ballast.drop(nodes)
             self.reporter.update(name, number, total, "steps")
             self.reporter.detail(name, removal.thing.name)
-            done.append(self._one(removal, planned.disk, survey, who))
+            done.append(self._one(removal, planned.disk, survey, who, now.get((removal.thing.place, removal.thing.id))))
         self.reporter.end(name, f"{len([d for d in done if not d.skipped])} of {total} steps")
         return done
 
-    def _one(self, removal: Removal, disk: Disk, survey: Survey, who: str) -> Done:
+    def _one(self, removal: Removal, disk: Disk, survey: Survey, who: str, seen: Thing | None) -> Done:
         """Remove one thing, journalled before and after."""
         at, thing = self.surveyor, removal.thing
         self._note("remove", who, thing, removal.frees)
         before = at.space(disk, survey)
-        why = self._refused(thing)
+        why = _changed(thing, seen) or self._refused(thing)
         if not why:
             try:
                 self._remove(thing)
@@ -172,27 +182,14 @@ class Prune:
     # Each thing's own way, and whether it may still go
 
     def _refused(self, thing: Thing) -> str:
-        """Return why a thing must stay by now: somebody may have begun to use it since it was shown."""
+        """Return why a thing must stay right now: a container may have begun to use it a moment ago."""
         at = self.surveyor
         if thing.place == ENGINE and thing.id != "build cache":
-            return self._engine_refuses(thing)
+            held = [c.name for c in at.stock.listed_containers() if c.image == thing.id or c.image_name in thing.names]
+            return f"the container {held[0]} has it by now" if held else ""
         if thing.place not in {HOST, ENGINE} and thing.worth is not Worth.BLOB:
-            if thing.id in NodeStock(at.containers).users(thing.place):
-                return "a container has it by now"
-            if (named := at.named()) is None:
-                return "the API server can't say whether a workload needs it"
-            return "a workload names it by now" if named & set(thing.names) else ""
+            return "a container has it by now" if thing.id in NodeStock(at.containers).users(thing.place) else ""
         return ""
-
-    def _engine_refuses(self, thing: Thing) -> str:
-        stock = self.surveyor.stock
-        listed = next((i for i in stock.listed_images() if i.id == thing.id), None)
-        if listed is None:
-            return "it was gone already"
-        if set(listed.names) != set(thing.names):
-            return "its names are others by now"
-        held = [c.name for c in stock.listed_containers() if c.image == thing.id or c.image_name in thing.names]
-        return f"the container {held[0]} has it by now" if held else ""
 
     def _remove(self, thing: Thing) -> None:
         at = self.surveyor
@@ -201,18 +198,40 @@ class Prune:
         elif thing.id == "build cache":
             at.stock.trim_build_cache(at.profile.keep_newer * 3600)
         elif thing.place == ENGINE:
-            for name in [n for n in thing.names if "@" not in n] or [thing.id]:
-                at.stock.untag(name)
-            if at.stock.image(thing.id):  # known by its digest besides
-                at.stock.untag(thing.id)
+            self._remove_image(thing)
         elif thing.worth is Worth.BLOB:
             NodeStock(at.containers).remove_blobs(thing.place, thing.names)
         else:
             NodeStock(at.containers).remove_image(thing.place, thing.id)
 
+    def _remove_image(self, thing: Thing) -> None:
+        """Remove an image from the engine: by its ID, which can't mean another, once it has no more than one name."""
+        stock = self.surveyor.stock
+        for name in [n for n in thing.names if "@" not in n][1:]:
+            found = stock.image(name)
+            if found and found.id == thing.id:
+                stock.untag(name)
+        stock.untag(thing.id)
 
-def _plan(survey: Survey, disk: Disk, free: int | None, more: int) -> DiskPlan:
-    goal = free if free is not None else disk.goal_for(more)
+
+def _changed(thing: Thing, seen: Thing | None) -> str:
+    """Return why a thing must stay that may have been planned long ago: as it is seen now."""
+    if seen is None:
+        return "it was gone already"
+    if seen.kept:
+        return f"{seen.kept} by now"
+    return "its names are others by now" if set(seen.names) - set(thing.names) else ""
+
+
+def _in_vain(done: Sequence[Done]) -> bool:
+    """Whether much was removed and the disk has nothing of it: then it is not this disk that all of it was on."""
+    removed = [d for d in done if not d.skipped]
+    expected = sum(d.estimated for d in removed)
+    return len(removed) >= _TRIES and expected >= _MUCH and sum(d.measured for d in removed) < expected // 10
+
+
+def _plan(survey: Survey, disk: Disk, free: int | None, more: int, least: int) -> DiskPlan:
+    goal = free if free is not None else max(disk.goal_for(more), least - disk.space.free, 0)
     if free is None and disk.marks.short_of_inodes(disk.space):
         goal = _EVERYTHING
     return DiskPlan(disk, goal, plan(survey.on(disk), goal) if goal else ())

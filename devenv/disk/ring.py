@@ -4,6 +4,7 @@ Two files of one size take turns: when one is full the other is emptied, so that
 that a kill cut short is left out when it is read, and so is what follows it on that line alone.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -35,10 +36,15 @@ class Ring:
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write an entry, which is on the disk when this returns. Raises OSError where no space was taken beforehand."""
         self.prepare()
-        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        with self._files()[0].open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._append(entry)
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        current, other = sorted(self._files(), key=_last, reverse=True)
+        line = json.dumps({**entry, "n": _last(current) + 1}, ensure_ascii=False).encode() + b"\n"
         if len(line) > self.size // 2:
             raise ValueError("an entry is too long for its log")
-        current, other = sorted(self._files(), key=_last, reverse=True)
         end = _end(current)
         if end + len(line) + 1 > self.size:
             with other.open("r+b") as file:  # in place: an emptied file would give its blocks away
@@ -55,7 +61,7 @@ class Ring:
     def read(self) -> list[dict[str, Any]]:
         """Return all entries that are whole."""
         found = [entry for path in self._files() if path.exists() for entry in _entries(path)]
-        return sorted(found, key=lambda e: float(e.get("at", 0)))
+        return sorted(found, key=_number)
 
     def _files(self) -> tuple[Path, Path]:
         return self.folder / f"{self.name}.0", self.folder / f"{self.name}.1"
@@ -69,9 +75,14 @@ def _byte(descriptor: int, at: int) -> bytes:
     return os.pread(descriptor, 1, at)
 
 
-def _last(path: Path) -> float:
-    """When the file's newest entry was written; 0 where it has none. The current file is the one with the newest."""
-    return max((float(e.get("at", 0)) for e in _entries(path)), default=0.0)
+def _last(path: Path) -> int:
+    """Return the number of the file's newest entry, 0 where it has none. The current file has the highest; clocks go back."""
+    return max(map(_number, _entries(path)), default=0)
+
+
+def _number(entry: Mapping[str, Any]) -> int:
+    number = entry.get("n")
+    return number if isinstance(number, int) else 0
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:

@@ -223,8 +223,13 @@ class Cron:
         return self.host.which("crontab") is not None and _BEGIN in self._lines()
 
     def _lines(self) -> list[str]:
-        done = self.host.run(["crontab", "-l"])  # fails where there is none yet
-        return done.output.splitlines() if done.code == 0 else []
+        done = self.host.run(["crontab", "-l"], env={"LC_ALL": "C"})
+        if done.code != 0 and "no crontab" in done.output:
+            return []
+        if done.code != 0 or "\N{REPLACEMENT CHARACTER}" in done.output:
+            fix = "Mend it with `crontab -e`; nothing was changed."
+            raise DevenvError("The crontab can't be read as it is.", done.output[-500:], fix)
+        return done.output.removesuffix("\n").split("\n") if done.output else []
 
     def _write(self, lines: Sequence[str]) -> None:
         new = self.work / f"crontab.{os.getpid()}"
@@ -273,7 +278,7 @@ def entry(job: Job, argv: Sequence[str]) -> str:
 
 def _without(lines: Sequence[str]) -> list[str]:
     """Return the crontab without devenv's entry."""
-    if _BEGIN not in lines or _END not in lines:
+    if _BEGIN not in lines or _END not in lines[lines.index(_BEGIN) :]:
         return [line for line in lines if line not in {_BEGIN, _END}]
     return [*lines[: lines.index(_BEGIN)], *lines[lines.index(_END) + 1 :]]
 

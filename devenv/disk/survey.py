@@ -95,7 +95,8 @@ class Surveyor:
     """Looks at everything, and changes nothing.
 
     `named`: images that workloads of the cluster name, None where the API server can't say; `current`: the names and files
-    of devenv's recipes; `wanted`: the profile's images; `loaded`: those that devenv put into the nodes.
+    of devenv's recipes; `wanted`: the profile's images; `loaded`: those that devenv put into nodes; `nodes`: the cluster's,
+    where it is devenv's own.
     """
 
     cluster: str
@@ -109,6 +110,7 @@ class Surveyor:
     history: History
     wanted: Callable[[], frozenset[str]]
     loaded: Callable[[], frozenset[str]]
+    nodes: Callable[[], list[Node]]
 
     def look(self, *, plan: bool, caches: bool = False) -> Survey:
         """Return what is there. `plan`: also what a plan must know of it; `caches`: devenv's own may go too."""
@@ -122,25 +124,28 @@ class Surveyor:
             kept = [k for k in pool.map(lambda n: self._node(n, unknown), nodes) if k]
             stored = engines.result()
         ledgers = [self._host_ledger(own.result())]
+        uses = self._uses(stored, kept) if stored else {}
         if stored:
             ledgers += self._engine_ledger(stored, kept)
+            if not any(x.name == ENGINE for x in ledgers):
+                unknown[ENGINE] = "It is not on this machine, and no node runs that could tell how full its disk is."
         ledgers += [self._node_ledger(k) for k in kept]
         disks = self._disks(ledgers)
         if not plan:
             return Survey(tuple(ledgers), disks, (), unknown, self._down(unknown))
         names, files = self.current()
-        before = self.history.named(self.cluster, named.result()) | self.loaded()
+        before = self._named_before(named.result(), stored)
         keep = Keep(named.result(), self.wanted() | names, self.profile.protect, newer, before)
         things = self._host.things(files, now, newer, caches=caches)
         if stored:
-            things += engine.things(stored, keep, self._uses(), names, now)
-        things += [t for k in kept for t in node.things(k, keep, now)]
+            things += engine.things(stored, keep, uses, names, now)
+        things += [t for k in kept for t in node.things(k, keep, uses, now)]
         return Survey(tuple(ledgers), disks, tuple(things), unknown, self._down(unknown))
 
     def space(self, disk: Disk, survey: Survey) -> Space:
         """Return what is free on a disk now. Raises DevenvError where it does not say."""
         ledger = next(x for x in survey.ledgers if x.device == disk.device)
-        if ledger.name == HOST or (ledger.name == ENGINE and self._local):
+        if ledger.name == HOST or (ledger.name == ENGINE and not ledger.device.startswith("engine ")):
             return self.host.space(Path(ledger.path))
         inside = next((x.name for x in survey.ledgers if x.device == disk.device and x.name not in {HOST, ENGINE}), "")
         return node_space(self.containers, inside)
@@ -164,16 +169,19 @@ class Surveyor:
         try:
             self.stock.info()
             return self.engine_stock.look(tagged=plan)
-        except NotReachableError as error:
-            unknown[ENGINE] = error.what
+        except DevenvError as error:
+            unknown[ENGINE] = f"{error.what} {error.why}".strip()
             return None
 
     def _nodes(self, unknown: dict[str, str]) -> list[Node]:
+        """The nodes of devenv's own cluster: others' are not looked into."""
         try:
-            return self.containers.nodes(self.cluster)
+            return self.nodes()
         except NotReachableError as error:
-            unknown[ENGINE] = error.what
-            return []
+            unknown.setdefault(ENGINE, error.what)
+        except DevenvError as error:
+            unknown[self.cluster] = error.what
+        return []
 
     def _down(self, unknown: dict[str, str]) -> tuple[str, ...]:
         return tuple(n.name for n in self._nodes(dict(unknown)) if n.status != "running")
@@ -185,8 +193,13 @@ class Surveyor:
             unknown[found.name] = error.what
             return None
 
-    def _uses(self) -> dict[str, float]:
-        return self.history.learn(self.stock.info().id, self.stock.uses)
+    def _uses(self, stored: Stored, kept: list[Kept]) -> dict[str, float]:
+        there = [i.id for i in stored.images] + [f"{k.node} {i.id}" for k in kept for i in k.images]
+        return self.history.learn(self.stock.info().id, there, self.stock.uses)
+
+    def _named_before(self, now: frozenset[str] | None, stored: Stored | None) -> frozenset[str]:
+        """Return what this cluster's workloads named last, and what devenv put into this one and all others."""
+        return (self.history.named(self.cluster, self.stock.info().id, now) if stored else frozenset()) | self.loaded()
 
     def _host_ledger(self, own: list[tuple[str, int]]) -> Ledger:
         path = self.host.cache_dir()
@@ -197,14 +210,15 @@ class Surveyor:
         """The engine's disk: a path of this machine, or in a VM the one that its nodes are on."""
         root, budget = self.stock.info().data_root, self.profile.budgets.engine
         shares = (*_shares(stored), _logs(root, stored))
-        if self._local:
+        if self._local and all(k.device == _device(root) for k in kept):
             return [Ledger(ENGINE, str(root), _device(root), self.host.space(root), budget, shares)]
         if kept:
             return [Ledger(ENGINE, str(root), f"engine {kept[0].device}", kept[0].space, budget, shares)]
         return []
 
     def _node_ledger(self, kept: Kept) -> Ledger:
-        device = kept.device if self._local else f"engine {kept.device}"
+        same = self._local and kept.device == _device(self.stock.info().data_root)
+        device = kept.device if same else f"engine {kept.device}"
         rest = [
             Share("content (packed)", kept.content), Share("snapshots (unpacked)", kept.snapshots, f"{len(kept.images)} images"),
             Share("logs", kept.logs), *([Share("ballast", kept.ballast, "given back on a full disk")] if kept.ballast else []),

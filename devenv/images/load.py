@@ -11,6 +11,7 @@ CTR = ("ctr", "--namespace", "k8s.io", "images")
 def normalise(ref: str) -> str:
     """Return the name as containerd has it: redis → docker.io/library/redis:latest."""
     name, digest, sha = ref.partition("@")
+    name = name.removeprefix("index.").removeprefix("docker.io/") if name.startswith(("docker.io/", "index.docker.io/")) else name
     host, slash, rest = name.partition("/")
     if not slash:
         name = f"docker.io/library/{name}"

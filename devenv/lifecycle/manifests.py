@@ -131,6 +131,8 @@ def images_in(obj: Any) -> Iterator[str]:
     if isinstance(obj, Mapping):
         if isinstance(obj.get("image"), str):
             yield normalise(obj["image"])
+        elif isinstance(volume := obj.get("image"), Mapping) and isinstance(volume.get("reference"), str):
+            yield normalise(volume["reference"])
         for value in obj.values():
             yield from images_in(value)
     elif isinstance(obj, list):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from threading import Lock
@@ -68,6 +69,15 @@ class Records:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             fix = f"Move it away; `devenv up --adopt --name {cluster}` knows its own cluster again."
             raise DevenvError(f"{path} is broken.", str(error), fix) from error
+
+    def all(self) -> list[Record]:
+        """Return the records of all clusters; one that is broken is left out."""
+        found = []
+        for path in sorted((self.host.state_dir() / "clusters").glob("*.json")):
+            with suppress(DevenvError):
+                if record := self.read(path.stem):
+                    found.append(record)
+        return found
 
     def write(self, record: Record) -> Record:
         """Keep the record and return it."""

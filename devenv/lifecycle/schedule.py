@@ -2,11 +2,13 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from devenv.disk.history import History
 from devenv.disk.schedule import ENVIRONMENT, Backend, Job, Jobs
 from devenv.errors import DevenvError, Exit
 from devenv.ports import Clock, Host
@@ -28,33 +30,39 @@ class State:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The job of this user, and who can run it here, the best first. `engine`: variables that lead to the engine."""
+    """The job of this user, and who can run it here, the best first.
+
+    `every`: also whoever may have been able when it was installed. `engine`: gives the variables that lead to the engine.
+    """
 
     host: Host
     clock: Clock
     backends: Sequence[Backend]
-    engine: Mapping[str, str]
+    every: Sequence[Backend]
+    engine: Callable[[], Mapping[str, str]]
 
     def install(self, at: tuple[int, int], cluster: str, profile: str, *, weekdays: bool, recover: bool) -> State:
         """Install it in the place of an earlier one. Raises DevenvError where this machine has nobody to run it."""
         if not self.backends:
             what = "Nothing on this machine can run it: there is no systemd for users, no launchd and no cron."
             raise DevenvError(what, next_step="Install cron, then try again.", exit_code=Exit.PREREQUISITE)
+        environment = {n: v for n in ENVIRONMENT if (v := os.environ.get(n))} | dict(self.engine())
         self.remove()
         backend, jobs = self.backends[0], Jobs(self.host)
-        environment = {n: v for n in ENVIRONMENT if (v := os.environ.get(n))} | dict(self.engine)
         job = Job(*at, weekdays, recover, cluster, profile, sys.executable, environment, backend.name)
-        jobs.write(job)
         try:
+            jobs.write(job)
             backend.install(job, jobs.argv(job))
-        except DevenvError:
+        except (DevenvError, OSError) as error:
             self.remove()
-            raise
+            if isinstance(error, DevenvError):
+                raise
+            raise DevenvError("It can't be installed.", str(error), "Is the disk full?") from error
         return self.status()
 
     def remove(self) -> list[str]:
         """Remove it from whoever has it, and forget it. Return who had it."""
-        had = [b.name for b in self.backends if b.remove()]
+        had = [b.name for b in self.every if b.remove()]
         Jobs(self.host).forget()
         return had
 
@@ -62,7 +70,7 @@ class Schedule:
         """Return what is installed, and how it went."""
         jobs = Jobs(self.host)
         job, last = jobs.read(), jobs.last()
-        present = job is not None and any(b.name == job.backend and b.present() for b in self.backends)
+        present = job is not None and any(b.name == job.backend and b.present() for b in self.every)
         now = datetime.fromtimestamp(self.clock.now()).astimezone()
         return State(job, present, job.next(now) if job else None, float(last.get("at") or 0), str(last.get("says") or ""))
 
@@ -74,7 +82,15 @@ class Schedule:
         os.environ.update(job.environment)
         return replace(job)
 
-    def tell(self, text: str) -> None:
+    def keep(self, says: str) -> None:
+        """Remember what a run came to, and where that is anything, show it, and write it into the history."""
+        Jobs(self.host).note_last(self.clock.now(), says or "all is well")
+        if says:
+            self._tell(says)
+            with suppress(OSError):
+                History(self.host, self.clock).note("schedule", says=says)
+
+    def _tell(self, text: str) -> None:
         """Show it on the desktop, where there is one."""
         if sys.platform == "darwin":
             self._try(["osascript", *_SCRIPT, text])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devenv.disk.ballast import Ballast
 from devenv.disk.history import History
-from devenv.errors import DevenvError, Exit
+from devenv.errors import DevenvError, Exit, LockedError
 from devenv.facts.live import Proof
 from devenv.gates import ready
 from devenv.gates.live import Prober
@@ -204,6 +204,8 @@ class Up:
         Ballast(at.host, at.containers).restore(tuple(n.name for n in at.nodes() if n.status == "running"))
         with suppress(OSError):
             History(at.host, at.clock).prepare()
+        with suppress(LockedError), at.host.lock("images"):  # its file is there from now on
+            pass
 
     def _digest(self, sources: dict[str, Source]) -> str:
         """Of everything that decides what is in the cluster."""

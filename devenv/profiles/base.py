@@ -18,8 +18,11 @@ Size = Annotated[int, BeforeValidator(quantities.parse), WithJsonSchema(_SPELT)]
 
 
 def _share(value: object) -> str:
-    quantities.share(str(value), 0)
-    return str(value)
+    text = str(value)
+    quantities.share(text, 0)
+    if text.isdigit() and text != "0":
+        raise ValueError(f"{text} has no unit: write it like 10% or 2Gi")
+    return text
 
 
 _SHARE = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size (2Gi), or a part of the disk (10%)."}

@@ -25,7 +25,7 @@ from devenv.lifecycle.up import Up
 from devenv.ports import Envoy, Manifest
 from devenv.recovery.drift import Drift, concerned, drift
 from devenv.recovery.plan import Kind, Plan, Planned, plan
-from devenv.recovery.room import Room
+from devenv.recovery.room import ENOUGH, Room
 from devenv.wait import Deadline, locked, until
 
 _ROUNDS = 4
@@ -89,7 +89,7 @@ class Recover:
         return Proposal(
             diagnosis,
             found,
-            tuple(self.prune.propose(place=node) for node in rooms),
+            tuple(self.prune.propose(place=node, least=ENOUGH) for node in rooms),
             self._drifts(diagnosis) if put_back else (),
         )
 

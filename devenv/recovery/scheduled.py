@@ -9,62 +9,72 @@ from dataclasses import dataclass
 
 from devenv.diagnosis.model import Diagnosis
 from devenv.disk.prune import SCHEDULE, Prune
-from devenv.disk.schedule import Jobs
 from devenv.errors import DevenvError, LockedError
-from devenv.ports import Containers, Host
+from devenv.ports import Containers
 from devenv.profiles.quantities import show
 
 _PATIENCE = 120.0  # seconds for whoever is loading or building
 
 
 @dataclass(frozen=True)
+class Report:
+    """What was done or found; "" where there was nothing. `well`: whether all works now."""
+
+    says: str = ""
+    well: bool = True
+
+
+@dataclass(frozen=True)
 class Scheduled:
-    """One run. `repair` is given where the user wants it."""
+    """One run. `repair` is given where the user wants it, `tell` keeps the report and shows it."""
 
     cluster: str
     prune: Prune
     containers: Containers
-    host: Host
     diagnose: Callable[[], Diagnosis]
     repair: Callable[[], None] | None
-    tell: Callable[[str], None]
+    tell: Callable[[Report], None]
 
-    def run(self) -> str:
-        """Return what was done or found; "" where all was well. That alone is written into the history and told."""
-        says = "; ".join(filter(None, self._parts()))
-        at = self.prune.surveyor
-        Jobs(self.host).note_last(at.clock.now(), says or "all is well")
-        if says:
-            at.history.note("schedule", says=says)
-            self.tell(says)
-        return says
+    def run(self) -> Report:
+        """Do both parts, the second whatever became of the first. What was done or found is told and written into the history."""
+        parts = [_part(self._make_room), _part(self._look)]
+        report = Report("; ".join(p.says for p in parts if p.says), all(p.well for p in parts))
+        self.tell(report)
+        return report
 
-    def _parts(self) -> list[str]:
-        try:
-            return [self._make_room(), self._look()]
-        except DevenvError as error:
-            return [f"{error.what} {error.why}".strip()]
-
-    def _make_room(self) -> str:
+    def _make_room(self) -> Report:
         proposal = self.prune.propose()
         full = [p.disk.names[0] for p in proposal.plans if p.goal]
         if not full:
-            return ""
+            return Report()
         if proposal.empty:
-            return f"{', '.join(full)} is above its budget, and nothing that may go frees anything"
+            return Report(f"{', '.join(full)} is above its budget, and nothing that may go frees anything", well=False)
         try:
             outcome = self.prune.run(proposal, SCHEDULE, _PATIENCE)
         except LockedError as error:
-            return f"gave up: {error.what} {error.why}".strip()
+            return Report(f"gave up: {error.what} {error.why}".strip(), well=False)
         left = "" if not outcome.left else f"; {', '.join(d.names[0] for d in outcome.left)} is still too full"
-        return f"{show(max(0, outcome.freed))} freed on {', '.join(full)}{left}"
+        return Report(f"{show(max(0, outcome.freed))} freed on {', '.join(full)}{left}", well=not outcome.left)
 
-    def _look(self) -> str:
+    def _look(self) -> Report:
         if not any(n.status == "running" for n in self.containers.nodes(self.cluster)):
-            return ""
+            return Report()
         found = self.diagnose()
         roots = "; ".join(f"{c.root.code} {c.root.says}" for c in found.causes)
         if not roots or self.repair is None:
-            return f"{roots}; run `devenv recover`" if roots else ""
-        self.repair()
-        return f"{roots}; repaired"
+            return Report(f"{roots}; run `devenv recover`" if roots else "", well=not roots)
+        try:
+            self.repair()
+        except DevenvError as error:
+            return Report(f"{roots}; not repaired: {error.what}", well=False)
+        return Report(f"{roots}; repaired")
+
+
+def _part(do: Callable[[], Report]) -> Report:
+    """Return what a part came to. Nobody sees an error of a run that nobody started."""
+    try:
+        return do()
+    except DevenvError as error:
+        return Report(f"{error.what} {error.why}".strip(), well=False)
+    except Exception as error:  # noqa: BLE001 - a mistake of devenv's own is told like any other
+        return Report(f"{type(error).__name__}: {error}", well=False)

@@ -242,7 +242,8 @@ def _done_shape(done: Done) -> dict[str, Any]:
 def history(entries: Sequence[Mapping[str, Any]]) -> None:
     """Show the journal, estimated against measured."""
     out = console.result()
-    shown = [e for e in entries if e.get("event") != "remove"]
+    ended = {(e.get("place"), e.get("id"), e.get("estimated")) for e in entries if e.get("event") in {"removed", "skipped"}}
+    shown = [e for e in entries if e.get("event") != "remove" or (e.get("place"), e.get("id"), e.get("estimated")) not in ended]
     for entry in shown:
         at = datetime.fromtimestamp(float(entry["at"])).astimezone()
         out.print(f"{at:%Y-%m-%d %H:%M:%S}  {escape(_entry(entry))}", soft_wrap=True)
@@ -257,6 +258,8 @@ def _entry(entry: Mapping[str, Any]) -> str:
         return f"removed {entry.get('name')}: {sizes} {who}"
     if entry.get("event") == "skipped":
         return f"kept {entry.get('name')}: {entry.get('why')} {who}"
+    if entry.get("event") == "remove":
+        return f"began to remove {entry.get('name')}; the end of it was not written down {who}"
     return f"{entry.get('event')}: {entry.get('says', '')}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from rich.markup import escape
 
 from devenv.lifecycle.schedule import State
+from devenv.recovery.scheduled import Report
 from devenv.ui import console
 from devenv.ui.reports import emit_json
 
@@ -68,12 +69,12 @@ def removed_json(backends: list[str]) -> None:
     emit_json("schedule-remove", {"removed": backends})
 
 
-def ran(says: str) -> None:
+def ran(report: Report) -> None:
     """Say what was done, nothing where there was nothing to do."""
-    if says:
-        console.result().print(escape(says), soft_wrap=True)
+    if report.says:
+        console.result().print(escape(report.says), soft_wrap=True)
 
 
-def ran_json(says: str) -> None:
+def ran_json(report: Report) -> None:
     """Print the same as JSON."""
-    emit_json("schedule-run", {"says": says})
+    emit_json("schedule-run", {"says": report.says, "well": report.well})

@@ -194,28 +194,36 @@ def run_by_cron(lab: Lab, folder: Path) -> None:
         cron.wait(30)
 
 
-@pytest.mark.parametrize("user", [65534, 0], ids=["an ordinary user", "root"])
-def test_it_works_on_a_disk_with_nothing_left_and_a_node_that_is_stopped(lab, busybox, small_disk, needed, user):
-    for number in range(3):
-        build(lab, busybox, number)
+def fill_to_the_last_byte(folder: Path, user: int) -> Path:
+    """Write as that user until nothing is left for anybody but root, or for root either."""
+    hole = folder / f"hole-{user}"
+    with hole.open("wb") as file:
+        for size in ("1M", "4k"):
+            argv = ["dd", "if=/dev/zero", f"bs={size}"]
+            subprocess.run(argv, user=user, stdout=file, stderr=subprocess.DEVNULL, check=False)
+    assert os.statvfs(folder).f_bavail == 0
+    return hole
+
+
+def test_it_works_on_a_disk_with_nothing_left_and_a_node_that_is_stopped(lab, busybox, small_disk, needed):
     lab.docker("stop", lab.node)
-    hole = small_disk.root / "hole"
     try:
-        with hole.open("wb") as file:
-            for size in ("1M", "4k"):
-                argv = ["dd", "if=/dev/zero", f"bs={size}"]
-                subprocess.run(argv, user=user, stdout=file, stderr=subprocess.DEVNULL, check=False)
-        assert os.statvfs(small_disk.root).f_bavail == 0
-        before = lab.json("prune", "--history")["entries"]
-        told = lab.json("prune", "--yes", check=False)
-        assert sum(r["kind"] == "dangling" for r in told["removed"]) >= 2, told
-        assert told["estimated"] == pytest.approx(told["freed"], rel=0.2), "the ballast was given back and taken again"
-        assert not [r for r in told["removed"] if r["place"] not in {"engine", "host"}], "a node that does not run stays as it is"
-        after = lab.json("prune", "--history")["entries"]
-        assert after[: len(before)] == before
-        assert len(after) > len(before)
+        for user in (65534, 0):
+            for number in range(3):
+                build(lab, busybox, 100 * user + number)
+            hole = fill_to_the_last_byte(small_disk.root, user)
+            try:
+                before = lab.json("prune", "--history")["entries"]
+                told = lab.json("prune", "--yes", check=False)
+                after = lab.json("prune", "--history")["entries"]
+            finally:
+                hole.unlink()
+            assert sum(r["kind"] == "dangling" for r in told["removed"]) >= 2, told
+            assert told["estimated"] == pytest.approx(told["freed"], rel=0.05)
+            assert {r["place"] for r in told["removed"]} <= {"engine", "host"}, "a node that does not run stays as it is"
+            assert after[: len(before)] == before
+            assert len(after) > len(before)
     finally:
-        hole.unlink()
         lab.devenv("up", "--profile", str(lab.profile))
     all_answer(lab)
     still_there(lab)

@@ -3,13 +3,15 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devenv.disk.keep import Keep
-from devenv.disk.node import NodeStock, things
-from devenv.disk.plan import Worth
+from devenv.disk.node import Kept, NodeImage, NodeStock, things
+from devenv.disk.plan import Worth, plan
 from devenv.errors import DevenvError
 from devenv.images.layers import chain_ids
-from devenv.ports import Completed
+from devenv.ports import Completed, Space
 
 NOW = 10**9
 OLD = NOW - 10**6
@@ -64,7 +66,7 @@ def test_sizes_and_what_is_kept_twice():
     assert image.layers == {BASE: 100, TOP: 10}
     assert image.blobs == {"sha256:c": 2, "sha256:m-c": 1, "sha256:packed-base": 40}
     assert image.loose == {"sha256:packed-base"}
-    one, blobs = things(kept, KEEP, NOW)
+    one, blobs = things(kept, KEEP, {}, NOW)
     assert (one.kept, one.size, one.id) == ("", 113, "sha256:c")
     assert (blobs.worth, blobs.size, blobs.names) == (Worth.BLOB, 40, ("sha256:packed-base",))
 
@@ -72,7 +74,7 @@ def test_sizes_and_what_is_kept_twice():
 def test_a_packed_layer_without_its_snapshot_is_needed():
     kept = look([("sha256:c", ["a:1"], False)], snapshots=(), **whole("c"))
     assert kept.images[0].loose == set()
-    assert [t.worth for t in things(kept, KEEP, NOW)] == [Worth.IMAGE]
+    assert [t.worth for t in things(kept, KEEP, {}, NOW)] == [Worth.IMAGE]
 
 
 @pytest.mark.parametrize(
@@ -88,28 +90,70 @@ def test_a_packed_layer_without_its_snapshot_is_needed():
 )
 def test_what_must_stay_and_why(names, pinned, why):
     kept = look([("sha256:c", names, pinned)], **whole("c"))
-    assert things(kept, KEEP, NOW)[0].kept == why
+    assert things(kept, KEEP, {}, NOW)[0].kept == why
 
 
 def test_a_container_in_any_state_keeps_its_image():
     for key in ("imageRef", "imageId"):
         kept = look([("sha256:c", ["a:1"], False)], [{key: "sha256:c", "createdAt": str(OLD * 10**9)}], **whole("c"))
-        assert things(kept, KEEP, NOW)[0].kept == "a container has it"
+        assert things(kept, KEEP, {}, NOW)[0].kept == "a container has it"
 
 
 def test_what_came_lately_stays_and_where_the_api_server_is_silent_all_stay():
     kept = look([("sha256:c", ["a:1"], False)], **whole("c", at=NOW - 60))
-    assert "last 24 hours" in things(kept, KEEP, NOW)[0].kept
+    assert "last 24 hours" in things(kept, KEEP, {}, NOW)[0].kept
     silent = Keep(None, frozenset())
-    assert "API server" in things(look([("sha256:c", ["a:1"], False)], **whole("c")), silent, NOW)[0].kept
+    assert "API server" in things(look([("sha256:c", ["a:1"], False)], **whole("c")), silent, {}, NOW)[0].kept
 
 
 def test_a_superseded_image_goes_before_others():
     kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], **whole("c"))
-    assert things(kept, KEEP, NOW)[0].worth is Worth.SUPERSEDED
+    assert things(kept, KEEP, {}, NOW)[0].worth is Worth.SUPERSEDED
 
 
 @pytest.mark.parametrize("output", ["", "exec failed: no space left", MARK * 20])
 def test_an_answer_that_is_none_is_said(output):
     with pytest.raises(DevenvError):
         NodeStock(Containers(Completed(1, output))).look("n")
+
+
+def test_a_packed_layer_that_another_image_has_only_packed_stays():
+    """Imported without being unpacked, as a node image's own are: it could never be unpacked again."""
+    more = whole("c")
+    more["blobs"] = [*more["blobs"], ("d", 2, OLD), ("m-d", 1, OLD)]
+    more["documents"] = [
+        *more["documents"],
+        ("d", {"rootfs": {"diff_ids": ["sha256:elsewhere", "sha256:base"]}}),
+        ("m-d", manifest("d", "packed-other", "packed-base")),
+    ]
+    kept = look([("sha256:c", ["a:1"], False), ("sha256:d", ["b:1"], False)], **more)
+    assert kept.loose == {}
+    assert Worth.BLOB not in [t.worth for t in things(kept, KEEP, {}, NOW)]
+
+
+def test_where_an_image_does_not_say_what_it_has_no_packed_layer_goes():
+    kept = look([("sha256:c", ["a:1"], False), ("sha256:unread", ["b:1"], False)], **whole("c"))
+    assert kept.loose == {}
+
+
+NAMES = st.sampled_from(["free:1", "named:1", "wanted:1", "registry.k8s.io/etcd:1", f"named:1@sha256:{'b' * 64}"])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.lists(NAMES, max_size=2), st.booleans(), st.booleans()), unique_by=lambda i: i[0]),
+    st.booleans(),
+    st.integers(0, 500),
+)
+def test_nothing_protected_in_a_node_is_ever_in_a_plan(images, silent, goal):
+    found = tuple(
+        NodeImage(f"sha256:{n}", tuple(names), {f"c{n}": 10, "base": 100}, {f"b{n}": 5}, frozenset({f"b{n}"}), float(OLD), pinned)
+        for n, names, pinned, _ in images
+    )
+    kept = Kept("n", Space(1, 1, 1, 1), "1", 0, 0, 0, 0, found, {f"sha256:{n}": 1.0 for n, _, _, used in images if used})
+    keep = Keep(None if silent else KEEP.named, KEEP.wanted)
+    for removal in plan(things(kept, keep, {}, NOW), goal):
+        if removal.thing.worth is Worth.BLOB:
+            continue
+        (_, names, pinned, used) = next(i for i in images if f"sha256:{i[0]}" == removal.thing.id)
+        assert (silent, pinned, used) == (False, False, False)
+        assert set(names) <= {"free:1"}

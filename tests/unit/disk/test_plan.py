@@ -4,11 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devenv.disk.budget import marks, used
-from devenv.disk.plan import Removal, Thing, Worth, freed, plan
+from devenv.disk.plan import Removal, Thing, Worth, plan
 from devenv.ports import Space
 from devenv.profiles.model import Budget
 
 PARTS = {f"layer{n}": size for n, size in enumerate([1, 5, 10, 50, 100, 300, 0])}
+
+
+def freed(things, gone) -> int:
+    """Bytes of the parts that only these have."""
+    names = {t.name for t in gone}
+    left = {part for t in things if t.name not in names for part in t.parts}
+    return sum(PARTS[p] for p in {p for t in gone for p in t.parts} - left)
 
 
 @st.composite

@@ -1,11 +1,16 @@
 """Orderings and failures of a prune, on fakes."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from devenv import data
+from devenv.disk.budget import Marks
 from devenv.disk.plan import ENGINE, HOST, Thing, Worth
 from devenv.disk.prune import SCHEDULE, USER, Prune
 from devenv.errors import DevenvError
+from devenv.ports import Completed
 from devenv.profiles.load import load
 from tests.fakes.disk import FakeSurveyor
 from tests.fakes.world import FakeClock, FakeHost, FakeReporter
@@ -77,7 +82,7 @@ def test_what_somebody_uses_by_now_stays_and_is_told(prune):
 def test_an_image_that_has_other_names_by_now_stays(prune):
     one = prune(image("a", 200))
     proposal = one.propose()
-    one.surveyor.stock.images["id-a"] = ("a", "mine:1")
+    one.surveyor.things[0] = replace(one.surveyor.things[0], names=("a", "mine:1"))
     assert one.run(proposal, USER, 0).done[0].skipped == "its names are others by now"
 
 
@@ -100,7 +105,7 @@ def test_an_engine_that_refuses_is_told_and_the_rest_goes_on(prune):
     proposal = one.propose(300 * MIB)
 
     def refuse(ref):
-        if ref == "a":
+        if ref == "id-a":
             raise DevenvError("The Docker engine refused.", "conflict")
         type(one.surveyor.stock).untag(one.surveyor.stock, ref)
 
@@ -120,3 +125,55 @@ def test_what_is_about_to_come_must_fit_too(prune):
     one = prune(image("a", 100), free=150)
     assert one.propose().empty
     assert [r.thing.name for p in one.propose(more=60 * MIB).plans for r in p.removals] == ["a"]
+
+
+def test_what_is_needed_by_now_stays_though_it_was_planned(prune):
+    """A plan may stand in a question, or wait for a lock, for long."""
+    one = prune(image("a", 200))
+    proposal = one.propose()
+    one.surveyor.things[0] = replace(one.surveyor.things[0], kept="a workload of the cluster names it")
+    assert one.run(proposal, USER, 0).done[0].skipped == "a workload of the cluster names it by now"
+
+
+def in_node(prune, users: str, worth: Worth = Worth.IMAGE) -> tuple[Prune, list[list[str]]]:
+    one, ran = prune(Thing("old:1", worth, {"x": 200 * MIB}, 1, "", "n", "sha256:1", ("old:1",))), []
+    one.surveyor.places = ("n",)
+
+    def execute(_, argv, stdin=None):
+        ran.append(list(argv))
+        return Completed(0, f'{{"containers": {users}}}')
+
+    one.surveyor.containers = SimpleNamespace(exec=execute)
+    return one, ran
+
+
+def test_a_nodes_image_goes_by_its_id_unless_a_container_has_it_by_now(prune):
+    one, ran = in_node(prune, "[]")
+    one.run(one.propose(), USER, 0)
+    assert ["crictl", "rmi", "sha256:1"] in ran
+    one, ran = in_node(prune, '[{"imageRef": "sha256:1"}]')
+    assert one.run(one.propose(), USER, 0).done[0].skipped == "a container has it by now"
+    assert ["crictl", "rmi", "sha256:1"] not in ran
+
+
+def test_where_nothing_comes_of_it_it_stops(prune):
+    """An engine in a VM that is taken for one on this machine, for one."""
+    one = prune(*(image(f"a{n}", 600, n) for n in range(6)), free=0)
+    one.surveyor.total, one.surveyor.marks = 4000 * MIB, Marks(900 * MIB, 800 * MIB)
+    one.surveyor.gone = lambda _: None
+    outcome = one.run(one.propose(), USER, 0)
+    assert len(outcome.done) == 3
+    assert outcome.left
+
+
+def test_a_budget_that_leaves_nothing_is_refused(prune):
+    one = prune(image("a"))
+    one.surveyor.marks = Marks(0, 0)
+    with pytest.raises(DevenvError, match="leaves nothing"):
+        one.propose()
+
+
+def test_a_place_that_is_not_there_is_refused_with_those_that_are(prune):
+    with pytest.raises(DevenvError) as told:
+        prune().propose(place="nowhere")
+    assert "host, engine" in told.value.next_step

@@ -49,12 +49,21 @@ def test_an_entry_that_was_cut_short_is_left_out_and_the_rest_stays(tmp_path_fac
     assert found == ([1, 2, 3] if keep >= end - 1 else [1, 3])
 
 
+def test_a_clock_that_goes_back_loses_nothing(tmp_path):
+    ring = Ring(tmp_path, "log", 1024)
+    for number in range(60):
+        ring.append({"at": 1e9 if number < 30 else 5, "number": number})
+    found = [e["number"] for e in ring.read()]
+    assert found == list(range(found[0], 60))
+    assert len(found) >= 12
+
+
 def test_what_is_no_entry_is_passed_over(tmp_path):
     ring = Ring(tmp_path, "log", 512)
     ring.append({"at": 1})
     path = tmp_path / "log.0"
-    path.write_bytes((b'[1]\n"x"\n\xff\n' + path.read_bytes())[:512])
-    assert [e["at"] for e in ring.read()] == [1]
+    path.write_bytes((b'[1]\n"x"\n\xff\n{"n": "x"}\n' + path.read_bytes())[:512])
+    assert [e.get("at") for e in ring.read()] == [None, 1]
 
 
 def test_an_entry_that_never_fits_is_refused(tmp_path):

@@ -28,10 +28,13 @@ class Host(FakeHost):
     def __init__(self, home) -> None:
         super().__init__(home, [])
         self.crontab: str | None = None
+        self.broken = False
         self.programs.add("crontab")
 
     def run(self, argv, **_):
         self.log.append(" ".join(argv))
+        if argv[:2] == ["crontab", "-l"] and self.broken:
+            return Completed(1, "I/O error")
         if argv[:2] == ["crontab", "-l"]:
             return Completed(0, self.crontab) if self.crontab is not None else Completed(1, "no crontab for you")
         if argv[:2] == ["crontab", "-r"]:
@@ -125,7 +128,8 @@ def test_systemd_and_launchd_leave_nothing(host, tmp_path):
 
 
 def schedule(host, tmp_path):
-    return Schedule(host, FakeClock(), [Cron(host, tmp_path)], {"DOCKER_HOST": "unix:///there.sock"})
+    every = [Systemd(host, tmp_path / "units"), Cron(host, tmp_path)]
+    return Schedule(host, FakeClock(), every[1:], every, lambda: {"DOCKER_HOST": "unix:///there.sock"})
 
 
 def test_the_environment_is_baked_in_and_only_its_owner_reads_it(host, tmp_path, monkeypatch):
@@ -155,9 +159,22 @@ def test_what_somebody_removed_by_hand_is_told(host, tmp_path):
     assert not one.status().present
 
 
+def test_a_timer_that_was_installed_where_systemd_could_be_asked_is_removed_where_it_can_t(host, tmp_path):
+    Systemd(host, tmp_path / "units").install(JOB, ARGV)
+    assert schedule(host, tmp_path).remove() == ["systemd"]
+
+
+def test_a_crontab_that_can_t_be_read_is_not_written_anew(host, tmp_path):
+    host.crontab = "0 1 * * * true\n"
+    host.broken = True
+    with pytest.raises(DevenvError, match="can't be read as it is"):
+        Cron(host, tmp_path).install(JOB, ARGV)
+    assert host.crontab == "0 1 * * * true\n"
+
+
 def test_a_machine_without_any_of_them_is_refused(host):
     with pytest.raises(DevenvError, match="Nothing on this machine can run it"):
-        Schedule(host, FakeClock(), [], {}).install((1, 1), "c", "offline", weekdays=False, recover=False)
+        Schedule(host, FakeClock(), [], [], dict).install((1, 1), "c", "offline", weekdays=False, recover=False)
 
 
 def test_a_broken_job_is_told(host):

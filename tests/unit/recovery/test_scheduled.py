@@ -9,10 +9,11 @@ from devenv.disk.history import History
 from devenv.disk.plan import ENGINE, Thing, Worth
 from devenv.disk.prune import Prune
 from devenv.disk.schedule import Jobs
-from devenv.errors import LockedError
+from devenv.errors import DevenvError, LockedError
+from devenv.lifecycle.schedule import Schedule
 from devenv.ports import Node
 from devenv.profiles.load import load
-from devenv.recovery.scheduled import Scheduled
+from devenv.recovery.scheduled import Report, Scheduled
 from tests.fakes.disk import FakeSurveyor
 from tests.fakes.world import FakeClock, FakeHost, FakeReporter
 
@@ -31,9 +32,10 @@ def scheduled(tmp_path):
         status = "running" if running else "exited"
         containers = SimpleNamespace(nodes=lambda _: [Node("n", "1", status, "c")])
         log: list[str] = []
+        keeper = Schedule(host, clock, [], [], dict)
         return Scheduled(
-            "c", Prune(at, FakeReporter([])), containers, host, lambda: found,
-            (lambda: log.append("recover")) if recover else None, log.append,
+            "c", Prune(at, FakeReporter([])), containers, lambda: found, (lambda: log.append("recover")) if recover else None,
+            lambda report: keeper.keep(report.says),
         )  # fmt: skip
 
     return make
@@ -45,25 +47,25 @@ def history(one: Scheduled) -> list[str]:
 
 def test_where_all_is_well_nothing_is_said_but_that_it_ran(scheduled):
     one = scheduled(free=500)
-    assert one.run() == ""
+    assert one.run() == Report()
     assert history(one) == []
-    assert Jobs(one.host).last()["says"] == "all is well"
+    assert Jobs(one.prune.surveyor.host).last()["says"] == "all is well"
 
 
 def test_room_is_made_journalled_and_told(scheduled):
     one = scheduled(free=50)
-    assert one.run() == "200 MiB freed on host"
+    assert one.run() == Report("200 MiB freed on host")
     assert history(one) == ["remove", "removed", "schedule"]
 
 
 def test_a_gateway_that_latched_meanwhile_is_found_and_with_recover_repaired(scheduled):
-    assert scheduled(free=500, found=LATCHED).run() == "DE401 The filter is lost.; run `devenv recover`"
+    assert scheduled(free=500, found=LATCHED).run() == Report("DE401 The filter is lost.; run `devenv recover`", well=False)
     one = scheduled(free=50, found=LATCHED, recover=True)
-    assert one.run() == "200 MiB freed on host; DE401 The filter is lost.; repaired"
+    assert one.run() == Report("200 MiB freed on host; DE401 The filter is lost.; repaired")
 
 
 def test_a_cluster_that_was_stopped_is_left_alone(scheduled):
-    assert scheduled(free=500, found=LATCHED, recover=True, running=False).run() == ""
+    assert scheduled(free=500, found=LATCHED, recover=True, running=False).run() == Report()
 
 
 def test_it_gives_up_politely_where_something_is_being_loaded(scheduled):
@@ -72,13 +74,31 @@ def test_it_gives_up_politely_where_something_is_being_loaded(scheduled):
     def taken(name):
         raise LockedError(f"{name} is being changed by process 7.")
 
-    one.host.lock = taken
-    assert one.run().startswith("gave up: ")
-    assert "process 7" in one.run()
+    one.prune.surveyor.host.lock = taken
+    report = one.run()
+    assert report.says.startswith("gave up: ")
+    assert "process 7" in report.says
+    assert not report.well
     assert "remove" not in history(one)
 
 
-def test_a_failure_is_written_down(scheduled):
-    one = scheduled(free=50)
+def test_what_could_not_be_removed_is_told_and_the_cluster_is_looked_at_all_the_same(scheduled):
+    one = scheduled(free=50, found=LATCHED)
     one.prune.surveyor.things = []
-    assert one.run() == "host + engine is above its budget, and nothing that may go frees anything".replace(" + engine", "")
+    told = "host is above its budget, and nothing that may go frees anything; DE401 The filter is lost.; run `devenv recover`"
+    assert one.run() == Report(told, well=False)
+    assert Jobs(one.prune.surveyor.host).last()["says"] == told
+
+
+@pytest.mark.parametrize("error", [DevenvError("It broke."), OSError("disk"), ValueError("mine")])
+def test_a_part_that_fails_does_not_keep_the_other_from_being_done(scheduled, error):
+    one = scheduled(free=50, found=LATCHED)
+
+    def fail(**_):
+        raise error
+
+    one.prune.surveyor.look = fail
+    report = one.run()
+    assert str(error) in report.says
+    assert "DE401" in report.says
+    assert history(one) == ["schedule"]

@@ -86,7 +86,7 @@ def test_nodes_of_one_disk_need_room_for_all_of_them():
 def test_a_budget_that_would_be_exceeded_is_told():
     roomy = Space(1 << 30, 10 << 30, 0, 0)
     there = replace(node("a"), space=roomy)
-    assert room([pick(there)], [there], Budget(keep_free=str(1 << 29))) == []
+    assert room([pick(there)], [there], Budget(keep_free="512Mi")) == []
     assert "its budget ends at 9.0 GiB" in room([pick(there)], [there], Budget(keep_free="1Gi"))[0]
 
 
