@@ -32,14 +32,16 @@ class Purge:
     reporter: Reporter
 
     def plan(self) -> list[Item]:
-        """Images that recipes made, by each of their names that is devenv's, and the folders of the cache."""
+        """Images that recipes made, by each of their names that is devenv's, the folders of the cache, and the ballast."""
         images = [
             Item(tag, image.size)
             for image in self.engine.images(NAME_LABEL)
             for tag in image.tags
             if tag.startswith(f"{REGISTRY}/")
         ]
-        folders = [Item(str(path), folder_size(path), path) for path in sorted(self.host.cache_dir().iterdir())]
+        disk = self.host.state_dir() / "disk"  # the ballast, and what is remembered of disks
+        kept = [*sorted(self.host.cache_dir().iterdir()), *([disk] if disk.is_dir() else [])]
+        folders = [Item(str(path), folder_size(path), path) for path in kept]
         return [*sorted(images, key=lambda i: i.name), *folders]
 
     def apply(self, items: Sequence[Item], wait: float) -> list[str]:

@@ -1,5 +1,6 @@
 """Who takes the disk, what would be removed, and what was."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -129,6 +130,9 @@ def planned(proposed: Proposal) -> None:
 def _show(out: Console, proposed: Proposal) -> None:
     for each in proposed.plans:
         _plan(out, each)
+        if each.frees < min(each.goal, each.disk.space.total):
+            for line in _stays(proposed.survey.on(each.disk)):
+                out.print(f"  [dim]{escape(line)}[/dim]", soft_wrap=True)
     if not any(p.goal for p in proposed.plans):
         out.print("[green]✓[/green] No disk is above its budget; nothing is to be removed. --free SIZE frees more.")
     for name, why in proposed.survey.unknown.items():
@@ -146,6 +150,12 @@ def _plan(out: Console, each: DiskPlan) -> None:
     out.print(f"[bold]{names}[/bold]: {show(each.frees)} can be freed{short}", soft_wrap=True)
     for line in removal_lines(each):
         out.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def _stays(things: Sequence[Thing]) -> list[str]:
+    """Return why things stay and how many for each reason; which they are `-o json` says."""
+    reasons = Counter("a container has it" if t.kept.startswith("the container ") else t.kept for t in things if t.kept)
+    return [f"{count:>10}  stay: {why}" for why, count in reasons.most_common()]
 
 
 def removal_lines(each: DiskPlan) -> list[str]:
