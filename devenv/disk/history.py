@@ -1,6 +1,7 @@
 """What is remembered of the disk: samples of its use, what was removed, and when images were last used."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,25 +63,34 @@ class History:
         """Return the journal, the oldest entry first."""
         return self._journal.read()
 
-    def learn(self, engine: str, there: Iterable[str], ask: Callable[[float], Sequence[tuple[float, str]]]) -> dict[str, float]:
+    def learn(self, engine: str, ask: Callable[[float], Sequence[tuple[float, str]]]) -> dict[str, float]:
         """Return the last use of each image, by ID and by normalised name, with what the engine has seen since it was asked last.
 
-        `there`: IDs of the images that are there now; one that was not at the last look has come since, and counts as used
-        now. `ask`: gives the uses since a time.
+        `ask`: gives the uses since a time.
         """
-        path, now = self.folder / f"uses-{engine[:12].replace(':', '')}.json", self.clock.now()
+        path, now = self.folder / f"uses-{_slug(engine)}.json", self.clock.now()
         known = _read(path)
         uses: dict[str, float] = dict(known.get("images") or {})
         with suppress(DevenvError):  # an engine that does not say, or whose clock is another
             for at, image in ask(max(0.0, min(now, float(known.get("asked") or 0)) - _OVERLAP)):
                 name = image if image.startswith("sha256:") else normalise(image)
                 uses[name] = max(min(at, now), uses.get(name, 0.0))
-        before, ids = known.get("there"), set(there)
-        for new_one in ids - set(before) if before is not None else ():
-            uses[new_one] = now
         uses = {name: at for name, at in uses.items() if now - at < _FORGET}
-        self._keep(path, {"asked": now, "images": uses, "there": sorted(ids)})
+        self._keep(path, {"asked": now, "images": uses})
         return uses
+
+    def came(self, place: str, there: Iterable[str]) -> dict[str, float]:
+        """Return when images came, by their IDs, as far as that was seen: those that were not there at the last look.
+
+        `place`: an engine's ID, or a node. No engine says when an image was loaded or pulled, and no node.
+        """
+        path, now, ids = self.folder / f"came-{_slug(place)}.json", self.clock.now(), set(there)
+        known = _read(path)
+        came = {i: float(at) for i, at in dict(known.get("came") or {}).items() if i in ids}
+        before = known.get("there")
+        came |= dict.fromkeys(ids - set(before) - set(came), now) if before is not None else {}
+        self._keep(path, {"there": sorted(ids), "came": came})
+        return came
 
     def _keep(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write a file whole; on a full disk the one that is there stays."""
@@ -92,11 +102,15 @@ class History:
 
     def named(self, cluster: str, engine: str, now: frozenset[str] | None) -> frozenset[str]:
         """Return which images a cluster's workloads name, or what they named when the API server could last say."""
-        path = self.folder / f"named-{engine[:12].replace(':', '')}-{cluster}.json"
+        path = self.folder / f"named-{_slug(engine)}-{cluster}.json"
         if not now:
             return frozenset(_read(path).get("images") or ())
         self._keep(path, {"images": sorted(now)})
         return now
+
+
+def _slug(place: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "", place)[:60]
 
 
 def _read(path: Path) -> Mapping[str, Any]:

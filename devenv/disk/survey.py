@@ -194,8 +194,14 @@ class Surveyor:
             return None
 
     def _uses(self, stored: Stored, kept: list[Kept]) -> dict[str, float]:
-        there = [i.id for i in stored.images] + [f"{k.node} {i.id}" for k in kept for i in k.images]
-        return self.history.learn(self.stock.info().id, there, self.stock.uses)
+        """Return when images were last used or came: by ID or name in the engine, by node and ID in the nodes."""
+        engine_id = self.stock.info().id
+        uses = self.history.learn(engine_id, self.stock.uses)
+        for image, at in self.history.came(engine_id, [i.id for i in stored.images]).items():
+            uses[image] = max(at, uses.get(image, 0.0))
+        for k in kept:
+            uses |= {f"{k.node} {i}": at for i, at in self.history.came(k.node, [i.id for i in k.images]).items()}
+        return uses
 
     def _named_before(self, now: frozenset[str] | None, stored: Stored | None) -> frozenset[str]:
         """Return what this cluster's workloads named last, and what devenv put into this one and all others."""

@@ -28,26 +28,26 @@ def test_the_last_use_of_an_image_is_learned_and_kept(tmp_path):
         asked.append(since)
         return [(now - 50, "redis"), (now - 90, "redis"), (now - 10, "sha256:1")]
 
-    assert one.learn("engine", ["sha256:1"], events) == {"docker.io/library/redis:latest": now - 50, "sha256:1": now - 10}
+    assert one.learn("engine", events) == {"docker.io/library/redis:latest": now - 50, "sha256:1": now - 10}
     clock.time += 1000
-    assert one.learn("engine", ["sha256:1"], lambda since: asked.append(since) or [])["sha256:1"] == now - 10
+    assert one.learn("engine", lambda since: asked.append(since) or [])["sha256:1"] == now - 10
     assert asked == [0, now - 5], "only what came since"
-    assert one.learn("another", ["x"], lambda _: []) == {}
+    assert one.learn("another", lambda _: []) == {}
     clock.time += 200 * DAY
-    assert one.learn("engine", ["sha256:1"], lambda _: []) == {}
+    assert one.learn("engine", lambda _: []) == {}
 
 
 def test_what_can_t_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     one, clock = history(tmp_path)
-    one.learn("engine", ["sha256:1"], lambda _: [(clock.now(), "a")])
+    one.learn("engine", lambda _: [(clock.now(), "a")])
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    assert "docker.io/library/b:latest" in one.learn("engine", ["sha256:1"], lambda _: [(clock.now(), "b")])
+    assert "docker.io/library/b:latest" in one.learn("engine", lambda _: [(clock.now(), "b")])
     monkeypatch.undo()
-    assert set(one.learn("engine", ["sha256:1"], lambda _: [])) == {"docker.io/library/a:latest"}
+    assert set(one.learn("engine", lambda _: [])) == {"docker.io/library/a:latest"}
 
 
 def test_what_workloads_named_is_kept_for_when_nobody_can_say(tmp_path):
@@ -62,19 +62,24 @@ def test_what_workloads_named_is_kept_for_when_nobody_can_say(tmp_path):
 
 def test_an_image_that_was_not_there_before_has_come_since(tmp_path):
     one, clock = history(tmp_path)
-    assert one.learn("engine", ["old"], lambda _: []) == {}
+    assert one.came("engine", ["old"]) == {}, "who knows"
     clock.time += 60
-    assert one.learn("engine", ["old", "new"], lambda _: []) == {"new": clock.now()}
+    then = clock.now()
+    assert one.came("engine", ["old", "new"]) == {"new": then}
+    clock.time += 60
+    assert one.came("engine", ["old", "new"]) == {"new": then}
+    assert one.came("node", ["old", "new"]) == {}
+    assert one.came("engine", ["old"]) == {}
 
 
 def test_an_engine_that_does_not_say_costs_nothing_that_was_known(tmp_path):
     one, clock = history(tmp_path)
-    one.learn("engine", [], lambda _: [(clock.now(), "a")])
+    one.learn("engine", lambda _: [(clock.now(), "a")])
 
     def refuse(_):
         raise DevenvError("since is after until")
 
-    assert set(one.learn("engine", [], refuse)) == {"docker.io/library/a:latest"}
+    assert set(one.learn("engine", refuse)) == {"docker.io/library/a:latest"}
 
 
 def test_samples_are_not_taken_more_often_than_they_say_anything(tmp_path):
