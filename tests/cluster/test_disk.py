@@ -41,16 +41,13 @@ def lab(small_disk, tmp_path_factory):
         yield made
     finally:
         made.devenv("down")
-        made.docker("image", "rm", *images(made, JUNK), check=False)
+        junk = made.docker("images", "-q", "--no-trunc", "--filter", "dangling=true").split()
+        made.docker("image", "rm", JUNK, *junk, check=False)  # others use this engine next
 
 
 @pytest.fixture
 def busybox(built_refs) -> str:
     return next(ref for ref in built_refs if "busybox" in ref)
-
-
-def images(lab: Lab, name: str) -> list[str]:
-    return lab.docker("images", "-q", "--no-trunc", name).split()
 
 
 def build(lab: Lab, base: str, number: int, tag: str = f"{JUNK}:latest", size: int = LAYER) -> None:
