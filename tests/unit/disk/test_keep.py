@@ -38,3 +38,9 @@ def test_what_a_workload_or_the_profile_needs_stays_however_it_is_spelt(needed, 
 )  # fmt: skip
 def test_patterns_are_read_as_people_write_names(pattern, name, fits):
     assert bool(Keep(frozenset(), frozenset(), (pattern,)).engine([name], [], OLD)) is fits
+
+
+def test_who_keeps_nothing_for_being_new_keeps_nothing_that_came_this_moment():
+    """It may have come after the look began."""
+    assert not Keep(frozenset(), frozenset(), newer=0).engine(["a:1"], [], -0.5)
+    assert Keep(frozenset(), frozenset()).engine(["a:1"], [], -0.5)
