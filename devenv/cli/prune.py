@@ -9,6 +9,8 @@ from devenv.errors import Exit
 def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
     from devenv.profiles.quantities import parse  # noqa: PLC0415 - help must not wait for it
 
+    if value and value.isdigit():
+        raise click.BadParameter(f"{value!r} has no unit; write it like 64Mi or 2Gi")
     try:
         return None if value is None else parse(value)
     except ValueError as error:

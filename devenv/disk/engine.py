@@ -1,6 +1,7 @@
 """What the engine keeps: images by their layers, and the build cache; as things that may go or must stay."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +20,7 @@ _AT_ONCE = 8
 _METADATA = "#(nop) "  # of the classic builder: a step that only notes something, but for ADD and COPY
 _LAYERED = ("ADD", "COPY", "WORKDIR")
 _BUILDKIT = ("RUN ", "COPY ", "ADD ", "WORKDIR ")
+_FOR_A_PUSH = re.compile(r"127\.0\.0\.1:\d+/devenv/reload[:@]")  # a digest that the engine keeps of a push of `reload-image`
 _CACHE_TIME = 1.5  # seconds
 
 
@@ -158,7 +160,8 @@ def _image(
     why = keep.engine(image.names, stored.users(image), now - used)
     if image.id not in stored.layers:
         why = why or "the engine does not say what it is made of"
-    label = ", ".join(n for n in image.names if "@" not in n) or next(iter(image.names), "") or f"image {image.id[7:19]}"
+    named = [n for n in image.names if not _FOR_A_PUSH.match(n)]
+    label = ", ".join(n for n in named if "@" not in n) or next(iter(named), "") or f"image {image.id[7:19]}"
     return Thing(label, _worth(image, current), stored.layers.get(image.id, {}), used, why, ENGINE, image.id, image.names)
 
 
@@ -167,7 +170,7 @@ def _created(stored: Stored, image: ListedImage) -> list[float]:
 
 
 def _worth(image: ListedImage, current: frozenset[str]) -> Worth:
-    if not image.names:
+    if all(_FOR_A_PUSH.match(n) for n in image.names):
         return Worth.DANGLING
     own = all(n.startswith(f"{REGISTRY}/") for n in image.names if "@" not in n)
     return Worth.SUPERSEDED if own and not any(n in current for n in image.names) else Worth.IMAGE

@@ -22,6 +22,7 @@ class Worth(IntEnum):
     IMAGE = 6  # by its last use
 
 
+_ALWAYS = (Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB)  # go before any image, even where an image alone would do
 HOST, ENGINE = "host", "engine"  # places; every other one is a node's name
 
 
@@ -89,7 +90,7 @@ def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
     wanted, needed = min(goal, held.freed), list[Thing]()
     for thing in reversed(chosen):  # an image that turned out not to be needed stays
         held.put_back(thing)
-        if held.freed < wanted or thing.worth < Worth.SUPERSEDED:
+        if held.freed < wanted or thing.worth in _ALWAYS:
             held.remove(thing)
             needed.append(thing)
     again = _Held(things)

@@ -84,6 +84,7 @@ class Schedule:
 
     def keep(self, says: str) -> None:
         """Remember what a run came to, and where that is anything, show it, and write it into the history."""
+        says = " ".join(says.split())  # one line, wherever it is shown
         Jobs(self.host).note_last(self.clock.now(), says or "all is well")
         if says:
             self._tell(says)

@@ -34,8 +34,12 @@ def survey(seen: Survey, *, everything: bool) -> None:
     out = console.result()
     for disk in seen.disks:
         _disk(out, disk)
-        for ledger in (x for x in seen.ledgers if x.device == disk.device):
+        ledgers = [x for x in seen.ledgers if x.device == disk.device]
+        for ledger in ledgers:
             _ledger(out, ledger, everything=everything)
+        known = sum(s.size or 0 for x in ledgers for s in x.shares if s not in _single(x.shares))
+        if (rest := used(disk.space) - known) > 0:
+            out.print(f"  {show(rest):>10}  everything else there  [dim]not devenv's, nor the engine's as far as is known[/dim]")
     for name in seen.down:
         out.print(f"[yellow]?[/yellow] {escape(name)} does not run: what is in it is not known")
     for name, why in seen.unknown.items():
@@ -78,8 +82,13 @@ def _ledger(out: Console, ledger: Ledger, *, everything: bool) -> None:
 
 def _largest(shares: Sequence[Share]) -> list[Share]:
     """The sums, and of single images and volumes the largest."""
-    single = [s for s in shares if s.what.startswith(("image ", "volume "))]
+    single = _single(shares)
     return [s for s in shares if s not in single or s in [x for x in single if x.size][: max(0, _SHOWN - 2)]]
+
+
+def _single(shares: Sequence[Share]) -> list[Share]:
+    """Return single images and volumes, which the sums have in them."""
+    return [s for s in shares if s.what.startswith(("image ", "volume "))]
 
 
 def survey_json(seen: Survey) -> None:

@@ -1,5 +1,6 @@
 """The prune that runs by itself: when it does, and what came of it."""
 
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,8 @@ def status(state: State) -> None:
     out.print(f"{mark} {what} {days} at {job.at} for the cluster {escape(job.cluster)}, by {job.backend}{gone}", soft_wrap=True)
     if state.present:
         out.print(f"  next  {state.next:%a %Y-%m-%d %H:%M}")
+    if job.backend == "cron":
+        out.print("  [dim]A cron daemon must be running for it, and skips what it missed.[/dim]")
     if state.last_at:
         out.print(f"  last  {_when(state.last_at)}: {escape(state.last_says)}", soft_wrap=True)
     else:
@@ -71,8 +74,9 @@ def removed_json(backends: list[str]) -> None:
 
 def ran(report: Report) -> None:
     """Say what was done, nothing where there was nothing to do."""
-    if report.says:
-        console.result().print(escape(report.says), soft_wrap=True)
+    if report.says or sys.stdout.isatty():  # cron is told nothing where all is well
+        mark = "[green]✓[/green]" if report.well else "[red]✗[/red]"
+        console.result().print(f"{mark} {escape(report.says or 'All is well.')}", soft_wrap=True)
 
 
 def ran_json(report: Report) -> None:

@@ -85,10 +85,16 @@ def test_an_image_that_only_a_container_knows_keeps_its_layers():
 
 def test_what_devenv_itself_built_before_counts_as_superseded():
     found = stored(
-        [listed("old", "devenv.local/envoy:1"), listed("new", "devenv.local/envoy:2"), listed("x", "x:1"), listed("d")]
+        [
+            listed("old", "devenv.local/envoy:1"),
+            listed("new", "devenv.local/envoy:2"),
+            listed("x", "x:1"),
+            listed("d"),
+            listed("p", "127.0.0.1:40001/devenv/reload@sha256:1"),
+        ]
     )
     worth = {t.id: t.worth for t in things(found, KEEP, {}, frozenset({"devenv.local/envoy:2"}), NOW)}
-    assert worth == {"old": Worth.SUPERSEDED, "new": Worth.IMAGE, "x": Worth.IMAGE, "d": Worth.DANGLING}
+    assert worth == {"old": Worth.SUPERSEDED, "new": Worth.IMAGE, "x": Worth.IMAGE, "d": Worth.DANGLING, "p": Worth.DANGLING}
 
 
 def test_the_build_cache_is_one_thing_without_what_is_in_use_or_new():
