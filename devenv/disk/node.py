@@ -10,18 +10,17 @@ from devenv.disk.keep import Keep
 from devenv.disk.plan import Thing, Worth
 from devenv.errors import DevenvError
 from devenv.facts.df import DF, parse
-from devenv.images.innode import KEPT
+from devenv.images.innode import KEPT, MARK, Nodes, as_json
 from devenv.images.layers import chain_ids
 from devenv.ports import Containers, Space
 
-_MARK = "--- devenv ---"
 _CONTENT = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256"
 _SMALL = 512  # KiB: manifests and configs are smaller, layers with content are not read
 _LOGS = "/var/log"
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one. Sizes of snapshots are containerd's own notes of
 # them, made when they were committed: nothing walks the disk but for the logs.
 _LOOK = f"""exec 2>&1
-mark() {{ echo; echo '{_MARK}'; }}
+mark() {{ echo; echo '{MARK}'; }}
 snapshotter=$(containerd config dump 2>/dev/null | sed -n 's/^ *snapshotter = //p' | head -n 1 | tr -d "\\"'")
 {" ".join(DF)} || exit; mark
 stat -c %d /var; mark
@@ -86,30 +85,24 @@ class NodeStock:
     def look(self, node: str) -> Kept:
         """Return what the node has. Raises DevenvError where it does not say."""
         done = self.containers.exec(node, ["bash", "-c", _LOOK])
-        parts = done.output.split(f"\n{_MARK}\n")
+        parts = done.output.split(f"\n{MARK}\n")
         if len(parts) < _PARTS + 1:
             raise DevenvError(f"{node} does not say what it keeps.", parts[-1][-500:])
         return _read(node, parts)
 
     def users(self, node: str) -> frozenset[str]:
         """Return the IDs of the images that a container of the node has, in any state."""
-        listed = _json(node, self._run(node, ["crictl", "ps", "-a", "-o", "json"])).get("containers") or ()
+        listed = as_json(node, Nodes(self.containers).run(node, ["crictl", "ps", "-a", "-o", "json"])).get("containers") or ()
         return frozenset(str(c[key]) for c in listed for key in ("imageRef", "imageId") if c.get(key))
 
     def remove_image(self, node: str, image: str) -> None:
         """Delete an image by its ID, with all its names. containerd collects what only it had before this returns."""
-        self._run(node, ["crictl", "rmi", image])
+        Nodes(self.containers).run(node, ["crictl", "rmi", image])
 
     def remove_blobs(self, node: str, digests: Sequence[str]) -> None:
         """Delete those of the blobs that snapshots still make needless."""
         if loose := [d for d in digests if d in self.look(node).loose]:
-            self._run(node, ["ctr", "--namespace", "k8s.io", "content", "rm", *loose])
-
-    def _run(self, node: str, argv: Sequence[str]) -> str:
-        done = self.containers.exec(node, list(argv))
-        if done.code != 0:
-            raise DevenvError(f"`{' '.join(argv[:4])}` in {node} failed.", done.output[-500:])
-        return done.output
+            Nodes(self.containers).run(node, ["ctr", "--namespace", "k8s.io", "content", "rm", *loose])
 
 
 def things(kept: Kept, keep: Keep, uses: Mapping[str, float], now: float) -> list[Thing]:
@@ -149,9 +142,9 @@ def _read(node: str, parts: Sequence[str]) -> Kept:
     documents = list(_documents(small))
     configs = {digest: _chains(d) for digest, d in documents if "rootfs" in d}
     manifests = [(digest, d) for digest, d in documents if isinstance(d.get("layers"), list) and d.get("config")]
-    used = _used(_json(node, containers).get("containers") or ())
+    used = _used(as_json(node, containers).get("containers") or ())
     found = []
-    for listed in _json(node, images).get("images") or ():
+    for listed in as_json(node, images).get("images") or ():
         mine = [(digest, d) for digest, d in manifests if d["config"].get("digest") == listed["id"]]
         found.append(_node_image(listed, configs.get(listed["id"], ()), mine, by_chain, stored))
     return Kept(
@@ -227,11 +220,3 @@ def _first(output: str) -> int:
     """Return the number that a line begins with; 0 where there is none."""
     words = output.split()
     return int(words[0]) if words and words[0].isdigit() else 0
-
-
-def _json(node: str, output: str) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(output[output.index("{") : output.rindex("}") + 1])
-    except ValueError as error:
-        raise DevenvError(f"containerd in {node} gave no JSON.", output[-300:]) from error
-    return content

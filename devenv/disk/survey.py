@@ -120,8 +120,9 @@ class Surveyor:
             engines = pool.submit(self._engine, unknown, plan=plan)
             own = pool.submit(self._host.own)
             named = pool.submit(self.named if plan else lambda: None)
-            nodes = [n for n in self._nodes(unknown) if n.status == "running"]
-            kept = [k for k in pool.map(lambda n: self._node(n, unknown), nodes) if k]
+            nodes = self._nodes(unknown)
+            down = tuple(n.name for n in nodes if n.status != "running")
+            kept = [k for k in pool.map(lambda n: self._node(n, unknown), [n for n in nodes if n.name not in down]) if k]
             stored = engines.result()
         ledgers = [self._host_ledger(own.result())]
         uses = self._uses(stored, kept) if stored else {}
@@ -132,7 +133,7 @@ class Surveyor:
         ledgers += [self._node_ledger(k) for k in kept]
         disks = self._disks(ledgers)
         if not plan:
-            return Survey(tuple(ledgers), disks, (), unknown, self._down(unknown))
+            return Survey(tuple(ledgers), disks, (), unknown, down)
         names, files = self.current()
         before = self._named_before(named.result(), stored)
         keep = Keep(named.result(), self.wanted() | names, self.profile.protect, newer, before)
@@ -140,7 +141,7 @@ class Surveyor:
         if stored:
             things += engine.things(stored, keep, uses, names, now)
         things += [t for k in kept for t in node.things(k, keep, uses, now)]
-        return Survey(tuple(ledgers), disks, tuple(things), unknown, self._down(unknown))
+        return Survey(tuple(ledgers), disks, tuple(things), unknown, down)
 
     def space(self, disk: Disk, survey: Survey) -> Space:
         """Return what is free on a disk now. Raises DevenvError where it does not say."""
@@ -182,9 +183,6 @@ class Surveyor:
         except DevenvError as error:
             unknown[self.cluster] = error.what
         return []
-
-    def _down(self, unknown: dict[str, str]) -> tuple[str, ...]:
-        return tuple(n.name for n in self._nodes(dict(unknown)) if n.status != "running")
 
     def _node(self, found: Node, unknown: dict[str, str]) -> Kept | None:
         try:

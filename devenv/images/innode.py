@@ -17,16 +17,16 @@ from devenv.ports import Completed, Containers, Space
 KEPT = "devenv.local/superseded"  # a name under which a node keeps the image of before, until the new one is proven
 _INGEST = ("ctr", "--namespace", "k8s.io", "content", "ingest")
 _AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
-_MARK = "--- devenv ---"  # between the parts of a look
+MARK = "--- devenv ---"  # between the parts of a look
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one.
 _ONE = "exec 2>&1\n"  # two streams would come in any order
 _IMPORT = (
-    f"{_ONE}{' '.join(CTR)} import --local --discard-unpacked-layers - && echo '{_MARK}' && {{ crictl images -o json || true; }}"
+    f"{_ONE}{' '.join(CTR)} import --local --discard-unpacked-layers - && echo '{MARK}' && {{ crictl images -o json || true; }}"
 )
-_LOOK = f"""{_ONE}crictl images -o json && echo '{_MARK}' || exit
+_LOOK = f"""{_ONE}crictl images -o json && echo '{MARK}' || exit
 snapshotter=$(containerd config dump 2>/dev/null | sed -n 's/^ *snapshotter = //p' | head -n 1 | tr -d "\\"'")
-ctr --namespace k8s.io snapshots --snapshotter "${{snapshotter:-overlayfs}}" ls && echo '{_MARK}' || exit
-ctr --namespace k8s.io content ls --quiet && echo '{_MARK}' || exit
+ctr --namespace k8s.io snapshots --snapshotter "${{snapshotter:-overlayfs}}" ls && echo '{MARK}' || exit
+ctr --namespace k8s.io content ls --quiet && echo '{MARK}' || exit
 {" ".join(DF)} || exit
 """
 
@@ -60,7 +60,7 @@ class Nodes:
     def look(self, node: str) -> NodeImages:
         """Return what the node has."""
         done = self.containers.exec(node, ["sh", "-c", _LOOK])
-        parts = done.output.split(f"{_MARK}\n")
+        parts = done.output.split(f"{MARK}\n")
         if done.code != 0 or len(parts) != 4:  # noqa: PLR2004 - as many as the script asks
             raise DevenvError(f"{node} does not say which images it has.", parts[-1][-500:])
         images, snapshots, blobs, space = parts
@@ -75,7 +75,7 @@ class Nodes:
 
     def images(self, node: str) -> dict[str, tuple[str, ...]]:
         """Return the node's images as the CRI knows them: config digest → names."""
-        return _images(node, self._run(node, ["crictl", "images", "-o", "json"]))
+        return _images(node, self.run(node, ["crictl", "images", "-o", "json"]))
 
     def receive(self, nodes: Sequence[str], stream: Iterable[bytes]) -> dict[str, Completed]:
         """Import one layout into all nodes at once: it is read once, and no node may fall behind by more than 16 MiB.
@@ -95,7 +95,7 @@ class Nodes:
     def told(node: str, done: Completed) -> dict[str, tuple[str, ...]]:
         """Return the images that a node's CRI knew right after an import; none where it did not say."""
         with suppress(DevenvError):
-            return _images(node, done.output.partition(f"{_MARK}\n")[2])
+            return _images(node, done.output.partition(f"{MARK}\n")[2])
         return {}
 
     def ingest(self, nodes: Sequence[str]) -> "Fan":
@@ -104,7 +104,7 @@ class Nodes:
 
     def tag(self, node: str, name: str, new: str) -> None:
         """Give an image another name."""
-        self._run(node, [*CTR, "tag", "--force", name, new])
+        self.run(node, [*CTR, "tag", "--force", name, new])
 
     def keep(self, node: str, name: str, new: str) -> None:
         """Give an image another name, unless it is gone by now, or has it already: a name is kept for one image alone.
@@ -123,17 +123,18 @@ class Nodes:
         """
         for image, names in self.images(node).items():
             if name in names and all(n == name for n in names):
-                self._run(node, ["crictl", "rmi", image])
+                self.run(node, ["crictl", "rmi", image])
                 return
         self.containers.exec(node, [*CTR, "remove", "--sync", name])
 
     def running(self, node: str) -> list[dict[str, Any]]:
         """Return the node's containers that run, as the CRI has them."""
         argv = ["crictl", "ps", "-o", "json"]
-        found: list[dict[str, Any]] = _json(node, self._run(node, argv)).get("containers") or []
+        found: list[dict[str, Any]] = as_json(node, self.run(node, argv)).get("containers") or []
         return found
 
-    def _run(self, node: str, argv: Sequence[str]) -> str:
+    def run(self, node: str, argv: Sequence[str]) -> str:
+        """Run a program in the node and return what it prints. Raises DevenvError where it fails."""
         done = self.containers.exec(node, list(argv))
         if done.code != 0:
             raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", done.output[-500:])
@@ -183,11 +184,12 @@ def lost(done: dict[str, Completed]) -> bool:
 
 
 def _images(node: str, output: str) -> dict[str, tuple[str, ...]]:
-    listed = _json(node, output).get("images") or ()
+    listed = as_json(node, output).get("images") or ()
     return {i["id"]: (*(i.get("repoTags") or ()), *(i.get("repoDigests") or ())) for i in listed}
 
 
-def _json(node: str, output: str) -> dict[str, Any]:
+def as_json(node: str, output: str) -> dict[str, Any]:
+    """Return the JSON object in what a node printed. Raises DevenvError where there is none."""
     try:
         content: dict[str, Any] = json.loads(output[output.index("{") : output.rindex("}") + 1])
     except ValueError as error:
