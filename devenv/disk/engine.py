@@ -1,13 +1,12 @@
 """What the engine keeps: images by their layers, and the build cache; as things that may go or must stay."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from devenv.disk.files import load, store
 from devenv.disk.keep import Keep
 from devenv.disk.plan import ENGINE, Thing, Worth
 from devenv.errors import DevenvError, NotReachableError
@@ -57,11 +56,11 @@ class EngineStock:
             cache = pool.submit(self.stock.build_cache, _CACHE_TIME)
             containers, volumes = pool.submit(self.stock.listed_containers), pool.submit(self.stock.volumes)
             held = {c.image for c in containers.result()} - {i.id for i in images}  # of images that others are built on
-            known = self._known()
+            known = dict(load(self.kept))
             wanted = [i for i in {*(i.id for i in images), *held} if i not in known]
             known |= {i: found for i, found in zip(wanted, pool.map(self._layers, wanted), strict=True) if found}
             times = dict(pool.map(self._tagged, [i.id for i in images if i.names])) if tagged else {}
-            self._keep({i: known[i] for i in {*(i.id for i in images), *held} if i in known})
+            store(self.kept, {i: known[i] for i in {*(i.id for i in images), *held} if i in known})
             records = cache.result()
         return Stored(
             tuple(images), tuple(containers.result()), tuple(volumes.result()), None if records is None else tuple(records),
@@ -87,19 +86,6 @@ class EngineStock:
         except DevenvError:
             found = None
         return image, found.tagged if found else 0.0
-
-    def _known(self) -> dict[str, dict[str, int]]:
-        with suppress(OSError, ValueError):
-            content = json.loads(self.kept.read_text())
-            if isinstance(content, dict):
-                return content
-        return {}
-
-    def _keep(self, layers: Mapping[str, Mapping[str, int]]) -> None:
-        with suppress(OSError):  # a full disk: they are asked for again
-            new = self.kept.with_suffix(".new")
-            new.write_text(json.dumps(layers))
-            new.replace(self.kept)
 
 
 def sizes(steps: Sequence[tuple[int, str]], layers: int) -> tuple[int, ...]:

@@ -1,13 +1,13 @@
 """What is remembered of the disk: samples of its use, what was removed, and when images were last used."""
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devenv.disk.files import load, store
 from devenv.disk.ring import Ring
 from devenv.errors import DevenvError
 from devenv.images.load import normalise
@@ -69,14 +69,14 @@ class History:
         `ask`: gives the uses since a time.
         """
         path, now = self.folder / f"uses-{_slug(engine)}.json", self.clock.now()
-        known = _read(path)
+        known = load(path)
         uses: dict[str, float] = dict(known.get("images") or {})
         with suppress(DevenvError):  # an engine that does not say, or whose clock is another
             for at, image in ask(max(0.0, min(now, float(known.get("asked") or 0)) - _OVERLAP)):
                 name = image if image.startswith("sha256:") else normalise(image)
                 uses[name] = max(min(at, now), uses.get(name, 0.0))
         uses = {name: at for name, at in uses.items() if now - at < _FORGET}
-        self._keep(path, {"asked": now, "images": uses})
+        store(path, {"asked": now, "images": uses})
         return uses
 
     def came(self, place: str, there: Iterable[str]) -> dict[str, float]:
@@ -85,37 +85,21 @@ class History:
         `place`: an engine's ID, or a node. No engine says when an image was loaded or pulled, and no node.
         """
         path, now, ids = self.folder / f"came-{_slug(place)}.json", self.clock.now(), set(there)
-        known = _read(path)
+        known = load(path)
         came = {i: float(at) for i, at in dict(known.get("came") or {}).items() if i in ids}
         before = known.get("there")
         came |= dict.fromkeys(ids - set(before) - set(came), now) if before is not None else {}
-        self._keep(path, {"there": sorted(ids), "came": came})
+        store(path, {"there": sorted(ids), "came": came})
         return came
-
-    def _keep(self, path: Path, content: Mapping[str, Any]) -> None:
-        """Write a file whole; on a full disk the one that is there stays."""
-        with suppress(OSError):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_text(json.dumps(content))
-            new.replace(path)
 
     def named(self, cluster: str, engine: str, now: frozenset[str] | None) -> frozenset[str]:
         """Return which images a cluster's workloads name, or what they named when the API server could last say."""
         path = self.folder / f"named-{_slug(engine)}-{cluster}.json"
         if not now:
-            return frozenset(_read(path).get("images") or ())
-        self._keep(path, {"images": sorted(now)})
+            return frozenset(load(path).get("images") or ())
+        store(path, {"images": sorted(now)})
         return now
 
 
 def _slug(place: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "", place)[:60]
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    with suppress(OSError, ValueError):
-        content = json.loads(path.read_text())
-        if isinstance(content, dict):
-            return content
-    return {}

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from devenv.disk.files import load, store, write_private
 from devenv.errors import DevenvError, Exit
 from devenv.ports import Host
 
@@ -90,16 +91,11 @@ class Jobs:
 
     def last(self) -> dict[str, Any]:
         """Return when it last ran and what it said; nothing where it did not run yet."""
-        with suppress(OSError, ValueError):
-            found = json.loads(self._last.read_text())
-            if isinstance(found, dict):
-                return found
-        return {}
+        return dict(load(self._last))
 
     def note_last(self, at: float, says: str) -> None:
         """Remember a run; not on a disk that is too full even for that."""
-        with suppress(OSError):
-            write_private(self._last, json.dumps({"at": at, "says": says}))
+        store(self._last, {"at": at, "says": says})
 
     def forget(self) -> None:
         """Leave nothing."""
@@ -287,14 +283,3 @@ def _run(host: Host, argv: Sequence[str]) -> None:
     done = host.run(argv)
     if done.code != 0:
         raise DevenvError(f"`{' '.join(argv[:4])}` failed.", done.output[-500:])
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file whole or not at all, for its owner alone. Raises OSError."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)

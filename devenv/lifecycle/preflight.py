@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from devenv.disk.budget import marks
 from devenv.errors import DevenvError, Exit
-from devenv.ports import Engine, EngineInfo, Host, Space
+from devenv.ports import Engine, EngineInfo, Host
 from devenv.profiles.model import Profile
-from devenv.profiles.quantities import share, show
+from devenv.profiles.quantities import show
 
 _OLDEST = (20, 10)  # the engine's version: older ones have not been tried
 _INODES = 50_000
@@ -73,17 +74,12 @@ class Preflight:
         space, wanted = self.host.space(engine.data_root), self.profile.needs.disk
         if space.free < wanted:
             return self._full(engine, f"{show(space.free)} free; {show(wanted)} are needed")
-        if (left := space.free - wanted) < (keep := self._keep_free(space)):
+        if (left := space.free - wanted) < (keep := space.total - marks(self.profile.budgets.engine, space).high):
             how = f"{show(space.free)} free; with {show(wanted)} for the cluster, {show(max(0, left))} would be left"
             return self._full(engine, f"{how}, and the profile's budget keeps {show(keep)}")
         if space.total_inodes > 0 and space.free_inodes < _INODES:
             return self._full(engine, f"{space.free_inodes} inodes free; {_INODES} are needed")
         return ""
-
-    def _keep_free(self, space: Space) -> int:
-        """Bytes that the profile's budget leaves on the engine's disk."""
-        budget = self.profile.budgets.engine
-        return max(share(budget.keep_free, space.total), space.total - share(budget.max_use, space.total))
 
     def _full(self, engine: EngineInfo, how: str) -> str:
         return f"The engine's disk ({engine.data_root}) has {how}. `devenv disk` shows what takes it, `devenv prune` makes room."

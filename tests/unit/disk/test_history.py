@@ -44,7 +44,7 @@ def test_what_can_t_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "replace", full)
     assert "docker.io/library/b:latest" in one.learn("engine", lambda _: [(clock.now(), "b")])
     monkeypatch.undo()
     assert set(one.learn("engine", lambda _: [])) == {"docker.io/library/a:latest"}
