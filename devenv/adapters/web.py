@@ -27,14 +27,14 @@ class HttpWeb:
             with requests.Session() as session, target.open("wb") as file:
                 for scheme in ("http://", "https://"):
                     session.mount(scheme, HTTPAdapter(max_retries=_TRIES))
-                answer = session.get(url, stream=True, timeout=_TIMEOUT)
-                answer.raise_for_status()
-                total = int(answer.headers.get("content-length", 0))
-                while chunk := answer.raw.read1(_PIECE, decode_content=True):  # what is there, not only whole pieces
-                    file.write(chunk)
-                    progress(file.tell(), total)
-                    if time.monotonic() > end:
-                        raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
+                with session.get(url, stream=True, timeout=_TIMEOUT) as answer:
+                    answer.raise_for_status()
+                    total = int(answer.headers.get("content-length", 0))
+                    while chunk := answer.raw.read1(_PIECE, decode_content=True):  # what is there, not only whole pieces
+                        file.write(chunk)
+                        progress(file.tell(), total)
+                        if time.monotonic() > end:
+                            raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
         except requests.HTTPError as error:
             raise DevenvError(f"{url} can't be had.", str(error), "Check the address.", Exit.PREREQUISITE) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
