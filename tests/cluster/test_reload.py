@@ -26,15 +26,16 @@ def base(built_refs) -> str:
 
 @pytest.fixture
 def build(cluster, base, tmp_path):
-    """Build an image whose last layer has this content; afterwards the engine's name is gone, and `up` mends the cluster."""
+    """Build an image whose last layer has this content; afterwards the engine has none of them, and `up` mends the cluster."""
+    made: list[str] = []
 
     def make(content: str) -> None:
         (tmp_path / "Dockerfile").write_text(f"FROM {base}\nCOPY note /note\n")
         (tmp_path / "note").write_text(content)
-        cluster.docker("build", "-q", "-t", NAME, str(tmp_path))
+        made.append(cluster.docker("build", "-q", "-t", NAME, str(tmp_path)).strip())
 
     yield make
-    cluster.docker("rmi", "-f", NAME, check=False)
+    cluster.docker("rmi", "-f", NAME, *made, check=False)
     cluster.up()
 
 
