@@ -31,6 +31,7 @@ def cluster(at_hand, tmp_path_factory):
     lab.first = lab.up()
     yield lab
     lab.devenv("down")
+    lab.forget_images()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ class Lab:
     docker_host: str = ""
     overrides: str = ""
     port: int = field(default_factory=free_port)
+    built: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +74,14 @@ class Lab:
         done = subprocess.run(["docker", *args], env=self.env, capture_output=True, text=True, timeout=300, check=False)
         assert not check or done.returncode == 0, f"docker {args}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def build(self, tag: str, folder: Path) -> None:
+        """Build an image that the engine does not keep: whoever owns this lab forgets what it has built."""
+        self.built.append(self.docker("build", "-q", "-t", tag, str(folder)).strip())
+
+    def forget_images(self) -> None:
+        self.docker("rmi", "-f", *self.built, check=False)
+        self.built.clear()
 
     def kubectl(self, *args: str, check: bool = True) -> str:
         return self.docker("exec", self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *args, check=check)

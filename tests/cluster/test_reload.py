@@ -26,16 +26,15 @@ def base(built_refs) -> str:
 
 @pytest.fixture
 def build(cluster, base, tmp_path):
-    """Build an image whose last layer has this content; afterwards the engine has none of them, and `up` mends the cluster."""
-    made: list[str] = []
+    """Build an image whose last layer has this content; afterwards the engine's name is gone, and `up` mends the cluster."""
 
     def make(content: str) -> None:
         (tmp_path / "Dockerfile").write_text(f"FROM {base}\nCOPY note /note\n")
         (tmp_path / "note").write_text(content)
-        made.append(cluster.docker("build", "-q", "-t", NAME, str(tmp_path)).strip())
+        cluster.build(NAME, tmp_path)
 
     yield make
-    cluster.docker("rmi", "-f", NAME, *made, check=False)
+    cluster.docker("rmi", "-f", NAME, check=False)
     cluster.up()
 
 
@@ -174,7 +173,7 @@ def build_above(lab: Lab, base: str, folder: Path, content: str) -> str:
     (folder / "above").write_text(content)
     (folder / "Dockerfile").write_text(f"FROM {base}\nCOPY below /below\nCOPY above /note\n")
     name = "devenv-test/collected:1"
-    lab.docker("build", "-q", "-t", name, str(folder))
+    lab.build(name, folder)
     return name
 
 
@@ -282,7 +281,7 @@ def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
     cluster.json(*RELOAD)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "Dockerfile").write_text(f'FROM {NAME}\nENTRYPOINT ["/no-such-program"]\n')
-    cluster.docker("build", "-q", "-t", NAME, str(tmp_path / "bad"))
+    cluster.build(NAME, tmp_path / "bad")
     short = cluster.folder / "short.yaml"
     short.write_text(f"extends: {cluster.profile}\nname: short\ncomponents: [{{name: model, deadline: 20}}]\n")
     failed = cluster.devenv(*RELOAD, "--rollback", "--profile", str(short), check=False)
@@ -366,7 +365,7 @@ def test_how_many_requests_fail_while_a_workload_of_one_replica_is_reloaded_is_t
     (folder / "Dockerfile").write_text(f"FROM {plugins}\nCOPY note /note\n")
     for number in range(3):
         (folder / "note").write_text(f"round {number}")
-        cluster.docker("build", "-q", "-t", NAME, str(folder))
+        cluster.build(NAME, folder)
         told = cluster.json("reload-image", NAME, "--as", "devenv.local/gateway-plugins:reference")
         assert told["restarted"] == ["gateway-plugins"]
         assert {note_in(cluster, pod) for pod in told["pods"]} == {f"round {number}"}
