@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from devenv.facts.model import Facts
     from devenv.gates.live import Prober
     from devenv.images.build import Builder
+    from devenv.images.inplace import InPlace
     from devenv.lifecycle.adopt import Adoption
     from devenv.lifecycle.choice import Choice
     from devenv.lifecycle.down import Down
+    from devenv.lifecycle.downloads import Downloads
     from devenv.lifecycle.purge import Purge
     from devenv.lifecycle.restart import Restart
     from devenv.lifecycle.schedule import Schedule
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from devenv.lifecycle.up import Up
     from devenv.ports import Node
     from devenv.profiles.model import LiveRequest, Profile
+    from devenv.profiles.variant import Variant
     from devenv.recovery.recover import Proposal, Recover
     from devenv.recovery.scheduled import Scheduled
     from devenv.reload.reload import Options, Reload
@@ -104,11 +107,40 @@ class World:
         """Where a recipe's file is, or will be."""
         return self.builder.files.path(self.builder.book.get(name), file)
 
-    def choice(self, cluster: str, asked: str | None) -> Choice:
-        """The profile for a cluster."""
+    def choice(self, cluster: str, asked: str | None, variant: Variant | None = None, *, new: bool = False) -> Choice:
+        """The profile for a cluster; for a `new` one, what can be had here decides."""
         from devenv.lifecycle.choice import choose
+        from devenv.profiles.variant import PLAIN
 
-        return choose(self.host, cluster, asked, data.root() / "profiles")
+        folder = data.root() / "profiles"
+        return choose(self.host, cluster, asked, folder, variant or PLAIN, self._at_hand if new else None)
+
+    def _at_hand(self, profile: Profile) -> str:
+        """Why a profile can be had here: all of it is there, or a registry answers; "" otherwise."""
+        from devenv.images.sources import Provider
+
+        urls = [m for m in profile.manifests if m.url]
+        kept = all(self.downloads.path(m.url, m.sha256).exists() for m in urls)
+        if kept and Provider(self.engine, self.builder, self.reporter).obtainable(profile.images):
+            return "its images and manifests are at hand"
+        own = [i.ref for i in profile.images if not i.recipe]
+        return "a registry answers" if own and self.engine.in_registry(own[0]) else ""
+
+    @property
+    def downloads(self) -> Downloads:
+        """Who fetches files by their address."""
+        from devenv.adapters.web import HttpWeb
+        from devenv.lifecycle.downloads import Downloads
+
+        return Downloads(self.host, HttpWeb(), self.reporter)
+
+    def in_place(self) -> InPlace:
+        """Who builds images from somebody's own source."""
+        from devenv.images.inplace import InPlace
+
+        return InPlace(
+            self.host, self.engine, self.reporter, lambda: (self.builder.files.toolchain, self.builder.book.architecture)
+        )
 
     def require(self, cluster: str) -> None:
         """Raise DevenvError where there is no such cluster of devenv's, or none of its nodes runs."""
@@ -126,16 +158,15 @@ class World:
 
         return Prober(ContextKube(f"kind-{cluster}"), HttpGateway(), self.clock, profile)
 
-    def up(self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None) -> Up:
-        """`up`; with `agree`, also of a cluster that somebody else made."""
+    def up(self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None, *, anew: bool = False) -> Up:
+        """`up`; with `agree`, also of a cluster that somebody else made; `anew` builds a checkout's programs again."""
         kube = ContextKube(f"kind-{cluster}")
         kube.prepare()
         from devenv.adapters.gateway import HttpGateway
-        from devenv.adapters.web import HttpWeb
         from devenv.gates.live import Prober
         from devenv.images.sources import Provider
+        from devenv.lifecycle.checkout import Kustomize
         from devenv.lifecycle.context import Context
-        from devenv.lifecycle.downloads import Downloads
         from devenv.lifecycle.record import Records
         from devenv.lifecycle.steps import Arrivals
         from devenv.lifecycle.up import Up
@@ -145,6 +176,7 @@ class World:
             cluster=cluster,
             profile=choice.profile,
             profile_name=choice.name,
+            variant=choice.variant,
             host=self.host,
             clock=StoppableClock(self.clock),
             engine=self.engine,
@@ -156,9 +188,9 @@ class World:
             arrivals=Arrivals(),
         )
         prober = Prober(context.kube, HttpGateway(), context.clock, choice.profile)
-        provider = Provider(self.engine, self.builder, self.reporter)
-        downloads = Downloads(self.host, HttpWeb(), self.reporter)
-        return Up(context, prober, provider, downloads, data.root() / "manifests", self.recipe_file, agree)
+        provider = Provider(self.engine, self.builder, self.reporter, self.in_place(), anew)
+        kustomize = Kustomize(self.host, self.reporter)
+        return Up(context, prober, provider, self.downloads, kustomize, data.root() / "manifests", self.recipe_file, agree)
 
     def down(self, cluster: str) -> Down:
         """`down`."""
@@ -370,6 +402,7 @@ class World:
             restart=self._restart(kube, profile),
             prober=self.prober(cluster, profile),
             pusher=Pusher(self.engine, LoopbackEndpoint(), self.host),
+            in_place=self.in_place(),
             options=options,
         )
 

@@ -37,6 +37,7 @@ _HELPER = "devenv.helper"  # what devenv may remove
 _USES = ("create", "start", "load", "pull", "import", "push", "save")  # events that say somebody wants an image
 _ANSWER = 30  # seconds that the engine may take to answer
 _LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
+_REGISTRY = 8  # seconds for a registry to answer
 _SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.colima/default/docker.sock")
 
 
@@ -248,6 +249,14 @@ class DockerEngine:
         except DevenvError as error:  # the engine reports a registry that does not answer as a fault of its own
             fix = f"Check `docker pull {ref}`, or bring it with `docker load`."
             raise NotReachableError(f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE) from error
+
+    def in_registry(self, ref: str) -> bool:
+        """Whether a registry answers that it has the image. The engine itself asks, by whatever way it pulls."""
+        try:
+            with _errors():
+                return bool(self._client(_REGISTRY).inspect_distribution(ref))
+        except DevenvError:
+            return False
 
     def load(self, archive: Path, progress: Callable[[int, int], None]) -> None:
         """Load an archive that `docker save` wrote. `progress` gets bytes so far and in all."""

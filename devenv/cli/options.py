@@ -1,10 +1,14 @@
 """Options that several commands share."""
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from devenv.profiles.variant import Variant
 
 
 def _cluster_name(_ctx: click.Context, _option: click.Parameter, value: str) -> str:
@@ -51,3 +55,46 @@ wait_option: Callable[[Any], Any] = click.option(
     default=True,
     help="Wait for whoever is changing the cluster, or give up at once. [default: wait]",
 )
+
+
+_VARIANT = (
+    click.option("--aibrix-version", "version", metavar="VERSION", help="Which release of AIBrix, like v0.7.0."),
+    click.option(
+        "--manifests",
+        multiple=True,
+        type=click.Path(exists=True, path_type=Path),
+        metavar="PATH",
+        help="AIBrix's manifests from this file or folder, instead of the release's; may be given several times.",
+    ),
+    click.option(
+        "--checkout",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="PATH",
+        help="AIBrix from its source: its kustomize folders, and its programs built here.",
+    ),
+    click.option("--make", is_flag=True, help="With --checkout: build images by its own make targets."),
+    click.option("--with", "extras", multiple=True, metavar="NAME", help="What routing does not need, too: metadata-service."),
+    click.option("--full", is_flag=True, help="Everything as released: it asks for 4.4 CPUs and 17 GiB."),
+)
+
+
+def variant_options(command: Any) -> Any:
+    """Add the options that choose among what a profile can install."""
+    for option in reversed(_VARIANT):
+        command = option(command)
+    return command
+
+
+def variant_of(chosen: Mapping[str, Any]) -> "Variant":
+    """Return what those options chose. Raises UsageError where one makes no sense without another."""
+    from devenv.profiles.variant import Variant  # noqa: PLC0415 - help must not wait for it
+
+    if chosen["make"] and not chosen["checkout"]:
+        raise click.UsageError("--make builds from a checkout: name it with --checkout.")
+    flags = [name for name in ("make", "full") if chosen[name]]
+    return Variant(
+        version=chosen["version"] or "",
+        options=tuple(dict.fromkeys([*chosen["extras"], *flags])),
+        manifests=tuple(str(path.resolve()) for path in chosen["manifests"]),
+        checkout=str(chosen["checkout"].resolve()) if chosen["checkout"] else "",
+    )

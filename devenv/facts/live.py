@@ -69,6 +69,8 @@ def agent_of(route: str) -> str:
 def compose(live: LiveRequest, port: int, timeout: float = 10.0) -> Sent:
     """Return the HTTP request that takes the live request's route."""
     agent = f"{agent_of(live.route)}{uuid.uuid4().hex}"
+    if live.route is Route.MODELS:  # with a routing strategy it would go into the patched route, and nowhere (facts/aibrix.md)
+        return Sent(live, HttpRequest(port, "/v1/models", "GET", {"user-agent": agent}, timeout=timeout), agent)
     headers = {"content-type": "application/json", "user-agent": agent}
     if live.route is Route.DIRECT:
         headers["model"] = live.model
@@ -103,6 +105,9 @@ def prove(live: LiveRequest, answer: HttpAnswer, line: AccessLine | None, pods: 
         refused = [f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)]
         failures = [*_answered(answer, live), *refused, *_routed(live, line, namespace)]
         return Proof(live.name or live.route.value, live.route, answer, line, pod, tuple(failures))
+    if live.route is Route.MODELS:
+        failures = [*_answered(answer, live), *_listed(answer, live.model), *_routed(live, line, namespace)]
+        return Proof(live.name or live.route.value, live.route, answer, line, "", tuple(failures))
     failures = [*_answered(answer, live), *_from_model(pod, pods), *_routed(live, line, namespace)]
     if line and pod in pods and line.upstream.rsplit(":", 1)[0] != pods[pod]:
         failures.append(f"Envoy sent it to {line.upstream}, but the pod that answered, {pod}, has the address {pods[pod]}")
@@ -148,6 +153,17 @@ def _answered(answer: HttpAnswer, live: LiveRequest) -> list[str]:
     return ["a stream was asked for, and the answer is none"] if live.stream and not streamed else []
 
 
+def _listed(answer: HttpAnswer, model: str) -> list[str]:
+    """The metadata service lists models that have a running pod, ready or not."""
+    if answer.status != 200:  # noqa: PLR2004
+        return []
+    try:
+        names = [str(entry["id"]) for entry in json.loads(answer.body)["data"]]
+    except (ValueError, LookupError, TypeError):
+        return ["the answer is no list of models"]
+    return [] if model in names else [f"the list has {', '.join(names) or 'no model'}, and not {model}"]
+
+
 def _from_model(pod: str, pods: Mapping[str, str]) -> list[str]:
     if not pod:
         return ["the answer names no pod"]
@@ -160,7 +176,7 @@ def _routed(live: LiveRequest, line: AccessLine | None, namespace: str) -> list[
     if live.route is Route.EXTENSION:
         fits, wanted = line.route == PATCHED_ROUTE, PATCHED_ROUTE
     else:
-        wanted = f"httproute/{namespace}/{live.model}-router/"
+        wanted = f"httproute/{namespace}/{live.http_route}/"
         fits = line.route.startswith(wanted)
     return [] if fits else [f"Envoy took the route {line.route} instead of {wanted}"]
 

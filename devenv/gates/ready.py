@@ -5,10 +5,13 @@ status that was written before the change that one waits for.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from devenv.ports import Manifest
 from devenv.profiles.model import Component
+
+_SKEW = 10.0  # seconds by which clocks may differ, and a renewal be late
 
 
 def missing(component: Component, found: Sequence[Manifest]) -> str:
@@ -53,7 +56,39 @@ def parents(obj: Manifest, wanted: Sequence[str]) -> str:
     return _each(obj, "parents", wanted)
 
 
+def exists(_: Manifest, __: Sequence[str] = ()) -> str:
+    """An object that need only be there."""
+    return ""
+
+
+def lease(obj: Manifest, _: Sequence[str] = ()) -> str:
+    """A Lease that its holder renews: who holds one of a pod that is gone leads nothing."""
+    spec = obj.get("spec") or {}
+    holder, renewed = str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or "")
+    if not holder or not renewed:
+        return "nobody leads"
+    age = (datetime.now(UTC) - datetime.fromisoformat(renewed)).total_seconds()
+    limit = float(spec.get("leaseDurationSeconds") or 0) + _SKEW
+    return "" if age <= limit else f"{holder.rpartition('_')[0] or holder} leads, and has not said so for {age:.0f} s"
+
+
+def endpoints(obj: Manifest, _: Sequence[str] = ()) -> str:
+    """An EndpointSlice with an address that is ready."""
+    there = [e for e in obj.get("endpoints") or () if (e.get("conditions") or {}).get("ready") is not False]
+    return "" if any(e.get("addresses") for e in there) else "no address is ready"
+
+
+def webhook(obj: Manifest, _: Sequence[str] = ()) -> str:
+    """A webhook configuration whose every hook knows the certificate of who answers, which its controller puts in."""
+    without = [str(w.get("name")) for w in obj.get("webhooks") or () if not (w.get("clientConfig") or {}).get("caBundle")]
+    return f"no certificate is known for {', '.join(without)}" if without else ""
+
+
 _GATES: dict[str, Callable[[Manifest, Sequence[str]], str]] = {
+    "exists": exists,
+    "lease": lease,
+    "endpoints": endpoints,
+    "webhook": webhook,
     "workload": workload,
     "conditions": conditions,
     "ancestors": ancestors,

@@ -1,5 +1,6 @@
-"""Where each image of a profile comes from: the engine, an archive, a registry, or its recipe."""
+"""Where each image of a profile comes from: the engine, an archive, somebody's source, a registry, or its recipe."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,13 @@ from typing import Literal
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images import archive
 from devenv.images.build import Builder
+from devenv.images.inplace import InPlace
 from devenv.images.load import normalise
 from devenv.ports import Engine, Reporter
 from devenv.profiles.model import ProfileImage
+
+# How a registry that answers says that it has not got an image.
+_ABSENT = re.compile(r"not found|manifest unknown|denied|unauthorized|no matching manifest|does not exist", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Source:
     """How the engine comes by an image, and the image's name there."""
 
     image: ProfileImage
-    how: Literal["engine", "archive", "pull", "build"]
+    how: Literal["engine", "archive", "source", "pull", "build"]
     ref: str
 
 
@@ -33,16 +38,29 @@ def choose(image: ProfileImage, built_tag: str, has: Callable[[str], bool], *, r
         return Source(image, "engine", built_tag)
     if has(image.ref):
         return Source(image, "engine", image.ref)
+    if image.build_in:
+        return Source(image, "source", image.ref)
     if image.pull and registry:
         return Source(image, "pull", image.ref)
     if built_tag:
         return Source(image, "build", built_tag)
-    raise DevenvError(
-        f"There is no way to the image {image.ref}.",
-        "It is not in the engine, no registry answers, and the profile has no recipe for it.",
-        f"Bring it with `docker load`, or `docker pull {image.ref}`.",
-        Exit.PREREQUISITE,
-    )
+    raise NoWayError(image.ref)
+
+
+class NoWayError(DevenvError):
+    """An image that is nowhere to be had."""
+
+    def __init__(self, *refs: str) -> None:
+        """`refs` names all of them."""
+        super().__init__(
+            f"There is no way to {'the image' if len(refs) == 1 else 'these images'}: {', '.join(refs)}.",
+            "Not in the engine, no registry answers, and the profile has no recipe.",
+            f"Bring {'it' if len(refs) == 1 else 'them'} with `docker load -i FILE` or `docker pull`, or name a file in the"
+            " profile: images: [{name: …, archive: FILE}]. AIBrix's own are built from its source with `devenv up --checkout"
+            " PATH`.",
+            Exit.PREREQUISITE,
+        )
+        self.refs = refs
 
 
 @dataclass(frozen=True)
@@ -52,20 +70,32 @@ class Provider:
     engine: Engine
     builder: Builder
     reporter: Reporter
+    in_place: InPlace | None = None
+    anew: bool = False  # whether Go programs are built from their source though the engine has an image
 
     def provide(self, images: Sequence[ProfileImage], files: Sequence[tuple[str, str]] = ()) -> dict[str, Source]:
         """Pull or build what the engine lacks, and the recipes' files; return each image's source by the image's name."""
         self.check(images)
         registry = True
         sources: dict[str, Source] = {}
+        nowhere: list[str] = []
         for image in images:
-            source = self._choose(image, registry=registry)
-            if source.how == "pull" and not self._pull(image):
-                registry = False
-                source = self._choose(image, registry=False)
-            if source.how == "archive":
-                self._load(image)
+            try:
+                source = self._choose(image, registry=registry)
+                if source.how == "pull" and (failed := self._pull(image)):
+                    registry = bool(_ABSENT.search(failed))  # one that answers may still have the others
+                    source = self._choose(image, registry=False)
+            except NoWayError as error:
+                nowhere += error.refs
+                continue
             sources[image.name] = source
+        if nowhere:  # all of them at once, before anything is built
+            raise NoWayError(*nowhere)
+        for source in sources.values():
+            if source.how == "archive":
+                self._load(source.image)
+            elif source.how == "source" and self.in_place:
+                self.in_place.build(source.image)
         self._build([s for s in sources.values() if s.how == "build"], files)
         return sources
 
@@ -87,10 +117,19 @@ class Provider:
         """Whether the engine has them all already."""
         return all(self._choose(i, registry=True).how == "engine" for i in images)
 
+    def obtainable(self, images: Sequence[ProfileImage]) -> bool:
+        """Whether there is a way to all of them without a registry."""
+        try:
+            return all(self._choose(i, registry=False) for i in images)
+        except NoWayError:
+            return False
+
     def _choose(self, image: ProfileImage, *, registry: bool) -> Source:
         if image.archive:
             held = self.engine.image(image.ref)
             return Source(image, "engine" if held and held.id in _archived(image).ids else "archive", image.ref)
+        if self.anew and image.go and image.build_in:
+            return Source(image, "source", image.ref)
         book = self.builder.book
         tag = book.tag(book.get(image.recipe)) if image.recipe else ""
         return choose(image, tag, lambda ref: self.engine.image(ref) is not None, registry=registry)
@@ -105,23 +144,22 @@ class Provider:
             raise
         self.reporter.end(step, image.ref)
 
-    def _pull(self, image: ProfileImage) -> bool:
+    def _pull(self, image: ProfileImage) -> str:
+        """Pull it, and return why it is not to be had, "" where it is."""
         step = f"pull {image.name}"
         self.reporter.begin(step)
         try:
             platform = f"linux/{self.builder.book.architecture}"
             self.engine.pull(image.ref, platform, lambda done, total: self.reporter.update(step, done, total, "B"))
         except NotReachableError as error:
-            if not image.recipe:
-                self.reporter.fail(step)
-                raise
-            self.reporter.end(step, f"no registry has it for us ({_short(error.why)}); its recipe will")
-            return False
+            instead = "its recipe will" if image.recipe else "it is looked for elsewhere"
+            self.reporter.end(step, f"no registry has it for us ({_short(error.why)}); {instead}")
+            return error.why or "no answer"
         except DevenvError:
             self.reporter.fail(step)
             raise
         self.reporter.end(step, image.ref)
-        return True
+        return ""
 
     def _build(self, sources: Sequence[Source], files: Sequence[tuple[str, str]]) -> None:
         plan = self.builder.plan([s.image.recipe for s in sources], files)

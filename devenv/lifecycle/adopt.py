@@ -73,7 +73,8 @@ class Adopting:
         adoption = self.plan(nodes, rendered)
         self.agree(adoption)
         held = tuple(normalise(ref) for ref, how in adoption.images.items() if how == "replaced")
-        record = Record(at.cluster, at.profile_name, at.engine.info().id, began=at.clock.now(), made=True, adopted=True)
+        engine = at.engine.info().id
+        record = Record(at.cluster, engine=engine, began=at.clock.now(), made=True, adopted=True, **at.chosen)
         ids = tuple(n.id for n in nodes)
         at.records.write(replace(record, nodes=ids, objects=adoption.brought, agreed=adoption.changed, held=held))
 

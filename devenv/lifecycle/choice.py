@@ -1,5 +1,6 @@
 """Which profile a command uses for a cluster: the one asked for, else the one that it remembers, else the default."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,28 +9,50 @@ from devenv.ports import Host
 from devenv.profiles.load import load
 from devenv.profiles.model import Profile
 from devenv.profiles.settings import FILE, applied, read
+from devenv.profiles.variant import PLAIN, Variant
 
-DEFAULT = "offline"
+DEFAULT = "offline"  # the only one that needs no AIBrix images
+AIBRIX = "aibrix"
+AtHand = Callable[[Profile], str]  # why a profile can be had here, "" where it can't
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A profile, the name to remember it by, and why it is this one."""
+    """A profile, the name to remember it by, its variant, and why it is this one."""
 
     profile: Profile
     name: str
     why: str
+    variant: Variant = PLAIN
 
 
-def choose(host: Host, cluster: str, asked: str | None, folder: Path) -> Choice:
-    """Return the cluster's profile. Raises DevenvError where it is wrong or not there."""
+def choose(
+    host: Host, cluster: str, asked: str | None, folder: Path, variant: Variant = PLAIN, at_hand: AtHand | None = None
+) -> Choice:
+    """Return the cluster's profile. Raises DevenvError where it is wrong or not there.
+
+    A variant that is asked for is AIBrix's, unless a profile is. `at_hand` tells whether AIBrix can be had, for a new
+    cluster of which nothing was said; without it, the default is taken.
+    """
     record = Records(host).read(cluster)
     if asked:
         name, why = asked, "asked for"
     elif record:
         name, why = record.profile, f"the cluster {cluster} was made with it"
+    elif variant != PLAIN:
+        name, why = AIBRIX, "what was asked for is AIBrix's"
     else:
-        name, why = DEFAULT, "the only one that needs no AIBrix images"
+        name, why = _default(folder, at_hand)
     own = Path(name)
     remembered = str(own.resolve()) if own.suffix in {".yaml", ".yml"} and own.is_file() else name
-    return Choice(applied(load(name, folder), read(host.config_dir() / FILE)), remembered, why)
+    if variant == PLAIN and record and record.profile == remembered:
+        variant = record.variant
+    return Choice(applied(load(name, folder, variant), read(host.config_dir() / FILE)), remembered, why, variant)
+
+
+def _default(folder: Path, at_hand: AtHand | None) -> tuple[str, str]:
+    if at_hand is None:
+        return DEFAULT, "the only one that needs no AIBrix images"
+    if why := at_hand(load(AIBRIX, folder)):
+        return AIBRIX, why
+    return DEFAULT, "AIBrix's images are not at hand, and no registry answers"

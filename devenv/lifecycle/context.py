@@ -1,6 +1,7 @@
 """What the steps of `up` share."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from devenv.errors import DevenvError
 from devenv.images.sources import Source
@@ -8,6 +9,7 @@ from devenv.lifecycle.record import Records
 from devenv.lifecycle.steps import Arrivals
 from devenv.ports import Containers, Engine, Host, Image, Kind, Kube, Node, Reporter
 from devenv.profiles.model import Profile
+from devenv.profiles.variant import Variant
 from devenv.wait import StoppableClock
 
 
@@ -18,6 +20,7 @@ class Context:
     cluster: str
     profile: Profile
     profile_name: str  # as it is remembered
+    variant: Variant
     host: Host
     clock: StoppableClock
     engine: Engine
@@ -27,6 +30,12 @@ class Context:
     reporter: Reporter
     records: Records
     arrivals: Arrivals
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What the record keeps of the profile."""
+        p = self.profile
+        return {"profile": self.profile_name, "variant": self.variant, "base": p.base, "version": p.version}
 
     def nodes(self) -> list[Node]:
         """Return the cluster's nodes as they are now."""

@@ -1,13 +1,25 @@
-"""Files by address, kept by their sum: what was fetched once is not fetched again."""
+"""Files by address, kept by their sum: what was fetched once is not fetched again.
+
+Where nobody has published a sum, the one of the first download is recorded, and required ever after.
+"""
 
 import hashlib
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
+from pydantic import TypeAdapter
+
+from devenv.disk.files import write_private
 from devenv.errors import DevenvError, Exit
 from devenv.lifecycle.steps import step
 from devenv.ports import Host, Reporter, Web
+
+_LOCK_FILE = "downloads.lock"  # in the configuration's folder: address → sha256
+_SUMS = TypeAdapter(dict[str, str])
+_guard = Lock()
 
 
 @dataclass(frozen=True)
@@ -18,26 +30,59 @@ class Downloads:
     web: Web
     reporter: Reporter
 
-    def path(self, sha256: str) -> Path:
-        """Where the file of that sum is, or will be."""
-        return self.host.cache_dir() / "downloads" / sha256
+    def path(self, url: str, sha256: str) -> Path:
+        """Where the file of that address and sum is, or will be; without a sum, that of the one that is recorded."""
+        return self.host.cache_dir() / "downloads" / (sha256 or self._recorded().get(url) or "not-yet")
 
     def fetch(self, url: str, sha256: str) -> Path:
         """Return the file at the address. Raises DevenvError where it can't be had, or is another than recorded."""
-        path = self.path(sha256)
-        if path.exists() and _sum(path) == sha256:
+        wanted = sha256 or self._recorded().get(url, "")
+        path = self.path(url, wanted)
+        if wanted and path.exists() and _sum(path) == wanted:
             return path
         path.parent.mkdir(exist_ok=True)
         name = f"download {url.rsplit('/', 1)[-1]}"
-        with step(self.reporter, name), tempfile.TemporaryDirectory(prefix="work-", dir=path.parent) as work:
+        with step(self.reporter, name) as note, tempfile.TemporaryDirectory(prefix="work-", dir=path.parent) as work:
             part = Path(work) / "part"
             self.web.fetch(url, part, lambda done, total: self.reporter.update(name, done, total, "B"))
-            if (found := _sum(part)) != sha256:
-                why = f"Recorded: sha256 {sha256}\nFound:    sha256 {found}"
-                fix = "If it was changed on purpose, and you trust the change, record the new sum in the profile."
-                raise DevenvError(f"{url} is not the file that was recorded.", why, fix, Exit.USAGE)
+            found = _sum(part)
+            if wanted and found != wanted:
+                raise self._another(url, wanted, found, given=bool(sha256))
+            if not wanted:
+                self._record(url, found)
+                note.append(f"sha256 {found[:12]}… recorded")
+            path = self.path(url, found)
             part.replace(path)
         return path
+
+    def _another(self, url: str, wanted: str, found: str, *, given: bool) -> DevenvError:
+        why = f"Recorded: sha256 {wanted}\nFound:    sha256 {found}"
+        where = "in the profile" if given else f"in {self._file}, or remove its line there"
+        fix = f"If it was changed on purpose, and you trust the change, record the new sum {where}."
+        return DevenvError(f"{url} is not the file that was recorded.", why, fix, Exit.USAGE)
+
+    @property
+    def _file(self) -> Path:
+        return self.host.config_dir() / _LOCK_FILE
+
+    def _recorded(self) -> dict[str, str]:
+        """Return the sums that are recorded. Raises DevenvError where they can't be read: nothing would be required then."""
+        try:
+            return _SUMS.validate_json(self._file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            fix = "Mend it, or remove it: then what is fetched next is trusted once more."
+            raise DevenvError(f"{self._file} can't be read.", str(error), fix, Exit.USAGE) from error
+
+    def _record(self, url: str, found: str) -> None:
+        with _guard:
+            sums = {**self._recorded(), url: found}
+            try:
+                self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_private(self._file, json.dumps(sums, indent=1, sort_keys=True) + "\n")
+            except OSError as error:
+                raise DevenvError(f"{self._file} can't be written.", str(error), "Is the disk full?") from error
 
 
 def _sum(path: Path) -> str:

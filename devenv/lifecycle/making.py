@@ -42,6 +42,22 @@ class Making:
                 Exit.USAGE,
             )
 
+    def same_profile(self) -> None:
+        """Refuse two profiles, or two versions, in one cluster: what the first has brought would stay among the second's."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        if record is None or not record.base or not at.nodes():
+            return
+        was, wanted = ((f"{base} {version}".strip()) for base, version in
+                       ((record.base, record.version), (at.profile.base, at.profile.version)))  # fmt: skip
+        if was != wanted:
+            raise DevenvError(
+                f"The cluster {at.cluster} was made with {was}, and {wanted} was asked for.",
+                "What the one has brought would stay among the other's.",
+                f"Run `devenv down --name {at.cluster}` first, or choose another name with --name.",
+                Exit.USAGE,
+            )
+
     def discard_half_made(self) -> None:
         """A cluster that kind did not finish is of no use to anybody, and nobody has used it."""
         at = self.context
@@ -118,7 +134,7 @@ class Making:
     def _create(self, source: Source) -> None:
         at = self.context
         config, engine = manifests.kind_config(at.profile), at.engine.info().id
-        at.records.write(Record(at.cluster, at.profile_name, engine, config, at.clock.now()))
+        at.records.write(Record(at.cluster, engine=engine, config=config, began=at.clock.now(), **at.chosen))
         try:
             at.kind.create(at.cluster, config, source.ref, self._detail("cluster"))
         except DevenvError:

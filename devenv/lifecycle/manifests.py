@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,33 @@ def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | No
     codes: list[Exit] = []
     for source in profile.manifests if only is None else only:
         try:
-            sources[source.name] = tuple(_patched(profile, source, obj) for obj in read(locate(source)))
+            patched = (_patched(profile, source, obj) for obj in read(locate(source)))
+            sources[source.name] = tuple(obj for obj in patched if obj is not None)
         except DevenvError as error:
             errors.append(f"manifests.{source.name}: {error}")
             codes.append(error.exit_code)
+    if only is None and not errors:
+        errors += _lacking(profile, sources)
+        codes += [Exit.USAGE] * bool(errors)
     if errors:
         raise DevenvError("Manifests are wrong.", "\n".join(errors), "Nothing was changed.", min(codes))
-    return Rendered(sources)
+    return Rendered(_once(sources))
+
+
+def _lacking(profile: Profile, sources: Mapping[str, tuple[Manifest, ...]]) -> list[str]:
+    """Return which components stand on an object that no manifest has: half of a release, or another project's files."""
+    there = {key(obj)[1:] for objects in sources.values() for obj in objects}
+    return [
+        f"components.{c.name}: no manifest has its {c.resource}"
+        for c in profile.components
+        if c.resource.name and not c.made and (c.resource.kind, c.resource.namespace, c.resource.name) not in there
+    ]
+
+
+def _once(sources: Mapping[str, tuple[Manifest, ...]]) -> dict[str, tuple[Manifest, ...]]:
+    """Of two sources with the same object keep the later one's: applied by both, they would never agree."""
+    last = {key(obj): name for name, objects in sources.items() for obj in objects}
+    return {name: tuple(obj for obj in objects if last[key(obj)] == name) for name, objects in sources.items()}
 
 
 def read(path: Path) -> list[Manifest]:
@@ -71,7 +92,7 @@ def read(path: Path) -> list[Manifest]:
         return _read_file(path)
     files = _files(path)
     if kustomize := [p for p in files if p.stem == "kustomization"]:
-        fix = f"Render it first: kubectl kustomize {kustomize[0].parent} > FILE.yaml"
+        fix = f"Name it as one: manifests: [{{name: …, kustomize: {kustomize[0].parent}}}]"
         raise DevenvError(f"{path} is a kustomize folder.", "", fix, Exit.USAGE)
     if not files:
         raise DevenvError(f"{path} has no manifests: no .yaml, .yml or .json file.", exit_code=Exit.USAGE)
@@ -164,9 +185,11 @@ def stamped(obj: Manifest, ids: Mapping[str, str]) -> Manifest:
     return dict(merge(obj, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: digest}}}}}))
 
 
-def _patched(profile: Profile, source: ManifestSource, obj: Manifest) -> Manifest:
-    for patch in source.patches:
+def _patched(profile: Profile, source: ManifestSource, obj: Manifest) -> Manifest | None:
+    for patch in (*source.patches, *profile.patches):
         if patch.enabled and _fits(patch, obj):
+            if patch.remove:
+                return None
             obj = merge(obj, patch.merge)
             if not _is_object(obj):
                 raise DevenvError(f"the patch {patch.name} leaves no Kubernetes object.", exit_code=Exit.USAGE)
@@ -175,8 +198,9 @@ def _patched(profile: Profile, source: ManifestSource, obj: Manifest) -> Manifes
 
 def _fits(patch: Patch, obj: Manifest) -> bool:
     meta, target = obj["metadata"], patch.target
-    pairs = ((target.kind, obj["kind"]), (target.namespace, meta.get("namespace")), (target.name, meta["name"]))
-    return all(not wanted or wanted == actual for wanted, actual in pairs)
+    pairs = ((target.kind, obj["kind"]), (target.namespace, meta.get("namespace")))
+    fits = all(not wanted or wanted == actual for wanted, actual in pairs)
+    return fits and (not target.name or fnmatchcase(meta["name"], target.name))
 
 
 def _node_port(profile: Profile) -> Manifest:

@@ -6,9 +6,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from devenv.errors import DevenvError
 from devenv.ports import Containers, Engine, Host, Kube, Node
+from devenv.profiles.variant import PLAIN, Variant
 
 Key = tuple[str, str, str, str]  # by which the API server finds an object: apiVersion, kind, namespace, name
 _API_PORT = 6443  # in kind's nodes
@@ -32,6 +34,9 @@ class Record:
     objects: tuple[Key, ...] = ()  # of an adopted cluster: those that devenv brought
     agreed: tuple[Key, ...] = ()  # of an adopted cluster: others' objects that devenv may change
     held: tuple[str, ...] = ()  # of an adopted cluster: names of images that its nodes had before
+    base: str = ""  # the profile beneath the profile, and what it installed, which can't be changed in place
+    version: str = ""
+    variant: Variant = PLAIN
 
 
 def spell(record: Record) -> str:
@@ -45,7 +50,13 @@ def parse(text: str) -> Record:
     known = {f.name: content[f.name] for f in fields(Record) if f.name in content}  # a newer devenv may have written more
     for name in ("objects", "agreed"):
         known[name] = tuple((o[0], o[1], o[2], o[3]) for o in content.get(name, ()))
+    known["variant"] = _variant(content.get("variant") or {})
     return Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
+
+
+def _variant(content: Mapping[str, Any]) -> Variant:
+    lists = {name: tuple(map(str, content.get(name, ()))) for name in ("options", "manifests")}
+    return Variant(version=str(content.get("version", "")), checkout=str(content.get("checkout", "")), **lists)
 
 
 @dataclass(frozen=True)

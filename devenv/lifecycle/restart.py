@@ -63,7 +63,7 @@ class Restart:
         for pod in before:
             self.kube.delete("v1", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], grace=_GRACE)
         old = {p["metadata"]["uid"] for p in before}
-        leases = self._leases(before)
+        leases = self._leases(component, before)
         until(f"The new pod of {component.name}", lambda: self._not_replaced(component, old, gone=bool(leases)), deadline)
         if leases:
             self._lead(component, leases, old, deadline)
@@ -95,8 +95,11 @@ class Restart:
 
     # The lease
 
-    def _leases(self, pods: list[Manifest]) -> list[Manifest]:
-        """Return the leases that these pods compete for: those of Envoy Gateway, where they are its controllers."""
+    def _leases(self, component: Component, pods: list[Manifest]) -> list[Manifest]:
+        """Return the leases that these pods compete for: what the profile says, or those of Envoy Gateway's controllers."""
+        if component.lease:
+            namespace = component.resource.namespace
+            return [o for o in self.kube.select(*_LEASE, namespace) if o["metadata"]["name"].endswith(component.lease)]
         if not any((p["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway" for p in pods):
             return []
         namespace = pods[0]["metadata"]["namespace"]

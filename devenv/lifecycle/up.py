@@ -1,7 +1,7 @@
 """`up`: from nothing, or from anything in between, to a cluster that answers on every route."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +13,10 @@ from devenv.facts.live import Proof
 from devenv.gates import ready
 from devenv.gates.live import Prober
 from devenv.images.sources import Provider, Source
-from devenv.lifecycle import manifests
+from devenv.lifecycle import checkout, manifests
 from devenv.lifecycle.adopt import Adopting, Adoption, remember
 from devenv.lifecycle.applying import Applying, find
+from devenv.lifecycle.checkout import Kustomize
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.loading import Loading
@@ -24,7 +25,7 @@ from devenv.lifecycle.preflight import Preflight
 from devenv.lifecycle.record import own_nodes
 from devenv.lifecycle.steps import as_task, prove, step
 from devenv.ports import Manifest, Node
-from devenv.profiles.model import ManifestSource
+from devenv.profiles.model import Component, ManifestSource, Profile
 from devenv.tasks import Task, run_all
 from devenv.wait import locked
 
@@ -53,6 +54,7 @@ class Up:
     prober: Prober
     provider: Provider
     downloads: Downloads
+    kustomize: Kustomize
     manifests_folder: Path
     recipe_file: Callable[[str, str], Path]
     agree: Callable[[Adoption], None] | None = None  # with --adopt: shows what would change, and asks
@@ -68,7 +70,9 @@ class Up:
             self._forget_gone()
             foreign = self._foreign()
             nodes = foreign or own_nodes(at.records, at.engine, at.containers, at.cluster)
+            making.same_profile()
             making.same_config()
+            self._render_anew()
             if proofs := self._nothing_to_do():
                 return self._result(proofs, changed=False)
             self._check(exists=bool(nodes))
@@ -80,19 +84,19 @@ class Up:
             run_all(self._tasks(making, sources, rendered), on_failure=at.abandon)
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
             digest = self._digest(sources)
-            remember(at, lambda record: replace(record, profile=at.profile_name, digest=digest))
+            remember(at, lambda record: replace(record, digest=digest, **at.chosen))
             self._provide_for_a_full_disk()
             return self._result(proofs, changed=True)
 
     def objects(self) -> list[Manifest]:
         """Return the profile's objects as `up` applies them. Raises DevenvError where they can't be read."""
-        sources = self._rendered(self._locate).sources
+        sources = self._rendered(self._kept).sources
         return [obj for objects in sources.values() for obj in objects]
 
     def put_back(self, objects: Sequence[Manifest], replaced: Sequence[Manifest]) -> None:
         """Load missing images and apply these objects again; those in `replaced` lose what others have set in them."""
         at, loading, applying = self.context, Loading(self.context), Applying(self.context)
-        sources, rendered = self._provide(), self._rendered(self._locate)
+        sources, rendered = self._provide(), self._rendered(self._kept)
         with step(at.reporter, "images") as note:
             loading.run(sources, note)
         with step(at.reporter, "definitions") as note:
@@ -136,14 +140,17 @@ class Up:
             Adopting(at, lambda _: None).note_more(rendered)
             applying.definitions(rendered.definitions, note)
 
-        applied = tuple(f"apply {name}" for name in rendered.sources)
+        every = {m.name: m for m in at.profile.manifests if m.name in rendered.sources}
         return [
             task("cluster", lambda note: making.run(sources[at.profile.cluster.image], note)),
             task("images", lambda note: loading.run(sources, note)),
             task("api server", making.early),
             task("definitions", define, "api server"),
-            *(task(f"apply {n}", applying.source(rendered.rest(n), sources), "definitions") for n in rendered.sources),
-            *(task(c.name, applying.gate(c), *applied, *c.after) for c in at.profile.components),
+            *(
+                task(f"apply {n}", applying.source(rendered.rest(n), sources), "definitions", *source.after)
+                for n, source in every.items()
+            ),
+            *(task(c.name, applying.gate(c), *_applied(at.profile, every.values(), c), *c.after) for c in at.profile.components),
         ]
 
     def _prove(self, seconds: float) -> list[Proof]:
@@ -174,10 +181,11 @@ class Up:
         """Refuse a host that is too small, and manifests and archives that can't be used, all at once, before any change."""
         at, profile = self.context, self.context.profile
         ready = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
+        some = None if len(ready) == len(profile.manifests) else ready
         host = _problem(lambda: Preflight(at.host, at.engine, profile).check(exists=exists))
         files = [
             problem
-            for look in (lambda: self.provider.check(profile.images), lambda: self._rendered(self._fetched, ready))
+            for look in (lambda: self.provider.check(profile.images), lambda: self._rendered(self._fetched, some))
             if (problem := _problem(look))
         ]
         if host and not files:
@@ -189,11 +197,28 @@ class Up:
 
     def _locate(self, source: ManifestSource) -> Path:
         if source.url:
-            return self.downloads.path(source.sha256)
+            return self.downloads.path(source.url, source.sha256)
+        if source.kustomize:
+            return self.kustomize.path(source.kustomize)
         return self.manifests_folder / source.path if source.path else self.recipe_file(*source.recipe_file)
 
     def _fetched(self, source: ManifestSource) -> Path:
         return self.downloads.fetch(source.url, source.sha256) if source.url else self._locate(source)
+
+    def _kept(self, source: ManifestSource) -> Path:
+        """Where it is, had again where it was lost meanwhile."""
+        if source.kustomize and not self._locate(source).exists():
+            return self.kustomize.render(source.kustomize)
+        return self._fetched(source)
+
+    def _render_anew(self) -> None:
+        """Look at a checkout, and render its folders as they are now. Raises DevenvError with all that is wrong with it."""
+        at = self.context
+        if at.variant.checkout and (found := checkout.problems(at.variant.checkout, at.profile)):
+            raise DevenvError("The checkout can't be used.", "\n".join(found), "Nothing was changed.", Exit.USAGE)
+        for source in at.profile.manifests:
+            if source.kustomize:
+                self.kustomize.render(source.kustomize)
 
     def _rendered(self, locate: manifests.Locate, only: list[ManifestSource] | None = None) -> manifests.Rendered:
         return manifests.render(self.context.profile, locate, only)
@@ -229,6 +254,12 @@ class Up:
 
     def _files_ready(self) -> bool:
         return all(self._locate(source).exists() for source in self.context.profile.manifests)
+
+
+def _applied(profile: Profile, sources: Iterable[ManifestSource], component: Component) -> list[str]:
+    """Return the applying of which sources a component waits for: all but what itself comes after the component."""
+    follows = {component.name, *profile.after(component.name)}
+    return [f"apply {source.name}" for source in sources if not follows & set(source.after)]
 
 
 def _problem(look: Callable[[], object]) -> DevenvError | None:

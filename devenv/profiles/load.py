@@ -12,14 +12,15 @@ from pydantic import ValidationError
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.merge import merge
 from devenv.profiles.model import Profile
+from devenv.profiles.variant import PLAIN, Variant, varied
 
 _DEPTH = 8  # profiles that may extend one another
 
 
-def load(name: str, folder: Path) -> Profile:
+def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
     """Return the profile: `name` is that of a file in `folder`, or a path of one's own. Raises DevenvError."""
     path = find(name, folder)
-    content = _resolved(path, folder, _DEPTH)
+    content = varied(_resolved(path, folder, _DEPTH), variant, name)
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
@@ -62,6 +63,9 @@ def schema_text() -> str:
     """Return the JSON Schema of profile files. `extends` leaves nothing that must be there in a file itself."""
     schema = Profile.model_json_schema(by_alias=True)
     schema["properties"]["extends"] = {"type": "string", "description": "Another profile: its name, or a file beside this one."}
+    for key, of in (("versions", "what it installs, by version"), ("options", "what can be asked for besides, by name")):
+        change = {"type": "object", "additionalProperties": {"type": ["object", "null"]}}
+        schema["properties"][key] = {**change, "description": f"Changes to the profile: {of}."}
     schema.pop("required")
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
@@ -91,7 +95,7 @@ def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
         _root_paths(content, path.resolve().parent, folder.parent)
     base = content.pop("extends", None)
     if base is None:
-        return content
+        return {**content, "base": content.get("name", path.stem)}
     if depth == 0:
         raise DevenvError(f"{path} extends profiles in a circle.", exit_code=Exit.USAGE)
     merged: Mapping[str, Any] = merge(_resolved(find(str(base), folder, path.parent), folder, depth - 1), content)
@@ -103,7 +107,7 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
 
     One that is only in devenv's own manifests/ is left to be found there: `profile show` prints such.
     """
-    for part, key in (("manifests", "path"), ("images", "archive"), ("images", "build_in")):
+    for part, key in (("manifests", "path"), ("manifests", "kustomize"), ("images", "archive"), ("images", "build_in")):
         entries = content.get(part)
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key]:

@@ -16,6 +16,8 @@ STEPS = {"cluster", "images", "api server", "definitions"}  # of `up`, which wai
 class Route(StrEnum):
     """The ways that a request can take through the gateway."""
 
+    MODELS = "models"  # GET /v1/models, which the metadata service answers
+
     DIRECT = "direct"  # by its `model` header, through the model's own HTTPRoute
     EXTENSION = "extension"  # by its `routing-strategy` header: the plugin chooses the pod
     PLAIN = "plain"  # with neither: the plugin reads the model from the body
@@ -49,6 +51,15 @@ class GatewayPorts(Model):
         return f"http://localhost:{self.host_port}"
 
 
+class GoProgram(Model):
+    """A Go program that makes an image of its own: nothing in it but the program, run by nobody in particular."""
+
+    package: str  # in the module, like ./cmd/plugins
+    entrypoint: str  # where the image has it, like /gateway-plugins
+    user: str = "65532:65532"  # distroless' nonroot
+    tags: tuple[str, ...] = ()
+
+
 class ProfileImage(Model):
     """An image and where it may come from: the engine, an archive, a registry, a recipe."""
 
@@ -59,16 +70,23 @@ class ProfileImage(Model):
     pull: bool = True
     build: tuple[str, ...] = ()  # the command that builds it in the engine, for `reload-image --build`
     build_in: str = ""  # the folder that it runs in, seen from the profile's folder
+    go: GoProgram | None = None  # a Go program in `build_in`, which is built here and packed, in the place of `build`
+    enabled: bool = True
 
     @model_validator(mode="after")
     def _has_a_source(self) -> "ProfileImage":
-        if not (self.recipe or self.pull or self.archive):
+        if not (self.recipe or self.pull or self.archive or self.built_in_place):
             raise ValueError(f"{self.name} has no source: give it an archive or a recipe, or let it be pulled")
         return self
 
+    @property
+    def built_in_place(self) -> bool:
+        """Whether there is a way to build it from somebody's own source."""
+        return bool(self.build or (self.go and self.build_in))
+
 
 class Target(Model):
-    """Which objects a patch is for; an empty field fits all."""
+    """Which objects a patch is for; an empty field fits all, and * in a name anything."""
 
     kind: str = ""
     namespace: str = ""
@@ -76,18 +94,26 @@ class Target(Model):
 
 
 class Patch(Model):
-    """What is changed in objects that are not ours: maps merged by key, lists by name."""
+    """What is changed in objects that are not ours: maps merged by key, lists by name; or such objects are left out."""
 
     name: str
     target: Target
-    merge: Mapping[str, Any]
+    merge: Mapping[str, Any] = {}
+    remove: bool = False
     enabled: bool = True
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> "Patch":
+        if bool(self.merge) == self.remove:
+            raise ValueError(f"{self.name} does one thing: merge something, or remove: true")
+        return self
 
 
 class ManifestSource(Model):
-    """Where manifests come from: a file or a folder of them, an address with the sum of what is there, or a recipe's file.
+    """Where manifests come from: a file or a folder of them, a kustomize folder, an address, or a recipe's file.
 
-    A path is seen from the profile's folder, in devenv's own profiles from manifests/.
+    A path is seen from the profile's folder, in devenv's own profiles from manifests/. Of what an address gives, the sum is
+    recorded when it is first fetched, where none is given here. Of two sources with the same object, the later one counts.
     """
 
     name: str
@@ -95,14 +121,17 @@ class ManifestSource(Model):
     url: str = Field(default="", pattern=r"^(https?://.+)?$")
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     recipe: str = ""  # RECIPE/FILE
+    kustomize: str = ""  # a folder
+    after: tuple[str, ...] = ()  # components that must be ready before it is applied
     patches: tuple[Patch, ...] = ()
+    enabled: bool = True
 
     @model_validator(mode="after")
     def _one_source(self) -> "ManifestSource":
-        if sum(map(bool, (self.path, self.url, self.recipe))) != 1:
-            raise ValueError(f"{self.name} needs one source: path, url or recipe")
-        if bool(self.url) != bool(self.sha256):
-            raise ValueError(f"{self.name}: url and sha256 belong together")
+        if sum(map(bool, (self.path, self.url, self.recipe, self.kustomize))) != 1:
+            raise ValueError(f"{self.name} needs one source: path, url, kustomize or recipe")
+        if self.sha256 and not self.url:
+            raise ValueError(f"{self.name}: a sha256 belongs to a url")
         return self
 
     @property
@@ -143,11 +172,14 @@ class Component(Model):
     """Something that must be ready, what ready means for it, and what it comes after."""
 
     name: str
-    gate: Literal["workload", "conditions", "ancestors", "parents"]
+    gate: Literal["workload", "conditions", "ancestors", "parents", "exists", "lease", "endpoints", "webhook"]
     resource: Resource
     conditions: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    made: bool = False  # whether a controller of the cluster makes it, so that no manifest has it
+    lease: str = ""  # of a workload whose pods elect a leader: how the name of their Lease ends
     deadline: float = Field(default=240, gt=0, le=3600)  # seconds
+    enabled: bool = True
 
 
 class LiveRequest(Model):
@@ -158,6 +190,13 @@ class LiveRequest(Model):
     model: str
     strategy: str = "random"
     stream: bool = False
+    by: str = ""  # the HTTPRoute that it goes by; the model's own unless told
+    enabled: bool = True
+
+    @property
+    def http_route(self) -> str:
+        """The name of the HTTPRoute that it goes by."""
+        return self.by or f"{self.model}-router"
 
 
 class Needs(Model):
@@ -189,6 +228,11 @@ class Profile(Model):
 
     name: str
     description: str = ""
+    base: str = ""  # the profile at the bottom of all that it extends
+    version: str = ""  # of what it installs, where it has several
+    tag: str = ""  # of that version's images
+    module: str = ""  # the Go module that a checkout of what it installs is
+    target_pod: Literal["name", "address"] = "name"  # what the plugin's answer header `target-pod` holds
     needs: Needs = Needs()
     budgets: Budgets = Budgets()
     auto_prune: AutoPrune = "ask"  # whether a command that needs room may make it
@@ -198,6 +242,7 @@ class Profile(Model):
     gateway: GatewayPorts
     images: tuple[ProfileImage, ...]
     manifests: tuple[ManifestSource, ...]
+    patches: tuple[Patch, ...] = ()  # of all manifests, after each source's own
     components: tuple[Component, ...]
     requests: tuple[LiveRequest, ...]
     ignore: tuple[Annotated[str, Field(pattern=r"^DE\d{3}$")], ...] = ()  # codes that `doctor` leaves out
@@ -211,6 +256,12 @@ class Profile(Model):
                 f"components.{component.name}.after: no component is called {a}" for a in component.after if a not in components
             ]
         problems += [f"components: {c} is the name of a step of devenv's own" for c in components & STEPS]
+        problems += [
+            f"manifests.{m.name}.after: no component is called {a}"
+            for m in self.manifests
+            for a in m.after
+            if a not in components
+        ]
         lists = (("images", self.images), ("components", self.components), ("manifests", self.manifests))
         for what, names in ((what, [entry.name for entry in entries]) for what, entries in lists):
             problems += [f"{what}: {name} is there {count} times" for name, count in Counter(names).items() if count > 1]

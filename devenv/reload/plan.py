@@ -18,7 +18,7 @@ from devenv.images.stored import StoredImage, is_file, read
 from devenv.lifecycle.record import Records, own_context, own_nodes
 from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Containers, Engine, Host, Image, Kube, Node, Reporter
-from devenv.profiles.model import Budget, Profile
+from devenv.profiles.model import Budget, Profile, ProfileImage
 from devenv.profiles.quantities import show
 from devenv.reload.push import Known, Pusher
 from devenv.reload.users import User, Users
@@ -106,8 +106,24 @@ class Plan:
 
 def in_engine(asked: str, profile: Profile) -> str:
     """Return the engine's name of an image, which may be called by its name in the profile; "" where it can't be one."""
-    ref = {i.name: i.ref for i in profile.images}.get(asked, asked)
+    image = called(profile, asked)
+    ref = image.ref if image else asked
     return ref if _NAME.fullmatch(ref) else ""
+
+
+def called(profile: Profile, asked: str) -> ProfileImage | None:
+    """Return the profile's image of that name: the profile's, or the engine's, of which the tag may be left out."""
+    for image in profile.images:
+        known = normalise(image.ref)
+        if asked == image.name or (_NAME.fullmatch(asked) and known in {normalise(asked), _tagged_like(asked, known)}):
+            return image
+    return None
+
+
+def _tagged_like(asked: str, known: str) -> str:
+    """Return a name without a tag with the tag of another; "" where it has one."""
+    bare = ":" not in asked.rsplit("/", 1)[-1] and "@" not in asked
+    return f"{normalise(asked).rpartition(':')[0]}:{known.rpartition(':')[2]}" if bare and "@" not in known else ""
 
 
 def choose(source: Source, name: str, have: Sequence[NodeImages], known: AbstractSet[str], quick: Callable[..., bool]) -> Move:

@@ -14,6 +14,7 @@ from devenv.errors import DevenvError
 from devenv.facts.live import Proof
 from devenv.gates.live import Prober
 from devenv.images.innode import Nodes
+from devenv.images.inplace import InPlace
 from devenv.images.load import normalise
 from devenv.images.stored import is_file
 from devenv.lifecycle.restart import Restart
@@ -69,6 +70,7 @@ class Reload:
     restart: Restart
     prober: Prober
     pusher: Pusher
+    in_place: InPlace
     options: Options = field(default_factory=Options)
     _still: set[str] = field(default_factory=set)  # superseded images that a container has yet
 
@@ -94,7 +96,7 @@ class Reload:
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             began = self.clock.monotonic()
             if self.options.build:
-                Build(self.host, self.profile, self.reporter).run([name or ref for ref, name in wanted])
+                Build(self.profile, self.in_place).run([name or ref for ref, name in wanted])
             built = self.clock.monotonic()
             users = Users(self.kube, self.clock, self.profile)
             early = self._early(wanted)

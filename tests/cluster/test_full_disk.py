@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.lab import Lab
 
 POLICY = ("-n", "aibrix-system", "get", "envoyextensionpolicy", "aibrix-gateway-plugins-extension-policy", "-o", "json")
-UPSTREAM = "manifests: [{name: envoy-gateway, patches: [{name: wasm-cache-in-memory, enabled: false}]}]\n"
+UPSTREAM = "patches: [{name: wasm-cache-in-memory, enabled: false}]\n"
 
 
 def fill(lab: Lab) -> None:

@@ -56,7 +56,7 @@ def test_a_profile_with_six_errors_tells_all_six(lab):
 
 
 def test_an_unknown_profile(lab):
-    assert "There are: offline" in refusal(lab, "--profile", "nobody")
+    assert "There are: aibrix, offline" in refusal(lab, "--profile", "nobody")
 
 
 def test_an_image_without_a_source(lab):

@@ -1,4 +1,5 @@
 import hashlib
+import json
 
 import pytest
 
@@ -29,8 +30,8 @@ def test_another_file_than_recorded_is_refused_with_both_sums(downloads, fakes):
     assert caught.value.exit_code == Exit.USAGE
     assert SUM in caught.value.why
     assert hashlib.sha256(PAGE + b"# changed").hexdigest() in caught.value.why
-    assert not downloads.path(SUM).exists()
-    assert list(downloads.path(SUM).parent.iterdir()) == []
+    assert not downloads.path(URL, SUM).exists()
+    assert list(downloads.path(URL, SUM).parent.iterdir()) == []
 
 
 def test_a_kept_file_that_was_damaged_is_fetched_again(downloads, fakes):
@@ -42,4 +43,27 @@ def test_a_kept_file_that_was_damaged_is_fetched_again(downloads, fakes):
 def test_an_address_that_does_not_answer_leaves_nothing(downloads):
     with pytest.raises(NotReachableError):
         downloads.fetch(URL, SUM)
-    assert list(downloads.path(SUM).parent.iterdir()) == []
+    assert list(downloads.path(URL, SUM).parent.iterdir()) == []
+
+
+def test_without_a_sum_the_first_one_is_recorded_and_required_ever_after(downloads, fakes):
+    fakes.web.pages[URL] = PAGE
+    kept = downloads.fetch(URL, "")
+    assert kept.read_bytes() == PAGE
+    assert json.loads((fakes.host.config_dir() / "downloads.lock").read_text()) == {URL: SUM}
+    assert downloads.fetch(URL, "") == kept == downloads.path(URL, "")
+    assert fakes.log.count(f"fetch {URL}") == 1, "what is kept needs no network"
+    kept.unlink()
+    fakes.web.pages[URL] = PAGE + b"# changed"
+    with pytest.raises(DevenvError, match="not the file that was recorded") as caught:
+        downloads.fetch(URL, "")
+    assert "downloads.lock" in caught.value.next_step
+    assert caught.value.exit_code == Exit.USAGE
+
+
+def test_a_record_of_sums_that_is_broken_is_not_taken_for_none(downloads, fakes):
+    fakes.web.pages[URL] = PAGE
+    fakes.host.config_dir().mkdir()
+    (fakes.host.config_dir() / "downloads.lock").write_text("[]")
+    with pytest.raises(DevenvError, match=r"downloads\.lock can.t be read"):
+        downloads.fetch(URL, "")

@@ -46,7 +46,7 @@ def test_the_wasm_cache_is_kept_in_memory(tmp_path: Path):
 
 
 def test_the_wasm_cache_in_memory_can_be_switched_off(tmp_path: Path):
-    off = "manifests: [{name: envoy-gateway, patches: [{name: wasm-cache-in-memory, enabled: false}]}]\n"
+    off = "patches: [{name: wasm-cache-in-memory, enabled: false}]\n"
     spec = one(render(tmp_path, off), "Deployment", "envoy-gateway")["spec"]["template"]["spec"]
     assert spec["volumes"] == [{"name": "certs"}]
 

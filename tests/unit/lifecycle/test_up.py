@@ -13,6 +13,7 @@ from devenv.images.build import Builder
 from devenv.images.files import Files
 from devenv.images.sources import Provider
 from devenv.images.toolchain import Pin, Toolchain
+from devenv.lifecycle.checkout import Kustomize
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.down import Down, Removal
 from devenv.lifecycle.downloads import Downloads
@@ -23,6 +24,7 @@ from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.ports import Node
 from devenv.profiles.load import load
+from devenv.profiles.variant import PLAIN
 from devenv.wait import StoppableClock
 from tests.unit.images.test_archive import write
 from tests.unit.lifecycle.test_manifests import CHART
@@ -51,14 +53,15 @@ def up(fakes, tmp_path: Path):
 
     def make(profile=profile, agree=None) -> Up:
         context = Context(
-            cluster="c", profile=profile, profile_name="offline", host=fakes.host, clock=StoppableClock(fakes.clock),
+            cluster="c", profile=profile, profile_name="offline", variant=PLAIN, host=fakes.host, clock=StoppableClock(fakes.clock),
             engine=fakes.engine, containers=fakes.engine, kind=fakes.kind, kube=fakes.kube, reporter=fakes.reporter,
             records=Records(fakes.host), arrivals=Arrivals(),
         )  # fmt: skip
         prober = Prober(fakes.kube, fakes.gateway, context.clock, profile)
         provider = Provider(fakes.engine, builder, fakes.reporter)
         downloads = Downloads(fakes.host, fakes.web, fakes.reporter)
-        return Up(context, prober, provider, downloads, data.root() / "manifests", lambda *_: chart, agree)
+        kustomize = Kustomize(fakes.host, fakes.reporter)
+        return Up(context, prober, provider, downloads, kustomize, data.root() / "manifests", lambda *_: chart, agree)
 
     return make
 

@@ -2,6 +2,7 @@ import pytest
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
+from devenv.images.inplace import InPlace
 from devenv.ports import Completed
 from devenv.profiles.load import load
 from devenv.reload.build import Build
@@ -11,7 +12,8 @@ from devenv.reload.build import Build
 def build(fakes, tmp_path):
     own = tmp_path / "own.yaml"
     own.write_text("extends: offline\nname: own\nimages: [{name: vllm-mock, build: [make, image], build_in: src}]\n")
-    return Build(fakes.host, load(str(own), data.root() / "profiles"), fakes.reporter)
+    profile = load(str(own), data.root() / "profiles")
+    return Build(profile, InPlace(fakes.host, fakes.engine, fakes.reporter, lambda: pytest.fail("no compiler is needed")))
 
 
 @pytest.mark.parametrize("ref", ["vllm-mock", "devenv.local/vllm-mock:reference"])

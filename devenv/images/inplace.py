@@ -1,0 +1,97 @@
+"""Builds an image from somebody's own source: by the command that the profile names, or from a Go program alone.
+
+The fast way is for a changed line: the program is compiled here, where Go keeps what it has compiled, and packed into an
+image with nothing else in it. A Dockerfile that compiles begins from nothing, or has to be told how not to.
+"""
+
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devenv.errors import DevenvError, Exit
+from devenv.images.toolchain import Toolchain
+from devenv.ports import Engine, Host, Reporter
+from devenv.profiles.model import GoProgram, ProfileImage
+
+LABEL = "devenv.built-from"  # the source's folder
+_LONGEST = 3600.0  # seconds
+_SHOWN = 15  # last lines of what failed
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """Builds in the folder that an image names."""
+
+    host: Host
+    engine: Engine
+    reporter: Reporter
+    toolchain: Callable[[], tuple[Toolchain, str]]  # Go, and the engine's architecture
+
+    def build(self, image: ProfileImage) -> None:
+        """Build it in the engine, under its own name. Raises DevenvError with the end of what was said."""
+        name = f"build {image.name}"
+        self.reporter.begin(name)
+        try:
+            if image.go and image.build_in:
+                self._go(image, image.go, name)
+            else:
+                self._command(image, name)
+        except BaseException:
+            self.reporter.fail(name)
+            raise
+        self.reporter.end(name, image.ref)
+
+    def _command(self, image: ProfileImage, name: str) -> None:
+        done = self.host.run(
+            image.build,
+            cwd=Path(image.build_in) if image.build_in else None,
+            on_line=lambda line: self.reporter.detail(name, line),
+            timeout=_LONGEST,
+        )
+        if done.code != 0:
+            last = "\n".join(done.output.splitlines()[-_SHOWN:])
+            raise DevenvError(f"`{' '.join(image.build)}` failed ({done.code}).", last, "Nothing was moved.")
+
+    def _go(self, image: ProfileImage, program: GoProgram, name: str) -> None:
+        folder = Path(image.build_in)
+        if not (folder / program.package).is_dir():
+            raise DevenvError(f"{folder / program.package} is not there.", "", "Is it the right checkout?", Exit.USAGE)
+        toolchain, architecture = self.toolchain()
+        self.reporter.detail(name, "Go's compiler")
+        toolchain.ensure(self.host.cache_dir() / "logs" / "toolchain.log")
+        env = toolchain.environment(architecture, cgo=False, host=False)
+        with tempfile.TemporaryDirectory(prefix="devenv-build-") as work:
+            context = Path(work)
+            argv = ["go", "build", "-ldflags", "-s -w", "-tags", ",".join(program.tags), "-o", str(context / "program")]
+            self.reporter.detail(name, f"go build {program.package}")
+            done = self.host.run(
+                [*argv, program.package],
+                cwd=folder,
+                env=env,
+                on_line=lambda line: self.reporter.detail(name, line),
+                timeout=_LONGEST,
+            )
+            if done.code != 0:
+                last = "\n".join(done.output.splitlines()[-_SHOWN:])
+                raise DevenvError(f"`go build {program.package}` failed in {folder}.", last, "Nothing was moved.")
+            (context / "Dockerfile").write_text(_dockerfile(program))
+            self.reporter.detail(name, "packing")
+            with tarfile.open(context / "context.tar", "w") as tar:
+                for file in ("Dockerfile", "program"):
+                    tar.add(context / file, file, filter=_timeless)
+            self.engine.build(context / "context.tar", image.ref, {}, {LABEL: str(folder)}, lambda _: None)
+
+
+def _timeless(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same program makes the same image, whenever it was compiled."""
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def _dockerfile(program: GoProgram) -> str:
+    return (
+        f'FROM scratch\nCOPY program {program.entrypoint}\nUSER {program.user}\nENV PATH=/\nENTRYPOINT ["{program.entrypoint}"]\n'
+    )

@@ -1,0 +1,150 @@
+"""What of a profile is chosen when a cluster is made: a version, options, and where its manifests come from.
+
+A profile may have `versions` and `options`: changes by name, merged over it. `{version}` and `{tag}` in its texts stand for
+the version and for the tag of its images.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from devenv.errors import DevenvError, Exit
+from devenv.profiles.merge import merge
+
+_LISTS = ("images", "manifests", "components", "requests")
+_RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[\w.]+)?")
+# Options that stand for manifests from the user's own files, and for his own source
+FILES, CHECKOUT = "files", "checkout"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What was chosen; what is empty was not. Paths are absolute."""
+
+    version: str = ""
+    options: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()  # files and folders in the place of the release's
+    checkout: str = ""  # a folder with the source
+
+    @property
+    def everything(self) -> tuple[str, ...]:
+        """The options, with those that follow from the rest."""
+        return (*self.options, *([FILES] if self.manifests or self.checkout else []), *([CHECKOUT] if self.checkout else []))
+
+
+PLAIN = Variant()
+
+
+def varied(content: Mapping[str, Any], variant: Variant, name: str) -> Mapping[str, Any]:
+    """Return the profile's content as the variant makes it. Raises DevenvError where it has no such version or option."""
+    content = dict(content)
+    versions, options = content.pop("versions", None) or {}, content.pop("options", None) or {}
+    _only_what_it_has(versions, options, variant, name)
+    if not versions:
+        return _enabled(content)
+    default = (options.get(CHECKOUT) or {}).get("version") if variant.checkout else content.get("version")
+    version = variant.version or str(default or "")
+    content = merge(content, _version(versions, version, name) or {})
+    for option in variant.everything:
+        content = merge(content, options.get(option) or {})
+    content = dict(merge(content, _from_files(content, variant)))
+    released = content.pop("released", True)
+    content.pop("kustomize", None)
+    if not (released or variant.manifests or variant.checkout):
+        fix = "Give its source with --checkout, or its manifests with --manifests."
+        raise DevenvError(f"There is no release {version}.", next_step=fix, exit_code=Exit.USAGE)
+    words = {"version": version, "tag": str(content.get("tag") or version)}
+    spelt: Mapping[str, Any] = _enabled(_spelt({**content, **words}, words))
+    return spelt
+
+
+def newer(versions: Iterable[str], version: str) -> str:
+    """Return the newest release that is known, where the version is a newer one; else ""."""
+    known = [(_number(v), v) for v in versions if _number(v)]
+    newest = max(known, default=((), ""))
+    return newest[1] if _number(version) > newest[0] else ""
+
+
+def _number(version: str) -> tuple[int, ...]:
+    found = _RELEASE.fullmatch(version)
+    return tuple(map(int, found.groups()[:3])) if found else ()
+
+
+def _version(versions: Mapping[str, Any], version: str, name: str) -> Any:
+    if version in versions:
+        return versions[version]
+    if newest := newer(versions, version):
+        return versions[newest]
+    what = f"The profile {name} knows no version {version}."
+    raise DevenvError(what, next_step=f"There are: {', '.join(versions)}; and newer releases.", exit_code=Exit.USAGE)
+
+
+def _only_what_it_has(versions: Mapping[str, Any], options: Mapping[str, Any], variant: Variant, name: str) -> None:
+    problems = []
+    if variant.version and not versions:
+        problems.append(f"it has no versions, so not {variant.version} either")
+    problems += [f"it has no option {o}; there are: {_own(options)}" for o in variant.options if o not in options]
+    problems += [f"its manifests can't come from {o}" for o in (FILES, CHECKOUT) if o in variant.everything and o not in options]
+    if problems:
+        what = f"The profile {name} has not what was asked for."
+        raise DevenvError(what, "\n".join(problems), "`devenv profile show` shows what it has.", Exit.USAGE)
+
+
+def _own(options: Mapping[str, Any]) -> str:
+    return ", ".join(o for o in options if o not in {FILES, CHECKOUT}) or "none"
+
+
+def _from_files(content: Mapping[str, Any], variant: Variant) -> Mapping[str, Any]:
+    """Return what changes where manifests come from files: the release's sources give way, their patches stay."""
+    if not (variant.manifests or variant.checkout):
+        return {}
+    sources = [m for m in content.get("manifests") or () if isinstance(m, Mapping)]
+    fetched = [m for m in sources if m.get("url")]
+    patches = [p for m in fetched for p in m.get("patches") or ()]
+    change: dict[str, Any] = {"manifests": [{"name": m["name"], "enabled": False} for m in fetched]}
+    own: list[dict[str, Any]] = [{"path": path} for path in variant.manifests]
+    if variant.checkout and not own:
+        own = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in content.get("kustomize") or ()]
+    change["manifests"] += [{"name": f"file {n}", "patches": patches, **source} for n, source in enumerate(own, 1)]
+    if variant.checkout:
+        built = [i for i in content.get("images") or () if isinstance(i, Mapping) and (i.get("go") or i.get("build"))]
+        change["images"] = [{"name": i["name"], "build_in": variant.checkout} for i in built]
+    return change
+
+
+def _spelt(value: Any, words: Mapping[str, str]) -> Any:
+    """Return a value with the words put in wherever a text has their names in braces."""
+    if isinstance(value, Mapping):
+        return {k: _spelt(v, words) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_spelt(v, words) for v in value]
+    if isinstance(value, str):
+        for word, meaning in words.items():
+            value = value.replace("{" + word + "}", meaning)
+    return value
+
+
+def _enabled(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the content without what is not enabled, and without mention of it in what comes after it."""
+    off = {part: {e.get("name") for e in _entries(content, part) if e.get("enabled") is False} for part in _LISTS}
+    kept = dict(content)
+    for part in _LISTS:
+        if isinstance(content.get(part), list):
+            kept[part] = [_forgetting(e, off["components"]) for e in content[part] if _on(e)]
+    return kept
+
+
+def _entries(content: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+    found = content.get(part)
+    return [e for e in found if isinstance(e, Mapping)] if isinstance(found, list) else []
+
+
+def _on(entry: Any) -> bool:
+    return not (isinstance(entry, Mapping) and entry.get("enabled") is False)
+
+
+def _forgetting(entry: Any, gone: set[Any]) -> Any:
+    if gone and isinstance(entry, Mapping) and isinstance(entry.get("after"), list):
+        return {**entry, "after": [a for a in entry["after"] if a not in gone]}
+    return entry
