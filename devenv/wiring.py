@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from devenv.lifecycle.choice import Choice
     from devenv.lifecycle.down import Down
     from devenv.lifecycle.downloads import Downloads
+    from devenv.lifecycle.models import Models
     from devenv.lifecycle.purge import Purge
     from devenv.lifecycle.restart import Restart
     from devenv.lifecycle.schedule import Schedule
@@ -157,6 +158,16 @@ class World:
         from devenv.gates.live import Prober
 
         return Prober(ContextKube(f"kind-{cluster}"), HttpGateway(), self.clock, profile)
+
+    def models(self, cluster: str, profile: Profile) -> Models:
+        """`model`. Raises DevenvError where there is no such cluster of devenv's."""
+        from devenv.lifecycle.models import Models
+        from devenv.lifecycle.record import own_context
+
+        self.require(cluster)
+        kube = ContextKube(f"kind-{cluster}")
+        own_context(kube, self.engine.nodes(cluster), cluster)
+        return Models(cluster, profile, kube, self.clock, self.reporter, lambda: self.prober(cluster, profile))
 
     def up(self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None, *, anew: bool = False) -> Up:
         """`up`; with `agree`, also of a cluster that somebody else made; `anew` builds a checkout's programs again."""

@@ -100,7 +100,7 @@ def prove(live: LiveRequest, answer: HttpAnswer, line: AccessLine | None, pods: 
 
     A 200 alone proves no route: it may have come by another one. So each kind shows what only its own route can show.
     """
-    pod = answering_pod(answer)
+    pod = answering_pod(answer) or (_upstream_pod(line, pods) if live.anonymous and line else "")
     if answer.status not in {0, 200}:  # nothing that a good answer shows can be looked for in it
         refused = [f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)]
         failures = [*_answered(answer, live), *refused, *_routed(live, line, namespace)]
@@ -134,6 +134,12 @@ def answering_pod(answer: HttpAnswer) -> str:
         text = "".join(_piece(event[len("data: ") :]) for event in text.splitlines() if event.startswith("data: {"))
     found = _POD.search(text)
     return found[1] if found else ""
+
+
+def _upstream_pod(line: AccessLine, pods: Mapping[str, str]) -> str:
+    """Return the pod at the address that Envoy sent the request to, "" where it is none of the model's."""
+    address = line.upstream.rpartition(":")[0]
+    return next((name for name, own in pods.items() if own and own == address), "")
 
 
 def _piece(event: str) -> str:

@@ -26,6 +26,7 @@ printf '\x00\x36\xaa\xbb\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00' >&3
 printf '\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01' >&3
 head -c 4 <&3 | od -An -tx1
 """
+_KNOCK = 'exec 3<>"/dev/tcp/$1/$2"'
 _ESTABLISHED = 60.0  # seconds for the API server to know new kinds
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
@@ -138,7 +139,7 @@ class Applying:
         look = f"Look at it: kubectl --context kind-{at.cluster} -n {r.namespace} describe {r.kind.lower()}"
 
         def missing() -> str:
-            return ready.missing(component, find(at.kube, component))
+            return ready.missing(component, find(at.kube, component)) or self._unreachable(component)
 
         def run(_: list[str]) -> None:
             try:
@@ -148,6 +149,23 @@ class Applying:
                 raise
 
         return run
+
+    def _unreachable(self, component: Component) -> str:
+        """Knock at a Service from the API server's own node: kube-proxy's rules come up to a second after its endpoints.
+
+        An API server that can't reach a webhook yet lets what it should have seen pass, where it is told to ignore failures.
+        """
+        at, r = self.context, component.resource
+        if component.gate != "endpoints":
+            return ""
+        service = at.kube.get("v1", "Service", r.namespace, r.selector.partition("=")[2]) or {}
+        address = str((service.get("spec") or {}).get("clusterIP"))
+        ports = [str(p["port"]) for p in (service.get("spec") or {}).get("ports") or ()]
+        for node in (n.name for n in at.nodes() if "control-plane" in n.name):
+            for port in ports:
+                if at.containers.exec(node, ["timeout", "3", "bash", "-c", _KNOCK, "knock", address, port]).code != 0:
+                    return f"no answer at {address}:{port} from {node}"
+        return ""
 
     def _trouble(self, component: Component) -> list[str]:
         """What the component itself has to say, where it is a workload and its cluster still answers."""

@@ -191,6 +191,7 @@ class LiveRequest(Model):
     strategy: str = "random"
     stream: bool = False
     by: str = ""  # the HTTPRoute that it goes by; the model's own unless told
+    anonymous: bool = False  # whether its model does not name its pod, so that Envoy's log alone tells which one answered
     enabled: bool = True
 
     @property

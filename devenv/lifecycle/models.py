@@ -1,0 +1,329 @@
+"""Models in the cluster: added as AIBrix discovers them, listed as each part of it sees them, removed.
+
+Two paths lead to a model, and neither knows of the other: the plugin finds pods by their label, the controller makes a route
+from a Deployment's, to a Service that is named like the model (facts/aibrix.md). A mistake in one is silent in the other.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from devenv.errors import DevenvError, Exit
+from devenv.facts.live import Proof
+from devenv.facts.trouble import Trouble
+from devenv.gates import ready
+from devenv.gates.live import Prober
+from devenv.lifecycle.steps import step
+from devenv.ports import Clock, Kube, Manifest, Reporter
+from devenv.profiles.model import LiveRequest, Profile, Route
+from devenv.wait import Deadline, until
+
+NAME, PORT, SERVICE = "model.aibrix.ai/name", "model.aibrix.ai/port", "model.aibrix.ai/service-name"
+MOCK = "devenv.local/vllm-mock:reference"
+_OWNER = {"app.kubernetes.io/managed-by": "devenv"}
+_MODEL = "devenv/model"  # annotation: the model's name, which a label can't always hold
+_LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,54}[a-z0-9])?")  # with `-router` behind it, it is a name of at most 63
+_ROUTES, _GRANTS = ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant")
+_DEPLOYMENT = ("apps/v1", "Deployment")
+_ROUTE_WAIT = 60.0  # seconds for the controller to make a route, and for Envoy Gateway to accept it
+_GONE = 60.0  # seconds for what was removed to be gone
+_PROOF = 60.0  # seconds for the live requests
+_READY = ["Accepted", "ResolvedRefs"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model to add. `image` is empty for a mock."""
+
+    name: str
+    image: str = ""
+    replicas: int = 1
+    port: int = 8000
+    namespace: str = "default"
+
+    @property
+    def slug(self) -> str:
+        """A name for its objects: its own where Kubernetes takes it for a Service's."""
+        if _SERVICE.fullmatch(self.name):
+            return self.name
+        plain = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:40].strip("-")
+        return f"m-{plain}-{hashlib.sha256(self.name.encode()).hexdigest()[:6]}".replace("--", "-")
+
+    @property
+    def own_name(self) -> bool:
+        """Whether its objects can have the model's own name."""
+        return self.slug == self.name
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A model as each part of AIBrix sees it; a part that does not see it says why."""
+
+    name: str
+    pods: tuple[int, int]  # ready, all: what the plugin finds
+    workloads: tuple[str, ...]  # what the controller finds
+    route: str
+    service: str
+    proofs: tuple[Proof, ...]
+    ours: bool
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of one cluster."""
+
+    cluster: str
+    profile: Profile
+    kube: Kube
+    clock: Clock
+    reporter: Reporter
+    prober: Callable[[], Prober]
+
+    def check(self, wanted: Wanted) -> None:
+        """Refuse what can't be added, with all that is wrong."""
+        problems = []
+        if not _LABEL.fullmatch(wanted.name):
+            problems.append(
+                f"{wanted.name!r} can't be a label's value (at most 63 letters, digits, '-', '_' and '.'), by which"
+                f" {self.profile.base} {self.profile.version}".rstrip()
+                + " finds a model's pods"
+            )
+        for kind in (_DEPLOYMENT, ("v1", "Service")):
+            there = self.kube.get(*kind, wanted.namespace, wanted.slug)
+            if there is not None and not _ours(there):
+                problems.append(f"{kind[1]} {wanted.namespace}/{wanted.slug} is there already, and devenv did not make it")
+        if self.kube.get("v1", "Namespace", "", wanted.namespace) is None:
+            problems.append(f"there is no namespace {wanted.namespace}")
+        if problems:
+            what = f"The model {wanted.name} can't be added."
+            raise DevenvError(what, "\n".join(problems), "Nothing was changed.", Exit.USAGE)
+
+    def add(self, wanted: Wanted) -> list[Proof]:
+        """Add it, and return when its route is there and it has answered. Raises DevenvError with what is missing."""
+        by_controller = self._controlled and wanted.own_name
+        if self._controlled and not wanted.own_name:
+            self.reporter.say(
+                f"{wanted.name} is no name for a Service, so the controller can make no route for it: devenv makes one, and"
+                " requests with neither header stay without an answer (aibrix#1691)."
+            )
+        with step(self.reporter, f"apply {wanted.name}") as note:
+            objects = [_deployment(wanted), _service(wanted), *([] if by_controller else self._own_route(wanted))]
+            for obj in objects:
+                self.kube.apply(obj)
+            note.append(f"{len(objects)} objects")
+        self._await_pods(wanted)
+        self._await_route(wanted, by_controller=by_controller)
+        with step(self.reporter, "live requests") as note:
+            proofs = self._prove(wanted)
+            note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
+        return proofs
+
+    @property
+    def _controlled(self) -> bool:
+        """Whether AIBrix's controller is there, which makes routes."""
+        return any(c.made and c.resource.kind == "HTTPRoute" for c in self.profile.components)
+
+    def _await_pods(self, wanted: Wanted) -> None:
+        def missing() -> str:
+            found = self.kube.get(*_DEPLOYMENT, wanted.namespace, wanted.slug)
+            return ready.workload(found) if found else "it does not exist"
+
+        with step(self.reporter, "pods"):
+            try:
+                until("The model's workload", missing, Deadline(self.clock, 240), f"Look at it: {self._look(wanted)}")
+            except DevenvError as error:
+                found = self.kube.get(*_DEPLOYMENT, wanted.namespace, wanted.slug)
+                error.why = "\n".join([error.why, *(Trouble(self.kube).lines(found) if found else [])])
+                raise
+
+    def _look(self, wanted: Wanted) -> str:
+        return f"kubectl --context kind-{self.cluster} -n {wanted.namespace} describe deployment {wanted.slug}"
+
+    def _await_route(self, wanted: Wanted, *, by_controller: bool) -> None:
+        name = f"{wanted.slug}-router"
+
+        def missing() -> str:
+            found = self.kube.get(*_ROUTES, self.profile.gateway.namespace, name)
+            if found is None:
+                return f"HTTPRoute {name}" + (", which the controller makes" if by_controller else "")
+            return ready.parents(found, _READY)
+
+        with step(self.reporter, "route"):
+            until("The model's route", missing, Deadline(self.clock, _ROUTE_WAIT), "See what `devenv doctor` says.")
+
+    def _prove(self, wanted: Wanted) -> list[Proof]:
+        requests = self.requests(wanted.name, f"{wanted.slug}-router", anonymous=bool(wanted.image))
+        if self._controlled and not wanted.own_name:
+            requests = [r for r in requests if r.route is not Route.PLAIN]
+        proofs: list[Proof] = []
+
+        def missing() -> str:
+            proofs[:] = self.prober().probe(requests)
+            return "\n".join(f"{p.name}: {'; '.join(p.failures)}" for p in proofs if not p.ok)
+
+        until("The model", missing, Deadline(self.clock, _PROOF), "See what `devenv doctor` and `devenv model list` say.")
+        return proofs
+
+    @staticmethod
+    def requests(name: str, route: str, *, anonymous: bool) -> list[LiveRequest]:
+        """Return a request of each kind for the model."""
+        kinds = (Route.DIRECT, Route.EXTENSION, Route.PLAIN)
+        return [LiveRequest(name=kind.value, route=kind, model=name, by=route, anonymous=anonymous) for kind in kinds]
+
+    def look(self) -> list[Seen]:
+        """Return every model that any part of AIBrix knows of, with a request of each kind to those that have a pod."""
+        pods = [p for p in self.kube.select("v1", "Pod", selector=NAME) if "deletionTimestamp" not in p["metadata"]]
+        workloads = self.kube.select(*_DEPLOYMENT, selector=NAME)
+        routes = {model: r for r in self.kube.select(*_ROUTES) for model in _models_of(r)}
+        mine = {str(d["metadata"]["annotations"][_MODEL]) for d in self.kube.select(*_DEPLOYMENT) if _ours(d)}
+        names = sorted({*map(_label, pods), *map(_label, workloads), *routes, *mine})
+        return [self._seen(name, pods, workloads, routes, mine) for name in names]
+
+    def _seen(
+        self, name: str, pods: Sequence[Manifest], workloads: Sequence[Manifest], routes: dict[str, Manifest], mine: set[str]
+    ) -> Seen:
+        own, made = [p for p in pods if _label(p) == name], [w for w in workloads if _label(w) == name]
+        up = [p for p in own if _is_ready(p)]
+        route = routes.get(name)
+        by = route["metadata"]["name"] if route else f"{name}-router"
+        proofs = self.prober().probe(self.requests(name, by, anonymous=True)) if up else []
+        return Seen(
+            name,
+            (len(up), len(own)),
+            tuple(f"{w['metadata']['namespace']}/{w['metadata']['name']}" for w in made),
+            "none" if route is None else (ready.parents(route, _READY) or "accepted"),
+            self._service(route, name, own),
+            tuple(proofs),
+            name in mine,
+        )
+
+    def _service(self, route: Manifest | None, name: str, pods: Sequence[Manifest]) -> str:
+        targets = [(b.get("namespace"), b["name"]) for b in _backends(route)] if route else []
+        targets = targets or [(namespace, name) for namespace in {p["metadata"]["namespace"] for p in pods}]
+        for namespace, service in targets:
+            if self.kube.get("v1", "Service", str(namespace or self.profile.gateway.namespace), service) is not None:
+                return f"{namespace}/{service}"
+        return f"none is named {targets[0][1] if targets else name}"
+
+    def objects(self, name: str) -> list[Manifest]:
+        """Return what `remove` would remove. Raises DevenvError where devenv has not added the model."""
+        kinds = (_DEPLOYMENT, ("v1", "Service"), _ROUTES)
+        found = [  # a list's items do not say what they are
+            {**o, "apiVersion": version, "kind": kind}
+            for version, kind in kinds
+            for o in self.kube.select(version, kind)
+            if _adds(o, name)
+        ]
+        if not found:
+            known = ", ".join(s for s in sorted(self._ours())) or "none"
+            what = f"devenv has not added a model {name}."
+            raise DevenvError(what, f"It has added: {known}.", "`devenv model list` shows all of them.", Exit.USAGE)
+        return found
+
+    def _ours(self) -> set[str]:
+        return {str(d["metadata"]["annotations"][_MODEL]) for d in self.kube.select(*_DEPLOYMENT) if _ours(d)}
+
+    def remove(self, name: str, objects: Sequence[Manifest]) -> None:
+        """Remove these, and return when the model's route is gone, too."""
+        for obj in objects:
+            meta = obj["metadata"]
+            with step(self.reporter, f"remove {obj['kind']} {meta['namespace']}/{meta['name']}"):
+                self.kube.delete(obj["apiVersion"], obj["kind"], meta["namespace"], meta["name"])
+
+        def left() -> str:
+            routes = [r["metadata"]["name"] for r in self.kube.select(*_ROUTES) if name in _models_of(r)]
+            return f"HTTPRoute {', '.join(routes)} to be gone" if routes else ""
+
+        with step(self.reporter, "route"):
+            until("The end of the model's route", left, Deadline(self.clock, _GONE), "See what `devenv doctor` says.")
+
+    def _own_route(self, wanted: Wanted) -> list[Manifest]:
+        """Return the route and the grant that the controller would make."""
+        system = self.profile.gateway.namespace
+        match = {"headers": [{"name": "model", "value": wanted.name}]}
+        paths = ("/v1/completions", "/v1/chat/completions", "/v1/embeddings")
+        rule = {
+            "matches": [{"path": {"type": "PathPrefix", "value": path}, **match} for path in paths],
+            "backendRefs": [{"name": wanted.slug, "namespace": wanted.namespace, "port": wanted.port}],
+        }
+        route = _object(_ROUTES, f"{wanted.slug}-router", system, wanted, spec={
+            "parentRefs": [{"name": self.profile.gateway.name}], "rules": [rule]
+        })  # fmt: skip
+        grant = {
+            "apiVersion": _GRANTS[0], "kind": _GRANTS[1],
+            "metadata": {"name": f"{system}-reserved-referencegrant-in-{wanted.namespace}", "namespace": wanted.namespace},
+            "spec": {
+                "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": system}],
+                "to": [{"group": "", "kind": "Service"}],
+            },
+        }  # fmt: skip
+        return [route, *([] if wanted.namespace == system else [grant])]
+
+
+def _object(kind: tuple[str, str], name: str, namespace: str, wanted: Wanted, **rest: Any) -> Manifest:
+    meta = {"name": name, "namespace": namespace, "labels": dict(_OWNER), "annotations": {_MODEL: wanted.name}}
+    return {"apiVersion": kind[0], "kind": kind[1], "metadata": meta, **rest}
+
+
+def _deployment(wanted: Wanted) -> Manifest:
+    labels = {NAME: wanted.name, PORT: str(wanted.port)}
+    container: dict[str, Any] = {
+        "name": "llm-engine",
+        "image": wanted.image or MOCK,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"containerPort": wanted.port}],
+        "readinessProbe": {"tcpSocket": {"port": wanted.port}, "periodSeconds": 2},
+    }
+    if not wanted.image:
+        container["env"] = [
+            {"name": "MODEL_NAME", "value": wanted.name},
+            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        ]
+        container["lifecycle"] = {"preStop": {"sleep": {"seconds": 3}}}  # Envoy learns a moment later that it ends
+    spec = {
+        "replicas": wanted.replicas,
+        "selector": {"matchLabels": {"app": wanted.slug}},
+        "template": {"metadata": {"labels": {"app": wanted.slug, **labels}}, "spec": {"containers": [container]}},
+    }
+    made = _object(_DEPLOYMENT, wanted.slug, wanted.namespace, wanted, spec=spec)
+    made["metadata"]["labels"] |= labels
+    if not wanted.own_name:
+        made["metadata"]["annotations"][SERVICE] = wanted.slug  # AIBrix's main looks there for another name
+    return made
+
+
+def _service(wanted: Wanted) -> Manifest:
+    ports = [{"name": "http", "port": wanted.port, "targetPort": wanted.port}]
+    return _object(
+        ("v1", "Service"), wanted.slug, wanted.namespace, wanted, spec={"selector": {"app": wanted.slug}, "ports": ports}
+    )
+
+
+def _ours(obj: Manifest) -> bool:
+    return _MODEL in (obj["metadata"].get("annotations") or {})
+
+
+def _adds(obj: Manifest, name: str) -> bool:
+    return (obj["metadata"].get("annotations") or {}).get(_MODEL) == name
+
+
+def _label(obj: Manifest) -> str:
+    return str((obj["metadata"].get("labels") or {}).get(NAME, ""))
+
+
+def _models_of(route: Manifest) -> set[str]:
+    """Return the models whose header the route matches on."""
+    matches = [m for rule in route["spec"].get("rules") or () for m in rule.get("matches") or ()]
+    return {str(h["value"]) for m in matches for h in m.get("headers") or () if h.get("name") == "model"}
+
+
+def _backends(route: Manifest) -> list[dict[str, Any]]:
+    return [b for rule in route["spec"].get("rules") or () for b in rule.get("backendRefs") or ()]
+
+
+def _is_ready(pod: Manifest) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

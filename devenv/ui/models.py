@@ -1,0 +1,87 @@
+"""Models: what was added, what each part of AIBrix sees, what was removed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.markup import escape
+
+from devenv.facts.live import Proof
+from devenv.lifecycle.models import Seen, Wanted
+from devenv.ports import Manifest
+from devenv.ui import console
+from devenv.ui.reports import emit_json, proof_json, proof_line
+
+
+def added(wanted: Wanted, proofs: Sequence[Proof], url: str) -> None:
+    """Say that the model answers, and how to ask it."""
+    out = console.result()
+    out.print(f"[green]✓[/green] The model {escape(wanted.name)} answers.")
+    for proof in proofs:
+        out.print(f"  {proof_line(proof)}")
+    out.print(f"Gateway:  {url}")
+
+
+def added_json(wanted: Wanted, proofs: Sequence[Proof]) -> None:
+    """Print the same as JSON."""
+    emit_json("model", {
+        "name": wanted.name, "namespace": wanted.namespace, "object": wanted.slug, "requests": [proof_json(p) for p in proofs],
+    })  # fmt: skip
+
+
+def listed(found: Sequence[Seen]) -> None:
+    """Show each model, and what its parts lack."""
+    out = console.result()
+    if not found:
+        out.print("There is no model. `devenv model add NAME` adds one.")
+    for seen in found:
+        good = bool(seen.proofs) and all(p.ok for p in seen.proofs)
+        whose = "  [dim]added by devenv[/dim]" if seen.ours else ""
+        out.print(f"{'[green]✓[/green]' if good else '[red]✗[/red]'} {escape(seen.name)}{whose}", soft_wrap=True)
+        out.print(f"  plugin      {seen.pods[0]} of {seen.pods[1]} pods ready", soft_wrap=True)
+        workloads = ", ".join(seen.workloads) or "no Deployment has its label"
+        out.print(f"  controller  {escape(workloads)}", soft_wrap=True)
+        out.print(f"  route       {escape(seen.route)}", soft_wrap=True)
+        out.print(f"  service     {escape(seen.service)}", soft_wrap=True)
+        for proof in seen.proofs:
+            out.print(f"  {proof_line(proof)}")
+
+
+def listed_json(found: Sequence[Seen]) -> None:
+    """Print the same as JSON."""
+    emit_json("models", [shape(seen) for seen in found])
+
+
+def shape(seen: Seen) -> dict[str, Any]:
+    """Shape of one model in `model list`."""
+    return {
+        "name": seen.name, "pods": {"ready": seen.pods[0], "all": seen.pods[1]}, "workloads": list(seen.workloads),
+        "route": seen.route, "service": seen.service, "added_by_devenv": seen.ours,
+        "requests": [proof_json(p) for p in seen.proofs],
+    }  # fmt: skip
+
+
+def to_remove(objects: Sequence[Manifest]) -> None:
+    """List what is about to be removed."""
+    out = console.progress()
+    for line in map(_spelt, objects):
+        out.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def removed(model: str, objects: Sequence[Manifest], *, done: bool) -> None:
+    """Say what was removed, or would be."""
+    out = console.result()
+    if not done:
+        out.print(f"Of the model {escape(model)} this would be removed:")
+        for line in map(_spelt, objects):
+            out.print(f"  {escape(line)}", soft_wrap=True)
+        return
+    out.print(f"The model {escape(model)} is removed: {len(objects)} objects, and its route.")
+
+
+def removed_json(model: str, objects: Sequence[Manifest], *, done: bool) -> None:
+    """Print the same as JSON."""
+    emit_json("model-removed", {"name": model, "removed": done, "objects": [_spelt(o) for o in objects]})
+
+
+def _spelt(obj: Manifest) -> str:
+    return f"{obj['kind']} {obj['metadata']['namespace']}/{obj['metadata']['name']}"
