@@ -159,6 +159,13 @@ class World:
 
         return Prober(ContextKube(f"kind-{cluster}"), HttpGateway(), self.clock, profile)
 
+    def rendered(self, name: str, variant: Variant) -> str:
+        """Return a profile's manifests as `up` applies them, as YAML."""
+        import yaml
+
+        up = self.up("devenv", self.choice("devenv", name, variant))
+        return yaml.safe_dump_all(up.made_objects(), sort_keys=False, width=120, allow_unicode=True)
+
     def models(self, cluster: str, profile: Profile) -> Models:
         """`model`. Raises DevenvError where there is no such cluster of devenv's."""
         from devenv.lifecycle.models import Models
@@ -467,9 +474,21 @@ def world(images_folder: Path | None = None) -> Iterator[World]:
             made.reporter.close()
 
 
-def live_request(profile: Profile, route: str, model: str | None, strategy: str, *, stream: bool) -> LiveRequest:
-    """Return a request as a user asks for it."""
+def live_request(
+    profile: Profile, route: str, model: str | None, strategy: str, by: Callable[[str], str], *, stream: bool
+) -> LiveRequest:
+    """Return a request as a user asks for it. `by` finds the HTTPRoute of a model. Raises DevenvError where there is none."""
     from devenv.profiles.model import LiveRequest, Route
 
+    kind = Route(route)
+    if kind is Route.MODELS:
+        found = next((r for r in profile.requests if r.route is kind), None)
+        if found is None:
+            fix = "It comes with AIBrix's metadata service: `devenv up --with metadata-service`."
+            raise DevenvError(f"The profile {profile.name} has no request for the list of models.", "", fix, Exit.USAGE)
+        return found
     first = profile.requests[0].model
-    return LiveRequest(name=route, route=Route(route), model=model or first, strategy=strategy, stream=stream)
+    return LiveRequest(
+        name=route, route=kind, model=model or first, strategy=strategy, stream=stream, anonymous=True,
+        by=by(model) if model else "",
+    )  # fmt: skip

@@ -1,10 +1,11 @@
 """devenv profile list, show, validate, schema, init."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from devenv.cli.options import output_option
+from devenv.cli.options import output_option, variant_of, variant_options
 
 
 @click.group("profile")
@@ -29,12 +30,23 @@ def list_(output: str) -> None:
 
 @COMMAND.command("show")
 @click.argument("name")
-def show(name: str) -> None:
-    """Print the profile NAME (or a YAML file) as it is used: with all that it extends, and every default."""
-    from devenv import data  # noqa: PLC0415 - help must not wait for it
+@click.option("--rendered", is_flag=True, help="Print the manifests instead, as `up` applies them: patched.")
+@variant_options
+def show(name: str, *, rendered: bool, **chosen: Any) -> None:
+    """Print the profile NAME (or a YAML file) as it is used: with all that it extends, and every default.
+
+    With --rendered, what is not there yet is fetched, built or rendered first.
+    """
+    from devenv import data, wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.profiles.load import load, spell  # noqa: PLC0415
 
-    click.echo(spell(load(name, data.root() / "profiles")), nl=False)
+    variant = variant_of(chosen)
+    if not rendered:
+        click.echo(spell(load(name, data.root() / "profiles", variant)), nl=False)
+        return
+    with wiring.world() as world:
+        content = world.rendered(name, variant)
+    click.echo(content, nl=False)
 
 
 @COMMAND.command("validate")

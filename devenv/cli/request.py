@@ -9,8 +9,9 @@ from devenv.errors import Exit
 @click.command("request")
 @name_option
 @profile_option
-@click.option("--route", type=click.Choice(["direct", "extension", "plain"]), default="extension", show_default=True,
-              help="direct: by the model header. extension: by the routing-strategy header. plain: by neither.")  # fmt: skip
+@click.option("--route", type=click.Choice(["direct", "extension", "plain", "models"]), default="extension", show_default=True,
+              help="direct: by the model header. extension: by the routing-strategy header. plain: by neither. "
+                   "models: GET /v1/models.")  # fmt: skip
 @click.option("--model", help="The model to ask. [default: the profile's first]")
 @click.option("--strategy", help="The routing strategy, for the route extension. [default: random]")
 @click.option("--stream", is_flag=True, help="Ask for a streamed answer.")
@@ -37,6 +38,8 @@ def COMMAND(  # noqa: N802 - found by this name
 
     Exits with 0 only if the request took the route that it was sent for.
     """
+    if route == "models" and (model or stream):
+        raise click.UsageError("The route models asks for the list of all models: --model and --stream have no meaning for it.")
     if strategy and route != "extension":
         raise click.UsageError(f"--strategy has a meaning for the route extension only, and this is {route}.")
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
@@ -44,8 +47,8 @@ def COMMAND(  # noqa: N802 - found by this name
 
     with wiring.world() as world:
         choice = world.choice(cluster, profile)
-        world.require(cluster)
-        live = wiring.live_request(choice.profile, route, model, strategy or "random", stream=stream)
+        by = world.models(cluster, choice.profile).route_of
+        live = wiring.live_request(choice.profile, route, model, strategy or "random", by, stream=stream)
         proof = world.prober(cluster, choice.profile).probe([live], timeout)[0]
     if output == "json":
         reports.emit_json("request", reports.proof_json(proof))

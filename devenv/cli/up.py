@@ -40,6 +40,10 @@ def COMMAND(  # noqa: N802 - found by this name
         variant = variant_of(chosen)
         choice = world.choice(cluster, profile, variant, new=True)
         world.reporter.say(_said(choice))
+        if choice.profile.like:
+            world.reporter.say(
+                f"{choice.profile.version} is newer than what devenv knows; it is treated like {choice.profile.like}."
+            )
         needed = 0 if world.engine.nodes(cluster) else choice.profile.needs.disk
         world.guard(cluster, choice.profile).make({"engine": needed, "host": 0}, wait, strict=False)
         anew = bool(variant.checkout)
@@ -47,7 +51,7 @@ def COMMAND(  # noqa: N802 - found by this name
     if output == "json":
         reports.emit_json("up", reports.up_json(result))
     else:
-        reports.up(result)
+        reports.up(result, choice.why)
 
 
 def _said(choice: "Choice") -> str:

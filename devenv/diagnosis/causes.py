@@ -12,7 +12,7 @@ _PODS = ("DE301", "DE302", "DE303", "DE304", "DE305", "DE306", "DE307", "DE308",
 _STATUS = ("DE402", "DE403", "DE407", "DE408", "DE409", "DE412", "DE507")  # what a controller writes
 _ENVOY = ("DE410", "DE411", "DE413", "DE414")
 _REQUEST = ("DE601",)
-_BELOW = (*_STATUS, *_ENVOY, "DE501", *_REQUEST)
+_BELOW = (*_STATUS, *_ENVOY, "DE501", "DE701", "DE702", *_REQUEST)
 _NODE_DOWN = ("DE204", "DE205", "DE206", *_PODS, *_BELOW)
 _NOT_YET = (
     "DE106",
@@ -47,7 +47,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "DE204": ("DE205", *_PODS, *_BELOW),
     "DE205": (*_PODS, *_BELOW),
     "DE206": (*_PODS, *_BELOW, "DE204", "DE205"),
-    **dict.fromkeys(_PODS, (*_BELOW, "DE302", "DE303", "DE304", "DE308", "DE312")),
+    **dict.fromkeys(_PODS, (*_BELOW, "DE302", "DE303", "DE304", "DE308", "DE312", "DE503")),
     "DE401": ("DE402", "DE410", "DE414", *_REQUEST),
     "DE402": ("DE410", *_REQUEST),
     "DE403": ("DE414", *_REQUEST),
@@ -66,10 +66,11 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "DE502": ("DE507", *_REQUEST),
     "DE503": ("DE507", *_REQUEST),
     "DE504": ("DE507", *_REQUEST),
-    "DE505": ("DE501", "DE502", "DE508", *_REQUEST),
+    "DE505": ("DE501", "DE502", "DE503", "DE508", *_REQUEST),
     "DE506": _REQUEST,
     "DE507": _REQUEST,
     "DE508": _REQUEST,
+    "DE702": ("DE503", "DE507", *_REQUEST),
 }
 # Those without which others could not be read: what is unknown beside them is no news.
 BLINDING = frozenset({"DE101", "DE103", "DE105", "DE106", "DE203", "DE204"})

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Iterator
 
 from devenv.diagnosis import codes
 from devenv.diagnosis.causes import BLINDING, causes
-from devenv.diagnosis.checks import envoy, gateway, harmless, host, model, node, requests, workload
+from devenv.diagnosis.checks import aibrix, envoy, gateway, harmless, host, model, node, requests, workload
 from devenv.diagnosis.checks.registry import CHECKS
 from devenv.diagnosis.model import Cause, Diagnosis, Finding, Place, Verdict
-from devenv.facts.collect import KINDS, REQUESTS
+from devenv.facts.collect import KINDS, LATER, REQUESTS
 from devenv.facts.live import UNPROVEN
 from devenv.facts.model import Facts
 
 __all__ = [
+    "aibrix",
     "diagnose",
     "envoy",
     "gateway",
@@ -72,7 +73,8 @@ def _unknown(facts: Facts, judged: list[Cause]) -> tuple[tuple[str, str], ...]:
 
 def _absent(facts: Facts, *, failed: bool) -> Iterator[tuple[str, str]]:
     """What should be among the facts, and is neither there nor said to be unknown."""
-    for kind in (k for _, k in KINDS if k not in facts.objects and facts.knows(k)):
+    wanted = [k for _, k in KINDS if k not in LATER or any(c.lease for c in facts.profile.components)]
+    for kind in (k for k in wanted if k not in facts.objects and facts.knows(k)):
         yield (kind, "it is not among the facts")
     if len(facts.proofs) < len(facts.profile.requests) and facts.knows(REQUESTS):
         yield (REQUESTS, "some were not sent")

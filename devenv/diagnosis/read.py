@@ -120,6 +120,34 @@ def models(facts: Facts) -> list[str]:
     return list(dict.fromkeys(r.model for r in facts.profile.requests))
 
 
+def served(facts: Facts) -> list[str]:
+    """Return all models that anything in the cluster is meant to serve, those that the profile asks for first."""
+    labels = [
+        model_label(w) or model_label(w["spec"].get("template") or {})
+        for w in facts.of("Deployment")
+        if w["spec"].get("replicas", 1) != 0
+    ]
+    return list(dict.fromkeys([*models(facts), *sorted(filter(None, labels))]))
+
+
+def model_label(obj: Mapping[str, Any]) -> str:
+    """Return the model that an object's label names, or a pod template's."""
+    return str(((obj.get("metadata") or {}).get("labels") or {}).get(MODEL) or "")
+
+
+def model_route(facts: Facts, model: str) -> Manifest | None:
+    """Return the model's own HTTPRoute: by its name, else by the header that it matches on."""
+    namespace = facts.profile.gateway.namespace
+    if found := facts.one("HTTPRoute", namespace, f"{model}-router"):
+        return found
+    return next((r for r in facts.of("HTTPRoute") if model in _header_values(r)), None)
+
+
+def _header_values(route: Manifest) -> set[str]:
+    matches = [m for rule in route["spec"].get("rules") or () for m in rule.get("matches") or ()]
+    return {str(h.get("value")) for m in matches for h in m.get("headers") or () if h.get("name") == "model"}
+
+
 def after(facts: Facts, name: str) -> set[str]:
     """Return the components that come after this one, directly or not."""
     return facts.profile.after(name)
@@ -131,6 +159,8 @@ def role(facts: Facts, workload: Manifest) -> str:
         return "proxy"
     meta, template = workload["metadata"], workload["spec"].get("template") or {}
     labels = (template.get("metadata") or {}).get("labels") or {}
+    if _answers_metadata(facts, meta["namespace"], labels):
+        return "metadata"
     if labels.get(MODEL) or (meta.get("labels") or {}).get(MODEL):
         return "model"
     if any(selects(s, labels) for s in _ext_proc_selectors(facts, meta["namespace"])):
@@ -140,6 +170,20 @@ def role(facts: Facts, workload: Manifest) -> str:
     return "controller" if (meta.get("labels") or {}).get("control-plane") == "envoy-gateway" else ""
 
 
+def _answers_metadata(facts: Facts, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether pods with these labels are behind the route by which the list of models goes."""
+    by = {r.http_route for r in facts.profile.requests if r.route is Route.MODELS}
+    routes = [r for r in facts.of("HTTPRoute") if r["metadata"]["name"] in by or _lists_models(r)]
+    names = {b for r in routes for rule in r["spec"].get("rules") or () for b in _backends(rule, r["metadata"]["namespace"])}
+    there = (facts.one("Service", ns, name) for ns, name in names if ns == namespace)
+    return any(s is not None and selects(s["spec"].get("selector"), labels) for s in there)
+
+
+def _lists_models(route: Manifest) -> bool:
+    matches = [m for rule in route["spec"].get("rules") or () for m in rule.get("matches") or ()]
+    return any((m.get("path") or {}).get("value") == "/v1/models" for m in matches)
+
+
 def _ext_proc_selectors(facts: Facts, namespace: str) -> Iterator[Mapping[str, str]]:
     """Yield the selectors of Services that an extension policy of the namespace names, or an HTTPRoute of the Gateway's own."""
     names = set()
@@ -147,7 +191,7 @@ def _ext_proc_selectors(facts: Facts, namespace: str) -> Iterator[Mapping[str, s
         for processor in policy["spec"].get("extProc") or ():
             names |= _backends(processor, policy["metadata"]["namespace"])
     for route in facts.of("HTTPRoute"):
-        if route["metadata"]["namespace"] == facts.profile.gateway.namespace:
+        if route["metadata"]["namespace"] == facts.profile.gateway.namespace and not _lists_models(route):
             for rule in route["spec"].get("rules") or ():
                 names |= _backends(rule, route["metadata"]["namespace"])
     for service in facts.of("Service"):
@@ -165,6 +209,8 @@ def affected(facts: Facts, workload: Manifest) -> set[str]:
     component = component_of(facts, workload)
     names = {component.name, *after(facts, component.name)} if component else set()
     keys = {f"component/{n}" for n in names}
+    if component and component.lease:  # AIBrix's controller: it makes the models' routes, and answers the webhooks
+        keys |= {f"http route/{m}" for m in served(facts)}
     workloads = [
         workload,
         *(o for c in facts.profile.components if c.name in names for o in objects_of(facts, c) if c.gate == "workload"),
@@ -180,6 +226,8 @@ def _requests_through(facts: Facts, workload: Manifest) -> set[str]:
         return {f"Gateway/{facts.profile.gateway.namespace}/{facts.profile.gateway.name}", *(f"route/{r}" for r in ROUTES)}
     if meaning in {"controller", "dns"}:
         return {f"route/{r}" for r in ROUTES}
+    if meaning == "metadata":
+        return {f"route/{Route.MODELS}"}
     if meaning == "plugins":
         return {f"route/{r}" for r in BY_PLUGIN}
     if meaning == "model":

@@ -18,6 +18,7 @@ from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Host, Kub
 from devenv.profiles.model import Component, LiveRequest, Profile
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
+ADMISSION = "admissionregistration.k8s.io/v1"
 EXTENSIONS = "gateway.envoyproxy.io/v1alpha1"
 KINDS = (
     ("v1", "Node"), ("v1", "Pod"), ("v1", "Service"), ("v1", "Event"), ("v1", "ConfigMap"), ("apps/v1", "Deployment"),
@@ -25,7 +26,11 @@ KINDS = (
     ("coordination.k8s.io/v1", "Lease"), (GATEWAY_API, "GatewayClass"), (GATEWAY_API, "Gateway"), (GATEWAY_API, "HTTPRoute"),
     ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"), (EXTENSIONS, "EnvoyProxy"), (EXTENSIONS, "EnvoyPatchPolicy"),
     (EXTENSIONS, "EnvoyExtensionPolicy"), (EXTENSIONS, "ClientTrafficPolicy"), ("model.aibrix.ai/v1alpha1", "ModelAdapter"),
+    ("discovery.k8s.io/v1", "EndpointSlice"), (ADMISSION, "MutatingWebhookConfiguration"),
+    (ADMISSION, "ValidatingWebhookConfiguration"),
 )  # fmt: skip
+# Kinds that only AIBrix's own control plane has a part in: facts that older versions saved lack them.
+LATER = {"EndpointSlice", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
 API, ENGINE, REQUESTS, NODES = "API server", "engine", "live requests", "nodes"
 _IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
 _NAME = re.compile(r"(?!sha256:)[a-z0-9][\w./-]*:[\w.-]+")  # of an image, without a digest

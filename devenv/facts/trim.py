@@ -21,9 +21,20 @@ def trimmed(obj: Manifest) -> Manifest:
     for name in ("reason", "message", "type", "count", "firstTimestamp", "lastTimestamp", "eventTime", "involvedObject"):
         if name in obj:
             kept[name] = obj[name]
+    if "webhooks" in obj:
+        kept["webhooks"] = [_webhook(w) for w in obj["webhooks"] or ()]
+    if "endpoints" in obj:
+        kept["endpoints"] = [{k: e[k] for k in ("addresses", "conditions") if k in e} for e in obj["endpoints"] or ()]
     if meta["name"] == _CONFIG and "data" in obj:
         kept["data"] = obj["data"]
     return kept
+
+
+def _webhook(hook: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom it asks about what; of the certificate only whether there is one."""
+    client = hook.get("clientConfig") or {}
+    kept = {k: hook[k] for k in ("name", "failurePolicy", "rules") if k in hook}
+    return {**kept, "clientConfig": {"service": client.get("service"), "caBundle": "there" if client.get("caBundle") else ""}}
 
 
 def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:

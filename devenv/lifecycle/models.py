@@ -173,6 +173,13 @@ class Models:
         kinds = (Route.DIRECT, Route.EXTENSION, Route.PLAIN)
         return [LiveRequest(name=kind.value, route=kind, model=name, by=route, anonymous=anonymous) for kind in kinds]
 
+    def route_of(self, name: str) -> str:
+        """Return the HTTPRoute that a model's requests go by: the one of its name, else one that matches on its header."""
+        usual = f"{name}-router"
+        if not _LABEL.fullmatch(name) or self.kube.get(*_ROUTES, self.profile.gateway.namespace, usual.lower()):
+            return usual
+        return next((str(r["metadata"]["name"]) for r in self.kube.select(*_ROUTES) if name in _models_of(r)), usual)
+
     def look(self) -> list[Seen]:
         """Return every model that any part of AIBrix knows of, with a request of each kind to those that have a pod."""
         pods = [p for p in self.kube.select("v1", "Pod", selector=NAME) if "deletionTimestamp" not in p["metadata"]]

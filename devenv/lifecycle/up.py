@@ -44,6 +44,7 @@ class Result:
     url: str
     proofs: tuple[Proof, ...]
     changed: bool
+    version: str = ""  # of what the profile installs
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,12 @@ class Up:
         sources = self._rendered(self._kept).sources
         return [obj for objects in sources.values() for obj in objects]
 
+    def made_objects(self) -> list[Manifest]:
+        """Return the profile's objects, with what they come from made anew where need be: no cluster is needed for it."""
+        self._render_anew()
+        self.provider.provide((), [m.recipe_file for m in self.context.profile.manifests if m.recipe])
+        return self.objects()
+
     def put_back(self, objects: Sequence[Manifest], replaced: Sequence[Manifest]) -> None:
         """Load missing images and apply these objects again; those in `replaced` lose what others have set in them."""
         at, loading, applying = self.context, Loading(self.context), Applying(self.context)
@@ -128,7 +135,7 @@ class Up:
 
     def _result(self, proofs: list[Proof], *, changed: bool) -> Result:
         profile = self.context.profile
-        return Result(self.context.cluster, profile.name, profile.gateway.url, tuple(proofs), changed)
+        return Result(self.context.cluster, profile.name, profile.gateway.url, tuple(proofs), changed, profile.version)
 
     def _tasks(self, making: Making, sources: dict[str, Source], rendered: manifests.Rendered) -> list[Task]:
         at, loading, applying = self.context, Loading(self.context), Applying(self.context)

@@ -231,9 +231,9 @@ class Profile(Model):
     description: str = ""
     base: str = ""  # the profile at the bottom of all that it extends
     version: str = ""  # of what it installs, where it has several
+    like: str = ""  # a newer version than all that are known is treated like this one
     tag: str = ""  # of that version's images
     module: str = ""  # the Go module that a checkout of what it installs is
-    target_pod: Literal["name", "address"] = "name"  # what the plugin's answer header `target-pod` holds
     needs: Needs = Needs()
     budgets: Budgets = Budgets()
     auto_prune: AutoPrune = "ask"  # whether a command that needs room may make it

@@ -54,6 +54,8 @@ def varied(content: Mapping[str, Any], variant: Variant, name: str) -> Mapping[s
     if not (released or variant.manifests or variant.checkout):
         fix = "Give its source with --checkout, or its manifests with --manifests."
         raise DevenvError(f"There is no release {version}.", next_step=fix, exit_code=Exit.USAGE)
+    like = newer(versions, version) if version not in versions else ""
+    content = {**content, "like": like} if like else content
     words = {"version": version, "tag": str(content.get("tag") or version)}
     spelt: Mapping[str, Any] = _enabled(_spelt({**content, **words}, words))
     return spelt

@@ -112,6 +112,21 @@ def _gateway(case: _Case) -> list[Planned]:
     return case.steps(*((Kind.RESTART, name) for name in gateway_components(case.profile)))
 
 
+def _leader(case: _Case) -> list[Planned]:
+    return case.steps((Kind.RESTART, case.root.subject))
+
+
+def _controllers(case: _Case) -> list[Planned]:
+    """Restart who answers webhooks, which makes their certificate anew, and makes the routes that are missing."""
+    return case.steps(*((Kind.RESTART, c.name) for c in case.profile.components if c.lease))
+
+
+def _route(case: _Case) -> list[Planned]:
+    """A route is the controller's to make, where the profile has one: at its start it sees every Deployment as a new one."""
+    made = any(c.made and c.resource.kind == "HTTPRoute" for c in case.profile.components)
+    return [*_put_back(case), *_controllers(case)] if made else _put_back(case)
+
+
 def _put_back(case: _Case) -> list[Planned]:
     return case.steps((Kind.PUT_BACK, case.profile.name))
 
@@ -160,5 +175,9 @@ _REPAIRS: dict[str, Callable[[_Case], list[Planned]]] = {
     "DE414": _put_back_and_restart,
     "DE501": _put_back,
     **{f"DE5{n:02}": _put_back for n in range(2, 9)},
+    "DE503": _route,
+    "DE504": _route,
+    "DE701": _controllers,
+    "DE702": _leader,
     "DE601": _gateway,
 }

@@ -73,8 +73,8 @@ def profiles(found: list[Profile]) -> None:
 # up and down
 
 
-def up(result: Result) -> None:
-    """Say that the cluster answers."""
+def up(result: Result, why: str = "") -> None:
+    """Say that the cluster answers, and once more which profile it has, and why."""
     out = console.result()
     subject = "The cluster" if result.changed else "Nothing to do: the cluster"
     out.print(f"[green]✓[/green] {subject} {escape(result.cluster)} answers on every route.")
@@ -82,14 +82,15 @@ def up(result: Result) -> None:
         out.print(f"  {proof_line(proof)}")
     out.print(f"Gateway:  {result.url}")
     out.print(f"kubectl:  --context kind-{result.cluster}")
-    out.print(f"Profile:  {escape(result.profile)}")
+    profile = f"{result.profile} {result.version}".strip()
+    out.print(f"Profile:  {escape(profile)}{escape(f' ({why})') if why else ''}", soft_wrap=True)
 
 
 def up_json(result: Result) -> dict[str, Any]:
     """Shape of `up`."""
     return {
-        "cluster": result.cluster, "profile": result.profile, "url": result.url, "changed": result.changed,
-        "requests": [proof_json(p) for p in result.proofs],
+        "cluster": result.cluster, "profile": result.profile, "version": result.version, "url": result.url,
+        "changed": result.changed, "requests": [proof_json(p) for p in result.proofs],
     }  # fmt: skip
 
 

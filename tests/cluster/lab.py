@@ -30,13 +30,17 @@ class Lab:
     overrides: str = ""
     port: int = field(default_factory=free_port)
     built: list[str] = field(default_factory=list)
+    base: str = "offline"
+    chosen: tuple[str, ...] = ()  # options of `up`
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.profile = self.folder / "profile.yaml"
         # On the machine's own engine no test depends on how full its disk is, nor makes room on it.
         budgets = "" if self.docker_host else "budgets: {host: {keep_free: 0}, engine: {keep_free: 0}, node: {keep_free: 0}}\n"
-        content = f"extends: offline\nname: test\ngateway: {{host_port: {self.port}}}\n{budgets}auto_prune: no\n{self.overrides}"
+        content = (
+            f"extends: {self.base}\nname: test\ngateway: {{host_port: {self.port}}}\n{budgets}auto_prune: no\n{self.overrides}"
+        )
         self.profile.write_text(content)
 
     @property
@@ -65,7 +69,7 @@ class Lab:
         return json.loads(self.devenv(*args, "-o", "json", check=check).stdout)["result"]
 
     def up(self):
-        return self.json("up", "--profile", str(self.profile))
+        return self.json("up", "--profile", str(self.profile), *self.chosen)
 
     def request(self, route: str, *args: str):
         return self.json("request", "--route", route, *args, check=False)

@@ -5,8 +5,22 @@ from typing import Any
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import Confidence, Evidence, Finding
-from devenv.diagnosis.read import MODEL, PORT, conditions, devenv, is_ready, kubectl, label, model_pods, models, seconds
-from devenv.facts.model import Facts, selects
+from devenv.diagnosis.read import (
+    MODEL,
+    PORT,
+    conditions,
+    devenv,
+    is_ready,
+    kubectl,
+    label,
+    model_label,
+    model_pods,
+    model_route,
+    models,
+    seconds,
+    served,
+)
+from devenv.facts.model import Facts, owns, selects
 from devenv.ports import Manifest
 
 _DEFAULT_PORT = "8000"  # where AIBrix takes a model to listen if no label says so (facts/gateway.md)
@@ -67,18 +81,30 @@ def _mislabel(facts: Facts, model: str, workloads: list[Manifest]) -> Finding:
         evidence.append(Evidence(f"Deployment {label(workload)}", f"its pods carry {MODEL}={labels.get(MODEL, '(no label)')}"))
     first = workloads[0]["metadata"]
     patch = f'{{"spec":{{"template":{{"metadata":{{"labels":{{"{MODEL}":"{model}"}}}}}}}}}}'
-    fix = (
-        devenv(facts, "recover"),
-        kubectl(facts, "-n", first["namespace"], "patch", "deployment", first["name"], "-p", f"'{patch}'"),
+    fix = _own_fix(
+        facts, model, kubectl(facts, "-n", first["namespace"], "patch", "deployment", first["name"], "-p", f"'{patch}'")
     )
     says = f"No pod carries the label {MODEL}={model}, by which the model is found; {label(workloads[0])} has another."
-    return _finding(facts, "DE505", model, says, evidence, fix)
+    others = {f"model/{other}" for w in workloads if (other := model_label(w["spec"].get("template") or {}))}
+    found = _finding(facts, "DE505", model, says, evidence, fix)
+    return Finding(**{**vars(found), "affects": found.affects | others})
+
+
+@check
+def unseen(facts: Facts) -> Iterator[Finding]:
+    """A Deployment that says it serves a model has pods that say so, too: the plugin reads the pods' label, and no other."""
+    asked = set(models(facts))
+    for workload in facts.of("Deployment"):
+        model, there = model_label(workload), workload["spec"].get("replicas", 1) != 0
+        strange = model_label(workload["spec"].get("template") or {}) != model
+        if model and model not in asked and there and strange and not model_pods(facts, model):
+            yield _mislabel(facts, model, [workload])
 
 
 @check
 def port(facts: Facts) -> Iterator[Finding]:
     """The port that a model's label names is one that its pod has."""
-    for model in models(facts):
+    for model in served(facts):
         for pod in model_pods(facts, model):
             named = (pod["metadata"].get("labels") or {}).get(PORT, _DEFAULT_PORT)
             open_ports = {str(p.get("containerPort")) for c in pod["spec"].get("containers") or () for p in c.get("ports") or ()}
@@ -88,19 +114,30 @@ def port(facts: Facts) -> Iterator[Finding]:
                     f"The label {PORT} of the model {model} says {named}, and its pods listen on {', '.join(sorted(open_ports))}."
                 )
                 evidence = [Evidence(f"pod {label(pod)}", text)]
-                yield _finding(facts, "DE506", model, says, evidence, affects={f"route/extension/{model}"})
+                fix = _own_fix(facts, model, *_relabel(facts, pod, min(open_ports)))
+                yield _finding(facts, "DE506", model, says, evidence, fix, affects={f"route/extension/{model}"})
                 break
+
+
+def _relabel(facts: Facts, pod: Manifest, port: str) -> list[str]:
+    """Return a command by which the pods of a Deployment name this port."""
+    owner = next((w for w in facts.of("Deployment") if owns(w, pod)), None)
+    if owner is None:
+        return []
+    patch = f'{{"spec":{{"template":{{"metadata":{{"labels":{{"{PORT}":"{port}"}}}}}}}}}}'
+    meta = owner["metadata"]
+    return [kubectl(facts, "-n", meta["namespace"], "patch", "deployment", meta["name"], "-p", f"'{patch}'")]
 
 
 @check
 def service(facts: Facts) -> Iterator[Finding]:
     """The model's Service has the model's name, and selects its pods."""
-    for model in models(facts):
+    for model in served(facts):
         found = model_pods(facts, model)
         for namespace in sorted({p["metadata"]["namespace"] for p in found} or _route_namespaces(facts, model)):
             if not facts.knows("Service"):
                 continue
-            there = facts.one("Service", namespace, model)
+            there = facts.one("Service", namespace, _service_name(facts, model))
             if there is None:
                 yield _misnamed(facts, model, namespace, found)
             elif found and not any(selects(there["spec"].get("selector"), p["metadata"].get("labels")) for p in found):
@@ -109,27 +146,48 @@ def service(facts: Facts) -> Iterator[Finding]:
                 yield _finding(facts, "DE508", model, says, [Evidence(f"Service {label(there)}", text)], affects=_by_route(model))
 
 
+def _service_name(facts: Facts, model: str) -> str:
+    """Return the Service that the model's route leads to; where there is no route, the one that it would lead to."""
+    route = model_route(facts, model)
+    names = [b["name"] for rule in (route["spec"].get("rules") or () if route else ()) for b in rule.get("backendRefs") or ()]
+    return str(names[0]) if names else model
+
+
 def _misnamed(facts: Facts, model: str, namespace: str, found: list[Manifest]) -> Finding:
     sets = [{MODEL: model}, *(p["metadata"].get("labels") or {} for p in found)]
     likely = [
         s for s in facts.of("Service")
         if s["metadata"]["namespace"] == namespace and any(selects(s["spec"].get("selector"), labels) for labels in sets)
     ]  # fmt: skip
-    evidence = [Evidence("API server", f"no Service {namespace}/{model}")]
+    wanted = _service_name(facts, model)
+    evidence = [Evidence("API server", f"no Service {namespace}/{wanted}")]
     evidence += [Evidence(f"Service {label(s)}", "selects the model's pods under another name") for s in likely]
-    says = f"There is no Service {namespace}/{model}: AIBrix's route leads to one named like the model."
+    says = f"There is no Service {namespace}/{wanted}: AIBrix's route leads to one named like the model."
     if likely:
         name = likely[0]["metadata"]["name"]
         says = f"The Service of the model {model} is named {name}: AIBrix's route leads to one named like the model."
-    return _finding(facts, "DE502", model, says, evidence, affects=_by_route(model))
+    return _finding(
+        facts, "DE502", model, says, evidence, _own_fix(facts, model, *_expose(facts, wanted, found)), _by_route(model)
+    )
 
 
-def _route(facts: Facts, model: str) -> Manifest | None:
-    return facts.one("HTTPRoute", facts.profile.gateway.namespace, f"{model}-router")
+def _expose(facts: Facts, name: str, pods: list[Manifest]) -> list[str]:
+    """Return a command that makes the Service."""
+    owners = [w for w in facts.of("Deployment") for p in pods if owns(w, p)]
+    if not owners:
+        return []
+    meta, labels = owners[0]["metadata"], pods[0]["metadata"].get("labels") or {}
+    port = labels.get(PORT, _DEFAULT_PORT)
+    return [kubectl(facts, "-n", meta["namespace"], "expose", "deployment", meta["name"], "--name", name, "--port", port)]
+
+
+def _own_fix(facts: Facts, model: str, *commands: str) -> tuple[str, ...]:
+    """Return how to mend it: the profile's own models are put back, others by their owner."""
+    return (devenv(facts, "recover"), *commands) if model in models(facts) else tuple(commands)
 
 
 def _route_namespaces(facts: Facts, model: str) -> set[str]:
-    route = _route(facts, model)
+    route = model_route(facts, model)
     rules = route["spec"].get("rules") or () if route else ()
     return {b.get("namespace") or facts.profile.gateway.namespace for rule in rules for b in rule.get("backendRefs") or ()}
 
@@ -139,17 +197,39 @@ def route(facts: Facts) -> Iterator[Finding]:
     """The model's HTTPRoute exists, and its conditions are good."""
     if not facts.knows("HTTPRoute") or "HTTPRoute" not in facts.objects:
         return
-    for model in models(facts):
-        found = _route(facts, model)
+    for model in served(facts):
+        found = model_route(facts, model)
         if found is None:
             name = f"{facts.profile.gateway.namespace}/{model}-router"
             says = f"The model {model} has no HTTPRoute: there is no {name}."
-            yield _finding(
-                facts, "DE503", model, says, [Evidence("API server", f"no HTTPRoute {name}")], affects=_by_route(model)
-            )
+            evidence = [Evidence("API server", f"no HTTPRoute {name}")]
+            yield _routeless(facts, model, says, evidence)
             continue
         for bad in (c for c in conditions(found) if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] != "True"):
             yield _unresolved(facts, model, found, bad)
+
+
+def _routeless(facts: Facts, model: str, says: str, evidence: list[Evidence]) -> Finding:
+    """Say why nobody has made the route, where the controller is there that should have.
+
+    It reads the Deployment's own label, when the Deployment is added: not the pods', and none that comes later.
+    """
+    controllers = [c.name for c in facts.profile.components if c.lease]
+    meant = [w for w in facts.of("Deployment") if model in {model_label(w), model_label(w["spec"].get("template") or {})}]
+    commands: list[str] = []
+    if unlabelled := [w for w in meant if model_label(w) != model]:
+        meta = unlabelled[0]["metadata"]
+        evidence.append(
+            Evidence(f"Deployment {label(unlabelled[0])}", f"only its pods carry {MODEL}={model}, it itself does not")
+        )
+        says = f"The model {model} has no HTTPRoute: its Deployment {label(unlabelled[0])} itself lacks the label {MODEL}."
+        commands.append(kubectl(facts, "-n", meta["namespace"], "label", "deployment", meta["name"], f"{MODEL}={model}"))
+    elif meant and controllers:
+        evidence.append(Evidence(f"Deployment {label(meant[0])}", "has the label: it came later, or the route was deleted"))
+    commands += [devenv(facts, "restart", name) for name in controllers]
+    found = _finding(facts, "DE503", model, says, evidence, affects=_by_route(model))
+    fix = tuple(commands) if controllers else _own_fix(facts, model, *commands)
+    return Finding(**{**vars(found), "fix": fix or found.fix, "about": frozenset({*found.about, f"http route/{model}"})})
 
 
 def _unresolved(facts: Facts, model: str, route: Manifest, condition: dict[str, Any]) -> Finding:
@@ -166,7 +246,7 @@ def grant(facts: Facts) -> Iterator[Finding]:
     own = facts.profile.gateway.namespace
     if not facts.knows("ReferenceGrant") or "ReferenceGrant" not in facts.objects:
         return
-    for model in models(facts):
+    for model in served(facts):
         for namespace in sorted(_route_namespaces(facts, model) - {own}):
             if not any(_allows(g, own) for g in facts.of("ReferenceGrant") if g["metadata"]["namespace"] == namespace):
                 says = f"No ReferenceGrant in {namespace} lets HTTPRoutes of {own} lead to its Services."

@@ -96,3 +96,32 @@ def test_an_answer_by_envoy_itself_says_no_more_than_it_can_show():
     refused = HttpAnswer(503, {}, "no healthy upstream")
     proof = prove(LiveRequest(route=Route.EXTENSION, model="m"), refused, line("original_route"), {}, "aibrix-system")
     assert proof.failures == ("503: no healthy upstream",)
+
+
+def models_answer(*names):
+    return HttpAnswer(200, {}, json.dumps({"object": "list", "data": [{"id": n} for n in names]}))
+
+
+def test_the_list_of_models_is_proven_by_its_content_and_its_route():
+    way = line("httproute/aibrix-system/reserved/rule/0/match/0/*")
+    assert judge(Route.MODELS, models_answer("llama2-7b"), way, by="reserved").ok
+    for got, access, why in (
+        (models_answer("other"), way, "the list has other, and not llama2-7b"),
+        (models_answer(), way, "the list has no model"),
+        (HttpAnswer(200, {}, "[]"), way, "no list of models"),
+        (models_answer("llama2-7b"), line("original_route"), "took the route original_route"),
+        (HttpAnswer(500, {}, ""), way, "500"),
+    ):
+        assert why in " ".join(judge(Route.MODELS, got, access, by="reserved").failures)
+    sent = compose(LiveRequest(route=Route.MODELS, model="llama2-7b"), 8888)
+    assert (sent.http.method, sent.http.path, sent.http.body) == ("GET", "/v1/models", b"")
+    assert "routing-strategy" not in sent.http.headers
+
+
+def test_a_model_that_does_not_name_its_pod_is_known_by_where_envoy_sent_the_request():
+    silent = HttpAnswer(200, {}, json.dumps({"choices": [{"message": {"content": "hello"}}]}))
+    assert judge(Route.DIRECT, silent, MODEL_ROUTE, anonymous=True).pod == "mock-1"
+    assert judge(Route.DIRECT, silent, MODEL_ROUTE, anonymous=True).ok
+    assert judge(Route.DIRECT, silent, MODEL_ROUTE).failures == ("the answer names no pod",)
+    stranger = line(MODEL_ROUTE.route, "10.9.9.9:8000")
+    assert not judge(Route.DIRECT, silent, stranger, anonymous=True).ok

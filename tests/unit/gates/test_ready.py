@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from devenv.gates import ready
@@ -76,3 +78,29 @@ def test_a_component_without_objects_says_so():
     resource = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "n", "name": "x"}
     component = Component.model_validate({"name": "x", "gate": "workload", "resource": resource})
     assert ready.missing(component, []) == "Deployment n/x does not exist"
+
+
+def test_a_lease_counts_as_long_as_its_holder_renews_it():
+    def lease(seconds_ago, holder="pod-1_id"):
+        renewed = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat().replace("+00:00", "Z")
+        return {"spec": {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15}}
+
+    assert ready.lease(lease(1)) == ""
+    assert ready.lease(lease(60)).startswith("pod-1 leads, and has not said so for ")
+    assert ready.lease(lease(1, "")) == ready.lease({"spec": {}}) == "nobody leads"
+
+
+def test_endpoints_need_an_address_that_is_ready():
+    def found(*conditions):
+        return {"endpoints": [{"addresses": ["10.0.0.1"], "conditions": c} for c in conditions]}
+
+    assert ready.endpoints(found({"ready": False}, {"ready": True})) == ""
+    assert ready.endpoints(found({})) == "", "unknown counts as ready, as Kubernetes says"
+    assert ready.endpoints(found({"ready": False})) == ready.endpoints({"endpoints": None}) == "no address is ready"
+
+
+def test_a_webhook_needs_a_certificate_for_every_hook():
+    hooks = {"webhooks": [{"name": "a", "clientConfig": {"caBundle": "x"}}, {"name": "b", "clientConfig": {}}]}
+    assert ready.webhook(hooks) == "no certificate is known for b"
+    hooks["webhooks"].pop()
+    assert ready.webhook(hooks) == ""

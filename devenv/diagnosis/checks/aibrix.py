@@ -1,0 +1,104 @@
+"""AIBrix's own control plane: who leads, and whether its webhooks answer. Its pods are looked at with all others."""
+
+from collections.abc import Iterator
+
+from devenv.diagnosis.checks.registry import check
+from devenv.diagnosis.model import Evidence, Finding, Verdict
+from devenv.diagnosis.read import component_of, devenv, is_ready, label, objects_of, pods_of, seconds, served
+from devenv.facts.model import Facts
+from devenv.gates import ready
+from devenv.ports import Manifest
+from devenv.profiles.model import Component
+
+_LEADING = 60.0  # seconds for a new controller to take the lease: 15 until it expires, and the pod's own start
+_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_SLICE = "kubernetes.io/service-name"
+
+
+@check
+def leader(facts: Facts) -> Iterator[Finding]:
+    """A pod of each workload that elects a leader holds the lease: the others do nothing."""
+    if not (facts.knows("Lease") and facts.knows("Pod") and facts.of("Pod")):
+        return
+    for component in (c for c in facts.profile.components if c.lease):
+        pods = [p for w in objects_of(facts, component) for p in pods_of(facts, w)]
+        ready_pods = [p for p in pods if is_ready(p)]
+        held = [o for o in facts.of("Lease") if _is_of(component, o)]
+        holders = [str((o.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0] for o in held]
+        if ready_pods and not any(p["metadata"]["name"] in holders for p in pods):
+            yield _leaderless(facts, component, ready_pods, held, holders)
+
+
+def _is_of(component: Component, lease: Manifest) -> bool:
+    meta = lease["metadata"]
+    return bool(meta["namespace"] == component.resource.namespace and meta["name"].endswith(component.lease))
+
+
+def _leaderless(facts: Facts, component: Component, pods: list[Manifest], held: list[Manifest], holders: list[str]) -> Finding:
+    began = max(seconds(p["metadata"].get("creationTimestamp")) for p in pods)
+    text = f"held by {', '.join(filter(None, holders)) or 'nobody'}, no pod of it" if held else "no such Lease"
+    under_way = facts.taken - began < _LEADING
+    verdict = Verdict.PROGRESS if under_way else Verdict.FAILED
+    says = f"No pod of {component.name} leads, so no route is made for a new model{' yet' if under_way else ''}."
+    about = frozenset({f"component/{component.name}", f"lease/{component.lease}"})
+    affects = about | {f"component/{n}" for n in facts.profile.after(component.name)} | {f"http route/{m}" for m in served(facts)}
+    fix = (devenv(facts, "restart", component.name),)
+    return Finding(
+        "DE702", component.name, says, (Evidence(f"Lease {component.lease}", text, began),), fix, verdict, about=about,
+        affects=frozenset(affects),
+    )  # fmt: skip
+
+
+@check
+def webhooks(facts: Facts) -> Iterator[Finding]:
+    """Whoever a webhook names answers, with a certificate that the API server knows."""
+    if not (facts.knows("EndpointSlice") and "EndpointSlice" in facts.objects):
+        return
+    for kind in _KINDS:
+        for configuration in facts.of(kind):
+            if lacks := _lacks(facts, configuration):
+                yield _silent(facts, kind, configuration, lacks)
+
+
+def _lacks(facts: Facts, configuration: Manifest) -> str:
+    for hook in configuration.get("webhooks") or ():
+        service = (hook.get("clientConfig") or {}).get("service")
+        if not service:
+            continue
+        name = f"{service['namespace']}/{service['name']}"
+        slices = [
+            s for s in facts.of("EndpointSlice")
+            if s["metadata"]["namespace"] == service["namespace"]
+            and (s["metadata"].get("labels") or {}).get(_SLICE) == service["name"]
+        ]  # fmt: skip
+        if all(ready.endpoints(s) for s in slices):
+            return f"nobody is ready behind the Service {name}"
+    return ready.webhook(configuration)
+
+
+def _silent(facts: Facts, kind: str, configuration: Manifest, lacks: str) -> Finding:
+    hooks = configuration.get("webhooks") or ()
+    strict = any(h.get("failurePolicy") != "Ignore" for h in hooks)
+    resources = sorted({r for h in hooks for rule in h.get("rules") or () for r in rule.get("resources") or ()})
+    what = "creating or changing them is refused" if strict else "what is created meanwhile is not seen by it"
+    says = f"The webhook {label(configuration)} does not answer: of {', '.join(resources) or 'what it watches'}, {what}."
+    about = {f"webhook/{label(configuration)}"}
+    about |= {f"component/{c.name}" for c in facts.profile.components if any(o is configuration for o in objects_of(facts, c))}
+    evidence = (Evidence(f"{kind} {label(configuration)}", lacks),)
+    fix = tuple(devenv(facts, "restart", c.name) for c in _behind(facts, configuration)) or (devenv(facts, "recover"),)
+    return Finding("DE701", f"webhook {label(configuration)}", says, evidence, fix, about=frozenset(about))
+
+
+def _behind(facts: Facts, configuration: Manifest) -> list[Component]:
+    """Return the components whose pods the configuration's Services select."""
+    found: dict[str, Component] = {}
+    for hook in configuration.get("webhooks") or ():
+        service = (hook.get("clientConfig") or {}).get("service") or {}
+        there = facts.one("Service", service.get("namespace", ""), service.get("name", ""))
+        for workload in facts.of("Deployment"):
+            labels = (workload["spec"]["template"]["metadata"].get("labels") or {}).items()
+            selector = (there or {}).get("spec", {}).get("selector") or {}
+            component = component_of(facts, workload)
+            if component and selector and selector.items() <= labels:
+                found[component.name] = component
+    return list(found.values())

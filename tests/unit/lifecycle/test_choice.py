@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from devenv import data
+from devenv.lifecycle.choice import choose
+from devenv.lifecycle.record import Record, Records
+from devenv.profiles.variant import Variant
+
+FOLDER = data.root() / "profiles"
+
+
+def names(choice):
+    return choice.profile.name, choice.profile.version
+
+
+@pytest.mark.parametrize(("why", "name"), [("a registry answers", "aibrix"), ("", "offline")])
+def test_a_new_cluster_gets_what_can_be_had(fakes, why, name):
+    chosen = choose(fakes.host, "c", None, FOLDER, at_hand=lambda _: why)
+    assert chosen.profile.name == name
+    assert chosen.why == (why or "AIBrix's images are not at hand, and no registry answers")
+
+
+def test_nobody_else_asks_a_registry(fakes):
+    assert choose(fakes.host, "c", None, FOLDER).profile.name == "offline"
+
+
+def test_what_is_aibrixs_means_aibrix(fakes):
+    chosen = choose(fakes.host, "c", None, FOLDER, Variant(version="v0.4.1"), at_hand=lambda _: pytest.fail("it is said already"))
+    assert names(chosen) == ("aibrix", "v0.4.1")
+
+
+def test_a_cluster_remembers_its_variant(fakes):
+    variant = Variant("v0.6.0", ("metadata-service",), ("/a.yaml",))
+    Records(fakes.host).write(Record("c", "aibrix", nodes=("n",), variant=variant))
+    chosen = choose(fakes.host, "c", None, FOLDER)
+    assert names(chosen) == ("aibrix", "v0.6.0")
+    assert chosen.variant == variant
+    assert choose(fakes.host, "c", "offline", FOLDER).variant == Variant(), "of another profile it is not"
+
+
+def test_a_record_of_an_older_devenv_has_no_variant(fakes):
+    records = Records(fakes.host)
+    records.write(Record("c", "offline", nodes=("n",)))
+    content = json.loads(records.path("c").read_text())
+    del content["variant"], content["base"], content["version"]
+    records.path("c").write_text(json.dumps(content))
+    assert choose(fakes.host, "c", None, FOLDER).variant == Variant()

@@ -1,0 +1,97 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devenv import data
+from devenv.errors import DevenvError, Exit
+from devenv.gates.live import Prober
+from devenv.lifecycle.models import Models, Wanted
+from devenv.profiles.load import load
+
+FOLDER = data.root() / "profiles"
+NAMES = st.from_regex(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", fullmatch=True)
+
+
+@pytest.fixture(params=["offline", "aibrix"])
+def profile(request):
+    return load(request.param, FOLDER)
+
+
+@pytest.fixture
+def models(fakes, profile):
+    fakes.kube.up = True
+    fakes.kube.objects["Namespace", "", "default"] = {"metadata": {"name": "default"}}
+    prober = Prober(fakes.kube, fakes.gateway, fakes.clock, profile)
+    return Models("c", profile, fakes.kube, fakes.clock, fakes.reporter, lambda: prober)
+
+
+@given(NAMES)
+def test_objects_of_any_model_have_names_that_kubernetes_takes(name):
+    slug = Wanted(name).slug
+    assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", slug)
+    assert len(f"{slug}-router") <= 63
+    assert Wanted(name).own_name == (slug == name)
+
+
+@given(NAMES, NAMES)
+def test_two_models_never_share_a_name(one, other):
+    assert (Wanted(one).slug == Wanted(other).slug) == (one == other)
+
+
+def labels_of(fakes, kind, name):
+    return fakes.kube.objects[kind, "default", name]["metadata"]["labels"]
+
+
+def test_a_model_gets_the_labels_that_each_part_of_aibrix_reads(models, fakes, profile):
+    if profile.name == "aibrix":
+        fakes.kube.apply({"kind": "HTTPRoute", "metadata": {"name": "m1-router", "namespace": "aibrix-system"}, "spec": {}})
+    assert [p.route for p in models.add(Wanted("m1", replicas=2, port=9000))] == ["direct", "extension", "plain"]
+    wanted = {"model.aibrix.ai/name": "m1", "model.aibrix.ai/port": "9000"}
+    assert wanted.items() <= labels_of(fakes, "Deployment", "m1").items()
+    spec = fakes.kube.objects["Deployment", "default", "m1"]["spec"]
+    assert wanted.items() <= spec["template"]["metadata"]["labels"].items()
+    assert spec["replicas"] == 2
+    assert fakes.kube.objects["Service", "default", "m1"]["spec"]["ports"][0]["port"] == 9000
+    made = [entry for entry in fakes.log if entry.startswith("apply ReferenceGrant")]
+    assert bool(made) == (profile.name == "offline"), "AIBrix's controller makes route and grant, where it is"
+
+
+@pytest.mark.parametrize("profile", ["aibrix"], indirect=True)
+def test_a_route_that_never_comes_is_told(models):
+    with pytest.raises(DevenvError, match="The model's route was not ready") as failed:
+        models.add(Wanted("m1"))
+    assert "HTTPRoute m1-router, which the controller makes" in failed.value.why
+
+
+def test_where_the_controller_can_make_none_devenv_makes_the_route(models, fakes):
+    with pytest.raises(DevenvError, match="The model was not ready"):
+        models.add(Wanted("Qwen2.5_7B"))
+    slug = Wanted("Qwen2.5_7B").slug
+    route = fakes.kube.objects["HTTPRoute", "aibrix-system", f"{slug}-router"]
+    assert route["spec"]["rules"][0]["matches"][0]["headers"] == [{"name": "model", "value": "Qwen2.5_7B"}]
+    assert fakes.kube.objects["Deployment", "default", slug]["metadata"]["annotations"]["model.aibrix.ai/service-name"] == slug
+
+
+def test_all_that_is_wrong_is_told_before_anything_is_applied(models, fakes):
+    fakes.kube.objects["Deployment", "elsewhere", Wanted("a/b").slug] = {"metadata": {"name": "x"}}
+    with pytest.raises(DevenvError) as refused:
+        models.check(Wanted("a/b", namespace="elsewhere"))
+    assert refused.value.exit_code is Exit.USAGE
+    assert len(refused.value.why.splitlines()) == 3, refused.value.why
+    assert not [entry for entry in fakes.log if entry.startswith("apply")]
+
+
+def test_only_what_devenv_has_added_is_removed(models, fakes):
+    with pytest.raises(DevenvError, match="The model"):
+        models.add(Wanted("Other_1"))
+    fakes.kube.apply(
+        {"kind": "Deployment", "metadata": {"name": "theirs", "namespace": "default", "annotations": {}}, "spec": {}}
+    )
+    objects = models.objects("Other_1")
+    assert [o["kind"] for o in objects] == ["Deployment", "Service", "HTTPRoute"]
+    models.remove("Other_1", objects)
+    assert ("Deployment", "default", "theirs") in fakes.kube.objects
+    with pytest.raises(DevenvError, match="has not added a model theirs"):
+        models.objects("theirs")

@@ -1,0 +1,115 @@
+import re
+
+import pytest
+
+from devenv import data
+from devenv.errors import DevenvError, Exit
+from devenv.profiles.load import load
+from devenv.profiles.variant import Variant
+
+FOLDER = data.root() / "profiles"
+
+
+def of(**chosen):
+    return load("aibrix", FOLDER, Variant(**chosen))
+
+
+def names(entries):
+    return [e.name for e in entries]
+
+
+@pytest.mark.parametrize("version", ["v0.7.0", "v0.6.0", "v0.5.0", "v0.4.1", "v0.4.0", "v0.3.0"])
+def test_a_version_stands_in_every_address_and_tag(version):
+    profile = of(version=version)
+    urls = [m.url for m in profile.manifests if m.url]
+    assert urls
+    assert all(url.count(version) == 2 for url in urls)
+    own = [i.ref for i in profile.images if "aibrix/" in i.ref]
+    assert own == [f"docker.io/aibrix/{n}:{version}" for n in ("gateway-plugins", "controller-manager")]
+    patched = {p.name: p.merge for p in profile.patches}
+    assert f"aibrix/gateway-plugins:{version}" in str(patched["plugins-image"]), "v0.6.0's manifests name v0.5.0's"
+    assert ("core-crds" in names(profile.manifests)) == (version == "v0.7.0")
+
+
+def test_early_versions_keep_rays_definitions_and_name_the_models_route_otherwise():
+    early, late = of(version="v0.4.1"), of()
+    for profile, ray, route in ((early, False, "models-endpoint"), (late, True, "metadata-endpoint")):
+        assert {p.name: p.enabled for p in profile.patches}["without-ray"] is ray
+        assert {c.name: c.resource.name for c in profile.components}["metadata-route"] == f"aibrix-reserved-router-{route}"
+
+
+def test_a_newer_version_is_treated_like_the_newest():
+    profile = of(version="v0.8.2")
+    assert (profile.version, profile.like) == ("v0.8.2", "v0.7.0")
+    assert of(version="v0.7.0").like == ""
+
+
+@pytest.mark.parametrize(("chosen", "why"), [
+    ({"version": "v0.4.2"}, r"knows no version v0\.4\.2"),
+    ({"version": "latest"}, "knows no version latest"),
+    ({"version": "main"}, "There is no release main"),
+    ({"options": ("colour",)}, "no option colour; there are: make, metadata-service, full"),
+])  # fmt: skip
+def test_what_there_is_not_is_refused_with_what_there_is(chosen, why):
+    with pytest.raises(DevenvError) as refused:
+        of(**chosen)
+    assert refused.value.exit_code is Exit.USAGE
+    assert re.search(why, str(refused.value))
+
+
+def test_another_profile_has_neither_versions_nor_a_source():
+    with pytest.raises(DevenvError, match="has not what was asked for") as refused:
+        load("offline", FOLDER, Variant(version="v0.7.0", checkout="/source"))
+    assert "it has no versions" in refused.value.why
+    assert "its manifests can't come from checkout" in refused.value.why
+
+
+def test_files_take_the_place_of_the_releases():
+    profile = of(manifests=("/a.yaml", "/b"))
+    assert [(m.name, m.path) for m in profile.manifests if m.path] == [
+        ("models", "aibrix/models.yaml"), ("file 1", "/a.yaml"), ("file 2", "/b"),
+    ]  # fmt: skip
+    assert not [m for m in profile.manifests if m.url]
+    assert "envoy-gateway" in names(profile.manifests), "where the files don't bring it"
+
+
+def test_a_checkout_is_rendered_and_its_programs_are_built_in_it():
+    profile = of(checkout="/source")
+    assert [m.kustomize for m in profile.manifests if m.kustomize] == ["/source/config/crd", "/source/config/default"]
+    assert (profile.version, profile.tag, profile.module) == ("main", "nightly", "github.com/vllm-project/aibrix")
+    built = {i.name: i for i in profile.images if i.build_in}
+    assert set(built) == {"gateway-plugins", "controller-manager"}
+    assert all(i.build_in == "/source" and i.go for i in built.values())
+    assert not any(i.go for i in of(checkout="/source", options=("make",)).images)
+
+
+def test_an_early_checkout_has_its_definitions_in_one_folder():
+    profile = of(checkout="/source", version="v0.4.1")
+    assert [m.kustomize for m in profile.manifests if m.kustomize] == ["/source/config/default"]
+    assert (profile.version, profile.tag) == ("v0.4.1", "nightly")
+
+
+def test_what_routing_does_not_need_comes_when_it_is_asked_for():
+    assert "metadata-service" not in names(of().components)
+    assert "models" not in [r.route.value for r in of().requests]
+    more = of(options=("metadata-service",))
+    assert "metadata-service" in names(more.components)
+    assert "metadata-service" in names(more.images)
+    assert [r.http_route for r in more.requests if r.route == "models"] == ["aibrix-reserved-router-metadata-endpoint"]
+
+
+def test_full_is_as_released():
+    full = of(options=("full",))
+    off = {p.name for p in full.patches if not p.enabled}
+    assert off >= {p.name for p in of().patches if p.name.startswith(("small-", "without-", "no-"))}
+    assert full.needs.cpus >= 6
+    assert {"kuberay-operator", "metadata-service"} <= set(names(full.images))
+
+
+def test_an_entry_that_is_not_enabled_is_gone_with_all_mention_of_it(tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: offline\nname: mine\ncomponents: [{name: redis, enabled: false}]\n")
+    profile = load(str(own), FOLDER)
+    assert "redis" not in names(profile.components)
+    assert {c.name: c.after for c in profile.components}["gateway-plugins"] == ()
+    assert profile.base == "offline"
