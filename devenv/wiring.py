@@ -138,10 +138,13 @@ class World:
     def in_place(self) -> InPlace:
         """Who builds images from somebody's own source."""
         from devenv.images.inplace import InPlace
+        from devenv.images.toolchain import Toolchain, pin
 
-        return InPlace(
-            self.host, self.engine, self.reporter, lambda: (self.builder.files.toolchain, self.builder.book.architecture)
-        )
+        def toolchain(at_most: str) -> tuple[Toolchain, str]:
+            chosen = pin(data.root() / "images").at_most(at_most)
+            return Toolchain(self.host, chosen), self.engine.info().architecture
+
+        return InPlace(self.host, self.engine, self.reporter, toolchain)
 
     def require(self, cluster: str) -> None:
         """Raise DevenvError where there is no such cluster of devenv's, or none of its nodes runs."""

@@ -27,7 +27,7 @@ class InPlace:
     host: Host
     engine: Engine
     reporter: Reporter
-    toolchain: Callable[[], tuple[Toolchain, str]]  # Go, and the engine's architecture
+    toolchain: Callable[[str], tuple[Toolchain, str]]  # Go, at most of a version, and the engine's architecture
 
     def build(self, image: ProfileImage) -> None:
         """Build it in the engine, under its own name. Raises DevenvError with the end of what was said."""
@@ -58,7 +58,7 @@ class InPlace:
         folder = Path(image.build_in)
         if not (folder / program.package).is_dir():
             raise DevenvError(f"{folder / program.package} is not there.", "", "Is it the right checkout?", Exit.USAGE)
-        toolchain, architecture = self.toolchain()
+        toolchain, architecture = self.toolchain(program.at_most)
         self.reporter.detail(name, "Go's compiler")
         toolchain.ensure(self.host.cache_dir() / "logs" / "toolchain.log")
         env = toolchain.environment(architecture, cgo=False, host=False)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -17,11 +18,21 @@ from devenv.profiles.base import Model
 _ROOMY = 3 * 2**30  # bytes of memory a core from which on the compiler may collect garbage less often
 
 
-class Pin(Model):
-    """images/toolchain.yaml."""
+class Wheel(Model):
+    """A compiler in a wheel, with the hashes that it has for each platform."""
 
     requirement: str
     sha256: tuple[str, ...]
+
+
+class Pin(Wheel):
+    """images/toolchain.yaml: the recipes' compiler, and older ones for sources that refuse newer."""
+
+    older: Mapping[str, Wheel] = {}
+
+    def at_most(self, version: str) -> "Pin":
+        """Return the compiler for a source that takes none newer than a version like 1.25, which is one of `older`."""
+        return Pin.model_validate(self.older[version].model_dump()) if version else self
 
     @property
     def key(self) -> str:

@@ -58,6 +58,9 @@ class GoProgram(Model):
     entrypoint: str  # where the image has it, like /gateway-plugins
     user: str = "65532:65532"  # distroless' nonroot
     tags: tuple[str, ...] = ()
+    at_most: str = Field(
+        default="", pattern=r"^(1\.25)?$"
+    )  # the newest Go that the source takes, of those in images/toolchain.yaml
 
 
 class ProfileImage(Model):

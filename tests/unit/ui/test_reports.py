@@ -9,11 +9,12 @@ from devenv.facts.live import AccessLine, Proof
 from devenv.images.listing import Entry
 from devenv.lifecycle.adopt import Adoption
 from devenv.lifecycle.down import Removal
+from devenv.lifecycle.models import Seen
 from devenv.lifecycle.status import ComponentState, Status
 from devenv.lifecycle.up import Result
 from devenv.ports import HttpAnswer, Node, Space
 from devenv.profiles.model import Route
-from devenv.ui import console, reports
+from devenv.ui import console, models, reports
 from devenv.ui.watch import watch
 
 LINE = AccessLine("original_route", "original_destination_cluster", "-", "via_upstream", "10.0.0.1:8000")
@@ -39,8 +40,9 @@ def test_every_result_comes_in_one_envelope():
 
 
 def test_shape_of_up():
-    assert reports.up_json(Result("c", "offline", "http://localhost:8888", (PROOF,), changed=True)) == {
-        "cluster": "c", "profile": "offline", "url": "http://localhost:8888", "changed": True, "requests": [PROOF_JSON],
+    assert reports.up_json(Result("c", "offline", "http://localhost:8888", (PROOF,), changed=True, version="v1")) == {
+        "cluster": "c", "profile": "offline", "version": "v1", "url": "http://localhost:8888", "changed": True,
+        "requests": [PROOF_JSON],
     }  # fmt: skip
 
 
@@ -135,3 +137,11 @@ def test_text_says_the_same(capsys):
 def test_a_pipe_cuts_nothing(capsys):
     console.result().print("x" * 400)
     assert capsys.readouterr().out == "x" * 400 + "\n"
+
+
+def test_shapes_of_models():
+    seen = Seen("m", (1, 2), ("default/m",), "accepted", "default/m", (PROOF,), ours=True)
+    assert models.shape(seen) == {
+        "name": "m", "pods": {"ready": 1, "all": 2}, "workloads": ["default/m"], "route": "accepted", "service": "default/m",
+        "added_by_devenv": True, "requests": [PROOF_JSON],
+    }  # fmt: skip
