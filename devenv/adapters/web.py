@@ -13,6 +13,7 @@ from devenv.errors import DevenvError, Exit, NotReachableError
 
 _TIMEOUT = (5, 30)  # seconds to connect, and of silence
 _LONGEST = 900.0  # seconds for one file
+_AGAIN = 3  # times that an answer may break off
 _PIECE = 1 << 18  # bytes
 _TRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), respect_retry_after_header=False)
 
@@ -21,8 +22,22 @@ class HttpWeb:
     """The web, by GET."""
 
     def fetch(self, url: str, target: Path, progress: Callable[[int, int], None]) -> None:
-        """Write what the address gives to `target`. `progress` gets bytes so far and in all, 0 where that is unknown."""
+        """Write what the address gives to `target`. `progress` gets bytes so far and in all, 0 where that is unknown.
+
+        An answer that breaks off is asked for again, from its beginning.
+        """
         end = time.monotonic() + _LONGEST
+        for left in reversed(range(_AGAIN)):
+            try:
+                self._once(url, target, progress, end)
+            except NotReachableError:
+                if not left or not target.stat().st_size or time.monotonic() > end:
+                    raise
+            else:
+                return
+
+    @staticmethod
+    def _once(url: str, target: Path, progress: Callable[[int, int], None], end: float) -> None:
         try:
             with requests.Session() as session, target.open("wb") as file:
                 for scheme in ("http://", "https://"):
@@ -35,6 +50,8 @@ class HttpWeb:
                         progress(file.tell(), total)
                         if time.monotonic() > end:
                             raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
+                    if "content-encoding" not in answer.headers and file.tell() < total:
+                        raise urllib3.exceptions.ProtocolError(f"it broke off after {file.tell()} of {total} bytes")
         except requests.HTTPError as error:
             raise DevenvError(f"{url} can't be had.", str(error), "Check the address.", Exit.PREREQUISITE) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:

@@ -20,6 +20,12 @@ SIGNATURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"lookup \S+ on \S+:53: (?:read udp|no such host|.*timeout)", "DE305"),
         (r"RefNotPermitted", "DE504"),
         (r"BackendNotFound", "DE502"),
+        (r"leader election lost|failed to renew lease \S*aibrix-controller-manager", "DE702"),
+        (r"failed calling webhook", "DE701"),
+        (r"Failed to create httproute|httproutes\S* \S+-router\S* not found", "DE503"),
+        (r"failed to parse model port", "DE506"),
+        (r"rayclusters\.ray\.io\S* (?:is missing|not found)|no matches for kind \"RayCluster\"", "DE302"),
+        (r"redis\.exceptions\.ConnectionError", "DE303"),
         (r"deprecat.*match", "DE901"),
     )
 )

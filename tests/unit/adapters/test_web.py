@@ -21,6 +21,13 @@ class Pages(http.server.BaseHTTPRequestHandler):
                 self.answer(200, b"x" * 5000)
             case "/busy":
                 self.answer(503, b"", {"retry-after": "3600"})
+            case "/broken":  # breaks off as often as it is told to
+                self.server.breaks -= 1
+                self.send_response(200)
+                self.send_header("content-length", "5000")
+                self.end_headers()
+                self.wfile.write(b"x" * (5000 if self.server.breaks < 0 else 1000))
+                self.close_connection = True
             case "/slow":
                 self.send_response(200)
                 self.send_header("content-length", "1000")
@@ -43,11 +50,16 @@ class Pages(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
+def url(server) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+@pytest.fixture
+def server() -> Iterator[http.server.ThreadingHTTPServer]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
         server.over = threading.Event()
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield server
         server.over.set()
         server.shutdown()
 
@@ -57,6 +69,20 @@ def test_a_file_comes_whole_and_its_bytes_are_told(url, tmp_path: Path):
     web.HttpWeb().fetch(f"{url}/whole", tmp_path / "f", lambda *progress: told.append(progress))
     assert (tmp_path / "f").read_bytes() == b"x" * 5000
     assert told[-1] == (5000, 5000)
+
+
+@pytest.mark.parametrize("breaks", [1, 2])
+def test_an_answer_that_breaks_off_is_asked_for_again(url, server, tmp_path: Path, breaks):
+    server.breaks = breaks
+    web.HttpWeb().fetch(f"{url}/broken", tmp_path / "f", lambda *_: None)
+    assert (tmp_path / "f").read_bytes() == b"x" * 5000
+
+
+def test_an_answer_that_always_breaks_off_is_none(url, server, tmp_path: Path):
+    server.breaks = 100
+    with pytest.raises(NotReachableError):
+        web.HttpWeb().fetch(f"{url}/broken", tmp_path / "f", lambda *_: None)
+    assert server.breaks == 97, "three times"
 
 
 @pytest.mark.parametrize(("page", "kind"), [("/none", DevenvError), ("/busy", DevenvError)])

@@ -25,6 +25,13 @@ def test_other_lines_stay_as_they_are(text):
         ("write /x: no space left on device", "DE201"),
         ("redis at no-such-host:6379: dial tcp: lookup no-such-host", "DE303"),
         ("exec /app: exec format error", "DE309"),
+        ("problem running manager: leader election lost", "DE702"),
+        ("W1126 dispatcher.go:210] Failed calling webhook, failing open medeployment.aibrix.ai", "DE701"),
+        ('"Failed to create httproute" err="invalid" namespace="default" name="Qwen-router"', "DE503"),
+        ('httproutes.gateway.networking.k8s.io "Qwen-router" not found', "DE503"),
+        ('failed to parse model port: strconv.ParseInt: parsing ""', "DE506"),
+        ("CRD rayclusters.ray.io is missing", "DE302"),
+        ("redis.exceptions.ConnectionError: Error 111 connecting to aibrix-redis-master:6379", "DE303"),
         ("all is well", ""),
     ],
 )
