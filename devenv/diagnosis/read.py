@@ -140,10 +140,11 @@ def model_route(facts: Facts, model: str) -> Manifest | None:
     namespace = facts.profile.gateway.namespace
     if found := facts.one("HTTPRoute", namespace, f"{model}-router"):
         return found
-    return next((r for r in facts.of("HTTPRoute") if model in _header_values(r)), None)
+    return next((r for r in facts.of("HTTPRoute") if model in asked_models(r)), None)
 
 
-def _header_values(route: Manifest) -> set[str]:
+def asked_models(route: Manifest) -> set[str]:
+    """Return the models whose header a route matches on: such a route is a model's own."""
     matches = [m for rule in route["spec"].get("rules") or () for m in rule.get("matches") or ()]
     return {str(h.get("value")) for m in matches for h in m.get("headers") or () if h.get("name") == "model"}
 

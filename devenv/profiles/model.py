@@ -168,7 +168,7 @@ class Resource(Model):
         return bool(meta["name"] == self.name if self.name else wanted and all(labels.get(k) == v for k, v in wanted))
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name or self.selector}"
+        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name or self.selector}"
 
 
 class Component(Model):

@@ -121,6 +121,10 @@ def _controllers(case: _Case) -> list[Planned]:
     return case.steps(*((Kind.RESTART, c.name) for c in case.profile.components if c.lease))
 
 
+def _webhooks(case: _Case) -> list[Planned]:
+    return [*_put_back(case), *_controllers(case)]
+
+
 def _route(case: _Case) -> list[Planned]:
     """A route is the controller's to make, where the profile has one: at its start it sees every Deployment as a new one."""
     made = any(c.made and c.resource.kind == "HTTPRoute" for c in case.profile.components)
@@ -177,7 +181,7 @@ _REPAIRS: dict[str, Callable[[_Case], list[Planned]]] = {
     **{f"DE5{n:02}": _put_back for n in range(2, 9)},
     "DE503": _route,
     "DE504": _route,
-    "DE701": _controllers,
+    "DE701": _webhooks,
     "DE702": _leader,
     "DE601": _gateway,
 }

@@ -264,10 +264,19 @@ def test_a_checkout_that_is_another_projects_or_not_whole(new, tmp_path):
 
 def test_half_of_a_release_is_refused_with_what_it_lacks(new, tmp_path):
     (tmp_path / "crds.yaml").write_text((aibrix.HERE / "config" / "crd" / "crds.yaml").read_text())
-    new.profile.write_text(new.profile.read_text() + aibrix.overrides("none"))
-    told = refused(new, "--profile", str(new.profile), "--manifests", str(tmp_path / "crds.yaml"), code=3)
-    assert "devenv-test/controller-manager:none" in told
-    assert "devenv-test/gateway-plugins:none" in told, "all that is missing at once"
+    told = refused(new, "--profile", str(new.profile), "--manifests", str(tmp_path / "crds.yaml"))
+    assert "components.gateway: no manifest has its Gateway aibrix-system/aibrix-eg" in told
+    assert "components.mutating-webhooks: no manifest has its MutatingWebhookConfiguration aibrix-mutating" in told
+
+
+def test_images_that_are_nowhere_are_told_all_at_once_with_ways_to_bring_them(new, tmp_path):
+    new.profile.write_text(new.profile.read_text() + aibrix.overrides("nowhere"))
+    config = aibrix.HERE / "config"
+    (tmp_path / "core.yaml").write_text(aibrix.rendered(config / "default") + "---\n" + aibrix.rendered(config / "crd"))
+    told = refused(new, "--profile", str(new.profile), "--manifests", str(tmp_path / "core.yaml"), code=3)
+    assert "no way to these images: devenv-test/gateway-plugins:nowhere, devenv-test/controller-manager:nowhere" in told
+    assert "docker load" in told
+    assert "--checkout" in told
 
 
 def test_more_than_the_machine_has_is_refused_with_numbers(new, tmp_path):

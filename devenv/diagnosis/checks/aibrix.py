@@ -54,10 +54,19 @@ def webhooks(facts: Facts) -> Iterator[Finding]:
     """Whoever a webhook names answers, with a certificate that the API server knows."""
     if not (facts.knows("EndpointSlice") and "EndpointSlice" in facts.objects):
         return
+    silent: dict[str, list[tuple[str, Manifest, str]]] = {}  # by the Service that is to answer
     for kind in _KINDS:
         for configuration in facts.of(kind):
             if lacks := _lacks(facts, configuration):
-                yield _silent(facts, kind, configuration, lacks)
+                silent.setdefault(_asked(configuration), []).append((kind, configuration, lacks))
+    for service, found in silent.items():
+        yield _silent(facts, service, found)
+
+
+def _asked(configuration: Manifest) -> str:
+    """Return whom the configuration's hooks ask."""
+    services = [(h.get("clientConfig") or {}).get("service") or {} for h in configuration.get("webhooks") or ()]
+    return next((f"{s['namespace']}/{s['name']}" for s in services if s), label(configuration))
 
 
 def _lacks(facts: Facts, configuration: Manifest) -> str:
@@ -76,17 +85,22 @@ def _lacks(facts: Facts, configuration: Manifest) -> str:
     return ready.webhook(configuration)
 
 
-def _silent(facts: Facts, kind: str, configuration: Manifest, lacks: str) -> Finding:
-    hooks = configuration.get("webhooks") or ()
+def _silent(facts: Facts, service: str, found: list[tuple[str, Manifest, str]]) -> Finding:
+    hooks = [h for _, configuration, _ in found for h in configuration.get("webhooks") or ()]
     strict = any(h.get("failurePolicy") != "Ignore" for h in hooks)
     resources = sorted({r for h in hooks for rule in h.get("rules") or () for r in rule.get("resources") or ()})
     what = "creating or changing them is refused" if strict else "what is created meanwhile is not seen by it"
-    says = f"The webhook {label(configuration)} does not answer: of {', '.join(resources) or 'what it watches'}, {what}."
-    about = {f"webhook/{label(configuration)}"}
-    about |= {f"component/{c.name}" for c in facts.profile.components if any(o is configuration for o in objects_of(facts, c))}
-    evidence = (Evidence(f"{kind} {label(configuration)}", lacks),)
-    fix = tuple(devenv(facts, "restart", c.name) for c in _behind(facts, configuration)) or (devenv(facts, "recover"),)
-    return Finding("DE701", f"webhook {label(configuration)}", says, evidence, fix, about=frozenset(about))
+    says = f"The webhooks of {service} do not answer: of {', '.join(resources) or 'what they watch'}, {what}."
+    about = {f"webhook/{service}"}
+    fix: list[str] = []
+    for _, configuration, _ in found:
+        parts = [c.name for c in facts.profile.components if any(o is configuration for o in objects_of(facts, c))]
+        about |= {f"component/{name}" for name in parts}
+        fix += [devenv(facts, "restart", c.name) for c in _behind(facts, configuration)]
+    evidence = tuple(Evidence(f"{kind} {label(configuration)}", lacks) for kind, configuration, lacks in found)
+    return Finding(
+        "DE701", f"webhooks of {service}", says, evidence, (devenv(facts, "recover"), *dict.fromkeys(fix)), about=frozenset(about)
+    )
 
 
 def _behind(facts: Facts, configuration: Manifest) -> list[Component]:

@@ -10,6 +10,7 @@ from devenv.diagnosis.read import (
     BY_PLUGIN,
     ROUTES,
     after,
+    asked_models,
     conditions,
     devenv,
     kubectl,
@@ -214,7 +215,8 @@ def others(facts: Facts) -> Iterator[Finding]:
     for policy in facts.of("ClientTrafficPolicy"):
         yield from _unmet(facts, policy, "DE408", ["Accepted"], "ancestors", every)
     own = {f"{m}-router" for m in models(facts)}
-    for route in (r for r in facts.of("HTTPRoute") if r["metadata"]["name"] not in own and _attached(facts, r)):
+    reserved = (r for r in facts.of("HTTPRoute") if r["metadata"]["name"] not in own and not asked_models(r))
+    for route in (r for r in reserved if _attached(facts, r)):
         yield from _unmet(facts, route, "DE412", ["Accepted", "ResolvedRefs"], "parents", set(_BY_PLUGIN))
 
 
