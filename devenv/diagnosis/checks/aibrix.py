@@ -91,7 +91,7 @@ def _silent(facts: Facts, service: str, found: list[tuple[str, Manifest, str]]) 
     resources = sorted({r for h in hooks for rule in h.get("rules") or () for r in rule.get("resources") or ()})
     what = "creating or changing them is refused" if strict else "what is created meanwhile is not seen by it"
     says = f"The webhooks of {service} do not answer: of {', '.join(resources) or 'what they watch'}, {what}."
-    about = {f"webhook/{service}"}
+    about = {f"Service/{service}", *(f"{kind}/{label(configuration)}" for kind, configuration, _ in found)}
     fix: list[str] = []
     for _, configuration, _ in found:
         parts = [c.name for c in facts.profile.components if any(o is configuration for o in objects_of(facts, c))]
