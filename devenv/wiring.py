@@ -124,8 +124,12 @@ class World:
         kept = all(self.downloads.path(m.url, m.sha256).exists() for m in urls)
         if kept and Provider(self.engine, self.builder, self.reporter).obtainable(profile.images):
             return "its images and manifests are at hand"
+        from devenv.adapters.web import HttpWeb
+
         own = [i.ref for i in profile.images if not i.recipe]
-        return "a registry answers" if own and self.engine.in_registry(own[0]) else ""
+        if not (own and self.engine.in_registry(own[0])):
+            return ""
+        return "a registry answers" if kept or HttpWeb().answers(urls[0].url) else ""
 
     @property
     def downloads(self) -> Downloads:
@@ -166,7 +170,7 @@ class World:
         """Return a profile's manifests as `up` applies them, as YAML."""
         import yaml
 
-        up = self.up("devenv", self.choice("devenv", name, variant))
+        up = self.up(".", self.choice(".", name, variant))  # of no cluster: none can have that name
         return yaml.safe_dump_all(up.made_objects(), sort_keys=False, width=120, allow_unicode=True)
 
     def models(self, cluster: str, profile: Profile) -> Models:

@@ -1,8 +1,10 @@
 """Downloads. `requests` is what Docker's own client uses already; it knows proxies and certificates."""
 
+import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import requests
 import urllib3
@@ -44,16 +46,33 @@ class HttpWeb:
                     session.mount(scheme, HTTPAdapter(max_retries=_TRIES))
                 with session.get(url, stream=True, timeout=_TIMEOUT) as answer:
                     answer.raise_for_status()
-                    total = int(answer.headers.get("content-length", 0))
-                    while chunk := answer.raw.read1(_PIECE, decode_content=True):  # what is there, not only whole pieces
-                        file.write(chunk)
-                        progress(file.tell(), total)
-                        if time.monotonic() > end:
-                            raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
-                    if "content-encoding" not in answer.headers and file.tell() < total:
-                        raise urllib3.exceptions.ProtocolError(f"it broke off after {file.tell()} of {total} bytes")
+                    _receive(url, answer, file, progress, end)
         except requests.HTTPError as error:
             raise DevenvError(f"{url} can't be had.", str(error), "Check the address.", Exit.PREREQUISITE) from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            fix = "Check the network, HTTPS_PROXY among it; or download it by hand and name the file in the profile."
-            raise NotReachableError(f"{url} can't be reached.", str(error), fix, Exit.PREREQUISITE) from error
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # requests' own errors are OSErrors, too
+            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+                raise DevenvError(f"{target} can't be written.", str(error), "Is the disk full?") from error
+            raise _silent(url, error) from error
+
+    def answers(self, url: str) -> bool:
+        """Whether there is something at the address, as far as its server says at once."""
+        try:
+            return requests.head(url, timeout=_TIMEOUT[0], allow_redirects=True).ok
+        except (requests.RequestException, ValueError):
+            return False
+
+
+def _receive(url: str, answer: requests.Response, file: BinaryIO, progress: Callable[[int, int], None], end: float) -> None:
+    total = int(answer.headers.get("content-length", 0))
+    while chunk := answer.raw.read1(_PIECE, decode_content=True):  # what is there, not only whole pieces
+        file.write(chunk)
+        progress(file.tell(), total)
+        if time.monotonic() > end:
+            raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
+    if "content-encoding" not in answer.headers and file.tell() < total:
+        raise urllib3.exceptions.ProtocolError(f"it broke off after {file.tell()} of {total} bytes")
+
+
+def _silent(url: str, error: Exception) -> NotReachableError:
+    fix = "Check the network, HTTPS_PROXY among it; or download it by hand and name the file in the profile."
+    return NotReachableError(f"{url} can't be reached.", str(error), fix, Exit.PREREQUISITE)

@@ -40,9 +40,10 @@ def add(
     with wiring.world() as world:
         chosen = world.choice(cluster, profile).profile
         models = world.models(cluster, chosen)
-        wanted = Wanted(model, image or "", replicas, port, namespace)
+        held = world.engine.image(image) if image else None
+        wanted = Wanted(model, image or "", replicas, port, namespace, held.id if held else "")
         models.check(wanted)
-        if image and world.engine.image(image):
+        if image and held:
             world.reload(cluster, chosen, Options(restart=False)).run([(image, "")], wait)
         with world.locked(cluster, wait):
             proofs = models.add(wanted)

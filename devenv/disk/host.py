@@ -52,7 +52,7 @@ class HostStock:
 
 def _leftovers(cache: Path, now: float) -> Iterator[Path]:
     """Give what a killed run has left: it works in folders and files that are named so."""
-    for pattern in ("built/*/work-*", "toolchain/work-*", "downloads/work-*", "kustomize/work-*"):
+    for pattern in ("built/*/work-*", "toolchain/work-*", "downloads/work-*", "kustomize/work-*", "in-place/work-*"):
         for path in cache.glob(pattern):
             if now - path.lstat().st_mtime > _UNDER_WAY:
                 yield path

@@ -80,7 +80,8 @@ def endpoints(obj: Manifest, _: Sequence[str] = ()) -> str:
 
 def webhook(obj: Manifest, _: Sequence[str] = ()) -> str:
     """A webhook configuration whose every hook knows the certificate of who answers, which its controller puts in."""
-    without = [str(w.get("name")) for w in obj.get("webhooks") or () if not (w.get("clientConfig") or {}).get("caBundle")]
+    own = [(w, w.get("clientConfig") or {}) for w in obj.get("webhooks") or ()]
+    without = [str(w.get("name")) for w, client in own if client.get("service") and not client.get("caBundle")]
     return f"no certificate is known for {', '.join(without)}" if without else ""
 
 

@@ -5,12 +5,12 @@ image with nothing else in it. A Dockerfile that compiles begins from nothing, o
 """
 
 import tarfile
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
+from devenv.folders import work_folder
 from devenv.images.toolchain import Toolchain
 from devenv.ports import Engine, Host, Reporter
 from devenv.profiles.model import GoProgram, ProfileImage
@@ -62,8 +62,7 @@ class InPlace:
         self.reporter.detail(name, "Go's compiler")
         toolchain.ensure(self.host.cache_dir() / "logs" / "toolchain.log")
         env = toolchain.environment(architecture, cgo=False, host=False)
-        with tempfile.TemporaryDirectory(prefix="devenv-build-") as work:
-            context = Path(work)
+        with work_folder(self.host.cache_dir() / "in-place") as context:
             argv = ["go", "build", "-ldflags", "-s -w", "-tags", ",".join(program.tags), "-o", str(context / "program")]
             self.reporter.detail(name, f"go build {program.package}")
             done = self.host.run(
@@ -75,7 +74,8 @@ class InPlace:
             )
             if done.code != 0:
                 last = "\n".join(done.output.splitlines()[-_SHOWN:])
-                raise DevenvError(f"`go build {program.package}` failed in {folder}.", last, "Nothing was moved.")
+                fix = "Nothing was moved. If the checkout is of a release, say which: --aibrix-version."
+                raise DevenvError(f"`go build {program.package}` failed in {folder}.", last, fix)
             (context / "Dockerfile").write_text(_dockerfile(program))
             self.reporter.detail(name, "packing")
             with tarfile.open(context / "context.tar", "w") as tar:

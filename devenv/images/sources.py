@@ -9,7 +9,7 @@ from typing import Literal
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images import archive
 from devenv.images.build import Builder
-from devenv.images.inplace import InPlace
+from devenv.images.inplace import LABEL, InPlace
 from devenv.images.load import normalise
 from devenv.ports import Engine, Reporter
 from devenv.profiles.model import ProfileImage
@@ -128,11 +128,16 @@ class Provider:
         if image.archive:
             held = self.engine.image(image.ref)
             return Source(image, "engine" if held and held.id in _archived(image).ids else "archive", image.ref)
-        if self.anew and image.go and image.build_in:
+        if image.build_in and (self.anew or self._anothers(image)):
             return Source(image, "source", image.ref)
         book = self.builder.book
         tag = book.tag(book.get(image.recipe)) if image.recipe else ""
         return choose(image, tag, lambda ref: self.engine.image(ref) is not None, registry=registry)
+
+    def _anothers(self, image: ProfileImage) -> bool:
+        """Whether the engine's image of that name was compiled from another checkout, or pulled."""
+        held = self.engine.image(image.ref) if image.go else None
+        return held is not None and held.labels.get(LABEL) != image.build_in
 
     def _load(self, image: ProfileImage) -> None:
         step = f"load {image.name}"

@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
+from devenv.folders import work_folder
 from devenv.lifecycle.steps import step
 from devenv.ports import Host, Reporter
 from devenv.profiles.model import Profile
@@ -55,15 +55,13 @@ class Kustomize:
         if not any((Path(folder) / name).is_file() for name in _FILES):
             raise DevenvError(f"{folder} is no kustomize folder: it has no {_FILES[0]}.", exit_code=Exit.USAGE)
         target = self.path(folder)
-        with step(self.reporter, f"render {'/'.join(Path(folder).parts[-2:])}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="work-", dir=target.parent) as work:
-                new = Path(work) / "new"
-                done = self.host.run([*self._program(), folder, "--output", str(new)], timeout=_LONGEST)
-                if done.code != 0:
-                    why = "\n".join(done.output.strip().splitlines()[-_SHOWN:])
-                    raise DevenvError(f"{folder} can't be rendered.", why, "Nothing was changed.", Exit.USAGE)
-                new.replace(target)
+        with step(self.reporter, f"render {'/'.join(Path(folder).parts[-2:])}"), work_folder(target.parent) as work:
+            new = work / "new"
+            done = self.host.run([*self._program(), folder, "--output", str(new)], timeout=_LONGEST)
+            if done.code != 0:
+                why = "\n".join(done.output.strip().splitlines()[-_SHOWN:])
+                raise DevenvError(f"{folder} can't be rendered.", why, "Nothing was changed.", Exit.USAGE)
+            new.replace(target)
         return target
 
     def _program(self) -> Sequence[str]:

@@ -45,8 +45,8 @@ def choose(
         name, why = _default(folder, at_hand)
     own = Path(name)
     remembered = str(own.resolve()) if own.suffix in {".yaml", ".yml"} and own.is_file() else name
-    if variant == PLAIN and record and record.profile == remembered:
-        variant = record.variant
+    if record and record.profile == remembered:
+        variant = variant.over(record.variant)
     return Choice(applied(load(name, folder, variant), read(host.config_dir() / FILE)), remembered, why, variant)
 
 

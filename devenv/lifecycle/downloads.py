@@ -5,7 +5,7 @@ Where nobody has published a sum, the one of the first download is recorded, and
 
 import hashlib
 import json
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from devenv.disk.files import write_private
 from devenv.errors import DevenvError, Exit
+from devenv.folders import work_folder
 from devenv.lifecycle.steps import step
 from devenv.ports import Host, Reporter, Web
 
@@ -34,21 +35,24 @@ class Downloads:
         """Where the file of that address and sum is, or will be; without a sum, that of the one that is recorded."""
         return self.host.cache_dir() / "downloads" / (sha256 or self._recorded().get(url) or "not-yet")
 
-    def fetch(self, url: str, sha256: str) -> Path:
-        """Return the file at the address. Raises DevenvError where it can't be had, or is another than recorded."""
+    def fetch(self, url: str, sha256: str, check: Callable[[Path], object] = lambda _: None) -> Path:
+        """Return the file at the address. Raises DevenvError where it can't be had, or is another than recorded.
+
+        `check` raises where a file is not what it should be: such a one is not recorded. A portal's page comes with 200, too.
+        """
         wanted = sha256 or self._recorded().get(url, "")
         path = self.path(url, wanted)
         if wanted and path.exists() and _sum(path) == wanted:
             return path
-        path.parent.mkdir(exist_ok=True)
         name = f"download {url.rsplit('/', 1)[-1]}"
-        with step(self.reporter, name) as note, tempfile.TemporaryDirectory(prefix="work-", dir=path.parent) as work:
-            part = Path(work) / "part"
+        with step(self.reporter, name) as note, work_folder(path.parent) as work:
+            part = work / "part"
             self.web.fetch(url, part, lambda done, total: self.reporter.update(name, done, total, "B"))
             found = _sum(part)
             if wanted and found != wanted:
                 raise self._another(url, wanted, found, given=bool(sha256))
             if not wanted:
+                check(part)
                 self._record(url, found)
                 note.append(f"sha256 {found[:12]}… recorded")
             path = self.path(url, found)

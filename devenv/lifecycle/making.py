@@ -46,10 +46,10 @@ class Making:
         """Refuse two profiles, or two versions, in one cluster: what the first has brought would stay among the second's."""
         at = self.context
         record = at.records.read(at.cluster)
-        if record is None or not record.base or not at.nodes():
+        if record is None or not at.nodes():
             return
-        was, wanted = ((f"{base} {version}".strip()) for base, version in
-                       ((record.base, record.version), (at.profile.base, at.profile.version)))  # fmt: skip
+        base = record.base or "offline"  # what devenv noted before it had another
+        was, wanted = f"{base} {record.version}".strip(), f"{at.profile.base} {at.profile.version}".strip()
         if was != wanted:
             raise DevenvError(
                 f"The cluster {at.cluster} was made with {was}, and {wanted} was asked for.",

@@ -15,16 +15,18 @@ from devenv.facts.live import Proof
 from devenv.facts.trouble import Trouble
 from devenv.gates import ready
 from devenv.gates.live import Prober
+from devenv.lifecycle.manifests import IMAGES_NOTE
 from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Kube, Manifest, Reporter
 from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.wait import Deadline, until
 
-NAME, PORT, SERVICE = "model.aibrix.ai/name", "model.aibrix.ai/port", "model.aibrix.ai/service-name"
+NAME, PORT = "model.aibrix.ai/name", "model.aibrix.ai/port"
 MOCK = "devenv.local/vllm-mock:reference"
 _OWNER = {"app.kubernetes.io/managed-by": "devenv"}
 _MODEL = "devenv/model"  # annotation: the model's name, which a label can't always hold
 _LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,54}[a-z0-9])?")  # with `-router` behind it, it is a name of at most 63
 _ROUTES, _GRANTS = ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant")
 _DEPLOYMENT = ("apps/v1", "Deployment")
@@ -43,6 +45,7 @@ class Wanted:
     replicas: int = 1
     port: int = 8000
     namespace: str = "default"
+    image_id: str = ""  # of the engine: another image of the same name replaces the pods
 
     @property
     def slug(self) -> str:
@@ -85,6 +88,8 @@ class Models:
     def check(self, wanted: Wanted) -> None:
         """Refuse what can't be added, with all that is wrong."""
         problems = []
+        if not _NAMESPACE.fullmatch(wanted.namespace):
+            raise DevenvError(f"{wanted.namespace!r} is no name of a namespace.", exit_code=Exit.USAGE)
         if not _LABEL.fullmatch(wanted.name):
             problems.append(
                 f"{wanted.name!r} can't be a label's value (at most 63 letters, digits, '-', '_' and '.'), by which"
@@ -97,12 +102,30 @@ class Models:
                 problems.append(f"{kind[1]} {wanted.namespace}/{wanted.slug} is there already, and devenv did not make it")
         if self.kube.get("v1", "Namespace", "", wanted.namespace) is None:
             problems.append(f"there is no namespace {wanted.namespace}")
+        problems += self._taken(wanted)
         if problems:
             what = f"The model {wanted.name} can't be added."
             raise DevenvError(what, "\n".join(problems), "Nothing was changed.", Exit.USAGE)
 
+    def _taken(self, wanted: Wanted) -> list[str]:
+        """Return who else has the model's name: its controller would take away the route of one when the other goes."""
+        own = (wanted.namespace, wanted.slug)
+        found = []
+        for workload in self.kube.select(*_DEPLOYMENT):
+            meta = workload["metadata"]
+            template = {"metadata": {}} | (workload["spec"].get("template") or {})
+            serves = wanted.name in {_label(workload), _label(template)} | _noted(workload)
+            if serves and (meta.get("namespace"), meta["name"]) != own:
+                found.append(f"Deployment {meta.get('namespace')}/{meta['name']} serves a model of that name")
+        for route in self.kube.select(*_ROUTES):
+            name, ours = route["metadata"]["name"], _adds(route, wanted.name)
+            if name == f"{wanted.slug}-router" and not ours and wanted.name not in _models_of(route):
+                found.append(f"HTTPRoute {name} is there already, and is none of a model of that name")
+        return found
+
     def add(self, wanted: Wanted) -> list[Proof]:
         """Add it, and return when its route is there and it has answered. Raises DevenvError with what is missing."""
+        self._make_way(wanted)
         by_controller = self._controlled and wanted.own_name
         if self._controlled and not wanted.own_name:
             self.reporter.say(
@@ -120,6 +143,12 @@ class Models:
             proofs = self._prove(wanted)
             note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
         return proofs
+
+    def _make_way(self, wanted: Wanted) -> None:
+        """Remove an earlier one of another port: the controller does not change the route that it has made."""
+        there = self.kube.get(*_DEPLOYMENT, wanted.namespace, wanted.slug)
+        if there and (there["metadata"].get("labels") or {}).get(PORT, str(wanted.port)) != str(wanted.port):
+            self.remove(wanted.name, self.objects(wanted.name))
 
     @property
     def _controlled(self) -> bool:
@@ -156,8 +185,6 @@ class Models:
 
     def _prove(self, wanted: Wanted) -> list[Proof]:
         requests = self.requests(wanted.name, f"{wanted.slug}-router", anonymous=bool(wanted.image))
-        if self._controlled and not wanted.own_name:
-            requests = [r for r in requests if r.route is not Route.PLAIN]
         proofs: list[Proof] = []
 
         def missing() -> str:
@@ -167,16 +194,16 @@ class Models:
         until("The model", missing, Deadline(self.clock, _PROOF), "See what `devenv doctor` and `devenv model list` say.")
         return proofs
 
-    @staticmethod
-    def requests(name: str, route: str, *, anonymous: bool) -> list[LiveRequest]:
-        """Return a request of each kind for the model."""
-        kinds = (Route.DIRECT, Route.EXTENSION, Route.PLAIN)
+    def requests(self, name: str, route: str, *, anonymous: bool) -> list[LiveRequest]:
+        """Return a request of each kind that AIBrix can answer for the model."""
+        plain = not self._controlled or Wanted(name).own_name  # else its plugin looks for a route of the model's name
+        kinds = (Route.DIRECT, Route.EXTENSION, *([Route.PLAIN] if plain else []))
         return [LiveRequest(name=kind.value, route=kind, model=name, by=route, anonymous=anonymous) for kind in kinds]
 
     def route_of(self, name: str) -> str:
         """Return the HTTPRoute that a model's requests go by: the one of its name, else one that matches on its header."""
         usual = f"{name}-router"
-        if not _LABEL.fullmatch(name) or self.kube.get(*_ROUTES, self.profile.gateway.namespace, usual.lower()):
+        if not _LABEL.fullmatch(name) or self.kube.get(*_ROUTES, self.profile.gateway.namespace, usual):
             return usual
         return next((str(r["metadata"]["name"]) for r in self.kube.select(*_ROUTES) if name in _models_of(r)), usual)
 
@@ -211,8 +238,9 @@ class Models:
         targets = [(b.get("namespace"), b["name"]) for b in _backends(route)] if route else []
         targets = targets or [(namespace, name) for namespace in {p["metadata"]["namespace"] for p in pods}]
         for namespace, service in targets:
-            if self.kube.get("v1", "Service", str(namespace or self.profile.gateway.namespace), service) is not None:
-                return f"{namespace}/{service}"
+            where = str(namespace or self.profile.gateway.namespace)
+            if self.kube.get("v1", "Service", where, service) is not None:
+                return f"{where}/{service}"
         return f"none is named {targets[0][1] if targets else name}"
 
     def objects(self, name: str) -> list[Manifest]:
@@ -297,8 +325,10 @@ def _deployment(wanted: Wanted) -> Manifest:
     }
     made = _object(_DEPLOYMENT, wanted.slug, wanted.namespace, wanted, spec=spec)
     made["metadata"]["labels"] |= labels
-    if not wanted.own_name:
-        made["metadata"]["annotations"][SERVICE] = wanted.slug  # AIBrix's main looks there for another name
+    if not wanted.own_name:  # the controller would make a route to a Service that can't be, beside devenv's own
+        del made["metadata"]["labels"][NAME]
+    if wanted.image_id:
+        made["spec"]["template"]["metadata"]["annotations"] = {IMAGES_NOTE: wanted.image_id}
     return made
 
 
@@ -319,6 +349,10 @@ def _adds(obj: Manifest, name: str) -> bool:
 
 def _label(obj: Manifest) -> str:
     return str((obj["metadata"].get("labels") or {}).get(NAME, ""))
+
+
+def _noted(obj: Manifest) -> set[str]:
+    return {str(name) for name in [(obj["metadata"].get("annotations") or {}).get(_MODEL)] if name}
 
 
 def _models_of(route: Manifest) -> set[str]:

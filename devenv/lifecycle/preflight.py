@@ -25,9 +25,9 @@ class Preflight:
 
     def check(self, *, exists: bool) -> None:
         """Raise DevenvError with every problem. `exists`: the cluster is there already, with its port and its disk."""
-        looks: list[Callable[[EngineInfo], str]] = [self._docker_program, self._version, self._inotify]
+        looks: list[Callable[[EngineInfo], str]] = [self._docker_program, self._version, self._inotify, self._cpus, self._memory]
         if not exists:
-            looks += [self._cpus, self._memory, self._port, self._disk]
+            looks += [self._port, self._disk]
         engine = self.engine.info()
         problems = [problem for look in looks if (problem := look(engine))]
         if problems:

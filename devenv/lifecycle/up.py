@@ -1,9 +1,10 @@
 """`up`: from nothing, or from anything in between, to a cluster that answers on every route."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from graphlib import CycleError
 from pathlib import Path
 
 from devenv.disk.ballast import Ballast
@@ -82,7 +83,7 @@ class Up:
             if foreign and self.agree:
                 Adopting(at, self.agree).adopt(foreign, rendered)
             making.discard_half_made()
-            run_all(self._tasks(making, sources, rendered), on_failure=at.abandon)
+            self._run(self._tasks(making, sources, rendered))
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
             digest = self._digest(sources)
             remember(at, lambda record: replace(record, digest=digest, **at.chosen))
@@ -157,8 +158,15 @@ class Up:
                 task(f"apply {n}", applying.source(rendered.rest(n), sources), "definitions", *source.after)
                 for n, source in every.items()
             ),
-            *(task(c.name, applying.gate(c), *_applied(at.profile, every.values(), c), *c.after) for c in at.profile.components),
+            *(task(c.name, applying.gate(c), *_applied(at.profile, rendered, c), *c.after) for c in at.profile.components),
         ]
+
+    def _run(self, tasks: list[Task]) -> None:
+        try:
+            run_all(tasks, on_failure=self.context.abandon)
+        except CycleError as error:  # before any of them was begun
+            what = "The profile's manifests and components wait for each other in a circle."
+            raise DevenvError(what, " → ".join(map(str, error.args[1])), "Nothing was changed.", Exit.USAGE) from error
 
     def _prove(self, seconds: float) -> list[Proof]:
         return prove(self.context.reporter, self.prober, seconds, "Look at it with `devenv status` and `devenv request`.")
@@ -210,7 +218,14 @@ class Up:
         return self.manifests_folder / source.path if source.path else self.recipe_file(*source.recipe_file)
 
     def _fetched(self, source: ManifestSource) -> Path:
-        return self.downloads.fetch(source.url, source.sha256) if source.url else self._locate(source)
+        if not source.url:
+            return self._locate(source)
+        try:
+            return self.downloads.fetch(source.url, source.sha256, manifests.read)
+        except DevenvError as error:
+            if self.context.profile.like:
+                error.next_step = f"Is there a release {self.context.profile.version}? {error.next_step}".strip()
+            raise
 
     def _kept(self, source: ManifestSource) -> Path:
         """Where it is, had again where it was lost meanwhile."""
@@ -263,10 +278,16 @@ class Up:
         return all(self._locate(source).exists() for source in self.context.profile.manifests)
 
 
-def _applied(profile: Profile, sources: Iterable[ManifestSource], component: Component) -> list[str]:
-    """Return the applying of which sources a component waits for: all but what itself comes after the component."""
-    follows = {component.name, *profile.after(component.name)}
-    return [f"apply {source.name}" for source in sources if not follows & set(source.after)]
+def _applied(profile: Profile, rendered: manifests.Rendered, component: Component) -> list[str]:
+    """Return the applying of which sources a component waits for: those that wait for nothing, and the one that has it."""
+    r = component.resource
+    wanted = (r.kind, r.namespace, r.name)
+    return [
+        f"apply {source.name}"
+        for source in profile.manifests
+        if source.name in rendered.sources
+        and (not source.after or any(manifests.key(obj)[1:] == wanted for obj in rendered.sources[source.name]))
+    ]
 
 
 def _problem(look: Callable[[], object]) -> DevenvError | None:

@@ -73,6 +73,7 @@ class ProfileImage(Model):
     pull: bool = True
     build: tuple[str, ...] = ()  # the command that builds it in the engine, for `reload-image --build`
     build_in: str = ""  # the folder that it runs in, seen from the profile's folder
+    from_checkout: bool = False  # whether it is built in a checkout that is given with `up --checkout`, and nowhere else
     go: GoProgram | None = None  # a Go program in `build_in`, which is built here and packed, in the place of `build`
     enabled: bool = True
 
@@ -85,7 +86,7 @@ class ProfileImage(Model):
     @property
     def built_in_place(self) -> bool:
         """Whether there is a way to build it from somebody's own source."""
-        return bool(self.build or (self.go and self.build_in))
+        return bool((self.build or self.go) and (self.build_in or not (self.from_checkout or self.go)))
 
 
 class Target(Model):

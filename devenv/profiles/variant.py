@@ -32,6 +32,15 @@ class Variant:
         """The options, with those that follow from the rest."""
         return (*self.options, *([FILES] if self.manifests or self.checkout else []), *([CHECKOUT] if self.checkout else []))
 
+    def over(self, before: "Variant") -> "Variant":
+        """Return what was chosen before, with what is chosen now: what is not said again stays."""
+        return Variant(
+            self.version or before.version,
+            tuple(dict.fromkeys([*before.options, *self.options])),
+            self.manifests or before.manifests,
+            self.checkout or before.checkout,
+        )
+
 
 PLAIN = Variant()
 
@@ -48,17 +57,16 @@ def varied(content: Mapping[str, Any], variant: Variant, name: str) -> Mapping[s
     content = merge(content, _version(versions, version, name) or {})
     for option in variant.everything:
         content = merge(content, options.get(option) or {})
-    content = dict(merge(content, _from_files(content, variant)))
+    words = {"version": version, "tag": str(content.get("tag") or version)}
+    content = dict(merge(_spelt(content, words), _from_files(content, variant)))
     released = content.pop("released", True)
-    content.pop("kustomize", None)
+    for key in ("kustomize", "kustomize_first"):
+        content.pop(key, None)
     if not (released or variant.manifests or variant.checkout):
         fix = "Give its source with --checkout, or its manifests with --manifests."
         raise DevenvError(f"There is no release {version}.", next_step=fix, exit_code=Exit.USAGE)
     like = newer(versions, version) if version not in versions else ""
-    content = {**content, "like": like} if like else content
-    words = {"version": version, "tag": str(content.get("tag") or version)}
-    spelt: Mapping[str, Any] = _enabled(_spelt({**content, **words}, words))
-    return spelt
+    return _enabled({**content, **words, **({"like": like} if like else {})})
 
 
 def newer(versions: Iterable[str], version: str) -> str:
@@ -86,7 +94,8 @@ def _only_what_it_has(versions: Mapping[str, Any], options: Mapping[str, Any], v
     problems = []
     if variant.version and not versions:
         problems.append(f"it has no versions, so not {variant.version} either")
-    problems += [f"it has no option {o}; there are: {_own(options)}" for o in variant.options if o not in options]
+    inner = {FILES, CHECKOUT}
+    problems += [f"it has no option {o}; there are: {_own(options)}" for o in variant.options if o not in options or o in inner]
     problems += [f"its manifests can't come from {o}" for o in (FILES, CHECKOUT) if o in variant.everything and o not in options]
     if problems:
         what = f"The profile {name} has not what was asked for."
@@ -101,16 +110,16 @@ def _from_files(content: Mapping[str, Any], variant: Variant) -> Mapping[str, An
     """Return what changes where manifests come from files: the release's sources give way, their patches stay."""
     if not (variant.manifests or variant.checkout):
         return {}
-    sources = [m for m in content.get("manifests") or () if isinstance(m, Mapping)]
-    fetched = [m for m in sources if m.get("url")]
+    fetched = [m for m in _entries(content, "manifests") if m.get("url") and m.get("name")]
     patches = [p for m in fetched for p in m.get("patches") or ()]
     change: dict[str, Any] = {"manifests": [{"name": m["name"], "enabled": False} for m in fetched]}
     own: list[dict[str, Any]] = [{"path": path} for path in variant.manifests]
     if variant.checkout and not own:
-        own = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in content.get("kustomize") or ()]
+        folders = dict.fromkeys([*(content.get("kustomize_first") or ()), *(content.get("kustomize") or ())])
+        own = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in folders]
     change["manifests"] += [{"name": f"file {n}", "patches": patches, **source} for n, source in enumerate(own, 1)]
     if variant.checkout:
-        built = [i for i in content.get("images") or () if isinstance(i, Mapping) and (i.get("go") or i.get("build"))]
+        built = [i for i in _entries(content, "images") if i.get("from_checkout") and i.get("name")]
         change["images"] = [{"name": i["name"], "build_in": variant.checkout} for i in built]
     return change
 

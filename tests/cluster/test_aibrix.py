@@ -80,8 +80,12 @@ def test_models_come_and_go(lab):
     assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True), ("plain", True)]
     told = lab.json("model", "add", "Qwen2.5_7B")
     assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True)]
+    told = lab.json("model", "add", "llama-3.1-8b")  # the controller would make this one's route, to a Service that can't be
+    assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True)]
     found = {m["name"]: m for m in lab.json("model", "list")}
-    assert {name: m["added_by_devenv"] for name, m in found.items()} == {"Qwen2.5_7B": True, "llama2-7b": False, "qwen3-8b": True}
+    added = {name: m["added_by_devenv"] for name, m in found.items()}
+    assert added == {"Qwen2.5_7B": True, "llama-3.1-8b": True, "llama2-7b": False, "qwen3-8b": True}
+    assert all(r["ok"] for m in found.values() for r in m["requests"])
     assert found["qwen3-8b"]["pods"] == {"ready": 2, "all": 2}
     assert lab.doctor()["healthy"]
     refused = lab.devenv("model", "add", "mock-llama2-7b", check=False)
@@ -89,7 +93,11 @@ def test_models_come_and_go(lab):
     assert "devenv did not make it" in refused.stderr
     planned = lab.json("model", "rm", "qwen3-8b", "--dry-run")
     assert planned["objects"] == ["Deployment default/qwen3-8b", "Service default/qwen3-8b"]
-    for name in ("qwen3-8b", "Qwen2.5_7B"):
+    told = lab.json(
+        "model", "add", "qwen3-8b", "--port", "8000", "--replicas", "1", "--image", "devenv.local/vllm-mock:reference"
+    )
+    assert all(r["ok"] for r in told["requests"])
+    for name in ("qwen3-8b", "Qwen2.5_7B", "llama-3.1-8b"):
         lab.json("model", "rm", name, "--yes")
     assert [m["name"] for m in lab.json("model", "list")] == ["llama2-7b"]
     assert "qwen" not in lab.kubectl("get", "httproutes,services,deployments", "--all-namespaces", "-o", "name")
@@ -103,7 +111,7 @@ def test_the_controller_leads_again_after_its_restart(lab):
     assert lab.kubectl(*holder) != before
 
 
-def workload(name: str, own: str, pods: str, port: str = "8000") -> str:
+def workload(name: str, own: str, pods: str, port: str = "8000", own_port: str = "") -> str:
     """Return a model's Deployment and Service, with labels as they are given."""
     labels = {"app": name, **({"model.aibrix.ai/name": pods} if pods else {}), "model.aibrix.ai/port": port}
     container = {
@@ -115,6 +123,8 @@ def workload(name: str, own: str, pods: str, port: str = "8000") -> str:
         "namespace": "default",
         "labels": {"devenv-test": "fault", **({"model.aibrix.ai/name": own} if own else {})},
     }
+    if own_port:
+        meta["labels"]["model.aibrix.ai/port"] = own_port
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}  # fmt: skip
     service = {"selector": {"app": name}, "ports": [{"port": 8000}]}
@@ -134,9 +144,11 @@ class Mistake:
     fix: str
     port: str = "8000"
     name: str = "other"
+    own_port: str = ""
 
 
 MISTAKES = {
+    "port of the Deployment alone": Mistake("DE507", "other", "other", "model.aibrix.ai/port=8000", own_port="9000"),
     "label only on the Deployment": Mistake("DE505", "other", "", "patch deployment other"),
     "label only on the pods": Mistake("DE503", "", "other", "label deployment other model.aibrix.ai/name=other"),
     "Service of another name": Mistake("DE502", "third", "third", "expose deployment other --name third --port 8000"),
@@ -147,7 +159,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_that_aibrix_accepts_in_silence_is_named_with_its_patch(lab, name):
     mistake = MISTAKES[name]
-    lab.kubectl_in(workload(mistake.name, mistake.own, mistake.pods, mistake.port), "apply", "-f", "-")
+    lab.kubectl_in(workload(mistake.name, mistake.own, mistake.pods, mistake.port, mistake.own_port), "apply", "-f", "-")
     try:
         lab.kubectl("rollout", "status", "deployment", mistake.name, "--timeout=60s")
         lab.eventually("the diagnosis", lambda: "" if mistake.code in codes(lab) else str(codes(lab)), 30)

@@ -84,7 +84,8 @@ def _mislabel(facts: Facts, model: str, workloads: list[Manifest]) -> Finding:
     fix = _own_fix(
         facts, model, kubectl(facts, "-n", first["namespace"], "patch", "deployment", first["name"], "-p", f"'{patch}'")
     )
-    says = f"No pod carries the label {MODEL}={model}, by which the model is found; {label(workloads[0])} has another."
+    had = "another" if model_label(workloads[0]["spec"].get("template") or {}) else "none"
+    says = f"No pod carries the label {MODEL}={model}, by which the model is found; {label(workloads[0])}'s have {had}."
     others = {f"model/{other}" for w in workloads if (other := model_label(w["spec"].get("template") or {}))}
     found = _finding(facts, "DE505", model, says, evidence, fix)
     return Finding(**{**vars(found), "affects": found.affects | others})
@@ -107,16 +108,23 @@ def port(facts: Facts) -> Iterator[Finding]:
     for model in served(facts):
         for pod in model_pods(facts, model):
             named = (pod["metadata"].get("labels") or {}).get(PORT, _DEFAULT_PORT)
-            open_ports = {str(p.get("containerPort")) for c in pod["spec"].get("containers") or () for p in c.get("ports") or ()}
+            every = [p for c in pod["spec"].get("containers") or () for p in c.get("ports") or ()]
+            open_ports = {str(p.get("containerPort")) for p in every}
             if open_ports and named not in open_ports:
                 text = f"{PORT}={named}; its containers have {', '.join(sorted(open_ports))}"
                 says = (
                     f"The label {PORT} of the model {model} says {named}, and its pods listen on {', '.join(sorted(open_ports))}."
                 )
                 evidence = [Evidence(f"pod {label(pod)}", text)]
-                fix = _own_fix(facts, model, *_relabel(facts, pod, min(open_ports)))
+                fix = _own_fix(facts, model, *_relabel(facts, pod, _likely(every)))
                 yield _finding(facts, "DE506", model, says, evidence, fix, affects={f"route/extension/{model}"})
                 break
+
+
+def _likely(ports: list[dict[str, Any]]) -> str:
+    """Return the port on which a model's server listens: one that is named http, else the first."""
+    named = [p for p in ports if str(p.get("name", "")).startswith("http")]
+    return str((named or ports)[0].get("containerPort"))
 
 
 def _relabel(facts: Facts, pod: Manifest, port: str) -> list[str]:
@@ -236,8 +244,37 @@ def _unresolved(facts: Facts, model: str, route: Manifest, condition: dict[str, 
     text = f"{condition['type']}={condition['status']} {condition.get('reason', '')}: {condition.get('message', '').strip()}"
     evidence = [Evidence(f"HTTPRoute {label(route)}", text, seconds(condition.get("lastTransitionTime")))]
     says = f"The route of the model {model} leads nowhere: {condition.get('reason', '')}."
-    found = _finding(facts, "DE507", model, says, evidence, affects=_by_route(model))
+    fix: tuple[str, ...] = ()
+    if ports := _other_port(facts, route):
+        wanted, open_ports = ports
+        says = f"The route of the model {model} asks for port {wanted}, and its Service has {', '.join(open_ports)}."
+        fix = _own_fix(facts, model, *_port_labels(facts, model, route, open_ports[0]))
+    found = _finding(facts, "DE507", model, says, evidence, fix, affects=_by_route(model))
     return Finding(**{**vars(found), "about": frozenset({*found.about, f"http route/{model}"})})
+
+
+def _other_port(facts: Facts, route: Manifest) -> tuple[str, list[str]] | None:
+    """Return the port that a route asks its Service for, and those that the Service has, where it is none of them."""
+    for backend in (b for rule in route["spec"].get("rules") or () for b in rule.get("backendRefs") or ()):
+        there = facts.one("Service", backend.get("namespace") or route["metadata"]["namespace"], backend["name"])
+        ports = [str(p.get("port")) for p in ((there or {}).get("spec") or {}).get("ports") or ()]
+        if ports and str(backend.get("port")) not in ports:
+            return str(backend.get("port")), ports
+    return None
+
+
+def _port_labels(facts: Facts, model: str, route: Manifest, port: str) -> list[str]:
+    """Return commands by which the route is made anew, for this port: the controller never changes one that it has made."""
+    meant = [w["metadata"] for w in facts.of("Deployment") if model_label(w) == model]
+    meta = route["metadata"]
+    return [
+        *(
+            kubectl(facts, "-n", m["namespace"], "label", "--overwrite", "deployment", m["name"], f"{PORT}={port}")
+            for m in meant[:1]
+        ),
+        kubectl(facts, "-n", meta["namespace"], "delete", "httproute", meta["name"]),
+        *(devenv(facts, "restart", c.name) for c in facts.profile.components if c.lease),
+    ]
 
 
 @check

@@ -13,9 +13,18 @@ from tests.cluster.faults import FAULTS
 
 INCIDENTS = Path(__file__).parents[2] / "incidents"
 NAMES = sorted(p.parent.name for p in INCIDENTS.glob("*/facts.json"))
+# Of a cluster from a checkout of AIBrix's shape (tests/cluster/test_aibrix.py): name → (what was done, root).
+AIBRIX = {
+    "aibrix-controller-at-zero": ("scaled", "DE305"), "aibrix-metadata-service-at-zero": ("scaled", "DE305"),
+    "aibrix-the-models-route-is-gone": ("deleted", "DE503"), "aibrix-the-webhooks-service-leads-nowhere": ("patched", "DE701"),
+    "aibrix-webhooks-without-a-certificate": ("patched", "DE701"), "aibrix-label-only-on-the-deployment": ("applied", "DE505"),
+    "aibrix-label-only-on-the-pods": ("applied", "DE503"), "aibrix-service-of-another-name": ("applied", "DE502"),
+    "aibrix-wrong-port": ("applied", "DE506"),
+}  # fmt: skip
 EXPECTED = {
     **{f.name.lower().replace(" ", "-"): [code for code, _ in f.roots] for f in FAULTS},
     "healthy": [], "the-incident": ["DE201"], "latched": ["DE401"], "filled-as-root": ["DE201"], "no-inodes": ["DE202"],
+    **{name: [code] for name, (_, code) in AIBRIX.items()}, "aibrix-healthy": [],
     "node-paused": ["DE203"], "port-taken": ["DE103"], "engine-stopped": ["DE101"], "no-context": ["DE105"],
 }  # fmt: skip
 # What a user may name otherwise, and what else would then be named so.

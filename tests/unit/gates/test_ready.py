@@ -100,7 +100,13 @@ def test_endpoints_need_an_address_that_is_ready():
 
 
 def test_a_webhook_needs_a_certificate_for_every_hook():
-    hooks = {"webhooks": [{"name": "a", "clientConfig": {"caBundle": "x"}}, {"name": "b", "clientConfig": {}}]}
+    hooks = {
+        "webhooks": [
+            {"name": "a", "clientConfig": {"service": {"name": "s"}, "caBundle": "x"}},
+            {"name": "by address", "clientConfig": {"url": "https://example.com"}},
+            {"name": "b", "clientConfig": {"service": {"name": "s"}}},
+        ]
+    }
     assert ready.webhook(hooks) == "no certificate is known for b"
     hooks["webhooks"].pop()
     assert ready.webhook(hooks) == ""

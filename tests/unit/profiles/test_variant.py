@@ -86,8 +86,11 @@ def test_a_checkout_is_rendered_and_its_programs_are_built_in_it():
 
 def test_an_early_checkout_has_its_definitions_in_one_folder():
     profile = of(checkout="/source", version="v0.4.1")
-    assert [m.kustomize for m in profile.manifests if m.kustomize] == ["/source/config/default"]
+    assert [m.kustomize for m in profile.manifests if m.kustomize] == [
+        "/source/config/dependency", "/source/config/default",
+    ]  # fmt: skip
     assert (profile.version, profile.tag) == ("v0.4.1", "nightly")
+    assert "ray" in names(profile.components), "a checkout without Ray's definitions is refused"
 
 
 def test_what_routing_does_not_need_comes_when_it_is_asked_for():
@@ -97,6 +100,28 @@ def test_what_routing_does_not_need_comes_when_it_is_asked_for():
     assert "metadata-service" in names(more.components)
     assert "metadata-service" in names(more.images)
     assert [r.http_route for r in more.requests if r.route == "models"] == ["aibrix-reserved-router-metadata-endpoint"]
+
+
+def test_early_releases_list_their_models_by_another_route():
+    (listed,) = [r for r in of(version="v0.4.1", options=("metadata-service",)).requests if r.route == "models"]
+    assert listed.http_route == "aibrix-reserved-router-models-endpoint"
+
+
+def test_what_is_not_said_again_stays():
+    before = Variant("v0.6.0", ("metadata-service",), ("/a.yaml",), "/source")
+    assert Variant(options=("full",)).over(before) == Variant("v0.6.0", ("metadata-service", "full"), ("/a.yaml",), "/source")
+    assert Variant(version="v0.7.0").over(before).version == "v0.7.0"
+
+
+def test_braces_in_the_users_own_paths_are_the_users():
+    (own,) = [m.path for m in of(manifests=("/a/{version}.yaml",)).manifests if m.name == "file 1"]
+    assert own == "/a/{version}.yaml"
+
+
+@pytest.mark.parametrize("option", ["checkout", "files"])
+def test_options_of_devenvs_own_are_none_of_the_users(option):
+    with pytest.raises(DevenvError, match="has not what was asked for"):
+        of(options=(option,))
 
 
 def test_full_is_as_released():
