@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devenv.cli.options import name_option, output_option, profile_option
+from devenv.cli.options import name_option, profile_option
 from devenv.errors import Exit
 
 if TYPE_CHECKING:
@@ -23,10 +23,18 @@ if TYPE_CHECKING:
 @click.option("--from", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Diagnose a saved file.")
 @click.option("--list", "listing", is_flag=True, help="List all codes.")
 @click.option("--explain", metavar="CODE", help="Say what a code means, why it happens, and its fix.")
-@output_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "html", "junit", "sarif"]),
+    default="text",
+    show_default=True,
+    help="The form of the result; html is one page that loads nothing, to be attached to an issue.",
+)
+@click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the result to a file.")
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, timeout: float, ignore: tuple[str, ...], save: Path | None, source: Path | None,
-    explain: str | None, output: str, *, everything: bool, listing: bool,
+    explain: str | None, output: str, target: Path | None, *, everything: bool, listing: bool,
 ) -> int:  # fmt: skip
     """Say what is wrong: one root cause, its evidence, since when, what follows from it, and the fix.
 
@@ -47,11 +55,44 @@ def COMMAND(  # noqa: N802 - found by this name
     from devenv.diagnosis.diagnose import diagnose  # noqa: PLC0415
 
     found = diagnose(facts, [code.upper() for code in ignore])
-    if output == "json":
+    if output in {"html", "junit", "sarif"}:
+        _emit(_document(facts, found, output), target or _default_target(output, found.cluster))
+    elif target:
+        _emit(show.envelope_text(found) if output == "json" else show.plain_text(found, everything=everything), target)
+    elif output == "json":
         show.diagnosis_json(found)
     else:
         show.diagnosis(found, everything=everything)
     return exit_code(found)
+
+
+def _document(facts: "Facts", found: "Diagnosis", output: str) -> str:
+    if output == "html":
+        from devenv.ui.page import page  # noqa: PLC0415 - only a page waits for the templates
+
+        return page(facts, found)
+    from devenv.ui import machine  # noqa: PLC0415
+
+    return machine.junit(found) if output == "junit" else machine.sarif(found)
+
+
+def _default_target(output: str, cluster: str) -> Path | None:
+    """A page on a terminal helps nobody: it goes into a file of this folder."""
+    from devenv.ui import console  # noqa: PLC0415
+
+    return Path(f"devenv-{cluster}.html") if output == "html" and console.result().is_terminal else None
+
+
+def _emit(text: str, target: Path | None) -> None:
+    from devenv.ui import console  # noqa: PLC0415
+
+    if target is None:
+        click.echo(text)
+        return
+    from devenv.facts import files  # noqa: PLC0415
+
+    files.write_text(text, target)
+    console.progress().print(f"Written to {target}.", markup=False)
 
 
 def exit_code(found: "Diagnosis") -> int:

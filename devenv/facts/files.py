@@ -27,14 +27,19 @@ def _users() -> list[str]:
 
 def write(facts: Facts, target: Path) -> None:
     """Write a file that only its owner may read. Raises DevenvError where that can't be."""
+    write_text(dump(facts), target)
+
+
+def write_text(text: str, target: Path) -> None:
+    """Write what was made of facts as `write` does facts."""
     new = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(dump(facts))
+            file.write(text)
         new.replace(target)
     except OSError as error:
         new.unlink(missing_ok=True)
-        raise DevenvError(f"{target} can't be written.", str(error), "Give --save another path.") from error
+        raise DevenvError(f"{target} can't be written.", str(error), "Give another path.") from error
 
 
 def read(source: Path) -> Facts:

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.markup import escape
+from rich.text import Text
 
 from devenv.diagnosis.codes import Code
 from devenv.diagnosis.model import Cause, Diagnosis, Evidence, Finding, Place, Verdict
 from devenv.ui import console
-from devenv.ui.reports import emit_json
+from devenv.ui.reports import emit_json, envelope
 
 _LONG = 400  # characters
 _EVIDENCE = 3  # pieces of a root that are shown
@@ -53,6 +54,11 @@ def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
     if found.ignored:
         shown += ["", f"[dim]Ignored: {', '.join(sorted(found.ignored))}[/dim]"]
     return shown
+
+
+def headline_text(found: Diagnosis) -> str:
+    """Return the verdict without markup and sign."""
+    return Text.from_markup(_headline(found)[0]).plain.partition(" ")[2]
 
 
 def _headline(found: Diagnosis) -> list[str]:
@@ -130,6 +136,16 @@ def since(time: float, taken: float) -> str:
 def diagnosis_json(found: Diagnosis) -> None:
     """Print a diagnosis as JSON."""
     emit_json("doctor", shape(found))
+
+
+def envelope_text(found: Diagnosis) -> str:
+    """Return the same as text."""
+    return envelope("doctor", shape(found)) + "\n"
+
+
+def plain_text(found: Diagnosis, *, everything: bool) -> str:
+    """Return the diagnosis as text without markup."""
+    return "\n".join(Text.from_markup(line).plain for line in lines(found, everything=everything)) + "\n"
 
 
 def shape(found: Diagnosis) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""A diagnosis for machines: JUnit's XML for what shows tests, SARIF for what shows findings.
+
+A root is a failure; what follows from it is skipped, with the root's name: whoever counts failures counts causes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from devenv import __version__
+from devenv.diagnosis.codes import Code, book
+from devenv.diagnosis.model import Cause, Diagnosis, Finding
+from devenv.ui import console
+
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_AREAS = {"1": "host", "2": "node", "3": "workload", "4": "gateway", "5": "model", "6": "request", "7": "aibrix", "9": "harmless"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check: what it came to. `root` is empty where it passed; `follows` where it is a root itself."""
+
+    code: Code
+    finding: Finding | None = None
+    follows: Finding | None = None
+
+
+def cases(found: Diagnosis) -> Iterator[Case]:
+    """Yield a case for each code, in its order, and one more for each further finding of it."""
+    failed: dict[str, list[Case]] = {}
+    known = book()
+    for cause in (*found.causes, *found.progress):
+        failed.setdefault(cause.root.code, []).append(Case(known[cause.root.code], cause.root))
+    for cause in (*found.causes, *found.progress):
+        for finding in _once(cause):
+            there = failed.setdefault(finding.code, [])
+            if finding not in [c.finding for c in there]:
+                there.append(Case(known[finding.code], finding, cause.root))
+    for name, code in known.items():
+        if name not in found.ignored:
+            yield from failed.get(name) or [Case(code)]
+
+
+def _once(cause: Cause) -> list[Finding]:
+    return list(dict.fromkeys(cause.consequences))
+
+
+# JUnit
+
+
+def junit(found: Diagnosis) -> str:
+    """Return the diagnosis as JUnit's XML: one case a check."""
+    suite = ET.Element("testsuite", name=f"devenv doctor {found.cluster}", hostname=found.cluster)
+    counts = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+    for case in cases(found):
+        counts["tests"] += 1
+        kind = _case(suite, case)
+        if kind:
+            counts[kind] += 1
+    for what, why in found.unknown:
+        counts["tests"] += 1
+        counts["errors"] += 1
+        element = ET.SubElement(suite, "testcase", classname="devenv.unknown", name=_plain(what), time="0")
+        ET.SubElement(element, "error", message=_plain(f"could not be read: {why}"), type="unknown")
+    at = datetime.fromtimestamp(found.taken, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    numbers = {name: str(count) for name, count in counts.items()}
+    suite.attrib |= {**numbers, "time": "0", "timestamp": at}
+    whole = ET.Element("testsuites", {**numbers, "name": "devenv doctor", "time": "0"})
+    whole.append(suite)
+    ET.indent(whole)
+    return ET.tostring(whole, encoding="unicode", xml_declaration=False)
+
+
+def _case(suite: ET.Element, case: Case) -> str:
+    """Add a case, and return what it counts as."""
+    finding, code = case.finding, case.code
+    name = f"{code.code} {code.title}" + (f": {finding.subject}" if finding else "")
+    element = ET.SubElement(suite, "testcase", classname=f"devenv.{_AREAS[code.code[2]]}", name=_plain(name), time="0")
+    if finding is None:
+        return ""
+    if case.follows:
+        ET.SubElement(element, "skipped", message=_plain(f"follows from {case.follows.code}: {case.follows.says}"))
+        return "skipped"
+    failure = ET.SubElement(element, "failure", message=_plain(finding.says), type=code.code)
+    lines = [f"{finding.verdict.value}, {finding.confidence.value}", *(f"{e.source}: {e.text}" for e in finding.evidence)]
+    failure.text = "\n".join(map(_plain, [*lines, *(f"Fix: {f}" for f in finding.fix)]))
+    return "failures"
+
+
+def _plain(text: str) -> str:
+    """Text that XML can hold."""
+    return console.harmless(" ".join(text.split()))
+
+
+# SARIF
+
+
+def sarif(found: Diagnosis) -> str:
+    """Return the diagnosis as SARIF 2.1.0: roots as errors, what follows from them suppressed by their root."""
+    known = book()
+    order = list(known)
+    results = [_result(found, case, order) for case in cases(found) if case.finding]
+    notices = [
+        {"level": "warning", "message": {"text": _plain(f"{what} could not be read: {why}")}} for what, why in found.unknown
+    ]
+    rules = [_rule(code) for code in known.values()]
+    driver = {
+        "name": "devenv", "version": __version__, "semanticVersion": __version__,
+        "informationUri": "https://github.com/vllm-project/aibrix", "rules": rules,
+    }  # fmt: skip
+    end = datetime.fromtimestamp(found.taken, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    invocation = {"executionSuccessful": not found.unknown, "endTimeUtc": end, "toolExecutionNotifications": notices}
+    run = {"tool": {"driver": driver}, "invocations": [invocation], "results": results, "columnKind": "unicodeCodePoints"}
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+
+
+def _rule(code: Code) -> dict[str, Any]:
+    return {
+        "id": code.code, "shortDescription": {"text": code.title}, "fullDescription": {"text": code.meaning},
+        "help": {"text": f"{code.why} {code.fix}"}, "properties": {"tags": [_AREAS[code.code[2]]]},
+    }  # fmt: skip
+
+
+def _result(found: Diagnosis, case: Case, order: list[str]) -> dict[str, Any]:
+    finding = case.finding
+    assert finding  # noqa: S101 - only such cases are results
+    told = [finding.says, *(f"{e.source}: {e.text}" for e in finding.evidence), *(f"Fix: {f}" for f in finding.fix)]
+    where = {
+        "physicalLocation": {"artifactLocation": {"uri": f"clusters/{found.cluster}"}},
+        "logicalLocations": [{"name": _plain(finding.subject), "kind": "resource"}],
+    }
+    mark = hashlib.sha256(f"{found.cluster}\n{finding.code}\n{finding.subject}".encode()).hexdigest()[:32]
+    result: dict[str, Any] = {
+        "ruleId": finding.code, "ruleIndex": order.index(finding.code), "level": "note" if case.follows else "error",
+        "message": {"text": "\n".join(map(_plain, told))}, "locations": [where],
+        "partialFingerprints": {"devenv/v1": mark},
+    }  # fmt: skip
+    if case.follows:
+        because = _plain(f"follows from {case.follows.code}: {case.follows.says}")
+        result["suppressions"] = [{"kind": "external", "justification": because}]
+    return result
