@@ -384,6 +384,24 @@ class World:
 
         return files.clean(self.collector(cluster, profile).collect(seconds))
 
+    def good_file(self, cluster: str) -> Path:
+        """Where the look at the last healthy `up` of a cluster is."""
+        return self.host.state_dir() / "good" / f"{cluster}.json"
+
+    def keep_good(self, cluster: str, profile: Profile) -> None:
+        """Keep a look at the cluster as the good one, if it is healthy. Nothing is lost where it can't be kept."""
+        from devenv.diagnosis.diagnose import diagnose
+        from devenv.facts import files
+
+        try:
+            facts = self.facts(cluster, profile, 10)
+            if diagnose(facts).healthy:
+                target = self.good_file(cluster)
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                files.write(facts, target)
+        except (DevenvError, OSError) as error:
+            self.reporter.say(f"No good look was kept: {error}")
+
     def recover(self, cluster: str, choice: Choice, agree: Callable[[Proposal], None], who: str = "user") -> Recover:
         """`recover`. `who` agrees."""
         from devenv.adapters.envoy import ForwardedEnvoy

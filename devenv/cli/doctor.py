@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 @click.option("--ignore", multiple=True, metavar="CODE", help="Leave a code out; may be given several times.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the facts to a file, redacted.")
 @click.option("--from", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Diagnose a saved file.")
+@click.option(
+    "--compare",
+    is_flag=False,
+    flag_value="good",
+    metavar="[FILE|good]",
+    help="Show what differs from a saved look; good: the one that the last healthy `up` has kept.",
+)
 @click.option("--list", "listing", is_flag=True, help="List all codes.")
 @click.option("--explain", metavar="CODE", help="Say what a code means, why it happens, and its fix.")
 @click.option(
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the result to a file.")
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, timeout: float, ignore: tuple[str, ...], save: Path | None, source: Path | None,
-    explain: str | None, output: str, target: Path | None, *, everything: bool, listing: bool,
+    compare: str | None, explain: str | None, output: str, target: Path | None, *, everything: bool, listing: bool,
 ) -> int:  # fmt: skip
     """Say what is wrong: one root cause, its evidence, since when, what follows from it, and the fix.
 
@@ -49,9 +56,12 @@ def COMMAND(  # noqa: N802 - found by this name
         return Exit.OK
     for code in ignore:
         codes.get(code)
+    good = _good(cluster, compare) if compare else None
     facts = _read(source) if source else _collect(cluster, profile, timeout)
     if save:
         _save(facts, save)
+    if good:
+        return _compare(good, facts, output, target)
     from devenv.diagnosis.diagnose import diagnose  # noqa: PLC0415
 
     found = diagnose(facts, [code.upper() for code in ignore])
@@ -93,6 +103,29 @@ def _emit(text: str, target: Path | None) -> None:
 
     files.write_text(text, target)
     console.progress().print(f"Written to {target}.", markup=False)
+
+
+def _good(cluster: str, compare: str) -> "Facts":
+    from devenv import wiring  # noqa: PLC0415
+
+    if compare != "good":
+        return _read(Path(compare))
+    with wiring.world() as world:
+        return _read(world.good_file(cluster))
+
+
+def _compare(good: "Facts", facts: "Facts", output: str, target: Path | None) -> int:
+    from devenv.diagnosis.compare import compare  # noqa: PLC0415
+    from devenv.ui import comparison as show  # noqa: PLC0415
+
+    if output not in {"text", "json"}:
+        raise click.UsageError(f"A comparison has no form {output}: text or json.")
+    found = compare(good, facts)
+    if target:
+        _emit(show.envelope_text(good, facts, found) if output == "json" else show.plain_text(good, facts, found), target)
+    else:
+        show.comparison_json(good, facts, found) if output == "json" else show.comparison(good, facts, found)
+    return Exit.OK if found.same else Exit.FAILED
 
 
 def exit_code(found: "Diagnosis") -> int:

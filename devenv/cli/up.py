@@ -48,6 +48,8 @@ def COMMAND(  # noqa: N802 - found by this name
         world.guard(cluster, choice.profile).make({"engine": needed, "host": 0}, wait, strict=False)
         anew = bool(variant.checkout)
         result = world.up(cluster, choice, agree if adopt else None, anew=anew).run(wait)
+        if result.changed or not world.good_file(cluster).exists():
+            world.keep_good(cluster, choice.profile)
     if output == "json":
         reports.emit_json("up", reports.up_json(result))
     else:

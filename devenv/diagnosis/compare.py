@@ -5,6 +5,7 @@ What differs in every cluster is left out: versions of resources, hashes in name
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ _NOISE = re.compile(
 _NODE_PORT = re.compile(r"^spec\.ports\[[^\]]*\]\.nodePort$")
 _IMAGE = re.compile(r"^spec\.template\.spec\.(?:initContainers|containers)\[(?P<container>[^\]]+)\]\.image$")
 _ENV = re.compile(r"^spec\.template\.spec\.(?:initContainers|containers)\[[^\]]+\]\.env\[(?P<name>[^\]]+)\](?:\..*)?$")
+_LATER = frozenset({"command", "args", "mark", "readinessProbe", "livenessProbe", "startupProbe"})  # kept by some devenvs only
 _LONG = 120  # characters of a value that are shown
 _FULL = 0.95  # of a disk
 
@@ -56,17 +58,16 @@ class Comparison:
 
 def compare(good: Facts, other: Facts) -> Comparison:
     """Return what differs, ordered by what could matter."""
-    return Comparison(
-        tuple(sorted({*_versions(good, other), *_objects(good, other)})), tuple(sorted({*_state(good, other)}))
-    )
+    return Comparison(tuple(sorted({*_versions(good, other), *_objects(good, other)})), tuple(sorted({*_state(good, other)})))
 
 
 # Configuration
 
 
 def _versions(good: Facts, other: Facts) -> Iterator[Difference]:
+    was, now = (f"{f.profile.base} {f.profile.version}" for f in (good, other))
     pairs = (
-        ("profile", " ".join((good.profile.base, good.profile.version)), " ".join((other.profile.base, other.profile.version)), 1),
+        ("profile", was, now, 1),
         ("Docker", good.engine.version if good.engine else "", other.engine.version if other.engine else "", 6),
         ("Kubernetes", _kubernetes(good), _kubernetes(other), 5),
     )
@@ -81,6 +82,7 @@ def _kubernetes(facts: Facts) -> str:
 
 
 def _objects(good: Facts, other: Facts) -> Iterator[Difference]:
+    unkept = (_containers(good) ^ _containers(other)) & _LATER
     for kind in _CONFIGURED:
         if not all(f.knows(kind) and kind in f.objects for f in (good, other)):
             continue
@@ -92,14 +94,24 @@ def _objects(good: Facts, other: Facts) -> Iterator[Difference]:
             elif name not in was:
                 yield Difference(2, subject, "is new")
             else:
-                yield from _fields(subject, was[name], now[name])
+                yield from _fields(subject, was[name], now[name], unkept)
 
 
-def _fields(subject: str, was: Manifest, now: Manifest) -> Iterator[Difference]:
+def _containers(facts: Facts) -> set[str]:
+    """Return what the look has kept of containers, wherever any has it: another devenv keeps more, or less."""
+    templates = [((w["spec"].get("template") or {}).get("spec") or {}) for w in facts.of("Deployment")]
+    return {
+        field
+        for template in templates for container in template.get("containers") or ()
+        for field in (*container, *(("mark",) if any("mark" in e for e in container.get("env") or ()) else ()))
+    }  # fmt: skip
+
+
+def _fields(subject: str, was: Manifest, now: Manifest, unkept: AbstractSet[str]) -> Iterator[Difference]:
     before, after = dict(_flat(_owned(was))), dict(_flat(_owned(now)))
     told: set[str] = set()
     for path in sorted(before.keys() | after.keys()):
-        if before.get(path) != after.get(path):
+        if before.get(path) != after.get(path) and not unkept & set(re.split(r"[.\[\]]+", path)):
             found = _in_words(subject, path, before.get(path), after.get(path))
             if found.path not in told:
                 told.add(found.path)
@@ -115,13 +127,9 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if _NOISE.search(path) or _NODE_PORT.match(path):
         return
     if isinstance(value, Mapping):
-        if not value and path:
-            yield path, {}
         for key, inner in value.items():
             yield from _flat(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
-        if not value:
-            yield path, []
         for key, inner in _keyed(value):
             yield from _flat(inner, f"{path}[{key}]")
     else:
@@ -172,7 +180,7 @@ def _state(good: Facts, other: Facts) -> Iterator[Difference]:
 
 def _nodes(good: Facts, other: Facts) -> Iterator[Difference]:
     """Tell of disks only where one is nearly full: each is at another level at every look."""
-    roles = {role: node for role, node in _by_role(good)}
+    roles = dict(_by_role(good))
     for role, node in _by_role(other):
         before = roles.get(role)
         if before and before.status != node.status:

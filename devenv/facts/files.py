@@ -50,5 +50,8 @@ def read(source: Path) -> Facts:
         first = "\n".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
         fix = "`devenv doctor --save FILE` writes one."
         raise DevenvError(f"{source} has no facts that this devenv can read.", first, fix, Exit.USAGE) from error
+    except FileNotFoundError as error:
+        fix = "A healthy `devenv up` keeps one as good; `devenv doctor --save FILE` writes one."
+        raise DevenvError(f"There is no look at {source}.", "", fix, Exit.USAGE) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DevenvError(f"{source} can't be read.", str(error), exit_code=Exit.USAGE) from error

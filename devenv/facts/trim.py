@@ -1,12 +1,22 @@
-"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, no values of variables, no annotations."""
+"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, no annotations, of values only their marks.
 
+A variable's value may be a credential. Of one that does not look so, a mark is kept, so that two looks can be compared.
+"""
+
+import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from devenv.ports import Manifest
 
 _META = ("name", "namespace", "labels", "generation", "creationTimestamp", "deletionTimestamp", "uid", "ownerReferences")
-_CONTAINER = ("name", "image", "imagePullPolicy", "ports", "resources")
+_CONTAINER = (
+    "name", "image", "imagePullPolicy", "ports", "resources", "command", "args", "readinessProbe", "livenessProbe",
+    "startupProbe",
+)  # fmt: skip
+_SECRET = re.compile(r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE)  # in the name of a variable
+_MARK = 12  # hexadecimal digits
 _CONFIG = "envoy-gateway-config"  # Envoy Gateway's own settings, the one ConfigMap whose content is read
 
 
@@ -57,8 +67,16 @@ def _pod(spec: Mapping[str, Any]) -> dict[str, Any]:
 def _container(container: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{k: container[k] for k in _CONTAINER if k in container},
-        "env": [{"name": e["name"]} for e in container.get("env") or ()],
+        "env": [_variable(e) for e in container.get("env") or ()],
     }
+
+
+def _variable(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A variable by its name, with a mark of its value where that is no credential."""
+    kept: dict[str, Any] = {"name": entry["name"]}
+    if "value" in entry and not _SECRET.search(entry["name"]):
+        kept["mark"] = hashlib.sha256(str(entry["value"]).encode()).hexdigest()[:_MARK]
+    return kept
 
 
 def _status(status: Mapping[str, Any]) -> dict[str, Any]:
