@@ -60,49 +60,15 @@ def COMMAND(  # noqa: N802 - found by this name
     facts = _read(source) if source else _collect(cluster, profile, timeout)
     if save:
         _save(facts, save)
+    from devenv.ui import forms  # noqa: PLC0415
+
     if good:
-        return _compare(good, facts, output, target)
+        return Exit.OK if forms.comparison(good, facts, output, target).same else Exit.FAILED
     from devenv.diagnosis.diagnose import diagnose  # noqa: PLC0415
 
     found = diagnose(facts, [code.upper() for code in ignore])
-    if output in {"html", "junit", "sarif"}:
-        _emit(_document(facts, found, output), target or _default_target(output, found.cluster))
-    elif target:
-        _emit(show.envelope_text(found) if output == "json" else show.plain_text(found, everything=everything), target)
-    elif output == "json":
-        show.diagnosis_json(found)
-    else:
-        show.diagnosis(found, everything=everything)
+    forms.diagnosis(facts, found, output, target, everything=everything)
     return exit_code(found)
-
-
-def _document(facts: "Facts", found: "Diagnosis", output: str) -> str:
-    if output == "html":
-        from devenv.ui.page import page  # noqa: PLC0415 - only a page waits for the templates
-
-        return page(facts, found)
-    from devenv.ui import machine  # noqa: PLC0415
-
-    return machine.junit(found) if output == "junit" else machine.sarif(found)
-
-
-def _default_target(output: str, cluster: str) -> Path | None:
-    """A page on a terminal helps nobody: it goes into a file of this folder."""
-    from devenv.ui import console  # noqa: PLC0415
-
-    return Path(f"devenv-{cluster}.html") if output == "html" and console.result().is_terminal else None
-
-
-def _emit(text: str, target: Path | None) -> None:
-    from devenv.ui import console  # noqa: PLC0415
-
-    if target is None:
-        click.echo(text)
-        return
-    from devenv.facts import files  # noqa: PLC0415
-
-    files.write_text(text, target)
-    console.progress().print(f"Written to {target}.", markup=False)
 
 
 def _good(cluster: str, compare: str) -> "Facts":
@@ -112,20 +78,6 @@ def _good(cluster: str, compare: str) -> "Facts":
         return _read(Path(compare))
     with wiring.world() as world:
         return _read(world.good_file(cluster))
-
-
-def _compare(good: "Facts", facts: "Facts", output: str, target: Path | None) -> int:
-    from devenv.diagnosis.compare import compare  # noqa: PLC0415
-    from devenv.ui import comparison as show  # noqa: PLC0415
-
-    if output not in {"text", "json"}:
-        raise click.UsageError(f"A comparison has no form {output}: text or json.")
-    found = compare(good, facts)
-    if target:
-        _emit(show.envelope_text(good, facts, found) if output == "json" else show.plain_text(good, facts, found), target)
-    else:
-        show.comparison_json(good, facts, found) if output == "json" else show.comparison(good, facts, found)
-    return Exit.OK if found.same else Exit.FAILED
 
 
 def exit_code(found: "Diagnosis") -> int:

@@ -325,7 +325,7 @@ def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served
     plugin.write_text(plugin.read_text().replace(*NAMED_BY_ADDRESS))
     crds = (source / "config" / "crd" / "crds.yaml").read_text()
     (folder / "core-v0.4.1.yaml").write_text(aibrix.early(aibrix.rendered(source / "config" / "default"), crds))
-    (folder / "dependency-v0.4.1.yaml").write_text((source / "config" / "ray.yaml").read_text())
+    (folder / "dependency-v0.4.1.yaml").write_text((source / "config" / "dependency" / "ray.yaml").read_text())
     urls = "\n".join(f"  - {{name: {n}, url: '{address}/{n}-{{version}}.yaml'}}" for n in ("dependency", "core"))
     overrides = f"{aibrix.overrides('early')}manifests:\n  - {{name: envoy-gateway, enabled: true}}\n{urls}\n"
     lab = Lab(tmp_path / "lab", "devenv-test-early", overrides=overrides, base="aibrix", chosen=("--aibrix-version", "v0.4.1"))

@@ -1,0 +1,61 @@
+"""In which form a diagnosis or a comparison is shown, and where."""
+
+from pathlib import Path
+
+import click
+
+from devenv.diagnosis.compare import Comparison, compare
+from devenv.diagnosis.model import Diagnosis
+from devenv.facts import files
+from devenv.facts.model import Facts
+from devenv.ui import comparison as differences
+from devenv.ui import console, machine
+from devenv.ui import diagnosis as text
+
+
+def diagnosis(facts: Facts, found: Diagnosis, output: str, target: Path | None, *, everything: bool) -> None:
+    """Show a diagnosis, or write it to a file."""
+    if output in {"html", "junit", "sarif"}:
+        _emit(_document(facts, found, output), target or _default_target(output, found.cluster))
+    elif target:
+        _emit(text.envelope_text(found) if output == "json" else text.plain_text(found, everything=everything), target)
+    elif output == "json":
+        text.diagnosis_json(found)
+    else:
+        text.diagnosis(found, everything=everything)
+
+
+def comparison(good: Facts, facts: Facts, output: str, target: Path | None) -> Comparison:
+    """Compare two looks, show what differs, or write it to a file, and return it."""
+    if output not in {"text", "json"}:
+        raise click.UsageError(f"A comparison has no form {output}: text or json.")
+    found = compare(good, facts)
+    if target:
+        as_json = output == "json"
+        _emit((differences.envelope_text if as_json else differences.plain_text)(good, facts, found), target)
+    elif output == "json":
+        differences.comparison_json(good, facts, found)
+    else:
+        differences.comparison(good, facts, found)
+    return found
+
+
+def _document(facts: Facts, found: Diagnosis, output: str) -> str:
+    if output == "html":
+        from devenv.ui.page import page  # noqa: PLC0415 - only a page waits for the templates
+
+        return page(facts, found)
+    return machine.junit(found) if output == "junit" else machine.sarif(found)
+
+
+def _default_target(output: str, cluster: str) -> Path | None:
+    """A page on a terminal helps nobody: it goes into a file of this folder."""
+    return Path(f"devenv-{cluster}.html") if output == "html" and console.result().is_terminal else None
+
+
+def _emit(content: str, target: Path | None) -> None:
+    if target is None:
+        click.echo(content)
+        return
+    files.write_text(content, target)
+    console.progress().print(f"Written to {target}.", markup=False)
