@@ -6,7 +6,7 @@ Each method imports what it makes: a command waits only for what it needs.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -383,6 +383,20 @@ class World:
         from devenv.facts import files
 
         return files.clean(self.collector(cluster, profile).collect(seconds))
+
+    def facts_of_context(self, context: str, seconds: float) -> Facts:
+        """Return what the API server of any context tells, redacted. Raises DevenvError where there is no such context."""
+        from devenv.facts import files
+        from devenv.facts.anywhere import discovered
+
+        kube = ContextKube(context)
+        try:
+            kube.settings("its address")  # a context that is not there is a wrong call, not a finding
+        except NotReachableError as error:
+            fix = "`kubectl config get-contexts` lists them."
+            raise DevenvError(f"The kubeconfig has no context {context}.", error.why, fix, Exit.USAGE) from error
+        collector = self.collector(context, discovered(context, {}))
+        return files.clean(replace(collector, kube=kube).collect_api(seconds, context))
 
     def good_file(self, cluster: str) -> Path:
         """Where the look at the last healthy `up` of a cluster is."""

@@ -15,6 +15,7 @@ from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
 from devenv.ports import Manifest
 
 _MANAGER = "devenv"
+_PAGE = 250  # objects of a list that are asked for at once
 _TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
 # A server that asks to be asked again ("storage is (re)initializing", after a change of CRDs) is asked again, as it says.
 _AGAIN = urllib3.Retry(
@@ -70,6 +71,24 @@ class ContextKube:
             found = self._call("GET", self._path(api_version, kind, namespace, ""), query)
             return list(found["items"])
         return []
+
+    def each(self, api_version: str, kind: str) -> Iterator[Manifest]:
+        """Yield all objects of the kind, page by page."""
+        query = [("limit", str(_PAGE))]
+        more = ""
+        with contextlib.suppress(NotFoundError):
+            path = self._path(api_version, kind, "", "")
+            while True:
+                page = self._call("GET", path, [*query, *([("continue", more)] if more else [])])
+                yield from page["items"]
+                more = str((page.get("metadata") or {}).get("continue") or "")
+                if not more:
+                    return
+
+    def node_stats(self, name: str) -> Manifest:
+        """Return what a node's kubelet says of its resources, through the API server."""
+        found: Manifest = self._call("GET", f"/api/v1/nodes/{quote(name)}/proxy/stats/summary?only_cpu_and_memory=false")
+        return found
 
     def apply(self, manifest: Manifest) -> None:
         """Apply one object on the server's side, as the manager `devenv`, taking over what others hold."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the facts to a file, redacted.")
 @click.option("--from", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Diagnose a saved file.")
 @click.option(
+    "--context", metavar="NAME", help="Any cluster, by its context in the kubeconfig: only read, nothing is sent to it."
+)
+@click.option(
     "--compare",
     is_flag=False,
     flag_value="good",
@@ -41,7 +44,8 @@ if TYPE_CHECKING:
 @click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the result to a file.")
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, timeout: float, ignore: tuple[str, ...], save: Path | None, source: Path | None,
-    compare: str | None, explain: str | None, output: str, target: Path | None, *, everything: bool, listing: bool,
+    context: str | None, compare: str | None,
+    explain: str | None, output: str, target: Path | None, *, everything: bool, listing: bool,
 ) -> int:  # fmt: skip
     """Say what is wrong: one root cause, its evidence, since when, what follows from it, and the fix.
 
@@ -57,7 +61,7 @@ def COMMAND(  # noqa: N802 - found by this name
     for code in ignore:
         codes.get(code)
     good = _good(cluster, compare) if compare else None
-    facts = _read(source) if source else _collect(cluster, profile, timeout)
+    facts = _read(source) if source else _foreign(context, timeout) if context else _collect(cluster, profile, timeout)
     if save:
         _save(facts, save)
     from devenv.ui import forms  # noqa: PLC0415
@@ -92,6 +96,13 @@ def _collect(cluster: str, profile: str | None, timeout: float) -> "Facts":
 
     with wiring.world() as world:
         return world.facts(cluster, world.choice(cluster, profile).profile, timeout)
+
+
+def _foreign(context: str, timeout: float) -> "Facts":
+    from devenv import wiring  # noqa: PLC0415
+
+    with wiring.world() as world:
+        return world.facts_of_context(context, timeout)
 
 
 def _read(source: Path) -> "Facts":

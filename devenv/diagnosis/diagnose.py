@@ -1,6 +1,7 @@
 """Facts into a diagnosis: all checks, then their causes. Pure: the same facts give the same diagnosis anywhere."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from devenv.diagnosis import codes
 from devenv.diagnosis.causes import BLINDING, causes
@@ -29,6 +30,8 @@ def diagnose(facts: Facts, ignore: Iterable[str] = ()) -> Diagnosis:
     """Return what the facts tell. Codes in `ignore`, and those that the profile ignores, are left out: they explain nothing."""
     ignored = frozenset({*ignore, *facts.profile.ignore})
     found, failed = _findings(facts)
+    if facts.context:
+        found = [_for_others(f) for f in found]
     kept = [f for f in found if f.code not in ignored]
     judged = causes(sorted(kept, key=lambda f: (f.code, f.subject)))
     faults = tuple(c for c in judged if c.root.verdict is not Verdict.PROGRESS)
@@ -44,7 +47,14 @@ def diagnose(facts: Facts, ignore: Iterable[str] = ()) -> Diagnosis:
         requests=tuple((p.name, p.ok) for p in facts.proofs),
         broken=_broken(judged),
         ignored=ignored & {f.code for f in found},
+        context=facts.context,
     )
+
+
+def _for_others(finding: Finding) -> Finding:
+    """What devenv would do in its own cluster its owner must do himself in another: the code says what."""
+    own = tuple(line for line in finding.fix if not line.startswith("devenv "))
+    return replace(finding, fix=own or (f"devenv doctor --explain {finding.code}",))
 
 
 def _findings(facts: Facts) -> tuple[list[Finding], list[tuple[str, str]]]:
@@ -76,6 +86,8 @@ def _absent(facts: Facts, *, failed: bool) -> Iterator[tuple[str, str]]:
     wanted = [k for _, k in KINDS if k not in LATER or any(c.lease for c in facts.profile.components)]
     for kind in (k for k in wanted if k not in facts.objects and facts.knows(k)):
         yield (kind, "it is not among the facts")
+    if facts.context:  # nothing else was looked for
+        return
     if len(facts.proofs) < len(facts.profile.requests) and facts.knows(REQUESTS):
         yield (REQUESTS, "some were not sent")
     for one in (n for n in facts.nodes if n.status == "running" and n.disk is None and facts.knows(f"node {n.name}")):

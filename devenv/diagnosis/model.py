@@ -107,6 +107,7 @@ class Diagnosis:
     requests: tuple[tuple[str, bool], ...] = ()  # (name, proven)
     broken: frozenset[Place] = frozenset()
     ignored: frozenset[str] = field(default=frozenset())
+    context: str = ""  # of somebody else's cluster, of which only the API server was asked
 
     @property
     def healthy(self) -> bool:

@@ -35,7 +35,7 @@ def devenv(facts: Facts, *words: str) -> str:
 
 def kubectl(facts: Facts, *words: str) -> str:
     """Return a kubectl command for this cluster, to copy."""
-    return " ".join(["kubectl", "--context", f"kind-{facts.cluster}", *words])
+    return " ".join(["kubectl", "--context", facts.context or f"kind-{facts.cluster}", *words])
 
 
 def seconds(text: str | None) -> float:

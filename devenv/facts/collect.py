@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from devenv import __version__
 from devenv.errors import DevenvError, NotFoundError
 from devenv.facts import envoy
+from devenv.facts.anywhere import discovered
 from devenv.facts.df import node_space
 from devenv.facts.live import Proof
 from devenv.facts.looks import Looks
@@ -41,6 +43,7 @@ _ANSWER = 4.0  # seconds for a live request, and for the API server's first answ
 _DAY = 86400  # seconds
 _TAIL, _HEAD = 600, 96 << 10  # lines from a log's end, bytes from its beginning
 _TELLING = re.compile(r"error|fail|panic|fatal|denied|refused|no space|warn|deprecat", re.IGNORECASE)
+_AT_ONCE = 16  # kubelets that are asked
 _KEPT = 60  # lines from a log's end that are kept whatever they say
 _MOST = 120  # telling lines that are kept, the first and the last of them
 
@@ -120,6 +123,50 @@ class Collector:
             unknown=looks.unknown,
         )
 
+    def collect_api(self, seconds: float, context: str) -> Facts:
+        """Return what the API server alone can tell of any cluster. Nothing is changed, and only read rights are needed."""
+        looks = Looks(self.clock, seconds, seconds)
+        taken = self.clock.now()
+        looks.begin(API, self._answers)
+        api = looks.get(API, otherwise=False)
+        objects = self._objects(looks) if api else {}
+        found = replace(self, profile=discovered(context, objects))
+        names = [str(n["metadata"]["name"]) for n in objects.get("Node", ())]
+        looks.begin("nodes' disks", lambda: self._stats(names, looks))
+        logs = found._own_logs(looks, objects) if api else ()  # noqa: SLF001 - of its own class
+        nodes = looks.get("nodes' disks", _no_node_facts())
+        return Facts(
+            devenv=__version__, taken=taken, cluster=context, context=context, profile=found.profile, nodes=tuple(nodes),
+            objects=objects, logs=logs, unknown=looks.unknown,
+        )  # fmt: skip
+
+    def _stats(self, names: Sequence[str], looks: Looks) -> list[NodeFacts]:
+        """Ask each node's kubelet, through the API server, a few at a time; what none tells is unknown."""
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            return list(pool.map(lambda name: self._node_stats(name, looks), names))
+
+    def _node_stats(self, name: str, looks: Looks) -> NodeFacts:
+        try:
+            told = self.kube.node_stats(name).get("node") or {}
+            disk, memory = told.get("fs") or {}, told.get("memory") or {}
+            space = Space(int(disk["availableBytes"]), int(disk["capacityBytes"]), int(disk["inodesFree"]), int(disk["inodes"]))
+        except DevenvError as error:
+            looks.unknown[f"disk of {name}"] = ": ".join(filter(None, (error.what, error.why)))
+            return NodeFacts(name=name, status="running")
+        except (LookupError, TypeError, ValueError):
+            looks.unknown[f"disk of {name}"] = "its kubelet does not say"
+            return NodeFacts(name=name, status="running")
+        available = memory.get("availableBytes")
+        return NodeFacts(name=name, status="running", disk=space, memory_available=available)
+
+    def _own_logs(self, looks: Looks, objects: dict[str, tuple[Manifest, ...]]) -> tuple[ContainerLog, ...]:
+        names = []
+        for component, pod in component_pods(self.profile, objects):
+            for status in (pod.get("status") or {}).get("containerStatuses") or ():
+                names.append(f"log {pod['metadata']['name']}/{status['name']}")
+                looks.begin(names[-1], lambda c=component, p=pod, s=status: self._logs(c.name, p, s))  # type: ignore[misc]
+        return tuple(log for name in names for log in looks.get(name, _no_logs()))
+
     def _answers(self) -> bool:
         self.kube.get("v1", "Namespace", "", "kube-system")
         return True
@@ -153,11 +200,12 @@ class Collector:
         return {kind: looks.get(kind, _no_objects()) for _, kind in KINDS}
 
     def _select(self, api_version: str, kind: str) -> tuple[Manifest, ...]:
-        found = self.kube.select(api_version, kind)
+        """Keep of each object what a diagnosis needs as it comes: of thousands, the rest would fill the memory."""
+        found = self.kube.each(api_version, kind)
         if kind == "Event":
-            found = [e for e in found if e.get("type") == "Warning" or e.get("reason") == "ScalingReplicaSet"]
+            found = (e for e in found if e.get("type") == "Warning" or e.get("reason") == "ScalingReplicaSet")
         if kind == "ConfigMap":
-            found = [c for c in found if c["metadata"]["name"] == _CONFIG]
+            found = (c for c in found if c["metadata"]["name"] == _CONFIG)
         return tuple(trimmed(o) for o in found)
 
     def _insides(
@@ -257,6 +305,10 @@ def _no_limits() -> tuple[int, int] | None:
 
 
 def _no_nodes() -> list[Node]:
+    return []
+
+
+def _no_node_facts() -> list[NodeFacts]:
     return []
 
 

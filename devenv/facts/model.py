@@ -93,6 +93,7 @@ class Facts(Model):
     taken: float = Field(ge=0, le=_LATEST)  # seconds since 1970
     cluster: str
     profile: Profile
+    context: str = ""  # of somebody else's cluster, of which only the API server was asked
     changing: str = ""  # who was changing the cluster
     engine: EngineInfo | None = None
     engine_disk: Space | None = None

@@ -66,6 +66,8 @@ def _headline(found: Diagnosis) -> list[str]:
     proven = f"{sum(ok for _, ok in found.requests)} of {len(found.requests)} live requests prove their routes"
     if not found.requests:
         proven = "no live request was sent"
+    if found.context:
+        proven = "as far as its API server tells: no live request was sent, and Envoy was not asked"
     if found.healthy:
         return [f"{_CHECK} The cluster {name} is healthy: {proven}."]
     if found.causes:

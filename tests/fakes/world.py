@@ -342,6 +342,12 @@ class FakeKube:
             return [healthy({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "proxy"}, "spec": {"replicas": 1}})]
         return [o for (k, where, _), o in self.objects.items() if k == kind and namespace in {"", where}]
 
+    def each(self, api_version: str, kind: str) -> Iterator[Manifest]:
+        yield from self.select(api_version, kind)
+
+    def node_stats(self, name: str) -> Manifest:
+        raise NotReachableError("No kubelet is there.")
+
     def apply(self, manifest: Manifest) -> None:
         meta = manifest["metadata"]
         self.log.append(f"apply {manifest['kind']}/{meta['name']}")

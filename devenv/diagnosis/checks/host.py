@@ -74,7 +74,8 @@ def inotify(facts: Facts) -> Iterator[Finding]:
 @check
 def context(facts: Facts) -> Iterator[Finding]:
     """The kubeconfig leads to this cluster."""
-    if not any(n.status == "running" for n in facts.nodes) or facts.context_port in facts.api_ports or not facts.knows("context"):
+    running = any(n.status == "running" for n in facts.nodes)
+    if facts.context or not running or facts.context_port in facts.api_ports or not facts.knows("context"):
         return
     name = f"kind-{facts.cluster}"
     if facts.context_port:

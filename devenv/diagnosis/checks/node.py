@@ -64,7 +64,7 @@ def running(facts: Facts) -> Iterator[Finding]:
 @check
 def api_server(facts: Facts) -> Iterator[Finding]:
     """The API server answers, where a node runs that it could be in."""
-    if API in facts.unknown and any(n.status == "running" for n in facts.nodes):
+    if API in facts.unknown and (facts.context or any(n.status == "running" for n in facts.nodes)):
         evidence = (Evidence("API server", facts.unknown[API]),)
         fix = (devenv(facts, "up"), f"docker logs {facts.cluster}-control-plane")
         yield Finding(

@@ -1,0 +1,68 @@
+"""Which part everything plays is found by what it does, not by its name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from devenv.diagnosis.diagnose import diagnose
+from devenv.facts.anywhere import discovered
+from devenv.facts.model import dump, parse
+
+INCIDENTS = Path(__file__).parents[2] / "incidents"
+RENAMED = (
+    ("envoy-gateway-system", "gateways"), ("aibrix-system", "routing"), ("aibrix-eg", "front-door"), ("llama2-7b", "other-model"),
+    ("aibrix-gateway-plugins", "chooser"),
+)  # fmt: skip
+
+
+def text_of(name, *, renamed=False):
+    text = (INCIDENTS / name / "facts.json").read_text()
+    for old, new in RENAMED if renamed else ():
+        text = text.replace(old, new)
+    return text
+
+
+def seen_by_api(text):
+    """The same facts as the API server alone would tell them."""
+    whole = json.loads(text)
+    objects = {kind: tuple(found) for kind, found in whole["objects"].items()}
+    profile = json.loads(discovered("theirs", objects).model_dump_json(by_alias=True))
+    unseen = {"context": "theirs", "profile": profile, "proofs": [], "proxies": [], "engine": None, "engine_disk": None}
+    return parse(json.dumps({**whole, **unseen}))
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("name", ["healthy", "aibrix-healthy"])
+def test_the_parts_are_found_whatever_their_names(name, renamed):
+    text = text_of(name, renamed=renamed)
+    found = seen_by_api(text).profile
+    assert (found.gateway.namespace, found.gateway.name) == (
+        ("routing", "front-door") if renamed else ("aibrix-system", "aibrix-eg")
+    )
+    parts = {c.name for c in found.components}
+    assert {"envoy-gateway", "gateway", "proxy", "extension-policy", "patch-policy", "gateway-plugins"} <= parts
+    assert ("controller-manager" in parts) == (name == "aibrix-healthy")
+    assert diagnose(seen_by_api(text)).healthy
+
+
+@pytest.mark.parametrize(("name", "code"), [
+    ("the-incident", "DE201"), ("latched", "DE401"), ("patches-switched-off", "DE404"), ("envoy-gateway-at-zero", "DE305"),
+    ("aibrix-label-only-on-the-pods", "DE503"), ("aibrix-the-webhooks-service-leads-nowhere", "DE701"),
+])  # fmt: skip
+def test_a_fault_has_the_same_root_and_no_fix_of_devenvs(name, code):
+    found = diagnose(seen_by_api(text_of(name)))
+    assert code in [c.root.code for c in found.causes]
+    for cause in found.causes:
+        assert not [f for f in cause.root.fix if f.startswith("devenv ") and "--explain" not in f]
+        assert not any("kind-" in f.split("--context ")[-1].split()[0] for f in cause.root.fix if "kubectl" in f)
+
+
+def test_a_cluster_without_any_of_it_is_no_mistake():
+    profile = discovered("empty", {})
+    assert profile.components == ()
+    healthy = json.loads(text_of("healthy"))
+    bare = {**healthy, "objects": {kind: [] for kind in healthy["objects"]} | {"Node": healthy["objects"]["Node"]}}
+    facts = seen_by_api(json.dumps(bare))
+    assert diagnose(facts).causes == ()
+    assert parse(dump(facts)) == facts
