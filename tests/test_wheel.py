@@ -46,6 +46,9 @@ def test_the_wheel_brings_its_data_along(installed, tmp_path):
     assert int(recipes) >= 14
     assert manifest == "True"
     assert "DE401" in run(installed, tmp_path, "doctor", "--list").stdout
+    seen = data.root() / "tests" / "incidents" / "the-incident" / "facts.json"
+    assert run(installed, tmp_path, "doctor", "--from", str(seen), "-o", "html").stdout.startswith("<!DOCTYPE html>")
+    assert "aibrix-core-crds-v0.7.0.yaml" in run(installed, tmp_path, "profile", "show", "aibrix").stdout
 
 
 def test_the_wheel_finds_what_a_checkout_has_built(installed, tmp_path):
