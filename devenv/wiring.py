@@ -173,6 +173,12 @@ class World:
         up = self.up(".", self.choice(".", name, variant))  # of no cluster: none can have that name
         return yaml.safe_dump_all(up.made_objects(), sort_keys=False, width=120, allow_unicode=True)
 
+    def in_nodes(self, cluster: str, image: str) -> bool:
+        """Whether every node of a cluster has an image of that name."""
+        from devenv.images.load import normalise, present
+
+        return all(normalise(image) in present(self.engine, node.name) for node in self.engine.nodes(cluster))
+
     def models(self, cluster: str, profile: Profile) -> Models:
         """`model`. Raises DevenvError where there is no such cluster of devenv's."""
         from devenv.lifecycle.models import Models
@@ -523,7 +529,7 @@ def live_request(
     if kind is Route.MODELS:
         found = next((r for r in profile.requests if r.route is kind), None)
         if found is None:
-            fix = "It comes with AIBrix's metadata service: `devenv up --with metadata-service`."
+            fix = "AIBrix's metadata service answers it, in a cluster that is made with `devenv up --with metadata-service`."
             raise DevenvError(f"The profile {profile.name} has no request for the list of models.", "", fix, Exit.USAGE)
         return found
     first = profile.requests[0].model

@@ -18,6 +18,7 @@ class FileWatcher:
         version control keep for themselves is left out.
         """
         from watchfiles import Change, DefaultFilter, watch  # noqa: PLC0415 - only one command needs it
+        from watchfiles._rust_notify import WatchfilesRustInternalError  # noqa: PLC0415
 
         whole = [path.resolve() for path in paths]
         usual = DefaultFilter()
@@ -26,10 +27,18 @@ class FileWatcher:
             return usual(change, changed) and any(Path(changed).is_relative_to(path) for path in whole)
 
         folders = {path if path.is_dir() else path.parent for path in whole}
-        begun = False
-        for found in watch(
-            *folders, debounce=_TOGETHER, raise_interrupt=True, watch_filter=wanted, rust_timeout=_BEGIN, yield_on_timeout=True
-        ):
-            if found or not begun:
-                yield sorted({path for _, path in found})
-            begun = True
+
+        def look(*, polling: bool) -> Iterator[list[str]]:
+            begun = False
+            for found in watch(
+                *folders, debounce=_TOGETHER, raise_interrupt=True, watch_filter=wanted, rust_timeout=_BEGIN,
+                yield_on_timeout=True, force_polling=polling or None,
+            ):  # fmt: skip
+                if found or not begun:
+                    yield sorted({path for _, path in found})
+                begun = True
+
+        try:
+            yield from look(polling=False)
+        except WatchfilesRustInternalError:  # no more watches are to be had: each kind cluster takes dozens
+            yield from look(polling=True)

@@ -3,6 +3,7 @@
 import click
 
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
+from devenv.errors import DevenvError, Exit
 
 
 @click.group("model")
@@ -43,6 +44,9 @@ def add(
         held = world.engine.image(image) if image else None
         wanted = Wanted(model, image or "", replicas, port, namespace, held.id if held else "")
         models.check(wanted)
+        if image and not held and not world.in_nodes(cluster, image):
+            fix = "Build or pull it first; see `docker images`. For a server that only pretends, leave --image out."
+            raise DevenvError(f"Neither the engine nor the nodes have the image {image}.", "", fix, Exit.USAGE)
         if image and held:
             world.reload(cluster, chosen, Options(restart=False)).run([(image, "")], wait)
         with world.locked(cluster, wait):
@@ -54,14 +58,18 @@ def add(
 @name_option
 @profile_option
 @output_option
-def list_(cluster: str, profile: str | None, output: str) -> None:
-    """List the models as each part of AIBrix sees them: the plugin their pods, the controller their workloads and routes."""
+def list_(cluster: str, profile: str | None, output: str) -> int:
+    """List the models as each part of AIBrix sees them: the plugin their pods, the controller their workloads and routes.
+
+    Exits with 0 only if all of them answer.
+    """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import models as show  # noqa: PLC0415
 
     with wiring.world() as world:
         found = world.models(cluster, world.choice(cluster, profile).profile).look()
     show.listed_json(found) if output == "json" else show.listed(found)
+    return Exit.OK if all(seen.answers for seen in found) else Exit.FAILED
 
 
 @COMMAND.command("rm")

@@ -14,7 +14,16 @@ from devenv.facts.redact import redacted
 
 def clean(facts: Facts) -> Facts:
     """Return the facts as a file would have them."""
-    return parse(json.dumps(redacted(json.loads(dump(facts)), str(Path.home()), _users())))
+    whole = json.loads(dump(facts))
+    for part, key in (("images", "build_in"), ("images", "archive"), ("manifests", "kustomize"), ("manifests", "path")):
+        for entry in whole["profile"][part]:
+            entry[key] = _short(entry[key])
+    return parse(json.dumps(redacted(whole, str(Path.home()), _users())))
+
+
+def _short(path: str) -> str:
+    """Where somebody keeps his source is nobody's business: of a path of his machine, its end."""
+    return "/".join(("…", *Path(path).parts[-2:])) if path.startswith("/") else path
 
 
 def _users() -> list[str]:
@@ -39,7 +48,7 @@ def write_text(text: str, target: Path) -> None:
         new.replace(target)
     except OSError as error:
         new.unlink(missing_ok=True)
-        raise DevenvError(f"{target} can't be written.", str(error), "Give another path.") from error
+        raise DevenvError(f"{target} can't be written.", error.strerror or str(error), "Give another path.") from error
 
 
 def read(source: Path) -> Facts:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from devenv.lifecycle.record import Records
+from devenv.errors import DevenvError, Exit
+from devenv.lifecycle.record import Record, Records
 from devenv.ports import Host
 from devenv.profiles.load import load
 from devenv.profiles.model import Profile
@@ -37,6 +38,9 @@ def choose(
     record = Records(host).read(cluster)
     if asked:
         name, why = asked, "asked for"
+    elif record and variant != PLAIN:
+        _same_base(record, cluster)
+        name, why = record.profile, "asked for"
     elif record:
         name, why = record.profile, f"the cluster {cluster} was made with it"
     elif variant != PLAIN:
@@ -48,6 +52,17 @@ def choose(
     if record and record.profile == remembered:
         variant = variant.over(record.variant)
     return Choice(applied(load(name, folder, variant), read(host.config_dir() / FILE)), remembered, why, variant)
+
+
+def _same_base(record: Record, cluster: str) -> None:
+    """Refuse what is AIBrix's alone for a cluster that is not AIBrix's."""
+    if record.base in {"", DEFAULT}:
+        raise DevenvError(
+            f"The cluster {cluster} was made with {DEFAULT}, and AIBrix was asked for.",
+            "What the one has brought would stay among the other's.",
+            f"Run `devenv down --name {cluster}` first, or choose another name with --name.",
+            Exit.USAGE,
+        )
 
 
 def _default(folder: Path, at_hand: AtHand | None) -> tuple[str, str]:

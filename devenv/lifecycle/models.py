@@ -73,6 +73,11 @@ class Seen:
     proofs: tuple[Proof, ...]
     ours: bool
 
+    @property
+    def answers(self) -> bool:
+        """Whether it answers in each way that it should."""
+        return bool(self.proofs) and all(p.ok for p in self.proofs)
+
 
 @dataclass(frozen=True)
 class Models:
@@ -102,7 +107,7 @@ class Models:
                 problems.append(f"{kind[1]} {wanted.namespace}/{wanted.slug} is there already, and devenv did not make it")
         if self.kube.get("v1", "Namespace", "", wanted.namespace) is None:
             problems.append(f"there is no namespace {wanted.namespace}")
-        problems += self._taken(wanted)
+        problems += self._taken(wanted) if wanted.name else []
         if problems:
             what = f"The model {wanted.name} can't be added."
             raise DevenvError(what, "\n".join(problems), "Nothing was changed.", Exit.USAGE)
@@ -166,6 +171,7 @@ class Models:
             except DevenvError as error:
                 found = self.kube.get(*_DEPLOYMENT, wanted.namespace, wanted.slug)
                 error.why = "\n".join([error.why, *(Trouble(self.kube).lines(found) if found else [])])
+                error.next_step = f"{error.next_step}\nIt stays until `devenv model rm {wanted.name}`.".strip()
                 raise
 
     def _look(self, wanted: Wanted) -> str:

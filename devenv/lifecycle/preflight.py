@@ -66,7 +66,8 @@ class Preflight:
         owner = self.host.port_owner(port)
         if owner is None:
             return ""
-        return f"Port {port} is taken by {owner}. Stop it, or give the profile another gateway.host_port."
+        fix = "Stop it, or take another port: `devenv profile init FILE --host-port N` writes such a profile."
+        return f"Port {port} is taken by {owner}. {fix}"
 
     def _disk(self, engine: EngineInfo) -> str:
         if not engine.local:  # it runs elsewhere, or in a VM

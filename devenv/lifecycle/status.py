@@ -68,7 +68,8 @@ class StatusReader:
             disks = self._disks(nodes)
             running = any(n.status == "running" for n in nodes)
             components = tuple(look.result() for look in looks) if running else ()
-        return Status(self.cluster, self.profile.name, self.profile.gateway.url, tuple(nodes), components, disks, changing)
+        profile = f"{self.profile.name} {self.profile.version}".strip()
+        return Status(self.cluster, profile, self.profile.gateway.url, tuple(nodes), components, disks, changing)
 
     def _component(self, component: Component) -> ComponentState:
         try:

@@ -96,10 +96,11 @@ def _only_what_it_has(versions: Mapping[str, Any], options: Mapping[str, Any], v
         problems.append(f"it has no versions, so not {variant.version} either")
     inner = {FILES, CHECKOUT}
     problems += [f"it has no option {o}; there are: {_own(options)}" for o in variant.options if o not in options or o in inner]
-    problems += [f"its manifests can't come from {o}" for o in (FILES, CHECKOUT) if o in variant.everything and o not in options]
+    asked = [("files", variant.manifests, FILES), ("a checkout", variant.checkout, CHECKOUT)]
+    problems += [f"its manifests can't come from {what}" for what, given, o in asked if given and o not in options]
     if problems:
         what = f"The profile {name} has not what was asked for."
-        raise DevenvError(what, "\n".join(problems), "`devenv profile show` shows what it has.", Exit.USAGE)
+        raise DevenvError(what, "\n".join(problems), f"`devenv profile show {name}` shows what it has.", Exit.USAGE)
 
 
 def _own(options: Mapping[str, Any]) -> str:

@@ -34,9 +34,8 @@ def listed(found: Sequence[Seen]) -> None:
     if not found:
         out.print("There is no model. `devenv model add NAME` adds one.")
     for seen in found:
-        good = bool(seen.proofs) and all(p.ok for p in seen.proofs)
         whose = "  [dim]added by devenv[/dim]" if seen.ours else ""
-        out.print(f"{'[green]✓[/green]' if good else '[red]✗[/red]'} {escape(seen.name)}{whose}", soft_wrap=True)
+        out.print(f"{'[green]✓[/green]' if seen.answers else '[red]✗[/red]'} {escape(seen.name)}{whose}", soft_wrap=True)
         out.print(f"  plugin      {seen.pods[0]} of {seen.pods[1]} pods ready", soft_wrap=True)
         workloads = ", ".join(seen.workloads) or "no Deployment has its label"
         out.print(f"  controller  {escape(workloads)}", soft_wrap=True)

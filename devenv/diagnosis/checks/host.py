@@ -44,7 +44,7 @@ def engine_disk(facts: Facts) -> Iterator[Finding]:
         text = f"{show(space.free)} of {show(space.total)} free, {space.free_inodes} inodes free"
         evidence = (Evidence("the engine's data root", text),)
         yield Finding(
-            "DE102", "engine's disk", f"The engine's disk is full: {text}.", evidence, ("docker system df",), affects=_ALL
+            "DE102", "engine's disk", f"The engine's disk is full: {text}.", evidence, (devenv(facts, "prune"),), affects=_ALL
         )
 
 

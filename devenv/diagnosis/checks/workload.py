@@ -249,7 +249,7 @@ def _pull(
 def _bring(facts: Facts, image: str) -> tuple[str, ...]:
     if any(normalise(i.ref) == normalise(image) for i in facts.profile.images):
         return (devenv(facts, "recover"),)
-    return (f"kind load docker-image {image} --name {facts.cluster}", devenv(facts, "recover"))
+    return (devenv(facts, "reload-image", image),)
 
 
 def _in_node(facts: Facts, image: str) -> bool | None:

@@ -31,3 +31,21 @@ def test_what_changes_while_nobody_waits_is_told_next(tmp_path):
     assert next(changes) == [str(source)]
     source.write_text("2")
     assert next(changes) == [str(source)]
+
+
+def test_where_no_more_watches_are_to_be_had_it_looks_by_itself(tmp_path, monkeypatch):
+    from watchfiles import _rust_notify
+
+    real = _rust_notify.RustNotify
+
+    def scarce(paths, debug, force_polling, *rest):
+        if not force_polling:
+            raise _rust_notify.WatchfilesRustInternalError("Too many open files (os error 24)")
+        return real(paths, debug, force_polling, *rest)
+
+    monkeypatch.setattr("watchfiles.main.RustNotify", scarce)
+    seen = FileWatcher().changes([tmp_path])
+    assert next(seen) == []
+    (tmp_path / "file").write_text("changed")
+    assert next(seen) == [str(tmp_path / "file")]
+    seen.close()

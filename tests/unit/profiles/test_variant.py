@@ -62,7 +62,7 @@ def test_another_profile_has_neither_versions_nor_a_source():
     with pytest.raises(DevenvError, match="has not what was asked for") as refused:
         load("offline", FOLDER, Variant(version="v0.7.0", checkout="/source"))
     assert "it has no versions" in refused.value.why
-    assert "its manifests can't come from checkout" in refused.value.why
+    assert "its manifests can't come from a checkout" in refused.value.why
 
 
 def test_files_take_the_place_of_the_releases():
