@@ -105,6 +105,11 @@ class Models:
             there = self.kube.get(*kind, wanted.namespace, wanted.slug)
             if there is not None and not _ours(there):
                 problems.append(f"{kind[1]} {wanted.namespace}/{wanted.slug} is there already, and devenv did not make it")
+            elif there is not None and kind is _DEPLOYMENT and (port := _port(there)) != str(wanted.port):
+                problems.append(
+                    f"it is there with port {port}, and AIBrix's controller does not change a route that it has made:"
+                    f" `devenv model rm {wanted.name}` first"
+                )
         if self.kube.get("v1", "Namespace", "", wanted.namespace) is None:
             problems.append(f"there is no namespace {wanted.namespace}")
         problems += self._taken(wanted) if wanted.name else []
@@ -130,7 +135,6 @@ class Models:
 
     def add(self, wanted: Wanted) -> list[Proof]:
         """Add it, and return when its route is there and it has answered. Raises DevenvError with what is missing."""
-        self._make_way(wanted)
         by_controller = self._controlled and wanted.own_name
         if self._controlled and not wanted.own_name:
             self.reporter.say(
@@ -148,12 +152,6 @@ class Models:
             proofs = self._prove(wanted)
             note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
         return proofs
-
-    def _make_way(self, wanted: Wanted) -> None:
-        """Remove an earlier one of another port: the controller does not change the route that it has made."""
-        there = self.kube.get(*_DEPLOYMENT, wanted.namespace, wanted.slug)
-        if there and (there["metadata"].get("labels") or {}).get(PORT, str(wanted.port)) != str(wanted.port):
-            self.remove(wanted.name, self.objects(wanted.name))
 
     @property
     def _controlled(self) -> bool:
@@ -355,6 +353,10 @@ def _adds(obj: Manifest, name: str) -> bool:
 
 def _label(obj: Manifest) -> str:
     return str((obj["metadata"].get("labels") or {}).get(NAME, ""))
+
+
+def _port(obj: Manifest) -> str:
+    return str((obj["metadata"].get("labels") or {}).get(PORT, "8000"))
 
 
 def _noted(obj: Manifest) -> set[str]:

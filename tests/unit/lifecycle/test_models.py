@@ -123,13 +123,15 @@ def test_a_namespace_that_is_none_is_refused(models, namespace):
         models.check(Wanted("m1", namespace=namespace))
 
 
-def test_another_port_takes_another_route(models, fakes):
+def test_another_port_takes_another_route_and_nothing_is_removed_unasked(models, fakes):
     with suppress(DevenvError):
         models.add(Wanted("m1"))
-    with suppress(DevenvError):
-        models.add(Wanted("m1", port=9000))
-    assert "delete Deployment/m1" in fakes.log
-    assert labels_of(fakes, "Deployment", "m1")["model.aibrix.ai/port"] == "9000"
+    with pytest.raises(DevenvError) as refused:
+        models.check(Wanted("m1", port=9000))
+    assert "it is there with port 8000" in refused.value.why
+    assert "`devenv model rm m1` first" in refused.value.why
+    assert not [entry for entry in fakes.log if entry.startswith("delete")]
+    models.check(Wanted("m1", replicas=3))
 
 
 def test_an_image_that_was_built_again_replaces_the_pods(models, fakes):
