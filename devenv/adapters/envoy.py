@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Any
 
-from devenv.adapters.kube import ContextKube
+from devenv.adapters.kube import ContextKube, authorization
 from devenv.errors import NotReachableError
 
 _ADMIN = 19000  # Envoy Gateway's choice (facts/gateway.md)
@@ -54,7 +54,7 @@ def _websocket(settings: Any, path: str) -> Any:
     if settings.tls_server_name:
         options["server_hostname"] = settings.tls_server_name
     header = ["sec-websocket-protocol: v4.channel.k8s.io"]
-    if token := settings.get_api_key_with_prefix("authorization"):
+    if token := authorization(settings):
         header.append(f"authorization: {token}")
     made = websocket.WebSocket(sslopt={k: v for k, v in options.items() if v is not None}, skip_utf8_validation=True)
     made.connect(get_websocket_url(f"{settings.host}{path}", [("ports", str(_ADMIN))]), header=header, timeout=_TIMEOUT)  # type: ignore[no-untyped-call]

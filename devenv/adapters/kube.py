@@ -138,7 +138,7 @@ class ContextKube:
         what = f"GET {_log_path(namespace, pod)}"
         with _errors(self._context, what):
             settings, pool = self._connection(what)
-            token = settings.get_api_key_with_prefix("authorization")
+            token = authorization(settings)
             answer = pool.request(
                 "GET", f"{settings.host}{_log_path(namespace, pod)}?{urlencode(query)}",
                 headers={"Authorization": token} if token else {}, preload_content=False,
@@ -182,7 +182,7 @@ class ContextKube:
         try:
             with _errors(self._context, f"{method} {path}"):
                 settings, pool = self._connection(f"{method} {path}")
-                if token := settings.get_api_key_with_prefix("authorization"):
+                if token := authorization(settings):
                     headers["Authorization"] = token
                 url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
                 answer = pool.request(method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=_AGAIN)
@@ -207,6 +207,15 @@ class ContextKube:
                 settings.proxy = None  # what kind makes listens on this machine
                 self._client = (settings, client.ApiClient(settings).rest_client.pool_manager)
             return self._client
+
+
+def authorization(settings: Any) -> str:
+    """Return the header by which a token of the kubeconfig is sent, "" where it has none.
+
+    Kubernetes' client has it under BearerToken (seen in 37.0), older ones under authorization.
+    """
+    found = str(settings.get_api_key_with_prefix("BearerToken", alias="authorization") or "")
+    return found if not found or " " in found else f"Bearer {found}"
 
 
 def _log_path(namespace: str, pod: str) -> str:

@@ -1,5 +1,6 @@
 import http.server
 import threading
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -12,9 +13,11 @@ class Server(http.server.BaseHTTPRequestHandler):
     """Asks to be asked again as often as `again` says, then answers."""
 
     again = 0
+    sent: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         cls = type(self)
+        cls.sent.append(self.headers.get("authorization"))
         status, body = (429, b"") if cls.again > 0 else (200, b"ok")
         cls.again -= 1
         self.send_response(status)
@@ -40,9 +43,9 @@ def kube(tmp_path, monkeypatch):
         server.shutdown()
 
 
-def write(folder, port: int) -> None:
+def write(folder, port: int, **user: str) -> None:
     content = {
-        "apiVersion": "v1", "kind": "Config", "users": [{"name": "u", "user": {}}],
+        "apiVersion": "v1", "kind": "Config", "users": [{"name": "u", "user": user}],
         "clusters": [{"name": "kind-x", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
         "contexts": [{"name": "kind-x", "context": {"cluster": "kind-x", "user": "u"}}],
     }  # fmt: skip
@@ -74,3 +77,11 @@ def test_a_context_that_is_not_there_leads_nowhere(kube):
     with pytest.raises(DevenvError) as caught:
         other.get("v1", "Pod", "", "a")
     assert "devenv up --name other" in caught.value.next_step
+
+
+def test_a_token_of_the_kubeconfig_is_sent(kube, tmp_path, monkeypatch):
+    monkeypatch.setattr(Server, "sent", [])
+    write(tmp_path, kube.server_port(), token="hush")  # noqa: S106
+    kube.forget()
+    assert kube.ready()
+    assert Server.sent == ["Bearer hush"]
