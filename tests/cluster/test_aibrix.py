@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +27,11 @@ with wiring.world() as world:
 """
 
 
-def forget(lab: Lab, tag: str) -> None:
+def forget(lab: Lab, tag: str, source: Path) -> None:
+    """Remove the cluster, and all images that were compiled from the test's checkout, those without a name among them."""
     lab.devenv("down")
-    lab.docker("rmi", "-f", *(f"devenv-test/{name}:{tag}" for name in aibrix.IMAGES), check=False)
+    built = lab.docker("images", "-q", "--no-trunc", "--filter", f"label=devenv.built-from={source}").split()
+    lab.docker("rmi", "-f", *(f"devenv-test/{name}:{tag}" for name in aibrix.IMAGES), *dict.fromkeys(built), check=False)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def lab(built_refs, tmp_path_factory):
     made.devenv("down", check=False)
     made.first = made.up()
     yield made
-    forget(made, "checkout")
+    forget(made, "checkout", source)
 
 
 def test_a_checkout_becomes_a_cluster_that_answers_on_every_route(lab):
@@ -348,4 +351,4 @@ def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served
         assert done.returncode == 2, done.stderr
         assert "is not the file that was recorded" in done.stderr
     finally:
-        forget(lab, "early")
+        forget(lab, "early", source)
