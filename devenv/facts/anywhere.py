@@ -27,6 +27,14 @@ def discovered(name: str, objects: Objects) -> Profile:
     })  # fmt: skip
 
 
+def concerning(objects: Objects, profile: Profile) -> dict[str, tuple[Manifest, ...]]:
+    """Return the objects of the namespaces that have a part in it, and those of none: the rest is of no use, and of thousands."""
+    places = {c.resource.namespace for c in profile.components} | {profile.gateway.namespace, "kube-system", ""}
+    places |= {_called(p)[0] for p in objects.get("Pod", ()) if _label(p, MODEL)}
+    places |= {_called(d)[0] for d in objects.get("Deployment", ()) if _label(d, MODEL)}
+    return {kind: tuple(o for o in found if _called(o)[0] in places) for kind, found in objects.items()}
+
+
 def _once(components: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Give each component a name of its own."""
     taken: set[str] = set()

@@ -10,7 +10,7 @@ from typing import Protocol
 from devenv import __version__
 from devenv.errors import DevenvError, NotFoundError
 from devenv.facts import envoy
-from devenv.facts.anywhere import discovered
+from devenv.facts.anywhere import concerning, discovered
 from devenv.facts.df import node_space
 from devenv.facts.live import Proof
 from devenv.facts.looks import Looks
@@ -131,6 +131,7 @@ class Collector:
         api = looks.get(API, otherwise=False)
         objects = self._objects(looks) if api else {}
         found = replace(self, profile=discovered(context, objects))
+        objects = concerning(objects, found.profile)
         names = [str(n["metadata"]["name"]) for n in objects.get("Node", ())]
         looks.begin("nodes' disks", lambda: self._stats(names, looks))
         logs = found._own_logs(looks, objects) if api else ()  # noqa: SLF001 - of its own class

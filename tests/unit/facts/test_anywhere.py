@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devenv.diagnosis.diagnose import diagnose
-from devenv.facts.anywhere import discovered
+from devenv.facts.anywhere import concerning, discovered
 from devenv.facts.model import dump, parse
 
 INCIDENTS = Path(__file__).parents[2] / "incidents"
@@ -66,3 +66,13 @@ def test_a_cluster_without_any_of_it_is_no_mistake():
     facts = seen_by_api(json.dumps(bare))
     assert diagnose(facts).causes == ()
     assert parse(dump(facts)) == facts
+
+
+def test_of_thousands_only_those_are_kept_that_have_a_part_in_it():
+    whole = json.loads(text_of("healthy"))
+    objects = {kind: tuple(found) for kind, found in whole["objects"].items()}
+    far = [{"metadata": {"name": f"p{n}", "namespace": "far"}, "spec": {}, "status": {}} for n in range(1000)]
+    profile = discovered("theirs", objects)
+    kept = concerning({**objects, "Pod": (*objects["Pod"], *far)}, profile)
+    assert kept["Pod"] == objects["Pod"]
+    assert kept["Node"] == objects["Node"]
