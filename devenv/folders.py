@@ -1,5 +1,6 @@
-"""Folders to work in: what is made there appears whole, or not at all."""
+"""Files and folders that appear whole, or not at all."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,3 +18,15 @@ def work_folder(parent: Path) -> Iterator[Path]:
             yield Path(work)
     except OSError as error:
         raise DevenvError(f"Nothing can be written below {parent}.", str(error), "Is the disk full?") from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole or not at all, for its owner alone. Raises OSError."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)  # one that a killed process of that number has left
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

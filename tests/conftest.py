@@ -28,9 +28,9 @@ def fakes(tmp_path: Path) -> Fakes:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """With DEVENV_REQUIRE_CLUSTER=1 a test of the cluster tier that skips has failed."""
+    """With DEVENV_REQUIRE_CLUSTER=1 a test of the cluster tier, or in a browser, that skips has failed."""
     outcome = yield
     report = outcome.get_result()
-    if report.skipped and os.environ.get("DEVENV_REQUIRE_CLUSTER") == "1" and "cluster" in item.keywords:
+    if report.skipped and os.environ.get("DEVENV_REQUIRE_CLUSTER") == "1" and {"cluster", "browser"} & set(item.keywords):
         report.outcome = "failed"
         report.longrepr = f"skipped, with DEVENV_REQUIRE_CLUSTER=1: {report.longrepr}"

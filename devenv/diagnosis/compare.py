@@ -9,7 +9,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from devenv.diagnosis.read import conditions, is_ready, label
+from devenv.diagnosis.read import conditions, label
+from devenv.facts.labels import is_ready, model_label
 from devenv.facts.model import Facts, ProxyFacts
 from devenv.gates import ready
 from devenv.ports import Manifest
@@ -234,8 +235,7 @@ def _models(good: Facts, other: Facts) -> Iterator[Difference]:
 
 
 def _ready_models(facts: Facts) -> set[str]:
-    labels = ((p["metadata"].get("labels") or {}).get("model.aibrix.ai/name") for p in facts.of("Pod") if is_ready(p))
-    return {str(name) for name in labels if name}
+    return {model_label(p) for p in facts.of("Pod") if is_ready(p)} - {""}
 
 
 def _envoy(good: Facts, other: Facts) -> Iterator[Difference]:

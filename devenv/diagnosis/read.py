@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devenv.facts.collect import is_of, is_proxy
+from devenv.facts.labels import MODEL, asked_models, model_label
 from devenv.facts.model import Facts, owns, selects
 from devenv.ports import Manifest, Space
 from devenv.profiles.model import Component, Route
 
-MODEL, PORT = "model.aibrix.ai/name", "model.aibrix.ai/port"
 ROUTES = tuple(r.value for r in Route)
 BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
 _ZAP, _LONGEST = 6, 200  # columns of a line that Envoy Gateway's logger writes; characters that are kept
@@ -103,11 +103,6 @@ def model_pods(facts: Facts, model: str) -> list[Manifest]:
     ]  # fmt: skip
 
 
-def is_ready(pod: Manifest) -> bool:
-    """Whether a pod takes requests."""
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions(pod))
-
-
 def conditions(obj: Manifest) -> list[dict[str, Any]]:
     """Return all conditions of an object: its own, and those for its ancestors and parents."""
     status = obj.get("status") or {}
@@ -130,23 +125,12 @@ def served(facts: Facts) -> list[str]:
     return list(dict.fromkeys([*models(facts), *sorted(filter(None, labels))]))
 
 
-def model_label(obj: Mapping[str, Any]) -> str:
-    """Return the model that an object's label names, or a pod template's."""
-    return str(((obj.get("metadata") or {}).get("labels") or {}).get(MODEL) or "")
-
-
 def model_route(facts: Facts, model: str) -> Manifest | None:
     """Return the model's own HTTPRoute: by its name, else by the header that it matches on."""
     namespace = facts.profile.gateway.namespace
     if found := facts.one("HTTPRoute", namespace, f"{model}-router"):
         return found
     return next((r for r in facts.of("HTTPRoute") if model in asked_models(r)), None)
-
-
-def asked_models(route: Manifest) -> set[str]:
-    """Return the models whose header a route matches on: such a route is a model's own."""
-    matches = [m for rule in route["spec"].get("rules") or () for m in rule.get("matches") or ()]
-    return {str(h.get("value")) for m in matches for h in m.get("headers") or () if h.get("name") == "model"}
 
 
 def after(facts: Facts, name: str) -> set[str]:

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from devenv.disk.files import load, store, write_private
+from devenv.disk.files import load, store
 from devenv.errors import DevenvError, Exit
+from devenv.folders import write_private
 from devenv.ports import Host
 
 LABEL = "devenv-prune"

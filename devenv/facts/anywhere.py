@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from devenv.facts.labels import model_label
 from devenv.facts.model import selects
 from devenv.ports import Manifest
 from devenv.profiles.model import FOUND, Profile
 
 Objects = Mapping[str, tuple[Manifest, ...]]
-MODEL = "model.aibrix.ai/name"
 _GATEWAY = "gateway.networking.k8s.io/v1"
 _EXTENSIONS = "gateway.envoyproxy.io/v1alpha1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway"
@@ -30,8 +30,8 @@ def discovered(name: str, objects: Objects) -> Profile:
 def concerning(objects: Objects, profile: Profile) -> dict[str, tuple[Manifest, ...]]:
     """Return the objects of the namespaces that have a part in it, and those of none: the rest is of no use, and of thousands."""
     places = {c.resource.namespace for c in profile.components} | {profile.gateway.namespace, "kube-system", ""}
-    places |= {_called(p)[0] for p in objects.get("Pod", ()) if _label(p, MODEL)}
-    places |= {_called(d)[0] for d in objects.get("Deployment", ()) if _label(d, MODEL)}
+    places |= {_called(p)[0] for p in objects.get("Pod", ()) if model_label(p)}
+    places |= {_called(d)[0] for d in objects.get("Deployment", ()) if model_label(d)}
     return {kind: tuple(o for o in found if _called(o)[0] in places) for kind, found in objects.items()}
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from devenv.errors import DevenvError, Exit
 from devenv.facts.model import Facts, dump, parse
 from devenv.facts.redact import redacted
+from devenv.folders import write_private
 
 
 def clean(facts: Facts) -> Facts:
@@ -41,13 +42,9 @@ def write(facts: Facts, target: Path) -> None:
 
 def write_text(text: str, target: Path) -> None:
     """Write what was made of facts as `write` does facts."""
-    new = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        new.replace(target)
+        write_private(target, text)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise DevenvError(f"{target} can't be written.", error.strerror or str(error), "Give another path.") from error
 
 

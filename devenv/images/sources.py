@@ -71,7 +71,7 @@ class Provider:
     builder: Builder
     reporter: Reporter
     in_place: InPlace | None = None
-    anew: bool = False  # whether Go programs are built from their source though the engine has an image
+    anew: bool = False  # whether images are built from their source though the engine has them
 
     def provide(self, images: Sequence[ProfileImage], files: Sequence[tuple[str, str]] = ()) -> dict[str, Source]:
         """Pull or build what the engine lacks, and the recipes' files; return each image's source by the image's name."""

@@ -12,9 +12,8 @@ from threading import Lock
 
 from pydantic import TypeAdapter
 
-from devenv.disk.files import write_private
 from devenv.errors import DevenvError, Exit
-from devenv.folders import work_folder
+from devenv.folders import work_folder, write_private
 from devenv.lifecycle.steps import step
 from devenv.ports import Host, Reporter, Web
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devenv.errors import DevenvError, Exit
+from devenv.facts.labels import MODEL, PORT, asked_models, is_ready, model_label
 from devenv.facts.live import Proof
 from devenv.facts.trouble import Trouble
 from devenv.gates import ready
@@ -21,7 +22,6 @@ from devenv.ports import Clock, Kube, Manifest, Reporter
 from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.wait import Deadline, until
 
-NAME, PORT = "model.aibrix.ai/name", "model.aibrix.ai/port"
 MOCK = "devenv.local/vllm-mock:reference"
 _OWNER = {"app.kubernetes.io/managed-by": "devenv"}
 _MODEL = "devenv/model"  # annotation: the model's name, which a label can't always hold
@@ -123,13 +123,13 @@ class Models:
         found = []
         for workload in self.kube.select(*_DEPLOYMENT):
             meta = workload["metadata"]
-            template = {"metadata": {}} | (workload["spec"].get("template") or {})
-            serves = wanted.name in {_label(workload), _label(template)} | _noted(workload)
+            template = workload["spec"].get("template") or {}
+            serves = wanted.name in {model_label(workload), model_label(template)} | _noted(workload)
             if serves and (meta.get("namespace"), meta["name"]) != own:
                 found.append(f"Deployment {meta.get('namespace')}/{meta['name']} serves a model of that name")
         for route in self.kube.select(*_ROUTES):
             name, ours = route["metadata"]["name"], _adds(route, wanted.name)
-            if name == f"{wanted.slug}-router" and not ours and wanted.name not in _models_of(route):
+            if name == f"{wanted.slug}-router" and not ours and wanted.name not in asked_models(route):
                 found.append(f"HTTPRoute {name} is there already, and is none of a model of that name")
         return found
 
@@ -209,22 +209,22 @@ class Models:
         usual = f"{name}-router"
         if not _LABEL.fullmatch(name) or self.kube.get(*_ROUTES, self.profile.gateway.namespace, usual):
             return usual
-        return next((str(r["metadata"]["name"]) for r in self.kube.select(*_ROUTES) if name in _models_of(r)), usual)
+        return next((str(r["metadata"]["name"]) for r in self.kube.select(*_ROUTES) if name in asked_models(r)), usual)
 
     def look(self) -> list[Seen]:
         """Return every model that any part of AIBrix knows of, with a request of each kind to those that have a pod."""
-        pods = [p for p in self.kube.select("v1", "Pod", selector=NAME) if "deletionTimestamp" not in p["metadata"]]
-        workloads = self.kube.select(*_DEPLOYMENT, selector=NAME)
-        routes = {model: r for r in self.kube.select(*_ROUTES) for model in _models_of(r)}
+        pods = [p for p in self.kube.select("v1", "Pod", selector=MODEL) if "deletionTimestamp" not in p["metadata"]]
+        workloads = self.kube.select(*_DEPLOYMENT, selector=MODEL)
+        routes = {model: r for r in self.kube.select(*_ROUTES) for model in asked_models(r)}
         mine = {str(d["metadata"]["annotations"][_MODEL]) for d in self.kube.select(*_DEPLOYMENT) if _ours(d)}
-        names = sorted({*map(_label, pods), *map(_label, workloads), *routes, *mine})
+        names = sorted({*map(model_label, pods), *map(model_label, workloads), *routes, *mine})
         return [self._seen(name, pods, workloads, routes, mine) for name in names]
 
     def _seen(
         self, name: str, pods: Sequence[Manifest], workloads: Sequence[Manifest], routes: dict[str, Manifest], mine: set[str]
     ) -> Seen:
-        own, made = [p for p in pods if _label(p) == name], [w for w in workloads if _label(w) == name]
-        up = [p for p in own if _is_ready(p)]
+        own, made = [p for p in pods if model_label(p) == name], [w for w in workloads if model_label(w) == name]
+        up = [p for p in own if is_ready(p)]
         route = routes.get(name)
         by = route["metadata"]["name"] if route else f"{name}-router"
         proofs = self.prober().probe(self.requests(name, by, anonymous=True)) if up else []
@@ -273,7 +273,7 @@ class Models:
                 self.kube.delete(obj["apiVersion"], obj["kind"], meta["namespace"], meta["name"])
 
         def left() -> str:
-            routes = [r["metadata"]["name"] for r in self.kube.select(*_ROUTES) if name in _models_of(r)]
+            routes = [r["metadata"]["name"] for r in self.kube.select(*_ROUTES) if name in asked_models(r)]
             return f"HTTPRoute {', '.join(routes)} to be gone" if routes else ""
 
         with step(self.reporter, "route"):
@@ -308,7 +308,7 @@ def _object(kind: tuple[str, str], name: str, namespace: str, wanted: Wanted, **
 
 
 def _deployment(wanted: Wanted) -> Manifest:
-    labels = {NAME: wanted.name, PORT: str(wanted.port)}
+    labels = {MODEL: wanted.name, PORT: str(wanted.port)}
     container: dict[str, Any] = {
         "name": "llm-engine",
         "image": wanted.image or MOCK,
@@ -330,7 +330,7 @@ def _deployment(wanted: Wanted) -> Manifest:
     made = _object(_DEPLOYMENT, wanted.slug, wanted.namespace, wanted, spec=spec)
     made["metadata"]["labels"] |= labels
     if not wanted.own_name:  # the controller would make a route to a Service that can't be, beside devenv's own
-        del made["metadata"]["labels"][NAME]
+        del made["metadata"]["labels"][MODEL]
     if wanted.image_id:
         made["spec"]["template"]["metadata"]["annotations"] = {IMAGES_NOTE: wanted.image_id}
     return made
@@ -351,10 +351,6 @@ def _adds(obj: Manifest, name: str) -> bool:
     return (obj["metadata"].get("annotations") or {}).get(_MODEL) == name
 
 
-def _label(obj: Manifest) -> str:
-    return str((obj["metadata"].get("labels") or {}).get(NAME, ""))
-
-
 def _port(obj: Manifest) -> str:
     return str((obj["metadata"].get("labels") or {}).get(PORT, "8000"))
 
@@ -363,16 +359,5 @@ def _noted(obj: Manifest) -> set[str]:
     return {str(name) for name in [(obj["metadata"].get("annotations") or {}).get(_MODEL)] if name}
 
 
-def _models_of(route: Manifest) -> set[str]:
-    """Return the models whose header the route matches on."""
-    matches = [m for rule in route["spec"].get("rules") or () for m in rule.get("matches") or ()]
-    return {str(h["value"]) for m in matches for h in m.get("headers") or () if h.get("name") == "model"}
-
-
 def _backends(route: Manifest) -> list[dict[str, Any]]:
     return [b for rule in route["spec"].get("rules") or () for b in rule.get("backendRefs") or ()]
-
-
-def _is_ready(pod: Manifest) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

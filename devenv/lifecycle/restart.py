@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.facts import envoy as admin
 from devenv.facts.collect import is_proxy
+from devenv.facts.labels import is_ready
 from devenv.facts.live import PATCHED_ROUTE
 from devenv.facts.model import ProxyFacts, owns
 from devenv.gates import ready
@@ -91,7 +92,7 @@ class Restart:
         new = [p for p in pods if p["metadata"]["uid"] not in old and "deletionTimestamp" not in p["metadata"]]
         if not new:
             return "a new pod"
-        return "" if all(_ready(p) for p in new) else "readiness of the new pod"
+        return "" if all(is_ready(p) for p in new) else "readiness of the new pod"
 
     # The lease
 
@@ -160,8 +161,3 @@ def config_lacks(profile: Profile, proxy: ProxyFacts) -> str:
 
 def _holder(lease: Manifest | None) -> str:
     return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
-
-
-def _ready(pod: Manifest) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+from devenv.facts.labels import MODEL
 from devenv.lifecycle.manifests import key
 from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Profile
@@ -21,7 +22,6 @@ _SKIPPED = {
 }
 _OURS = ("devenv", "devenv-reload")
 _SHOWN = 3  # fields
-_MODEL = "model.aibrix.ai/name"
 _CONTROLLERS = ("kube-controller-manager", "envoy-gateway", "kubelet", "kube-scheduler")
 
 
@@ -116,4 +116,4 @@ def _models(manifest: Manifest, profile: Profile) -> set[str]:
     models = {r.model for r in profile.requests}
     if manifest["kind"] == "ReferenceGrant":
         return {f"model/{m}" for m in models}
-    return {f"model/{m}" for m in models if m == labels.get(_MODEL) or name in {m, f"{m}-router"}}
+    return {f"model/{m}" for m in models if m == labels.get(MODEL) or name in {m, f"{m}-router"}}

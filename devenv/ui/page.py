@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from devenv.diagnosis.codes import book
 from devenv.diagnosis.model import Cause, Diagnosis, Place
+from devenv.diagnosis.read import label
 from devenv.diagnosis.timeline import timeline
 from devenv.facts.model import Facts, dump
 from devenv.ui import console
@@ -89,14 +90,9 @@ def folds(facts: Facts) -> Iterator[Fold]:
     yield Fold("Live requests", tuple((p["name"], _json(p)) for p in whole["proofs"]))
     yield Fold("Envoy", tuple((p["pod"], _json(p)) for p in whole["proxies"]))
     for kind, objects in sorted(whole["objects"].items()):
-        yield Fold(kind, tuple((_called(o), _json(o)) for o in objects))
+        yield Fold(kind, tuple((label(o), _json(o)) for o in objects))
     yield Fold("Logs", tuple((f"{log['pod']}/{log['container']}", "\n".join(log["lines"])) for log in whole["logs"]))
     yield Fold("Profile", ((facts.profile.name, _json(whole["profile"])),))
-
-
-def _called(obj: dict[str, Any]) -> str:
-    meta = obj["metadata"]
-    return f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else str(meta["name"])
 
 
 def _json(value: Any) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import Evidence, Finding, Verdict
-from devenv.diagnosis.read import component_of, devenv, is_ready, label, objects_of, pods_of, seconds, served
+from devenv.diagnosis.read import component_of, devenv, label, objects_of, pods_of, seconds, served
+from devenv.facts.labels import is_ready
 from devenv.facts.model import Facts
 from devenv.gates import ready
 from devenv.ports import Manifest

@@ -10,7 +10,6 @@ from devenv.diagnosis.read import (
     BY_PLUGIN,
     ROUTES,
     after,
-    asked_models,
     conditions,
     devenv,
     kubectl,
@@ -23,6 +22,7 @@ from devenv.diagnosis.read import (
     said,
     seconds,
 )
+from devenv.facts.labels import asked_models
 from devenv.facts.model import ContainerLog, Facts
 from devenv.gates import ready
 from devenv.ports import Manifest

@@ -6,20 +6,17 @@ from typing import Any
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import Confidence, Evidence, Finding
 from devenv.diagnosis.read import (
-    MODEL,
-    PORT,
     conditions,
     devenv,
-    is_ready,
     kubectl,
     label,
-    model_label,
     model_pods,
     model_route,
     models,
     seconds,
     served,
 )
+from devenv.facts.labels import MODEL, PORT, is_ready, model_label
 from devenv.facts.model import Facts, owns, selects
 from devenv.ports import Manifest
 

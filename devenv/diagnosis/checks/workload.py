@@ -12,7 +12,6 @@ from devenv.diagnosis.read import (
     component_of,
     conditions,
     devenv,
-    is_ready,
     kubectl,
     label,
     model_pods,
@@ -23,6 +22,7 @@ from devenv.diagnosis.read import (
     seconds,
     workloads,
 )  # fmt: skip
+from devenv.facts.labels import is_ready
 from devenv.facts.model import Facts
 from devenv.gates.ready import workload as unready
 from devenv.images.load import normalise

@@ -117,6 +117,7 @@ def browser():
     driver.quit()
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("name", NAMES)
 def test_in_a_browser_it_fits_folds_and_is_searched(browser, name, tmp_path):
     from selenium.webdriver.common.by import By
