@@ -22,6 +22,8 @@ _CHUNK = 1 << 20
 _HOST = "127.0.0.1"
 _POLL = 0.01  # seconds in which it notices that it is to end
 _IDLE = 120  # seconds for which a connection may be silent
+# With that word the engine gives up: without, it tries for 50 s more (Docker's distribution/errors.go).
+_DENIED = b'{"errors": [{"code": "DENIED", "message": "nothing is to be pushed"}]}'
 
 
 class LoopbackEndpoint:
@@ -114,7 +116,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not self._target().startswith("blobs/uploads"):
             self._answer(404)
             return
-        self._answer(202, {"Location": self._upload_path(uuid.uuid4().hex), "Range": "0-0"})
+        name = uuid.uuid4().hex
+        if blob := self._begun(name):
+            self.server.uploads[name] = blob
+            self._answer(202, {"Location": self._upload_path(name), "Range": "0-0"})
 
     def do_PATCH(self) -> None:
         """Take a blob whose digest is not known yet."""
@@ -150,7 +155,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.server.uploads.get(name) or self.server.sink.begin()
         except DevenvError:
             self.close_connection = True  # what it sends is not read
-            self._answer(403)
+            self._answer(403, body=_DENIED if self.command == "POST" else b"")  # unread bytes would reset it
             return None
 
     def _target(self) -> str:
@@ -196,10 +201,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for _ in self._chunks():
             pass
 
-    def _answer(self, status: int, headers: dict[str, str] | None = None, length: int = 0) -> None:
+    def _answer(self, status: int, headers: dict[str, str] | None = None, length: int = 0, body: bytes = b"") -> None:
         self.send_response(status)
         self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
+        if body:
+            self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(length or len(body)))
         self.end_headers()
+        self.wfile.write(body)

@@ -1,6 +1,7 @@
 """The Docker engine, through its API. Docker's own client library lives here and nowhere else."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -284,17 +285,18 @@ class DockerEngine:
             self._api.tag(ref, repository, version, force=True)
 
     def push(self, name: str, progress: Callable[[int, int], None]) -> None:
-        """Push to where the name says. `progress` gets bytes so far and bytes known of."""
+        """Push to where the name says. `progress` gets bytes so far and bytes known of, often; what it raises ends the push."""
         layers: dict[str, tuple[int, int]] = {}
         repository, _, version = name.rpartition(":")
-        with _errors():
-            for event in self._slow.push(repository, tag=version, stream=True, decode=True, auth_config={}):
+        push = functools.partial(self._slow.push, repository, tag=version, stream=True, decode=True, auth_config={})
+        with _errors(), contextlib.closing(push()) as events:  # the engine stops when nobody listens
+            for event in events:
                 if "error" in event:
                     raise DevenvError(f"The engine could not push {name}.", str(event["error"]))
                 detail = event.get("progressDetail") or {}
                 if "total" in detail and "current" in detail:
                     layers[event["id"]] = (detail["current"], detail["total"])
-                    progress(sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
+                progress(sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
 
     def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]:
         """Stream images as one `docker save` does, of one platform only where the engine knows how (API 1.48)."""

@@ -207,6 +207,11 @@ class Sink:
         self._refused = True
         self._decided.set()
 
+    def check(self) -> None:
+        """Raises DevenvError where nothing is to be pushed any more."""
+        if self._refused:
+            raise DevenvError("Nothing is to be pushed.")
+
     def has(self, digest: str) -> int:
         """Return the size of a blob that need not be sent, else -1: one that was just sent, or a layer that no node lacks.
 
@@ -222,8 +227,9 @@ class Sink:
         return int(found["size"]) if found and found["diff"] in self._layers - self._wanted else -1
 
     def _await_decision(self) -> None:
-        if not self._decided.wait(_DECISION) or self._refused:
-            raise DevenvError("Nothing is to be pushed.")
+        if not self._decided.wait(_DECISION):
+            raise DevenvError("Nothing was decided.")
+        self.check()
 
     def begin(self) -> _Blob:
         """Take a blob: an engine that never pushed it asks nothing before. Raises DevenvError where nothing is to be pushed."""
@@ -347,8 +353,13 @@ class Pusher:
             known.port = port
             name = f"127.0.0.1:{port}/devenv/reload:{os.getpid()}-{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
             self.engine.tag(ref, name)
+
+            def told(done: int, total: int) -> None:
+                sink.check()
+                progress(done, total)
+
             try:
-                self.engine.push(name, progress)
+                self.engine.push(name, told)
             finally:
                 self._untag(name)
                 known.write()

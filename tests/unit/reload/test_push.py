@@ -52,7 +52,7 @@ class Client:
     def ask(self, method: str, path: str, body=b"", **headers):
         self.http.request(method, path, body, headers)
         answer = self.http.getresponse()
-        answer.read()
+        self.body = answer.read()
         return answer
 
     def upload(self, content: bytes, digest: str, *, chunked: bool) -> int:
@@ -301,6 +301,9 @@ def test_an_engine_that_began_in_vain_is_refused(known):
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
         assert client.ask("HEAD", f"{BASE}/blobs/{sha(PACKED[0])}").status == 403
         assert client.ask("PUT", f"{BASE}/blobs/uploads/x?digest={sha(PACKED[0])}", PACKED[0]).status == 403
+    with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
+        refused = client.ask("POST", f"{BASE}/blobs/uploads/")
+        assert (refused.status, json.loads(client.body)["errors"][0]["code"]) == (403, "DENIED"), "it would try again"
 
 
 def test_without_tls_for_an_engine_that_is_content_with_that(known):
