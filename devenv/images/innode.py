@@ -188,6 +188,11 @@ def _images(node: str, output: str) -> dict[str, tuple[str, ...]]:
     return {i["id"]: (*(i.get("repoTags") or ()), *(i.get("repoDigests") or ())) for i in listed}
 
 
+def by_name(images: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Turn config digest → names into name → config digest."""
+    return {name: digest for digest, names in images.items() for name in names}
+
+
 def as_json(node: str, output: str) -> dict[str, Any]:
     """Return the JSON object in what a node printed. Raises DevenvError where there is none."""
     try:

@@ -4,28 +4,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from devenv.errors import DevenvError
-from devenv.images.innode import NodeImages, Nodes, lost
+from devenv.images.innode import NodeImages, Nodes, by_name, lost
 from devenv.images.layers import lacking
 from devenv.images.layout import Layout, renamed
-from devenv.ports import Containers, Engine, Image
+from devenv.ports import Completed, Containers, Engine, Image
 
 
 def transfer(
     containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
-) -> None:
+) -> dict[str, dict[str, str]]:
     """Import the engine's images, by their refs, into the nodes under the names given for each.
 
-    Raises DevenvError with containerd's own words; another run goes on from there.
+    Returns, by node and name, the digests of the configs, as far as the nodes' CRIs know them at once. Raises DevenvError
+    with containerd's own words; another run goes on from there.
     """
+    told: dict[str, dict[str, str]] = {node: {} for node in nodes}
     digests = [ref for ref in images if "@" in ref]  # the engine does not say which is which of several of them
     for refs in [[ref for ref in images if ref not in digests], *([ref] for ref in digests)]:
         if refs:
-            _transfer(containers, engine, nodes, {ref: images[ref] for ref in refs}, {ref: names[ref] for ref in refs})
+            done = _transfer(containers, engine, nodes, {ref: images[ref] for ref in refs}, {ref: names[ref] for ref in refs})
+            for node, completed in done.items():
+                told[node] |= by_name(Nodes.told(node, completed))
+    return told
 
 
 def _transfer(
     containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
-) -> None:
+) -> dict[str, Completed]:
     have = Nodes(containers).looks(nodes)
     done = Nodes(containers).receive(nodes, stream(engine, images, names, have))
     if lost(done):
@@ -34,6 +39,7 @@ def _transfer(
     if failed := {node: d for node, d in done.items() if d.code != 0}:
         why = "\n".join(f"{node}: {d.output[-1500:]}" for node, d in failed.items())
         raise DevenvError(f"{', '.join(images)} could not be loaded.", why, "Run `devenv up` again.")
+    return done
 
 
 def stream(

@@ -57,11 +57,12 @@ class Applying:
         A workload that finds no image goes into pull back-off and loses 10 to 20 s (facts/gateway.md).
         """
         at = self.context
-        ids = self.ids(sources)
+        brought = self.ids(sources).keys()
 
         def run(note: list[str]) -> None:
             for obj in sorted(objects, key=lambda o: bool(o["kind"] == "Gateway")):  # nobody else need wait as it does
-                at.arrivals.wait_for(set(manifests.images_in(obj)) & ids.keys(), _IMAGES)
+                at.arrivals.wait_for(set(manifests.images_in(obj)) & brought, _IMAGES)
+                ids = self.ids(sources)  # not before: what was replaced just now is other than before
                 if obj["kind"] == "Gateway":
                     self._await_controller(obj)
                 self._await_secrets(obj, [manifests.stamped(o, ids) for o in objects if o["kind"] == "Job"])
@@ -71,9 +72,12 @@ class Applying:
         return run
 
     def ids(self, sources: dict[str, Source]) -> dict[str, str]:
-        """Return what the engine has of each image that goes into the nodes: name there → ID."""
+        """Return what tells each image in the nodes from the one before it: name there → the engine's ID, and what else."""
         at = self.context
-        return {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
+        record = at.records.read(at.cluster)
+        again = record.again if record else {}
+        ids = {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
+        return {name: f"{image} {again[name]}" if name in again else image for name, image in ids.items()}
 
     def _await_secrets(self, obj: Manifest, jobs: list[Manifest]) -> None:
         """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.

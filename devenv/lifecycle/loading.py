@@ -4,9 +4,11 @@ They go in batches, since what several share goes once within one; a batch is sm
 what comes first.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from devenv.images.load import normalise, present
+from devenv.images.innode import Nodes, by_name
+from devenv.images.load import normalise
 from devenv.images.sources import Source
 from devenv.images.transfer import transfer
 from devenv.lifecycle.context import Context
@@ -77,7 +79,7 @@ class Loading:
         images = {s.ref: at.image(s) for s in batch}
         groups: dict[tuple[str, ...], list[Node]] = {}  # images by their names in the profile → the nodes that lack just those
         for node in at.nodes():
-            lacking = tuple(s.image.name for s in batch if not self._has(node, normalise(s.image.ref), images[s.ref].id))
+            lacking = tuple(s.image.name for s in self._lacking(node, batch))
             groups.setdefault(lacking, []).append(node)
         for lacked, nodes in groups.items():
             wanted = [s for s in batch if s.image.name in lacked]
@@ -85,13 +87,33 @@ class Loading:
                 names: dict[str, list[str]] = {}
                 for source in wanted:
                     names.setdefault(source.ref, []).append(normalise(source.image.ref))
-                transfer(at.containers, at.engine, [n.name for n in nodes], {ref: images[ref] for ref in names}, names)
-            for node in nodes:
-                for source in wanted:
-                    at.records.note_image(at.cluster, node.id, normalise(source.image.ref), images[source.ref].id)
+                told = transfer(at.containers, at.engine, [n.name for n in nodes], {ref: images[ref] for ref in names}, names)
+                for node in nodes:
+                    for source in wanted:
+                        name = normalise(source.image.ref)
+                        at.records.note_image(at.cluster, node.id, name, images[source.ref].id, told[node.name].get(name, ""))
         return len({name for lacked in groups for name in lacked})
 
-    def _has(self, node: Node, name: str, image_id: str) -> bool:
-        record = self.context.records.read(self.context.cluster)
-        known = record is not None and record.loaded.get(node.id, {}).get(name) == image_id
-        return known and name in present(self.context.containers, node.name)
+    def complete(self, sources: Iterable[Source]) -> bool:
+        """Whether every node has every image, and nobody has loaded another one under its name."""
+        wanted = list(sources)
+        return not any(self._lacking(node, wanted) for node in self.context.nodes())
+
+    def _lacking(self, node: Node, wanted: Sequence[Source]) -> list[Source]:
+        """Return the images that the node has not. Another one under the name is noted, so that pods are made anew."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        noted, digests = (record.loaded.get(node.id, {}), record.there.get(node.id, {})) if record else ({}, {})
+        now = by_name(Nodes(at.containers).images(node.name)) if noted else {}
+        if not at.engine.info().containerd_store:  # there an image's ID is its config's digest
+            digests = {**noted, **{name: digest for name, digest in digests.items() if digest}}
+        lacking = []
+        for source in wanted:
+            name = normalise(source.image.ref)
+            if name in now and digests.get(name) not in {None, "", now[name]}:
+                at.records.note_others(at.cluster, node.id, name)
+                at.reporter.say(f"{name}: {node.name} has another image than devenv loaded; the engine's replaces it.")
+            elif name in now and noted.get(name) == at.image(source).id:
+                continue
+            lacking.append(source)
+        return lacking

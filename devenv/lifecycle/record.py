@@ -29,6 +29,8 @@ class Record:
     made: bool = False
     nodes: tuple[str, ...] = ()
     loaded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # node ID → name in the node → image's ID
+    there: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # the same → its config's digest, "" where not told
+    again: Mapping[str, int] = field(default_factory=dict)  # name → how often another image was found under it, and replaced
     digest: str = ""  # of all that was installed, once it was proven
     adopted: bool = False  # somebody else made it: what is in it may be removed, it itself may not
     objects: tuple[Key, ...] = ()  # of an adopted cluster: those that devenv brought
@@ -112,14 +114,21 @@ class Records:
             if record := self.read(cluster):
                 self.write(change(record))
 
-    def note_image(self, cluster: str, node: str, name: str, image: str) -> None:
-        """Note that the node has the image under the name."""
+    def note_image(self, cluster: str, node: str, name: str, image: str, digest: str = "") -> None:
+        """Note that the node has the engine's image under the name; `digest`: of its config, as the node's CRI tells it."""
+
+        def noted(now: Mapping[str, Mapping[str, str]], value: str) -> Mapping[str, Mapping[str, str]]:
+            return {**now, node: {**now.get(node, {}), name: value}}
 
         def change(record: Record) -> Record:
-            names = {**record.loaded.get(node, {}), name: image}
-            return replace(record, loaded={**record.loaded, node: names})
+            return replace(record, loaded=noted(record.loaded, image), there=noted(record.there, digest))
 
         self.update(cluster, change)
+
+    def note_others(self, cluster: str, node: str, name: str) -> None:
+        """Note that somebody has loaded another image under the name into the node."""
+        self.note_image(cluster, node, name, "")
+        self.update(cluster, lambda r: replace(r, again={**r.again, name: r.again.get(name, 0) + 1}))
 
 
 def same_engine(record: Record | None, engine: Engine) -> None:

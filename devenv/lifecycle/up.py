@@ -267,7 +267,10 @@ class Up:
             return []
         if not (self.provider.ready(at.profile.images) and self._files_ready()):
             return []
-        if record.digest != self._digest(self.provider.provide(at.profile.images)) or not at.kube.ready():
+        sources = self.provider.provide(at.profile.images)
+        if record.digest != self._digest(sources) or not at.kube.ready():
+            return []
+        if not Loading(at).complete(sources[i.name] for i in at.profile.cluster_images):
             return []
         if any(ready.missing(c, find(at.kube, c)) for c in at.profile.components):
             return []

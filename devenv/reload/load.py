@@ -78,7 +78,7 @@ class Loader:
         with step(self.reporter, f"load {move.ref}") as note:
             sent, digest, known = self._move(move)
             self._await_cri(move, digest, known)
-            self.note(move, move.image.id)
+            self.note(move, move.image.id, digest)
             note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
         return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
 
@@ -105,11 +105,11 @@ class Loader:
                 known |= told
         return sent, digest, known
 
-    def note(self, move: Move, image: str) -> None:
+    def note(self, move: Move, image: str, digest: str = "") -> None:
         """Remember what the nodes have under the name, as `up` does; "" where that must not be taken for the new image."""
         for node in self.containers.nodes(self.cluster):
             if node.name in move.lacks:
-                Records(self.host).note_image(self.cluster, node.id, move.name, image)
+                Records(self.host).note_image(self.cluster, node.id, move.name, image, digest)
 
     def _keep_old(self, move: Move) -> None:
         """Give what has the name now another one, so that it stays until the new one is proven."""

@@ -225,6 +225,37 @@ def test_a_base_that_is_collected_in_between_is_sent_again(cluster, base, tmp_pa
         cluster.docker("rmi", name)
 
 
+def id_of(lab: Lab, name: str) -> str:
+    listed = json.loads(lab.docker("exec", lab.node, "crictl", "images", "-o", "json"))["images"]
+    return next((i["id"] for i in listed if name in i["repoTags"]), "")
+
+
+@pytest.mark.parametrize("how", ["reload-image", "by hand"])
+def test_up_puts_the_profiles_image_back(cluster, build, how):
+    """Also where nobody told devenv of the other one, and its pods run it."""
+    before = id_of(cluster, KNOWN)
+    build(how)
+    cluster.json("reload-image", NAME, *(("--as", KNOWN) if how == "reload-image" else ("--no-restart",)))
+    if how == "by hand":
+        tag = ("ctr", "--namespace", "k8s.io", "images", "tag", "--force", f"docker.io/{NAME}", KNOWN)
+        cluster.docker("exec", cluster.node, *tag)
+        cluster.eventually("the CRI", lambda: "" if id_of(cluster, KNOWN) != before else "the other image")
+        cluster.kubectl("--namespace", "default", "rollout", "restart", "deployment", "mock-llama2-7b")
+        cluster.kubectl("--namespace", "default", "rollout", "status", "deployment", "mock-llama2-7b")
+    told = cluster.up()
+    assert told["changed"] is True
+    assert all(r["ok"] for r in told["requests"])
+    assert id_of(cluster, KNOWN) == before
+    other = id_of(cluster, f"docker.io/{NAME}")  # "" once nobody needs it
+
+    def running() -> str:
+        listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "ps", "-o", "json"))["containers"]
+        return ", ".join(c["id"] for c in listed if c["imageRef"] == other)
+
+    cluster.eventually("the end of the other image's containers", running)
+    assert cluster.up()["changed"] is False
+
+
 def test_two_at_once_one_waits_for_the_other(cluster, build):
     build("both")
     argv = cluster.argv(*RELOAD, "-o", "json")

@@ -11,6 +11,7 @@ from typing import Any
 
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.archive import look
+from devenv.images.innode import MARK
 from devenv.ports import Completed, ContainerState, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
 
 GIB = 1 << 30
@@ -162,6 +163,7 @@ class FakeEngine:
         self.registry: set[str] = set()
         self.containers: dict[str, Node] = {}
         self.in_nodes: dict[str, set[str]] = {}
+        self.by_hand: dict[str, str] = {}  # name → digest of what somebody else has loaded under it
         self.down = False
         self.id = "engine-1"
         self.push_fails = False
@@ -252,6 +254,8 @@ class FakeEngine:
         if "/dev/tcp/" in words:
             self.log.append("look for names")
             return Completed(0, " 00 6a aa bb\n" if self.log.count("look for names") > self.names_after else "")
+        if words.startswith("crictl images"):
+            return Completed(0, self._known(names))
         if "images list" in words:
             return Completed(0, "\n".join(names))
         if stdin is not None:
@@ -259,6 +263,8 @@ class FakeEngine:
                 sources = [tag for x in json.load(archive.extractfile("manifest.json")) for tag in x["RepoTags"]]
             self.log += ["import", *(f"load {source}" for source in sources)]
             names |= set(sources)
+            self.by_hand = {n: digest for n, digest in self.by_hand.items() if n not in sources}
+            return Completed(0, f"{MARK}\n{self._known(names)}")
         if "content ls" in words:
             return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n0 100 0 100\n')
         if "images tag" in words:
@@ -266,6 +272,9 @@ class FakeEngine:
         if "images remove" in words:
             names.discard(argv[-1])
         return Completed(0, "0 100 0 100" if argv[0] == "df" else "")
+
+    def _known(self, names: set[str]) -> str:
+        return json.dumps({"images": [{"id": self.by_hand.get(n, f"sha256:{n}"), "repoTags": [n]} for n in names]})
 
     def run_helper(self, image: str, name: str, argv: Sequence[str]) -> str:
         self.log.append("helper")

@@ -128,6 +128,19 @@ def test_a_changed_image_is_loaded_again_and_its_pods_alone_are_replaced(up, fak
     assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
 
 
+def test_what_somebody_loaded_under_the_name_is_replaced(up, fakes):
+    up().run(0)
+    fakes.log.clear()
+    before = notes(fakes)
+    fakes.engine.by_hand["devenv.local/vllm-mock:reference"] = "sha256:another"
+    up().run(0)
+    assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
+    after = notes(fakes)
+    assert {name for name, note in after.items() if note != before[name]} == {"mock-llama2-7b"}, "its pods may run the other one"
+    assert not up().run(0).changed
+    assert notes(fakes) == after
+
+
 def notes(fakes) -> dict[str, str]:
     found = fakes.kube.select("apps/v1", "Deployment")
     return {o["metadata"]["name"]: o["spec"]["template"]["metadata"]["annotations"][IMAGES_NOTE] for o in found}
