@@ -8,7 +8,7 @@ from devenv.diagnosis.causes import BLINDING, causes
 from devenv.diagnosis.checks import aibrix, envoy, gateway, harmless, host, model, node, requests, workload
 from devenv.diagnosis.checks.registry import CHECKS
 from devenv.diagnosis.model import Cause, Diagnosis, Finding, Place, Verdict
-from devenv.facts.collect import KINDS, LATER, REQUESTS
+from devenv.facts.collect import KINDS, LATER, NEWEST, REQUESTS
 from devenv.facts.live import UNPROVEN
 from devenv.facts.model import Facts
 
@@ -83,7 +83,7 @@ def _unknown(facts: Facts, judged: list[Cause]) -> tuple[tuple[str, str], ...]:
 
 def _absent(facts: Facts, *, failed: bool) -> Iterator[tuple[str, str]]:
     """What should be among the facts, and is neither there nor said to be unknown."""
-    wanted = [k for _, k in KINDS if k not in LATER or any(c.lease for c in facts.profile.components)]
+    wanted = [k for _, k in KINDS if k != NEWEST and (k not in LATER or any(c.lease for c in facts.profile.components))]
     for kind in (k for k in wanted if k not in facts.objects and facts.knows(k)):
         yield (kind, "it is not among the facts")
     if facts.context:  # nothing else was looked for

@@ -91,8 +91,13 @@ def pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
 
 
 def workloads(facts: Facts) -> list[Manifest]:
-    """Return all Deployments and StatefulSets."""
-    return [*facts.of("Deployment"), *facts.of("StatefulSet")]
+    """Return all Deployments, StatefulSets and DaemonSets."""
+    return [*facts.of("Deployment"), *facts.of("StatefulSet"), *facts.of("DaemonSet")]
+
+
+def kind_of(facts: Facts, workload: Manifest) -> str:
+    """Return a workload's kind: what the API server lists does not say it."""
+    return next((kind for kind in ("StatefulSet", "DaemonSet") if workload in facts.of(kind)), "Deployment")
 
 
 def model_pods(facts: Facts, model: str) -> list[Manifest]:
@@ -139,7 +144,7 @@ def after(facts: Facts, name: str) -> set[str]:
 
 
 def role(facts: Facts, workload: Manifest) -> str:
-    """Return what a Deployment is to the gateway: controller, proxy, plugins, model, dns, or "" for anything else."""
+    """Return what a workload is to the gateway: controller, proxy, plugins, model, network, or "" for anything else."""
     if is_proxy(facts.profile, workload):
         return "proxy"
     meta, template = workload["metadata"], workload["spec"].get("template") or {}
@@ -150,8 +155,8 @@ def role(facts: Facts, workload: Manifest) -> str:
         return "model"
     if any(selects(s, labels) for s in _ext_proc_selectors(facts, meta["namespace"])):
         return "plugins"
-    if (meta.get("labels") or {}).get("k8s-app") == "kube-dns":
-        return "dns"
+    if meta["namespace"] == "kube-system" and (labels.get("k8s-app") == "kube-dns" or workload in facts.of("DaemonSet")):
+        return "network"
     return "controller" if (meta.get("labels") or {}).get("control-plane") == "envoy-gateway" else ""
 
 
@@ -209,7 +214,7 @@ def _requests_through(facts: Facts, workload: Manifest) -> set[str]:
     meaning = role(facts, workload)
     if meaning == "proxy":  # the Gateway is programmed when its proxy is there
         return {f"Gateway/{facts.profile.gateway.namespace}/{facts.profile.gateway.name}", *(f"route/{r}" for r in ROUTES)}
-    if meaning in {"controller", "dns"}:
+    if meaning in {"controller", "network"}:
         return {f"route/{r}" for r in ROUTES}
     if meaning == "metadata":
         return {f"route/{Route.MODELS}"}

@@ -31,6 +31,7 @@ class NodeFacts(Model):
     load: float | None = None  # processes that ran or waited to, over the last minute; of the machine that the engine is on
     memory: int | None = None  # bytes; of that machine too
     memory_available: int | None = None
+    inotify_used_up: bool = False  # no program of its root gets an instance any more
     images: tuple[str, ...] | None = None
 
 
@@ -140,12 +141,12 @@ def parse(text: str) -> Facts:
 
 
 def owns(workload: Manifest, pod: Manifest) -> bool:
-    """Whether a Deployment or a StatefulSet made the pod: labels alone may fit others' pods too."""
+    """Whether a workload made the pod: labels alone may fit others' pods too."""
     meta, labels = pod["metadata"], pod["metadata"].get("labels") or {}
     if meta.get("namespace") != workload["metadata"].get("namespace"):
         return False
     name = workload["metadata"]["name"]
-    by = {("ReplicaSet", f"{name}-{labels.get('pod-template-hash')}"), ("StatefulSet", name)}
+    by = {("ReplicaSet", f"{name}-{labels.get('pod-template-hash')}"), ("StatefulSet", name), ("DaemonSet", name)}
     return any((o.get("kind"), o.get("name")) in by for o in meta.get("ownerReferences") or ())
 
 

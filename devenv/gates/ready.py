@@ -36,6 +36,18 @@ def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
     return ""
 
 
+def daemon(obj: Manifest) -> str:
+    """A DaemonSet whose pod is of the current generation and available on every node that is to have one."""
+    status = obj.get("status") or {}
+    wanted = status.get("desiredNumberScheduled", 0)
+    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
+        return "its controller has not seen the change yet"
+    for field, meaning in (("updatedNumberScheduled", "updated"), ("numberAvailable", "available")):
+        if status.get(field, 0) < wanted:
+            return f"{status.get(field, 0)} of {wanted} nodes have its pod {meaning}"
+    return ""
+
+
 def _wanted(obj: Manifest) -> int:
     replicas = obj["spec"].get("replicas")
     return 1 if replicas is None else int(replicas)

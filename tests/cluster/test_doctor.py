@@ -87,6 +87,19 @@ def test_a_paused_node(cluster):
     until_healthy(cluster)
 
 
+def test_what_kind_itself_has_put_into_the_cluster(cluster):
+    """Its repair is not devenv's: kind made it."""
+    cluster.kubectl("-n", "kube-system", "set", "image", "daemonset/kube-proxy", "kube-proxy=nowhere.invalid/kube-proxy:1")
+    found = until_named(cluster, (("DE301", "kube-proxy"),))
+    record(cluster, "kube-proxy needs an image")
+    assert found["causes"][0]["fix"][0].endswith("rollout undo daemonset/kube-proxy")
+    refused = cluster.devenv("recover", "--yes", check=False)
+    assert refused.returncode == 1
+    assert "rollout undo daemonset/kube-proxy" in refused.stderr
+    cluster.kubectl("-n", "kube-system", "rollout", "undo", "daemonset/kube-proxy")
+    until_healthy(cluster)
+
+
 def test_the_port_is_taken_by_another(cluster):
     cluster.docker("stop", cluster.node)
     with socket.socket() as thief:

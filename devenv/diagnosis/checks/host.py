@@ -10,6 +10,7 @@ from devenv.facts.model import Facts
 from devenv.profiles.quantities import show
 
 _ALL = frozenset({ANYTHING})
+_RAISE = ("sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",)
 _INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
 
 
@@ -67,8 +68,12 @@ def inotify(facts: Facts) -> Iterator[Finding]:
     if facts.inotify and (facts.inotify[0] < _INSTANCES or facts.inotify[1] < _WATCHES):
         instances, watches = facts.inotify
         text = f"fs.inotify allows {instances} instances and {watches} watches"
-        fix = ("sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",)
-        yield Finding("DE104", "kernel", f"{text}: too few for a node.", (Evidence("sysctl", text),), fix, affects=_ALL)
+        yield Finding("DE104", "kernel", f"{text}: too few for a node.", (Evidence("sysctl", text),), _RAISE, affects=_ALL)
+    elif full := [n.name for n in facts.nodes if n.inotify_used_up]:
+        text = f"The kernel allows a user {facts.inotify[0]} inotify instances, and " if facts.inotify else ""
+        says = f"{text}root has used them all: what starts in a node may fail with `too many open files`."
+        evidence = tuple(Evidence(f"node {name}", "a program in it got no inotify instance") for name in full)
+        yield Finding("DE104", "kernel", says[0].upper() + says[1:], evidence, _RAISE, affects=_ALL)
 
 
 @check

@@ -12,6 +12,7 @@ from devenv.diagnosis.read import (
     component_of,
     conditions,
     devenv,
+    kind_of,
     kubectl,
     label,
     model_pods,
@@ -24,7 +25,7 @@ from devenv.diagnosis.read import (
 )  # fmt: skip
 from devenv.facts.labels import is_ready
 from devenv.facts.model import Facts
-from devenv.gates.ready import workload as unready
+from devenv.gates import ready
 from devenv.images.load import normalise
 from devenv.ports import Manifest
 
@@ -60,7 +61,7 @@ def _after_missing(facts: Facts, name: str) -> set[str]:
 
 @check
 def deployments(facts: Facts) -> Iterator[Finding]:
-    """Every Deployment has the pods that it wants, and they are ready."""
+    """Every workload has the pods that it wants, and they are ready."""
     for workload in workloads(facts):
         if workload["spec"].get("replicas", 1) == 0:
             if _matters(facts, workload):
@@ -68,6 +69,7 @@ def deployments(facts: Facts) -> Iterator[Finding]:
             continue
         found = [f for pod in pods_of(facts, workload) for f in _pod(facts, workload, pod)]
         yield from _first_of_each(found)
+        unready = ready.daemon if kind_of(facts, workload) == "DaemonSet" else ready.workload
         if not found and (lacks := unready(workload)):
             yield _waiting(facts, workload, lacks)
 
@@ -113,7 +115,7 @@ def _scaled(facts: Facts, workload: Manifest) -> Evidence:
         if e.get("reason") == "ScalingReplicaSet" and _object(e) == name and str(e.get("message")).endswith(" to 0")
     ]  # fmt: skip
     last = max((seconds(e.get("lastTimestamp") or e.get("eventTime")) for e in events), default=0.0)
-    return Evidence(f"Deployment {label(workload)}", "replicas: 0", last)
+    return Evidence(f"{kind_of(facts, workload)} {label(workload)}", "replicas: 0", last)
 
 
 def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
@@ -129,11 +131,12 @@ def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
         default=0.0,
     )
     stuck = any(c["status"] == "False" for c in progressing)
-    evidence = [Evidence(f"Deployment {label(workload)}", lacks, began), *_unhealthy(facts, pods)]
+    name = f"{kind_of(facts, workload)} {label(workload)}"
+    evidence = [Evidence(name, lacks, began), *_unhealthy(facts, pods)]
     if not stuck and facts.taken - began < patience:
         return _finding(facts, workload, "DE312", f"is being rolled out: {lacks}", evidence, Verdict.PROGRESS)
     failure = [c for c in conditions(workload) if c["type"] == "ReplicaFailure" and c["status"] == "True"]
-    evidence += [Evidence(f"Deployment {label(workload)}", c.get("message", "")) for c in failure]
+    evidence += [Evidence(name, c.get("message", "")) for c in failure]
     return _finding(facts, workload, "DE304", f"is not ready: {lacks}", evidence)
 
 
@@ -182,7 +185,9 @@ def _smaller(facts: Facts, workload: Manifest) -> tuple[str, ...]:
     name = workload["metadata"]["name"]
     where = ("-n", workload["metadata"]["namespace"])
     return (
-        kubectl(facts, *where, "set", "resources", f"deployment/{name}", "--requests=cpu=50m,memory=64Mi"),
+        kubectl(
+            facts, *where, "set", "resources", f"{kind_of(facts, workload).lower()}/{name}", "--requests=cpu=50m,memory=64Mi"
+        ),
         devenv(facts, "recover"),
     )
 
@@ -242,11 +247,20 @@ def _pull(
     if there is False:
         evidence.append(Evidence("node", f"{image} is not in the node"))
     return _finding(
-        facts, workload, "DE301", f"needs the image {image}, which is not in the node", evidence, fix=_bring(facts, image)
+        facts,
+        workload,
+        "DE301",
+        f"needs the image {image}, which is not in the node",
+        evidence,
+        fix=_bring(facts, workload, image),
     )
 
 
-def _bring(facts: Facts, image: str) -> tuple[str, ...]:
+def _bring(facts: Facts, workload: Manifest, image: str) -> tuple[str, ...]:
+    meta = workload["metadata"]
+    if meta["namespace"] == "kube-system":  # kind made it, with an image that the node has
+        what = f"{kind_of(facts, workload).lower()}/{meta['name']}"
+        return (kubectl(facts, "-n", meta["namespace"], "rollout", "undo", what),)
     if any(normalise(i.ref) == normalise(image) for i in facts.profile.images):
         return (devenv(facts, "recover"),)
     return (devenv(facts, "reload-image", image),)

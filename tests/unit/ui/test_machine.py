@@ -16,13 +16,15 @@ from devenv.ui.machine import junit, sarif
 
 INCIDENTS = Path(__file__).parents[2] / "incidents"
 NAMES = sorted(p.parent.name for p in INCIDENTS.glob("*/facts.json"))
-# What the common schema of JUnit's XML (Jenkins') knows.
+# What the common schema of JUnit's XML (Jenkins' junit-10) knows, demands, and where it allows it.
 KNOWN = {
-    "testsuites": {"name", "tests", "failures", "errors", "skipped", "time"},
+    "testsuites": {"name", "tests", "failures", "errors", "time"},
     "testsuite": {"name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname"},
     "testcase": {"classname", "name", "time"}, "failure": {"message", "type"}, "error": {"message", "type"},
     "skipped": {"message"},
 }  # fmt: skip
+REQUIRED = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name"}}
+WITHIN = {"testsuites": {"testsuite"}, "testsuite": {"testcase"}, "testcase": {"failure", "error", "skipped"}}
 
 
 def found(name):
@@ -33,7 +35,8 @@ def found(name):
 def test_junit_counts_causes(name):
     diagnosis, text = found(name), junit(found(name))
     for element in ET.fromstring(text).iter():  # noqa: S314 - our own
-        assert set(element.attrib) <= KNOWN[element.tag]
+        assert REQUIRED.get(element.tag, set()) <= set(element.attrib) <= KNOWN[element.tag]
+        assert {child.tag for child in element} <= WITHIN.get(element.tag, set())
     (suite,) = JUnitXml.fromstring(text)
     assert suite.failures == len(diagnosis.causes) + len(diagnosis.progress)
     assert suite.errors == len(diagnosis.unknown)
