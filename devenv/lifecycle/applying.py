@@ -11,6 +11,7 @@ from devenv.images.load import normalise
 from devenv.images.sources import Source
 from devenv.lifecycle import manifests
 from devenv.lifecycle.context import Context
+from devenv.lifecycle.record import marked
 from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Component
 from devenv.wait import Deadline, until
@@ -77,7 +78,7 @@ class Applying:
         record = at.records.read(at.cluster)
         again = record.again if record else {}
         ids = {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
-        return {name: f"{image} {again[name]}" if name in again else image for name, image in ids.items()}
+        return {name: marked(image, again.get(name, 0)) for name, image in ids.items()}
 
     def _await_secrets(self, obj: Manifest, jobs: list[Manifest]) -> None:
         """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.

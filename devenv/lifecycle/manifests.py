@@ -178,11 +178,16 @@ def stamped(obj: Manifest, ids: Mapping[str, str]) -> Manifest:
 
     `ids` maps names as containerd spells them to the IDs that the engine has.
     """
-    used = sorted({ids[name] for name in images_in(obj) if name in ids})
-    if not used or "template" not in _map(obj.get("spec")) or obj["kind"] == "Job":  # a Job's pods cannot be changed
+    note = images_note(obj, ids)
+    if not note or "template" not in _map(obj.get("spec")) or obj["kind"] == "Job":  # a Job's pods cannot be changed
         return obj
-    digest = hashlib.sha256(repr(used).encode()).hexdigest()[:16]
-    return dict(merge(obj, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: digest}}}}}))
+    return dict(merge(obj, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: note}}}}}))
+
+
+def images_note(obj: Manifest, ids: Mapping[str, str]) -> str:
+    """Return the note on the images that an object names, "" where it names none of these."""
+    used = sorted({ids[name] for name in images_in(obj) if name in ids})
+    return hashlib.sha256(repr(used).encode()).hexdigest()[:16] if used else ""
 
 
 def _patched(profile: Profile, source: ManifestSource, obj: Manifest) -> Manifest | None:

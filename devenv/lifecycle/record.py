@@ -1,7 +1,7 @@
 """What devenv remembers of a cluster: that it is its own, from which profile, and what is in its nodes."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -39,6 +39,16 @@ class Record:
     base: str = ""  # the profile beneath the profile, and what it installed, which can't be changed in place
     version: str = ""
     variant: Variant = PLAIN
+
+    def ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Return what tells the images of these names in the nodes from those before them, as far as they were loaded."""
+        loaded = {name: image for images in self.loaded.values() for name, image in images.items()}
+        return {name: marked(loaded[name], self.again.get(name, 0)) for name in names if loaded.get(name)}
+
+
+def marked(image: str, again: int) -> str:
+    """Return an image's ID, and how often it has replaced another one that somebody had loaded under its name."""
+    return f"{image} {again}" if again else image
 
 
 def spell(record: Record) -> str:

@@ -17,6 +17,8 @@ from devenv.images.innode import Nodes
 from devenv.images.inplace import InPlace
 from devenv.images.load import normalise
 from devenv.images.stored import is_file
+from devenv.lifecycle.manifests import images_note
+from devenv.lifecycle.record import Records
 from devenv.lifecycle.restart import Restart
 from devenv.lifecycle.steps import prove, step
 from devenv.ports import Clock, Containers, Engine, Host, Kube, Reporter
@@ -165,19 +167,24 @@ class Reload:
     def _restart(self, users: Users, plan: Plan, moved: Sequence[Moved]) -> tuple[str, ...]:
         """Restart what does not run the image yet, in the profile's order, each gated before the next."""
         digests = {m.move.name: m.digest for m in moved}
+        ids = self._ids()
         names = []
         for user in plan.users:
-            mine = {digests[n] for n in user.images if n in digests}
             if not self._stale(users, user, digests, plan.nodes):
                 continue
             if user.component and (user.made_by_gateway or _leads(user)):
                 self.restart.run([user.component])
             else:
                 with step(self.reporter, f"restart {user.name}"):
-                    users.roll(user, "".join(sorted(mine)))
+                    users.roll(user, images_note(user.obj, {**digests, **ids}))
                     users.await_rollout(user)
             names.append(user.name)
         return tuple(names)
+
+    def _ids(self) -> dict[str, str]:
+        """Return what the profile's images in the nodes are, as `up` notes it in the pods that use them."""
+        record = Records(self.host).read(self.cluster)
+        return record.ids(normalise(i.ref) for i in self.profile.cluster_images) if record else {}
 
     def _stale(self, users: Users, user: User, digests: dict[str, str], nodes: Collection[str]) -> list[str]:
         """Return the user's pods on these nodes that don't run these images, or run nothing. An init container has ended."""

@@ -1,5 +1,6 @@
 """The workloads that use an image, and how they come to run the new one."""
 
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -105,9 +106,11 @@ class Users:
             fixed = {g: [{**c, "imagePullPolicy": "IfNotPresent"} for c in spec[g]] for g in groups}
             self._merge(user, {"spec": {"template": {"spec": fixed}}})
 
-    def roll(self, user: User, digest: str) -> None:
-        """Have new pods made, one by one as the workload's strategy says."""
-        self._merge(user, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: digest[-16:]}}}}})
+    def roll(self, user: User, note: str) -> None:
+        """Have new pods made, one by one as the workload's strategy says. `note`: what `up` would write, so that it rests."""
+        has = (user.obj["spec"]["template"].get("metadata") or {}).get("annotations") or {}
+        new = f"{note}-{time.time_ns()}" if has.get(IMAGES_NOTE) == note else note
+        self._merge(user, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: new}}}}})
 
     def _merge(self, user: User, change: dict[str, Any]) -> None:
         meta = {k: user.obj["metadata"][k] for k in ("namespace", "name")}

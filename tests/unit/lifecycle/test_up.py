@@ -17,7 +17,7 @@ from devenv.lifecycle.checkout import Kustomize
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.down import Down, Removal
 from devenv.lifecycle.downloads import Downloads
-from devenv.lifecycle.manifests import IMAGES_NOTE
+from devenv.lifecycle.manifests import IMAGES_NOTE, images_note
 from devenv.lifecycle.record import Record, Records
 from devenv.lifecycle.steps import Arrivals
 from devenv.lifecycle.stop import Stop
@@ -139,6 +139,21 @@ def test_what_somebody_loaded_under_the_name_is_replaced(up, fakes):
     assert {name for name, note in after.items() if note != before[name]} == {"mock-llama2-7b"}, "its pods may run the other one"
     assert not up().run(0).changed
     assert notes(fakes) == after
+
+
+def test_what_a_reload_notes_in_pods_is_what_up_would_note(up, fakes):
+    """Else the next `up` that has something to do would restart them once more."""
+    up().run(0)
+    mock = next(t for t in fakes.engine.there if "vllm-mock" in t)
+    name, records = "devenv.local/vllm-mock:reference", Records(fakes.host)
+    fakes.engine.add(mock, "sha256:changed")
+    records.note_image("c", records.read("c").nodes[0], name, "sha256:changed", f"sha256:{name}")
+    ids = records.read("c").ids([name, "docker.io/library/nobody:loaded"])
+    noted = images_note(fakes.kube.objects["Deployment", "default", "mock-llama2-7b"], ids)
+    fakes.log.clear()
+    assert up().run(0).changed
+    assert not [e for e in fakes.log if e.startswith("load")]
+    assert notes(fakes)["mock-llama2-7b"] == noted
 
 
 def notes(fakes) -> dict[str, str]:
