@@ -5,12 +5,12 @@ Each method imports what it makes: a command waits only for what it needs.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from devenv import data
+from devenv import DEFAULT_CLUSTER, data
 from devenv.adapters.clock import SystemClock
 from devenv.adapters.engine import DockerEngine, environment
 from devenv.adapters.host import LocalHost
@@ -158,6 +158,18 @@ class World:
         if not any(n.status == "running" for n in nodes):
             what = f"The cluster {cluster} is not running." if nodes else f"There is no cluster {cluster}."
             raise DevenvError(what, next_step=f"Run `devenv up --name {cluster}`.", exit_code=Exit.FAILED)
+
+    def refuse_unknown(self, cluster: str) -> None:
+        """Raise DevenvError where somebody names a cluster that devenv does not know, for a command that needs none."""
+        from devenv.lifecycle.record import Records
+
+        known = [r.cluster for r in Records(self.host).all()]
+        if cluster in {DEFAULT_CLUSTER, *known}:
+            return
+        with suppress(NotReachableError):
+            if not self.engine.nodes(cluster):
+                fix = f"devenv's clusters: {', '.join(known) or 'none'}."
+                raise DevenvError(f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE)
 
     def prober(self, cluster: str, profile: Profile) -> Prober:
         """Who sends live requests."""

@@ -20,6 +20,7 @@ def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool)
     from devenv.ui import disk as show  # noqa: PLC0415
 
     with wiring.world() as world:
+        world.refuse_unknown(cluster)
         survey = world.surveyor(cluster, world.choice(cluster, profile).profile).look(plan=False)
     show.survey_json(survey) if output == "json" else show.survey(survey, everything=everything)
     if any(d.over for d in survey.disks):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from devenv import DEFAULT_CLUSTER
+
 if TYPE_CHECKING:
     from devenv.profiles.variant import Variant
 
@@ -31,7 +33,7 @@ name_option: Callable[[Any], Any] = click.option(
     "--name",
     "cluster",
     callback=_cluster_name,
-    default="devenv",
+    default=DEFAULT_CLUSTER,
     envvar="DEVENV_CLUSTER",
     show_default=True,
     help="The cluster's name.",

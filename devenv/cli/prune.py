@@ -45,6 +45,7 @@ def COMMAND(  # noqa: N802 - found by this name
     from devenv.ui import prompts  # noqa: PLC0415
 
     with wiring.world() as world:
+        world.refuse_unknown(cluster)
         prune = world.pruner(cluster, world.choice(cluster, profile).profile, caches=caches)
         if history:
             entries = prune.surveyor.history.entries()

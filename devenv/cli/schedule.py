@@ -38,6 +38,7 @@ def install(at: tuple[int, int], cluster: str, profile: str | None, output: str,
     from devenv.ui import schedule as show  # noqa: PLC0415
 
     with wiring.world() as world:
+        world.refuse_unknown(cluster)
         state = world.schedule.install(at, cluster, world.choice(cluster, profile).name, weekdays=weekdays, recover=recover)
     show.status_json(state) if output == "json" else show.installed(state)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from devenv import DEFAULT_CLUSTER
 from devenv.facts.collect import is_of, is_proxy
 from devenv.facts.labels import MODEL, asked_models, model_label
 from devenv.facts.model import Facts, owns, selects
@@ -15,7 +16,6 @@ ROUTES = tuple(r.value for r in Route)
 BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
 _ZAP, _LONGEST = 6, 200  # columns of a line that Envoy Gateway's logger writes; characters that are kept
 _FULL, _INODES = 128 << 20, 1000  # bytes, inodes
-DEFAULT = "devenv"  # the cluster that needs no --name
 
 
 def no_bytes(space: Space) -> bool:
@@ -30,7 +30,7 @@ def no_inodes(space: Space) -> bool:
 
 def devenv(facts: Facts, *words: str) -> str:
     """Return a devenv command for this cluster, to copy."""
-    return " ".join(["devenv", *words, *([] if facts.cluster == DEFAULT else ["--name", facts.cluster])])
+    return " ".join(["devenv", *words, *([] if facts.cluster == DEFAULT_CLUSTER else ["--name", facts.cluster])])
 
 
 def kubectl(facts: Facts, *words: str) -> str:

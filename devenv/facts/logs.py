@@ -1,6 +1,7 @@
 """The components' logs, merged by time. The line that would have told was in the one log that nobody read."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
@@ -14,7 +15,7 @@ from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Profile
 
 _TAIL = 5000  # lines of one container
-_FAILED = 500
+_KNOCK = re.compile(r"TLS handshake error from \S+: EOF")  # somebody looked whether the port answers, as `up` does
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class LogLine:
     @property
     def problem(self) -> bool:
         """Whether it is one to look at: a known signature, an error, or a request that failed."""
-        if self.code.startswith("DE9"):  # harmless, though it looks alarming
+        if self.code.startswith("DE9") or _KNOCK.search(self.text):  # harmless, though it looks alarming
             return False
         return (
             bool(self.code)

@@ -7,6 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from devenv import DEFAULT_CLUSTER
 from devenv.errors import DevenvError
 from devenv.facts.live import Proof
 from devenv.images.listing import Entry
@@ -22,7 +23,6 @@ from devenv.profiles.quantities import show
 from devenv.ui import console
 
 VERSION = 1
-DEFAULT_CLUSTER = "devenv"
 _ROOMY = 110  # columns from which on there is room for descriptions
 
 

@@ -21,6 +21,14 @@ def test_a_second_up_has_nothing_to_do_and_still_proves(cluster):
     assert all(r["ok"] for r in again["requests"])
 
 
+@pytest.mark.parametrize("words", [["disk"], ["prune", "--dry-run"], ["schedule", "install"], ["request"], ["logs"]])
+def test_a_cluster_that_is_not_there_is_refused(cluster, words):
+    told = cluster.devenv(*words, "--name", "nobody-made-it", check=False)
+    assert told.returncode in {1, 2}
+    assert "There is no cluster nobody-made-it." in told.stderr
+    assert told.stdout == ""
+
+
 def test_each_route_shows_its_own_proof(cluster):
     direct, extension, plain = (cluster.request(r) for r in ("direct", "extension", "plain"))
     assert direct["access_log"]["route"].startswith("httproute/aibrix-system/llama2-7b-router/")

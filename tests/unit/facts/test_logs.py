@@ -13,6 +13,12 @@ def test_an_access_log_line_is_told_in_words():
     assert line.time == "2026-01-01T00:00:00.123Z"
 
 
+def test_who_only_looks_whether_the_port_answers_is_no_problem():
+    knock = "T 2026/11/26 10:00:00 http: TLS handshake error from 10.244.0.1:4711: "
+    assert not parse("controller-manager", "p", "c", f"{knock}EOF").problem
+    assert parse("controller-manager", "p", "c", f"{knock}remote error: tls: bad certificate").problem
+
+
 @pytest.mark.parametrize("text", ['{"level":"info"}', "{broken", "plain words"])
 def test_other_lines_stay_as_they_are(text):
     assert parse("c", "p", "c", f"T {text}").text == text
