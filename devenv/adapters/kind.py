@@ -51,5 +51,7 @@ class KindProgram:
         env = {"KIND_EXPERIMENTAL_PROVIDER": "docker", **self._engine()}
         done = self._host.run([str(program), *argv], env=env, on_line=log, timeout=_CREATE_TIMEOUT)
         if done.code != 0:
-            end = "\n".join(done.output.rstrip().splitlines()[-15:])
+            # Without each of kubeadm's tries to reach what it starts.
+            telling = [line for line in done.output.rstrip().splitlines() if "round_trippers.go" not in line]
+            end = "\n".join(telling[-15:])
             raise DevenvError(f"`kind {' '.join(argv[:2])}` failed.", end, f"By hand: kind {' '.join(argv)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devenv.disk.ballast import Ballast
 from devenv.disk.history import History
-from devenv.errors import DevenvError, Exit, LockedError
+from devenv.errors import DevenvError, Exit, LockedError, NotReachableError
 from devenv.facts.live import Proof
 from devenv.gates import ready
 from devenv.gates.live import Prober
@@ -164,9 +164,32 @@ class Up:
     def _run(self, tasks: list[Task]) -> None:
         try:
             run_all(tasks, on_failure=self.context.abandon)
+        except DevenvError as error:
+            self._tell_of_dead_nodes(error)
+            raise
         except CycleError as error:  # before any of them was begun
             what = "The profile's manifests and components wait for each other in a circle."
             raise DevenvError(what, " → ".join(map(str, error.args[1])), "Nothing was changed.", Exit.USAGE) from error
+
+    def _tell_of_dead_nodes(self, error: DevenvError) -> None:
+        """Say so where a node ended meanwhile: what then failed, and in which words, is of no use to anybody."""
+        with suppress(NotReachableError):
+            nodes = self.context.nodes()
+            dead = [n for n in nodes if n.status in {"exited", "dead"} or self._just_ended(n)]
+            if dead:
+                names = ", ".join(n.name for n in dead)
+                fix = f"`docker logs --tail 20 {dead[0].name}` has its last words; `devenv up` goes on from there."
+                what = f"The node {names} ended while `devenv up` worked."
+                raise DevenvError(what, error.what.split(":")[0] + " failed with it.", fix) from error
+
+    def _just_ended(self, node: Node) -> bool:
+        """Whether nothing runs in it any more, though the engine has not noticed yet."""
+        try:
+            return node.status == "running" and self.context.containers.exec(node.name, ["true"]).code != 0
+        except NotReachableError:
+            raise
+        except DevenvError:
+            return True
 
     def _prove(self, seconds: float) -> list[Proof]:
         return prove(self.context.reporter, self.prober, seconds, "Look at it with `devenv status` and `devenv request`.")

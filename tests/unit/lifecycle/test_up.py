@@ -141,6 +141,16 @@ def test_what_somebody_loaded_under_the_name_is_replaced(up, fakes):
     assert notes(fakes) == after
 
 
+def test_a_node_that_ends_meanwhile_is_named(up, fakes, monkeypatch):
+    def dies(*_):
+        fakes.engine.stop("c-control-plane")
+        raise DevenvError("Words of no use.")
+
+    monkeypatch.setattr(fakes.engine, "save", dies)
+    with pytest.raises(DevenvError, match="The node c-control-plane ended while `devenv up` worked"):
+        up().run(0)
+
+
 def test_what_a_reload_notes_in_pods_is_what_up_would_note(up, fakes):
     """Else the next `up` that has something to do would restart them once more."""
     up().run(0)
