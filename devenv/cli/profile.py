@@ -52,11 +52,11 @@ def show(name: str, *, rendered: bool, **chosen: Any) -> None:
 @COMMAND.command("validate")
 @click.argument("name")
 def validate(name: str) -> None:
-    """Check the profile NAME (or a YAML file): all its errors at once, each with its line. Nothing is changed."""
+    """Check the profile NAME (or a YAML file) with all its versions and options: its errors at once, each with its line."""
     from devenv import data  # noqa: PLC0415 - help must not wait for it
-    from devenv.profiles.load import load  # noqa: PLC0415
+    from devenv.profiles.load import check  # noqa: PLC0415
 
-    profile = load(name, data.root() / "profiles")
+    profile = check(name, data.root() / "profiles")
     click.echo(
         f"{name} is right: {len(profile.images)} images, {len(profile.components)} components, {len(profile.requests)} requests."
     )

@@ -58,12 +58,12 @@ class Applying:
         A workload that finds no image goes into pull back-off and loses 10 to 20 s (facts/gateway.md).
         """
         at = self.context
-        brought = self.ids(sources).keys()
+        images = self._images(sources)
 
         def run(note: list[str]) -> None:
             for obj in sorted(objects, key=lambda o: bool(o["kind"] == "Gateway")):  # nobody else need wait as it does
-                at.arrivals.wait_for(set(manifests.images_in(obj)) & brought, _IMAGES)
-                ids = self.ids(sources)  # not before: what was replaced just now is other than before
+                at.arrivals.wait_for(set(manifests.images_in(obj)) & images.keys(), _IMAGES)
+                ids = self._marked(images)  # not before: what was replaced just now is other than before
                 if obj["kind"] == "Gateway":
                     self._await_controller(obj)
                 self._await_secrets(obj, [manifests.stamped(o, ids) for o in objects if o["kind"] == "Job"])
@@ -74,11 +74,16 @@ class Applying:
 
     def ids(self, sources: dict[str, Source]) -> dict[str, str]:
         """Return what tells each image in the nodes from the one before it: name there → the engine's ID, and what else."""
+        return self._marked(self._images(sources))
+
+    def _images(self, sources: dict[str, Source]) -> dict[str, str]:
         at = self.context
-        record = at.records.read(at.cluster)
+        return {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
+
+    def _marked(self, images: dict[str, str]) -> dict[str, str]:
+        record = self.context.records.read(self.context.cluster)
         again = record.again if record else {}
-        ids = {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
-        return {name: marked(image, again.get(name, 0)) for name, image in ids.items()}
+        return {name: marked(image, again.get(name, 0)) for name, image in images.items()}
 
     def _await_secrets(self, obj: Manifest, jobs: list[Manifest]) -> None:
         """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.

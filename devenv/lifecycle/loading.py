@@ -4,7 +4,7 @@ They go in batches, since what several share goes once within one; a batch is sm
 what comes first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from devenv.images.innode import Nodes, by_name
@@ -13,7 +13,7 @@ from devenv.images.sources import Source
 from devenv.images.transfer import transfer
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.record import Record
-from devenv.ports import Node
+from devenv.ports import Image, Node
 from devenv.wait import Deadline, until
 
 _BATCH = 512 << 20  # bytes of images, as the engine counts them
@@ -79,7 +79,7 @@ class Loading:
         images = {s.ref: at.image(s) for s in batch}
         groups: dict[tuple[str, ...], list[Node]] = {}  # images by their names in the profile → the nodes that lack just those
         for node in at.nodes():
-            lacking = tuple(s.image.name for s in self._lacking(node, batch))
+            lacking = tuple(s.image.name for s in self._lacking(node, batch, images))
             groups.setdefault(lacking, []).append(node)
         for lacked, nodes in groups.items():
             wanted = [s for s in batch if s.image.name in lacked]
@@ -97,9 +97,10 @@ class Loading:
     def complete(self, sources: Iterable[Source]) -> bool:
         """Whether every node has every image, and nobody has loaded another one under its name."""
         wanted = list(sources)
-        return not any(self._lacking(node, wanted) for node in self.context.nodes())
+        images = {s.ref: self.context.image(s) for s in wanted}
+        return not any(self._lacking(node, wanted, images) for node in self.context.nodes())
 
-    def _lacking(self, node: Node, wanted: Sequence[Source]) -> list[Source]:
+    def _lacking(self, node: Node, wanted: Sequence[Source], images: Mapping[str, Image]) -> list[Source]:
         """Return the images that the node has not. Another one under the name is noted, so that pods are made anew."""
         at = self.context
         record = at.records.read(at.cluster)
@@ -113,7 +114,7 @@ class Loading:
             if name in now and digests.get(name) not in {None, "", now[name]}:
                 at.records.note_others(at.cluster, node.id, name)
                 at.reporter.say(f"{name}: {node.name} has another image than devenv loaded; the engine's replaces it.")
-            elif name in now and noted.get(name) == at.image(source).id:
+            elif name in now and noted.get(name) == images[source.ref].id:
                 continue
             lacking.append(source)
         return lacking

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.merge import merge
 from devenv.profiles.model import Profile
-from devenv.profiles.variant import PLAIN, Variant, varied
+from devenv.profiles.variant import PLAIN, Variant, variants, varied
 
 _DEPTH = 8  # profiles that may extend one another
 
@@ -28,10 +29,33 @@ def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
         raise DevenvError(f"The profile {name} is wrong.", found, "Mend the file; nothing was changed.", Exit.USAGE) from error
 
 
-def places(path: Path, error: ValidationError, content: Any = None) -> str:
-    """Return all that is wrong in a file, each with its line and key. `content`: what was validated, merged or not."""
+def check(name: str, folder: Path) -> Profile:
+    """Return the profile, as `load` does, once its versions and options were looked at, too. Raises with all that is wrong."""
+    path = find(name, folder)
+    content = _resolved(path, folder, _DEPTH)
+    found: dict[str, None] = {}
+    for within, variant in variants(content):
+        with suppress(DevenvError):  # a version that only a checkout has
+            changed = varied(content, variant, name)
+            try:
+                Profile.model_validate(changed)
+            except ValidationError as error:
+                found |= dict.fromkeys(places(path, error, changed, within).splitlines())
+    if found:
+        raise DevenvError(f"The profile {name} is wrong.", "\n".join(found), "Mend the file; nothing was changed.", Exit.USAGE)
+    return load(name, folder)
+
+
+def places(path: Path, error: ValidationError, content: Any = None, within: tuple[str, ...] = ()) -> str:
+    """Return all that is wrong in a file, each with its line and key.
+
+    `content`: what was validated, merged or not. `within`: the keys of the change by which it came about, if there is one;
+    what the file does not have there it has outside.
+    """
     lines = _lines(path.read_text())
-    return "\n".join(sorted(_spell(path, _by_name(content, e["loc"]), e["msg"], lines) for e in error.errors()))
+    named = ((_by_name(content, e["loc"]), e["msg"]) for e in error.errors())
+    told = [((*within, *where) if (*within, *where[:2]) in lines else where, what) for where, what in named]
+    return "\n".join(sorted(_spell(path, where, what, lines) for where, what in told))
 
 
 def find(name: str, folder: Path, beside: Path = Path()) -> Path:

@@ -5,7 +5,7 @@ the version and for the tag of its images.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,16 @@ def varied(content: Mapping[str, Any], variant: Variant, name: str) -> Mapping[s
         raise DevenvError(f"There is no release {version}.", next_step=fix, exit_code=Exit.USAGE)
     like = newer(versions, version) if version not in versions else ""
     return _enabled({**content, **words, **({"like": like} if like else {})})
+
+
+def variants(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Variant]]:
+    """Yield every choice that the profile leaves, one at a time, with the keys under which its change stands."""
+    yield (), PLAIN
+    for version in content.get("versions") or {}:
+        yield ("versions", version), Variant(version=version)
+    for option in content.get("options") or {}:
+        chosen = {FILES: Variant(manifests=("any",)), CHECKOUT: Variant(checkout="any")}
+        yield ("options", option), chosen.get(option, Variant(options=(option,)))
 
 
 def newer(versions: Iterable[str], version: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
-from devenv.profiles.load import load
+from devenv.profiles.load import check, load
 
 FOLDER = data.root() / "profiles"
 
@@ -76,6 +76,26 @@ def test_an_error_in_a_list_is_told_by_the_items_name_and_its_own_line(tmp_path:
         load(str(own), FOLDER)
     assert f"{own}:4: images.envoy.archve: " in caught.value.why
     assert f"{own}:7: manifests.models.sha256: " in caught.value.why
+
+
+def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: Path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "extends: aibrix\nname: mine\n"
+        "versions:\n  v0.6.0: {components: [{name: proxy, gate: nonsense}]}\n"
+        "options:\n  wide: {images: [{name: redis, rf: x}]}\n"
+    )
+    assert load(str(file), FOLDER)
+    with pytest.raises(DevenvError) as caught:
+        check(str(file), FOLDER)
+    version, option = caught.value.why.splitlines()
+    assert version.startswith(f"{file}:4: versions.v0.6.0.components.proxy.gate: ")
+    assert option == f"{file}:6: options.wide.images.redis.rf: Extra inputs are not permitted"
+
+
+@pytest.mark.parametrize("name", ["aibrix", "offline"])
+def test_the_profiles_that_come_with_devenv_are_right_in_every_variant(name: str):
+    assert check(name, FOLDER) == load(name, FOLDER)
 
 
 def test_what_a_profile_extends_is_looked_for_beside_it(tmp_path: Path, monkeypatch):
