@@ -1,21 +1,26 @@
 """Reads profiles: all errors of a file at once, each with its line and key path."""
 
+import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.merge import merge
 from devenv.profiles.model import Profile
 from devenv.profiles.variant import PLAIN, Variant, variants, varied
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 _DEPTH = 8  # profiles that may extend one another
+_NEAR = 0.6  # how alike two keys are
 
 
 def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
@@ -46,16 +51,40 @@ def check(name: str, folder: Path) -> Profile:
     return load(name, folder)
 
 
-def places(path: Path, error: ValidationError, content: Any = None, within: tuple[str, ...] = ()) -> str:
+def places(
+    path: Path, error: ValidationError, content: Any = None, within: tuple[str, ...] = (), model: type[BaseModel] = Profile
+) -> str:
     """Return all that is wrong in a file, each with its line and key.
 
     `content`: what was validated, merged or not. `within`: the keys of the change by which it came about, if there is one;
     what the file does not have there it has outside.
     """
     lines = _lines(path.read_text())
-    named = ((_by_name(content, e["loc"]), e["msg"]) for e in error.errors())
+    named = ((_by_name(content, e["loc"]), _what(e, model)) for e in error.errors())
     told = [((*within, *where) if (*within, *where[:2]) in lines else where, what) for where, what in named]
     return "\n".join(sorted(_spell(path, where, what, lines) for where, what in told))
+
+
+def _what(error: "ErrorDetails", model: type[BaseModel]) -> str:
+    """Return what is wrong; of a key that is none, which are near it."""
+    if error["type"] != "extra_forbidden":
+        return error["msg"]
+    there = _keys(model.model_json_schema(by_alias=True), error["loc"][:-1])
+    near = difflib.get_close_matches(str(error["loc"][-1]), there, 3, _NEAR)
+    return f"there is no such key; near it: {', '.join(near)}" if near else f"there is no such key; there are: {', '.join(there)}"
+
+
+def _keys(schema: Mapping[str, Any], where: Sequence[int | str]) -> list[str]:
+    """Return the keys that a model has at a place."""
+    node: Any = schema
+    for key in where:
+        node = (
+            node.get("items") if isinstance(key, int) else node.get("properties", {}).get(key, node.get("additionalProperties"))
+        )
+        node = next((n for n in (node or {}).get("anyOf", [node]) if n and n.get("type") != "null"), {})
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    return list(node.get("properties", {}))
 
 
 def find(name: str, folder: Path, beside: Path = Path()) -> Path:

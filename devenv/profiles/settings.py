@@ -55,7 +55,7 @@ def read(path: Path) -> Settings:
         raise DevenvError(f"{path} is not YAML that can be read.", str(error), exit_code=Exit.USAGE) from error
     except ValidationError as error:
         what = f"The settings in {path} are wrong."
-        raise DevenvError(what, places(path, error), "Mend the file; nothing was changed.", Exit.USAGE) from error
+        raise DevenvError(what, places(path, error, model=Settings), "Mend the file; nothing was changed.", Exit.USAGE) from error
 
 
 def applied(profile: Profile, settings: Settings) -> Profile:

@@ -37,7 +37,7 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     found = caught.value.why.splitlines()
     assert len(found) == 4
     assert f"{own}:3: gateway.host_port:" in caught.value.why
-    assert f"{own}:4: gateway.colour:" in caught.value.why
+    assert f"{own}:4: gateway.colour: there is no such key; there are: namespace, name, host_port" in caught.value.why
     assert f"{own}:5: not_a_key:" in caught.value.why
     assert "route:" in caught.value.why
 
@@ -90,7 +90,7 @@ def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: P
         check(str(file), FOLDER)
     version, option = caught.value.why.splitlines()
     assert version.startswith(f"{file}:4: versions.v0.6.0.components.proxy.gate: ")
-    assert option == f"{file}:6: options.wide.images.redis.rf: Extra inputs are not permitted"
+    assert option == f"{file}:6: options.wide.images.redis.rf: there is no such key; near it: ref"
 
 
 @pytest.mark.parametrize("name", ["aibrix", "offline"])
