@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.merge import merge
 from devenv.profiles.model import Profile
-from devenv.profiles.variant import PLAIN, Variant, variants, varied
+from devenv.profiles.variant import LISTS, PLAIN, Variant, entries, variants, varied
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -49,6 +49,17 @@ def check(name: str, folder: Path) -> Profile:
     if found:
         raise DevenvError(f"The profile {name} is wrong.", "\n".join(found), "Mend the file; nothing was changed.", Exit.USAGE)
     return load(name, folder)
+
+
+def added(name: str, folder: Path) -> list[str]:
+    """Return what a profile has and the one that it extends has not: a name that is not quite another's adds to it."""
+    path = find(name, folder)
+    own = yaml.safe_load(path.read_text())
+    if "extends" not in own:
+        return []
+    base = _resolved(find(str(own["extends"]), folder, path.parent), folder, _DEPTH)
+    before = {part: {e.get("name") for e in entries(base, part)} for part in LISTS}
+    return [f"{part}.{e['name']}" for part in LISTS for e in entries(own, part) if e.get("name", "") not in {*before[part], ""}]
 
 
 def places(

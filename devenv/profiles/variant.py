@@ -12,7 +12,7 @@ from typing import Any
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.merge import merge
 
-_LISTS = ("images", "manifests", "components", "requests")
+LISTS = ("images", "manifests", "components", "requests")
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[\w.]+)?")
 # Options that stand for manifests from the user's own files, and for his own source
 FILES, CHECKOUT = "files", "checkout"
@@ -121,7 +121,7 @@ def _from_files(content: Mapping[str, Any], variant: Variant) -> Mapping[str, An
     """Return what changes where manifests come from files: the release's sources give way, their patches stay."""
     if not (variant.manifests or variant.checkout):
         return {}
-    fetched = [m for m in _entries(content, "manifests") if m.get("url") and m.get("name")]
+    fetched = [m for m in entries(content, "manifests") if m.get("url") and m.get("name")]
     patches = [p for m in fetched for p in m.get("patches") or ()]
     change: dict[str, Any] = {"manifests": [{"name": m["name"], "enabled": False} for m in fetched]}
     own: list[dict[str, Any]] = [{"path": path} for path in variant.manifests]
@@ -130,7 +130,7 @@ def _from_files(content: Mapping[str, Any], variant: Variant) -> Mapping[str, An
         own = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in folders]
     change["manifests"] += [{"name": f"file {n}", "patches": patches, **source} for n, source in enumerate(own, 1)]
     if variant.checkout:
-        built = [i for i in _entries(content, "images") if i.get("from_checkout") and i.get("name")]
+        built = [i for i in entries(content, "images") if i.get("from_checkout") and i.get("name")]
         change["images"] = [{"name": i["name"], "build_in": variant.checkout} for i in built]
     return change
 
@@ -149,15 +149,16 @@ def _spelt(value: Any, words: Mapping[str, str]) -> Any:
 
 def _enabled(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the content without what is not enabled, and without mention of it in what comes after it."""
-    off = {part: {e.get("name") for e in _entries(content, part) if e.get("enabled") is False} for part in _LISTS}
+    off = {part: {e.get("name") for e in entries(content, part) if e.get("enabled") is False} for part in LISTS}
     kept = dict(content)
-    for part in _LISTS:
+    for part in LISTS:
         if isinstance(content.get(part), list):
             kept[part] = [_forgetting(e, off["components"]) for e in content[part] if _on(e)]
     return kept
 
 
-def _entries(content: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+def entries(content: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+    """Return the maps in one of the lists."""
     found = content.get(part)
     return [e for e in found if isinstance(e, Mapping)] if isinstance(found, list) else []
 

@@ -4,7 +4,7 @@ import pytest
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
-from devenv.profiles.load import check, load
+from devenv.profiles.load import added, check, load
 
 FOLDER = data.root() / "profiles"
 
@@ -96,6 +96,13 @@ def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: P
 @pytest.mark.parametrize("name", ["aibrix", "offline"])
 def test_the_profiles_that_come_with_devenv_are_right_in_every_variant(name: str):
     assert check(name, FOLDER) == load(name, FOLDER)
+
+
+def test_a_misspelt_name_is_seen_since_it_is_new(tmp_path: Path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: offline\nname: mine\nimages: [{name: redis, ref: a}, {name: gateway-plugin, ref: b}, {ref: c}]\n")
+    assert added(str(file), FOLDER) == ["images.gateway-plugin"]
+    assert added("offline", FOLDER) == []
 
 
 def test_what_a_profile_extends_is_looked_for_beside_it(tmp_path: Path, monkeypatch):
