@@ -16,15 +16,16 @@ from devenv.gates import ready
 from devenv.ports import Manifest
 from devenv.profiles.quantities import show
 
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 _CONFIGURED = (
-    "Deployment", "StatefulSet", "EnvoyExtensionPolicy", "EnvoyPatchPolicy", "ClientTrafficPolicy", "Gateway", "GatewayClass",
+    *_WORKLOADS, "EnvoyExtensionPolicy", "EnvoyPatchPolicy", "ClientTrafficPolicy", "Gateway", "GatewayClass",
     "EnvoyProxy", "HTTPRoute", "ReferenceGrant", "ModelAdapter", "Service", "ConfigMap", "MutatingWebhookConfiguration",
     "ValidatingWebhookConfiguration",
 )  # fmt: skip
 _CONDITIONED = ("Gateway", "GatewayClass", "HTTPRoute", "EnvoyPatchPolicy", "EnvoyExtensionPolicy", "ClientTrafficPolicy")
 _KEPT = ("spec", "data", "webhooks")  # of an object, what its owner has written
-_NOISE = re.compile(
-    r"(^|\.)(clusterIPs?|nodeName|healthCheckNodePort|ipFamil(y|ies)\w*|pod-template-hash|kubectl\.kubernetes\.io/restartedAt)(\.|$|\[)"
+_NOISE = re.compile(  # the variable is kindnet's, and holds the node's name
+    r"\.env\[CONTROL_PLANE_ENDPOINT\]|(^|\.)(clusterIPs?|nodeName|healthCheckNodePort|ipFamil(y|ies)\w*|pod-template-hash|kubectl\.kubernetes\.io/restartedAt)(\.|$|\[)"
 )
 _NODE_PORT = re.compile(r"^spec\.ports\[[^\]]*\]\.nodePort$")
 _IMAGE = re.compile(r"^spec\.template\.spec\.(?:initContainers|containers)\[(?P<container>[^\]]+)\]\.image$")
@@ -145,7 +146,7 @@ def _keyed(items: list[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _in_words(subject: str, path: str, was: Any, now: Any) -> Difference:
-    short = subject.rpartition("/")[2] if subject.startswith(("Deployment", "StatefulSet")) else subject
+    short = subject.rpartition("/")[2] if subject.startswith(_WORKLOADS) else subject
     if found := _IMAGE.match(path):
         return Difference(0, subject, f"{short}: image of {found['container']} changed: {_shown(was)} → {_shown(now)}", path)
     if found := _ENV.match(path):
@@ -154,7 +155,7 @@ def _in_words(subject: str, path: str, was: Any, now: Any) -> Difference:
         whole = path[: path.index(f".env[{name}]")] + f".env[{name}]"
         return Difference(1, subject, f"{short}: variable {name} {what}", whole)
     rank = 1 if re.search(r"\.(args|command)\b", path) else 2 if re.search(r"replicas|resources|imagePullPolicy", path) else 3
-    if not subject.startswith(("Deployment", "StatefulSet", "Service")):
+    if not subject.startswith((*_WORKLOADS, "Service")):
         rank = 1
     if was is None:
         return Difference(rank, subject, f"{short}: {path} is new: {_shown(now)}", path)

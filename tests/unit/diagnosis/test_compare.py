@@ -59,6 +59,12 @@ def test_what_was_changed_is_said_in_words(name):
     assert WORDS[name] in comparison.plain_text(good, bad, compare(good, bad))
 
 
+def test_what_kind_itself_has_put_into_the_cluster_is_compared_too():
+    found = compare(read("inotify-is-used-up"), read("kube-proxy-needs-an-image"))
+    (only,) = found.configuration
+    assert only.says.startswith("kube-proxy: image of kube-proxy changed: registry.k8s.io/kube-proxy:")
+
+
 def test_what_could_matter_most_comes_first():
     ranks = [d.rank for d in compare(read("healthy"), read("oomkilled")).configuration]
     assert ranks == sorted(ranks)
