@@ -32,20 +32,21 @@ class StoppableClock:
     """A clock for work that may be given up: once `stop` was called, nobody waits by it any longer."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._stopped = clock, Event()
+        self.unstopped = clock  # for what is left to do then
+        self._stopped = Event()
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
-        return self._clock.monotonic()
+        return self.unstopped.monotonic()
 
     def now(self) -> float:
         """Seconds since 1970."""
-        return self._clock.now()
+        return self.unstopped.now()
 
     def sleep(self, seconds: float) -> None:
         """Wait. Raises DevenvError once the work was given up."""
         self.check()
-        self._clock.sleep(seconds)
+        self.unstopped.sleep(seconds)
 
     def check(self) -> None:
         """Raise DevenvError once the work was given up."""

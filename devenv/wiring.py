@@ -168,7 +168,7 @@ class World:
             return
         with suppress(NotReachableError):
             if not self.engine.nodes(cluster):
-                fix = f"devenv's clusters: {', '.join(known) or 'none'}."
+                fix = f"`devenv up --name {cluster}` makes it. devenv's clusters: {', '.join(known) or 'none'}."
                 raise DevenvError(f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE)
 
     def prober(self, cluster: str, profile: Profile) -> Prober:

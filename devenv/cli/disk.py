@@ -2,7 +2,7 @@
 
 import click
 
-from devenv.cli.options import name_option, output_option, profile_option
+from devenv.cli.options import name_option, named, output_option, profile_option
 from devenv.errors import Exit
 
 
@@ -20,7 +20,8 @@ def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool)
     from devenv.ui import disk as show  # noqa: PLC0415
 
     with wiring.world() as world:
-        world.refuse_unknown(cluster)
+        if named():
+            world.refuse_unknown(cluster)
         survey = world.surveyor(cluster, world.choice(cluster, profile).profile).look(plan=False)
     show.survey_json(survey) if output == "json" else show.survey(survey, everything=everything)
     if any(d.over for d in survey.disks):

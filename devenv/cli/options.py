@@ -22,6 +22,11 @@ def _cluster_name(_ctx: click.Context, _option: click.Parameter, value: str) -> 
     return value
 
 
+def named() -> bool:
+    """Whether the cluster's name was given with this command, and not by the environment or not at all."""
+    return click.get_current_context().get_parameter_source("cluster") is click.core.ParameterSource.COMMANDLINE
+
+
 _LOCK_WAIT = 600.0  # seconds
 
 

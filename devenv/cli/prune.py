@@ -2,7 +2,7 @@
 
 import click
 
-from devenv.cli.options import name_option, output_option, profile_option, wait_option
+from devenv.cli.options import name_option, named, output_option, profile_option, wait_option
 from devenv.errors import Exit
 
 
@@ -45,7 +45,8 @@ def COMMAND(  # noqa: N802 - found by this name
     from devenv.ui import prompts  # noqa: PLC0415
 
     with wiring.world() as world:
-        world.refuse_unknown(cluster)
+        if named() and not history:
+            world.refuse_unknown(cluster)
         prune = world.pruner(cluster, world.choice(cluster, profile).profile, caches=caches)
         if history:
             entries = prune.surveyor.history.entries()

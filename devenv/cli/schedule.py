@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from devenv.cli.options import name_option, output_option, profile_option
+from devenv.cli.options import name_option, named, output_option, profile_option
 from devenv.errors import DevenvError, Exit
 
 
@@ -38,7 +38,8 @@ def install(at: tuple[int, int], cluster: str, profile: str | None, output: str,
     from devenv.ui import schedule as show  # noqa: PLC0415
 
     with wiring.world() as world:
-        world.refuse_unknown(cluster)
+        if named():
+            world.refuse_unknown(cluster)
         state = world.schedule.install(at, cluster, world.choice(cluster, profile).name, weekdays=weekdays, recover=recover)
     show.status_json(state) if output == "json" else show.installed(state)
 

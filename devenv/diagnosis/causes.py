@@ -41,6 +41,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "DE105": ("DE204",),
     "DE106": ("DE105", *_NODE_DOWN),
     "DE107": _NOT_YET,
+    "DE108": ("DE205", "DE302", "DE303", "DE304", "DE311"),
     "DE201": ("DE204", "DE205", *_PODS, "DE401", *_BELOW),
     "DE202": ("DE204", "DE205", *_PODS, "DE401", *_BELOW),
     "DE203": ("DE105", *_NODE_DOWN),

@@ -15,6 +15,7 @@ from devenv.profiles.model import Component, Route
 ROUTES = tuple(r.value for r in Route)
 BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
 _ZAP, _LONGEST = 6, 200  # columns of a line that Envoy Gateway's logger writes; characters that are kept
+_NETWORK = {"kube-dns", "kube-proxy", "kindnet"}  # what kind brings for it, by its label k8s-app
 _FULL, _INODES = 128 << 20, 1000  # bytes, inodes
 
 
@@ -155,7 +156,7 @@ def role(facts: Facts, workload: Manifest) -> str:
         return "model"
     if any(selects(s, labels) for s in _ext_proc_selectors(facts, meta["namespace"])):
         return "plugins"
-    if meta["namespace"] == "kube-system" and (labels.get("k8s-app") == "kube-dns" or workload in facts.of("DaemonSet")):
+    if meta["namespace"] == "kube-system" and labels.get("k8s-app") in _NETWORK:
         return "network"
     return "controller" if (meta.get("labels") or {}).get("control-plane") == "envoy-gateway" else ""
 

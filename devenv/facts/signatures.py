@@ -7,7 +7,7 @@ SIGNATURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, code in (
         (r"Failed to create Wasm cache directory|failed to start wasm cache|wasm cache is not initialized", "DE401"),
         (r"no space left on device", "DE201"),
-        (r"too many open files|inotify", "DE104"),
+        (r"too many open files|inotify", "DE108"),
         (r"exec format error", "DE309"),
         (r"EnvoyPatchPolicy is disabled", "DE404"),
         (r"unable to find xds resources|failed to (?:build|generate) .*patch", "DE403"),

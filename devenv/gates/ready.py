@@ -42,7 +42,8 @@ def daemon(obj: Manifest) -> str:
     wanted = status.get("desiredNumberScheduled", 0)
     if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
         return "its controller has not seen the change yet"
-    for field, meaning in (("updatedNumberScheduled", "updated"), ("numberAvailable", "available")):
+    by_hand = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"  # its pods become new when somebody says so
+    for field, meaning in (*((("updatedNumberScheduled", "updated"),) if not by_hand else ()), ("numberAvailable", "available")):
         if status.get(field, 0) < wanted:
             return f"{status.get(field, 0)} of {wanted} nodes have its pod {meaning}"
     return ""

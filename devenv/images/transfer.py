@@ -4,53 +4,57 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from devenv.errors import DevenvError
-from devenv.images.innode import NodeImages, Nodes, by_name, lost
+from devenv.images.innode import NodeImages, Nodes, lost
 from devenv.images.layers import lacking
 from devenv.images.layout import Layout, renamed
-from devenv.ports import Completed, Containers, Engine, Image
+from devenv.ports import Containers, Engine, Image
 
 
 def transfer(
     containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
-) -> dict[str, dict[str, str]]:
+) -> dict[str, str]:
     """Import the engine's images, by their refs, into the nodes under the names given for each.
 
-    Returns, by node and name, the digests of the configs, as far as the nodes' CRIs know them at once. Raises DevenvError
-    with containerd's own words; another run goes on from there.
+    Returns the digests of the configs by name, where the engine calls the images otherwise. Raises DevenvError with
+    containerd's own words; another run goes on from there.
     """
-    told: dict[str, dict[str, str]] = {node: {} for node in nodes}
+    configs: dict[str, str] = {}
     digests = [ref for ref in images if "@" in ref]  # the engine does not say which is which of several of them
     for refs in [[ref for ref in images if ref not in digests], *([ref] for ref in digests)]:
         if refs:
-            done = _transfer(containers, engine, nodes, {ref: images[ref] for ref in refs}, {ref: names[ref] for ref in refs})
-            for node, completed in done.items():
-                told[node] |= by_name(Nodes.told(node, completed))
-    return told
+            configs |= _transfer(containers, engine, nodes, {ref: images[ref] for ref in refs}, {ref: names[ref] for ref in refs})
+    return configs
 
 
 def _transfer(
     containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
-) -> dict[str, Completed]:
+) -> Mapping[str, str]:
     have = Nodes(containers).looks(nodes)
-    done = Nodes(containers).receive(nodes, stream(engine, images, names, have))
+    layout, configs = stream(engine, images, names, have)
+    done = Nodes(containers).receive(nodes, layout)
     if lost(done):
         nothing = [replace(h, snapshots=frozenset(), blobs=frozenset()) for h in have]
-        done = Nodes(containers).receive(nodes, stream(engine, images, names, nothing))
+        layout, configs = stream(engine, images, names, nothing)
+        done = Nodes(containers).receive(nodes, layout)
     if failed := {node: d for node, d in done.items() if d.code != 0}:
         why = "\n".join(f"{node}: {d.output[-1500:]}" for node, d in failed.items())
         raise DevenvError(f"{', '.join(images)} could not be loaded.", why, "Run `devenv up` again.")
-    return done
+    return configs
 
 
 def stream(
     engine: Engine, images: Mapping[str, Image], names: Mapping[str, Sequence[str]], have: Sequence[NodeImages]
-) -> Iterator[bytes]:
-    """Return what the nodes are to import. Where they lack everything, it passes through as the engine sends it."""
+) -> tuple[Iterator[bytes], Mapping[str, str]]:
+    """Return what the nodes are to import, and the digests of configs by name, once that was read.
+
+    Where they lack everything, it passes through as the engine sends it, and an image's ID is its config's digest.
+    """
     every = frozenset(layer for image in images.values() for layer in image.layers)
     wanted = frozenset().union(*(lacking(image.layers, h.snapshots) for image in images.values() for h in have))
     held = frozenset.intersection(*(h.blobs for h in have))
     info = engine.info()
     saved = engine.save(list(images), f"linux/{info.architecture}")
     if wanted - held == every and not info.containerd_store:
-        return renamed(saved, names)
-    return Layout(names, every, wanted, held).convert(saved)
+        return renamed(saved, names), {}
+    layout = Layout(names, every, wanted, held)
+    return layout.convert(saved), layout.configs

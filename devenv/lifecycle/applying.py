@@ -8,10 +8,8 @@ from devenv.errors import DevenvError
 from devenv.facts.trouble import Trouble
 from devenv.gates import ready
 from devenv.images.load import normalise
-from devenv.images.sources import Source
 from devenv.lifecycle import manifests
 from devenv.lifecycle.context import Context
-from devenv.lifecycle.record import marked
 from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Component
 from devenv.wait import Deadline, until
@@ -52,18 +50,18 @@ class Applying:
         found = {o["metadata"]["name"]: o for o in self.context.kube.select(*_CRD)}
         return ", ".join(n for n in names if n not in found or ready.conditions(found[n], ["Established"]))
 
-    def source(self, objects: list[Manifest], sources: dict[str, Source]) -> Run:
+    def source(self, objects: list[Manifest]) -> Run:
         """Return the work of applying one source's objects, each when its images are in the nodes and not before.
 
         A workload that finds no image goes into pull back-off and loses 10 to 20 s (facts/gateway.md).
         """
         at = self.context
-        images = self._images(sources)
+        brought = {normalise(i.ref) for i in at.profile.cluster_images}
 
         def run(note: list[str]) -> None:
             for obj in sorted(objects, key=lambda o: bool(o["kind"] == "Gateway")):  # nobody else need wait as it does
-                at.arrivals.wait_for(set(manifests.images_in(obj)) & images.keys(), _IMAGES)
-                ids = self._marked(images)  # not before: what was replaced just now is other than before
+                at.arrivals.wait_for(set(manifests.images_in(obj)) & brought, _IMAGES)
+                ids = self.ids()  # not before: it is what was loaded by then
                 if obj["kind"] == "Gateway":
                     self._await_controller(obj)
                 self._await_secrets(obj, [manifests.stamped(o, ids) for o in objects if o["kind"] == "Job"])
@@ -72,18 +70,11 @@ class Applying:
 
         return run
 
-    def ids(self, sources: dict[str, Source]) -> dict[str, str]:
+    def ids(self) -> dict[str, str]:
         """Return what tells each image in the nodes from the one before it: name there → the engine's ID, and what else."""
-        return self._marked(self._images(sources))
-
-    def _images(self, sources: dict[str, Source]) -> dict[str, str]:
         at = self.context
-        return {normalise(i.ref): at.image(sources[i.name]).id for i in at.profile.cluster_images}
-
-    def _marked(self, images: dict[str, str]) -> dict[str, str]:
-        record = self.context.records.read(self.context.cluster)
-        again = record.again if record else {}
-        return {name: marked(image, again.get(name, 0)) for name, image in images.items()}
+        record = at.records.read(at.cluster)
+        return record.ids(normalise(i.ref) for i in at.profile.cluster_images) if record else {}
 
     def _await_secrets(self, obj: Manifest, jobs: list[Manifest]) -> None:
         """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.

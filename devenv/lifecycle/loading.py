@@ -7,6 +7,7 @@ what comes first.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import Nodes, by_name
 from devenv.images.load import normalise
 from devenv.images.sources import Source
@@ -60,7 +61,7 @@ class Loading:
         if len([n for n in nodes if n.status == "running"]) < wanted:
             return "running nodes"
         for node in nodes:
-            if self.context.containers.exec(node.name, ["crictl", "version"]).code != 0:
+            if self.context.containers.exec(node.name, ["crictl", "images", "--quiet"]).code != 0:
                 return f"an answer from {node.name}"
         return ""
 
@@ -87,18 +88,23 @@ class Loading:
                 names: dict[str, list[str]] = {}
                 for source in wanted:
                     names.setdefault(source.ref, []).append(normalise(source.image.ref))
-                told = transfer(at.containers, at.engine, [n.name for n in nodes], {ref: images[ref] for ref in names}, names)
+                digests = transfer(at.containers, at.engine, [n.name for n in nodes], {ref: images[ref] for ref in names}, names)
                 for node in nodes:
                     for source in wanted:
                         name = normalise(source.image.ref)
-                        at.records.note_image(at.cluster, node.id, name, images[source.ref].id, told[node.name].get(name, ""))
+                        at.records.note_image(at.cluster, node.id, name, images[source.ref].id, digests.get(name, ""))
         return len({name for lacked in groups for name in lacked})
 
     def complete(self, sources: Iterable[Source]) -> bool:
         """Whether every node has every image, and nobody has loaded another one under its name."""
         wanted = list(sources)
         images = {s.ref: self.context.image(s) for s in wanted}
-        return not any(self._lacking(node, wanted, images) for node in self.context.nodes())
+        try:
+            return not any(self._lacking(node, wanted, images) for node in self.context.nodes())
+        except NotReachableError:
+            raise
+        except DevenvError:  # a CRI that is busy: who loads waits for it
+            return False
 
     def _lacking(self, node: Node, wanted: Sequence[Source], images: Mapping[str, Image]) -> list[Source]:
         """Return the images that the node has not. Another one under the name is noted, so that pods are made anew."""

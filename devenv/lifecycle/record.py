@@ -41,14 +41,16 @@ class Record:
     variant: Variant = PLAIN
 
     def ids(self, names: Iterable[str]) -> dict[str, str]:
-        """Return what tells the images of these names in the nodes from those before them, as far as they were loaded."""
-        loaded = {name: image for images in self.loaded.values() for name, image in images.items()}
-        return {name: marked(loaded[name], self.again.get(name, 0)) for name in names if loaded.get(name)}
+        """Return what tells the images of these names in the nodes from those before them: only where all nodes have the same.
 
-
-def marked(image: str, again: int) -> str:
-    """Return an image's ID, and how often it has replaced another one that somebody had loaded under its name."""
-    return f"{image} {again}" if again else image
+        That is the engine's ID, and how often it has replaced another image that somebody had loaded under the name.
+        """
+        found, nodes = {}, [self.loaded.get(node, {}) for node in self.nodes]
+        for name in names:
+            there = {images.get(name, "") for images in nodes}
+            if len(there) == 1 and (image := there.pop()):
+                found[name] = f"{image} {self.again[name]}" if name in self.again else image
+        return found
 
 
 def spell(record: Record) -> str:
@@ -136,9 +138,9 @@ class Records:
         self.update(cluster, change)
 
     def note_others(self, cluster: str, node: str, name: str) -> None:
-        """Note that somebody has loaded another image under the name into the node."""
+        """Note that somebody has loaded another image under the name into the node: what was proven is so no more."""
         self.note_image(cluster, node, name, "")
-        self.update(cluster, lambda r: replace(r, again={**r.again, name: r.again.get(name, 0) + 1}))
+        self.update(cluster, lambda r: replace(r, digest="", again={**r.again, name: r.again.get(name, 0) + 1}))
 
 
 def same_engine(record: Record | None, engine: Engine) -> None:

@@ -28,8 +28,10 @@ from devenv.lifecycle.steps import as_task, prove, step
 from devenv.ports import Manifest, Node
 from devenv.profiles.model import Component, ManifestSource, Profile
 from devenv.tasks import Task, run_all
-from devenv.wait import locked
+from devenv.wait import Deadline, locked, until
 
+_ENDED = {"exited", "dead"}
+_NOTICED = 5.0  # seconds in which an engine notices that a container has ended
 _PROOF = 60.0  # seconds for the live requests once every gate is open
 # After a node was started: envoy-gateway v1.2.8 that starts before the API server is ready does nothing until its
 # liveness probe restarts it, about 65 s later (seen on the lab: "hook error", then 0/1 until "shutting down").
@@ -110,7 +112,7 @@ class Up:
         with step(at.reporter, "definitions") as note:
             applying.definitions(rendered.definitions, note)
         with step(at.reporter, "put back") as note:
-            ids = applying.ids(sources)
+            ids = applying.ids()
             for obj in objects:
                 put = at.kube.replace if obj in replaced else at.kube.apply
                 put(manifests.stamped(obj, ids))
@@ -154,42 +156,47 @@ class Up:
             task("images", lambda note: loading.run(sources, note)),
             task("api server", making.early),
             task("definitions", define, "api server"),
-            *(
-                task(f"apply {n}", applying.source(rendered.rest(n), sources), "definitions", *source.after)
-                for n, source in every.items()
-            ),
+            *(task(f"apply {n}", applying.source(rendered.rest(n)), "definitions", *source.after) for n, source in every.items()),
             *(task(c.name, applying.gate(c), *_applied(at.profile, rendered, c), *c.after) for c in at.profile.components),
         ]
 
     def _run(self, tasks: list[Task]) -> None:
+        began = self.context.clock.now()
         try:
             run_all(tasks, on_failure=self.context.abandon)
         except DevenvError as error:
-            self._tell_of_dead_nodes(error)
+            self._tell_of_dead_nodes(began, error)
             raise
         except CycleError as error:  # before any of them was begun
             what = "The profile's manifests and components wait for each other in a circle."
             raise DevenvError(what, " → ".join(map(str, error.args[1])), "Nothing was changed.", Exit.USAGE) from error
 
-    def _tell_of_dead_nodes(self, error: DevenvError) -> None:
-        """Say so where a node ended meanwhile: what then failed, and in which words, is of no use to anybody."""
-        with suppress(NotReachableError):
+    def _tell_of_dead_nodes(self, began: float, error: DevenvError) -> None:
+        """Say so where a node ended meanwhile: what then failed did so because of it. `began`: when, in seconds since 1970."""
+        dead: list[str] = []
+        with suppress(DevenvError):
             nodes = self.context.nodes()
-            dead = [n for n in nodes if n.status in {"exited", "dead"} or self._just_ended(n)]
-            if dead:
-                names = ", ".join(n.name for n in dead)
-                fix = f"`docker logs --tail 20 {dead[0].name}` has its last words; `devenv up` goes on from there."
-                what = f"The node {names} ended while `devenv up` worked."
-                raise DevenvError(what, error.what.split(":")[0] + " failed with it.", fix) from error
+            if any(n.status == "running" and self._answers_nothing(n) for n in nodes):
+                nodes = self._once_the_engine_knows()
+            dead = [n.name for n in nodes if n.status in _ENDED and self.context.containers.state(n.name).ended >= began]
+        if dead:
+            fix = f"`docker logs --tail 20 {dead[0]}` has its last words; `devenv up` goes on from there."
+            why = "\n".join(filter(None, (error.what, error.why)))
+            raise DevenvError(f"The node {', '.join(dead)} ended while `devenv up` worked.", why, fix) from error
 
-    def _just_ended(self, node: Node) -> bool:
-        """Whether nothing runs in it any more, though the engine has not noticed yet."""
+    def _answers_nothing(self, node: Node) -> bool:
         try:
-            return node.status == "running" and self.context.containers.exec(node.name, ["true"]).code != 0
+            return self.context.containers.exec(node.name, ["true"]).code != 0
         except NotReachableError:
             raise
         except DevenvError:
             return True
+
+    def _once_the_engine_knows(self) -> list[Node]:
+        """Return the nodes once one has ended, which the engine notices a moment later than whoever worked in it."""
+        deadline = Deadline(self.context.clock.unstopped, _NOTICED)
+        until("The end of a node", lambda: "" if any(n.status in _ENDED for n in self.context.nodes()) else "it", deadline)
+        return self.context.nodes()
 
     def _prove(self, seconds: float) -> list[Proof]:
         return prove(self.context.reporter, self.prober, seconds, "Look at it with `devenv status` and `devenv request`.")

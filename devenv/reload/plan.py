@@ -281,6 +281,8 @@ class Planner:
         loaded = record.loaded if record else {}  # else the engine calls an image as the node does, and the node knows best
         ids = {node.id: node.name for node in self.containers.nodes(self.cluster)}
         known = {ids[i] for i, names in loaded.items() if i in ids and names.get(name) == source.image.id}
+        there = {ids[i]: names.get(name, "") for i, names in (record.there if record else {}).items() if i in ids}
+        known -= {h.node for h in have if there.get(h.node, "") not in {"", h.id_of(name)}}  # somebody else's by now
         digests = Known.read(self.host, self.engine.info().id)
         return choose(source, name, have, known, lambda wanted, part: self.pusher.usable(source.image, wanted, part, digests))
 

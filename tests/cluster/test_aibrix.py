@@ -213,7 +213,8 @@ def test_a_fault_of_its_control_plane_is_one_root_and_recover_heals_it(lab, name
     found = lab.doctor()
     assert follows <= {f["code"] for f in found["causes"][0]["consequences"]}, found["causes"]
     lab.devenv("recover", "--yes")
-    assert lab.doctor()["healthy"]
+    found = lab.doctor()
+    assert found["healthy"], found
 
 
 def test_without_its_lease_the_controller_does_not_lead(lab):

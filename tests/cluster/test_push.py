@@ -58,12 +58,13 @@ def test_an_engine_that_is_refused_does_not_try_again(push):
 
 def test_a_push_that_nobody_wants_any_more_ends(push):
     """As an interrupt does it: the engine has begun, and goes on only as long as somebody listens."""
-    run, _ = push
+    run, layers = push
     told = []
 
     def progress(sink, _done, _total):
         told.append(sink)
         sink.refuse()
 
-    run(lambda sink: sink.decide(frozenset()), progress)
+    sink = run(lambda sink: sink.decide(frozenset()), progress)
     assert len(told) == 1
+    assert sink.begun <= layers

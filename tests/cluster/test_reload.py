@@ -242,11 +242,12 @@ def test_up_puts_the_profiles_image_back(cluster, build, how):
         cluster.eventually("the CRI", lambda: "" if id_of(cluster, KNOWN) != before else "the other image")
         cluster.kubectl("--namespace", "default", "rollout", "restart", "deployment", "mock-llama2-7b")
         cluster.kubectl("--namespace", "default", "rollout", "status", "deployment", "mock-llama2-7b")
+    other = id_of(cluster, KNOWN)
+    assert other not in {"", before}
     told = cluster.up()
     assert told["changed"] is True
     assert all(r["ok"] for r in told["requests"])
     assert id_of(cluster, KNOWN) == before
-    other = id_of(cluster, f"docker.io/{NAME}")  # "" once nobody needs it
 
     def running() -> str:
         listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "ps", "-o", "json"))["containers"]

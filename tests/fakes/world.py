@@ -163,7 +163,8 @@ class FakeEngine:
         self.registry: set[str] = set()
         self.containers: dict[str, Node] = {}
         self.in_nodes: dict[str, set[str]] = {}
-        self.by_hand: dict[str, str] = {}  # name → digest of what somebody else has loaded under it
+        self.ended: dict[str, float] = {}  # container → when
+        self.configs: dict[str, str] = {}  # name in the nodes → digest of its config
         self.down = False
         self.id = "engine-1"
         self.push_fails = False
@@ -224,7 +225,7 @@ class FakeEngine:
         self.there.pop(ref, None)
 
     def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]:
-        listed = json.dumps([{"Config": "c.json", "RepoTags": [ref], "Layers": []} for ref in refs]).encode()
+        listed = json.dumps([{"Config": self.there[ref].id, "RepoTags": [ref], "Layers": []} for ref in refs]).encode()
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as archive:
             info = tarfile.TarInfo("manifest.json")
@@ -236,7 +237,7 @@ class FakeEngine:
         return [n for n in self.containers.values() if n.cluster == cluster]
 
     def state(self, container: str) -> ContainerState:
-        return ContainerState("172.18.0.2", 900.0)
+        return ContainerState("172.18.0.2", 900.0, self.ended.get(container, 0))
 
     def start(self, container: str) -> None:
         self.log.append(f"start {container}")
@@ -260,10 +261,11 @@ class FakeEngine:
             return Completed(0, "\n".join(names))
         if stdin is not None:
             with tarfile.open(fileobj=io.BytesIO(b"".join(stdin))) as archive:
-                sources = [tag for x in json.load(archive.extractfile("manifest.json")) for tag in x["RepoTags"]]
+                loaded = {tag: x["Config"] for x in json.load(archive.extractfile("manifest.json")) for tag in x["RepoTags"]}
+            sources = list(loaded)
+            self.configs |= loaded
             self.log += ["import", *(f"load {source}" for source in sources)]
             names |= set(sources)
-            self.by_hand = {n: digest for n, digest in self.by_hand.items() if n not in sources}
             return Completed(0, f"{MARK}\n{self._known(names)}")
         if "content ls" in words:
             return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n0 100 0 100\n')
@@ -274,7 +276,7 @@ class FakeEngine:
         return Completed(0, "0 100 0 100" if argv[0] == "df" else "")
 
     def _known(self, names: set[str]) -> str:
-        return json.dumps({"images": [{"id": self.by_hand.get(n, f"sha256:{n}"), "repoTags": [n]} for n in names]})
+        return json.dumps({"images": [{"id": self.configs.get(n, "sha256:unknown"), "repoTags": [n]} for n in names]})
 
     def run_helper(self, image: str, name: str, argv: Sequence[str]) -> str:
         self.log.append("helper")

@@ -69,11 +69,16 @@ def inotify(facts: Facts) -> Iterator[Finding]:
         instances, watches = facts.inotify
         text = f"fs.inotify allows {instances} instances and {watches} watches"
         yield Finding("DE104", "kernel", f"{text}: too few for a node.", (Evidence("sysctl", text),), _RAISE, affects=_ALL)
-    elif full := [n.name for n in facts.nodes if n.inotify_used_up]:
+
+
+@check
+def inotify_used_up(facts: Facts) -> Iterator[Finding]:
+    """A node's programs still get inotify instances."""
+    if full := [n.name for n in facts.nodes if n.inotify_used_up]:
         text = f"The kernel allows a user {facts.inotify[0]} inotify instances, and " if facts.inotify else ""
         says = f"{text}root has used them all: what starts in a node may fail with `too many open files`."
         evidence = tuple(Evidence(f"node {name}", "a program in it got no inotify instance") for name in full)
-        yield Finding("DE104", "kernel", says[0].upper() + says[1:], evidence, _RAISE, affects=_ALL)
+        yield Finding("DE108", "kernel", says[0].upper() + says[1:], evidence, _RAISE, affects=_ALL)
 
 
 @check

@@ -98,13 +98,21 @@ def _finding(
         subject=component.name if component else label(workload),
         says=f"{label(workload)} {says}.",
         evidence=tuple(evidence),
-        fix=fix or (devenv(facts, "recover"),),
+        fix=fix or _repair(facts, workload),
         verdict=verdict,
         confidence=confidence,
         about=frozenset(about),
         affects=frozenset(about | affected(facts, workload)),
         place=_PLACES.get(role(facts, workload)),
     )
+
+
+def _repair(facts: Facts, workload: Manifest) -> tuple[str, ...]:
+    """What kind has brought devenv can't put back."""
+    if kind_of(facts, workload) == "DaemonSet" and component_of(facts, workload) is None:
+        meta = workload["metadata"]
+        return (kubectl(facts, "-n", meta["namespace"], "rollout", "restart", f"daemonset/{meta['name']}"),)
+    return (devenv(facts, "recover"),)
 
 
 def _scaled(facts: Facts, workload: Manifest) -> Evidence:

@@ -26,7 +26,7 @@ EXPECTED = {
     "healthy": [], "the-incident": ["DE201"], "latched": ["DE401"], "filled-as-root": ["DE201"], "no-inodes": ["DE202"],
     **{name: [code] for name, (_, code) in AIBRIX.items()}, "aibrix-healthy": [],
     "node-paused": ["DE203"], "port-taken": ["DE103"], "engine-stopped": ["DE101"], "no-context": ["DE105"],
-    "inotify-is-used-up": ["DE104"], "kube-proxy-needs-an-image": ["DE301"],
+    "inotify-is-used-up": ["DE108"], "kube-proxy-needs-an-image": ["DE301"],
 }  # fmt: skip
 # What a user may name otherwise, and what else would then be named so.
 RENAMED = (

@@ -34,12 +34,12 @@ def node(name="n", snapshots=(), blobs=()) -> NodeImages:
 
 
 def layers_in(have, engine=None) -> list[bool]:
-    files = unpack(b"".join(stream(engine or Engine(), IMAGES, NAMES, have)))
+    files = unpack(b"".join(stream(engine or Engine(), IMAGES, NAMES, have)[0]))
     return [f"blobs/sha256/{d[7:]}" in files for d in DIFFS]
 
 
 def test_into_empty_nodes_it_passes_through_under_the_names_of_the_nodes():
-    files = unpack(b"".join(stream(Engine(), IMAGES, NAMES, [node(), node("m")])))
+    files = unpack(b"".join(stream(Engine(), IMAGES, NAMES, [node(), node("m")])[0]))
     assert [x["RepoTags"] for x in json.loads(files["manifest.json"])] == list(NAMES.values())
     assert "index.json" not in files
 
@@ -56,7 +56,7 @@ def test_into_empty_nodes_it_passes_through_under_the_names_of_the_nodes():
 )
 def test_what_every_node_has_is_not_sent(have, expected):
     if all(expected):
-        files = unpack(b"".join(stream(Engine(), IMAGES, NAMES, have)))
+        files = unpack(b"".join(stream(Engine(), IMAGES, NAMES, have)[0]))
         assert "manifest.json" in files, "all of it goes"
     else:
         assert layers_in(have) == expected

@@ -132,7 +132,7 @@ def test_what_somebody_loaded_under_the_name_is_replaced(up, fakes):
     up().run(0)
     fakes.log.clear()
     before = notes(fakes)
-    fakes.engine.by_hand["devenv.local/vllm-mock:reference"] = "sha256:another"
+    fakes.engine.configs["devenv.local/vllm-mock:reference"] = "sha256:another"
     up().run(0)
     assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
     after = notes(fakes)
@@ -141,14 +141,36 @@ def test_what_somebody_loaded_under_the_name_is_replaced(up, fakes):
     assert notes(fakes) == after
 
 
-def test_a_node_that_ends_meanwhile_is_named(up, fakes, monkeypatch):
+@pytest.mark.parametrize(("later", "says"), [(1, "The node c-control-plane ended while `devenv up`"), (-1, "images: The import")])
+def test_a_node_that_ends_meanwhile_is_named(up, fakes, monkeypatch, later, says):
+    """One that had ended before, and can't be started, has not: then the engine's words count."""
+
     def dies(*_):
         fakes.engine.stop("c-control-plane")
-        raise DevenvError("Words of no use.")
+        fakes.engine.ended["c-control-plane"] = fakes.clock.now() + later
+        raise DevenvError("The import broke.")
 
     monkeypatch.setattr(fakes.engine, "save", dies)
-    with pytest.raises(DevenvError, match="The node c-control-plane ended while `devenv up` worked"):
+    with pytest.raises(DevenvError, match=says) as caught:
         up().run(0)
+    assert "The import broke." in str(caught.value)
+
+
+def test_of_nodes_with_other_images_none_is_noted():
+    two = Record(
+        "c", "offline", nodes=("a", "b"), loaded={"a": {"x": "1", "y": "1"}, "b": {"x": "1", "y": "2"}, "gone": {"x": "3"}}
+    )
+    assert two.ids(["x", "y", "z"]) == {"x": "1"}
+
+
+def test_what_recover_puts_back_has_the_next_up_replace_pods(up, fakes):
+    up().run(0)
+    before = notes(fakes)
+    fakes.engine.configs["devenv.local/vllm-mock:reference"] = "sha256:another"
+    up().put_back([], [])
+    assert notes(fakes) == before
+    assert up().run(0).changed
+    assert {name for name, note in notes(fakes).items() if note != before[name]} == {"mock-llama2-7b"}
 
 
 def test_what_a_reload_notes_in_pods_is_what_up_would_note(up, fakes):
@@ -157,7 +179,8 @@ def test_what_a_reload_notes_in_pods_is_what_up_would_note(up, fakes):
     mock = next(t for t in fakes.engine.there if "vllm-mock" in t)
     name, records = "devenv.local/vllm-mock:reference", Records(fakes.host)
     fakes.engine.add(mock, "sha256:changed")
-    records.note_image("c", records.read("c").nodes[0], name, "sha256:changed", f"sha256:{name}")
+    records.note_image("c", records.read("c").nodes[0], name, "sha256:changed")
+    fakes.engine.configs[name] = "sha256:changed"
     ids = records.read("c").ids([name, "docker.io/library/nobody:loaded"])
     noted = images_note(fakes.kube.objects["Deployment", "default", "mock-llama2-7b"], ids)
     fakes.log.clear()
