@@ -127,7 +127,7 @@ class Records:
                 self.write(change(record))
 
     def note_image(self, cluster: str, node: str, name: str, image: str, digest: str = "") -> None:
-        """Note that the node has the engine's image under the name; `digest`: of its config, as the node's CRI tells it."""
+        """Note that the node has the engine's image under the name; `digest`: of its config, "" where not known."""
 
         def noted(now: Mapping[str, Mapping[str, str]], value: str) -> Mapping[str, Mapping[str, str]]:
             return {**now, node: {**now.get(node, {}), name: value}}

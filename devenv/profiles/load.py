@@ -155,6 +155,7 @@ def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise DevenvError(f"{path} is not a profile: it holds no map.", exit_code=Exit.USAGE)
+    _changes(path, content)
     if path.parent != folder:
         _root_paths(content, path.resolve().parent, folder.parent)
     base = content.pop("extends", None)
@@ -164,6 +165,21 @@ def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
         raise DevenvError(f"{path} extends profiles in a circle.", exit_code=Exit.USAGE)
     merged: Mapping[str, Any] = merge(_resolved(find(str(base), folder, path.parent), folder, depth - 1), content)
     return merged
+
+
+def _changes(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse versions and options that are no changes by name: they are merged before anything is validated."""
+    lines, wrong = _lines(path.read_text()), []
+    for part in ("versions", "options"):
+        of = content.get(part)
+        if not isinstance(of, dict | None):
+            wrong.append(_spell(path, (part,), "it is no map of changes by name", lines))
+        else:
+            odd = [name for name, change in (of or {}).items() if not isinstance(change, dict | None)]
+            wrong += [_spell(path, (part, str(name)), "it is no map of what it changes", lines) for name in odd]
+    if wrong:
+        what = f"The profile {path.stem} is wrong."
+        raise DevenvError(what, "\n".join(wrong), "Mend the file; nothing was changed.", Exit.USAGE)
 
 
 def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:

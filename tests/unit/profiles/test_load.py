@@ -93,6 +93,18 @@ def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: P
     assert option == f"{file}:6: options.wide.images.redis.rf: there is no such key; near it: ref"
 
 
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [("versions: [x]", "3: versions:"), ("options: 3", "3: options:"), ("options:\n  a: [1]\n  b: x", "4: options.a:")],
+)
+def test_versions_and_options_that_are_no_maps_are_refused(tmp_path: Path, change: str, where: str):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"extends: aibrix\nname: mine\n{change}\n")
+    for read in (load, check):
+        with pytest.raises(DevenvError, match=f"mine.yaml:{where}"):
+            read(str(file), FOLDER)
+
+
 @pytest.mark.parametrize("name", ["aibrix", "offline"])
 def test_the_profiles_that_come_with_devenv_are_right_in_every_variant(name: str):
     assert check(name, FOLDER) == load(name, FOLDER)
