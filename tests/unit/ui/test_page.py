@@ -138,7 +138,7 @@ def test_in_a_browser_it_fits_folds_and_is_searched(browser, name, tmp_path):
     browser.find_element(By.TAG_NAME, "body").send_keys("/")
     search = browser.switch_to.active_element
     assert search.get_attribute("id") == "search", "the keyboard reaches it"
-    search.send_keys("devenv-test")
+    search.send_keys("control-plane")  # the node, whatever the cluster is called
     hits = [i for i in items if i.is_displayed()]
     assert hits
     assert browser.find_element(By.ID, "hits").text == f"{len(hits)} found"
