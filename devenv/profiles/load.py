@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _DEPTH = 8  # profiles that may extend one another
+# What reading a YAML file may raise: its library lets pass what a value of a wrong kind raises, and what nests too deep.
+BROKEN = (yaml.YAMLError, OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 _NEAR = 0.6  # how alike two keys are
 
 
@@ -148,8 +150,10 @@ def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | 
 
 def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        text = path.read_text()
+        content = yaml.safe_load(text)
+        _lines(text)  # what holds itself has no end
+    except BROKEN as error:
         raise DevenvError(
             f"{path} is not YAML that can be read.", str(error), "Mend the file; nothing was changed.", Exit.USAGE
         ) from error

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.base import AutoPrune, Model, Share
-from devenv.profiles.load import places
+from devenv.profiles.load import BROKEN, places
 from devenv.profiles.merge import merge
 from devenv.profiles.model import Profile
 
@@ -50,9 +50,11 @@ def read(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise DevenvError(f"{path} can't be read.", str(error), exit_code=Exit.USAGE) from error
     try:
-        return Settings.model_validate(yaml.safe_load(text) or {})
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(text)
+    except BROKEN as error:
         raise DevenvError(f"{path} is not YAML that can be read.", str(error), exit_code=Exit.USAGE) from error
+    try:
+        return Settings.model_validate(content or {})
     except ValidationError as error:
         what = f"The settings in {path} are wrong."
         raise DevenvError(what, places(path, error, model=Settings), "Mend the file; nothing was changed.", Exit.USAGE) from error

@@ -105,6 +105,20 @@ def test_versions_and_options_that_are_no_maps_are_refused(tmp_path: Path, chang
             read(str(file), FOLDER)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["description: 2026-13-45", "keep_newer: !!int abc", "gateway: !!bool perhaps", "ignore: !!timestamp x", "a: &a [*a]",
+     f"a: {'[' * 3000}", f"gateway: {{host_port: {'9' * 5000}}}"],
+    ids=range(7),
+)  # fmt: skip
+def test_what_pyyaml_itself_stumbles_over_is_refused(tmp_path: Path, line: str):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"extends: offline\nname: mine\n{line}\n")
+    with pytest.raises(DevenvError, match=r"mine\.yaml is not YAML that can be read") as caught:
+        load(str(file), FOLDER)
+    assert caught.value.exit_code == Exit.USAGE
+
+
 @pytest.mark.parametrize("name", ["aibrix", "offline"])
 def test_the_profiles_that_come_with_devenv_are_right_in_every_variant(name: str):
     assert check(name, FOLDER) == load(name, FOLDER)
