@@ -1,7 +1,6 @@
 """The Docker engine, through its API. Docker's own client library lives here and nowhere else."""
 
 import contextlib
-import functools
 import json
 import os
 import re
@@ -288,8 +287,11 @@ class DockerEngine:
         """Push to where the name says. `progress` gets bytes so far and bytes known of, often; what it raises ends the push."""
         layers: dict[str, tuple[int, int]] = {}
         repository, _, version = name.rpartition(":")
-        push = functools.partial(self._slow.push, repository, tag=version, stream=True, decode=True, auth_config={})
-        with _errors(), contextlib.closing(push()) as events:  # the engine stops when nobody listens
+        with (
+            _errors(),
+            # Closed whatever happens: the engine stops when nobody listens.
+            contextlib.closing(self._slow.push(repository, tag=version, stream=True, decode=True, auth_config={})) as events,
+        ):
             for event in events:
                 if "error" in event:
                     raise DevenvError(f"The engine could not push {name}.", str(event["error"]))

@@ -11,14 +11,13 @@ from typing import Any
 
 from devenv.diagnosis.read import conditions, label
 from devenv.facts.labels import is_ready, model_label
-from devenv.facts.model import Facts, ProxyFacts
+from devenv.facts.model import WORKLOADS, Facts, ProxyFacts
 from devenv.gates import ready
 from devenv.ports import Manifest
 from devenv.profiles.quantities import show
 
-_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 _CONFIGURED = (
-    *_WORKLOADS, "EnvoyExtensionPolicy", "EnvoyPatchPolicy", "ClientTrafficPolicy", "Gateway", "GatewayClass",
+    *WORKLOADS, "EnvoyExtensionPolicy", "EnvoyPatchPolicy", "ClientTrafficPolicy", "Gateway", "GatewayClass",
     "EnvoyProxy", "HTTPRoute", "ReferenceGrant", "ModelAdapter", "Service", "ConfigMap", "MutatingWebhookConfiguration",
     "ValidatingWebhookConfiguration",
 )  # fmt: skip
@@ -146,7 +145,7 @@ def _keyed(items: list[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _in_words(subject: str, path: str, was: Any, now: Any) -> Difference:
-    short = subject.rpartition("/")[2] if subject.startswith(_WORKLOADS) else subject
+    short = subject.rpartition("/")[2] if subject.startswith(WORKLOADS) else subject
     if found := _IMAGE.match(path):
         return Difference(0, subject, f"{short}: image of {found['container']} changed: {_shown(was)} → {_shown(now)}", path)
     if found := _ENV.match(path):
@@ -155,7 +154,7 @@ def _in_words(subject: str, path: str, was: Any, now: Any) -> Difference:
         whole = path[: path.index(f".env[{name}]")] + f".env[{name}]"
         return Difference(1, subject, f"{short}: variable {name} {what}", whole)
     rank = 1 if re.search(r"\.(args|command)\b", path) else 2 if re.search(r"replicas|resources|imagePullPolicy", path) else 3
-    if not subject.startswith((*_WORKLOADS, "Service")):
+    if not subject.startswith((*WORKLOADS, "Service")):
         rank = 1
     if was is None:
         return Difference(rank, subject, f"{short}: {path} is new: {_shown(now)}", path)

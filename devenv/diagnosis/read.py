@@ -8,7 +8,7 @@ from typing import Any
 from devenv import DEFAULT_CLUSTER
 from devenv.facts.collect import is_of, is_proxy
 from devenv.facts.labels import MODEL, asked_models, model_label
-from devenv.facts.model import Facts, owns, selects
+from devenv.facts.model import WORKLOADS, Facts, owns, selects
 from devenv.ports import Manifest, Space
 from devenv.profiles.model import Component, Route
 
@@ -93,12 +93,12 @@ def pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
 
 def workloads(facts: Facts) -> list[Manifest]:
     """Return all Deployments, StatefulSets and DaemonSets."""
-    return [*facts.of("Deployment"), *facts.of("StatefulSet"), *facts.of("DaemonSet")]
+    return [workload for kind in WORKLOADS for workload in facts.of(kind)]
 
 
 def kind_of(facts: Facts, workload: Manifest) -> str:
     """Return a workload's kind: what the API server lists does not say it."""
-    return next((kind for kind in ("StatefulSet", "DaemonSet") if workload in facts.of(kind)), "Deployment")
+    return next(kind for kind in WORKLOADS if workload in facts.of(kind))
 
 
 def model_pods(facts: Facts, model: str) -> list[Manifest]:

@@ -140,6 +140,9 @@ def parse(text: str) -> Facts:
     return Facts.model_validate_json(text)
 
 
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")  # whose pods are to run on
+
+
 def owns(workload: Manifest, pod: Manifest) -> bool:
     """Whether a workload made the pod: labels alone may fit others' pods too."""
     meta, labels = pod["metadata"], pod["metadata"].get("labels") or {}

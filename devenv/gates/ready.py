@@ -36,14 +36,16 @@ def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
     return ""
 
 
-def daemon(obj: Manifest) -> str:
-    """A DaemonSet whose pod is of the current generation and available on every node that is to have one."""
+def daemon(obj: Manifest, *, updated: bool = True) -> str:
+    """A DaemonSet whose pod is available on every node that is to have one, and of the current generation if that is asked."""
     status = obj.get("status") or {}
     wanted = status.get("desiredNumberScheduled", 0)
     if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
         return "its controller has not seen the change yet"
-    by_hand = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"  # its pods become new when somebody says so
-    for field, meaning in (*((("updatedNumberScheduled", "updated"),) if not by_hand else ()), ("numberAvailable", "available")):
+    fields = [("numberAvailable", "available")]
+    if updated:
+        fields.insert(0, ("updatedNumberScheduled", "updated"))
+    for field, meaning in fields:
         if status.get(field, 0) < wanted:
             return f"{status.get(field, 0)} of {wanted} nodes have its pod {meaning}"
     return ""

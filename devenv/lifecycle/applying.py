@@ -72,9 +72,7 @@ class Applying:
 
     def ids(self) -> dict[str, str]:
         """Return what tells each image in the nodes from the one before it: name there → the engine's ID, and what else."""
-        at = self.context
-        record = at.records.read(at.cluster)
-        return record.ids(normalise(i.ref) for i in at.profile.cluster_images) if record else {}
+        return self.context.records.ids(self.context.cluster, self.context.profile)
 
     def _await_secrets(self, obj: Manifest, jobs: list[Manifest]) -> None:
         """Give the Secrets that a workload mounts a moment to be made: a kubelet that finds none backs off, up to 16 s.

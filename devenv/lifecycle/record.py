@@ -9,7 +9,9 @@ from threading import Lock
 from typing import Any
 
 from devenv.errors import DevenvError
+from devenv.images.load import normalise
 from devenv.ports import Containers, Engine, Host, Kube, Node
+from devenv.profiles.model import Profile
 from devenv.profiles.variant import PLAIN, Variant
 
 Key = tuple[str, str, str, str]  # by which the API server finds an object: apiVersion, kind, namespace, name
@@ -125,6 +127,11 @@ class Records:
         with self._guard:
             if record := self.read(cluster):
                 self.write(change(record))
+
+    def ids(self, cluster: str, profile: Profile) -> dict[str, str]:
+        """Return what tells the profile's images in a cluster's nodes from those before them: see Record.ids."""
+        record = self.read(cluster)
+        return record.ids(normalise(i.ref) for i in profile.cluster_images) if record else {}
 
     def note_image(self, cluster: str, node: str, name: str, image: str, digest: str = "") -> None:
         """Note that the node has the engine's image under the name; `digest`: of its config, "" where not known."""

@@ -150,9 +150,8 @@ def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | 
 
 def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
     try:
-        text = path.read_text()
-        content = yaml.safe_load(text)
-        _lines(text)  # what holds itself has no end
+        content = yaml.safe_load(path.read_text())
+        json.dumps(content, default=str, skipkeys=True)  # refuses what holds itself: it has no end
     except BROKEN as error:
         raise DevenvError(
             f"{path} is not YAML that can be read.", str(error), "Mend the file; nothing was changed.", Exit.USAGE
@@ -173,17 +172,18 @@ def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
 
 def _changes(path: Path, content: Mapping[str, Any]) -> None:
     """Refuse versions and options that are no changes by name: they are merged before anything is validated."""
-    lines, wrong = _lines(path.read_text()), []
+    wrong: list[tuple[tuple[int | str, ...], str]] = []
     for part in ("versions", "options"):
         of = content.get(part)
         if not isinstance(of, dict | None):
-            wrong.append(_spell(path, (part,), "it is no map of changes by name", lines))
+            wrong.append(((part,), "it is no map of changes by name"))
         else:
             odd = [name for name, change in (of or {}).items() if not isinstance(change, dict | None)]
-            wrong += [_spell(path, (part, str(name)), "it is no map of what it changes", lines) for name in odd]
+            wrong += [((part, str(name)), "it is no map of what it changes") for name in odd]
     if wrong:
-        what = f"The profile {path.stem} is wrong."
-        raise DevenvError(what, "\n".join(wrong), "Mend the file; nothing was changed.", Exit.USAGE)
+        lines = _lines(path.read_text())
+        why = "\n".join(_spell(path, where, what, lines) for where, what in wrong)
+        raise DevenvError(f"The profile {path.stem} is wrong.", why, "Mend the file; nothing was changed.", Exit.USAGE)
 
 
 def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:

@@ -167,7 +167,7 @@ class Reload:
     def _restart(self, users: Users, plan: Plan, moved: Sequence[Moved]) -> tuple[str, ...]:
         """Restart what does not run the image yet, in the profile's order, each gated before the next."""
         digests = {m.move.name: m.digest for m in moved}
-        ids = self._ids()
+        ids = digests | Records(self.host).ids(self.cluster, self.profile)  # as `up` notes them
         names = []
         for user in plan.users:
             if not self._stale(users, user, digests, plan.nodes):
@@ -176,15 +176,10 @@ class Reload:
                 self.restart.run([user.component])
             else:
                 with step(self.reporter, f"restart {user.name}"):
-                    users.roll(user, images_note(user.obj, {**digests, **ids}))
+                    users.roll(user, images_note(user.obj, ids))
                     users.await_rollout(user)
             names.append(user.name)
         return tuple(names)
-
-    def _ids(self) -> dict[str, str]:
-        """Return what the profile's images in the nodes are, as `up` notes it in the pods that use them."""
-        record = Records(self.host).read(self.cluster)
-        return record.ids(normalise(i.ref) for i in self.profile.cluster_images) if record else {}
 
     def _stale(self, users: Users, user: User, digests: dict[str, str], nodes: Collection[str]) -> list[str]:
         """Return the user's pods on these nodes that don't run these images, or run nothing. An init container has ended."""

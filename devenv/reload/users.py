@@ -8,7 +8,7 @@ from typing import Any
 
 from devenv.errors import DevenvError, Exit
 from devenv.facts.collect import is_of
-from devenv.facts.model import owns
+from devenv.facts.model import WORKLOADS, owns
 from devenv.facts.trouble import Trouble
 from devenv.gates import ready
 from devenv.images.load import normalise
@@ -17,7 +17,6 @@ from devenv.ports import Clock, Kube, Manifest
 from devenv.profiles.model import Component, Profile
 from devenv.wait import Deadline, until
 
-KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 _APPS = "apps/v1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name"
 _NEVER = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ErrImageNeverPull", "InvalidImageName"}
@@ -73,7 +72,7 @@ class Users:
         wanted = set(names)
         order = list(TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order())
         found = []
-        for kind in KINDS:
+        for kind in WORKLOADS:
             for obj in self.kube.select(_APPS, kind):
                 component = next((c for c in self.profile.components if c.resource.kind == kind and is_of(c, obj)), None)
                 user = User(kind, obj, component)
@@ -123,7 +122,7 @@ class Users:
 
         def missing() -> str:
             obj = self._now(user)
-            lacks = ready.workload(obj) if user.kind == "Deployment" else _others(obj)
+            lacks = ready.daemon(obj) if user.kind == "DaemonSet" else ready.workload(obj)
             if lacks and (hopeless := _hopeless(self.pods(user))):
                 raise DevenvError(f"{user.name} can't run the new image.", hopeless, look)
             return lacks
@@ -160,14 +159,3 @@ def _hopeless(pods: Sequence[Manifest]) -> str:
                 told = waiting.get("message") or last.get("message") or last.get("reason", "")
                 return f"{pod['metadata']['name']}, container {container['name']}: {waiting['reason']}: {told}"
     return ""
-
-
-def _others(obj: Manifest) -> str:
-    """What a StatefulSet or a DaemonSet lacks."""
-    status = obj.get("status") or {}
-    wanted = status.get("desiredNumberScheduled", (obj["spec"].get("replicas") if "replicas" in obj["spec"] else 1))
-    updated = status.get("updatedNumberScheduled", status.get("updatedReplicas", 0))
-    there = status.get("numberReady", status.get("readyReplicas", 0))
-    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
-        return "its controller has not seen the change yet"
-    return "" if min(updated, there) >= wanted else f"{min(updated, there)} of {wanted} pods updated and ready"

@@ -69,9 +69,15 @@ def deployments(facts: Facts) -> Iterator[Finding]:
             continue
         found = [f for pod in pods_of(facts, workload) for f in _pod(facts, workload, pod)]
         yield from _first_of_each(found)
-        unready = ready.daemon if kind_of(facts, workload) == "DaemonSet" else ready.workload
-        if not found and (lacks := unready(workload)):
+        if not found and (lacks := _lacks(facts, workload)):
             yield _waiting(facts, workload, lacks)
+
+
+def _lacks(facts: Facts, workload: Manifest) -> str:
+    if kind_of(facts, workload) != "DaemonSet":
+        return ready.workload(workload)
+    by_hand = (workload["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"  # its pods become new when somebody says
+    return ready.daemon(workload, updated=not by_hand)
 
 
 def _matters(facts: Facts, workload: Manifest) -> bool:
