@@ -1,9 +1,13 @@
 """Rules of the house that no linter knows."""
 
 import re
+import subprocess
+
+import pytest
 
 from devenv import data
 
+LARGEST = 1 << 20  # bytes of a tracked file
 SOURCES = sorted((data.root() / "devenv").rglob("*.py"))
 
 
@@ -22,3 +26,24 @@ def test_no_engine_wide_prune_and_no_shell():
 def test_commands_stay_short():
     for path in (data.root() / "devenv" / "cli").glob("*.py"):
         assert len(path.read_text().splitlines()) < 120, path
+
+
+def oversized(root):
+    """Tracked and staged files of a git repository that are larger than LARGEST, as paths below it."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
+    paths = [root / name for name in listed.split("\0") if name]
+    return [str(p.relative_to(root)) for p in paths if p.is_file() and p.stat().st_size > LARGEST]
+
+
+def test_no_tracked_file_is_oversized():
+    if not (data.root() / ".git").exists():
+        pytest.skip("not a git repository")
+    assert oversized(data.root()) == []
+
+
+def test_a_staged_file_over_the_limit_is_found(tmp_path):
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "small").write_bytes(bytes(LARGEST))
+    (tmp_path / "large").write_bytes(bytes(LARGEST + 1))
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    assert oversized(tmp_path) == ["large"]
