@@ -1,0 +1,158 @@
+import pytest
+
+from devenv.gates.outlook import Outlook
+from tests.unit.facts.test_revisions import deployment, pod, replica_set
+
+
+class Kube:
+    def __init__(self, pods, nodes=(), events=()):
+        self.objects = {"Pod": list(pods), "Node": list(nodes), "Event": list(events)}
+        self.objects["ReplicaSet"] = [replica_set("old", "1"), replica_set("new", "2")]
+
+    def select(self, api_version, kind, namespace="", selector=""):
+        return self.objects[kind]
+
+
+def waiting(reason, message="", restarts=0, ended=None, **more):
+    last = {"terminated": ended} if ended else {}
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"name": "c", "ready": False, "restartCount": restarts, "state": state, "lastState": last, **more}
+
+
+def running(restarts, ended):
+    last = {"terminated": ended} if ended else {}
+    return {"name": "c", "ready": False, "restartCount": restarts, "state": {"running": {}}, "lastState": last}
+
+
+def with_containers(*statuses, pod_hash="new", **more):
+    made = pod("p", pod_hash, uid="p1")
+    made["status"] |= {"phase": "Pending", "containerStatuses": list(statuses), **more}
+    return made
+
+
+def unschedulable(message):
+    made = pod("p", "new", uid="p1")
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    made["status"] = {"phase": "Pending", "conditions": [condition]}
+    return made
+
+
+def node(ready="True", **spec):
+    return {"metadata": {"name": "n"}, "spec": spec, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+
+@pytest.fixture
+def judge(fakes):
+    def looks(*sequence, fresh=False, seconds=5.0, workload=None):
+        """Let a fresh outlook look at one state after the other, so many seconds apart; return each verdict."""
+        outlook = Outlook(sequence[0], fakes.clock, fresh=fresh)
+        verdicts = []
+        for kube in sequence:
+            outlook.kube = kube
+            verdicts.append(outlook.verdict("Deployment", workload or deployment()))
+            fakes.clock.time += seconds
+        return outlook, verdicts
+
+    return looks
+
+
+PANIC = {"exitCode": 2, "reason": "Error"}
+OTHER = {"exitCode": 1, "reason": "Error"}
+CRASH_1 = Kube([with_containers(running(0, None))]), Kube([with_containers(running(1, PANIC))])
+CRASH_2 = Kube([with_containers(waiting("CrashLoopBackOff", restarts=1, ended=PANIC))])
+
+
+def test_one_crash_is_no_verdict_and_two_alike_are(judge):
+    _, verdicts = judge(*CRASH_1, CRASH_2)
+    assert [bool(v) for v in verdicts] == [False, False, True]
+    assert "exit code 2" in verdicts[-1]
+
+
+def test_two_crashes_that_differ_are_no_verdict(judge):
+    differs = Kube([with_containers(waiting("CrashLoopBackOff", restarts=1, ended=OTHER))])
+    assert not any(judge(*CRASH_1, differs)[1])
+
+
+def test_crashes_before_the_first_look_do_not_count(judge):
+    before = Kube([with_containers(running(5, PANIC))])
+    again = Kube([with_containers(waiting("CrashLoopBackOff", restarts=5, ended=PANIC))])
+    twice = Kube([with_containers(waiting("CrashLoopBackOff", restarts=6, ended=PANIC))])
+    assert [bool(v) for v in judge(before, again, twice)[1]] == [False, False, True]
+
+
+def test_all_crashes_of_a_fresh_rollout_count(judge):
+    assert judge(*CRASH_1, CRASH_2, fresh=True)[1][-1]
+
+
+def test_a_crash_of_an_older_revision_does_not_count(judge):
+    old = [with_containers(waiting("CrashLoopBackOff", restarts=n, ended=PANIC), pod_hash="old") for n in (4, 5)]
+    assert not any(judge(*(Kube([p]) for p in old), fresh=True)[1])
+
+
+def test_a_container_status_that_is_unknown_is_no_verdict(judge):
+    unknown = {"name": "c", "ready": False, "restartCount": 0, "state": {}}
+    assert not any(judge(Kube([with_containers(unknown)]), Kube([with_containers(unknown)]))[1])
+
+
+@pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError", "ErrImageNeverPull", "InvalidImageName"])
+def test_what_no_time_heals_is_a_verdict_at_once(judge, reason):
+    assert reason in judge(Kube([with_containers(waiting(reason, "why"))]))[1][0]
+
+
+def test_a_missing_config_map_has_a_moment_to_come(judge):
+    lacking = Kube([with_containers(waiting("CreateContainerConfigError", "no ConfigMap"))])
+    assert [bool(v) for v in judge(lacking, lacking, lacking)[1]] == [False, False, True]
+
+
+@pytest.mark.parametrize(("attempts", "verdict"), [(1, False), (2, True)])
+def test_an_image_that_can_not_be_had_is_a_verdict_after_two_attempts(judge, attempts, verdict):
+    event = {"involvedObject": {"uid": "p1"}, "reason": "Failed", "message": "Failed to pull image x", "count": attempts}
+    assert bool(judge(Kube([with_containers(waiting("ImagePullBackOff"))], events=[event]))[1][0]) is verdict
+
+
+def test_no_node_fits_is_a_verdict_with_the_schedulers_words(judge):
+    kube = Kube([unschedulable("0/1 nodes are available: 1 Insufficient cpu. preemption: none.")], [node()])
+    outlook, verdicts = judge(kube, kube)
+    assert not verdicts[0], "the scheduler may be about to try again"
+    assert "1 Insufficient cpu. preemption: none." in verdicts[1]
+    assert outlook.no_room
+
+
+def test_a_cordoned_node_is_a_verdict_and_replacing_the_old_pod_would_not_help(judge):
+    kube = Kube([unschedulable("0/1 nodes are available: 1 node(s) were unschedulable.")], [node(unschedulable=True)])
+    outlook, verdicts = judge(kube, kube)
+    assert verdicts[1]
+    assert not outlook.no_room
+
+
+@pytest.mark.parametrize("becoming", [node("False"), node(taints=[{"key": "node.kubernetes.io/not-ready"}])])
+def test_a_node_that_becomes_ready_is_waited_for(judge, becoming):
+    kube = Kube([unschedulable("no")], [becoming])
+    assert not any(judge(kube, kube, kube)[1])
+
+
+def test_a_pod_that_ends_may_make_room(judge):
+    ending = pod("q", "old", deletionTimestamp="2026-01-01T00:00:00Z")
+    kube = Kube([unschedulable("no"), ending], [node()])
+    assert not any(judge(kube, kube, kube)[1])
+
+
+def test_a_claim_may_still_be_bound(judge):
+    kube = Kube([unschedulable("pod has unbound immediate PersistentVolumeClaims")], [node()])
+    assert not any(judge(kube, kube)[1])
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict"),
+    [
+        ('pods "p" is forbidden: exceeded quota: q', True),
+        ('admission webhook "w" denied the request: no', True),
+        ('failed calling webhook "w": connection refused', False),
+        ("error looking up service account n/s", False),
+    ],
+)
+def test_a_refused_pod_is_a_verdict_unless_it_is_refused_for_now(judge, message, verdict):
+    workload = deployment()
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    workload["status"]["conditions"] = [condition]
+    assert bool(judge(Kube([]), Kube([]), workload=workload)[1][-1]) is verdict
