@@ -20,6 +20,8 @@ class DevenvError(Exception):
     def __init__(self, what: str, why: str = "", next_step: str = "", exit_code: Exit = Exit.FAILED) -> None:
         super().__init__(what)
         self.what, self.why, self.next_step, self.exit_code = what, why, next_step, exit_code
+        # Whether the user has seen it already: a failure is printed once.
+        self.told = False
 
     def __str__(self) -> str:
         return "\n".join(part for part in (self.what, self.why, self.next_step) if part)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from devenv.errors import DevenvError
+from devenv.facts.revisions import KEEPERS, lasting_pods, newest_pods
 from devenv.ports import Kube, Manifest
 
 _EVENTS = 4  # the last ones
@@ -18,27 +20,37 @@ class Trouble:
 
     kube: Kube
 
-    def lines(self, workload: Manifest) -> list[str]:
-        """Return lines to show; none where nothing can be read, for an error must not hide the one it explains."""
+    def lines(self, workload: Manifest, kind: str = "Deployment", since: float = 0.0) -> list[str]:
+        """Return lines to show; none where nothing can be read, for an error must not hide the one it explains.
+
+        Only the pods of the newest revision tell, and of events those since then, in seconds since 1970.
+        """
         try:
-            pods = self._pods(workload)
-            shown = [*pod_states(pods), *self._events(workload, pods)]
+            keepers = self._keepers(workload, kind)
+            pods = self._pods(workload, kind, keepers)
+            shown = [*pod_states(pods), *self._events(workload, [*keepers, *pods], since)]
             for pod in pods:
                 shown += self._log(pod)
         except DevenvError:
             return []
         return shown
 
-    def _pods(self, workload: Manifest) -> list[Manifest]:
-        labels = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
-        selector = ",".join(f"{k}={v}" for k, v in labels.items())
-        return self.kube.select("v1", "Pod", workload["metadata"]["namespace"], selector) if selector else []
+    def _keepers(self, workload: Manifest, kind: str) -> list[Manifest]:
+        namespace = workload["metadata"]["namespace"]
+        return self.kube.select("apps/v1", KEEPERS[kind], namespace) if kind in KEEPERS else []
 
-    def _events(self, workload: Manifest, pods: Iterable[Manifest]) -> list[str]:
-        names = {workload["metadata"]["name"], *(p["metadata"]["name"] for p in pods)}
+    def _pods(self, workload: Manifest, kind: str, keepers: Iterable[Manifest]) -> list[Manifest]:
+        every = self.kube.select("v1", "Pod", workload["metadata"]["namespace"])
+        current = self.kube.get("apps/v1", kind, workload["metadata"]["namespace"], workload["metadata"]["name"])
+        return newest_pods(kind, current or workload, keepers, every) or lasting_pods(workload, every)
+
+    def _events(self, workload: Manifest, others: Iterable[Manifest], since: float) -> list[str]:
+        """Return the last warnings about the workload and these objects. Their times have whole seconds."""
+        uids = {obj["metadata"].get("uid") for obj in (workload, *others)}
         events = self.kube.select("v1", "Event", workload["metadata"]["namespace"])
-        warnings = [e for e in events if e.get("type") == "Warning" and e["involvedObject"]["name"] in names]
-        warnings.sort(key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
+        own = [e for e in events if e.get("type") == "Warning" and e["involvedObject"].get("uid") in uids]
+        warnings = [e for e in own if _time(e) >= int(since)]
+        warnings.sort(key=_time)
         return [f"event {e['involvedObject']['name']}: {e['reason']}: {e['message'].strip()}" for e in warnings[-_EVENTS:]]
 
     def _log(self, pod: Manifest) -> list[str]:
@@ -64,6 +76,16 @@ def pod_states(pods: Iterable[Manifest]) -> Iterator[str]:
                 if state := status["state"].get(how):
                     told = f"{state.get('reason', how)}: {state.get('message', '')}".rstrip(": ")
                     yield f"pod {name}, container {status['name']}: {told}, {status['restartCount']} restarts"
+
+
+def _time(event: Manifest) -> float:
+    """Return when an event was seen last, in seconds since 1970; 0 where it does not say."""
+    series = event.get("series") or {}
+    told = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or ""
+    try:
+        return datetime.fromisoformat(str(told)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _containers(pod: Manifest) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class NodeImages:
     @property
     def superseded(self) -> list[str]:
         """Names under which superseded images are kept."""
-        return [name for names in self.images.values() for name in names if name.startswith(f"{KEPT}:")]
+        return sorted(kept_names(self.images))
 
     def id_of(self, name: str) -> str:
         """Return the config digest of the image of that name, "" where there is none."""
@@ -175,6 +175,16 @@ class Fan:
             queue.put(None)
         self._pool.shutdown()
         return {node: future.result() for node, future in self._running.items()}
+
+
+def kept_name(digest: str) -> str:
+    """Return the name under which a node keeps a superseded image. `digest`: of its config."""
+    return f"{KEPT}:{digest.removeprefix('sha256:')[:32]}"
+
+
+def kept_names(images: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Return the names under which superseded images are kept. `images`: config digest → names."""
+    return {name for names in images.values() for name in names if name.startswith(f"{KEPT}:")}
 
 
 def lost(done: dict[str, Completed]) -> bool:

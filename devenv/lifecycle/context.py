@@ -5,6 +5,7 @@ from typing import Any
 
 from devenv.errors import DevenvError
 from devenv.images.sources import Source
+from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.steps import Arrivals
 from devenv.ports import Containers, Engine, Host, Image, Kind, Kube, Node, Reporter
@@ -40,6 +41,11 @@ class Context:
     def nodes(self) -> list[Node]:
         """Return the cluster's nodes as they are now."""
         return self.containers.nodes(self.cluster)
+
+    @property
+    def proven(self) -> ProvenImages:
+        """The images that were proven in the cluster."""
+        return ProvenImages(self.cluster, self.records, self.containers, self.clock, self.reporter)
 
     def image(self, source: Source) -> Image:
         """Return the engine's image. Raises DevenvError where it is gone."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from devenv.errors import DevenvError, NotReachableError
-from devenv.images.innode import Nodes, by_name
+from devenv.images.innode import Nodes, by_name, kept_name
 from devenv.images.load import normalise
 from devenv.images.sources import Source
 from devenv.images.transfer import transfer
@@ -31,6 +31,7 @@ class Loading:
         """Return when every node has every image; each is announced to those who wait for it as soon as it is there."""
         at = self.context
         until("The node's containerd", self._containerd_missing, Deadline(at.clock, _NODE), pause=0.1)
+        at.proven.finish()
         loaded, images = 0, at.profile.cluster_images
         for batch in self._batches(sources):
             at.clock.check()
@@ -40,6 +41,17 @@ class Loading:
             for source in batch:
                 at.arrivals.arrive(normalise(source.image.ref))
         note.append(f"{loaded} loaded, {len(images) - loaded} were there")
+        self._tell_undone(sources)
+
+    def _tell_undone(self, sources: Mapping[str, Source]) -> None:
+        """Say which images of the engine are not loaded, since the user returned to the one before."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        undone = record.undone if record else {}
+        for image in at.profile.cluster_images:
+            if undone.get(normalise(image.ref)) == at.image(sources[image.name]).id:
+                how = f"`devenv reload-image {image.name}` loads it all the same."
+                at.reporter.say(f"{image.name}: keeps the image that was returned to; Docker's was undone. {how}")
 
     def _batches(self, sources: dict[str, Source]) -> list[list[Source]]:
         """Divide the images, in their order, into batches."""
@@ -88,12 +100,23 @@ class Loading:
                 names: dict[str, list[str]] = {}
                 for source in wanted:
                     names.setdefault(source.ref, []).append(normalise(source.image.ref))
+                self._keep_proven(nodes, [normalise(s.image.ref) for s in wanted])
                 digests = transfer(at.containers, at.engine, [n.name for n in nodes], {ref: images[ref] for ref in names}, names)
                 for node in nodes:
                     for source in wanted:
                         name = normalise(source.image.ref)
                         at.records.note_image(at.cluster, node.id, name, images[source.ref].id, digests.get(name, ""))
         return len({name for lacked in groups for name in lacked})
+
+    def _keep_proven(self, nodes: Sequence[Node], names: Sequence[str]) -> None:
+        """Have the nodes keep the images that were proven under these names: one may want to return to them."""
+        record = self.context.records.read(self.context.cluster)
+        for node in nodes:
+            proven = record.proven.get(node.id, {}) if record else {}
+            into = Nodes(self.context.containers)
+            digests = by_name(into.images(node.name)) if proven else {}
+            for name in (n for n in names if n in proven and digests.get(n) == proven[n].digest):
+                into.keep(node.name, name, kept_name(proven[name].digest))
 
     def complete(self, sources: Iterable[Source]) -> bool:
         """Whether every node has every image, and nobody has loaded another one under its name."""
@@ -114,13 +137,14 @@ class Loading:
         now = by_name(Nodes(at.containers).images(node.name)) if noted else {}
         if not at.engine.info().containerd_store:  # there an image's ID is its config's digest
             digests = {**noted, **{name: digest for name, digest in digests.items() if digest}}
+        undone = record.undone if record else {}
         lacking = []
         for source in wanted:
             name = normalise(source.image.ref)
             if name in now and digests.get(name) not in {None, "", now[name]}:
                 at.records.note_others(at.cluster, node.id, name)
                 at.reporter.say(f"{name}: {node.name} has another image than devenv loaded; the engine's replaces it.")
-            elif name in now and noted.get(name) == images[source.ref].id:
+            elif name in now and images[source.ref].id in {noted.get(name), undone.get(name)}:
                 continue
             lacking.append(source)
         return lacking

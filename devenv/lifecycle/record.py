@@ -20,6 +20,18 @@ _BIRTH = 60.0  # seconds from kind's start to its containers'; 1 s is usual, pul
 
 
 @dataclass(frozen=True)
+class ProvenImage:
+    """An image that ran while every route was proven. `digest`: of its config; `image`: the engine's ID, "" if unknown.
+
+    `time`: when it was proven, in seconds since 1970; 0 for one that was there before anything was proven.
+    """
+
+    digest: str
+    image: str = ""
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
 class Record:
     """One cluster. `nodes` has the IDs of its containers, as far as they were seen; `made` says that kind finished it."""
 
@@ -41,6 +53,13 @@ class Record:
     base: str = ""  # the profile beneath the profile, and what it installed, which can't be changed in place
     version: str = ""
     variant: Variant = PLAIN
+    # node ID → name in the node → the last image that was proven, and the last other one before it
+    proven: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
+    earlier: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
+    # names whose return to such an image has begun and is not proven yet; `loaded` and `there` have the image
+    returning: tuple[str, ...] = ()
+    # name → the engine's ID of the image that was left by a return: `up` does not load that one again
+    undone: Mapping[str, str] = field(default_factory=dict)
 
     def ids(self, names: Iterable[str]) -> dict[str, str]:
         """Return what tells the images of these names in the nodes from those before them: only where all nodes have the same.
@@ -67,12 +86,19 @@ def parse(text: str) -> Record:
     for name in ("objects", "agreed"):
         known[name] = tuple((o[0], o[1], o[2], o[3]) for o in content.get(name, ()))
     known["variant"] = _variant(content.get("variant") or {})
+    for name in ("proven", "earlier"):
+        known[name] = _proven_images(content.get(name) or {})
+    known["returning"] = tuple(map(str, content.get("returning", ())))
     return Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
 
 
 def _variant(content: Mapping[str, Any]) -> Variant:
     lists = {name: tuple(map(str, content.get(name, ()))) for name in ("options", "manifests")}
     return Variant(version=str(content.get("version", "")), checkout=str(content.get("checkout", "")), **lists)
+
+
+def _proven_images(content: Mapping[str, Any]) -> dict[str, dict[str, ProvenImage]]:
+    return {node: {name: ProvenImage(**image) for name, image in images.items()} for node, images in content.items()}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from devenv.errors import DevenvError, Exit, LockedError, NotReachableError
 from devenv.facts.live import Proof
 from devenv.gates import ready
 from devenv.gates.live import Prober
+from devenv.images.load import normalise
 from devenv.images.sources import Provider, Source
 from devenv.lifecycle import checkout, manifests
 from devenv.lifecycle.adopt import Adopting, Adoption, remember
@@ -87,6 +88,8 @@ class Up:
             making.discard_half_made()
             self._run(self._tasks(making, sources, rendered))
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
+            at.proven.prove(at.nodes(), [normalise(i.ref) for i in at.profile.cluster_images])
+            at.proven.forget_superseded([n.name for n in at.nodes()])
             digest = self._digest(sources)
             remember(at, lambda record: replace(record, digest=digest, **at.chosen))
             self._provide_for_a_full_disk()

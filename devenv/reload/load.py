@@ -5,8 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError, NotReachableError
-from devenv.images.innode import KEPT, Nodes, lost
+from devenv.images.innode import Nodes, kept_name, lost
 from devenv.images.layout import Layout, renamed
+from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Completed, Containers, Engine, Host, Reporter
@@ -86,6 +87,7 @@ class Loader:
         """Return bytes of layers, the config's digest, and which images the nodes' CRIs know."""
         if move.way is Way.PRESENT:
             return 0, move.old[0][1], {}
+        self._assume_proven(move)
         self.note(move, "")  # a run that is killed in between must not leave word that it is there
         with ThreadPoolExecutor(1) as pool:  # meanwhile the engine begins
             keeping = pool.submit(self._keep_old, move)
@@ -112,10 +114,17 @@ class Loader:
                 Records(self.host).note_image(self.cluster, node.id, move.name, image, digest)
 
     def _keep_old(self, move: Move) -> None:
-        """Give what has the name now another one, so that it stays until the new one is proven."""
+        """Give what has the name now another one, so that it stays until the new one is proven, and after that to return to."""
         for node, digest in move.old:
             if node in move.lacks:
-                Nodes(self.containers).keep(node, move.name, kept(digest))
+                Nodes(self.containers).keep(node, move.name, kept_name(digest))
+
+    def _assume_proven(self, move: Move) -> None:
+        proven = ProvenImages(self.cluster, Records(self.host), self.containers, self.clock, self.reporter)
+        digests = dict(move.old)
+        for node in self.containers.nodes(self.cluster):
+            if node.name in move.lacks and node.name in digests:
+                proven.assume(node, move.name, digests[node.name])
 
     def _retag(self, move: Move) -> None:
         nodes = Nodes(self.containers)
@@ -202,8 +211,3 @@ class Loader:
 
 def _known(done: dict[str, Completed]) -> _Known:
     return {node: Nodes.told(node, d) for node, d in done.items()}
-
-
-def kept(digest: str) -> str:
-    """Return the name under which a node keeps a superseded image."""
-    return f"{KEPT}:{digest.removeprefix('sha256:')[:32]}"

@@ -96,12 +96,11 @@ class Move:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done. `superseded`: names that a run before has left, as (node, name)."""
+    """What would be done."""
 
     moves: tuple[Move, ...]
     users: tuple[User, ...]
-    nodes: tuple[str, ...]
-    superseded: tuple[tuple[str, str], ...] = ()
+    nodes: tuple[Node, ...]
 
 
 def in_engine(asked: str, profile: Profile) -> str:
@@ -193,7 +192,7 @@ class Planner:
         with ThreadPoolExecutor(3) as pool:  # they wait for others, most of the time
             running = [n.name for n in self.containers.nodes(self.cluster) if n.status == "running"]
             looks = pool.submit(Nodes(self.containers).looks, [n for n in running if not self.only or n in self.only])
-            nodes = self._nodes()
+            nodes = self.nodes()
             kube = pool.submit(own_context, self.kube, nodes, self.cluster) if restart else None
             sources = self._sources(wanted)
             if kube:
@@ -204,9 +203,10 @@ class Planner:
             fix = "`devenv disk` shows what takes it; `devenv prune --free 2Gi` makes room."
             raise DevenvError("There is no room.", "\n".join(problems), fix, Exit.PREREQUISITE)
         users = self._users(moves, fix_pull_policy=fix_pull_policy) if restart else []
-        return Plan(moves, tuple(users), tuple(n.name for n in nodes), tuple((h.node, n) for h in have for n in h.superseded))
+        return Plan(moves, tuple(users), tuple(nodes))
 
-    def _nodes(self) -> list[Node]:
+    def nodes(self) -> list[Node]:
+        """Return the nodes that get something. Raises DevenvError where one does not run, or is unknown."""
         nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
         if not nodes or any(n.status != "running" for n in nodes):
             what = f"The cluster {self.cluster} is not running." if nodes else f"There is no cluster {self.cluster}."

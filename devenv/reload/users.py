@@ -1,16 +1,19 @@
 """The workloads that use an image, and how they come to run the new one."""
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
 from devenv.errors import DevenvError, Exit
 from devenv.facts.collect import is_of
-from devenv.facts.model import WORKLOADS, owns
+from devenv.facts.model import WORKLOADS
+from devenv.facts.revisions import lasting_pods
 from devenv.facts.trouble import Trouble
 from devenv.gates import ready
+from devenv.gates.outlook import Outlook
 from devenv.images.load import normalise
 from devenv.lifecycle.manifests import IMAGES_NOTE
 from devenv.ports import Clock, Kube, Manifest
@@ -19,9 +22,11 @@ from devenv.wait import Deadline, until
 
 _APPS = "apps/v1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name"
-_NEVER = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ErrImageNeverPull", "InvalidImageName"}
-_CRASHES = 2
 _PATIENCE = 240.0  # seconds for a workload that the profile gives no deadline
+
+
+class NoRoomError(DevenvError):
+    """A new pod fits no node beside the old pods that it is to replace."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,11 @@ class User:
     def made_by_gateway(self) -> bool:
         """Whether Envoy Gateway makes it, and would undo what is written into it."""
         return _OWNER in (self.obj["metadata"].get("labels") or {})
+
+    @property
+    def leads_gateway(self) -> bool:
+        """Whether it is Envoy Gateway's controller, of which a ready pod is not enough: it must lead."""
+        return (self.obj["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"
 
     @property
     def images(self) -> set[str]:
@@ -115,29 +125,52 @@ class Users:
         meta = {k: user.obj["metadata"][k] for k in ("namespace", "name")}
         self.kube.merge({"apiVersion": _APPS, "kind": user.kind, "metadata": meta, **change})
 
-    def await_rollout(self, user: User) -> None:
-        """Return when all pods are new and ready. Raises DevenvError with what was missing."""
+    def await_rollout(self, user: User, began: float) -> None:
+        """Return when all pods are new and ready. `began`: when it was rolled out, in seconds since 1970.
+
+        Raises DevenvError with what was missing; NoRoomError where a new pod fits no node beside the old ones.
+        """
         seconds = user.component.deadline if user.component else _PATIENCE
-        look = "`devenv doctor` has the cause. --rollback returns to the old image."
+        outlook = Outlook(self.kube, self.clock, fresh=True)
 
         def missing() -> str:
             obj = self._now(user)
             lacks = ready.daemon(obj) if user.kind == "DaemonSet" else ready.workload(obj)
-            if lacks and (hopeless := _hopeless(self.pods(user))):
-                raise DevenvError(f"{user.name} can't run the new image.", hopeless, look)
+            if lacks and (verdict := outlook.verdict(user.kind, obj)):
+                kind = NoRoomError if outlook.no_room and self._can_replace_first(user) else DevenvError
+                raise kind(f"{user.name} can't run the new image.", verdict)
             return lacks
 
         try:
-            until(f"The rollout of {user.name}", missing, Deadline(self.clock, seconds), look)
+            until(f"The rollout of {user.name}", missing, Deadline(self.clock, seconds))
         except DevenvError as error:
-            error.why = "\n".join([error.why, *Trouble(self.kube).lines(user.obj)])
+            trouble = Trouble(self.kube).lines(user.obj, user.kind, began)
+            error.why = "\n".join(line for line in (error.why, *trouble) if line)
             raise
 
+    def _can_replace_first(self, user: User) -> bool:
+        """Whether a new pod could take the room of an old one, if that ended first."""
+        rolls = (user.obj["spec"].get("strategy") or {}).get("type") != "Recreate"
+        has_old = any((p.get("spec") or {}).get("nodeName") for p in self.pods(user))
+        return user.kind == "Deployment" and rolls and has_old
+
+    @contextmanager
+    def replacing_first(self, user: User) -> Iterator[None]:
+        """Have old pods end before new ones are there, as long as this lasts. For Deployments that roll."""
+        strategy = self._now(user)["spec"].get("strategy") or {}
+        rolling = strategy.get("rollingUpdate") or {}
+        before = {"maxUnavailable": rolling.get("maxUnavailable"), "maxSurge": rolling.get("maxSurge")}
+        self._merge(user, _rolling({"maxUnavailable": "100%", "maxSurge": 0}))
+        try:
+            yield
+        finally:
+            self._merge(user, _rolling(before))
+
     def pods(self, user: User, nodes: Collection[str] | None = None) -> list[Manifest]:
-        """Return its pods, without those on their way out; with `nodes`, those on them and those that are on none yet."""
-        found = self.kube.select("v1", "Pod", user.obj["metadata"]["namespace"])
-        mine = [p for p in found if owns(user.obj, p) and "deletionTimestamp" not in p["metadata"]]
-        return [p for p in mine if nodes is None or (p.get("spec") or {}).get("nodeName") in {*nodes, None}]
+        """Return its pods that are to run on; with `nodes`, those on them and those that are on none yet."""
+        every = self.kube.select("v1", "Pod", user.obj["metadata"]["namespace"])
+        own = lasting_pods(user.obj, every)
+        return [p for p in own if nodes is None or (p.get("spec") or {}).get("nodeName") in {*nodes, None}]
 
     def _now(self, user: User) -> Manifest:
         meta = user.obj["metadata"]
@@ -147,15 +180,5 @@ class Users:
         return found
 
 
-def _hopeless(pods: Sequence[Manifest]) -> str:
-    """Return why no pod will ever be ready, "" where one may: waiting for that would be in vain."""
-    for pod in pods:
-        status = pod.get("status") or {}
-        for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            again = waiting.get("reason") == "CrashLoopBackOff" and container.get("restartCount", 0) >= _CRASHES
-            if again or waiting.get("reason") in _NEVER:
-                last = (container.get("lastState") or {}).get("terminated") or {}
-                told = waiting.get("message") or last.get("message") or last.get("reason", "")
-                return f"{pod['metadata']['name']}, container {container['name']}: {waiting['reason']}: {told}"
-    return ""
+def _rolling(limits: dict[str, Any]) -> dict[str, Any]:
+    return {"spec": {"strategy": {"rollingUpdate": limits}}}

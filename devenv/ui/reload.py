@@ -1,14 +1,19 @@
 """A reloaded image: the plan, and what came of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
+from devenv.lifecycle.proven import Return, short
+from devenv.lifecycle.record import ProvenImage
 from devenv.profiles.quantities import show
 from devenv.reload.load import Moved
 from devenv.reload.plan import Move, Plan
 from devenv.reload.reload import Result
+from devenv.reload.rollout import Renewed
+from devenv.reload.undo import Returned
 from devenv.ui import console
 from devenv.ui.reports import emit_json, proof_json, proof_line
 
@@ -39,19 +44,66 @@ def result(reloaded: Result) -> None:
         out.print(
             f"[green]✓[/green] {escape(moved.move.name)}  [dim]{moved.move.way}, {size}, {moved.seconds['move']:.1f} s[/dim]"
         )
-    if reloaded.restarted:
-        out.print(f"restarted  {escape(', '.join(reloaded.restarted))}")
-    if reloaded.pods:
-        out.print(f"running it {escape(', '.join(reloaded.pods))}")
-    for proof in reloaded.proofs:
+    _renewed(reloaded.renewed)
+
+
+def _renewed(renewed: Renewed) -> None:
+    out = console.result()
+    if renewed.restarted:
+        out.print(f"restarted  {escape(', '.join(renewed.restarted))}")
+    if renewed.pods:
+        out.print(f"running it {escape(', '.join(renewed.pods))}")
+    for proof in renewed.proofs:
         out.print(f"  {proof_line(proof)}")
+
+
+def returned(result: Returned) -> None:
+    """Say to which images the cluster returned, and what runs."""
+    out = console.result()
+    for name, image in result.images.items():
+        out.print(f"[green]✓[/green] {escape(name)}  [dim]returned to {short(image)}, {result.seconds:.1f} s[/dim]")
+    _renewed(result.renewed)
+
+
+def returned_json(result: Returned) -> None:
+    """Print a return as JSON."""
+    emit_json("reload-undo", returned_shape(result))
+
+
+def returned_shape(result: Returned) -> dict[str, Any]:
+    """Shape of `reload-image --undo`. `proven` is in seconds since 1970, 0 for what was there before."""
+    return {
+        "cluster": result.cluster,
+        "images": [_image_shape(name, image) for name, image in result.images.items()],
+        **_renewed_shape(result.renewed),
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _renewed_shape(renewed: Renewed) -> dict[str, Any]:
+    requests = [proof_json(p) for p in renewed.proofs]
+    return {"restarted": list(renewed.restarted), "pods": list(renewed.pods), "requests": requests}
+
+
+def _image_shape(name: str, image: ProvenImage) -> dict[str, Any]:
+    return {"name": name, "digest": image.digest, "proven": image.time}
+
+
+def return_plan(cluster: str, returns: Sequence[Return], *, as_json: bool) -> None:
+    """Show what a return would do."""
+    if as_json:
+        images = [{"node": r.node.name, **_image_shape(r.name, r.image)} for r in returns]
+        emit_json("reload-undo-plan", {"cluster": cluster, "images": images})
+        return
+    for one in returns:
+        console.result().print(f"{escape(one.name)} in {one.node.name}: return to {short(one.image)}", soft_wrap=True)
 
 
 def round_line(reloaded: Result, changed: list[str]) -> None:
     """Show one round of `--watch`: what changed, and the time of each part."""
     parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in reloaded.seconds.items())
     what = f"{Path(changed[0]).name}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}" if changed else "first round"
-    proven = f"{sum(p.ok for p in reloaded.proofs)} of {len(reloaded.proofs)} requests proven"
+    proven = f"{sum(p.ok for p in reloaded.renewed.proofs)} of {len(reloaded.renewed.proofs)} requests proven"
     console.result().print(f"[green]✓[/green] {escape(what)}: {parts}, {proven}")
 
 
@@ -64,7 +116,7 @@ def result_shape(reloaded: Result) -> dict[str, Any]:
     """Shape of `reload-image`. Sizes in bytes."""
     return {
         "cluster": reloaded.cluster, "images": [_moved_shape(m) for m in reloaded.moved],
-        "restarted": list(reloaded.restarted), "pods": list(reloaded.pods), "requests": [proof_json(p) for p in reloaded.proofs],
+        **_renewed_shape(reloaded.renewed),
         "seconds": {part: round(taken, 3) for part, taken in reloaded.seconds.items()},
     }  # fmt: skip
 

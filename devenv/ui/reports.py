@@ -47,9 +47,11 @@ def emit_json(kind: str, result: Any) -> None:
 
 
 def error(problem: DevenvError) -> None:
-    """Tell what happened, why, and what to do next."""
-    for line in error_lines(problem):
-        console.progress().print(line)
+    """Tell what happened, why, and what to do next, unless it was told already."""
+    if not problem.told:
+        for line in error_lines(problem):
+            console.progress().print(line)
+    problem.told = True
 
 
 def error_lines(problem: DevenvError) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.lab import Lab
 from tests.cluster.test_doctor import record, until_healthy, until_named
-from tests.cluster.test_full_disk import UPSTREAM, fill, restart_controller
+from tests.cluster.test_full_disk import UPSTREAM, fill, free, stop_filling, until_latched
 
 JUNK = "devenv-test/junk:1"
 JUNK_SIZE = 500 << 20
@@ -22,6 +22,15 @@ def lab(small_disk, tmp_path_factory):
         yield made
     finally:
         made.devenv("down")
+
+
+@pytest.fixture(autouse=True)
+def heal(lab):
+    """Whatever a test leaves, the next one begins with a healthy cluster and an empty disk."""
+    yield
+    free(lab)
+    lab.devenv("recover", "--yes", check=False)
+    until_healthy(lab)
 
 
 def bring_junk(lab: Lab) -> None:
@@ -40,15 +49,6 @@ def bring_junk(lab: Lab) -> None:
     lab.docker("rmi", JUNK)
 
 
-def free(lab: Lab) -> None:
-    lab.docker("exec", lab.node, "rm", "-rf", "/var/fill")
-
-
-def until_latched(lab: Lab) -> None:
-    restart_controller(lab)
-    lab.eventually("the lost filter", lambda: "" if lab.request("extension")["answer"]["status"] == 503 else "a 503")
-
-
 def test_the_incident(lab):
     bring_junk(lab)
     fill(lab)
@@ -64,9 +64,9 @@ def test_the_incident(lab):
     assert [s["kind"] for s in planned["steps"]] == ["room", "restart", "restart"]
     assert [s["target"] for s in planned["steps"]][1:] == ["envoy-gateway", "proxy"]
     assert any("junk" in r["name"] for r in planned["removals"])
+    stop_filling(lab)
     lab.json("recover", "--yes")
     until_healthy(lab)
-    free(lab)
 
 
 def test_latched_though_the_disk_is_free(lab):

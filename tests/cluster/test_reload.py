@@ -67,7 +67,7 @@ def test_only_what_changed_moves_and_what_runs_is_the_new_image(cluster, build):
     assert len(told["pods"]) == 2
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"first"}
     assert all(r["ok"] for r in told["requests"])
-    assert not [n for n in images(cluster) if "superseded" in n]
+    assert len(kept_images(cluster)) <= 1, "at most the one to return to"
 
 
 def test_an_image_that_is_there_moves_nothing_and_restarts_nobody(cluster, build):
@@ -308,24 +308,135 @@ def test_it_builds_as_the_profile_says(cluster, base, build, tmp_path):
     assert "There is no command to build" in refused.stderr
 
 
-def test_rollback_returns_to_the_old_image(cluster, build, tmp_path):
+CRASHING = 'ENTRYPOINT ["/no-such-program"]'
+
+
+@pytest.fixture
+def build_crashing(cluster, build, tmp_path):
+    """Build an image above this content that can't start, under the same name."""
+
+    def make(content: str) -> None:
+        build(content)
+        (folder := tmp_path / "crashing").mkdir(exist_ok=True)
+        (folder / "Dockerfile").write_text(f"FROM {NAME}\n{CRASHING}\n")
+        cluster.build(NAME, folder)
+
+    return make
+
+
+def notes(lab: Lab) -> set[str]:
+    """What the model's running pods have in the file that tells one build from another."""
+    listed = json.loads(lab.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]
+    lasting = [p for p in listed if "deletionTimestamp" not in p["metadata"] and p["status"]["phase"] == "Running"]
+    return {note_in(lab, pod["metadata"]["name"]) for pod in lasting}
+
+
+def kept_images(lab: Lab) -> list[str]:
+    return [name for name in images(lab) if "superseded" in name]
+
+
+def test_rollback_returns_to_the_old_image(cluster, build, build_crashing):
     build("good")
     cluster.json(*RELOAD)
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "Dockerfile").write_text(f'FROM {NAME}\nENTRYPOINT ["/no-such-program"]\n')
-    cluster.build(NAME, tmp_path / "bad")
-    short = cluster.folder / "short.yaml"
-    short.write_text(f"extends: {cluster.profile}\nname: short\ncomponents: [{{name: model, deadline: 20}}]\n")
-    failed = cluster.devenv(*RELOAD, "--rollback", "--profile", str(short), check=False)
-    assert failed.returncode == 1
-    assert "roll back" in failed.stderr
-    assert "can't run the new image" in failed.stderr, "it does not wait in vain"
-    assert "✗ DE" in failed.stderr, "the diagnosis"
+    build_crashing("bad")
+    failed = cluster.devenv(*RELOAD, "--rollback", check=False)
+    assert failed.returncode == 1, "the new image failed"
     assert failed.stdout == ""
-    cluster.eventually("health", lambda: "" if cluster.doctor()["healthy"] else "health")
+    assert failed.stderr.count("Error:") == 2, "the failure once, and what came of it"
+    assert "DE107" not in failed.stderr, "devenv's own command is no cause"
+    assert notes(cluster) == {"good"}
+    assert cluster.doctor()["healthy"]
+
+
+def test_repaired_code_is_not_judged_by_pods_of_the_code_before(cluster, build, build_crashing):
+    build_crashing("bad")
+    assert cluster.devenv(*RELOAD, check=False).returncode == 1
+    build("repaired")
+    told = cluster.json(*RELOAD, "--rollback")
+    assert {note_in(cluster, pod) for pod in told["pods"]} == {"repaired"}
+
+
+def test_undo_returns_to_the_last_image_that_was_proven(cluster, build, build_crashing):
+    """Not to the crashing one of the reload before; and `up` keeps it until something is built or reloaded again."""
+    build("proven")
+    cluster.json(*RELOAD)
+    digest = id_of(cluster, KNOWN)
+    for number in range(2):
+        build_crashing(f"bad {number}")
+        failed = cluster.devenv(*RELOAD, check=False)
+        assert failed.returncode == 1
+        assert "reload-image vllm-mock --undo" in failed.stderr, "the hint can be typed"
+    told = cluster.json("reload-image", "vllm-mock", "--undo")
+    assert [(i["name"], i["digest"]) for i in told["images"]] == [(KNOWN, digest)]
+    assert all(r["ok"] for r in told["requests"])
+    assert notes(cluster) == {"proven"}
+    assert len(kept_images(cluster)) == 1, "the one to return to, and nothing else"
+    again = cluster.json("reload-image", "vllm-mock", "--undo", "--dry-run")
+    assert [i["digest"] for i in again["images"]] != [digest], "now it would be the one before"
+
+
+def test_up_keeps_an_image_that_was_returned_to(cluster, build_crashing):
+    before = id_of(cluster, KNOWN)
+    build_crashing("bad")
+    cluster.docker("tag", NAME, KNOWN)
+    try:
+        assert cluster.devenv("reload-image", KNOWN, "--rollback", check=False).returncode == 1
+        assert id_of(cluster, KNOWN) == before
+        assert all(r["ok"] for r in cluster.up()["requests"])
+        assert id_of(cluster, KNOWN) == before
+    finally:
+        cluster.docker("rmi", KNOWN)
+
+
+@pytest.mark.parametrize("line", ["✓ return to the old image", "✓ restart"])
+def test_a_return_that_is_killed_is_finished_by_up(cluster, build, build_crashing, line):
+    build("good")
+    cluster.json(*RELOAD)
+    build_crashing("bad")
+    assert cluster.devenv(*RELOAD, check=False).returncode == 1
+    argv = cluster.argv("reload-image", "vllm-mock", "--undo")
+    with subprocess.Popen(argv, env=cluster.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
+        assert any(told.startswith(line) for told in run.stderr)
+        run.kill()
+        run.stderr.read()
+    cluster.up()
+    assert notes(cluster) == {"good"}
+
+
+def test_a_name_of_which_nothing_else_was_proven_is_refused(cluster):
+    refused = cluster.devenv("reload-image", "busybox", "--undo", check=False)
+    assert refused.returncode in {1, 2}
+    unused = cluster.devenv("reload-image", "no/such:image", "--undo", check=False)
+    assert unused.returncode == 2
+
+
+def test_a_pod_that_was_evicted_fails_neither_doctor_nor_a_reload(cluster, build):
     listed = json.loads(cluster.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]
-    pods = [p["metadata"]["name"] for p in listed if "deletionTimestamp" not in p["metadata"]]
-    assert {note_in(cluster, pod) for pod in pods} == {"good"}
+    name = next(p["metadata"]["name"] for p in listed if p["metadata"]["name"].startswith("mock-llama2-7b"))
+    evicted = {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}}
+    cluster.kubectl("-n", "default", "patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps(evicted))
+    try:
+        cluster.eventually("a replacement", lambda: "" if cluster.doctor()["healthy"] else "health")
+        build("after an eviction")
+        told = cluster.json(*RELOAD)
+        assert {note_in(cluster, pod) for pod in told["pods"]} == {"after an eviction"}
+        assert name not in told["pods"]
+    finally:
+        cluster.kubectl("-n", "default", "delete", "pod", name, "--ignore-not-found")
+
+
+def test_a_pod_that_fits_no_node_ends_the_wait_with_the_schedulers_reason(cluster, build):
+    """The deadline is longer than the test may take: it would fail by its own time limit."""
+    patient = cluster.folder / "patient.yaml"
+    patient.write_text(f"extends: {cluster.profile}\nname: patient\ncomponents: [{{name: model, deadline: 1200}}]\n")
+    build("no node")
+    cluster.kubectl("cordon", cluster.node)
+    try:
+        failed = cluster.devenv(*RELOAD, "--profile", str(patient), check=False)
+    finally:
+        cluster.kubectl("uncordon", cluster.node)
+    assert failed.returncode == 1
+    assert "0/1 nodes are available" in failed.stderr
 
 
 AFTER = {  # the step that it is killed in → the line before
@@ -354,7 +465,7 @@ def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
         run.stderr.read()
     told = cluster.json(*RELOAD)
     assert {note_in(cluster, pod) for pod in told["pods"]} == {f"after {step}"}
-    assert not [n for n in images(cluster) if "superseded" in n]
+    assert len(kept_images(cluster)) <= 1, "at most the one to return to"
     assert not names_for_pushes(cluster)
     assert not any(runs(cluster, x) for x in ("content ingest", "images import")), "no program of ours is left in the node"
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from devenv.errors import DevenvError
-from devenv.images.innode import NodeImages
+from devenv.images.innode import NodeImages, kept_name
 from devenv.images.stored import StoredImage
 from devenv.lifecycle.record import Record, Records
 from devenv.ports import Completed, Image, Node, Space
-from devenv.reload.load import Loader, kept
+from devenv.reload.load import Loader
 from devenv.reload.plan import Move, Source, Way, choose
 from devenv.reload.push import Pusher
 
@@ -74,7 +74,7 @@ def test_only_what_is_missing_goes_and_the_old_image_keeps_a_name(fakes, loader)
     moved = loader(containers).run(move(asked))
     assert asked == [{"sha256:above"}]
     assert (moved.digest, moved.sent) == (NEW, 10)
-    assert containers.ran[0] == f"images tag {NAME} {kept(OLD)}"
+    assert containers.ran[0] == f"images tag {NAME} {kept_name(OLD)}"
     assert Records(fakes.host).read("c").loaded == {"id-n": {NAME: NEW}}
 
 

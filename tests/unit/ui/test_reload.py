@@ -4,6 +4,7 @@ from devenv.ports import Image
 from devenv.reload.load import Moved
 from devenv.reload.plan import Move, Plan, Source, Way
 from devenv.reload.reload import Result
+from devenv.reload.rollout import Renewed
 from devenv.ui import reload as show
 
 SOURCE = Source("a:1", Image("sha256:new", "amd64", 40, {}, ("a:1",), ("sha256:x", "sha256:y")), (30, 10))
@@ -20,7 +21,7 @@ def test_shape_of_a_plan():
 
 def test_shape_of_a_reload():
     moved = Moved(MOVE, "sha256:new", 10, {"move": 1.0})
-    result = Result("c", (moved,), ("model",), ("pod",), (), {"build": 0.0, "move": 1.0, "restart": 2.0})
+    result = Result("c", (moved,), Renewed(("model",), ("pod",)), {"build": 0.0, "move": 1.0, "restart": 2.0})
     assert show.result_shape(result) == {
         "cluster": "c", "images": [{**IMAGE, "digest": "sha256:new", "sent": 10, "seconds": {"move": 1.0}}],
         "restarted": ["model"], "pods": ["pod"], "requests": [], "seconds": {"build": 0.0, "move": 1.0, "restart": 2.0},

@@ -1,0 +1,247 @@
+"""The images that were proven in a cluster, and the one for each name to which one can return.
+
+Every name has the last image that was proven under it, and the last other one before that. What a node has under the name
+may be a third, which never became ready. The node keeps the image to return to under a name of its own, `kept_name`, until
+another takes its place; nothing else is kept.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from devenv.errors import DevenvError
+from devenv.images.innode import Nodes, by_name, kept_name, kept_names
+from devenv.lifecycle.record import ProvenImage, Record, Records
+from devenv.lifecycle.steps import step
+from devenv.ports import Clock, Containers, Node, Reporter
+from devenv.wait import Deadline, until
+
+_PODS = 60.0  # seconds for the last old container to be gone
+_V = TypeVar("_V")
+_ByNode = Mapping[str, Mapping[str, _V]]
+
+
+@dataclass(frozen=True)
+class Return:
+    """One name in one node, and the image that it is to have again."""
+
+    node: Node
+    name: str
+    image: ProvenImage
+
+
+@dataclass(frozen=True)
+class ProvenImages:
+    """Notes what was proven in a cluster, and returns its nodes to it."""
+
+    cluster: str
+    records: Records
+    containers: Containers
+    clock: Clock
+    reporter: Reporter
+
+    def assume(self, node: Node, name: str, digest: str) -> None:
+        """Before another image gets the name: take the one with this digest for proven, if nothing is recorded of it.
+
+        That is so in a cluster of an older devenv, whose `up` proved all images together.
+        """
+
+        def change(record: Record) -> Record:
+            if name in record.proven.get(node.id, {}) or not record.digest:
+                return record
+            image = ProvenImage(digest, record.loaded.get(node.id, {}).get(name, ""))
+            return replace(record, proven=_with(record.proven, node.id, name, image))
+
+        self.records.update(self.cluster, change)
+
+    def prove(self, nodes: Sequence[Node], names: Iterable[str]) -> None:
+        """Note that what the record says of these names in these nodes was proven just now."""
+        pairs = [(node, name) for node in nodes for name in names]
+        now = self.clock.now()
+
+        def change(record: Record) -> Record:
+            for node, name in pairs:
+                record = _proven(record, node.id, name, now)
+            left = tuple(n for n in record.returning if n not in {name for _, name in pairs})
+            return replace(record, returning=left)
+
+        self.records.update(self.cluster, change)
+
+    def targets(self, node: Node) -> dict[str, ProvenImage]:
+        """Return for each name the image in the node to which one would return from what the record says is there."""
+        record = self.records.read(self.cluster)
+        if record is None:
+            return {}
+        names = {*record.proven.get(node.id, {}), *record.earlier.get(node.id, {})}
+        every = {name: target(record, node.id, name) for name in names}
+        return {name: image for name, image in every.items() if image is not None}
+
+    def kept_names(self, node: Node) -> set[str]:
+        """Return the names under which the node keeps images to return to."""
+        return {kept_name(image.digest) for image in self.targets(node).values()}
+
+    def returns(self, nodes: Sequence[Node], names: Iterable[str]) -> list[Return]:
+        """Return what is to be returned of these names in these nodes; raise DevenvError where a node no longer has it."""
+        every: list[Return] = []
+        problems: list[str] = []
+        for node in nodes:
+            targets, images = self.targets(node), Nodes(self.containers).images(node.name)
+            for name in names:
+                image = targets.get(name)
+                if image is None:
+                    problems.append(f"{name}: no other image of it was proven in {node.name}")
+                elif image.digest not in images:
+                    removed = f"{node.name} no longer has {short(image)}"
+                    problems.append(f"{name}: {removed}; `devenv prune --history` lists what was removed")
+                else:
+                    every.append(Return(node, name, image))
+        if problems:
+            fix = "Build the image that you want, and reload it."
+            raise DevenvError("There is no image to return to.", "\n".join(problems), fix)
+        return every
+
+    def begin(self, returns: Sequence[Return], engine_ids: Mapping[str, str]) -> None:
+        """Give the names back. A run that is killed in between is finished by the next `finish`.
+
+        `engine_ids`: name → ID of what the engine has for it. That is noted as undone: `up` does not load it again.
+        """
+
+        def change(record: Record) -> Record:
+            undone = dict(record.undone)
+            for one in returns:
+                image = engine_ids.get(one.name, "")
+                if image and image != one.image.image:
+                    undone[one.name] = image
+                record = replace(
+                    record,
+                    loaded=_with(record.loaded, one.node.id, one.name, one.image.image or one.image.digest),
+                    there=_with(record.there, one.node.id, one.name, one.image.digest),
+                )
+            names = dict.fromkeys([*record.returning, *(r.name for r in returns)])
+            return replace(record, undone=undone, returning=tuple(names), digest="")
+
+        self._keep_current(returns)
+        self.records.update(self.cluster, change)
+        self.finish()
+
+    def _keep_current(self, returns: Sequence[Return]) -> None:
+        """Have the nodes keep what has the names now: pods run it yet, and one may want to return to it, too."""
+        for node in {one.node.name: one.node for one in returns}.values():
+            digests = by_name(Nodes(self.containers).images(node.name))
+            names = [one.name for one in returns if one.node == node and one.name in digests]
+            for name in names:
+                Nodes(self.containers).keep(node.name, name, kept_name(digests[name]))
+
+    def finish(self) -> tuple[str, ...]:
+        """Give those names back whose return has begun, where a killed run did not; return the names."""
+        record = self.records.read(self.cluster)
+        if record is None or not record.returning:
+            return ()
+        for node in self.containers.nodes(self.cluster):
+            images = Nodes(self.containers).images(node.name)
+            for name in record.returning:
+                digest = record.there.get(node.id, {}).get(name, "")
+                if digest in images and name not in images[digest]:
+                    Nodes(self.containers).tag(node.name, kept_name(digest), name)
+        return record.returning
+
+    def running_images(self) -> dict[tuple[str, str], str]:
+        """Return what every running container runs: (the pod's UID, the container's name) → the config's digest."""
+        images = {}
+        for node in self._running_nodes():
+            for container in Nodes(self.containers).running(node.name):
+                labels = container.get("labels") or {}
+                key = (labels.get("io.kubernetes.pod.uid", ""), labels.get("io.kubernetes.container.name", ""))
+                images[key] = str(container.get("imageRef") or "")
+        return images
+
+    def _running_nodes(self) -> list[Node]:
+        return [n for n in self.containers.nodes(self.cluster) if n.status == "running"]
+
+    def forget_superseded(self, nodes: Collection[str], seconds: float = _PODS) -> None:
+        """Remove the names of superseded images, but of those to return to; containerd then frees the images.
+
+        That waits for containers that have one to end. Where one goes on, its image keeps its name until the next time.
+        """
+        superseded = {
+            (node.name, name)
+            for node in self._running_nodes()
+            if node.name in nodes
+            for name in kept_names(Nodes(self.containers).images(node.name)) - self.kept_names(node)
+        }
+        if not superseded:
+            return
+        unended: set[str] = set()
+
+        def used() -> str:
+            running = {kept_name(digest) for digest in self.running_images().values()}
+            unended.clear()
+            unended.update(running & {name for _, name in superseded})
+            return ", ".join(sorted(unended))
+
+        with step(self.reporter, "remove the old image"):
+            with suppress(DevenvError):
+                until("The end of the old containers", used, Deadline(self.clock, seconds))
+            for node_name, name in sorted(superseded):
+                if name not in unended:
+                    Nodes(self.containers).untag(node_name, name)
+
+    def forget_undone(self, names: Iterable[str]) -> None:
+        """The user asked for another image of these names: nothing that was undone keeps it away."""
+        left = set(names)
+
+        def change(record: Record) -> Record:
+            undone = {name: image for name, image in record.undone.items() if name not in left}
+            return replace(record, undone=undone, returning=tuple(n for n in record.returning if n not in left))
+
+        self.records.update(self.cluster, change)
+
+
+def target(record: Record, node_id: str, name: str) -> ProvenImage | None:
+    """Return the image that one would return to: the last one that was proven, other than what the record says is there."""
+    current = current_digest(record, node_id, name)
+    proven = (by_node.get(node_id, {}).get(name) for by_node in (record.proven, record.earlier))
+    images = [image for image in proven if image]
+    returning = name in record.returning
+    return next((image for image in images if (image.digest == current) is returning), None)
+
+
+def current_digest(record: Record, node_id: str, name: str) -> str:
+    """Return the digest of the config that the record says the node has under the name, "" where it does not say.
+
+    On the classic store an image's ID is its config's digest, and `there` may be empty.
+    """
+    return record.there.get(node_id, {}).get(name, "") or record.loaded.get(node_id, {}).get(name, "")
+
+
+def unproven_names(record: Record) -> list[str]:
+    """Return the names under which some node has an image that was not proven, beside one to return to."""
+    names = {name for images in record.proven.values() for name in images}
+    return sorted(n for n in names if any(_is_unproven(record, node_id, n) for node_id in record.proven))
+
+
+def _is_unproven(record: Record, node_id: str, name: str) -> bool:
+    proven, current = record.proven[node_id].get(name), current_digest(record, node_id, name)
+    return bool(proven and current and proven.digest != current)
+
+
+def short(image: ProvenImage) -> str:
+    """Return an image's ID as Docker shows it."""
+    return image.digest.removeprefix("sha256:")[:12]
+
+
+def _proven(record: Record, node_id: str, name: str, now: float) -> Record:
+    digest = current_digest(record, node_id, name)
+    if not digest:
+        return record
+    image = ProvenImage(digest, record.loaded.get(node_id, {}).get(name, ""), now)
+    before = record.proven.get(node_id, {}).get(name)
+    if before and before.digest != digest:
+        record = replace(record, earlier=_with(record.earlier, node_id, name, before))
+    return replace(record, proven=_with(record.proven, node_id, name, image))
+
+
+def _with(by_node: _ByNode[_V], node_id: str, name: str, value: _V) -> _ByNode[_V]:
+    """Return the mapping with one value replaced."""
+    return {**by_node, node_id: {**by_node.get(node_id, {}), name: value}}
