@@ -13,6 +13,7 @@ from devenv.images.load import normalise
 from devenv.images.sources import Source
 from devenv.images.transfer import transfer
 from devenv.lifecycle.context import Context
+from devenv.lifecycle.proven import is_undone
 from devenv.lifecycle.record import Record
 from devenv.ports import Image, Node
 from devenv.wait import Deadline, until
@@ -41,17 +42,18 @@ class Loading:
             for source in batch:
                 at.arrivals.arrive(normalise(source.image.ref))
         note.append(f"{loaded} loaded, {len(images) - loaded} were there")
-        self._tell_undone(sources)
+        self._keep_undone(sources)
 
-    def _tell_undone(self, sources: Mapping[str, Source]) -> None:
-        """Say which images of the engine are not loaded, since the user returned to the one before."""
+    def _keep_undone(self, sources: Mapping[str, Source]) -> None:
+        """Say which images of the engine are not loaded, since the user returned to the one before; note their IDs."""
         at = self.context
         record = at.records.read(at.cluster)
-        undone = record.undone if record else {}
         for image in at.profile.cluster_images:
-            if undone.get(normalise(image.ref)) == at.image(sources[image.name]).id:
-                how = f"`devenv reload-image {image.name}` loads it all the same."
-                at.reporter.say(f"{image.name}: keeps the image that was returned to; Docker's was undone. {how}")
+            name, engine_id = normalise(image.ref), at.image(sources[image.name]).id
+            if record and is_undone(record, name, engine_id):
+                at.proven.note_undone(name, engine_id)
+                how = f"`devenv reload-image {image.name}` loads Docker's."
+                at.reporter.say(f"{image.name}: keeps the image that was returned to. {how}")
 
     def _batches(self, sources: dict[str, Source]) -> list[list[Source]]:
         """Divide the images, in their order, into batches."""
@@ -137,14 +139,14 @@ class Loading:
         now = by_name(Nodes(at.containers).images(node.name)) if noted else {}
         if not at.engine.info().containerd_store:  # there an image's ID is its config's digest
             digests = {**noted, **{name: digest for name, digest in digests.items() if digest}}
-        undone = record.undone if record else {}
         lacking = []
         for source in wanted:
-            name = normalise(source.image.ref)
+            name, engine_id = normalise(source.image.ref), images[source.ref].id
+            is_left = record is not None and is_undone(record, name, engine_id)
             if name in now and digests.get(name) not in {None, "", now[name]}:
                 at.records.note_others(at.cluster, node.id, name)
                 at.reporter.say(f"{name}: {node.name} has another image than devenv loaded; the engine's replaces it.")
-            elif name in now and images[source.ref].id in {noted.get(name), undone.get(name)}:
+            elif name in now and (noted.get(name) == engine_id or is_left):
                 continue
             lacking.append(source)
         return lacking

@@ -104,15 +104,14 @@ class ProvenImages:
     def begin(self, returns: Sequence[Return], engine_ids: Mapping[str, str]) -> None:
         """Give the names back. A run that is killed in between is finished by the next `finish`.
 
-        `engine_ids`: name → ID of what the engine has for it. That is noted as undone: `up` does not load it again.
+        `engine_ids`: name → ID of what the engine has for it, as far as it is known. That is noted as undone: `up` does
+        not load it again.
         """
 
         def change(record: Record) -> Record:
             undone = dict(record.undone)
             for one in returns:
-                image = engine_ids.get(one.name, "")
-                if image and image != one.image.image:
-                    undone[one.name] = image
+                undone[one.name] = engine_ids.get(one.name, "")
                 record = replace(
                     record,
                     loaded=_with(record.loaded, one.node.id, one.name, one.image.image or one.image.digest),
@@ -187,6 +186,10 @@ class ProvenImages:
                 if name not in unended:
                     Nodes(self.containers).untag(node_name, name)
 
+    def note_undone(self, name: str, engine_id: str) -> None:
+        """Note which image of the engine is the one that was undone: another one, built later, is not."""
+        self.records.update(self.cluster, lambda r: replace(r, undone={**r.undone, name: engine_id}))
+
     def forget_undone(self, names: Iterable[str]) -> None:
         """The user asked for another image of these names: nothing that was undone keeps it away."""
         left = set(names)
@@ -205,6 +208,11 @@ def target(record: Record, node_id: str, name: str) -> ProvenImage | None:
     images = [image for image in proven if image]
     returning = name in record.returning
     return next((image for image in images if (image.digest == current) is returning), None)
+
+
+def is_undone(record: Record, name: str, engine_id: str) -> bool:
+    """Whether the user has left this image of the engine for the one before it."""
+    return record.undone.get(name) in {"", engine_id}
 
 
 def current_digest(record: Record, node_id: str, name: str) -> str:

@@ -58,7 +58,7 @@ class Record:
     earlier: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
     # names whose return to such an image has begun and is not proven yet; `loaded` and `there` have the image
     returning: tuple[str, ...] = ()
-    # name → the engine's ID of the image that was left by a return: `up` does not load that one again
+    # name → the engine's ID of the image that was left by a return, "" until it is known: `up` does not load that one
     undone: Mapping[str, str] = field(default_factory=dict)
 
     def ids(self, names: Iterable[str]) -> dict[str, str]:

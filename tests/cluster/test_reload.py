@@ -312,8 +312,8 @@ CRASHING = 'ENTRYPOINT ["/no-such-program"]'
 
 
 @pytest.fixture
-def build_crashing(cluster, build, tmp_path):
-    """Build an image above this content that can't start, under the same name."""
+def build_crashing(cluster, base, build, tmp_path):
+    """Build an image above this content that can't start, under the same name. At the end the cluster has its own image."""
 
     def make(content: str) -> None:
         build(content)
@@ -321,7 +321,8 @@ def build_crashing(cluster, build, tmp_path):
         (folder / "Dockerfile").write_text(f"FROM {NAME}\n{CRASHING}\n")
         cluster.build(NAME, folder)
 
-    return make
+    yield make
+    cluster.json("reload-image", base, "--as", KNOWN)
 
 
 def notes(lab: Lab) -> set[str]:
