@@ -201,8 +201,8 @@ class World:
         own_context(kube, self.engine.nodes(cluster), cluster)
         return Models(cluster, profile, kube, self.clock, self.reporter, lambda: self.prober(cluster, profile))
 
-    def up(self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None, *, anew: bool = False) -> Up:
-        """`up`; with `agree`, also of a cluster that somebody else made; `anew` builds a checkout's programs again."""
+    def up(self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None) -> Up:
+        """`up`; with `agree`, also of a cluster that somebody else made."""
         kube = ContextKube(f"kind-{cluster}")
         kube.prepare()
         from devenv.adapters.gateway import HttpGateway
@@ -231,7 +231,7 @@ class World:
             arrivals=Arrivals(),
         )
         prober = Prober(context.kube, HttpGateway(), context.clock, choice.profile)
-        provider = Provider(self.engine, self.builder, self.reporter, self.in_place(), anew)
+        provider = Provider(self.engine, self.builder, self.reporter, self.in_place())
         kustomize = Kustomize(self.host, self.reporter)
         return Up(context, prober, provider, self.downloads, kustomize, data.root() / "manifests", self.recipe_file, agree)
 
@@ -265,6 +265,7 @@ class World:
         from devenv.disk.history import History
         from devenv.disk.survey import Surveyor
         from devenv.images.load import normalise
+        from devenv.images.stamp import own_ref
         from devenv.lifecycle.named import named_or_unknown
         from devenv.lifecycle.record import Records, own_nodes
 
@@ -272,6 +273,9 @@ class World:
 
         def nodes() -> list[Node]:
             return own_nodes(records, self.engine, self.engine, cluster)
+
+        def refs(profile: Profile) -> list[str]:
+            return [ref for image in profile.images for ref in (image.ref, own_ref(image)) if ref]
 
         def held() -> tuple[str, ...]:
             record = records.read(cluster)
@@ -287,7 +291,7 @@ class World:
             named=lambda: named_or_unknown(kube, nodes, cluster),
             current=self._current,
             history=History(self.host, self.clock),
-            wanted=lambda: frozenset([*(normalise(i.ref) for i in profile.images), *held()]),
+            wanted=lambda: frozenset([*map(normalise, refs(profile)), *held()]),
             loaded=lambda: frozenset(name for record in records.all() for names in record.loaded.values() for name in names),
             nodes=nodes,
         )

@@ -46,8 +46,7 @@ def COMMAND(  # noqa: N802 - found by this name
             )
         needed = 0 if world.engine.nodes(cluster) else choice.profile.needs.disk
         world.guard(cluster, choice.profile).make({"engine": needed, "host": 0}, wait, strict=False)
-        anew = bool(variant.checkout)
-        result = world.up(cluster, choice, agree if adopt else None, anew=anew).run(wait)
+        result = world.up(cluster, choice, agree if adopt else None).run(wait)
         if result.changed or not world.good_file(cluster).exists():
             world.keep_good(cluster, choice.profile)
     if output == "json":

@@ -5,17 +5,17 @@ image with nothing else in it. A Dockerfile that compiles begins from nothing, o
 """
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
 from devenv.folders import work_folder
+from devenv.images import stamp
 from devenv.images.toolchain import Toolchain
 from devenv.ports import Engine, Host, Reporter
 from devenv.profiles.model import GoProgram, ProfileImage
 
-LABEL = "devenv.built-from"  # the source's folder
 _LONGEST = 3600.0  # seconds
 _SHOWN = 15  # last lines of what failed
 
@@ -29,19 +29,39 @@ class InPlace:
     reporter: Reporter
     toolchain: Callable[[str], tuple[Toolchain, str]]  # Go, at most of a version, and the engine's architecture
 
-    def build(self, image: ProfileImage) -> None:
-        """Build it in the engine, under its own name. Raises DevenvError with the end of what was said."""
+    def build(self, image: ProfileImage) -> str:
+        """Build it in the engine and return its name there: one of the checkout's own, where it comes from one.
+
+        Raises DevenvError with the end of what was said.
+        """
         name = f"build {image.name}"
+        ref = stamp.own_ref(image) or image.ref
         self.reporter.begin(name)
         try:
+            # Before the build: what is saved while it runs may not be in the image.
+            state = stamp.read(self.host, image.build_in) if image.build_in else None
+            labels = state.labels if state else {}
             if image.go and image.build_in:
-                self._go(image, image.go, name)
+                self._go(image, image.go, ref, labels, name)
             else:
                 self._command(image, name)
+                self._mark(image, ref, labels)
         except BaseException:
             self.reporter.fail(name)
             raise
-        self.reporter.end(name, image.ref)
+        self.reporter.end(name, state.state if state else image.ref)
+        return ref
+
+    def _mark(self, image: ProfileImage, ref: str, labels: Mapping[str, str]) -> None:
+        """Mark what a checkout's own command built, under the name that it gave and under the checkout's own."""
+        if ref == image.ref:
+            return
+        with work_folder(self.host.cache_dir() / "in-place") as folder:
+            (folder / "Dockerfile").write_text(f"FROM {image.ref}\n")
+            with tarfile.open(folder / "context.tar", "w") as tar:
+                tar.add(folder / "Dockerfile", "Dockerfile", filter=_timeless)
+            for name in (ref, image.ref):
+                self.engine.build(folder / "context.tar", name, {}, labels, lambda _: None)
 
     def _command(self, image: ProfileImage, name: str) -> None:
         done = self.host.run(
@@ -54,7 +74,7 @@ class InPlace:
             last = "\n".join(done.output.splitlines()[-_SHOWN:])
             raise DevenvError(f"`{' '.join(image.build)}` failed ({done.code}).", last, "Nothing was moved.")
 
-    def _go(self, image: ProfileImage, program: GoProgram, name: str) -> None:
+    def _go(self, image: ProfileImage, program: GoProgram, ref: str, labels: Mapping[str, str], name: str) -> None:
         folder = Path(image.build_in)
         if not (folder / program.package).is_dir():
             raise DevenvError(f"{folder / program.package} is not there.", "", "Is it the right checkout?", Exit.USAGE)
@@ -81,7 +101,7 @@ class InPlace:
             with tarfile.open(context / "context.tar", "w") as tar:
                 for file in ("Dockerfile", "program"):
                     tar.add(context / file, file, filter=_timeless)
-            self.engine.build(context / "context.tar", image.ref, {}, {LABEL: str(folder)}, lambda _: None)
+            self.engine.build(context / "context.tar", ref, {}, labels, lambda _: None)
 
 
 def _timeless(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -1,15 +1,15 @@
 """Where each image of a profile comes from: the engine, an archive, somebody's source, a registry, or its recipe."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from devenv.errors import DevenvError, Exit, NotReachableError
-from devenv.images import archive
+from devenv.images import archive, stamp
 from devenv.images.build import Builder
-from devenv.images.inplace import LABEL, InPlace
+from devenv.images.inplace import InPlace
 from devenv.images.load import normalise
 from devenv.ports import Engine, Reporter
 from devenv.profiles.model import ProfileImage
@@ -20,10 +20,10 @@ _ABSENT = re.compile(r"not found|manifest unknown|denied|unauthorized|no matchin
 
 @dataclass(frozen=True)
 class Source:
-    """How the engine comes by an image, and the image's name there."""
+    """How the engine comes by an image, and the image's name there. "node": it needn't, the nodes have it."""
 
     image: ProfileImage
-    how: Literal["engine", "archive", "source", "pull", "build"]
+    how: Literal["engine", "archive", "source", "pull", "build", "node"]
     ref: str
 
 
@@ -71,15 +71,24 @@ class Provider:
     builder: Builder
     reporter: Reporter
     in_place: InPlace | None = None
-    anew: bool = False  # whether images are built from their source though the engine has them
+    # What was read of source folders; they are asked for once a command.
+    states: dict[str, stamp.Stamp] = field(default_factory=dict)
 
-    def provide(self, images: Sequence[ProfileImage], files: Sequence[tuple[str, str]] = ()) -> dict[str, Source]:
-        """Pull or build what the engine lacks, and the recipes' files; return each image's source by the image's name."""
+    def provide(
+        self,
+        images: Sequence[ProfileImage],
+        files: Sequence[tuple[str, str]] = (),
+        in_nodes: Collection[str] = (),
+    ) -> dict[str, Source]:
+        """Pull or build what the engine lacks, and the recipes' files; return each image's source by the image's name.
+
+        `in_nodes`: names of images that the nodes have already, and that the engine therefore needn't have.
+        """
         self.check(images)
         registry = True
-        sources: dict[str, Source] = {}
+        sources = {i.name: Source(i, "node", i.ref) for i in images if i.name in in_nodes}
         nowhere: list[str] = []
-        for image in images:
+        for image in (i for i in images if i.name not in in_nodes):
             try:
                 source = self._choose(image, registry=registry)
                 if source.how == "pull" and (failed := self._pull(image)):
@@ -128,16 +137,30 @@ class Provider:
         if image.archive:
             held = self.engine.image(image.ref)
             return Source(image, "engine" if held and held.id in _archived(image).ids else "archive", image.ref)
-        if image.build_in and (self.anew or self._anothers(image)):
-            return Source(image, "source", image.ref)
+        if own := stamp.own_ref(image):
+            return self._of_checkout(image, own)
         book = self.builder.book
         tag = book.tag(book.get(image.recipe)) if image.recipe else ""
         return choose(image, tag, lambda ref: self.engine.image(ref) is not None, registry=registry)
 
-    def _anothers(self, image: ProfileImage) -> bool:
-        """Whether the engine's image of that name was compiled from another checkout, or pulled."""
-        held = self.engine.image(image.ref) if image.go else None
-        return held is not None and held.labels.get(LABEL) != image.build_in
+    def _of_checkout(self, image: ProfileImage, own: str) -> Source:
+        """Choose by what marks the engine's images: a name alone may be another checkout's.
+
+        What devenv has built from the sources as they are now comes first, then what the user has built from them.
+        """
+        held = self.engine.image(own)
+        if held and stamp.of_labels(held.labels) == self.state(image.build_in):
+            return Source(image, "engine", own)
+        users = None if image.go else self.engine.image(image.ref)
+        if users and stamp.of_labels(users.labels) is None:
+            return Source(image, "engine", image.ref)
+        return Source(image, "source", own)
+
+    def state(self, folder: str) -> stamp.Stamp:
+        """Return the state of a source folder."""
+        if folder not in self.states:
+            self.states[folder] = stamp.read(self.builder.host, folder)
+        return self.states[folder]
 
     def _load(self, image: ProfileImage) -> None:
         step = f"load {image.name}"

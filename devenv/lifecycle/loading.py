@@ -11,6 +11,7 @@ from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import Nodes, by_name, kept_name
 from devenv.images.load import normalise
 from devenv.images.sources import Source
+from devenv.images.stamp import of_labels
 from devenv.images.transfer import transfer
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.proven import is_undone
@@ -33,38 +34,41 @@ class Loading:
         at = self.context
         until("The node's containerd", self._containerd_missing, Deadline(at.clock, _NODE), pause=0.1)
         at.proven.finish()
-        loaded, images = 0, at.profile.cluster_images
-        for batch in self._batches(sources):
+        loaded, images = 0, [i for i in at.profile.cluster_images if sources[i.name].how != "node"]
+        for image in at.profile.cluster_images:
+            if image not in images:
+                at.arrivals.arrive(normalise(image.ref))
+        for batch in self._batches([sources[i.name] for i in images]):
             at.clock.check()
             at.reporter.update("images", loaded, len(images), "images")
             at.reporter.detail("images", ", ".join(s.image.name for s in batch))
             loaded += self._load(batch)
             for source in batch:
                 at.arrivals.arrive(normalise(source.image.ref))
-        note.append(f"{loaded} loaded, {len(images) - loaded} were there")
-        self._keep_undone(sources)
+        note.append(f"{loaded} loaded, {len(at.profile.cluster_images) - loaded} were there")
+        self._keep_undone([sources[i.name] for i in images])
 
-    def _keep_undone(self, sources: Mapping[str, Source]) -> None:
+    def _keep_undone(self, sources: Sequence[Source]) -> None:
         """Say which images of the engine are not loaded, since the user returned to the one before; note their IDs."""
         at = self.context
         record = at.records.read(at.cluster)
-        for image in at.profile.cluster_images:
-            name, engine_id = normalise(image.ref), at.image(sources[image.name]).id
+        for source in sources:
+            name, engine_id = normalise(source.image.ref), at.image(source).id
             if record and is_undone(record, name, engine_id):
                 at.proven.note_undone(name, engine_id)
-                how = f"`devenv reload-image {image.name}` loads Docker's."
-                at.reporter.say(f"{image.name}: keeps the image that was returned to. {how}")
+                how = f"`devenv reload-image {source.image.name}` loads Docker's."
+                at.reporter.say(f"{source.image.name}: keeps the image that was returned to. {how}")
 
-    def _batches(self, sources: dict[str, Source]) -> list[list[Source]]:
+    def _batches(self, sources: Sequence[Source]) -> list[list[Source]]:
         """Divide the images, in their order, into batches."""
         batches: list[list[Source]] = [[]]
         room = _BATCH
-        for image in self.context.profile.cluster_images:
-            size = self.context.image(sources[image.name]).size
+        for source in sources:
+            size = self.context.image(source).size
             if size > room and batches[-1]:
                 batches.append([])
                 room = _BATCH
-            batches[-1].append(sources[image.name])
+            batches[-1].append(source)
             room -= size
         return batches
 
@@ -104,6 +108,9 @@ class Loading:
                     names.setdefault(source.ref, []).append(normalise(source.image.ref))
                 self._keep_proven(nodes, [normalise(s.image.ref) for s in wanted])
                 digests = transfer(at.containers, at.engine, [n.name for n in nodes], {ref: images[ref] for ref in names}, names)
+                for source in wanted:
+                    state = of_labels(images[source.ref].labels)
+                    at.records.note_built(at.cluster, normalise(source.image.ref), state.state if state else "")
                 for node in nodes:
                     for source in wanted:
                         name = normalise(source.image.ref)
@@ -122,7 +129,7 @@ class Loading:
 
     def complete(self, sources: Iterable[Source]) -> bool:
         """Whether every node has every image, and nobody has loaded another one under its name."""
-        wanted = list(sources)
+        wanted = [s for s in sources if s.how != "node"]
         images = {s.ref: self.context.image(s) for s in wanted}
         try:
             return not any(self._lacking(node, wanted, images) for node in self.context.nodes())

@@ -118,7 +118,8 @@ class ProvenImages:
                     there=_with(record.there, one.node.id, one.name, one.image.digest),
                 )
             names = dict.fromkeys([*record.returning, *(r.name for r in returns)])
-            return replace(record, undone=undone, returning=tuple(names), digest="")
+            built = {name: state for name, state in record.built.items() if name not in names}
+            return replace(record, undone=undone, built=built, returning=tuple(names), digest="")
 
         self._keep_current(returns)
         self.records.update(self.cluster, change)
@@ -163,20 +164,21 @@ class ProvenImages:
 
         That waits for containers that have one to end. Where one goes on, its image keeps its name until the next time.
         """
-        superseded = {
-            (node.name, name)
-            for node in self._running_nodes()
-            if node.name in nodes
-            for name in kept_names(Nodes(self.containers).images(node.name)) - self.kept_names(node)
-        }
+        into = Nodes(self.containers)
+        superseded: dict[tuple[str, str], bool] = {}
+        for node in self._running_nodes():
+            if node.name in nodes:
+                names = _superseded(into.images(node.name), self.kept_names(node))
+                superseded |= {(node.name, name): is_last for name, is_last in names.items()}
         if not superseded:
             return
+        last_names = {name for (_, name), is_last in superseded.items() if is_last}
         unended: set[str] = set()
 
         def used() -> str:
             running = {kept_name(digest) for digest in self.running_images().values()}
             unended.clear()
-            unended.update(running & {name for _, name in superseded})
+            unended.update(running & last_names)
             return ", ".join(sorted(unended))
 
         with step(self.reporter, "remove the old image"):
@@ -184,7 +186,7 @@ class ProvenImages:
                 until("The end of the old containers", used, Deadline(self.clock, seconds))
             for node_name, name in sorted(superseded):
                 if name not in unended:
-                    Nodes(self.containers).untag(node_name, name)
+                    into.untag(node_name, name)
 
     def note_undone(self, name: str, engine_id: str) -> None:
         """Note which image of the engine is the one that was undone: another one, built later, is not."""
@@ -199,6 +201,20 @@ class ProvenImages:
             return replace(record, undone=undone, returning=tuple(n for n in record.returning if n not in left))
 
         self.records.update(self.cluster, change)
+
+
+def _superseded(images: Mapping[str, Sequence[str]], targets: Collection[str]) -> dict[str, bool]:
+    """Return the names under which superseded images are kept, but of the targets, and whether each is its image's last.
+
+    `images`: config digest → names. An image that is there under a workload's name, too, is not superseded: only this
+    name of it is.
+    """
+    superseded = {}
+    for names in images.values():
+        kept = kept_names({"": tuple(names)})
+        for name in kept - set(targets):
+            superseded[name] = kept == set(names)
+    return superseded
 
 
 def target(record: Record, node_id: str, name: str) -> ProvenImage | None:
@@ -221,6 +237,12 @@ def current_digest(record: Record, node_id: str, name: str) -> str:
     On the classic store an image's ID is its config's digest, and `there` may be empty.
     """
     return record.there.get(node_id, {}).get(name, "") or record.loaded.get(node_id, {}).get(name, "")
+
+
+def is_proven(record: Record, node_ids: Iterable[str], name: str) -> bool:
+    """Whether all these nodes have, by the record, an image under the name that was proven there."""
+    pairs = [(record.proven.get(i, {}).get(name), current_digest(record, i, name)) for i in node_ids]
+    return bool(pairs) and all(proven and proven.digest == current for proven, current in pairs)
 
 
 def unproven_names(record: Record) -> list[str]:

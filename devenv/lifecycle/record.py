@@ -56,6 +56,8 @@ class Record:
     # node ID → name in the node → the last image that was proven, and the last other one before it
     proven: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
     earlier: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
+    # name → from which state of the checkout its image was built, as images/stamp.py tells it to a person
+    built: Mapping[str, str] = field(default_factory=dict)
     # names whose return to such an image has begun and is not proven yet; `loaded` and `there` have the image
     returning: tuple[str, ...] = ()
     # name → the engine's ID of the image that was left by a return, "" until it is known: `up` does not load that one
@@ -169,6 +171,10 @@ class Records:
             return replace(record, loaded=noted(record.loaded, image), there=noted(record.there, digest))
 
         self.update(cluster, change)
+
+    def note_built(self, cluster: str, name: str, state: str) -> None:
+        """Note from which state of the checkout the image of that name was built; "" where it is not known."""
+        self.update(cluster, lambda r: replace(r, built={**r.built, name: state}))
 
     def note_others(self, cluster: str, node: str, name: str) -> None:
         """Note that somebody has loaded another image under the name into the node: what was proven is so no more."""

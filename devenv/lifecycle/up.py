@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from graphlib import CycleError
 from pathlib import Path
 
+from devenv import DEFAULT_CLUSTER
 from devenv.disk.ballast import Ballast
 from devenv.disk.history import History
 from devenv.errors import DevenvError, Exit, LockedError, NotReachableError
 from devenv.facts.live import Proof
 from devenv.gates import ready
 from devenv.gates.live import Prober
-from devenv.images.load import normalise
+from devenv.images.load import normalise, present
 from devenv.images.sources import Provider, Source
+from devenv.images.stamp import own_ref
 from devenv.lifecycle import checkout, manifests
 from devenv.lifecycle.adopt import Adopting, Adoption, remember
 from devenv.lifecycle.applying import Applying, find
@@ -24,6 +26,7 @@ from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.loading import Loading
 from devenv.lifecycle.making import Making
 from devenv.lifecycle.preflight import Preflight
+from devenv.lifecycle.proven import is_proven
 from devenv.lifecycle.record import own_nodes
 from devenv.lifecycle.steps import as_task, prove, step
 from devenv.ports import Manifest, Node
@@ -79,6 +82,7 @@ class Up:
             making.same_config()
             self._render_anew()
             if proofs := self._nothing_to_do():
+                self._tell_of_changes()
                 return self._result(proofs, changed=False)
             self._check(exists=bool(nodes))
             sources = self._provide()
@@ -90,6 +94,7 @@ class Up:
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
             at.proven.prove(at.nodes(), [normalise(i.ref) for i in at.profile.cluster_images])
             at.proven.forget_superseded([n.name for n in at.nodes()])
+            self._tell_of_changes()
             digest = self._digest(sources)
             remember(at, lambda record: replace(record, digest=digest, **at.chosen))
             self._provide_for_a_full_disk()
@@ -211,15 +216,45 @@ class Up:
         files = [source.recipe_file for source in profile.manifests if source.recipe]
         if self.context.kind.version() is None:
             files.append(("kind", "kind"))
-        sources = self.provider.provide(profile.images, files)
+        sources = self.provider.provide(profile.images, files, self._kept_images())
         self._same_architecture(sources)
         return sources
+
+    def _kept_images(self) -> set[str]:
+        """Return the profile's names of a checkout's images that run and were proven.
+
+        They stay, whatever the sources are by now and whatever the engine has under their names: only a reload replaces
+        them.
+        """
+        at = self.context
+        record, nodes = at.records.read(at.cluster), at.nodes()
+        if record is None or not nodes:
+            return set()
+        names = {i.name: normalise(i.ref) for i in at.profile.cluster_images if own_ref(i)}
+        in_nodes = [present(at.containers, n.name) for n in nodes if n.status == "running"]
+        return {
+            image
+            for image, name in names.items()
+            if is_proven(record, [n.id for n in nodes], name) and all(name in there for there in in_nodes)
+        }
+
+    def _tell_of_changes(self) -> None:
+        """Say which images were built from other sources than the checkout has now, and how to renew them."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        for image in (i for i in at.profile.cluster_images if own_ref(i)):
+            built = record.built.get(normalise(image.ref), "") if record else ""
+            state = self.provider.state(image.build_in).state if built else ""
+            if built != state:
+                where = "" if at.cluster == DEFAULT_CLUSTER else f" --name {at.cluster}"
+                fix = f"`devenv reload-image {image.name} --build{where}`"
+                at.reporter.say(f"{image.name} runs {built}; the checkout is at {state}. Renew it: {fix}")
 
     def _same_architecture(self, sources: dict[str, Source]) -> None:
         """Refuse images that the nodes could not run: containerd would take them without a word (facts/images.md)."""
         engine = self.context.engine
         wanted = engine.info().architecture
-        found = {s.ref: image.architecture for s in sources.values() if (image := engine.image(s.ref))}
+        found = {s.ref: image.architecture for s in sources.values() if s.how != "node" and (image := engine.image(s.ref))}
         wrong = [f"{ref} is for {architecture}" for ref, architecture in found.items() if architecture != wanted]
         if wrong:
             fix = f"Bring them for {wanted}, for example with `docker pull --platform linux/{wanted}`."
@@ -289,8 +324,16 @@ class Up:
 
     def _digest(self, sources: dict[str, Source]) -> str:
         """Of everything that decides what is in the cluster."""
-        ids = [self.context.image(source).id for source in sources.values()]
+        ids = [self._id(source) for source in sources.values()]
         return hashlib.sha256(repr((ids, manifests.fingerprint(self.context.profile, self._locate))).encode()).hexdigest()
+
+    def _id(self, source: Source) -> str:
+        """Return what tells the source's image from another: the engine's ID, for one that only nodes need, too."""
+        at = self.context
+        if source.how != "node":
+            return at.image(source).id
+        record, name = at.records.read(at.cluster), normalise(source.image.ref)
+        return next((images[name] for images in record.loaded.values() if name in images), "") if record else ""
 
     def _nothing_to_do(self) -> list[Proof]:
         """Return the proofs if what is installed is what is wanted, every gate is open and every route answers."""
@@ -298,9 +341,11 @@ class Up:
         record, nodes = at.records.read(at.cluster), at.nodes()
         if not (record and record.digest and nodes and all(n.status == "running" for n in nodes)):
             return []
-        if not (self.provider.ready(at.profile.images) and self._files_ready()):
+        kept = self._kept_images()
+        needed = [i for i in at.profile.images if i.name not in kept]
+        if not (self.provider.ready(needed) and self._files_ready()):
             return []
-        sources = self.provider.provide(at.profile.images)
+        sources = self.provider.provide(at.profile.images, in_nodes=kept)
         if record.digest != self._digest(sources) or not at.kube.ready():
             return []
         if not Loading(at).complete(sources[i.name] for i in at.profile.cluster_images):

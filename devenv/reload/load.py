@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import Nodes, kept_name, lost
 from devenv.images.layout import Layout, renamed
+from devenv.images.stamp import of_labels
 from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.steps import step
@@ -80,6 +81,8 @@ class Loader:
             sent, digest, known = self._move(move)
             self._await_cri(move, digest, known)
             self.note(move, move.image.id, digest)
+            mark = of_labels(move.image.labels)
+            Records(self.host).note_built(self.cluster, move.name, mark.state if mark else "")
             note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
         return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from devenv import DEFAULT_CLUSTER
 from devenv.disk.budget import marks, used
 from devenv.errors import DevenvError, Exit
 from devenv.images.innode import NodeImages, Nodes
 from devenv.images.layers import lacking, sizes
 from devenv.images.load import normalise
+from devenv.images.stamp import of_labels, own_ref
 from devenv.images.stored import StoredImage, is_file, read
 from devenv.lifecycle.record import Records, own_context, own_nodes
 from devenv.lifecycle.steps import step
@@ -103,9 +105,17 @@ class Plan:
     nodes: tuple[Node, ...]
 
 
-def in_engine(asked: str, profile: Profile) -> str:
-    """Return the engine's name of an image, which may be called by its name in the profile; "" where it can't be one."""
+def in_engine(asked: str, profile: Profile, has: Callable[[str], bool], *, built: bool) -> str:
+    """Return the engine's name of an image, which may be called by its name in the profile; "" where it can't be one.
+
+    By its name in the profile an image of a checkout is the one that devenv built from it, if the engine has that: what
+    the engine calls as the manifests do may be another checkout's. `has`: whether the engine has an image of that name;
+    `built`: whether devenv has just built it.
+    """
     image = called(profile, asked)
+    own = own_ref(image) if image else ""
+    if image and own and (built or (asked == image.name and has(own))):
+        return own
     ref = image.ref if image else asked
     return ref if _NAME.fullmatch(ref) else ""
 
@@ -183,6 +193,8 @@ class Planner:
     pusher: Pusher
     reporter: Reporter
     only: tuple[str, ...] = ()
+    # Whether devenv has just built the images.
+    built: bool = False
 
     def plan(self, wanted: Sequence[tuple[str, str]], *, restart: bool, fix_pull_policy: bool) -> Plan:
         """Return what is to be done. `wanted`: (image of the engine or file, name in the nodes or "").
@@ -242,7 +254,7 @@ class Planner:
         return asked.startswith((".", "/", "~")) or not (_NAME.fullmatch(asked) and self.engine.image(asked))
 
     def _held(self, asked: str, name: str) -> tuple[Source, str]:
-        ref = in_engine(asked, self.profile)
+        ref = in_engine(asked, self.profile, self.has, built=self.built)
         if not ref or (name and not _NAME.fullmatch(name)):
             raise _BadImageError(f"{(name if ref else asked)!r} is no name of an image")
         image = self.engine.image(ref)
@@ -252,7 +264,35 @@ class Planner:
         self._fits(ref, image)
         if not name and ref.startswith("sha256:"):
             raise _BadImageError(f"{ref} is an ID: say under which name the nodes know it, with --as")
-        return Source(ref, image, sizes(self.engine.history(ref), len(image.layers))), normalise(name or ref)
+        known_as = called(self.profile, name or asked)
+        in_nodes = normalise(known_as.ref if known_as and not name else name or ref)
+        self._same_checkout(ref, image, known_as)
+        return Source(ref, image, sizes(self.engine.history(ref), len(image.layers))), in_nodes
+
+    def has(self, ref: str) -> bool:
+        """Whether the engine has an image of that name."""
+        return self.engine.image(ref) is not None
+
+    def _same_checkout(self, ref: str, image: Image, known_as: ProfileImage | None) -> None:
+        """Refuse what was built from another checkout. What has no mark the user built: that is said.
+
+        `known_as`: what it is to be in the profile.
+        """
+        if known_as is None or not known_as.from_checkout:
+            return
+        mark = of_labels(image.labels)
+        if mark and mark.folder != known_as.build_in:
+            raise _BadImageError(f"{ref} was built from {mark.folder}{self._instead(known_as)}")
+        if not mark and known_as.build_in:
+            self.reporter.say(f"{ref} was built outside devenv.")
+
+    def _instead(self, image: ProfileImage) -> str:
+        """Return what the cluster is made from, and the command that builds its own image."""
+        if not image.build_in:
+            return f"; the cluster {self.cluster} is made from a release, not from a checkout"
+        where = "" if self.cluster == DEFAULT_CLUSTER else f" --name {self.cluster}"
+        command = f"`devenv reload-image {image.name} --build{where}`"
+        return f"; the cluster {self.cluster} is made from {image.build_in}: {command} builds its own"
 
     def _stored(self, asked: str, name: str) -> list[tuple[Source, str]]:
         label = f"check {Path(asked).name}"

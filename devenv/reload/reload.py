@@ -87,7 +87,7 @@ class Reload:
     def _planner(self) -> Planner:
         return Planner(
             self.cluster, self.profile, self.host, self.clock, self.engine, self.containers, self.kube, self.pusher,
-            self.reporter, self.options.nodes,
+            self.reporter, self.options.nodes, self.options.build,
         )  # fmt: skip
 
     def _loader(self, early: Early | None = None) -> Loader:
@@ -141,7 +141,8 @@ class Reload:
 
     def _early(self, wanted: Sequence[tuple[str, str]]) -> Early | None:
         """Have the engine begin to push what will surely be pushed, while the nodes are looked at: that saves 0.2 s."""
-        refs = [in_engine(asked, self.profile) for asked, _ in wanted if not is_file(asked)]
+        has = self._planner.has
+        refs = [in_engine(a, self.profile, has, built=self.options.build) for a, _ in wanted if not is_file(a)]
         image = self.engine.image(refs[0]) if len(wanted) == 1 and refs and refs[0] else None
         if image is None:
             return None

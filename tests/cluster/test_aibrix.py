@@ -78,6 +78,62 @@ def test_a_changed_line_of_the_checkout_answers(lab):
     lab.json("reload-image", "--build", "gateway-plugins")
 
 
+PLUGINS = "devenv-test/gateway-plugins:checkout"
+
+
+@pytest.fixture
+def other_checkout(lab, tmp_path):
+    """Another checkout, whose plugins differ, built, and in the engine under the name that both checkouts use."""
+    source = aibrix.checkout(tmp_path / "other")
+    (source / "cmd" / "plugins" / "another.go").write_text("package main\n")
+    subprocess.run([sys.executable, "-c", BUILD, str(lab.profile), str(source)], env=lab.env, check=True, capture_output=True)
+    built = lab.docker("images", "-q", "--filter", f"label=devenv.built-from={source}").split()
+    names = lab.docker("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"label=devenv.built-from={source}").split()
+    lab.docker("tag", next(n for n in names if "/gateway-plugins:" in n), PLUGINS)
+    yield source
+    lab.docker("rmi", "-f", PLUGINS, *built, check=False)
+
+
+def in_node(lab: Lab) -> str:
+    """The ID of the image that the node has for the plugins."""
+    listed = json.loads(lab.docker("exec", lab.node, "crictl", "images", "-o", "json"))["images"]
+    return next(i["id"] for i in listed if f"docker.io/{PLUGINS}" in i["repoTags"])
+
+
+def test_another_checkouts_image_comes_into_no_cluster(lab, other_checkout):
+    before = in_node(lab)
+    refused = lab.devenv("reload-image", PLUGINS, check=False)
+    assert refused.returncode == 2
+    assert f"reload-image gateway-plugins --build --name {lab.cluster}" in refused.stderr
+    assert str(other_checkout) in refused.stderr
+    assert lab.json("up")["changed"] is False, "what the engine has under the name is another's"
+    assert in_node(lab) == before
+
+
+def test_up_keeps_what_runs_after_a_change_of_sources(lab):
+    source, before = lab.folder / "checkout" / "cmd" / "plugins" / "added.go", in_node(lab)
+    source.write_text("package main\n\nvar added = 1\n")
+    try:
+        told = lab.devenv("up")
+        assert f"reload-image gateway-plugins --build --name {lab.cluster}" in told.stderr
+        assert in_node(lab) == before
+    finally:
+        source.unlink()
+
+
+def test_what_a_user_built_otherwise_is_taken_and_undone(lab, built_refs):
+    before = in_node(lab)
+    lab.docker("tag", next(ref for ref in built_refs if "gateway-plugins" in ref), PLUGINS)
+    try:
+        told = lab.devenv("reload-image", PLUGINS)
+        assert "outside devenv" in told.stderr
+        assert in_node(lab) != before
+        lab.json("reload-image", "gateway-plugins", "--undo")
+        assert in_node(lab) == before
+    finally:
+        lab.docker("rmi", PLUGINS)
+
+
 def test_models_come_and_go(lab):
     told = lab.json("model", "add", "qwen3-8b", "--replicas", "2")
     assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True), ("plain", True)]

@@ -5,6 +5,7 @@ import pytest
 
 from devenv.errors import DevenvError, Exit
 from devenv.images.inplace import InPlace
+from devenv.images.stamp import FOLDER, own_ref
 from devenv.images.toolchain import Pin, Toolchain
 from devenv.ports import Completed
 from devenv.profiles.model import GoProgram, ProfileImage
@@ -48,6 +49,29 @@ def test_a_program_is_compiled_for_the_engine_and_packed_alone(in_place, image, 
     assert seen["tag"] == "a/plugins:nightly"
     assert 'ENTRYPOINT ["/plugins"]' in seen["dockerfile"]
     assert "USER 65532:65532" in seen["dockerfile"]
+
+
+def test_what_is_built_from_a_checkout_has_its_own_name_and_its_mark(in_place, image, fakes, monkeypatch):
+    image = image.model_copy(update={"from_checkout": True})
+    monkeypatch.setattr(fakes.host, "run", lambda argv, **_: (_write_program(argv), Completed(0, ""))[1])
+    built = {}
+    monkeypatch.setattr(fakes.engine, "build", lambda _c, tag, _a, labels, _l: built.update({tag: labels}))
+    assert in_place.build(image) == own_ref(image)
+    assert built[own_ref(image)][FOLDER] == image.build_in
+    assert image.ref not in built, "no name that another checkout has"
+
+
+def test_what_a_checkouts_command_built_is_marked_under_both_names(in_place, image, fakes, monkeypatch):
+    image = image.model_copy(update={"from_checkout": True, "go": None, "build": ("make", "image")})
+    built = {}
+    monkeypatch.setattr(fakes.engine, "build", lambda _c, tag, _a, labels, _l: built.update({tag: labels}))
+    in_place.build(image)
+    assert {tag: labels[FOLDER] for tag, labels in built.items()} == dict.fromkeys((own_ref(image), image.ref), image.build_in)
+
+
+def _write_program(argv):
+    if "-o" in argv:
+        Path(argv[argv.index("-o") + 1]).write_bytes(b"program")
 
 
 def test_what_does_not_compile_is_told_and_nothing_is_packed(in_place, image, fakes, monkeypatch):

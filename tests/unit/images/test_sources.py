@@ -2,8 +2,10 @@ import pytest
 
 from devenv.errors import DevenvError, Exit
 from devenv.images.load import normalise
-from devenv.images.sources import choose
-from devenv.profiles.model import ProfileImage
+from devenv.images.sources import Provider, choose
+from devenv.images.stamp import Stamp, own_ref
+from devenv.ports import Image
+from devenv.profiles.model import GoProgram, ProfileImage
 
 ENVOY = ProfileImage(name="envoy", ref="docker.io/envoyproxy/envoy:v1", recipe="envoy")
 BUILT = "devenv.local/envoy:key"
@@ -44,3 +46,38 @@ def test_an_image_without_a_way_is_refused_with_how_to_bring_it():
 ])  # fmt: skip
 def test_names_are_spelt_as_containerd_has_them(ref, name):
     assert normalise(ref) == name
+
+
+PROGRAM = GoProgram(package="./cmd/p", entrypoint="/p")
+CHECKOUT = ProfileImage(name="p", ref="a/p:nightly", build_in="/src", go=PROGRAM, from_checkout=True)
+BY_COMMAND = ProfileImage(name="p", ref="a/p:nightly", build_in="/src", build=("make",), from_checkout=True)
+NOW = Stamp("/src", "commit", "changes")
+
+
+@pytest.fixture
+def provider(fakes):
+    return Provider(fakes.engine, None, fakes.reporter, states={"/src": NOW})
+
+
+def held(fakes, ref, state=None):
+    labels = state.labels if state else {}
+    fakes.engine.there[ref] = Image("sha256:1", "amd64", 1, labels, (ref,))
+
+
+@pytest.mark.parametrize(("state", "how"), [
+    (NOW, "engine"),
+    (Stamp("/src", "commit", ""), "source"),
+    (Stamp("/src", "another", "changes"), "source"),
+    (None, "source"),
+])  # fmt: skip
+def test_a_checkouts_image_is_chosen_by_its_sources_and_not_by_its_name(provider, fakes, state, how):
+    held(fakes, own_ref(CHECKOUT), state)
+    held(fakes, CHECKOUT.ref, Stamp("/other", "commit", "changes"))
+    source = provider._choose(CHECKOUT, registry=False)
+    assert (source.how, source.ref) == (how, own_ref(CHECKOUT))
+
+
+@pytest.mark.parametrize(("state", "how"), [(None, "engine"), (Stamp("/other"), "source")])
+def test_what_a_user_built_by_the_checkouts_command_is_taken_unless_it_is_anothers(provider, fakes, state, how):
+    held(fakes, BY_COMMAND.ref, state)
+    assert provider._choose(BY_COMMAND, registry=False).how == how

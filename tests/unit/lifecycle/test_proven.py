@@ -20,6 +20,7 @@ class Containers:
     def __init__(self) -> None:
         self.digests = {NAME: "sha256:first"}
         self.fails_at = ""
+        self.running: set[str] = set()
 
     def nodes(self, cluster):
         return [NODE]
@@ -34,7 +35,8 @@ class Containers:
                 by_digest.setdefault(digest, []).append(name)
             return Completed(0, json.dumps({"images": [{"id": d, "repoTags": n} for d, n in by_digest.items()]}))
         if argv[:2] == ["crictl", "ps"]:
-            return Completed(0, '{"containers": []}')
+            running = [{"imageRef": digest, "labels": {"io.kubernetes.pod.uid": digest}} for digest in self.running]
+            return Completed(0, json.dumps({"containers": running}))
         if argv[:2] == ["crictl", "rmi"]:
             self.digests = {n: d for n, d in self.digests.items() if d != argv[2]}
         if "tag" in argv:
@@ -186,3 +188,22 @@ def test_what_never_was_proven_is_not_taken_for_it(cluster):
     cluster.load("bad")
     with pytest.raises(DevenvError):
         cluster.undo()
+
+
+def test_an_image_that_a_container_has_yet_keeps_its_name_until_the_next_time(cluster):
+    cluster.reload("second")
+    cluster.containers.running = {"sha256:first"}
+    cluster.reload("third")
+    assert cluster.kept == {"first", "second"}
+    cluster.containers.running = set()
+    cluster.proven.forget_superseded([NODE.name])
+    assert cluster.kept == {"second"}
+
+
+def test_an_image_that_is_used_again_loses_only_the_name_for_superseded_ones(cluster, fakes):
+    cluster.reload("second")
+    cluster.containers.running = {"sha256:first"}
+    began = fakes.clock.time
+    cluster.reload("first")
+    assert (cluster.image, cluster.kept) == ("first", {"second"})
+    assert fakes.clock.time == began, "nothing was waited for"
