@@ -55,8 +55,8 @@ class Undo:
             expected.setdefault(one.node.name, {})[one.name] = one.image.digest
         renewed = self.rollout.run(self.rollout.users.of(names), expected)
         self.rollout.proven.prove(nodes, names)
-        self.rollout.proven.forget_superseded([node.name for node in nodes])
         seconds = self.rollout.clock.monotonic() - began
+        self.rollout.proven.forget_superseded([node.name for node in nodes])
         images = {one.name: one.image for one in returns}
         return Returned(self.rollout.cluster, images, renewed, seconds)
 
