@@ -294,7 +294,18 @@ class World:
             wanted=lambda: frozenset([*map(normalise, refs(profile)), *held()]),
             loaded=lambda: frozenset(name for record in records.all() for names in record.loaded.values() for name in names),
             nodes=nodes,
+            returnable=lambda: self._returnable(cluster),
         )
+
+    def _returnable(self, cluster: str) -> dict[str, str]:
+        """Return the names under which a cluster's nodes keep images to return to, with the names to return."""
+        from devenv.images.innode import kept_name
+        from devenv.lifecycle.proven import ProvenImages
+        from devenv.lifecycle.record import Records
+
+        proven = ProvenImages(cluster, Records(self.host), self.engine, self.clock, self.reporter)
+        targets = [proven.targets(node) for node in self.engine.nodes(cluster)]
+        return {kept_name(image.digest): name for images in targets for name, image in images.items()}
 
     def _current(self) -> tuple[frozenset[str], frozenset[Path]]:
         """What devenv's recipes make as they are now: images by name, and files."""

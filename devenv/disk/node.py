@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from devenv.disk.ballast import IN_NODE
@@ -105,17 +106,30 @@ class NodeStock:
             Nodes(self.containers).run(node, ["ctr", "--namespace", "k8s.io", "content", "rm", *loose])
 
 
-def things(kept: Kept, keep: Keep, uses: Mapping[str, float], now: float) -> list[Thing]:
+def things(
+    kept: Kept,
+    keep: Keep,
+    uses: Mapping[str, float],
+    now: float,
+    returnable: Mapping[str, str] = MappingProxyType({}),
+) -> list[Thing]:
     """Return the node's images, and beside them, as one thing, the blobs that their snapshots make needless.
 
-    `uses`: when images came, by node and ID.
+    `uses`: when images came, by node and ID; `returnable`: name of a superseded image → the name to which it can return.
     """
     found = [_image(kept, image, keep, uses.get(f"{kept.node} {image.id}", 0.0), now) for image in kept.images]
+    found = [replace(thing, name=_returnable_name(thing, returnable)) for thing in found]
     loose = kept.loose
     if sum(loose.values()):
         label = f"{len(loose)} packed layers that are unpacked beside them"
         found.append(Thing(label, Worth.BLOB, _of(kept.node, loose), 0, "", kept.node, "blobs", tuple(sorted(loose))))
     return found
+
+
+def _returnable_name(thing: Thing, returnable: Mapping[str, str]) -> str:
+    """Return what a list calls the thing: of an image to return to, what that is for."""
+    name = next((returnable[n] for n in thing.names if n in returnable), "")
+    return f"image of {name} to return to (reload-image --undo)" if name else thing.name
 
 
 def _image(kept: Kept, image: NodeImage, keep: Keep, seen: float, now: float) -> Thing:

@@ -111,6 +111,8 @@ class Surveyor:
     wanted: Callable[[], frozenset[str]]
     loaded: Callable[[], frozenset[str]]
     nodes: Callable[[], list[Node]]
+    # Name under which nodes keep a superseded image → the image's own name, of those that one can return to.
+    returnable: Callable[[], Mapping[str, str]] = dict
 
     def look(self, *, plan: bool, caches: bool = False) -> Survey:
         """Return what is there. `plan`: also what a plan must know of it; `caches`: devenv's own may go too."""
@@ -140,7 +142,8 @@ class Surveyor:
         things = self._host.things(files, now, newer, caches=caches)
         if stored:
             things += engine.things(stored, keep, uses, names, now)
-        things += [t for k in kept for t in node.things(k, keep, uses, now)]
+        returnable = self.returnable()
+        things += [t for k in kept for t in node.things(k, keep, uses, now, returnable)]
         return Survey(tuple(ledgers), disks, tuple(things), unknown, down)
 
     def space(self, disk: Disk, survey: Survey) -> Space:
@@ -226,8 +229,16 @@ class Surveyor:
         rest = [
             Share("content (packed)", kept.content), Share("snapshots (unpacked)", kept.snapshots, f"{len(kept.images)} images"),
             Share("logs", kept.logs), *([Share("ballast", kept.ballast, "given back on a full disk")] if kept.ballast else []),
+            *self._returnable_shares(kept),
         ]  # fmt: skip
         return Ledger(kept.node, "/var", device, kept.space, self.profile.budgets.node, tuple(rest))
+
+    def _returnable_shares(self, kept: Kept) -> list[Share]:
+        """Return the images to which one can return. Their layers are among the snapshots already."""
+        returnable = self.returnable()
+        names = [(image, returnable[n]) for image in kept.images for n in image.names if n in returnable]
+        note = "of these; reload-image --undo returns to it"
+        return [Share(f"image of {name} to return to", sum(image.layers.values()), note) for image, name in names]
 
     def _disks(self, ledgers: list[Ledger]) -> tuple[Disk, ...]:
         found = []

@@ -111,6 +111,13 @@ def test_a_superseded_image_goes_before_others():
     assert things(kept, KEEP, {}, NOW)[0].worth is Worth.SUPERSEDED
 
 
+def test_an_image_to_return_to_is_called_what_it_is_for():
+    kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], **whole("c"))
+    (thing, *_) = things(kept, KEEP, {}, NOW, {"devenv.local/superseded:1": "docker.io/library/a:1"})
+    assert (thing.worth, thing.kept) == (Worth.SUPERSEDED, "")
+    assert "docker.io/library/a:1" in thing.name
+
+
 @pytest.mark.parametrize("output", ["", "exec failed: no space left", MARK * 20])
 def test_an_answer_that_is_none_is_said(output):
     with pytest.raises(DevenvError):
