@@ -10,11 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from devenv import DEFAULT_CLUSTER
 from devenv.errors import DevenvError
 from devenv.images.innode import Nodes, by_name, kept_name, kept_names
+from devenv.images.load import normalise
 from devenv.lifecycle.record import ProvenImage, Record, Records
 from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Containers, Node, Reporter
+from devenv.profiles.model import Profile
 from devenv.wait import Deadline, until
 
 _PODS = 60.0  # seconds for the last old container to be gone
@@ -100,6 +103,14 @@ class ProvenImages:
             fix = "Build the image that you want, and reload it."
             raise DevenvError("There is no image to return to.", "\n".join(problems), fix)
         return every
+
+    def unproven(self, nodes: Sequence[Node], names: Iterable[str]) -> list[str]:
+        """Return those of the names under which one of these nodes has an image that was not proven."""
+        record = self.records.read(self.cluster)
+        if record is None:
+            return []
+        node_ids = [node.id for node in nodes]
+        return [name for name in names if not is_proven(record, node_ids, name)]
 
     def begin(self, returns: Sequence[Return], engine_ids: Mapping[str, str]) -> None:
         """Give the names back. A run that is killed in between is finished by the next `finish`.
@@ -254,6 +265,14 @@ def unproven_names(record: Record) -> list[str]:
 def _is_unproven(record: Record, node_id: str, name: str) -> bool:
     proven, current = record.proven[node_id].get(name), current_digest(record, node_id, name)
     return bool(proven and current and proven.digest != current)
+
+
+def undo_command(cluster: str, profile: Profile, names: Iterable[str]) -> str:
+    """Return the command that returns to the images that were proven before. `names`: in the nodes."""
+    of_profile = {normalise(image.ref): image.name for image in profile.images}
+    asked = " ".join(of_profile.get(name, name) for name in names)
+    where = "" if cluster == DEFAULT_CLUSTER else f" --name {cluster}"
+    return f"devenv reload-image {asked} --undo{where}"
 
 
 def short(image: ProvenImage) -> str:

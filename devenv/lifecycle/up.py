@@ -26,7 +26,7 @@ from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.loading import Loading
 from devenv.lifecycle.making import Making
 from devenv.lifecycle.preflight import Preflight
-from devenv.lifecycle.proven import is_proven
+from devenv.lifecycle.proven import is_proven, undo_command, unproven_names
 from devenv.lifecycle.record import own_nodes
 from devenv.lifecycle.steps import as_task, prove, step
 from devenv.ports import Manifest, Node
@@ -174,10 +174,20 @@ class Up:
             run_all(tasks, on_failure=self.context.abandon)
         except DevenvError as error:
             self._tell_of_dead_nodes(began, error)
+            self._offer_return(error)
             raise
         except CycleError as error:  # before any of them was begun
             what = "The profile's manifests and components wait for each other in a circle."
             raise DevenvError(what, " → ".join(map(str, error.args[1])), "Nothing was changed.", Exit.USAGE) from error
+
+    def _offer_return(self, error: DevenvError) -> None:
+        """Where an image runs that never was proven, name the command that returns to the one before it."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        if record and (names := unproven_names(record)):
+            command = undo_command(at.cluster, at.profile, names)
+            hint = f"`{command}` returns to the image that was proven before."
+            error.next_step = f"{hint}\n{error.next_step}".strip()
 
     def _tell_of_dead_nodes(self, began: float, error: DevenvError) -> None:
         """Say so where a node ended meanwhile: what then failed did so because of it. `began`: when, in seconds since 1970."""

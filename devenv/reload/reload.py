@@ -8,14 +8,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from devenv import DEFAULT_CLUSTER
 from devenv.errors import DevenvError
 from devenv.gates.live import Prober
 from devenv.images.innode import Nodes
 from devenv.images.inplace import InPlace
-from devenv.images.load import normalise
 from devenv.images.stored import is_file
-from devenv.lifecycle.proven import Return, short
+from devenv.lifecycle.proven import Return, short, undo_command
 from devenv.lifecycle.record import own_context
 from devenv.lifecycle.restart import Restart
 from devenv.ports import Clock, Containers, Engine, Host, Kube, Reporter
@@ -171,7 +169,7 @@ class Reload:
 
     def _failed(self, plan: Plan, error: DevenvError) -> DevenvError:
         """Return to the old images if that is agreed to, and return the error to end with."""
-        names = [m.name for m in plan.moves]
+        names = self.rollout.proven.unproven(plan.nodes, [m.name for m in plan.moves])
         returns = returnable(self.rollout.proven, plan.nodes, names)
         if not returns:
             error.next_step = error.next_step or "`devenv doctor` has the cause."
@@ -190,9 +188,7 @@ class Reload:
     def _undo_hint(self, names: Sequence[str], returns: Sequence[Return]) -> str:
         """Return the command that returns to the old images, and which they are."""
         images = ", ".join(sorted({short(one.image) for one in returns}))
-        asked = " ".join(_short_name(self.profile, name) for name in names)
-        where = "" if self.cluster == DEFAULT_CLUSTER else f" --name {self.cluster}"
-        return f"`devenv reload-image {asked} --undo{where}` returns to {images}, which was proven before."
+        return f"`{undo_command(self.cluster, self.profile, names)}` returns to {images}, which was proven before."
 
     def teach(self, refs: Sequence[str]) -> None:
         """Have the engine push once with nothing kept, so that it knows its layers' digests from then on."""
@@ -218,8 +214,3 @@ class Reload:
 def _fits(plan: Plan) -> bool:
     """Whether a push that has begun is the one that is planned."""
     return len(plan.moves) == 1 and plan.moves[0].way is Way.PUSH and len(plan.moves[0].groups()) == 1
-
-
-def _short_name(profile: Profile, name: str) -> str:
-    """Return the profile's name of an image in the nodes; the name in the nodes where it has none."""
-    return next((i.name for i in profile.images if normalise(i.ref) == name), name)
