@@ -12,9 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from devenv.errors import DevenvError, Exit
-from devenv.profiles.merge import merge
 from devenv.profiles.model import Profile
-from devenv.profiles.variant import LISTS, PLAIN, Variant, entries, variants, varied
+from devenv.profiles.variant import FOLDERS, LISTS, PLAIN, Layers, Variant, entries, merged, variants, varied
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -28,7 +27,7 @@ _NEAR = 0.6  # how alike two keys are
 def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
     """Return the profile: `name` is that of a file in `folder`, or a path of one's own. Raises DevenvError."""
     path = find(name, folder)
-    content = varied(_resolved(path, folder, _DEPTH), variant, name)
+    content = varied(_layers(path, folder, _DEPTH), variant, name)
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
@@ -39,11 +38,11 @@ def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
 def check(name: str, folder: Path) -> Profile:
     """Return the profile, as `load` does, once its versions and options were looked at, too. Raises with all that is wrong."""
     path = find(name, folder)
-    content = _resolved(path, folder, _DEPTH)
+    layers = _layers(path, folder, _DEPTH)
     found: dict[str, None] = {}
-    for within, variant in variants(content):
+    for within, variant in variants(merged(layers)):
         with suppress(DevenvError):  # a version that only a checkout has
-            changed = varied(content, variant, name)
+            changed = varied(layers, variant, name)
             try:
                 Profile.model_validate(changed)
             except ValidationError as error:
@@ -59,7 +58,7 @@ def added(name: str, folder: Path) -> list[str]:
     own = yaml.safe_load(path.read_text())
     if "extends" not in own:
         return []
-    base = _resolved(find(str(own["extends"]), folder, path.parent), folder, _DEPTH)
+    base = merged(_layers(find(str(own["extends"]), folder, path.parent), folder, _DEPTH))
     before = {part: {e.get("name") for e in entries(base, part)} for part in LISTS}
     return [f"{part}.{e['name']}" for part in LISTS for e in entries(own, part) if e.get("name", "") not in {*before[part], ""}]
 
@@ -132,6 +131,10 @@ def schema_text() -> str:
     for key, of in (("versions", "what it installs, by version"), ("options", "what can be asked for besides, by name")):
         change = {"type": "object", "additionalProperties": {"type": ["object", "null"]}}
         schema["properties"][key] = {**change, "description": f"Changes to the profile: {of}."}
+    for key, of in (("kustomize_first", "before all others"), ("kustomize", "after those")):
+        folders = {"type": "array", "items": {"type": "string"}}
+        schema["properties"][key] = {**folders, "description": f"Folders of a checkout that are rendered {of}."}
+    schema["properties"]["released"] = {"type": "boolean", "description": "Whether there are images and addresses of it."}
     schema.pop("required")
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
@@ -148,7 +151,8 @@ def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | 
         raise
 
 
-def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
+def _layers(path: Path, folder: Path, depth: int) -> Layers:
+    """Return the contents of a profile's file and of all that it extends, the last of those first."""
     try:
         content = yaml.safe_load(path.read_text())
         json.dumps(content, default=str, skipkeys=True)  # refuses what holds itself: it has no end
@@ -163,11 +167,10 @@ def _resolved(path: Path, folder: Path, depth: int) -> Mapping[str, Any]:
         _root_paths(content, path.resolve().parent, folder.parent)
     base = content.pop("extends", None)
     if base is None:
-        return {**content, "base": content.get("name", path.stem)}
+        return [{**content, "base": content.get("name", path.stem)}]
     if depth == 0:
         raise DevenvError(f"{path} extends profiles in a circle.", exit_code=Exit.USAGE)
-    merged: Mapping[str, Any] = merge(_resolved(find(str(base), folder, path.parent), folder, depth - 1), content)
-    return merged
+    return [*_layers(find(str(base), folder, path.parent), folder, depth - 1), content]
 
 
 def _changes(path: Path, content: Mapping[str, Any]) -> None:
@@ -180,10 +183,28 @@ def _changes(path: Path, content: Mapping[str, Any]) -> None:
         else:
             odd = [name for name, change in (of or {}).items() if not isinstance(change, dict | None)]
             wrong += [((part, str(name)), "it is no map of what it changes") for name in odd]
+            for name, change in (of or {}).items():
+                wrong += _wrong_choices(change or {}, (part, str(name)))
+    wrong += _wrong_choices(content, ())
     if wrong:
         lines = _lines(path.read_text())
         why = "\n".join(_spell(path, where, what, lines) for where, what in wrong)
         raise DevenvError(f"The profile {path.stem} is wrong.", why, "Mend the file; nothing was changed.", Exit.USAGE)
+
+
+def _wrong_choices(content: Any, where: tuple[str, ...]) -> list[tuple[tuple[int | str, ...], str]]:
+    """Return what is wrong with the keys that only choose, and so are gone before anything is validated."""
+    if not isinstance(content, dict):
+        return []
+    wrong: list[tuple[tuple[int | str, ...], str]] = []
+    for key in FOLDERS:
+        folders = content.get(key)
+        texts = isinstance(folders, list) and all(isinstance(folder, str) for folder in folders)
+        if folders is not None and not texts:
+            wrong.append(((*where, key), "it is no list of folders"))
+    if not isinstance(content.get("released"), bool | None):
+        wrong.append(((*where, "released"), "it is neither true nor false"))
+    return wrong
 
 
 def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:

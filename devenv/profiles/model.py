@@ -127,6 +127,7 @@ class ManifestSource(Model):
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     recipe: str = ""  # RECIPE/FILE
     kustomize: str = ""  # a folder
+    replaces: tuple[str, ...] = ()  # addresses in kustomize folders, in whose place its file is taken
     after: tuple[str, ...] = ()  # components that must be ready before it is applied
     patches: tuple[Patch, ...] = ()
     enabled: bool = True
@@ -137,6 +138,8 @@ class ManifestSource(Model):
             raise ValueError(f"{self.name} needs one source: path, url, kustomize or recipe")
         if self.sha256 and not self.url:
             raise ValueError(f"{self.name}: a sha256 belongs to a url")
+        if self.replaces and self.kustomize:
+            raise ValueError(f"{self.name}: a folder replaces no address; set replaces: [] beside it")
         return self
 
     @property

@@ -5,17 +5,21 @@ the version and for the tag of its images.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.merge import merge
 
+# The profile's files as they are merged: from the one that extends none to the one that was named.
+Layers = Sequence[Mapping[str, Any]]
+Change = tuple[str, str]  # "versions" or "options", and the name of one
 LISTS = ("images", "manifests", "components", "requests")
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[\w.]+)?")
 # Options that stand for manifests from the user's own files, and for his own source
 FILES, CHECKOUT = "files", "checkout"
+FOLDERS = ("kustomize_first", "kustomize")  # folders of a checkout, in the order in which they are rendered
 
 
 @dataclass(frozen=True)
@@ -45,28 +49,84 @@ class Variant:
 PLAIN = Variant()
 
 
-def varied(content: Mapping[str, Any], variant: Variant, name: str) -> Mapping[str, Any]:
-    """Return the profile's content as the variant makes it. Raises DevenvError where it has no such version or option."""
-    content = dict(content)
-    versions, options = content.pop("versions", None) or {}, content.pop("options", None) or {}
+def merged(layers: Layers) -> Mapping[str, Any]:
+    """Return the profile's content with its versions and options still to choose from."""
+    content: Mapping[str, Any] = {}
+    for layer in layers:
+        content = merge(content, layer)
+    return content
+
+
+def varied(layers: Layers, variant: Variant, name: str) -> Mapping[str, Any]:
+    """Return the profile's content as the variant makes it.
+
+    What a profile says itself outranks the versions and options of the profiles that it extends.
+    Raises DevenvError where it has no such version or option, or outranks all of an option.
+    """
+    whole = merged(layers)
+    versions, options = whole.get("versions") or {}, whole.get("options") or {}
     _only_what_it_has(versions, options, variant, name)
-    if not versions:
-        return _enabled(content)
-    default = (options.get(CHECKOUT) or {}).get("version") if variant.checkout else content.get("version")
-    version = variant.version or str(default or "")
-    content = merge(content, _version(versions, version, name) or {})
-    for option in variant.everything:
-        content = merge(content, options.get(option) or {})
-    words = {"version": version, "tag": str(content.get("tag") or version)}
-    content = dict(merge(_spelt(content, words), _from_files(content, variant)))
+    if not (versions or options):
+        return _enabled(_own_words(whole))
+    version = variant.version or _default(layers, variant)
+    like = newer(versions, version) if version not in versions else ""
+    if versions:
+        _require(versions, like or version, name)
+    changes = [("versions", like or version), *(("options", o) for o in variant.everything)]
+    content = _layered(layers, whole, changes)
+    _refuse_without_effect(layers, whole, changes, variant, name)
+    words = {"version": version, "tag": str(content.get("tag") or version)} if versions else {}
+    content = dict(merge(_spelt(content, words), _from_files(content, layers, variant)))
     released = content.pop("released", True)
-    for key in ("kustomize", "kustomize_first"):
+    for key in FOLDERS:
         content.pop(key, None)
     if not (released or variant.manifests or variant.checkout):
         fix = "Give its source with --checkout, or its manifests with --manifests."
         raise DevenvError(f"There is no release {version}.", next_step=fix, exit_code=Exit.USAGE)
-    like = newer(versions, version) if version not in versions else ""
     return _enabled({**content, **words, **({"like": like} if like else {})})
+
+
+def _own_words(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in content.items() if key not in {"versions", "options"}}
+
+
+def _default(layers: Layers, variant: Variant) -> str:
+    """Return the version that the last profile names which names one, "" where none does."""
+    for layer in reversed(layers):
+        checkout = (layer.get("options") or {}).get(CHECKOUT) or {}
+        version = (checkout.get("version") if variant.checkout else None) or layer.get("version")
+        if version:
+            return str(version)
+    return ""
+
+
+def _layered(layers: Layers, whole: Mapping[str, Any], changes: Sequence[Change]) -> Mapping[str, Any]:
+    """Merge what each profile says itself, then its changes for what was chosen, then the next one."""
+    content: Mapping[str, Any] = {}
+    for layer in layers:
+        content = merge(content, _own_words(layer))
+        for part, chosen in changes:
+            # What a later profile has taken back (null) is missing in the whole.
+            there = (whole.get(part) or {}).get(chosen) or {}
+            change = (layer.get(part) or {}).get(chosen) or {}
+            content = merge(content, {key: value for key, value in change.items() if key in there})
+    return content
+
+
+def _refuse_without_effect(
+    layers: Layers, whole: Mapping[str, Any], changes: Sequence[Change], variant: Variant, name: str
+) -> None:
+    """Refuse an option that was asked for, and that the profile's own words make of no effect."""
+    content = _layered(layers, whole, changes)
+    for option in variant.options:
+        change = whole["options"][option] or {}
+        others = [c for c in changes if c != ("options", option)]
+        # Where the profile says the same as the option, all is as it was asked for.
+        if merge(content, change) != content and _layered(layers, whole, others) == content:
+            keys = ", ".join(change)
+            what = f"The profile {name} leaves nothing of the option {option}: it has its own {keys}."
+            fix = f"Leave the option out, or say in the profile what it should change: options: {{{option}: …}}."
+            raise DevenvError(what, "", fix, Exit.USAGE)
 
 
 def variants(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Variant]]:
@@ -91,13 +151,11 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups()[:3])) if found else ()
 
 
-def _version(versions: Mapping[str, Any], version: str, name: str) -> Any:
-    if version in versions:
-        return versions[version]
-    if newest := newer(versions, version):
-        return versions[newest]
-    what = f"The profile {name} knows no version {version}."
-    raise DevenvError(what, next_step=f"There are: {', '.join(versions)}; and newer releases.", exit_code=Exit.USAGE)
+def _require(versions: Mapping[str, Any], version: str, name: str) -> None:
+    if version not in versions:
+        what = f"The profile {name} knows no version {version}."
+        fix = f"There are: {', '.join(versions)}; and newer releases."
+        raise DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
 
 
 def _only_what_it_has(versions: Mapping[str, Any], options: Mapping[str, Any], variant: Variant, name: str) -> None:
@@ -117,11 +175,12 @@ def _own(options: Mapping[str, Any]) -> str:
     return ", ".join(o for o in options if o not in {FILES, CHECKOUT}) or "none"
 
 
-def _from_files(content: Mapping[str, Any], variant: Variant) -> Mapping[str, Any]:
+def _from_files(content: Mapping[str, Any], layers: Layers, variant: Variant) -> Mapping[str, Any]:
     """Return what changes where manifests come from files: the release's sources give way, their patches stay."""
     if not (variant.manifests or variant.checkout):
         return {}
-    fetched = [m for m in entries(content, "manifests") if m.get("url") and m.get("name")]
+    released = _of_the_release(layers)
+    fetched = [m for m in entries(content, "manifests") if m.get("url") and m.get("name") in released]
     patches = [p for m in fetched for p in m.get("patches") or ()]
     change: dict[str, Any] = {"manifests": [{"name": m["name"], "enabled": False} for m in fetched]}
     own: list[dict[str, Any]] = [{"path": path} for path in variant.manifests]
@@ -130,9 +189,20 @@ def _from_files(content: Mapping[str, Any], variant: Variant) -> Mapping[str, An
         own = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in folders]
     change["manifests"] += [{"name": f"file {n}", "patches": patches, **source} for n, source in enumerate(own, 1)]
     if variant.checkout:
-        built = [i for i in entries(content, "images") if i.get("from_checkout") and i.get("name")]
+        images = [i for i in entries(content, "images") if i.get("from_checkout") and i.get("name")]
+        built = [i for i in images if not i.get("build_in")]  # one with a folder of its own keeps it
         change["images"] = [{"name": i["name"], "build_in": variant.checkout} for i in built]
     return change
+
+
+def _of_the_release(layers: Layers) -> set[str]:
+    """Return the names of the manifests that belong to versions: those beside them, and no user's own."""
+    names: set[str] = set()
+    for layer in layers:
+        names |= {m["name"] for m in entries(layer, "manifests") if isinstance(m.get("name"), str)}
+        if layer.get("versions"):
+            return names
+    return names
 
 
 def _spelt(value: Any, words: Mapping[str, str]) -> Any:

