@@ -2,12 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
 from devenv.folders import work_folder
+from devenv.lifecycle import kustomization
+from devenv.lifecycle.kustomization import Kustomization
 from devenv.lifecycle.steps import step
 from devenv.ports import Host, Reporter
 from devenv.profiles.model import Profile
@@ -15,7 +17,13 @@ from devenv.profiles.model import Profile
 _LONGEST = 300.0  # seconds: a kustomization may fetch others from the network
 _SHOWN = 8  # last lines of what failed
 _MODULE = re.compile(r"^module\s+(\S+)", re.MULTILINE)
-_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# How kustomize, or git for it, says that it could not get what an address names.
+_UNREACHED = re.compile(r"Get \"[^\"]*\": (?P<get>[^']+)|(?P<status>status code \d+[^']*)|fatal: (?P<git>.+)")
+_NEVER_ASK = {"GIT_TERMINAL_PROMPT": "0"}  # a program in the background would wait for a password for ever
+
+# Address → what gives a file to take in its place.
+Replacements = Mapping[str, Callable[[], Path]]
+_NOTHING: Replacements = {}
 
 
 def problems(folder: str, profile: Profile) -> list[str]:
@@ -46,23 +54,52 @@ class Kustomize:
     host: Host
     reporter: Reporter
 
-    def path(self, folder: str) -> Path:
+    def path(self, folder: str, replacements: Replacements = _NOTHING) -> Path:
         """Where a folder's manifests are, or will be."""
-        return self.host.cache_dir() / "kustomize" / f"{hashlib.sha256(folder.encode()).hexdigest()[:16]}.yaml"
+        parts = "\n".join([folder, *sorted(replacements)])
+        name = hashlib.sha256(parts.encode()).hexdigest()[:16]
+        return self.host.cache_dir() / "kustomize" / f"{name}.yaml"
 
-    def render(self, folder: str) -> Path:
-        """Render a folder anew: what it stands on may have changed. Raises DevenvError with kustomize's own words."""
-        if not any((Path(folder) / name).is_file() for name in _FILES):
-            raise DevenvError(f"{folder} is no kustomize folder: it has no {_FILES[0]}.", exit_code=Exit.USAGE)
-        target = self.path(folder)
-        with step(self.reporter, f"render {'/'.join(Path(folder).parts[-2:])}"), work_folder(target.parent) as work:
-            new = work / "new"
-            done = self.host.run([*self._program(), folder, "--output", str(new)], timeout=_LONGEST)
-            if done.code != 0:
-                why = "\n".join(done.output.strip().splitlines()[-_SHOWN:])
-                raise DevenvError(f"{folder} can't be rendered.", why, "Nothing was changed.", Exit.USAGE)
-            new.replace(target)
+    def replaced(self, folder: str, replacements: Replacements) -> list[str]:
+        """Return the addresses that a folder names and a file is there for."""
+        named = kustomization.addresses(kustomization.tree(Path(folder)))
+        return [address for address in named if address in replacements]
+
+    def render(self, folder: str, replacements: Replacements = _NOTHING) -> Path:
+        """Render a folder anew: what it stands on may have changed.
+
+        Where it names an address for which there is a replacement, a copy of it is rendered:
+        nothing is written into the folder. Raises DevenvError, with Exit.PREREQUISITE where it
+        names an address that can't be reached, else with kustomize's own words.
+        """
+        if kustomization.find(Path(folder)) is None:
+            what = f"{folder} is no kustomize folder: it has no {kustomization.FILES[0]}."
+            raise DevenvError(what, exit_code=Exit.USAGE)
+        target = self.path(folder, replacements)
+        files = {a: replacements[a]() for a in self.replaced(folder, replacements)}
+        name = f"render {'/'.join(Path(folder).parts[-2:])}"
+        with step(self.reporter, name) as note, work_folder(target.parent) as work:
+            self._build(folder, files, work.resolve())
+            (work / "new").replace(target)
+            note += [f"{address} replaced by devenv's own" for address in files]
         return target
+
+    def _build(self, folder: str, files: Mapping[str, Path], work: Path) -> None:
+        """Write a folder's manifests to `new` in the work folder."""
+        program, tree = self._program(), kustomization.tree(Path(folder))
+        remote = [a for a in kustomization.addresses(tree) if a not in files]
+        argv = [*program, str(_copied(tree, files, work / "copy")) if files else folder]
+        try:
+            built = self.host.run([*argv, "--output", str(work / "new")], env=_NEVER_ASK, timeout=_LONGEST)
+        except DevenvError as error:
+            if remote and error.exit_code is Exit.FAILED:  # it did not end in time
+                raise _unreached(folder, remote, error.what) from error
+            raise
+        if built.code != 0:
+            output = built.output
+            if files:
+                output = output.replace(str(work / "copy"), str(kustomization.top(tree)))
+            raise _failure(folder, remote, output)
 
     def _program(self) -> Sequence[str]:
         if found := self.host.which("kustomize"):
@@ -71,3 +108,29 @@ class Kustomize:
             return [str(found), "kustomize"]
         fix = "Install either; or render it elsewhere and name the file: --manifests FILE."
         raise DevenvError("There is neither kustomize nor kubectl to render the checkout with.", "", fix, Exit.PREREQUISITE)
+
+
+def _copied(tree: Sequence[Kustomization], files: Mapping[str, Path], target: Path) -> Path:
+    try:
+        return kustomization.copy(tree, files, target)
+    except OSError as error:
+        what = f"{tree[0].folder} can't be copied to be rendered."
+        raise DevenvError(what, str(error), "Is a file unreadable, or the disk full?") from error
+
+
+def _failure(folder: str, remote: Sequence[str], output: str) -> DevenvError:
+    """Return the error for what kustomize said. `remote`: the addresses that it had to fetch."""
+    reason = _UNREACHED.search(output)
+    named = [address for address in remote if address in output]
+    if reason and named:
+        rest = [address for address in remote if address not in named]
+        return _unreached(folder, [*named, *rest], reason[reason.lastgroup or 0].strip())
+    why = "\n".join(output.strip().splitlines()[-_SHOWN:])
+    return DevenvError(f"{folder} can't be rendered.", why, "Nothing was changed.", Exit.USAGE)
+
+
+def _unreached(folder: str, named: Sequence[str], reason: str) -> DevenvError:
+    """Return the error for a folder that names addresses, of which the first can't be reached."""
+    what = f"{folder} can't be rendered: {named[0]} can't be reached."
+    others = [f"It also names {address}." for address in named[1:]]
+    return DevenvError(what, "\n".join([reason, *others]), exit_code=Exit.PREREQUISITE)

@@ -9,6 +9,7 @@ from devenv.images.sources import Source
 from devenv.lifecycle import manifests
 from devenv.lifecycle.adopt import maps_gateway, remember
 from devenv.lifecycle.context import Context
+from devenv.lifecycle.preflight import taken_port
 from devenv.lifecycle.record import Record, api_ports
 from devenv.lifecycle.steps import step
 from devenv.ports import Node
@@ -16,6 +17,7 @@ from devenv.wait import Deadline, until
 
 _API = 180.0  # seconds for the API server of a cluster that kind has made, or that was just started
 _EARLY = 420.0  # seconds for the first answer of one that kind is making: kind's own limit is 4 min from there
+_HOLDS_NO_PORT = {"exited", "dead", "created"}
 _ADMIN = "/etc/kubernetes/admin.conf"
 
 
@@ -71,6 +73,8 @@ class Making:
         at = self.context
         if nodes := at.nodes():
             stopped = [n for n in nodes if n.status != "running"]
+            if all(n.status in _HOLDS_NO_PORT for n in nodes):
+                self._require_port()
             for node in stopped:
                 at.containers.start(node.name)
             self.started = bool(stopped)
@@ -133,6 +137,7 @@ class Making:
 
     def _create(self, source: Source) -> None:
         at = self.context
+        self._require_port()
         config, engine = manifests.kind_config(at.profile), at.engine.info().id
         at.records.write(Record(at.cluster, engine=engine, config=config, began=at.clock.now(), **at.chosen))
         try:
@@ -141,6 +146,14 @@ class Making:
             if not at.nodes():  # kind has tidied up, so there is nothing to remember
                 at.records.remove(at.cluster)
             raise
+
+    def _require_port(self) -> None:
+        """Refuse to start a node whose port somebody has taken since the first look: images may have taken minutes."""
+        at = self.context
+        record = at.records.read(at.cluster)
+        adopted = record is not None and record.adopted
+        if not adopted and (taken := taken_port(at.host, at.profile)):
+            raise DevenvError("The node can't be started.", taken, exit_code=Exit.PREREQUISITE)
 
     def _detail(self, name: str) -> Callable[[str], None]:
         return lambda line: self.context.reporter.detail(name, line.strip(" •✓"))

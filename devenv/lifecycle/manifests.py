@@ -65,9 +65,22 @@ def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | No
     if only is None and not errors:
         errors += _lacking(profile, sources)
         codes += [Exit.USAGE] * bool(errors)
+    if errors and min(codes) is Exit.PREREQUISITE:
+        fix = f"Nothing was changed.{_without_network(profile)}"
+        raise DevenvError("Manifests can't be reached.", "\n".join(errors), fix, Exit.PREREQUISITE)
     if errors:
         raise DevenvError("Manifests are wrong.", "\n".join(errors), "Nothing was changed.", min(codes))
     return Rendered(_once(sources))
+
+
+def _without_network(profile: Profile) -> str:
+    """Say how a release of AIBrix's can be had without its addresses, "" for other profiles."""
+    if not profile.version:
+        return ""
+    return (
+        " Name the release's files on your disk with --manifests PATH, or its source with --checkout"
+        " PATH. `--profile offline` needs no address."
+    )
 
 
 def _lacking(profile: Profile, sources: Mapping[str, tuple[Manifest, ...]]) -> list[str]:

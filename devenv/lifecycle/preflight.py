@@ -15,6 +15,16 @@ _INODES = 50_000
 _INSTANCES, _WATCHES = 128, 8192  # fs.inotify, a Linux kernel's own defaults: with less, kubelet and kube-proxy fail
 
 
+def taken_port(host: Host, profile: Profile) -> str:
+    """Say who has the gateway's port on this machine, "" where it is free."""
+    port = profile.gateway.host_port
+    owner = host.port_owner(port)
+    if owner is None:
+        return ""
+    fix = "Stop it, or take another port: `devenv profile init FILE --host-port N` writes such a profile."
+    return f"Port {port} is taken by {owner}. {fix}"
+
+
 @dataclass(frozen=True)
 class Preflight:
     """Looks, and changes nothing."""
@@ -62,12 +72,7 @@ class Preflight:
         return f"The engine has {show(engine.memory)} of memory; the profile needs {show(wanted)}."
 
     def _port(self, _: EngineInfo) -> str:
-        port = self.profile.gateway.host_port
-        owner = self.host.port_owner(port)
-        if owner is None:
-            return ""
-        fix = "Stop it, or take another port: `devenv profile init FILE --host-port N` writes such a profile."
-        return f"Port {port} is taken by {owner}. {fix}"
+        return taken_port(self.host, self.profile)
 
     def _disk(self, engine: EngineInfo) -> str:
         if not engine.local:  # it runs elsewhere, or in a VM

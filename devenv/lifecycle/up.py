@@ -23,6 +23,7 @@ from devenv.lifecycle.applying import Applying, find
 from devenv.lifecycle.checkout import Kustomize
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.downloads import Downloads
+from devenv.lifecycle.folders import Folders
 from devenv.lifecycle.loading import Loading
 from devenv.lifecycle.making import Making
 from devenv.lifecycle.preflight import Preflight
@@ -80,11 +81,16 @@ class Up:
             nodes = foreign or own_nodes(at.records, at.engine, at.containers, at.cluster)
             making.same_profile()
             making.same_config()
-            self._render_anew()
+            self._check_checkout()
+            if not nodes:
+                self._check_host(exists=False)
+            self._folders.render_all()
             if proofs := self._nothing_to_do():
                 self._tell_of_changes()
                 return self._result(proofs, changed=False)
-            self._check(exists=bool(nodes))
+            if nodes:
+                self._check_host(exists=True)
+            self._check_files()
             sources = self._provide()
             rendered = self._rendered(self._locate)
             if foreign and self.agree:
@@ -107,7 +113,8 @@ class Up:
 
     def made_objects(self) -> list[Manifest]:
         """Return the profile's objects, with what they come from made anew where need be: no cluster is needed for it."""
-        self._render_anew()
+        self._check_checkout()
+        self._folders.render_all()
         self.provider.provide((), [m.recipe_file for m in self.context.profile.manifests if m.recipe])
         return self.objects()
 
@@ -270,29 +277,49 @@ class Up:
             fix = f"Bring them for {wanted}, for example with `docker pull --platform linux/{wanted}`."
             raise DevenvError(f"Images are not for this engine, which runs {wanted}.", "\n".join(wrong), fix, Exit.PREREQUISITE)
 
-    def _check(self, *, exists: bool) -> None:
-        """Refuse a host that is too small, and manifests and archives that can't be used, all at once, before any change."""
+    def _check_host(self, *, exists: bool) -> None:
+        """Refuse a host that is too small, before anything is downloaded or compiled.
+
+        Files that can't be used are told with it, as far as they are on this disk.
+        """
         at, profile = self.context, self.context.profile
-        ready = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
-        some = None if len(ready) == len(profile.manifests) else ready
         host = _problem(lambda: Preflight(at.host, at.engine, profile).check(exists=exists))
-        files = [
-            problem
-            for look in (lambda: self.provider.check(profile.images), lambda: self._rendered(self._fetched, some))
-            if (problem := _problem(look))
-        ]
-        if host and not files:
-            raise host
-        if problems := [host, *files] if host else files:
-            what = f"The profile {profile.name} names files that can't be used."
-            code = min(p.exit_code for p in problems)  # a wrong profile before a port that is taken
-            raise DevenvError(what, "\n".join(p.why for p in problems), "Nothing was changed.", code)
+        if host is None:
+            return
+        local = [m for m in profile.manifests if m.path]
+        problems = [host, *self._unusable(lambda: self._rendered(self._locate, local))]
+        if len(problems) > 1:
+            raise self._refused(problems)
+        raise host
+
+    def _check_files(self) -> None:
+        """Refuse manifests and archives that can't be used, all at once, before any change."""
+        profile = self.context.profile
+        there = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
+        some = None if len(there) == len(profile.manifests) else there
+        if problems := self._unusable(lambda: self._rendered(self._fetched, some)):
+            raise self._refused(problems)
+
+    def _unusable(self, render: Callable[[], object]) -> list[DevenvError]:
+        """Return what is wrong with the profile's archives, and with the manifests that are rendered."""
+        looks = (lambda: self.provider.check(self.context.profile.images), render)
+        return [problem for look in looks if (problem := _problem(look))]
+
+    def _refused(self, problems: list[DevenvError]) -> DevenvError:
+        name = self.context.profile.name
+        why = "\n".join(p.why for p in problems)
+        code = min(p.exit_code for p in problems)  # a wrong profile before a port that is taken
+        if code is not Exit.PREREQUISITE:
+            what = f"The profile {name} names files that can't be used."
+            return DevenvError(what, why, "Nothing was changed.", code)
+        what = f"The profile {name} names addresses that can't be reached."
+        return DevenvError(what, why, problems[-1].next_step, code)
 
     def _locate(self, source: ManifestSource) -> Path:
         if source.url:
             return self.downloads.path(source.url, source.sha256)
         if source.kustomize:
-            return self.kustomize.path(source.kustomize)
+            return self._folders.path(source)
         return self.manifests_folder / source.path if source.path else self.recipe_file(*source.recipe_file)
 
     def _fetched(self, source: ManifestSource) -> Path:
@@ -308,17 +335,26 @@ class Up:
     def _kept(self, source: ManifestSource) -> Path:
         """Where it is, had again where it was lost meanwhile."""
         if source.kustomize and not self._locate(source).exists():
-            return self.kustomize.render(source.kustomize)
+            return self._folders.render(source)
         return self._fetched(source)
 
-    def _render_anew(self) -> None:
-        """Look at a checkout, and render its folders as they are now. Raises DevenvError with all that is wrong with it."""
+    def _check_checkout(self) -> None:
+        """Raise DevenvError with all that keeps a checkout from being used."""
         at = self.context
-        if at.variant.checkout and (found := checkout.problems(at.variant.checkout, at.profile)):
-            raise DevenvError("The checkout can't be used.", "\n".join(found), "Nothing was changed.", Exit.USAGE)
-        for source in at.profile.manifests:
-            if source.kustomize:
-                self.kustomize.render(source.kustomize)
+        if at.variant.checkout and (problems := checkout.problems(at.variant.checkout, at.profile)):
+            why = "\n".join(problems)
+            raise DevenvError("The checkout can't be used.", why, "Nothing was changed.", Exit.USAGE)
+
+    @property
+    def _folders(self) -> Folders:
+        at = self.context
+        return Folders(self.kustomize, at.profile, at.variant, self._provided)
+
+    def _provided(self, source: ManifestSource) -> Path:
+        """Return a source's file, made or fetched where it is not there yet."""
+        if source.recipe and not self._locate(source).exists():
+            self.provider.provide((), [source.recipe_file])
+        return self._fetched(source)
 
     def _rendered(self, locate: manifests.Locate, only: list[ManifestSource] | None = None) -> manifests.Rendered:
         return manifests.render(self.context.profile, locate, only)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devenv.errors import DevenvError, NotReachableError
+from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images.archive import look
 from devenv.images.innode import MARK
 from devenv.ports import Completed, ContainerState, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
@@ -150,7 +150,7 @@ class FakeWeb:
     def fetch(self, url: str, target: Path, progress: Callable[[int, int], None]) -> None:
         self.log.append(f"fetch {url}")
         if url not in self.pages:
-            raise NotReachableError(f"{url} can't be reached.")
+            raise NotReachableError(f"{url} can't be reached.", exit_code=Exit.PREREQUISITE)
         target.write_bytes(self.pages[url])
 
 

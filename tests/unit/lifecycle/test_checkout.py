@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import pytest
+import yaml
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
@@ -67,3 +70,76 @@ def test_without_a_program_it_says_which_there_are(kustomize, fakes, tmp_path):
     with pytest.raises(DevenvError, match="neither kustomize nor kubectl") as failed:
         kustomize.render(str(tmp_path))
     assert failed.value.exit_code is Exit.PREREQUISITE
+
+
+EG = "https://github.com/envoyproxy/gateway/releases/download/v1.2.8/install.yaml"
+OTHER = "https://github.com/ray/crds.yaml"
+SILENT = (
+    "Error: accumulating resources: accumulation err='accumulating resources from '{0}': Get \"{0}\":"
+    " dial tcp: lookup github.com: no such host': failed to run '/usr/bin/git fetch': exit status 128\n"
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "dependency").mkdir()
+    (tmp_path / "dependency" / "kustomization.yaml").write_text(f"resources: [{EG}, {OTHER}]\n")
+    return tmp_path / "dependency"
+
+
+def test_an_address_that_devenv_has_a_file_for_is_not_fetched(kustomize, fakes, folder, tmp_path):
+    (tmp_path / "eg.yaml").write_text("kind: EnvoyGateway\n")
+    fakes.host.programs = {"kustomize"}
+    rendered = []
+
+    def build(argv):
+        rendered.append(argv[2])
+        names = yaml.safe_load((Path(argv[2]) / "kustomization.yaml").read_text())["resources"]
+        Path(argv[4]).write_text((Path(argv[2]) / names[0]).read_text() + names[1])
+
+    fakes.host.on_run = build
+    replacements = {EG: lambda: tmp_path / "eg.yaml", "https://example.com": lambda: pytest.fail("the folder does not name it")}
+    file = kustomize.render(str(folder), replacements)
+    assert file.read_text() == f"kind: EnvoyGateway\n{OTHER}"
+    assert rendered[0] != str(folder), "a copy is changed, not the checkout"
+    assert not Path(rendered[0]).exists()
+    assert file != kustomize.path(str(folder)), "without the file it is another"
+
+
+@pytest.mark.parametrize("said", [
+    SILENT, "Error: accumulating resources from '{0}': URL is a git repository: status code 404 (Not Found)\n",
+    "Error: fatal: unable to access '{0}': Could not resolve host\n",
+])  # fmt: skip
+def test_an_address_out_of_reach_is_a_missing_prerequisite(kustomize, fakes, folder, said):
+    fakes.host.programs = {"kubectl"}
+    fakes.host.results["/usr/bin/kubectl kustomize"] = Completed(1, said.format(OTHER))
+    with pytest.raises(DevenvError) as failed:
+        kustomize.render(str(folder))
+    assert failed.value.exit_code is Exit.PREREQUISITE
+    assert OTHER in failed.value.what
+    assert EG in failed.value.why, "the next one is told, too"
+    assert "accumulating" not in str(failed.value)
+
+
+@pytest.mark.parametrize("said", ["may not add resource with an already registered id: {0}", 'Get "https://elsewhere": no'])
+def test_what_else_is_wrong_keeps_kustomizes_own_words(kustomize, fakes, folder, said):
+    fakes.host.programs = {"kubectl"}
+    fakes.host.results["/usr/bin/kubectl kustomize"] = Completed(1, said.format(OTHER))
+    with pytest.raises(DevenvError) as failed:
+        kustomize.render(str(folder))
+    assert failed.value.exit_code is Exit.USAGE
+    assert said.format(OTHER) in failed.value.why
+
+
+@pytest.mark.parametrize(("text", "code"), [(f"resources: [{OTHER}]", Exit.PREREQUISITE), ("resources: []", Exit.FAILED)])
+def test_a_folder_that_takes_too_long_waits_for_its_addresses(kustomize, fakes, folder, text, code):
+    (folder / "kustomization.yaml").write_text(text)
+    fakes.host.programs = {"kubectl"}
+
+    def late(_):
+        raise DevenvError("kubectl did not end within 300 s.")
+
+    fakes.host.on_run = late
+    with pytest.raises(DevenvError) as failed:
+        kustomize.render(str(folder))
+    assert failed.value.exit_code is code

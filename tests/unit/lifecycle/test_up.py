@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
@@ -22,9 +23,9 @@ from devenv.lifecycle.record import Record, Records
 from devenv.lifecycle.steps import Arrivals
 from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
-from devenv.ports import Node
+from devenv.ports import Completed, Node
 from devenv.profiles.load import load
-from devenv.profiles.variant import PLAIN
+from devenv.profiles.variant import PLAIN, Variant
 from devenv.wait import StoppableClock
 from tests.unit.images.test_archive import write
 from tests.unit.lifecycle.test_manifests import CHART
@@ -51,9 +52,9 @@ def up(fakes, tmp_path: Path):
     for image in profile.images:
         fakes.engine.add(files.book.tag(files.book.get(image.recipe)))
 
-    def make(profile=profile, agree=None) -> Up:
+    def make(profile=profile, agree=None, variant=PLAIN) -> Up:
         context = Context(
-            cluster="c", profile=profile, profile_name="offline", variant=PLAIN, host=fakes.host, clock=StoppableClock(fakes.clock),
+            cluster="c", profile=profile, profile_name="offline", variant=variant, host=fakes.host, clock=StoppableClock(fakes.clock),
             engine=fakes.engine, containers=fakes.engine, kind=fakes.kind, kube=fakes.kube, reporter=fakes.reporter,
             records=Records(fakes.host), arrivals=Arrivals(),
         )  # fmt: skip
@@ -300,6 +301,145 @@ def test_every_problem_is_told_before_anything_changes(up, fakes):
         assert wanted in caught.value.why
     assert "Port 8888 is taken by nginx (process 7)" in caught.value.why
     assert fakes.log == ["lock cluster-c"]
+
+
+def checkout_profile(tmp_path: Path, extra: str = ""):
+    """The profile offline with a kustomize folder that needs Envoy Gateway and another address."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text("resources: [https://github.com/x.yaml]\n")
+    return own_profile(tmp_path, f"manifests: [{{name: own, kustomize: folder}}]\n{extra}")
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_host_that_is_too_small_is_told_before_anything_is_fetched_or_rendered(up, fakes, tmp_path: Path, taken):
+    (tmp_path / "bad.yaml").write_text("a: [")
+    web = "{name: web, url: 'https://example.com/m.yaml'}"
+    profile = checkout_profile(tmp_path, "" if taken else "needs: {cpus: 99}\n")
+    if taken:
+        fakes.host.ports[8888] = "nginx (process 7)"
+    profile = profile.model_copy(
+        update={"manifests": (*profile.manifests, *own_profile(tmp_path, f"manifests: [{web}]").manifests[-1:])}
+    )
+    with pytest.raises(DevenvError) as caught:
+        up(profile).run(0)
+    assert caught.value.exit_code is Exit.PREREQUISITE
+    assert ("nginx" if taken else "99") in caught.value.why
+    assert "example.com" not in str(caught.value)
+    assert fakes.log == ["lock cluster-c"]
+
+
+def test_with_a_host_that_is_too_small_files_on_this_disk_are_told(up, fakes, tmp_path: Path):
+    (tmp_path / "bad.yaml").write_text("a: [")
+    profile = own_profile(tmp_path, "needs: {cpus: 99}\nmanifests: [{name: a, path: bad.yaml}]\n")
+    with pytest.raises(DevenvError) as caught:
+        up(profile).run(0)
+    assert caught.value.exit_code is Exit.USAGE
+    assert "99" in caught.value.why
+    assert "bad.yaml" in caught.value.why
+
+
+def test_a_cluster_that_answers_needs_no_more_than_it_has(up, fakes, tmp_path: Path):
+    profile = own_profile(tmp_path, "")
+    up(profile).run(0)
+    fakes.host.programs.discard("docker")
+    assert not up(profile).run(0).changed
+    fakes.gateway.broken = {"extension"}
+    with pytest.raises(DevenvError) as caught:
+        up(profile).run(0)
+    assert caught.value.exit_code is Exit.PREREQUISITE
+
+
+def test_addresses_out_of_reach_are_missing_prerequisites_with_ways_round(up, fakes, tmp_path: Path):
+    urls = ", ".join(f"{{name: {n}, url: 'https://example.com/{n}.yaml'}}" for n in ("a", "b"))
+    with pytest.raises(DevenvError) as caught:
+        up(own_profile(tmp_path, f"manifests: [{urls}]\n")).run(0)
+    assert caught.value.exit_code is Exit.PREREQUISITE
+    for name in ("a", "b"):
+        assert f"https://example.com/{name}.yaml" in caught.value.why
+    release = load("aibrix", data.root() / "profiles", Variant(version="v0.4.1"))
+    with pytest.raises(DevenvError) as caught:
+        up(release).run(0)
+    assert caught.value.exit_code is Exit.PREREQUISITE
+    assert "aibrix-dependency-v0.4.1.yaml" in caught.value.why
+    for way in ("--manifests", "--checkout", "--profile offline"):
+        assert way in caught.value.next_step
+    assert not any(e.startswith(("kind", "build", "pull")) for e in fakes.log)
+
+
+def test_a_folder_whose_address_is_out_of_reach_says_the_ways_round(up, fakes, tmp_path: Path):
+    fakes.host.programs |= {"kubectl"}
+    fakes.host.results["/usr/bin/kubectl kustomize"] = Completed(1, "from 'https://github.com/x.yaml': Get \"\": no such host")
+    profile = checkout_profile(tmp_path)
+    with pytest.raises(DevenvError) as caught:
+        up(profile).run(0)
+    assert caught.value.exit_code is Exit.PREREQUISITE
+    assert "https://github.com/x.yaml" in caught.value.what
+    assert "{name: own, kustomize: null, path: FILE}" in caught.value.next_step
+    source = tmp_path / "source"
+    for path in ("cmd/plugins", "cmd/controllers", "config/dependency", "config/default"):
+        (source / path).mkdir(parents=True)
+    (source / "go.mod").write_text("module github.com/vllm-project/aibrix\n")
+    for name in ("dependency", "default"):
+        (source / "config" / name / "kustomization.yaml").write_text("resources: [https://github.com/x.yaml]\n")
+    variant = Variant(version="v0.4.1", checkout=str(source))
+    with pytest.raises(DevenvError) as caught:
+        up(load("aibrix", data.root() / "profiles", variant), variant=variant).run(0)
+    assert caught.value.exit_code is Exit.PREREQUISITE
+    for way in ("--manifests FILE", f"{source}/config/default", "kustomize_first: []", "--profile offline"):
+        assert way in caught.value.next_step
+
+
+def test_a_folder_is_rendered_with_the_profiles_own_envoy_gateway(up, fakes, tmp_path: Path):
+    address = "https://github.com/envoyproxy/gateway/releases/download/v1.2.8/install.yaml"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(f"resources: [{address}]\n")
+    fakes.host.programs |= {"kustomize"}
+
+    def build(argv):
+        if argv[0].endswith("kustomize"):
+            (name,) = yaml.safe_load((Path(argv[2]) / "kustomization.yaml").read_text())["resources"]
+            Path(argv[4]).write_text((Path(argv[2]) / name).read_text().replace("name: envoy-gateway-config", "name: patched"))
+
+    fakes.host.on_run = build
+    profile = own_profile(tmp_path, "manifests: [{name: own, kustomize: folder}]\n")
+    assert up(profile).run(0).changed
+    assert fakes.log.count("apply Deployment/envoy-gateway") == 1, "the folder's counts, not both"
+    assert not up(profile).run(0).changed
+    assert (folder / "kustomization.yaml").read_text() == f"resources: [{address}]\n"
+
+
+def test_a_port_that_is_taken_meanwhile_is_told_before_kind_starts(up, fakes, monkeypatch):
+    real = Up._provide
+
+    def slow(self):
+        fakes.host.ports[8888] = "nginx (process 7)"
+        return real(self)
+
+    monkeypatch.setattr(Up, "_provide", slow)
+    with pytest.raises(DevenvError) as caught:
+        up().run(0)
+    assert caught.value.exit_code is Exit.PREREQUISITE
+    assert "nginx (process 7)" in caught.value.why
+    assert "kind create c" not in fakes.log
+    assert Records(fakes.host).read("c") is None
+
+
+@pytest.mark.parametrize(("status", "starts"), [("exited", False), ("paused", True)])
+def test_a_port_that_is_taken_is_told_before_a_stopped_node_starts(up, fakes, status, starts):
+    """A paused node still has its port: the engine listens on it."""
+    up().run(0)
+    node = fakes.engine.containers["c-control-plane"]
+    fakes.engine.containers["c-control-plane"] = dataclasses.replace(node, status=status)
+    fakes.host.ports[8888] = "docker-proxy (process 7)"
+    if starts:
+        assert up().run(0).changed
+    else:
+        with pytest.raises(DevenvError) as caught:
+            up().run(0)
+        assert caught.value.exit_code is Exit.PREREQUISITE
+    assert ("start c-control-plane" in fakes.log) is starts
 
 
 def test_without_a_registry_what_is_missing_would_be_built(up, fakes):
