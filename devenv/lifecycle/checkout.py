@@ -120,7 +120,8 @@ def _copied(tree: Sequence[Kustomization], files: Mapping[str, Path], target: Pa
 
 def _failure(folder: str, remote: Sequence[str], output: str) -> DevenvError:
     """Return the error for what kustomize said. `remote`: the addresses that it had to fetch."""
-    reason = _UNREACHED.search(output)
+    # kubectl puts what kustomize says in quotes, unless it has several lines.
+    reason = _UNREACHED.search(output.replace('\\"', '"'))
     named = [address for address in remote if address in output]
     if reason and named:
         rest = [address for address in remote if address not in named]

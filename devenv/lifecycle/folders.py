@@ -59,10 +59,10 @@ class Folders:
             place = f"name the file in the profile: manifests: [{entry}]"
             return f"Run {_RENDER} where the network allows it, and {place}."
         folders = " and ".join(m.kustomize for m in self.profile.manifests if m.kustomize)
-        full = "Without --full fewer folders are needed.\n" if "full" in self.variant.options else ""
+        full = " Without --full fewer folders are needed." if "full" in self.variant.options else ""
         return (
             f"Run {_RENDER} for {folders} where the network allows it, and name the files with"
-            f" --manifests FILE, once for each.\n{full}"
-            f"`kustomize_first: []` in a profile that extends {self.profile.base} leaves out what"
+            f" --manifests FILE, once for each.{full}"
+            f" `kustomize_first: []` in a profile that extends {self.profile.base} leaves out what"
             " comes before AIBrix's own objects. `--profile offline` needs no address."
         )

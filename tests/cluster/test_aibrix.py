@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster import aibrix
 from tests.cluster.lab import Lab
@@ -331,7 +332,44 @@ def test_a_checkout_that_is_another_projects_or_not_whole(new, tmp_path):
     assert "its go.mod says example.com/other" in refused(new, "--checkout", str(tmp_path / "other"))
     half = aibrix.checkout(tmp_path / "half")
     (half / "config" / "crd" / "crds.yaml").unlink()
-    assert "crds.yaml" in refused(new, "--checkout", str(half))
+    assert "crds.yaml" in refused(new, "--profile", str(new.profile), "--checkout", str(half))
+
+
+def files_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_that_names_envoy_gateway_by_address_is_rendered_with_devenvs(new, tmp_path):
+    source = aibrix.checkout(tmp_path / "checkout")
+    before = files_in(source)
+    rendered = new.devenv("profile", "show", "aibrix", "--rendered", "--full", "--checkout", str(source)).stdout
+    objects = {(o["kind"], o["metadata"]["name"]): o for o in yaml.load_all(rendered, Loader=yaml.CSafeLoader)}
+    assert ("Deployment", "envoy-gateway") in objects
+    assert ("CustomResourceDefinition", "rayclusters.ray.io") in objects
+    settings = yaml.safe_load(objects["ConfigMap", "envoy-gateway-config"]["data"]["envoy-gateway.yaml"])
+    assert settings["extensionApis"]["enableEnvoyPatchPolicy"] is True
+    assert settings["logging"]["level"]["default"] == "debug", "the folder's own patch counts"
+    assert files_in(source) == before
+
+
+def test_an_address_out_of_reach_is_told_with_what_does_without(new, tmp_path):
+    source = aibrix.checkout(tmp_path / "checkout")
+    address = "http://127.0.0.1:9/ray.yaml"
+    (source / "config" / "dependency" / "kustomization.yaml").write_text(f"resources: [{address}]\n")
+    new.profile.write_text(new.profile.read_text() + "needs: {cpus: 1, memory: 1Gi, disk: 1Gi}\n")
+    chosen = ("--profile", str(new.profile), "--checkout", str(source), "--full")
+    told = refused(new, *chosen, code=3)
+    for way in (address, "--manifests FILE", "kustomize_first: []", "--profile offline"):
+        assert way in told
+    assert "accumulating" not in told
+    enough = new.profile.read_text()
+    new.profile.write_text(enough.replace("cpus: 1", "cpus: 999"))
+    told = refused(new, *chosen, code=3)
+    assert "999" in told
+    assert address not in told
+    new.profile.write_text(f"{enough}kustomize_first: []\n")
+    told = new.devenv("profile", "show", str(new.profile), *chosen[2:]).stdout
+    assert "config/dependency" not in told
 
 
 def test_half_of_a_release_is_refused_with_what_it_lacks(new, tmp_path):
@@ -355,7 +393,7 @@ def test_more_than_the_machine_has_is_refused_with_numbers(new, tmp_path):
     new.profile.write_text(new.profile.read_text() + "needs: {memory: 900Gi}\n")
     source = aibrix.checkout(tmp_path / "checkout")
     told = refused(new, "--profile", str(new.profile), "--checkout", str(source), "--full", code=3)
-    assert "the profile needs 6" in told or "the profile needs 19 GiB" in told
+    assert "the profile needs 900 GiB" in told, "the profile's own number counts, with --full too"
 
 
 # A release, by its address

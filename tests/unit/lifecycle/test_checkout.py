@@ -107,7 +107,7 @@ def test_an_address_that_devenv_has_a_file_for_is_not_fetched(kustomize, fakes, 
 
 
 @pytest.mark.parametrize("said", [
-    SILENT, "Error: accumulating resources from '{0}': URL is a git repository: status code 404 (Not Found)\n",
+    SILENT, SILENT.replace('"', '\\"'), "Error: accumulating resources from '{0}': URL is a git repository: status code 404 (Not Found)\n",
     "Error: fatal: unable to access '{0}': Could not resolve host\n",
 ])  # fmt: skip
 def test_an_address_out_of_reach_is_a_missing_prerequisite(kustomize, fakes, folder, said):
