@@ -18,8 +18,14 @@ _LONGEST = 300.0  # seconds: a kustomization may fetch others from the network
 _SHOWN = 8  # last lines of what failed
 _MODULE = re.compile(r"^module\s+(\S+)", re.MULTILINE)
 # How kustomize, or git for it, says that it could not get what an address names.
-_UNREACHED = re.compile(r"Get \"[^\"]*\": (?P<get>[^']+)|(?P<status>status code \d+[^']*)|fatal: (?P<git>.+)")
-_NEVER_ASK = {"GIT_TERMINAL_PROMPT": "0"}  # a program in the background would wait for a password for ever
+_UNREACHED = (
+    r"Get \"[^\"]*\": ([^']+)",
+    r"(status code \d+[^']*)",
+    r"fatal: (.+)",
+    r"(no 'git' program on path)",
+)
+# git would wait for a password for ever.
+_NEVER_ASK = {"GIT_TERMINAL_PROMPT": "0"}
 
 # Address → what gives a file to take in its place.
 Replacements = Mapping[str, Callable[[], Path]]
@@ -88,9 +94,10 @@ class Kustomize:
         """Write a folder's manifests to `new` in the work folder."""
         program, tree = self._program(), kustomization.tree(Path(folder))
         remote = [a for a in kustomization.addresses(tree) if a not in files]
-        argv = [*program, str(_copied(tree, files, work / "copy")) if files else folder]
+        source = str(_copied(tree, files, work / "copy")) if files else folder
+        argv = [*program, source, "--output", str(work / "new")]
         try:
-            built = self.host.run([*argv, "--output", str(work / "new")], env=_NEVER_ASK, timeout=_LONGEST)
+            built = self.host.run(argv, env=_NEVER_ASK, timeout=_LONGEST)
         except DevenvError as error:
             if remote and error.exit_code is Exit.FAILED:  # it did not end in time
                 raise _unreached(folder, remote, error.what) from error
@@ -121,11 +128,12 @@ def _copied(tree: Sequence[Kustomization], files: Mapping[str, Path], target: Pa
 def _failure(folder: str, remote: Sequence[str], output: str) -> DevenvError:
     """Return the error for what kustomize said. `remote`: the addresses that it had to fetch."""
     # kubectl puts what kustomize says in quotes, unless it has several lines.
-    reason = _UNREACHED.search(output.replace('\\"', '"'))
+    unquoted = output.replace('\\"', '"')
+    reasons = [match[1] for form in _UNREACHED if (match := re.search(form, unquoted))]
     named = [address for address in remote if address in output]
-    if reason and named:
+    if reasons and named:
         rest = [address for address in remote if address not in named]
-        return _unreached(folder, [*named, *rest], reason[reason.lastgroup or 0].strip())
+        return _unreached(folder, [*named, *rest], reasons[0].strip())
     why = "\n".join(output.strip().splitlines()[-_SHOWN:])
     return DevenvError(f"{folder} can't be rendered.", why, "Nothing was changed.", Exit.USAGE)
 

@@ -35,7 +35,7 @@ class Folders:
             self.render(source)
 
     def render(self, source: ManifestSource) -> Path:
-        """Render one folder. Raises DevenvError, with the ways round an address that is out of reach."""
+        """Render one folder. Raises DevenvError, with the ways round an unreachable address."""
         try:
             return self.kustomize.render(source.kustomize, self._replacements)
         except DevenvError as error:

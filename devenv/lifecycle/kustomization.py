@@ -17,8 +17,9 @@ _OBJECTS = ("resources", "bases")  # where kustomize takes a file by its address
 _FOLDERS = (*_OBJECTS, "components", "generators", "transformers", "validators")
 _LISTS = (*_FOLDERS, "crds", "configurations", "patchesStrategicMerge")
 _PATHS = ("patches", "patchesJson6902", "replacements")  # lists of maps that may have a `path`
-# What kustomize fetches by HTTP or clones with git: an address, user@host, or GitHub without https://.
-_ADDRESS = re.compile(r"(git::)?((?!file:)[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+[:/]|github\.com[:/])\S+", re.IGNORECASE)
+# What kustomize fetches by HTTP or clones with git: a URL, user@host, or GitHub without https://.
+_HOST = r"(?!file:)[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+[:/]|github\.com[:/]"
+_ADDRESS = re.compile(rf"(git::)?({_HOST})\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,10 @@ def top(kustomizations: Iterable[Kustomization]) -> Path:
 
 
 def copy(kustomizations: Sequence[Kustomization], files: Mapping[str, Path], target: Path) -> Path:
-    """Copy a tree to `target` with files in the place of addresses, and return the first folder's copy.
+    """Copy a tree to `target` with files in the place of addresses.
 
-    `files`: address → file. Raises OSError where the tree can't be read, or the copy not written.
+    `files`: address → file. Returns the first folder's copy. Raises OSError where the tree can't be
+    read, or the copy not written.
     """
     common = top(kustomizations)
     for folder in _outermost(k.folder for k in kustomizations):
@@ -118,7 +120,7 @@ def _outermost(folders: Iterable[Path]) -> list[Path]:
 
 
 def _with_files(text: str, names: Mapping[str, str]) -> str:
-    """Return a kustomization's text with file names in the place of addresses, and all else as it stands there."""
+    """Return a kustomization's text with file names in the place of addresses, else unchanged."""
     items = [item for item in _scalars(text) if item.value in names]
     for item in sorted(items, key=lambda item: -item.start_mark.index):
         text = text[: item.start_mark.index] + names[item.value] + text[item.end_mark.index :]

@@ -148,7 +148,7 @@ class Making:
             raise
 
     def _require_port(self) -> None:
-        """Refuse to start a node whose port somebody has taken since the first look: images may have taken minutes."""
+        """Refuse to start a node whose port was taken since the first look, minutes ago."""
         at = self.context
         record = at.records.read(at.cluster)
         adopted = record is not None and record.adopted

@@ -301,7 +301,7 @@ class Up:
             raise self._refused(problems)
 
     def _unusable(self, render: Callable[[], object]) -> list[DevenvError]:
-        """Return what is wrong with the profile's archives, and with the manifests that are rendered."""
+        """Return what is wrong with the profile's archives and with its manifests."""
         looks = (lambda: self.provider.check(self.context.profile.images), render)
         return [problem for look in looks if (problem := _problem(look))]
 

@@ -134,7 +134,8 @@ def schema_text() -> str:
     for key, of in (("kustomize_first", "before all others"), ("kustomize", "after those")):
         folders = {"type": "array", "items": {"type": "string"}}
         schema["properties"][key] = {**folders, "description": f"Folders of a checkout that are rendered {of}."}
-    schema["properties"]["released"] = {"type": "boolean", "description": "Whether there are images and addresses of it."}
+    released = {"type": "boolean", "description": "Whether there are images and addresses of it."}
+    schema["properties"]["released"] = released
     schema.pop("required")
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
@@ -152,7 +153,7 @@ def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | 
 
 
 def _layers(path: Path, folder: Path, depth: int) -> Layers:
-    """Return the contents of a profile's file and of all that it extends, the last of those first."""
+    """Return the contents of a file and of all that it extends, the last of those first."""
     try:
         content = yaml.safe_load(path.read_text())
         json.dumps(content, default=str, skipkeys=True)  # refuses what holds itself: it has no end
@@ -193,7 +194,7 @@ def _changes(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _wrong_choices(content: Any, where: tuple[str, ...]) -> list[tuple[tuple[int | str, ...], str]]:
-    """Return what is wrong with the keys that only choose, and so are gone before anything is validated."""
+    """Return what is wrong with the keys that only choose: no model has them."""
     if not isinstance(content, dict):
         return []
     wrong: list[tuple[tuple[int | str, ...], str]] = []

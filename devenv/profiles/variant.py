@@ -19,7 +19,8 @@ LISTS = ("images", "manifests", "components", "requests")
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[\w.]+)?")
 # Options that stand for manifests from the user's own files, and for his own source
 FILES, CHECKOUT = "files", "checkout"
-FOLDERS = ("kustomize_first", "kustomize")  # folders of a checkout, in the order in which they are rendered
+# Folders of a checkout, in the order in which their objects count.
+FOLDERS = ("kustomize_first", "kustomize")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _default(layers: Layers, variant: Variant) -> str:
 
 
 def _layered(layers: Layers, whole: Mapping[str, Any], changes: Sequence[Change]) -> Mapping[str, Any]:
-    """Merge what each profile says itself, then its changes for what was chosen, then the next one."""
+    """Merge each profile's own words, its changes for what was chosen, then the next one."""
     content: Mapping[str, Any] = {}
     for layer in layers:
         content = merge(content, _own_words(layer))
@@ -196,7 +197,7 @@ def _from_files(content: Mapping[str, Any], layers: Layers, variant: Variant) ->
 
 
 def _of_the_release(layers: Layers) -> set[str]:
-    """Return the names of the manifests that belong to versions: those beside them, and no user's own."""
+    """Return the names of the manifests that belong to versions: none of the user's own."""
     names: set[str] = set()
     for layer in layers:
         names |= {m["name"] for m in entries(layer, "manifests") if isinstance(m.get("name"), str)}

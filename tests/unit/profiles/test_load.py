@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,13 @@ def test_what_pyyaml_itself_stumbles_over_is_refused(tmp_path: Path, line: str):
 @pytest.mark.parametrize("name", ["aibrix", "offline"])
 def test_the_profiles_that_come_with_devenv_are_right_in_every_variant(name: str):
     assert check(name, FOLDER) == load(name, FOLDER)
+
+
+def test_the_address_that_envoy_gateway_replaces_is_that_of_its_own_version():
+    (source,) = [m for m in load("offline", FOLDER).manifests if m.replaces]
+    pinned = (data.root() / "images" / source.recipe_file[0] / "go.mod").read_text()
+    (version,) = re.findall(r"github\.com/envoyproxy/gateway (v\S+)", pinned)
+    assert [f"/{version}/" in address for address in source.replaces] == [True]
 
 
 def test_a_misspelt_name_is_seen_since_it_is_new(tmp_path: Path):
