@@ -81,10 +81,13 @@ class Up:
             nodes = foreign or own_nodes(at.records, at.engine, at.containers, at.cluster)
             making.same_profile()
             making.same_config()
-            self._check_checkout()
+            gone = bool(nodes) and self._lost_checkout()
+            if not gone:
+                self._check_checkout()
             if not nodes:
                 self._check_host(exists=False)
-            self._folders.render_all()
+            if not gone:
+                self._folders.render_all()
             if proofs := self._nothing_to_do():
                 self._tell_of_changes()
                 return self._result(proofs, changed=False)
@@ -259,7 +262,7 @@ class Up:
         """Say which images were built from other sources than the checkout has now, and how to renew them."""
         at = self.context
         record = at.records.read(at.cluster)
-        for image in (i for i in at.profile.cluster_images if own_ref(i)):
+        for image in (i for i in at.profile.cluster_images if own_ref(i) and Path(i.build_in).exists()):
             built = record.built.get(normalise(image.ref), "") if record else ""
             state = self.provider.state(image.build_in).state if built else ""
             if built != state:
@@ -337,6 +340,18 @@ class Up:
         if source.kustomize and not self._locate(source).exists():
             return self._folders.render(source)
         return self._fetched(source)
+
+    def _lost_checkout(self) -> bool:
+        """Whether the cluster's checkout is gone, while all that was rendered from it is there; say so."""
+        at = self.context
+        folder = at.variant.checkout
+        rendered = [self._folders.path(m) for m in at.profile.manifests if m.kustomize]
+        if not folder or Path(folder).exists() or not all(path.exists() for path in rendered):
+            return False
+        where = "" if at.cluster == DEFAULT_CLUSTER else f" --name {at.cluster}"
+        fix = f"If you moved it: `devenv up --checkout PATH{where}`."
+        at.reporter.say(f"The checkout {folder} is gone. The cluster keeps what was installed from it. {fix}")
+        return True
 
     def _check_checkout(self) -> None:
         """Raise DevenvError with all that keeps a checkout from being used."""

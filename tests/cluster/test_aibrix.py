@@ -122,6 +122,21 @@ def test_up_keeps_what_runs_after_a_change_of_sources(lab):
         source.unlink()
 
 
+def test_without_its_checkout_a_cluster_goes_on(lab, tmp_path):
+    source, elsewhere, before = lab.folder / "checkout", tmp_path / "moved", in_node(lab)
+    source.rename(elsewhere)
+    try:
+        assert f"{source} is gone" in lab.devenv("up").stderr
+        assert lab.doctor()["healthy"]
+        assert lab.devenv("reload-image", "gateway-plugins", "--build", check=False).returncode == 2
+        moved = lab.devenv("up", "--checkout", str(elsewhere))
+        assert "is gone" not in moved.stderr
+        assert in_node(lab) == before, "what runs was built from the same sources"
+    finally:
+        elsewhere.rename(source)
+        lab.devenv("up", "--checkout", str(source))
+
+
 def test_what_a_user_built_otherwise_is_taken_and_undone(lab, built_refs):
     before = in_node(lab)
     lab.docker("tag", next(ref for ref in built_refs if "gateway-plugins" in ref), PLUGINS)
