@@ -83,7 +83,7 @@ def _unknown(facts: Facts, judged: list[Cause]) -> tuple[tuple[str, str], ...]:
 
 def _absent(facts: Facts, *, failed: bool) -> Iterator[tuple[str, str]]:
     """What should be among the facts, and is neither there nor said to be unknown."""
-    wanted = [k for _, k in KINDS if k != NEWEST and (k not in LATER or any(c.lease for c in facts.profile.components))]
+    wanted = [k for _, k in KINDS if k not in NEWEST and (k not in LATER or any(c.lease for c in facts.profile.components))]
     for kind in (k for k in wanted if k not in facts.objects and facts.knows(k)):
         yield (kind, "it is not among the facts")
     if facts.context:  # nothing else was looked for

@@ -9,6 +9,7 @@ from devenv import DEFAULT_CLUSTER
 from devenv.facts.collect import is_of, is_proxy
 from devenv.facts.labels import MODEL, asked_models, model_label
 from devenv.facts.model import WORKLOADS, Facts, owns, selects
+from devenv.facts.revisions import KEEPERS, is_lasting, lasting_pods, newest_pods
 from devenv.ports import Manifest, Space
 from devenv.profiles.model import Component, Route
 
@@ -87,8 +88,32 @@ def objects_of(facts: Facts, component: Component) -> list[Manifest]:
 
 
 def pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
-    """Return the pods that a workload made, without those that are on their way out."""
-    return [p for p in facts.of("Pod") if owns(workload, p) and "deletionTimestamp" not in p["metadata"]]
+    """Return the pods that a workload made and that are to run on: neither ending nor ended."""
+    return lasting_pods(workload, facts.of("Pod"))
+
+
+def newest_pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
+    """Return those of them that are of the workload's newest revision: the others are being replaced.
+
+    All of them where none is yet, where the revisions could not be read, and where older pods are meant to stay.
+    """
+    kind, pods = kind_of(facts, workload), pods_of(facts, workload)
+    if _keeps_older_pods(workload):
+        return pods
+    keepers = facts.of(KEEPERS[kind]) if kind in KEEPERS else ()
+    return newest_pods(kind, workload, keepers, pods) or pods
+
+
+def _keeps_older_pods(workload: Manifest) -> bool:
+    """Whether a StatefulSet or DaemonSet replaces no pod by itself, or not all of them."""
+    strategy = workload["spec"].get("updateStrategy") or {}
+    return strategy.get("type") == "OnDelete" or bool((strategy.get("rollingUpdate") or {}).get("partition"))
+
+
+def ended_pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
+    """Return the pods that a workload made and that have failed, or were evicted or refused, the newest one last."""
+    failed = [p for p in facts.of("Pod") if owns(workload, p) and (p.get("status") or {}).get("phase") == "Failed"]
+    return sorted(failed, key=lambda p: str(p["metadata"].get("creationTimestamp")))
 
 
 def workloads(facts: Facts) -> list[Manifest]:
@@ -102,11 +127,17 @@ def kind_of(facts: Facts, workload: Manifest) -> str:
 
 
 def model_pods(facts: Facts, model: str) -> list[Manifest]:
-    """Return the pods by which AIBrix finds a model."""
-    return [
-        p for p in facts.of("Pod")
-        if (p["metadata"].get("labels") or {}).get(MODEL) == model and "deletionTimestamp" not in p["metadata"]
-    ]  # fmt: skip
+    """Return the pods by which AIBrix finds a model, without those that are ending or have ended."""
+    return [p for p in facts.of("Pod") if (p["metadata"].get("labels") or {}).get(MODEL) == model and is_lasting(p)]
+
+
+def newest_model_pods(facts: Facts, model: str) -> list[Manifest]:
+    """Return those of them that no workload is about to replace."""
+    replaced: list[Manifest] = []
+    for workload in workloads(facts):
+        newest = newest_pods_of(facts, workload)
+        replaced += [p for p in pods_of(facts, workload) if p not in newest]
+    return [p for p in model_pods(facts, model) if p not in replaced]
 
 
 def conditions(obj: Manifest) -> list[dict[str, Any]]:

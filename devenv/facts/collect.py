@@ -14,8 +14,9 @@ from devenv.facts.anywhere import concerning, discovered
 from devenv.facts.df import node_space
 from devenv.facts.live import Proof
 from devenv.facts.looks import Looks
-from devenv.facts.model import ContainerLog, Facts, NodeFacts, ProxyFacts, owns, selects
-from devenv.facts.trim import trimmed
+from devenv.facts.model import ContainerLog, Facts, NodeFacts, ProxyFacts, selects
+from devenv.facts.revisions import KEEPERS, lasting_pods
+from devenv.facts.trim import revision, trimmed
 from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Host, Kube, Manifest, Node, Space
 from devenv.profiles.model import Component, LiveRequest, Profile
 
@@ -24,15 +25,15 @@ ADMISSION = "admissionregistration.k8s.io/v1"
 EXTENSIONS = "gateway.envoyproxy.io/v1alpha1"
 KINDS = (
     ("v1", "Node"), ("v1", "Pod"), ("v1", "Service"), ("v1", "Event"), ("v1", "ConfigMap"), ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"),
+    ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"), ("apps/v1", "ReplicaSet"), ("apps/v1", "ControllerRevision"),
     ("coordination.k8s.io/v1", "Lease"), (GATEWAY_API, "GatewayClass"), (GATEWAY_API, "Gateway"), (GATEWAY_API, "HTTPRoute"),
     ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"), (EXTENSIONS, "EnvoyProxy"), (EXTENSIONS, "EnvoyPatchPolicy"),
     (EXTENSIONS, "EnvoyExtensionPolicy"), (EXTENSIONS, "ClientTrafficPolicy"), ("model.aibrix.ai/v1alpha1", "ModelAdapter"),
     ("discovery.k8s.io/v1", "EndpointSlice"), (ADMISSION, "MutatingWebhookConfiguration"),
     (ADMISSION, "ValidatingWebhookConfiguration"),
 )  # fmt: skip
-# Kinds that facts which older versions saved lack: one, and those that only AIBrix's own control plane has a part in.
-NEWEST = "DaemonSet"
+# Kinds that facts which older versions saved lack, and those that only AIBrix's own control plane has a part in.
+NEWEST = {"DaemonSet", *KEEPERS.values()}
 LATER = {"EndpointSlice", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
 API, ENGINE, REQUESTS, NODES = "API server", "engine", "live requests", "nodes"
 _IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
@@ -212,7 +213,8 @@ class Collector:
             found = (e for e in found if e.get("type") == "Warning" or e.get("reason") == "ScalingReplicaSet")
         if kind == "ConfigMap":
             found = (c for c in found if c["metadata"]["name"] == _CONFIG)
-        return tuple(trimmed(o) for o in found)
+        trim = revision if kind in KEEPERS.values() else trimmed
+        return tuple(trim(o) for o in found)
 
     def _insides(
         self, looks: Looks, objects: dict[str, tuple[Manifest, ...]]
@@ -273,13 +275,11 @@ def _telling(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def component_pods(profile: Profile, objects: dict[str, tuple[Manifest, ...]]) -> list[tuple[Component, Manifest]]:
-    """Return the pods of the profile's workloads, in the profile's order."""
+    """Return the pods of the profile's workloads that are to run on, in the profile's order."""
     found = []
     for component in profile.components:
         for workload in (o for o in objects.get(component.resource.kind, ()) if is_of(component, o)):
-            found += [
-                (component, p) for p in objects.get("Pod", ()) if owns(workload, p) and "deletionTimestamp" not in p["metadata"]
-            ]
+            found += [(component, pod) for pod in lasting_pods(workload, objects.get("Pod", ()))]
     return found
 
 

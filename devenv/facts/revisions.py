@@ -50,8 +50,12 @@ def newest_pods(kind: str, workload: Manifest, keepers: Iterable[Manifest], pods
 
 def lasting_pods(workload: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
     """Return the workload's pods that are to run on. One that failed or was evicted is replaced, and stays in the list."""
-    own = (p for p in pods if owns(workload, p))
-    return [p for p in own if not is_ending(p) and (p.get("status") or {}).get("phase") not in _ENDED]
+    return [p for p in pods if owns(workload, p) and is_lasting(p)]
+
+
+def is_lasting(pod: Manifest) -> bool:
+    """Whether the pod is to run on: it is neither ending nor has it ended."""
+    return not is_ending(pod) and (pod.get("status") or {}).get("phase") not in _ENDED
 
 
 def is_ending(pod: Manifest) -> bool:

@@ -1,4 +1,6 @@
-"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, no annotations, of values only their marks.
+"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, of values only their marks.
+
+Of annotations the number of a revision is kept.
 
 A variable's value may be a credential. Of one that does not look so, a mark is kept, so that two looks can be compared.
 """
@@ -8,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from devenv.facts.revisions import REVISION
 from devenv.ports import Manifest
 
 _META = ("name", "namespace", "labels", "generation", "creationTimestamp", "deletionTimestamp", "uid", "ownerReferences")
@@ -23,7 +26,7 @@ _CONFIG = "envoy-gateway-config"  # Envoy Gateway's own settings, the one Config
 def trimmed(obj: Manifest) -> Manifest:
     """Return the object without what nobody needs and what nobody should see."""
     meta = obj["metadata"]
-    kept: Manifest = {"metadata": {k: meta[k] for k in _META if k in meta}}
+    kept: Manifest = {"metadata": _metadata(meta)}
     if "spec" in obj:
         kept["spec"] = _spec(obj["spec"])
     if "status" in obj:
@@ -38,6 +41,20 @@ def trimmed(obj: Manifest) -> Manifest:
     if meta["name"] == _CONFIG and "data" in obj:
         kept["data"] = obj["data"]
     return kept
+
+
+def revision(obj: Manifest) -> Manifest:
+    """Return a ReplicaSet or ControllerRevision without the template that it keeps: what tells its number and its owner."""
+    kept: Manifest = {"metadata": _metadata(obj["metadata"])}
+    if "revision" in obj:
+        kept["revision"] = obj["revision"]
+    return kept
+
+
+def _metadata(meta: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {k: meta[k] for k in _META if k in meta}
+    number = (meta.get("annotations") or {}).get(REVISION)
+    return {**kept, "annotations": {REVISION: number}} if number else kept
 
 
 def _webhook(hook: Mapping[str, Any]) -> dict[str, Any]:

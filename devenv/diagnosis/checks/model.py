@@ -13,6 +13,7 @@ from devenv.diagnosis.read import (
     model_pods,
     model_route,
     models,
+    newest_model_pods,
     seconds,
     served,
 )
@@ -103,7 +104,7 @@ def unseen(facts: Facts) -> Iterator[Finding]:
 def port(facts: Facts) -> Iterator[Finding]:
     """The port that a model's label names is one that its pod has."""
     for model in served(facts):
-        for pod in model_pods(facts, model):
+        for pod in newest_model_pods(facts, model):
             named = (pod["metadata"].get("labels") or {}).get(PORT, _DEFAULT_PORT)
             every = [p for c in pod["spec"].get("containers") or () for p in c.get("ports") or ()]
             open_ports = {str(p.get("containerPort")) for p in every}

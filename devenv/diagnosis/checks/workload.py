@@ -12,13 +12,14 @@ from devenv.diagnosis.read import (
     component_of,
     conditions,
     devenv,
+    ended_pods_of,
     kind_of,
     kubectl,
     label,
     model_pods,
     models,
+    newest_pods_of,
     objects_of,
-    pods_of,
     role,
     seconds,
     workloads,
@@ -35,6 +36,9 @@ _PLACES = {"proxy": Place.ENVOY, "plugins": Place.PLUGINS, "model": Place.MODEL}
 _INIT_PATIENCE = 30.0  # seconds that an init container may wait for something
 _CRASHES = 2  # of a container that runs again: once may happen to anybody
 _PATIENCE = 240.0  # seconds for a Deployment that the profile gives no deadline
+_LONGEST = 300  # characters of a message that are kept
+# How a kubelet names the end of a container of which it knows nothing: its node was restarted, or its pod evicted.
+_UNKNOWN = {"Unknown", "ContainerStatusUnknown"}
 
 
 @check
@@ -67,7 +71,7 @@ def deployments(facts: Facts) -> Iterator[Finding]:
             if _matters(facts, workload):
                 yield _finding(facts, workload, "DE305", "is scaled to zero", [_scaled(facts, workload)])
             continue
-        found = [f for pod in pods_of(facts, workload) for f in _pod(facts, workload, pod)]
+        found = [f for pod in newest_pods_of(facts, workload) for f in _pod(facts, workload, pod)]
         yield from _first_of_each(found)
         if not found and (lacks := _lacks(facts, workload)):
             yield _waiting(facts, workload, lacks)
@@ -134,7 +138,7 @@ def _scaled(facts: Facts, workload: Manifest) -> Evidence:
 
 def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
     """A rollout under way within its deadline is neither a fault nor health."""
-    component, pods = component_of(facts, workload), pods_of(facts, workload)
+    component, pods = component_of(facts, workload), newest_pods_of(facts, workload)
     patience = component.deadline if component else _PATIENCE
     progressing = [c for c in conditions(workload) if c["type"] == "Progressing"]
     began = max(
@@ -146,12 +150,21 @@ def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
     )
     stuck = any(c["status"] == "False" for c in progressing)
     name = f"{kind_of(facts, workload)} {label(workload)}"
-    evidence = [Evidence(name, lacks, began), *_unhealthy(facts, pods)]
+    evidence = [Evidence(name, lacks, began), *_unhealthy(facts, pods), *_refused(facts, workload)]
     if not stuck and facts.taken - began < patience:
         return _finding(facts, workload, "DE312", f"is being rolled out: {lacks}", evidence, Verdict.PROGRESS)
     failure = [c for c in conditions(workload) if c["type"] == "ReplicaFailure" and c["status"] == "True"]
     evidence += [Evidence(name, c.get("message", "")) for c in failure]
     return _finding(facts, workload, "DE304", f"is not ready: {lacks}", evidence)
+
+
+def _refused(facts: Facts, workload: Manifest) -> list[Evidence]:
+    """Say why the last pod that failed did: where a node refuses each new one, nothing else tells."""
+    found = []
+    for pod in ended_pods_of(facts, workload)[-1:]:
+        told = f"{pod['status'].get('reason') or 'Failed'}: {pod['status'].get('message') or ''}".strip(": ")
+        found.append(Evidence(f"pod {label(pod)}", told[:_LONGEST], seconds(pod["metadata"].get("creationTimestamp"))))
+    return found
 
 
 def _unhealthy(facts: Facts, pods: list[Manifest]) -> list[Evidence]:
@@ -219,7 +232,7 @@ def _container(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[
     if status.get("ready") or _finished(state):
         return
     waiting = state.get("waiting") or {}
-    ended = state.get("terminated") or last
+    ended = _known(state.get("terminated")) or last
     for judge in (_pull, _create, _ended):
         if found := judge(facts, workload, pod, status, waiting, ended):
             yield found
@@ -228,15 +241,20 @@ def _container(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[
 
 def _last_end(facts: Facts, status: Mapping[str, Any]) -> Mapping[str, Any]:
     """How the container ended before, unless it ended with its node: that was no fault of its own."""
-    last = (status.get("lastState") or {}).get("terminated") or {}
+    last = _known((status.get("lastState") or {}).get("terminated"))
     started = max((n.started for n in facts.nodes), default=0.0)
-    with_node = last.get("reason") == "Unknown" or seconds(last.get("finishedAt")) < started
+    with_node = seconds(last.get("finishedAt")) < started
     once = (
         status.get("restartCount", 0) < _CRASHES
         and last.get("reason") != "OOMKilled"
         and "waiting" not in (status.get("state") or {})
     )
     return {} if with_node or once else last
+
+
+def _known(terminated: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return how a container ended, nothing where the kubelet itself does not know it."""
+    return terminated if terminated and terminated.get("reason") not in _UNKNOWN else {}
 
 
 def _finished(state: Mapping[str, Any]) -> bool:

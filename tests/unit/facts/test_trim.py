@@ -1,4 +1,4 @@
-from devenv.facts.trim import trimmed
+from devenv.facts.trim import revision, trimmed
 
 
 def test_values_of_variables_annotations_and_volumes_are_left_out():
@@ -34,3 +34,12 @@ def test_a_deployment_keeps_its_selector_and_its_pods_labels():
 def test_only_envoy_gateways_own_settings_are_read():
     assert "data" not in trimmed({"metadata": {"name": "other"}, "data": {"password": "hush"}})
     assert trimmed({"metadata": {"name": "envoy-gateway-config"}, "data": {"a": "b"}})["data"] == {"a": "b"}
+
+
+def test_of_revisions_the_number_and_the_owner_are_kept_and_no_template():
+    owner = [{"kind": "Deployment", "name": "d"}]
+    meta = {"name": "d-1", "annotations": {"deployment.kubernetes.io/revision": "3", "a": "hush"}, "ownerReferences": owner}
+    told = revision({"metadata": meta, "revision": 4, "data": {"a": "hush"}, "spec": {"template": "hush"}})
+    assert told["metadata"]["annotations"] == {"deployment.kubernetes.io/revision": "3"}
+    assert (told["metadata"]["ownerReferences"], told["revision"]) == (owner, 4)
+    assert "hush" not in str(told)
