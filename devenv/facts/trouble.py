@@ -1,17 +1,19 @@
-"""What a workload that does not get ready has to say: its pods' states, its warnings, the end of its log."""
+"""What a workload that does not get ready has to say: its newest pods' states, their warnings, the line of a log that tells."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from devenv.errors import DevenvError
-from devenv.facts.revisions import KEEPERS, lasting_pods, newest_pods
+from devenv.errors import DevenvError, NotReachableError
+from devenv.facts.revisions import KEEPERS, containers_of, is_lasting, newest_pods
+from devenv.facts.telling import telling_line
 from devenv.ports import Kube, Manifest
 
 _EVENTS = 4  # the last ones
-_LINES = 6  # of a log
+_LINES = 2000  # from a log's end, among which the one that tells is looked for: a panic prints all stacks
 _HOUR = 3600
+_APPS = "apps/v1"
 
 
 @dataclass(frozen=True)
@@ -20,46 +22,68 @@ class Trouble:
 
     kube: Kube
 
-    def lines(self, workload: Manifest, kind: str = "Deployment", since: float = 0.0) -> list[str]:
+    def lines(self, workload: Manifest, since: float = 0.0) -> list[str]:
         """Return lines to show; none where nothing can be read, for an error must not hide the one it explains.
 
-        Only the pods of the newest revision tell, and of events those since then, in seconds since 1970.
+        Only pods of the newest revision tell, and of events those since then, in seconds since 1970.
         """
         try:
-            keepers = self._keepers(workload, kind)
-            pods = self._pods(workload, kind, keepers)
-            shown = [*pod_states(pods), *self._events(workload, [*keepers, *pods], since)]
+            pods = self._pods(workload)
+            shown = [*pod_states(pods), *self._events(workload, pods, since)]
             for pod in pods:
                 shown += self._log(pod)
         except DevenvError:
             return []
         return shown
 
-    def _keepers(self, workload: Manifest, kind: str) -> list[Manifest]:
+    def _pods(self, workload: Manifest) -> list[Manifest]:
+        """Return the newest revision's pods; all that are to run on where it has none, or can't be told."""
         namespace = workload["metadata"]["namespace"]
-        return self.kube.select("apps/v1", KEEPERS[kind], namespace) if kind in KEEPERS else []
+        labels = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
+        selector = ",".join(f"{k}={v}" for k, v in labels.items())
+        if not selector:
+            return []
+        pods = self.kube.select("v1", "Pod", namespace, selector)
+        kind = _kind(pods)
+        keepers = self.kube.select(_APPS, KEEPERS[kind], namespace, selector) if kind in KEEPERS else []
+        return newest_pods(kind, workload, keepers, pods) or [p for p in pods if is_lasting(p)]
 
-    def _pods(self, workload: Manifest, kind: str, keepers: Iterable[Manifest]) -> list[Manifest]:
-        every = self.kube.select("v1", "Pod", workload["metadata"]["namespace"])
-        current = self.kube.get("apps/v1", kind, workload["metadata"]["namespace"], workload["metadata"]["name"])
-        return newest_pods(kind, current or workload, keepers, every) or lasting_pods(workload, every)
-
-    def _events(self, workload: Manifest, others: Iterable[Manifest], since: float) -> list[str]:
-        """Return the last warnings about the workload and these objects. Their times have whole seconds."""
-        uids = {obj["metadata"].get("uid") for obj in (workload, *others)}
+    def _events(self, workload: Manifest, pods: Sequence[Manifest], since: float) -> list[str]:
+        """Return the last warnings about these pods, and about the workload since the first of them was made."""
+        own = workload["metadata"]["name"]
+        names = {own, *(p["metadata"]["name"] for p in pods)}
+        made = min((_seconds(p["metadata"].get("creationTimestamp")) for p in pods), default=0.0)
         events = self.kube.select("v1", "Event", workload["metadata"]["namespace"])
-        own = [e for e in events if e.get("type") == "Warning" and e["involvedObject"].get("uid") in uids]
-        warnings = [e for e in own if _time(e) >= int(since)]
-        warnings.sort(key=_time)
-        return [f"event {e['involvedObject']['name']}: {e['reason']}: {e['message'].strip()}" for e in warnings[-_EVENTS:]]
+        warnings = [e for e in events if e.get("type") == "Warning" and e["involvedObject"]["name"] in names]
+        # Kubernetes' times have whole seconds.
+        new = [e for e in warnings if _time(e) >= int(since)]
+        new = [e for e in new if e["involvedObject"]["name"] != own or _time(e) >= made]
+        new.sort(key=_time)
+        return [f"event {e['involvedObject']['name']}: {e['reason']}: {e['message'].strip()}" for e in new[-_EVENTS:]]
 
     def _log(self, pod: Manifest) -> list[str]:
         meta, shown = pod["metadata"], []
-        for status in _containers(pod):
-            if not status["ready"] and not _finished(status) and (status["state"].get("running") or status["restartCount"]):
-                log = self.kube.logs(meta["namespace"], meta["name"], status["name"], _HOUR, _LINES)
-                shown += [f"log {meta['name']}/{status['name']}: {line}" for line in log.splitlines()]
+        for status in containers_of(pod):
+            runs, again = "running" in status["state"], bool(status["restartCount"])
+            if status["ready"] or _finished(status) or not (runs or again):
+                continue
+            lines = self._lines(meta, status["name"], previous=True) if runs and again else []
+            told = telling_line(lines or self._lines(meta, status["name"]))
+            if told:
+                shown.append(f"log {meta['name']}/{status['name']}: {told}")
         return shown
+
+    def _lines(self, meta: Mapping[str, Any], container: str, *, previous: bool = False) -> list[str]:
+        """Return the end of a log; nothing of a run before that is gone."""
+        try:
+            log = self.kube.logs(meta["namespace"], meta["name"], container, _HOUR, _LINES, previous=previous)
+        except NotReachableError:
+            raise
+        except DevenvError:
+            if previous:
+                return []
+            raise
+        return log.splitlines()
 
 
 def pod_states(pods: Iterable[Manifest]) -> Iterator[str]:
@@ -69,7 +93,7 @@ def pod_states(pods: Iterable[Manifest]) -> Iterator[str]:
         for condition in pod["status"].get("conditions") or []:
             if condition["type"] == "PodScheduled" and condition["status"] != "True":
                 yield f"pod {name}: {condition.get('reason', '')}: {condition.get('message', '')}"
-        for status in _containers(pod):
+        for status in containers_of(pod):
             if status["ready"] or _finished(status):
                 continue
             for how in ("waiting", "terminated"):
@@ -78,19 +102,23 @@ def pod_states(pods: Iterable[Manifest]) -> Iterator[str]:
                     yield f"pod {name}, container {status['name']}: {told}, {status['restartCount']} restarts"
 
 
+def _kind(pods: Sequence[Manifest]) -> str:
+    """Return the kind of the workload that made the pods: an object that was read from a list does not say its own."""
+    owners = [o.get("kind") for p in pods for o in p["metadata"].get("ownerReferences") or ()]
+    return "Deployment" if "ReplicaSet" in owners else str(next(iter(owners), ""))
+
+
 def _time(event: Manifest) -> float:
     """Return when an event was seen last, in seconds since 1970; 0 where it does not say."""
     series = event.get("series") or {}
-    told = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or ""
+    return _seconds(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime"))
+
+
+def _seconds(time: object) -> float:
     try:
-        return datetime.fromisoformat(str(told)).timestamp()
+        return datetime.fromisoformat(str(time)).timestamp()
     except ValueError:
         return 0.0
-
-
-def _containers(pod: Manifest) -> list[dict[str, Any]]:
-    status = pod["status"]
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
 def _finished(status: dict[str, Any]) -> bool:

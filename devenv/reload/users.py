@@ -132,8 +132,10 @@ class Users:
         """
         seconds = user.component.deadline if user.component else _PATIENCE
         outlook = Outlook(self.kube, self.clock, fresh=True)
+        obj = user.obj
 
         def missing() -> str:
+            nonlocal obj
             obj = self._now(user)
             lacks = ready.daemon(obj) if user.kind == "DaemonSet" else ready.workload(obj)
             if lacks and (verdict := outlook.verdict(user.kind, obj)):
@@ -144,7 +146,7 @@ class Users:
         try:
             until(f"The rollout of {user.name}", missing, Deadline(self.clock, seconds))
         except DevenvError as error:
-            trouble = Trouble(self.kube).lines(user.obj, user.kind, began)
+            trouble = Trouble(self.kube).lines(obj, began)
             error.why = "\n".join(line for line in (error.why, *trouble) if line)
             raise
 

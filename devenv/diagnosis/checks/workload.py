@@ -26,6 +26,7 @@ from devenv.diagnosis.read import (
 )  # fmt: skip
 from devenv.facts.labels import is_ready
 from devenv.facts.model import Facts
+from devenv.facts.telling import telling_line
 from devenv.gates import ready
 from devenv.images.load import normalise
 from devenv.ports import Manifest
@@ -37,6 +38,7 @@ _INIT_PATIENCE = 30.0  # seconds that an init container may wait for something
 _CRASHES = 2  # of a container that runs again: once may happen to anybody
 _PATIENCE = 240.0  # seconds for a Deployment that the profile gives no deadline
 _LONGEST = 300  # characters of a message that are kept
+_LONGEST_LINE = 200  # of a line of a log
 # How a kubelet names the end of a container of which it knows nothing: its node was restarted, or its pod evicted.
 _UNKNOWN = {"Unknown", "ContainerStatusUnknown"}
 
@@ -352,10 +354,7 @@ def _ended(
         limit = limits.get("memory", "none")
         return _finding(facts, workload, "DE310", f"was killed for want of memory: {status['name']}, limit {limit}", evidence)
     if waiting.get("reason") == "CrashLoopBackOff" or ended.get("exitCode"):
-        evidence += [
-            Evidence(f"log {pod['metadata']['name']}", line.split(" ", 1)[-1][:200])
-            for line in _log(facts, pod, status["name"])[-2:]
-        ]
+        evidence += _last_words(facts, pod, status)
         return _finding(facts, workload, "DE302", f"crashes: {status['name']}, {count} restarts", evidence)
     return None
 
@@ -363,6 +362,17 @@ def _ended(
 def _spec(pod: Manifest, container: str) -> Mapping[str, Any]:
     every = [*(pod["spec"].get("initContainers") or ()), *(pod["spec"].get("containers") or ())]
     return next((c for c in every if c["name"] == container), {})
+
+
+def _last_words(facts: Facts, pod: Manifest, status: Mapping[str, Any]) -> list[Evidence]:
+    """Return the line that tells why a container ended, from the log of the run that has ended."""
+    runs = "running" in (status.get("state") or {})
+    name, container = pod["metadata"]["name"], status["name"]
+    logs = [log for log in facts.logs if log.pod == name and log.container == container]
+    logs.sort(key=lambda log: log.previous is runs)
+    lines = [line.partition(" ")[2] for log in logs for line in log.lines]
+    telling = telling_line(lines)
+    return [Evidence(f"log {name}", telling[:_LONGEST_LINE])] if telling else []
 
 
 def _log(facts: Facts, pod: Manifest, container: str) -> list[str]:

@@ -1,0 +1,92 @@
+"""Finds the line of a program's log that tells why it ended: the last one often is the end of a stack.
+
+The forms are those of Go (`panic: …`, `fatal error: …`), Python (the last line of a traceback), klog (`F1128 …`), zap and
+Envoy (`FATAL`, `[critical]`), logfmt (`level=fatal`), JSON lines, and of shells that can't start a program.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+_FATAL = re.compile(
+    r"^\s*panic: |^fatal error: |^F\d{4} |\blevel=(?:fatal|panic|critical)\b|\[critical\]|\b(?:FATAL|CRITICAL)\b"
+    r"|\bexec:? .*(?:no such file|not found|permission denied)|exec format error"
+)
+_ERROR = re.compile(
+    r"\b(?:error|errors|exception|fail|failed|failure|invalid|unable to|unknown|refused|denied|missing|not found|no such)\b"
+    r"|Error\b|Exception\b|^E\d{4} |\bcan(?:'t|not)\b|\bcould(?:n't| not)\b|\blevel=error\b",
+    re.IGNORECASE,
+)
+_FRAME = re.compile(
+    r"^\s*$|^\s+\S"  # what is indented belongs to the line before it
+    r"|^goroutine \d+|^created by |^exit status \d+$|^\[signal |^\.\.\.additional frames"
+    r"|^(?:panic|[^\s(]*[./]\S*)\(.*\)$"  # a Go function with its arguments
+    r"|^[a-z]\w{1,5}\s+0x[0-9a-f]+$"  # a register
+    r"|^(?:\[.*\] )?#\d+:? "
+)
+_TRACEBACK = "Traceback (most recent call last)"
+_FATAL_LEVELS = {"fatal", "panic", "dpanic", "critical"}
+_LAST = 10  # lines before the end, stacks left out, among which an error is looked for
+_STALE = 15  # lines, stacks left out, after which a program has survived what it called fatal
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line that is no part of a stack."""
+
+    text: str
+    ends_traceback: bool = False
+
+    @property
+    def is_fatal(self) -> bool:
+        level = str(_entry(self.text).get("level", "")).lower()
+        return self.ends_traceback or bool(_FATAL.search(self.text)) or level in _FATAL_LEVELS
+
+
+def telling_line(lines: Iterable[str]) -> str:
+    """Return the line that tells why the program ended, "" where the log is empty.
+
+    `lines` are in their order, without Kubernetes' timestamps. Of a JSON line, its message and its error are returned.
+    """
+    said = _without_stacks(lines)
+    fatal = [line for line in said[-_STALE:] if line.is_fatal]
+    errors = [line for line in said[-_LAST:] if _ERROR.search(line.text)]
+    for candidates in (fatal, errors, said):
+        if candidates:
+            return _in_words(candidates[-1].text)
+    return ""
+
+
+def _without_stacks(lines: Iterable[str]) -> list[_Line]:
+    """Leave out the frames of stacks. Of a Python traceback, the line that it ends with stays."""
+    said: list[_Line] = []
+    in_traceback = False
+    for line in lines:
+        if _TRACEBACK in line:
+            in_traceback = True
+        elif not _FRAME.search(line) or _FATAL.search(line):
+            said.append(_Line(line, ends_traceback=in_traceback))
+            in_traceback = False
+    return said
+
+
+def _entry(line: str) -> dict[str, Any]:
+    """Return what a JSON line has, nothing where it is none."""
+    if not line.startswith("{"):
+        return {}
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _in_words(line: str) -> str:
+    entry = _entry(line)
+    message = entry.get("msg") or entry.get("message")
+    if not message:
+        return line.strip()
+    error = entry.get("error") or entry.get("err")
+    return f"{message}: {error}" if error else str(message)
