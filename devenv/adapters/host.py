@@ -180,11 +180,13 @@ class LocalHost:
         return path
 
     def lock_holder(self, name: str) -> str | None:
-        """Who holds the lock of that name, None where nobody does. For readers, who take no lock."""
+        """Who else holds the lock of that name; None where it is free, or held by this process. For readers, who take no lock."""
         path = self.state_dir() / f"{name}.lock"
         if not path.exists():
             return None
         with path.open() as file:
+            if os.fstat(file.fileno()).st_ino in self._held:
+                return None
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

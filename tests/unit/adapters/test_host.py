@@ -92,6 +92,15 @@ def test_space_is_told_for_a_folder_that_is_not_made_yet(host, tmp_path: Path):
     assert host.space(tmp_path / "a" / "b").total > 0
 
 
+def test_a_reader_of_a_lock_is_told_of_others_and_not_of_itself(host):
+    reader = "from devenv.adapters.host import LocalHost\nprint(LocalHost().lock_holder('x'))"
+    with host.lock("x"):
+        told = subprocess.run([sys.executable, "-c", reader], capture_output=True, text=True, check=True)
+        assert told.stdout.strip() == f"process {os.getpid()}"
+        assert host.lock_holder("x") is None
+    assert host.lock_holder("x") is None
+
+
 def test_a_child_that_outlives_a_killed_devenv_keeps_its_lock(host, tmp_path: Path):
     """Else the next run would work beside a kind or a compiler that is still at it."""
     script = (
