@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from devenv.disk.survey import Surveyor
     from devenv.facts.collect import Collector
     from devenv.facts.logs import LogReader
-    from devenv.facts.model import Facts
+    from devenv.facts.model import Declared, Facts
     from devenv.gates.live import Prober
     from devenv.images.build import Builder
     from devenv.images.inplace import InPlace
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from devenv.lifecycle.stop import Stop
     from devenv.lifecycle.up import Up
     from devenv.ports import Node
-    from devenv.profiles.model import LiveRequest, Profile
+    from devenv.profiles.model import LiveRequest, ManifestSource, Profile
     from devenv.profiles.variant import Variant
     from devenv.recovery.recover import Proposal, Recover
     from devenv.recovery.scheduled import Scheduled
@@ -409,7 +409,29 @@ class World:
             kube=kube,
             envoy=ForwardedEnvoy(kube),
             requests=self.prober(cluster, profile),
+            declared=lambda: self._declared(profile),
         )
+
+    def _declared(self, profile: Profile) -> tuple[Declared, ...] | None:
+        """Return what the profile's manifests have, as they were last applied. Raises DevenvError where they are not here.
+
+        None for a cluster that devenv has no manifests of.
+        """
+        from devenv.lifecycle import manifests
+
+        if not profile.manifests:
+            return None
+        return manifests.declared(manifests.render(profile, self._manifest))
+
+    def _manifest(self, source: ManifestSource) -> Path:
+        """Where a manifest is that `up` has applied; nothing is fetched or rendered."""
+        from devenv.lifecycle.checkout import Kustomize
+
+        if source.url:
+            return self.downloads.path(source.url, source.sha256)
+        if source.kustomize:
+            return Kustomize(self.host, self.reporter).path(source.kustomize)
+        return data.root() / "manifests" / source.path if source.path else self.recipe_file(*source.recipe_file)
 
     def facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
         """Return the facts of a cluster, redacted."""

@@ -15,6 +15,7 @@ from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
 from devenv.ports import Manifest
 
 _MANAGER = "devenv"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = 250  # objects of a list that are asked for at once
 _TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
 # A server that asks to be asked again ("storage is (re)initializing", after a change of CRDs) is asked again, as it says.
@@ -84,6 +85,11 @@ class ContextKube:
                 more = str((page.get("metadata") or {}).get("continue") or "")
                 if not more:
                     return
+
+    def metadata(self, api_version: str, kind: str) -> list[Manifest]:
+        """Return all objects of the kind with nothing but their metadata."""
+        found = self._call("GET", self._path(api_version, kind, "", ""), accept=_METADATA)
+        return list(found["items"])
 
     def node_stats(self, name: str) -> Manifest:
         """Return what a node's kubelet says of its resources, through the API server."""
@@ -173,10 +179,10 @@ class ContextKube:
 
     def _call(
         self, method: str, path: str, query: Sequence[tuple[str, str]] = (), body: str | None = None,
-        *, text: bool = False, form: str = "application/apply-patch+yaml",
+        *, text: bool = False, form: str = "application/apply-patch+yaml", accept: str = "application/json",
     ) -> Any:  # fmt: skip
         """Use the client's own connections: its `call_api` has another signature in every few releases."""
-        headers = {"Accept": "*/*" if text else "application/json"}
+        headers = {"Accept": "*/*" if text else accept}
         if body:
             headers["Content-Type"] = form
         try:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from devenv.diagnosis import codes
 from devenv.diagnosis.causes import BLINDING, causes
-from devenv.diagnosis.checks import aibrix, envoy, gateway, harmless, host, model, node, requests, workload
+from devenv.diagnosis.checks import aibrix, declared, envoy, gateway, harmless, host, model, node, requests, workload
 from devenv.diagnosis.checks.registry import CHECKS
 from devenv.diagnosis.model import Cause, Diagnosis, Finding, Place, Verdict
 from devenv.facts.collect import KINDS, LATER, NEWEST, REQUESTS
@@ -14,6 +14,7 @@ from devenv.facts.model import Facts
 
 __all__ = [
     "aibrix",
+    "declared",
     "diagnose",
     "envoy",
     "gateway",

@@ -15,6 +15,9 @@ from devenv.profiles.model import Component, Route
 
 ROUTES = tuple(r.value for r in Route)
 BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
+GATEWAY_GROUPS = (".gateway.networking.k8s.io", ".gateway.envoyproxy.io")  # how the names of their definitions end
+_SERVICE = "kubernetes.io/service-name"  # label of an EndpointSlice
+_WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _ZAP, _LONGEST = 6, 200  # columns of a line that Envoy Gateway's logger writes; characters that are kept
 _NETWORK = {"kube-dns", "kube-proxy", "kindnet"}  # what kind brings for it, by its label k8s-app
 _FULL, _INODES = 128 << 20, 1000  # bytes, inodes
@@ -79,6 +82,26 @@ def label(obj: Manifest) -> str:
 def component_of(facts: Facts, workload: Manifest) -> Component | None:
     """Return the profile's component that a Deployment is."""
     return next((c for c in facts.profile.components if is_of(c, workload)), None)
+
+
+def is_of_profile(facts: Facts, workload: Manifest) -> bool:
+    """Whether `recover` can put a workload back: the profile has it, or it follows from what the profile has.
+
+    Where the profile's manifests were not read, any workload may be.
+    """
+    if facts.declared is None or component_of(facts, workload):
+        return True
+    meta = workload["metadata"]
+    own = (kind_of(facts, workload), meta.get("namespace", ""), meta["name"])
+    return any((d.kind, d.namespace, d.name) == own for d in facts.declared)
+
+
+def has_earlier_revision(facts: Facts, workload: Manifest) -> bool:
+    """Whether a Deployment can be undone: its earlier revision is kept."""
+    name, namespace = workload["metadata"]["name"], workload["metadata"].get("namespace")
+    sets = [s for s in facts.of("ReplicaSet") if s["metadata"].get("namespace") == namespace]
+    owners = [o.get("name") for s in sets for o in s["metadata"].get("ownerReferences") or ()]
+    return owners.count(name) > 1
 
 
 def objects_of(facts: Facts, component: Component) -> list[Manifest]:
@@ -170,6 +193,29 @@ def model_route(facts: Facts, model: str) -> Manifest | None:
     return next((r for r in facts.of("HTTPRoute") if model in asked_models(r)), None)
 
 
+def component_service(component: Component) -> tuple[str, str] | None:
+    """Return the Service, as (namespace, name), for whose endpoints a component stands; None for any other."""
+    r = component.resource
+    label_name, _, name = r.selector.partition("=")
+    return (r.namespace, name) if r.kind == "EndpointSlice" and label_name == _SERVICE else None
+
+
+def webhook_services(facts: Facts) -> set[tuple[str, str]]:
+    """Return the Services, as (namespace, name), that the API server is to ask."""
+    hooks = [h for kind in _WEBHOOKS for configuration in facts.of(kind) for h in configuration.get("webhooks") or ()]
+    services = [(h.get("clientConfig") or {}).get("service") or {} for h in hooks]
+    return {(s["namespace"], s["name"]) for s in services if s}
+
+
+def routed_services(facts: Facts) -> set[tuple[str, str]]:
+    """Return the Services, as (namespace, name), to which models' own routes lead, or would."""
+    found = {(d.namespace, d.name) for d in facts.declares("Service") if d.name in served(facts)}
+    for route in (r for r in facts.of("HTTPRoute") if asked_models(r)):
+        for rule in route["spec"].get("rules") or ():
+            found |= _backends(rule, route["metadata"]["namespace"])
+    return found
+
+
 def after(facts: Facts, name: str) -> set[str]:
     """Return the components that come after this one, directly or not."""
     return facts.profile.after(name)
@@ -238,11 +284,12 @@ def affected(facts: Facts, workload: Manifest) -> set[str]:
         *(o for c in facts.profile.components if c.name in names for o in objects_of(facts, c) if c.gate == "workload"),
     ]
     for one in workloads:
-        keys |= _requests_through(facts, one)
+        keys |= requests_through(facts, one)
     return keys
 
 
-def _requests_through(facts: Facts, workload: Manifest) -> set[str]:
+def requests_through(facts: Facts, workload: Manifest) -> set[str]:
+    """Return the keys of the requests that need a workload."""
     meaning = role(facts, workload)
     if meaning == "proxy":  # the Gateway is programmed when its proxy is there
         return {f"Gateway/{facts.profile.gateway.namespace}/{facts.profile.gateway.name}", *(f"route/{r}" for r in ROUTES)}

@@ -1,7 +1,7 @@
 """Collects the facts of one environment, side by side, within a budget of time. Changes nothing, takes no lock."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from devenv.facts.anywhere import concerning, discovered
 from devenv.facts.df import node_space
 from devenv.facts.live import Proof
 from devenv.facts.looks import Looks
-from devenv.facts.model import ContainerLog, Facts, NodeFacts, ProxyFacts, selects
+from devenv.facts.model import ContainerLog, Declared, Facts, NodeFacts, ProxyFacts, selects
 from devenv.facts.revisions import KEEPERS, lasting_pods
 from devenv.facts.trim import revision, trimmed
 from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Host, Kube, Manifest, Node, Space
@@ -35,12 +35,15 @@ KINDS = (
 # Kinds that facts which older versions saved lack, and those that only AIBrix's own control plane has a part in.
 NEWEST = {"DaemonSet", *KEEPERS.values()}
 LATER = {"EndpointSlice", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
+CRD = "CustomResourceDefinition"
 API, ENGINE, REQUESTS, NODES = "API server", "engine", "live requests", "nodes"
+DECLARED = "the profile's manifests"
 _IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
 # A `tail` that gets no inotify instance says so and goes on without; this file is no overlay's, where it would not ask for one.
 _EFFORT = "cat /proc/loadavg /proc/meminfo; timeout 0.05 tail --lines=0 --follow /etc/hostname 2>&1 || true"
 _NONE_LEFT = "inotify cannot be used"
 _NAME = re.compile(r"(?!sha256:)[a-z0-9][\w./-]*:[\w.-]+")  # of an image, without a digest
+_DEFINITIONS = ("apiextensions.k8s.io/v1", CRD)
 _CONFIG = "envoy-gateway-config"
 _API_PORT = 6443  # in kind's nodes
 _EACH = 6.0  # seconds for one look
@@ -73,6 +76,7 @@ class Collector:
     kube: Kube
     envoy: Envoy
     requests: Requests
+    declared: Callable[[], tuple[Declared, ...] | None] = lambda: None  # what the profile's manifests have
 
     def collect(self, seconds: float) -> Facts:
         """Return the facts; this takes at most about `seconds`. What could not be read is in `unknown`."""
@@ -88,6 +92,8 @@ class Collector:
         local = engine if engine and engine.local else None
         looks.begin("engine's disk", lambda: self.host.space(local.data_root) if local else None)
         looks.begin("inotify", lambda: self.host.inotify() if local else None)
+        looks.begin(DECLARED, self.declared)
+        looks.begin("engine's images", self.engine.names)
         looks.begin("lock", lambda: self.host.lock_holder(f"cluster-{self.cluster}") or "")
         running = [n for n in nodes if n.status == "running"]
         for node in nodes:
@@ -106,8 +112,12 @@ class Collector:
             looks.begin(REQUESTS, lambda: self.requests.probe(self.profile.requests, _ANSWER, api=api))
         else:
             looks.begin(REQUESTS, list)
-        objects = self._objects(looks) if api else {}
+        if api:
+            looks.begin(CRD, self._definitions)
+        objects = {**self._objects(looks), CRD: looks.get(CRD, _no_objects())} if api else {}
         logs, proxies = self._insides(looks, objects) if api else ((), ())
+        names = looks.get("engine's images", _no_names())
+        looks.unknown.pop("engine's images", None)  # they only make a better hint
         return Facts(
             devenv=__version__,
             taken=taken,
@@ -122,6 +132,8 @@ class Collector:
             context_port=context,
             api_ports=tuple(sorted(api_ports)),
             objects=objects,
+            declared=looks.get(DECLARED, _not_read()),
+            engine_images=None if names is None else tuple(akin(names, self.profile, objects)),
             logs=logs,
             proxies=proxies,
             proofs=tuple(looks.get(REQUESTS, _no_proofs())),
@@ -205,6 +217,10 @@ class Collector:
         for api_version, kind in KINDS:
             looks.begin(kind, lambda v=api_version, k=kind: self._select(v, k))  # type: ignore[misc]
         return {kind: looks.get(kind, _no_objects()) for _, kind in KINDS}
+
+    def _definitions(self) -> tuple[Manifest, ...]:
+        """Return that definitions are there, not what they define, which is megabytes."""
+        return tuple(trimmed({"metadata": o["metadata"]}) for o in self.kube.metadata(*_DEFINITIONS))
 
     def _select(self, api_version: str, kind: str) -> tuple[Manifest, ...]:
         """Keep of each object what a diagnosis needs as it comes: of thousands, the rest would fill the memory."""
@@ -295,6 +311,27 @@ def is_proxy(profile: Profile, pod: Manifest) -> bool:
     return selects(wanted, pod["metadata"].get("labels"))
 
 
+def akin(names: Iterable[str], profile: Profile, objects: Mapping[str, tuple[Manifest, ...]]) -> list[str]:
+    """Return the images of those repositories that the profile and the cluster's pods name: others are nobody's business."""
+    containers = [c for pod in objects.get("Pod", ()) for c in containers_in(pod["spec"])]
+    named = [i.ref for i in profile.images] + [str(c.get("image")) for c in containers]
+    repositories = {repository(name) for name in named}
+    return sorted(name for name in names if repository(name) in repositories)
+
+
+def containers_in(spec: Manifest) -> list[Manifest]:
+    """Return a pod's containers, init containers first."""
+    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+
+
+def repository(image: str) -> str:
+    """Return an image's name without tag and digest, without the registry that is meant where none is named."""
+    name = image.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    name = head if colon and "/" not in tag else name
+    return name.removeprefix("docker.io/").removeprefix("library/")
+
+
 # What there is where nothing could be read
 
 
@@ -303,6 +340,14 @@ def _no_engine() -> EngineInfo | None:
 
 
 def _no_space() -> Space | None:
+    return None
+
+
+def _not_read() -> tuple[Declared, ...] | None:
+    return None
+
+
+def _no_names() -> list[str] | None:
     return None
 
 

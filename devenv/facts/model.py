@@ -86,6 +86,19 @@ class ProxyFacts(Model):
         return any(r.name == PATCHED_ROUTE for r in self.routes)
 
 
+class Declared(Model):
+    """An object that the profile's manifests have: a definition, a Service or a workload."""
+
+    kind: str
+    namespace: str = ""
+    name: str
+    selector: Mapping[str, str] = {}  # of a Service
+    defines: str = ""  # the kind that a definition is of
+
+    def __str__(self) -> str:
+        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
+
+
 class Facts(Model):
     """One environment at one moment."""
 
@@ -104,6 +117,9 @@ class Facts(Model):
     context_port: int = 0  # where the context kind-NAME leads, 0 where there is none
     api_ports: tuple[int, ...] = ()  # where the nodes' API server is
     objects: Mapping[str, tuple[Manifest, ...]] = {}  # kind → all of that kind, trimmed
+    declared: tuple[Declared, ...] | None = None  # None where the profile's manifests were not read
+    # Names in the engine, of those repositories that the cluster's pods and the profile name; None where not asked.
+    engine_images: tuple[str, ...] | None = None
     logs: tuple[ContainerLog, ...] = ()
     proxies: tuple[ProxyFacts, ...] = ()
     proofs: tuple[Proof, ...] = ()
@@ -121,6 +137,10 @@ class Facts(Model):
         """Return the object of that name."""
         wanted = (namespace, name)
         return next((o for o in self.of(kind) if (o["metadata"].get("namespace", ""), o["metadata"]["name"]) == wanted), None)
+
+    def declares(self, kind: str) -> list[Declared]:
+        """Return what the profile's manifests have of a kind; nothing where they were not read."""
+        return [d for d in self.declared or () if d.kind == kind]
 
     def lines(self, component: str = "") -> Iterator[tuple[ContainerLog, str]]:
         """Yield the log lines of one component, or of all."""

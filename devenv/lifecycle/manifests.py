@@ -12,6 +12,7 @@ import yaml
 
 from devenv import __version__
 from devenv.errors import DevenvError, Exit
+from devenv.facts.model import WORKLOADS, Declared
 from devenv.images.load import normalise
 from devenv.ports import Manifest
 from devenv.profiles.merge import merge
@@ -20,6 +21,7 @@ from devenv.profiles.model import ManifestSource, Patch, Profile
 IMAGES_NOTE = "devenv/images"  # annotation of pods
 Locate = Callable[[ManifestSource], Path]  # where a source's file or folder is
 _FIRST = ("Namespace", "CustomResourceDefinition")  # what others need before they can be applied
+_LOOKED_FOR = ("CustomResourceDefinition", "Service", *WORKLOADS)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,24 @@ def _without_network(profile: Profile) -> str:
     return (
         " Name the release's files on your disk with --manifests PATH, or its source with --checkout"
         " PATH. `--profile offline` needs no address."
+    )
+
+
+def declared(rendered: Rendered) -> tuple[Declared, ...]:
+    """Return what a diagnosis looks for by its name: the definitions, Services and workloads of a profile."""
+    every = [o for objects in rendered.sources.values() for o in objects]
+    return tuple(_declared(obj) for obj in every if obj["kind"] in _LOOKED_FOR)
+
+
+def _declared(obj: Manifest) -> Declared:
+    spec, meta = _map(obj.get("spec")), obj["metadata"]
+    selector = _map(spec.get("selector")) if obj["kind"] == "Service" else {}
+    return Declared(
+        kind=obj["kind"],
+        namespace=meta.get("namespace", ""),
+        name=meta["name"],
+        selector={str(k): str(v) for k, v in selector.items()},
+        defines=str(_map(spec.get("names")).get("kind") or "") if obj["kind"] == "CustomResourceDefinition" else "",
     )
 
 

@@ -356,6 +356,9 @@ class FakeKube:
     def each(self, api_version: str, kind: str) -> Iterator[Manifest]:
         yield from self.select(api_version, kind)
 
+    def metadata(self, api_version: str, kind: str) -> list[Manifest]:
+        return [{"metadata": o["metadata"]} for o in self.select(api_version, kind)]
+
     def node_stats(self, name: str) -> Manifest:
         raise NotReachableError("No kubelet is there.")
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from devenv.diagnosis.checks.registry import check
-from devenv.diagnosis.model import Confidence, Evidence, Finding, Verdict
+from devenv.diagnosis.model import Confidence, Evidence, Finding, Place, Verdict
 from devenv.diagnosis.read import (
     BY_PLUGIN,
     ROUTES,
     after,
+    component_service,
     conditions,
     devenv,
     kubectl,
@@ -22,6 +23,7 @@ from devenv.diagnosis.read import (
     said,
     seconds,
 )
+from devenv.facts.collect import CRD
 from devenv.facts.labels import asked_models
 from devenv.facts.model import ContainerLog, Facts
 from devenv.gates import ready
@@ -34,7 +36,7 @@ _NO_CACHE = re.compile(r"Failed to create Wasm cache directory|failed to start w
 _POLICY = re.compile(r"/envoyextensionpolicy/(?P<namespace>[^/]+)/(?P<name>[^/]+)/extproc/")
 _RACE = 15.0  # seconds from the controller's start within which a verdict may be one of a start-up race
 _LEADING = 60.0  # seconds for a new controller to take the lease: 30 at most were seen (facts/gateway.md)
-_CRDS = {"EnvoyExtensionPolicy", "EnvoyPatchPolicy", "ClientTrafficPolicy", "HTTPRoute", "Gateway", "GatewayClass"}
+_ON_THE_WAY = {"EnvoyExtensionPolicy", "EnvoyPatchPolicy", "ClientTrafficPolicy", "HTTPRoute", "Gateway", "GatewayClass"}
 _BY_PLUGIN = frozenset(f"route/{r}" for r in BY_PLUGIN)
 _PATCHED = frozenset({"route/extension", "original route"})
 
@@ -59,12 +61,16 @@ def missing(facts: Facts) -> Iterator[Finding]:
             continue
         if kind == "HTTPRoute" and component.resource.name in {f"{m}-router" for m in models(facts)}:
             continue
+        service = component_service(component)
+        if kind == CRD or (service and facts.one("Service", *service) is None):
+            continue  # another check tells
+        what = f"EndpointSlice of the Service {'/'.join(service)}" if service else str(component.resource)
         about = {f"component/{component.name}"}
         affects = about | {f"component/{n}" for n in after(facts, component.name)} | _affected(component)
-        evidence = (Evidence("API server", f"no {component.resource}"),)
+        evidence = (Evidence("API server", f"no {what}"),)
         yield Finding(
-            "DE406", component.name, f"{component.resource} does not exist.", evidence, (devenv(facts, "recover"),),
-            about=frozenset(about), affects=frozenset(affects),
+            "DE406", component.name, f"{what} does not exist.", evidence, (devenv(facts, "recover"),),
+            about=frozenset(about), affects=frozenset(affects), place=Place.ROUTE if kind in _ON_THE_WAY else None,
         )  # fmt: skip
 
 
@@ -74,6 +80,8 @@ def _affected(component: Component) -> set[str]:
         return set(_PATCHED)
     if kind in {"EnvoyExtensionPolicy", "HTTPRoute"}:
         return {"filter", *_BY_PLUGIN}
+    if kind not in _ON_THE_WAY:
+        return set()
     return {f"route/{r}" for r in ROUTES}
 
 

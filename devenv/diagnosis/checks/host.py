@@ -92,7 +92,7 @@ def context(facts: Facts) -> Iterator[Finding]:
         says = f"The context {name} leads to port {facts.context_port}; the cluster's API server is at {list(facts.api_ports)}."
     else:
         says = f"The kubeconfig has no context {name}."
-    fix = (f"kind export kubeconfig --name {facts.cluster}",)
+    fix = (devenv(facts, "recover"),)  # kind itself need not be on PATH
     affects = frozenset({"api"})
     yield Finding(
         "DE105", f"context {name}", says, (Evidence("kubeconfig", says),), fix, about=frozenset({"context"}), affects=affects

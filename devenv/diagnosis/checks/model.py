@@ -140,7 +140,7 @@ def service(facts: Facts) -> Iterator[Finding]:
     """The model's Service has the model's name, and selects its pods."""
     for model in served(facts):
         found = model_pods(facts, model)
-        for namespace in sorted({p["metadata"]["namespace"] for p in found} or _route_namespaces(facts, model)):
+        for namespace in sorted({p["metadata"]["namespace"] for p in found} or _namespaces(facts, model)):
             if not facts.knows("Service"):
                 continue
             there = facts.one("Service", namespace, _service_name(facts, model))
@@ -190,6 +190,11 @@ def _expose(facts: Facts, name: str, pods: list[Manifest]) -> list[str]:
 def _own_fix(facts: Facts, model: str, *commands: str) -> tuple[str, ...]:
     """Return how to mend it: the profile's own models are put back, others by their owner."""
     return (devenv(facts, "recover"), *commands) if model in models(facts) else tuple(commands)
+
+
+def _namespaces(facts: Facts, model: str) -> set[str]:
+    """Return where a model's Service is to be, where no pod tells: as its route says, else the profile's manifests."""
+    return _route_namespaces(facts, model) or {d.namespace for d in facts.declares("Service") if d.name == model}
 
 
 def _route_namespaces(facts: Facts, model: str) -> set[str]:

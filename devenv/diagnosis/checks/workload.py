@@ -1,6 +1,7 @@
 """Deployments and their pods: all that are there, for whatever runs in such a cluster matters to its owner."""
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from devenv.diagnosis.checks.registry import check
@@ -13,6 +14,8 @@ from devenv.diagnosis.read import (
     conditions,
     devenv,
     ended_pods_of,
+    has_earlier_revision,
+    is_of_profile,
     kind_of,
     kubectl,
     label,
@@ -24,6 +27,7 @@ from devenv.diagnosis.read import (
     seconds,
     workloads,
 )  # fmt: skip
+from devenv.facts.collect import repository
 from devenv.facts.labels import is_ready
 from devenv.facts.model import Facts
 from devenv.facts.telling import telling_line
@@ -120,11 +124,18 @@ def _finding(
 
 
 def _repair(facts: Facts, workload: Manifest) -> tuple[str, ...]:
-    """What kind has brought devenv can't put back."""
-    if kind_of(facts, workload) == "DaemonSet" and component_of(facts, workload) is None:
-        meta = workload["metadata"]
-        return (kubectl(facts, "-n", meta["namespace"], "rollout", "restart", f"daemonset/{meta['name']}"),)
-    return (devenv(facts, "recover"),)
+    """What kind or somebody else has brought devenv can't put back."""
+    meta, kind = workload["metadata"], kind_of(facts, workload).lower()
+    what = ("-n", meta["namespace"], "rollout")
+    if kind == "daemonset" and component_of(facts, workload) is None:
+        return (kubectl(facts, *what, "restart", f"daemonset/{meta['name']}"),)
+    if is_of_profile(facts, workload) or meta["namespace"] == "kube-system":
+        return (devenv(facts, "recover"),)
+    if workload["spec"].get("replicas", 1) == 0:
+        return (kubectl(facts, "-n", meta["namespace"], "scale", f"{kind}/{meta['name']}", "--replicas=1"),)
+    if has_earlier_revision(facts, workload):
+        return (kubectl(facts, *what, "undo", f"{kind}/{meta['name']}"),)
+    return (kubectl(facts, *what, "restart", f"{kind}/{meta['name']}"),)
 
 
 def _scaled(facts: Facts, workload: Manifest) -> Evidence:
@@ -211,14 +222,10 @@ def _pod(facts: Facts, workload: Manifest, pod: Manifest) -> Iterator[Finding]:
 
 
 def _smaller(facts: Facts, workload: Manifest) -> tuple[str, ...]:
-    name = workload["metadata"]["name"]
-    where = ("-n", workload["metadata"]["namespace"])
-    return (
-        kubectl(
-            facts, *where, "set", "resources", f"{kind_of(facts, workload).lower()}/{name}", "--requests=cpu=50m,memory=64Mi"
-        ),
-        devenv(facts, "recover"),
-    )
+    meta = workload["metadata"]
+    what = f"{kind_of(facts, workload).lower()}/{meta['name']}"
+    less = kubectl(facts, "-n", meta["namespace"], "set", "resources", what, "--requests=cpu=50m,memory=64Mi")
+    return (less, devenv(facts, "recover")) if is_of_profile(facts, workload) else (less,)
 
 
 def _init(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]) -> Iterator[Finding]:
@@ -286,18 +293,37 @@ def _pull(
         "DE301",
         f"needs the image {image}, which is not in the node",
         evidence,
-        fix=_bring(facts, workload, image),
+        fix=_bring(facts, workload, status["name"], image),
     )
 
 
-def _bring(facts: Facts, workload: Manifest, image: str) -> tuple[str, ...]:
-    meta = workload["metadata"]
+def _bring(facts: Facts, workload: Manifest, container: str, image: str) -> tuple[str, ...]:
+    """Return how a pod comes by an image: the profile's own, one that the engine has, or the nearest that is to be had."""
+    meta, kind = workload["metadata"], kind_of(facts, workload).lower()
+    wanted = normalise(image)
     if meta["namespace"] == "kube-system":  # kind made it, with an image that the node has
-        what = f"{kind_of(facts, workload).lower()}/{meta['name']}"
-        return (kubectl(facts, "-n", meta["namespace"], "rollout", "undo", what),)
-    if any(normalise(i.ref) == normalise(image) for i in facts.profile.images):
+        return (kubectl(facts, "-n", meta["namespace"], "rollout", "undo", f"{kind}/{meta['name']}"),)
+    if any(normalise(i.ref) == wanted for i in facts.profile.images):
         return (devenv(facts, "recover"),)
-    return (devenv(facts, "reload-image", image),)
+    reload = devenv(facts, "reload-image", image)
+    if facts.engine_images is not None and wanted in map(normalise, facts.engine_images):
+        return (reload,)
+    if is_of_profile(facts, workload):
+        return (devenv(facts, "recover"),)
+    if nearest := _nearest(facts, wanted):
+        change = kubectl(facts, "-n", meta["namespace"], "set", "image", f"{kind}/{meta['name']}", f"{container}={nearest}")
+        return (change,) if _in_node(facts, nearest) else (devenv(facts, "reload-image", nearest), change)
+    return (f"build or pull {image} on this machine, then {reload}",)
+
+
+def _nearest(facts: Facts, image: str) -> str:
+    """Return the image of the same repository whose name is the most alike, of those in the nodes and in the engine."""
+    names = {normalise(name) for name in facts.engine_images or ()}
+    for node in facts.nodes:
+        names |= set(node.images or ())
+    akin = [name for name in sorted(names) if repository(name) == repository(image)]
+    in_nodes = [name for name in akin if _in_node(facts, name)]
+    return next(iter(get_close_matches(image, in_nodes or akin, 1, cutoff=0)), "")
 
 
 def _in_node(facts: Facts, image: str) -> bool | None:
