@@ -1,18 +1,19 @@
 """What of the profile's manifests is missing in the cluster, or was changed there by somebody else."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+from devenv.diagnosis.model import Finding
 from devenv.facts.labels import MODEL
 from devenv.lifecycle.manifests import key
 from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Profile
 
+_CRD = "CustomResourceDefinition"
 _SKIPPED = {
     "Namespace",
-    "CustomResourceDefinition",
     "Job",
     "ClusterRole",
     "ClusterRoleBinding",
@@ -43,6 +44,28 @@ class Drift:
         return f"{where}: {who}{': ' + ', '.join(self.fields[:_SHOWN]) if self.fields else ''}"
 
 
+def to_put_back(kube: Kube, manifests: Sequence[Manifest], roots: Sequence[Finding], profile: Profile) -> tuple[Drift, ...]:
+    """Return what of the profile's manifests these roots are about and is not as it should be, and what they affect and is gone.
+
+    What was changed elsewhere is left as it is: somebody may have wanted it so.
+    """
+    about = {key for root in roots for key in root.about}
+    affected = {key for root in roots for key in root.affects}
+    kinds = _kinds_without_definition(manifests, about)
+    candidates = [m for m in manifests if concerned(m, about | affected, profile) or _group_kind(m) in kinds]
+    return tuple(d for d in drift(kube, candidates) if d.missing or concerned(d.manifest, about, profile))
+
+
+def _kinds_without_definition(manifests: Sequence[Manifest], about: AbstractSet[str]) -> set[tuple[str, str]]:
+    """Return the kinds, as (API group, kind), whose definition is gone: all objects of theirs went with it."""
+    gone = [m["spec"] for m in manifests if m["kind"] == _CRD and f"{_CRD}/{m['metadata']['name']}" in about]
+    return {(str(spec["group"]), str(spec["names"]["kind"])) for spec in gone}
+
+
+def _group_kind(manifest: Manifest) -> tuple[str, str]:
+    return manifest["apiVersion"].rpartition("/")[0], manifest["kind"]
+
+
 def drift(kube: Kube, manifests: Iterable[Manifest]) -> list[Drift]:
     """Return the objects that are missing, those in which others than devenv own fields of the spec, and those that differ."""
     found = []
@@ -52,6 +75,8 @@ def drift(kube: Kube, manifests: Iterable[Manifest]) -> list[Drift]:
         there = kube.get(*key(manifest))
         if there is None:
             found.append(Drift(manifest, missing=True))
+            continue
+        if manifest["kind"] == _CRD:  # the API server fills in much of it
             continue
         by, fields = _others(there), tuple(_differing(manifest, there))
         if by or fields:

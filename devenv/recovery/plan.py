@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from devenv.diagnosis.model import Cause, Diagnosis, Finding
+from devenv.diagnosis.read import GATEWAY_GROUPS
 from devenv.profiles.model import Component, Profile
 
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name="
@@ -31,6 +32,12 @@ class Planned:
     kind: Kind
     target: str
     reason: str
+    also: tuple[str, ...] = ()  # other roots that it is for
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of all roots that it is for."""
+        return (self.reason, *self.also)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class _Case:
     cause: Cause
     profile: Profile
     owned: frozenset[str]  # deployments that the profile's manifests have, as NAMESPACE/NAME
+    drifted: bool = False  # whether an object of the profile's that the root is about is missing or changed
 
     @property
     def root(self) -> Finding:
@@ -57,12 +65,17 @@ class _Case:
         return [Planned(kind, target, self.root.code) for kind, target in steps]
 
 
-def plan(diagnosis: Diagnosis, profile: Profile, owned: Iterable[str]) -> Plan:
-    """Return what to do about every root. Latched and failed alike; what is merely under way needs no repair."""
+def plan(
+    diagnosis: Diagnosis, profile: Profile, owned: Iterable[str], has_drifted: Callable[[Finding], bool] = lambda _: False
+) -> Plan:
+    """Return what to do about every root. Latched and failed alike; what is merely under way needs no repair.
+
+    `has_drifted`: whether something of the profile's that a root is about is missing or changed in the cluster.
+    """
     steps: list[Planned] = []
     beyond: list[Finding] = []
     for cause in diagnosis.causes:
-        case = _Case(cause, profile, frozenset(owned))
+        case = _Case(cause, profile, frozenset(owned), has_drifted(cause.root))
         found = _REPAIRS.get(cause.root.code, _nothing)(case)
         steps += found
         if not found:
@@ -73,18 +86,31 @@ def plan(diagnosis: Diagnosis, profile: Profile, owned: Iterable[str]) -> Plan:
 
 def _ordered(steps: list[Planned], profile: Profile) -> tuple[Planned, ...]:
     """Each thing once; restarts in the profile's order, the controller before its proxy."""
-    first: dict[tuple[Kind, str], Planned] = {}
+    codes: dict[tuple[Kind, str], list[str]] = {}
     for step in steps:
-        first.setdefault((step.kind, step.target), step)
+        codes.setdefault((step.kind, step.target), []).append(step.reason)
+    once = [Planned(*key, *_first_and_rest(list(dict.fromkeys(found)))) for key, found in codes.items()]
     rank = {name: number for number, name in enumerate(gateway_components(profile))}
-    return tuple(sorted(first.values(), key=lambda s: (s.kind, rank.get(s.target, len(rank)), s.target)))
+    return tuple(sorted(once, key=lambda s: (s.kind, rank.get(s.target, len(rank)), s.target)))
+
+
+def _first_and_rest(codes: list[str]) -> tuple[str, tuple[str, ...]]:
+    return codes[0], tuple(codes[1:])
 
 
 def gateway_components(profile: Profile) -> list[str]:
     """Return the names of Envoy Gateway's controller and its proxy, in this order, as far as the profile has them."""
-    proxies = [c for c in profile.components if c.gate == "workload" and _OWNER in c.resource.selector]
+    return [*gateway_controllers(profile), *(p.name for p in _proxies(profile))]
+
+
+def gateway_controllers(profile: Profile) -> list[str]:
+    """Return the names of the workloads that the proxy comes after."""
     workloads = {c.name for c in profile.components if c.gate == "workload"}
-    return [*dict.fromkeys(n for p in proxies for n in p.after if n in workloads), *(p.name for p in proxies)]
+    return list(dict.fromkeys(name for proxy in _proxies(profile) for name in proxy.after if name in workloads))
+
+
+def _proxies(profile: Profile) -> list[Component]:
+    return [c for c in profile.components if c.gate == "workload" and _OWNER in c.resource.selector]
 
 
 # How each root is mended
@@ -122,13 +148,47 @@ def _controllers(case: _Case) -> list[Planned]:
 
 
 def _webhooks(case: _Case) -> list[Planned]:
-    return [*_put_back(case), *_controllers(case)]
+    """The certificate is the controller's to write, when it starts; all else is the profile's."""
+    certificate = any(key.startswith("certificate/") for key in case.root.about)
+    return [*_put_back(case), *(_controllers(case) if certificate or not case.drifted else [])]
+
+
+def _makes_routes(case: _Case) -> bool:
+    return any(c.made and c.resource.kind == "HTTPRoute" for c in case.profile.components)
 
 
 def _route(case: _Case) -> list[Planned]:
     """A route is the controller's to make, where the profile has one: at its start it sees every Deployment as a new one."""
-    made = any(c.made and c.resource.kind == "HTTPRoute" for c in case.profile.components)
-    return [*_put_back(case), *_controllers(case)] if made else _put_back(case)
+    return [*_put_back(case), *_controllers(case)] if _makes_routes(case) else _put_back(case)
+
+
+def _definition(case: _Case) -> list[Planned]:
+    """Put definitions back, with their objects.
+
+    Envoy Gateway looks for a kind that was gone again only after up to a minute (measured: 50 s), so it is restarted where
+    something of that kind is missed; AIBrix's controller, where it must make routes again.
+    """
+    codes = {f.code for f in case.cause.consequences}
+    steps = [*_put_back(case), *_crashed(case)]
+    if codes and any(key.endswith(GATEWAY_GROUPS) for key in case.root.about):
+        steps += case.steps(*((Kind.RESTART, name) for name in gateway_controllers(case.profile)))
+    if codes & {"DE503", "DE504"} and _makes_routes(case):
+        steps += _controllers(case)
+    return steps
+
+
+def _service(case: _Case) -> list[Planned]:
+    """One of the profile's is put back; the proxy's own is made by Envoy Gateway, when it starts."""
+    if "entrance" in case.root.about:
+        return case.steps(*((Kind.RESTART, name) for name in gateway_controllers(case.profile)))
+    return [*_put_back(case), *_crashed(case)]
+
+
+def _crashed(case: _Case) -> list[Planned]:
+    """Restart what crashed for want of something that is put back: the kubelet would wait for up to 5 minutes."""
+    keys = {key for f in case.cause.consequences if f.code == "DE302" for key in f.about}
+    names = [c.name for c in case.profile.components if c.gate == "workload" and f"component/{c.name}" in keys]
+    return case.steps(*((Kind.RESTART, name) for name in names))
 
 
 def _put_back(case: _Case) -> list[Planned]:
@@ -137,6 +197,16 @@ def _put_back(case: _Case) -> list[Planned]:
 
 def _put_back_and_restart(case: _Case) -> list[Planned]:
     return [*_put_back(case), *_gateway(case)]
+
+
+def _settings(case: _Case) -> list[Planned]:
+    """Envoy Gateway reads its settings when it starts; its proxy then gets what they change, and goes on."""
+    return [*_put_back(case), *case.steps(*((Kind.RESTART, name) for name in gateway_controllers(case.profile)))]
+
+
+def _put_back_or_restart(case: _Case) -> list[Planned]:
+    """Envoy Gateway sees at once what is put back. Where nothing is, only a restart may help."""
+    return _put_back(case) if case.drifted else _put_back_and_restart(case)
 
 
 def _workload(case: _Case) -> list[Planned]:
@@ -164,19 +234,21 @@ _REPAIRS: dict[str, Callable[[_Case], list[Planned]]] = {
     "DE203": _start,
     **{f"DE3{n:02}": _workload for n in range(1, 12)},
     "DE401": _gateway,
-    "DE402": _put_back_and_restart,
-    "DE403": _put_back_and_restart,
-    "DE404": _put_back_and_restart,
+    "DE402": _put_back_or_restart,
+    "DE403": _put_back_or_restart,
+    "DE404": _settings,
     "DE405": _put_back,
     "DE406": _put_back,
-    "DE407": _put_back_and_restart,
+    "DE407": _put_back_or_restart,
     "DE408": _put_back,
     "DE409": _gateway,
     "DE410": _gateway,
-    "DE411": _put_back_and_restart,
-    "DE412": _put_back_and_restart,
+    "DE411": _put_back_or_restart,
+    "DE412": _put_back_or_restart,
     "DE413": _gateway,
-    "DE414": _put_back_and_restart,
+    "DE414": _put_back_or_restart,
+    "DE415": _definition,
+    "DE416": _service,
     "DE501": _put_back,
     **{f"DE5{n:02}": _put_back for n in range(2, 9)},
     "DE503": _route,

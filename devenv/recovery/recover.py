@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from devenv.diagnosis.diagnose import diagnose
-from devenv.diagnosis.model import Diagnosis
+from devenv.diagnosis.model import Diagnosis, Finding
 from devenv.disk.prune import USER, Prune
 from devenv.disk.prune import Proposal as RoomProposal
 from devenv.errors import DevenvError
-from devenv.facts.collect import API
+from devenv.facts.collect import API, CRD
 from devenv.facts.live import Proof
 from devenv.facts.model import Facts
 from devenv.gates.live import Prober
@@ -23,7 +23,7 @@ from devenv.lifecycle.restart import Restart
 from devenv.lifecycle.steps import prove, step
 from devenv.lifecycle.up import Up
 from devenv.ports import Envoy, Manifest
-from devenv.recovery.drift import Drift, concerned, drift
+from devenv.recovery.drift import Drift, concerned, to_put_back
 from devenv.recovery.plan import Kind, Plan, Planned, plan
 from devenv.recovery.room import ENOUGH, Room
 from devenv.wait import Deadline, locked, until
@@ -57,6 +57,7 @@ class Recovery:
     after: Diagnosis
     done: tuple[Planned, ...]
     proofs: tuple[Proof, ...]
+    repaired: tuple[str, ...] = ()  # the codes of all roots, of the first round and of later ones
 
 
 @dataclass
@@ -71,6 +72,7 @@ class Recover:
     agree: Callable[[Proposal], None]  # shows it, and asks; raises where the answer is no
     who: str = USER  # who agrees: nobody, where it runs by itself
     _done: list[Planned] = field(default_factory=list)
+    _roots: list[str] = field(default_factory=list)  # codes
 
     def propose(self, *, holding: bool = False) -> Proposal:
         """Look, and return what would be done. Changes nothing. Raises DevenvError where the cluster isn't devenv's.
@@ -83,14 +85,18 @@ class Recover:
         if holding:
             facts = facts.model_copy(update={"changing": ""})
         diagnosis = diagnose(facts)
-        found = plan(diagnosis, at.profile, self._owned(facts))
+        owned = self._owned(facts)
+        found = plan(diagnosis, at.profile, owned)
+        drifts: tuple[Drift, ...] = ()
+        if any(s.kind is Kind.PUT_BACK for s in found.steps):
+            drifts = self._drifts(diagnosis)
+            found = plan(diagnosis, at.profile, owned, lambda root: self._has_drifted(root, drifts))
         rooms = [s.target for s in found.steps if s.kind is Kind.ROOM]
-        put_back = any(s.kind is Kind.PUT_BACK for s in found.steps)
         return Proposal(
             diagnosis,
             found,
             tuple(self.prune.propose(place=node, least=ENOUGH) for node in rooms),
-            self._drifts(diagnosis) if put_back else (),
+            drifts,
         )
 
     def run(self, wait: float) -> Recovery:
@@ -118,7 +124,8 @@ class Recover:
             fixes = [f for c in roots for f in c.root.fix if not f.startswith("devenv recover")]
             raise DevenvError(what, "\n".join(fixes), "`devenv doctor` has the evidence.")
         proofs = prove(at.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
-        return Recovery(at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs))
+        repaired = tuple(dict.fromkeys(self._roots))
+        return Recovery(at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs), repaired)
 
     @cached_property
     def _objects(self) -> list[Manifest]:
@@ -133,10 +140,11 @@ class Recover:
         ]
 
     def _drifts(self, diagnosis: Diagnosis) -> tuple[Drift, ...]:
-        """The profile's objects that the roots are about: what somebody has changed elsewhere is left as it is."""
-        about = {key for cause in diagnosis.causes for key in cause.root.about}
-        found = drift(self.up.context.kube, self._objects)
-        return tuple(d for d in found if concerned(d.manifest, about, self.up.context.profile))
+        at = self.up.context
+        return to_put_back(at.kube, self._objects, [c.root for c in diagnosis.causes], at.profile)
+
+    def _has_drifted(self, root: Finding, drifts: Sequence[Drift]) -> bool:
+        return any(concerned(d.manifest, root.about, self.up.context.profile) for d in drifts)
 
     def _settled(self) -> Proposal:
         """Diagnose again, once nothing is merely under way any more. What was mended may take a moment to show."""
@@ -158,6 +166,7 @@ class Recover:
     def _round(self, proposal: Proposal) -> None:
         """Do the steps. The first gate that fails ends the round: what it means is for the next diagnosis to say."""
         reporter = self.up.context.reporter
+        self._roots += [c.root.code for c in proposal.diagnosis.causes]
         for planned in proposal.plan.steps:
             try:
                 self._do(planned, proposal)
@@ -224,7 +233,8 @@ class Recover:
     def _put_back(self, drifts: Sequence[Drift]) -> None:
         at = self.up.context
         own_context(at.kube, at.nodes(), at.cluster)
-        self.up.put_back([d.manifest for d in drifts], replaced=[d.manifest for d in drifts if not d.missing])
+        objects = [d for d in drifts if d.manifest["kind"] != CRD]  # definitions are applied before them, all
+        self.up.put_back([d.manifest for d in objects], replaced=[d.manifest for d in objects if not d.missing])
 
     def _scale(self, target: str) -> None:
         at = self.up.context

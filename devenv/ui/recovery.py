@@ -55,9 +55,11 @@ def _steps(proposed: Proposal) -> list[str]:
         return []
     shown = ["Plan:"]
     for number, step in enumerate(proposed.plan.steps, 1):
-        shown.append(f"  {number}. {escape(words(step))}  [dim]({step.reason})[/dim]")
+        shown.append(f"  {number}. {escape(words(step))}  [dim]({', '.join(step.codes)})[/dim]")
         shown += [f"       {escape(line)}" for line in _details(step, proposed)]
-    return [*shown, f"  {len(proposed.plan.steps) + 1}. prove it with the live requests"]
+    codes = dict.fromkeys(code for step in proposed.plan.steps for code in step.codes)
+    last = f"prove with the live requests that it is repaired ({', '.join(codes)})"
+    return [*shown, f"  {len(proposed.plan.steps) + 1}. {last}"]
 
 
 def words(step: Planned) -> str:
@@ -81,12 +83,12 @@ def recovery(result: Recovery) -> None:
     """Say what was done, and that it works."""
     out = console.result()
     if not result.done:
-        out.print(f"[green]✓[/green] Nothing to repair: the cluster {escape(result.cluster)} answers on every route.")
+        says = f"Nothing to repair: the cluster {result.cluster} answers on every route."
     else:
-        roots = ", ".join(c.root.code for c in result.before.causes)
-        out.print(f"[green]✓[/green] The cluster {escape(result.cluster)} is repaired ({roots}) and answers on every route.")
+        says = f"The cluster {result.cluster} is repaired ({', '.join(result.repaired)}) and answers on every route."
     for proof in result.proofs:
         out.print(f"  {proof_line(proof)}")
+    out.print(f"[green]✓[/green] {escape(says)}")
 
 
 def recovery_json(result: Recovery) -> None:
@@ -98,7 +100,8 @@ def recovery_shape(result: Recovery) -> dict[str, Any]:
     """Shape of `recover`."""
     return {
         "cluster": result.cluster, "before": shape(result.before), "after": shape(result.after),
-        "done": [step_shape(s) for s in result.done], "requests": [proof_json(p) for p in result.proofs],
+        "done": [step_shape(s) for s in result.done], "repaired": list(result.repaired),
+        "requests": [proof_json(p) for p in result.proofs],
     }  # fmt: skip
 
 
@@ -119,6 +122,6 @@ def plan_shape(cluster: str, proposed: Proposal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def step_shape(step: Planned) -> dict[str, str]:
-    """Shape of one step."""
-    return {"kind": step.kind.name.lower(), "target": step.target, "code": step.reason}
+def step_shape(step: Planned) -> dict[str, Any]:
+    """Shape of one step. `code` is the first of `codes`, the roots that it is for."""
+    return {"kind": step.kind.name.lower(), "target": step.target, "code": step.reason, "codes": list(step.codes)}

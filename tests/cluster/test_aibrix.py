@@ -289,6 +289,32 @@ def test_a_fault_of_its_control_plane_is_one_root_and_recover_heals_it(lab, name
     assert found["healthy"], found
 
 
+GONE = {
+    "a definition": ((("delete", "crd", "modeladapters.model.aibrix.ai"),), ["DE415"]),
+    "the webhooks' Service": ((("-n", "aibrix-system", "delete", "service", "aibrix-webhook-service"),), ["DE416"]),
+    "a model's Deployment and Service": (
+        (("delete", "deployment", "mock-llama2-7b"), ("delete", "service", "llama2-7b")), ["DE308", "DE502"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_what_is_gone_is_seen_and_put_back_in_one_plan_without_a_restart(lab, name):
+    commands, expected = GONE[name]
+    for command in commands:
+        lab.kubectl(*command)
+    try:
+        lab.eventually("the diagnosis", lambda: "" if codes(lab) == expected else str(codes(lab)), 60)
+        found = lab.doctor()
+        passing = all(r["ok"] for r in found["requests"])
+        assert passing == (name != "a model's Deployment and Service")
+        assert [p["place"] for p in found["path"] if p["broken"]] == ([] if passing else ["route"])
+    finally:
+        told = lab.json("recover", "--yes")
+    assert [s["kind"] for s in told["done"]] == ["put_back"]
+    assert told["repaired"] == expected
+    assert lab.doctor()["healthy"]
+
+
 def test_without_its_lease_the_controller_does_not_lead(lab):
     """Its rights are taken from it, so that it can't take the lease; put back, it leads after the restart."""
     role = json.loads(lab.kubectl("get", "clusterrole", "aibrix-controller-manager-role", "-o", "json"))

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from devenv.diagnosis.diagnose import diagnose
+from devenv.diagnosis.model import Cause, Diagnosis, Finding
 from devenv.facts.model import parse
 from devenv.recovery.plan import Kind, gateway_components, plan
 
@@ -41,8 +42,8 @@ def test_what_the_profile_has_is_put_back(name):
     assert [kind for kind, _ in steps(name)] == [Kind.PUT_BACK]
 
 
-def test_settings_of_envoy_gateway_take_a_restart():
-    assert [kind for kind, _ in steps("patches-switched-off")] == [Kind.PUT_BACK, Kind.RESTART, Kind.RESTART]
+def test_settings_of_envoy_gateway_take_a_restart_of_its_controller_alone():
+    assert steps("patches-switched-off")[1:] == [(Kind.RESTART, "envoy-gateway")]
 
 
 def test_kubernetes_own_is_scaled():
@@ -73,3 +74,58 @@ def test_a_healthy_cluster_needs_nothing():
 def test_the_order_of_the_gateway_comes_from_the_profile():
     facts = parse((INCIDENTS / "healthy" / "facts.json").read_text())
     assert gateway_components(facts.profile) == ["envoy-gateway", "proxy"]
+
+
+# Only what the repair needs is restarted
+
+
+def of_causes(*causes, profile=None, drifted=False):
+    facts = parse((INCIDENTS / "aibrix-healthy" / "facts.json").read_text())
+    diagnosis = Diagnosis("c", "aibrix", 1.0, causes)
+    found = plan(diagnosis, profile or facts.profile, OWNED, lambda _: drifted)
+    return [(s.kind, s.target) for s in found.steps]
+
+
+def cause(code, about, *consequences):
+    return Cause(
+        Finding(code, "x", "x", about=frozenset({about})),
+        tuple(Finding(c, "x", "x", about=frozenset({a})) for c, a in consequences),
+    )
+
+
+def restarts(*causes, **more):
+    return [target for kind, target in of_causes(*causes, **more) if kind is Kind.RESTART]
+
+
+@pytest.mark.parametrize("code", ["DE402", "DE403", "DE407", "DE411", "DE412", "DE414"])
+def test_the_gateway_is_restarted_only_where_there_is_nothing_to_put_back(code):
+    assert restarts(cause(code, "a"), drifted=True) == []
+    assert restarts(cause(code, "a")) == ["envoy-gateway", "proxy"]
+
+
+def test_a_webhook_takes_a_restart_only_for_its_certificate():
+    service = "Service/aibrix-system/aibrix-webhook-service"
+    assert restarts(cause("DE701", service), drifted=True) == []
+    assert restarts(cause("DE701", "certificate/aibrix-system/aibrix-webhook-service"), drifted=True) == ["controller-manager"]
+
+
+def test_a_service_takes_a_restart_only_of_what_crashed_for_want_of_it():
+    assert restarts(cause("DE416", "Service/a/b", ("DE701", "Service/a/b"))) == []
+    assert restarts(cause("DE416", "Service/a/b", ("DE302", "component/gateway-plugins"))) == ["gateway-plugins"]
+    assert restarts(cause("DE416", "entrance")) == ["envoy-gateway"]
+
+
+def test_a_definition_takes_a_restart_only_of_who_misses_its_objects():
+    adapters, routes = (f"CustomResourceDefinition/{n}" for n in ("x.model.aibrix.ai", "httproutes.gateway.networking.k8s.io"))
+    assert restarts(cause("DE415", adapters)) == []
+    assert restarts(cause("DE415", routes)) == []
+    assert restarts(cause("DE415", routes, ("DE406", "component/reserved-route"))) == ["envoy-gateway"]
+    assert restarts(cause("DE415", routes, ("DE503", "http route/x"))) == ["envoy-gateway", "controller-manager"]
+    assert restarts(cause("DE415", adapters, ("DE302", "component/controller-manager"))) == ["controller-manager"]
+
+
+def test_a_step_names_every_root_that_it_is_for():
+    facts = parse((INCIDENTS / "healthy" / "facts.json").read_text())
+    causes = (cause("DE502", "model/x"), cause("DE504", "model/x"), cause("DE502", "model/y"))
+    (step,) = plan(Diagnosis("c", "p", 1.0, causes), facts.profile, OWNED).steps
+    assert (step.reason, step.codes) == ("DE502", ("DE502", "DE504"))

@@ -82,9 +82,10 @@ def test_shape_of_recover():
         "before",
         "after",
         "done",
+        "repaired",
         "requests",
     }
-    assert recovery.step_shape(step) == {"kind": "restart", "target": "proxy", "code": "DE201"}
+    assert recovery.step_shape(step) == {"kind": "restart", "target": "proxy", "code": "DE201", "codes": ["DE201"]}
     survey = FakeSurveyor(None, None, None).look(plan=True)
     thing = Thing("old:1", Worth.IMAGE, {"layer": 5}, 7, "", "n", "id", ("old:1",))
     room = RoomProposal(survey, (DiskPlan(survey.disks[0], 5, (Removal(thing, 5),)),))
