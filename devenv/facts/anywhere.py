@@ -12,6 +12,8 @@ Objects = Mapping[str, tuple[Manifest, ...]]
 _GATEWAY = "gateway.networking.k8s.io/v1"
 _EXTENSIONS = "gateway.envoyproxy.io/v1alpha1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway"
+_WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_ANSWERING = ("Service", "EndpointSlice")  # what tells whether a webhook is answered
 _LEASE = "aibrix-controller-manager"  # in every release (facts/aibrix.md)
 
 
@@ -32,7 +34,16 @@ def concerning(objects: Objects, profile: Profile) -> dict[str, tuple[Manifest, 
     places = {c.resource.namespace for c in profile.components} | {profile.gateway.namespace, "kube-system", ""}
     places |= {_called(p)[0] for p in objects.get("Pod", ()) if model_label(p)}
     places |= {_called(d)[0] for d in objects.get("Deployment", ()) if model_label(d)}
-    return {kind: tuple(o for o in found if _called(o)[0] in places) for kind, found in objects.items()}
+    by_kind = dict.fromkeys(_ANSWERING, places | _asked(objects))
+    return {kind: tuple(o for o in found if _called(o)[0] in by_kind.get(kind, places)) for kind, found in objects.items()}
+
+
+def _asked(objects: Objects) -> set[str]:
+    """Return the namespaces of the Services that webhooks ask: whoever's they are, the API server needs an answer."""
+    configurations = [o for kind in _WEBHOOKS for o in objects.get(kind, ())]
+    hooks = [h for o in configurations for h in o.get("webhooks") or ()]
+    services = [(h.get("clientConfig") or {}).get("service") or {} for h in hooks]
+    return {str(s["namespace"]) for s in services if s}
 
 
 def _once(components: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

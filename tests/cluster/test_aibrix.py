@@ -312,7 +312,8 @@ def test_what_is_gone_is_seen_and_put_back_in_one_plan_without_a_restart(lab, na
         told = lab.json("recover", "--yes")
     assert [s["kind"] for s in told["done"]] == ["put_back"]
     assert told["repaired"] == expected
-    assert lab.doctor()["healthy"]
+    found = lab.doctor()
+    assert found["healthy"], (found["causes"], found["in_progress"], found["unknown"])
 
 
 def test_without_its_lease_the_controller_does_not_lead(lab):

@@ -76,3 +76,23 @@ def test_of_thousands_only_those_are_kept_that_have_a_part_in_it():
     kept = concerning({**objects, "Pod": (*objects["Pod"], *far)}, profile)
     assert kept["Pod"] == objects["Pod"]
     assert kept["Node"] == objects["Node"]
+
+
+def test_what_others_webhooks_ask_is_there():
+    """Else each of them would be taken for one that nobody answers."""
+    whole = json.loads(text_of("aibrix-healthy"))
+    objects = {kind: tuple(found) for kind, found in whole["objects"].items()}
+    service = {"metadata": {"name": "theirs", "namespace": "far"}, "spec": {}}
+    ready = [{"addresses": ["10.0.0.9"], "conditions": {"ready": True}}]
+    labels = {"kubernetes.io/service-name": "theirs"}
+    slice_ = {"metadata": {"name": "theirs-1", "namespace": "far", "labels": labels}, "endpoints": ready}
+    client = {"service": {"namespace": "far", "name": "theirs"}, "caBundle": "there"}
+    hook = {"metadata": {"name": "theirs"}, "webhooks": [{"name": "x", "clientConfig": client}]}
+    for kind, obj in (("Service", service), ("EndpointSlice", slice_), ("ValidatingWebhookConfiguration", hook)):
+        objects[kind] = (*objects[kind], obj)
+    kept = concerning(objects, discovered("theirs", objects))
+    facts = parse(json.dumps({**whole, "objects": kept}))
+    assert diagnose(facts).healthy
+    assert not diagnose(
+        facts.model_copy(update={"objects": {**facts.objects, "EndpointSlice": objects["EndpointSlice"][:-1]}})
+    ).healthy
