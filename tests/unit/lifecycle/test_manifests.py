@@ -183,3 +183,23 @@ def test_a_patch_that_leaves_no_object_is_refused(tmp_path: Path):
     with pytest.raises(DevenvError) as caught:
         render(tmp_path, extra)
     assert "the patch bad leaves no Kubernetes object" in caught.value.why
+
+
+def test_what_a_diagnosis_looks_for_by_its_name_is_declared():
+    objects = (
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "n"}, "spec": {"selector": {"a": "b"}}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "external"}, "spec": {}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {}}}},
+        {
+            "apiVersion": "x/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "xs.y"},
+            "spec": {"names": {"kind": "X"}},
+        },
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}},
+    )
+    told = manifests.declared(manifests.Rendered({"source": objects}))
+    assert [(str(d), d.selector, d.defines) for d in told] == [
+        ("Service n/s", {"a": "b"}, ""), ("Service external", {}, ""), ("Deployment d", {}, ""),
+        ("CustomResourceDefinition xs.y", {}, "X"),
+    ]  # fmt: skip
