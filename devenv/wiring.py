@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from devenv import DEFAULT_CLUSTER, data
@@ -410,7 +410,16 @@ class World:
             envoy=ForwardedEnvoy(kube),
             requests=self.prober(cluster, profile),
             declared=lambda: self._declared(profile),
+            returnable=lambda: self._unproven(cluster),
         )
+
+    def _unproven(self, cluster: str) -> tuple[str, ...]:
+        """Return the names under which nodes have an image that was not proven, beside one to return to."""
+        from devenv.lifecycle.proven import unproven_names
+        from devenv.lifecycle.record import Records
+
+        record = Records(self.host).read(cluster)
+        return tuple(unproven_names(record)) if record else ()
 
     def _declared(self, profile: Profile) -> tuple[Declared, ...] | None:
         """Return what the profile's manifests have, as they were last applied. Raises DevenvError where they are not here.
@@ -421,16 +430,18 @@ class World:
 
         if not profile.manifests:
             return None
-        return manifests.declared(manifests.render(profile, self._manifest))
+        return manifests.declared(manifests.render(profile, lambda source: self._manifest(profile, source)))
 
-    def _manifest(self, source: ManifestSource) -> Path:
+    def _manifest(self, profile: Profile, source: ManifestSource) -> Path:
         """Where a manifest is that `up` has applied; nothing is fetched or rendered."""
         from devenv.lifecycle.checkout import Kustomize
+        from devenv.lifecycle.folders import Folders
+        from devenv.profiles.variant import PLAIN
 
         if source.url:
             return self.downloads.path(source.url, source.sha256)
         if source.kustomize:
-            return Kustomize(self.host, self.reporter).path(source.kustomize)
+            return Folders(Kustomize(self.host, self.reporter), profile, PLAIN, partial(self._manifest, profile)).path(source)
         return data.root() / "manifests" / source.path if source.path else self.recipe_file(*source.recipe_file)
 
     def facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
@@ -484,8 +495,15 @@ class World:
             prune=self.pruner(cluster, choice.profile, caches=who == "user"),
             facts=lambda seconds: self.facts(cluster, choice.profile, seconds),
             agree=agree,
+            undo=lambda names: self._undo(cluster, choice.profile, names),
             who=who,
         )
+
+    def _undo(self, cluster: str, profile: Profile, names: Sequence[str]) -> None:
+        """Return to the images that were proven before; who calls holds the cluster's lock."""
+        from devenv.reload.reload import Options
+
+        self.reload(cluster, profile, Options()).undo_locked(names)
 
     def changes(self, paths: Sequence[Path]) -> Iterator[list[str]]:
         """Files that change, as they do."""

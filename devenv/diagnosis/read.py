@@ -13,6 +13,8 @@ from devenv.facts.revisions import KEEPERS, is_lasting, lasting_pods, newest_pod
 from devenv.ports import Manifest, Space
 from devenv.profiles.model import Component, Route
 
+# How the key of an image begins that was loaded and never proven, beside one to return to.
+UNPROVEN = "unproven image/"
 ROUTES = tuple(r.value for r in Route)
 BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
 GATEWAY_GROUPS = (".gateway.networking.k8s.io", ".gateway.envoyproxy.io")  # how the names of their definitions end

@@ -77,6 +77,8 @@ class Collector:
     envoy: Envoy
     requests: Requests
     declared: Callable[[], tuple[Declared, ...] | None] = lambda: None  # what the profile's manifests have
+    # Names in the nodes of images that were loaded and never proven, beside one to return to.
+    returnable: Callable[[], tuple[str, ...]] = tuple
 
     def collect(self, seconds: float) -> Facts:
         """Return the facts; this takes at most about `seconds`. What could not be read is in `unknown`."""
@@ -94,6 +96,7 @@ class Collector:
         looks.begin("inotify", lambda: self.host.inotify() if local else None)
         looks.begin(DECLARED, self.declared)
         looks.begin("engine's images", self.engine.names)
+        looks.begin("record", self.returnable)
         looks.begin("lock", lambda: self.host.lock_holder(f"cluster-{self.cluster}") or "")
         running = [n for n in nodes if n.status == "running"]
         for node in nodes:
@@ -133,6 +136,7 @@ class Collector:
             api_ports=tuple(sorted(api_ports)),
             objects=objects,
             declared=looks.get(DECLARED, _not_read()),
+            returnable=looks.get("record", ()),
             engine_images=None if names is None else tuple(akin(names, self.profile, objects)),
             logs=logs,
             proxies=proxies,

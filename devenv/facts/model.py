@@ -118,6 +118,8 @@ class Facts(Model):
     api_ports: tuple[int, ...] = ()  # where the nodes' API server is
     objects: Mapping[str, tuple[Manifest, ...]] = {}  # kind → all of that kind, trimmed
     declared: tuple[Declared, ...] | None = None  # None where the profile's manifests were not read
+    # Names in the nodes of images that were loaded and never proven, beside one to return to.
+    returnable: tuple[str, ...] = ()
     # Names in the engine, of those repositories that the cluster's pods and the profile name; None where not asked.
     engine_images: tuple[str, ...] | None = None
     logs: tuple[ContainerLog, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from devenv.diagnosis.model import Cause, Diagnosis, Finding
-from devenv.diagnosis.read import GATEWAY_GROUPS
+from devenv.diagnosis.read import GATEWAY_GROUPS, UNPROVEN
 from devenv.profiles.model import Component, Profile
 
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name="
@@ -19,7 +19,8 @@ class Kind(IntEnum):
     CONTEXT = 3  # have the kubeconfig's context written again
     PUT_BACK = 4  # apply the profile's manifests again
     SCALE = 5  # give a workload of Kubernetes' own its pods back
-    RESTART = 6  # restart a component
+    UNDO = 6  # return to the image that was proven before the one that fails
+    RESTART = 7  # restart a component
 
 
 _BLIND = {Kind.START, Kind.CONTEXT}
@@ -211,6 +212,8 @@ def _put_back_or_restart(case: _Case) -> list[Planned]:
 
 def _workload(case: _Case) -> list[Planned]:
     """One of the profile's is put back; the proxy follows from an object of the profile's; Kubernetes' own is scaled."""
+    if images := sorted(k.removeprefix(UNPROVEN) for k in case.root.about if k.startswith(UNPROVEN)):
+        return case.steps(*((Kind.UNDO, image) for image in images))
     names = {key.removeprefix("deployment/") for key in case.root.about if key.startswith("deployment/")}
     component = _component(case)
     if component and _OWNER in component.resource.selector:

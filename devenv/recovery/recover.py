@@ -70,6 +70,7 @@ class Recover:
     prune: Prune
     facts: Callable[[float], Facts]
     agree: Callable[[Proposal], None]  # shows it, and asks; raises where the answer is no
+    undo: Callable[[Sequence[str]], None]  # returns to the images that were proven before, by their names in the nodes
     who: str = USER  # who agrees: nobody, where it runs by itself
     _done: list[Planned] = field(default_factory=list)
     _roots: list[str] = field(default_factory=list)  # codes
@@ -194,6 +195,8 @@ class Recover:
             self._put_back(proposal.drifts)
         elif planned.kind is Kind.SCALE:
             self._scale(planned.target)
+        elif planned.kind is Kind.UNDO:
+            self.undo([planned.target])
         else:
             restart = Restart(at.profile, at.kube, self.envoy, at.clock, at.reporter)
             own_context(at.kube, at.nodes(), at.cluster)

@@ -129,9 +129,13 @@ class Reload:
     def undo(self, asked: Sequence[str], wait: float) -> Returned:
         """Return to the images that were proven before. `asked`: names of the profile, or of the nodes."""
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
-            nodes = self._planner.nodes()
-            own_context(self.kube, nodes, self.cluster)
-            return Undo(self.rollout, self.engine).run(nodes, names_in_nodes(self.profile, asked))
+            return self.undo_locked(asked)
+
+    def undo_locked(self, asked: Sequence[str]) -> Returned:
+        """Return to the images that were proven before, where the caller holds the cluster's lock."""
+        nodes = self._planner.nodes()
+        own_context(self.kube, nodes, self.cluster)
+        return Undo(self.rollout, self.engine).run(nodes, names_in_nodes(self.profile, asked))
 
     def plan_undo(self, asked: Sequence[str]) -> list[Return]:
         """Return what `undo` would do."""

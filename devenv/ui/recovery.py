@@ -18,6 +18,7 @@ _WORDS = {
     Kind.CONTEXT: "write the context {} into the kubeconfig again (kind makes it the current one)",
     Kind.PUT_BACK: "put back what the profile {} has",
     Kind.SCALE: "scale {} up again",
+    Kind.UNDO: "return {} to the image that was proven before",
     Kind.RESTART: "restart {}, and await its gates; a leader's lease whose pod is gone is deleted",
 }
 

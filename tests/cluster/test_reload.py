@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.lab import Lab
+from tests.cluster.test_doctor import until_named
 
 KNOWN = "devenv.local/vllm-mock:reference"  # in the nodes
 NAME = "devenv-test/vllm-mock:reload"  # in the engine: the user may have built one of the other name
@@ -375,6 +376,17 @@ def test_undo_returns_to_the_last_image_that_was_proven(cluster, build, build_cr
     assert len(kept_images(cluster)) == 1, "the one to return to, and nothing else"
     again = cluster.json("reload-image", "vllm-mock", "--undo", "--dry-run")
     assert [i["digest"] for i in again["images"]] != [digest], "now it would be the one before"
+
+
+def test_doctor_and_recover_return_from_an_image_that_crashes(cluster, build, build_crashing):
+    build("proven")
+    cluster.json(*RELOAD)
+    build_crashing("bad")
+    assert cluster.devenv(*RELOAD, check=False).returncode == 1
+    found = until_named(cluster, (("DE311", "model"),))
+    assert found["causes"][0]["fix"] == [f"devenv reload-image vllm-mock --undo --name {cluster.cluster}"]
+    assert [s["kind"] for s in cluster.json("recover", "--yes")["done"]] == ["undo"]
+    assert notes(cluster) == {"proven"}
 
 
 def test_up_keeps_an_image_that_was_returned_to(cluster, build_crashing):

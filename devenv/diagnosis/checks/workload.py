@@ -8,6 +8,7 @@ from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import Confidence, Evidence, Finding, Place, Verdict
 from devenv.diagnosis.read import (
     ROUTES,
+    UNPROVEN,
     affected,
     after,
     component_of,
@@ -27,7 +28,7 @@ from devenv.diagnosis.read import (
     seconds,
     workloads,
 )  # fmt: skip
-from devenv.facts.collect import repository
+from devenv.facts.collect import containers_in, repository
 from devenv.facts.labels import is_ready
 from devenv.facts.model import Facts
 from devenv.facts.telling import telling_line
@@ -39,6 +40,8 @@ _PULL = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageN
 _CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
 _PLACES = {"proxy": Place.ENVOY, "plugins": Place.PLUGINS, "model": Place.MODEL}
 _INIT_PATIENCE = 30.0  # seconds that an init container may wait for something
+# What a bad image may be the cause of: a crash, a pod that does not get ready, a container that can't be started.
+_BY_IMAGE = {"DE302", "DE303", "DE304", "DE309", "DE310", "DE311"}
 _CRASHES = 2  # of a container that runs again: once may happen to anybody
 _PATIENCE = 240.0  # seconds for a Deployment that the profile gives no deadline
 _LONGEST = 300  # characters of a message that are kept
@@ -109,6 +112,11 @@ def _finding(
 ) -> Finding:  # fmt: skip
     component = component_of(facts, workload)
     about = {f"deployment/{label(workload)}", *([f"component/{component.name}"] if component else [])}
+    unproven = _unproven_images(facts, workload) if code in _BY_IMAGE else {}
+    about |= {f"{UNPROVEN}{name}" for name in unproven}
+    if unproven:
+        fix = (devenv(facts, "reload-image", *unproven.values(), "--undo"),)
+        evidence = [*evidence, *(Evidence(f"image {name}", "was loaded and never proven") for name in unproven)]
     return Finding(
         code=code,
         subject=component.name if component else label(workload),
@@ -121,6 +129,13 @@ def _finding(
         affects=frozenset(about | affected(facts, workload)),
         place=_PLACES.get(role(facts, workload)),
     )
+
+
+def _unproven_images(facts: Facts, workload: Manifest) -> dict[str, str]:
+    """Return the workload's images that one can return from: name in the nodes → what a user calls it."""
+    names = {normalise(str(c.get("image"))) for c in containers_in(workload["spec"]["template"]["spec"])}
+    of_profile = {normalise(i.ref): i.name for i in facts.profile.images}
+    return {name: of_profile.get(name, name) for name in facts.returnable if name in names}
 
 
 def _repair(facts: Facts, workload: Manifest) -> tuple[str, ...]:

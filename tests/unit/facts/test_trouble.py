@@ -52,7 +52,10 @@ def test_a_pod_that_no_node_takes_says_so():
 
 def test_only_the_last_warnings_of_this_workload_are_shown():
     events = [event("plugins-1", "Warning", f"2026-01-0{n}T00:00:00Z", f"w{n}") for n in range(1, 8)]
-    events += [event("another", "Warning", "2026-01-09T00:00:00Z", "no"), event("plugins-1", "Normal", "2026-01-09T00:00:00Z", "no")]
+    events += [
+        event("another", "Warning", "2026-01-09T00:00:00Z", "no"),
+        event("plugins-1", "Normal", "2026-01-09T00:00:00Z", "no"),
+    ]
     lines = Trouble(Kube([], events)).lines({**WORKLOAD, "metadata": {"name": "plugins-1", "namespace": "n"}})
     assert lines == [f"event plugins-1: Why: w{n}" for n in (4, 5, 6, 7)]
 

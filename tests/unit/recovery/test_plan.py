@@ -129,3 +129,24 @@ def test_a_step_names_every_root_that_it_is_for():
     causes = (cause("DE502", "model/x"), cause("DE504", "model/x"), cause("DE502", "model/y"))
     (step,) = plan(Diagnosis("c", "p", 1.0, causes), facts.profile, OWNED).steps
     assert (step.reason, step.codes) == ("DE502", ("DE502", "DE504"))
+
+
+PLUGINS = "devenv.local/gateway-plugins:reference"
+
+
+def crashing(**more):
+    facts = parse((INCIDENTS / "gateway-plugins-crash" / "facts.json").read_text())
+    return facts.model_copy(update=more)
+
+
+def test_an_image_that_was_reloaded_and_crashes_is_returned_from_and_nothing_else():
+    facts = crashing(returnable=(PLUGINS,))
+    found = diagnose(facts)
+    assert [c.root.code for c in found.causes] == ["DE302"]
+    assert found.causes[0].root.fix == ("devenv reload-image gateway-plugins --undo --name devenv-test",)
+    assert [(s.kind, s.target) for s in plan(found, facts.profile, OWNED).steps] == [(Kind.UNDO, PLUGINS)]
+
+
+def test_a_crash_of_an_image_that_was_proven_is_no_reason_to_return():
+    for facts in (crashing(), crashing(returnable=("docker.io/library/another:1",))):
+        assert [s.kind for s in plan(diagnose(facts), facts.profile, OWNED).steps] == [Kind.PUT_BACK]

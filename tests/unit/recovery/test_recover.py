@@ -68,7 +68,7 @@ def recover(up, fakes):
     context = dataclasses.replace(made.context, kube=kube)
     fakes.engine.containers[NODE] = Node(NODE, "id-1", "running", "c", 1001, PORTS)
     context.records.write(Record("c", "offline", "engine-1", "", 1000.0, made=True, nodes=("id-1",)))
-    agreed = []
+    agreed, undone = [], []
 
     def make(*names):
         queue = [facts_of(n) for n in names]
@@ -78,8 +78,9 @@ def recover(up, fakes):
 
         prober = Prober(kube, fakes.gateway, context.clock, context.profile)
         prune = Prune(FakeSurveyor(context.host, context.clock, context.profile), context.reporter)
-        one = Recover(dataclasses.replace(made, context=context, prober=prober), FakeEnvoy(), prober, prune, give, agreed.append)
-        one.agreed, one.kube = agreed, kube
+        own_up = dataclasses.replace(made, context=context, prober=prober)
+        one = Recover(own_up, FakeEnvoy(), prober, prune, give, agreed.append, undone.extend)
+        one.agreed, one.undone, one.kube = agreed, undone, kube
         return one
 
     fakes.gateway.kube = kube
