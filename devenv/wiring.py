@@ -409,7 +409,7 @@ class World:
             kube=kube,
             envoy=ForwardedEnvoy(kube),
             requests=self.prober(cluster, profile),
-            declared=lambda: self._declared(profile),
+            declared=lambda: self._declared(cluster, profile),
             returnable=lambda: self._unproven(cluster),
         )
 
@@ -421,16 +421,14 @@ class World:
         record = Records(self.host).read(cluster)
         return tuple(unproven_names(record)) if record else ()
 
-    def _declared(self, profile: Profile) -> tuple[Declared, ...] | None:
-        """Return what the profile's manifests have, as they were last applied. Raises DevenvError where they are not here.
-
-        None for a cluster that devenv has no manifests of.
-        """
-        from devenv.lifecycle import manifests
+    def _declared(self, cluster: str, profile: Profile) -> tuple[Declared, ...] | None:
+        """Return what the profile's manifests have; None for a cluster that devenv has no manifests of."""
+        from devenv.lifecycle.declared import Declarations
 
         if not profile.manifests:
             return None
-        return manifests.declared(manifests.render(profile, lambda source: self._manifest(profile, source)))
+        kept = self.host.cache_dir() / "declared" / f"{cluster}.json"
+        return Declarations(profile, partial(self._manifest, profile), kept).read()
 
     def _manifest(self, profile: Profile, source: ManifestSource) -> Path:
         """Where a manifest is that `up` has applied; nothing is fetched or rendered."""
