@@ -5,7 +5,7 @@ what the facts mean. The user's name is looked for in free text only.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,11 @@ _SHORTEST = 3  # characters of a name that is looked for
 class _Hider:
     home: re.Pattern[str] | None
     users: re.Pattern[str] | None
+    secrets: tuple[str, ...] = ()
 
     def hide(self, text: str, *, free: bool) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, _GONE)
         for pattern, replacement in _RULES:
             text = pattern.sub(replacement, text)
         if self.home:
@@ -58,13 +61,18 @@ class _Hider:
         return self.walk(value, free=free or key in _FREE)
 
 
-def redacted(facts: Mapping[str, Any], home: str, users: Sequence[str]) -> dict[str, Any]:
-    """Return facts, as JSON has them, without them. Of `users`, root stays: it is a word of the system's own."""
+def redacted(facts: Mapping[str, Any], home: str, users: Sequence[str], secrets: Iterable[str] = ()) -> dict[str, Any]:
+    """Return facts, as JSON has them, without them. Of `users`, root stays: it is a word of the system's own.
+
+    `secrets`: texts that go wherever they stand, such as the values of a request's headers.
+    """
     names = sorted({u for u in users if len(u) >= _SHORTEST and u != "root"})
     homes = [home] if len(home) > 1 else []
     homes += [f"{base}/{u}" for u in names for base in ("/home", "/Users")]
     found: dict[str, Any] = _Hider(
-        _any(homes, r"(?![A-Za-z0-9_-])", r"(?<![A-Za-z0-9_.~-])"), _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])")
+        _any(homes, r"(?![A-Za-z0-9_-])", r"(?<![A-Za-z0-9_.~-])"),
+        _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])"),
+        tuple(sorted(secrets, key=len, reverse=True)),
     ).walk(facts)
     return found
 
