@@ -1,4 +1,4 @@
-"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, no annotations, of values only their marks.
+"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, of values only their marks.
 
 A variable's value may be a credential. Of one that does not look so, a mark is kept, so that two looks can be compared.
 """
@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from devenv.facts.labels import MODEL, SERVICE
 from devenv.ports import Manifest
 
 _META = ("name", "namespace", "labels", "generation", "creationTimestamp", "deletionTimestamp", "uid", "ownerReferences")
@@ -17,13 +18,14 @@ _CONTAINER = (
 )  # fmt: skip
 _SECRET = re.compile(r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE)  # in the name of a variable
 _MARK = 12  # hexadecimal digits
+_NAMES = (MODEL, SERVICE)  # annotations by which AIBrix names a model: no others are kept
 _CONFIG = "envoy-gateway-config"  # Envoy Gateway's own settings, the one ConfigMap whose content is read
 
 
 def trimmed(obj: Manifest) -> Manifest:
     """Return the object without what nobody needs and what nobody should see."""
     meta = obj["metadata"]
-    kept: Manifest = {"metadata": {k: meta[k] for k in _META if k in meta}}
+    kept: Manifest = {"metadata": {k: meta[k] for k in _META if k in meta} | _annotations(meta)}
     if "spec" in obj:
         kept["spec"] = _spec(obj["spec"])
     if "status" in obj:
@@ -40,6 +42,12 @@ def trimmed(obj: Manifest) -> Manifest:
     return kept
 
 
+def _annotations(meta: Mapping[str, Any]) -> dict[str, Any]:
+    annotations = meta.get("annotations") or {}
+    names = {key: annotations[key] for key in _NAMES if key in annotations}
+    return {"annotations": names} if names else {}
+
+
 def _webhook(hook: Mapping[str, Any]) -> dict[str, Any]:
     """Whom it asks about what; of the certificate only whether there is one."""
     client = hook.get("clientConfig") or {}
@@ -51,7 +59,9 @@ def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Pods and their templates lose their volumes and the values of their variables."""
     if "template" in spec:
         template = spec["template"]
-        inner = {"metadata": {"labels": (template.get("metadata") or {}).get("labels") or {}}, "spec": _pod(template["spec"])}
+        meta = template.get("metadata") or {}
+        labels = {"labels": meta.get("labels") or {}}
+        inner = {"metadata": labels | _annotations(meta), "spec": _pod(template["spec"])}
         return {**{k: v for k, v in spec.items() if k != "template"}, "template": inner}
     return _pod(spec) if "containers" in spec else dict(spec)
 
