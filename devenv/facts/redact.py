@@ -26,8 +26,14 @@ _RULES = tuple(
     )
 )
 _SENSITIVE = re.compile(rf"(?:set-)?cookie|(?:{_NAMES})s?", re.IGNORECASE)  # a key whose value goes, whatever it is
+_OPTION = re.compile(rf"--?(?:{_NAMES})", re.IGNORECASE)
 _FREE = {"lines", "message", "body", "error", "unknown", "failures", "changing", "port_owner", "rejected", "text"}
 _SHORTEST = 3  # characters of a name that is looked for
+
+
+def _names_secret(word: Any) -> bool:
+    """Whether a program's argument says that the next one is a secret: `--api-key`."""
+    return isinstance(word, str) and bool(_OPTION.fullmatch(word))
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,15 @@ class _Hider:
             named = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(value["name"])  # {name: …, value: …}
             return {k: self._of_key(str(k), v, free=free, hidden=bool(named) and k == "value") for k, v in value.items()}
         if isinstance(value, list | tuple):
-            return [self.walk(v, free=free) for v in value]
+            return self._of_list(value, free=free)
         return value
+
+    def _of_list(self, value: Sequence[Any], *, free: bool) -> list[Any]:
+        words: list[Any] = []
+        for word in value:
+            hidden = isinstance(word, str) and bool(words) and _names_secret(words[-1])
+            words.append(_GONE if hidden else self.walk(word, free=free))
+        return words
 
     def _of_key(self, key: str, value: Any, *, free: bool, hidden: bool) -> Any:
         if hidden or (isinstance(value, str) and _SENSITIVE.fullmatch(key)):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
 from devenv.ports import HttpAnswer
-from devenv.profiles.headers import FILE, HIDDEN, VARIABLE, sendable
+from devenv.profiles.headers import FILE, HIDDEN, VARIABLE, is_secret, sendable
 from devenv.profiles.model import LiveRequest
 
 _SHORTEST = 4  # characters of a text that is hidden: a shorter one stands in every answer
@@ -47,9 +47,10 @@ def resolve(live: LiveRequest) -> Resolved:
         written = value.get_secret_value()
         text, parts, lacking = _put_in(written)
         lacking = lacking or ([why] if (why := sendable(text)) else [])
-        problems += [f"header {name}: {why}" for why in lacking]
+        problems += [f"{why} (header {name})" for why in lacking]
         headers[name] = text
-        secrets += [text, text.rpartition(" ")[2], *parts]
+        if is_secret(name, written):
+            secrets += [text, text.rpartition(" ")[2], *parts]
     long_enough = dict.fromkeys(s for s in secrets if len(s) >= _SHORTEST)
     return Resolved(headers, tuple(problems), tuple(long_enough))
 

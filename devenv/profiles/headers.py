@@ -14,6 +14,8 @@ HIDDEN = "[redacted]"
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 FILE = re.compile(r"(?:^|(?<=\s))@(\S.*)$")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
+# Headers by whose names their values are secrets, wherever those stand.
+_SENSITIVE = re.compile(r"auth|cookie|key|token|secret|passw|credential", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"((bearer|basic|token|apikey) +)?", re.IGNORECASE)
 # By these devenv sends a request by its route, finds it in Envoy's log and reads its answer.
@@ -34,6 +36,11 @@ def sendable(text: str) -> str:
     except UnicodeEncodeError:
         return "it has a character that no header can have"
     return ""
+
+
+def is_secret(name: str, written: str) -> bool:
+    """Whether a header's value must not be seen in what others say: a tenant's name may stand anywhere."""
+    return bool(_SENSITIVE.search(name) or VARIABLE.search(written) or FILE.search(written))
 
 
 def shown(value: SecretStr) -> str:

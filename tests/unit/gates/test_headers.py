@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from devenv import data
 from devenv.errors import DevenvError, Exit
 from devenv.facts.model import dump, parse
+from devenv.facts.redact import redacted
 from devenv.gates.headers import check, resolve
 from devenv.gates.live import Prober
 from devenv.ports import HttpAnswer
@@ -49,6 +50,11 @@ def test_a_value_is_sent_and_never_shown(key, value):
     check([live])
 
 
+def test_a_plain_headers_word_stays_where_others_say_it():
+    """Else a tenant called `default` would take a namespace out of the facts."""
+    assert resolve(request(**{"X-Tenant": "default"})).secrets == ()
+
+
 @pytest.mark.parametrize("value", ["${NOT_SET_ANYWHERE}", "@/no/such/file", "Bearer ${NOT_SET_ANYWHERE} @/no/such/file"])
 def test_what_is_not_there_is_refused_before_anything_is_sent(value):
     with pytest.raises(DevenvError) as refused:
@@ -71,6 +77,12 @@ def test_a_file_with_a_line_break_in_it_is_not_sent(tmp_path):
     (tmp_path / "two").write_text(f"{SECRET}\nsecond line")
     (problem,) = resolve(request(Authorization=f"Bearer @{tmp_path / 'two'}")).problems
     assert SECRET not in problem
+
+
+def test_what_is_lacking_is_told_in_facts_too():
+    """A name of a header, a colon and a word is what redaction takes for a credential."""
+    (problem,) = resolve(request(Authorization="${NOT_SET_ANYWHERE}")).problems
+    assert redacted({"error": problem}, "/root", [])["error"] == problem
 
 
 @pytest.mark.parametrize(
