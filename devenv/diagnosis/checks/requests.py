@@ -1,7 +1,7 @@
 """The live requests: what a user sees. Where they fail, something else is the cause, or nobody knows it yet."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import Evidence, Finding
@@ -15,38 +15,39 @@ from devenv.profiles.model import Route
 @check
 def keys(facts: Facts) -> Iterator[Finding]:
     """No request lacks an API key. All of them that do, to one model, are one finding."""
-    keyless: dict[str, list[Proof]] = {}
-    sent = zip(facts.proofs, facts.profile.requests, strict=False)
-    for proof, live in ((p, r) for p, r in sent if p.keyless):
-        keyless.setdefault(live.model, []).append(proof)
-    for model, proofs in keyless.items():
-        yield _keyless(facts, model, proofs)
-
-
-def _keyless(facts: Facts, model: str, proofs: list[Proof]) -> Finding:
-    given = any(r.headers for r in facts.profile.requests if r.model == model)
-    who = "The gateway" if all(p.by_gateway for p in proofs) else f"The model {model}"
-    says = f"{who} wants an API key, and the profile's requests carry none."
-    if given:
-        says = f"{who} wants another API key than the profile's requests carry."
-    evidence = [Evidence(f"request {p.name}", text) for p in proofs for text in _shown(p)]
-    route = proofs[0].route.value
-    words = ["--route", route, "--header", '"Authorization: Bearer ${API_KEY}"']
-    fix = (*remedies(proofs), devenv(facts, "request", *words))
-    keys = {f"model/{model}", *(f"route/{p.route}/{model}" for p in proofs)}
-    return Finding("DE602", f"model {model}", says, tuple(evidence), fix, about=frozenset(keys))
+    for model, proofs in _by_model(facts, lambda proof: proof.keyless).items():
+        given = any(r.headers for r in facts.profile.requests if r.model == model)
+        who = "The gateway" if all(p.by_gateway for p in proofs) else f"The model {model}"
+        says = f"{who} wants an API key, and the profile's requests carry none."
+        if given:
+            says = f"{who} wants another API key than the profile's requests carry."
+        yield _to_change(facts, "DE602", model, says, proofs, "--header", "'Authorization: Bearer ${API_KEY}'")
 
 
 @check
 def profile(facts: Facts) -> Iterator[Finding]:
     """Every request can prove its route as the profile has it: its headers can be sent, and its model names its pod."""
-    sent = zip(facts.proofs, facts.profile.requests, strict=False)
-    for proof, live in ((p, r) for p, r in sent if p.lasting and not p.keyless):
-        says = f"The request {proof.name} can't prove its route as the profile has it."
-        evidence = tuple(Evidence(f"request {proof.name}", text) for text in _shown(proof))
-        fix = (*remedies([proof]), devenv(facts, "request", "--route", proof.route))
-        about = frozenset({f"route/{proof.route}/{live.model}"})
-        yield Finding("DE603", f"request {proof.name}", says, evidence, fix, about=about)
+    for model, proofs in _by_model(facts, lambda proof: proof.lasting and not proof.keyless).items():
+        names = ", ".join(p.name for p in proofs)
+        says = f"The profile's requests to {model} can't prove their routes as they are: {names}."
+        yield _to_change(facts, "DE603", model, says, proofs)
+
+
+def _by_model(facts: Facts, concerns: Callable[[Proof], bool]) -> dict[str, list[Proof]]:
+    """Return the proofs that are concerned, by the model that was asked."""
+    found: dict[str, list[Proof]] = {}
+    for proof, live in zip(facts.proofs, facts.profile.requests, strict=False):
+        if concerns(proof):
+            found.setdefault(live.model, []).append(proof)
+    return found
+
+
+def _to_change(facts: Facts, code: str, model: str, says: str, proofs: list[Proof], *options: str) -> Finding:
+    """Return the finding that somebody must change the requests; `options` of one that would do."""
+    evidence = tuple(Evidence(f"request {p.name}", p.failures[0]) for p in proofs)
+    fix = (*remedies(proofs), devenv(facts, "request", "--route", proofs[0].route.value, *options))
+    about = {f"model/{model}", *(f"route/{p.route}/{model}" for p in proofs)}
+    return Finding(code, f"model {model}", says, evidence, fix, about=frozenset(about))
 
 
 @check
