@@ -26,7 +26,7 @@ from devenv.facts.labels import (
 from devenv.facts.live import Proof
 from devenv.facts.trouble import Trouble
 from devenv.gates import ready
-from devenv.gates.headers import check as check_headers
+from devenv.gates.headers import resolve
 from devenv.gates.live import Prober
 from devenv.lifecycle.manifests import IMAGES_NOTE
 from devenv.lifecycle.steps import step
@@ -38,7 +38,7 @@ from devenv.wait import Deadline, until
 MOCK = "devenv.local/vllm-mock:reference"
 _OWNER = {"app.kubernetes.io/managed-by": "devenv"}
 _MODEL = "devenv/model"  # annotation: the model's name, which a label can't always hold
-_ANNOTATED = re.compile(r"[!-~]{1,253}")  # what a header can hold, and a URL of a model hub
+_ANNOTATED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,252}")  # as model hubs have them
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,54}[a-z0-9])?")  # with `-router` behind it, it is a name of at most 63
 _ROUTES, _GRANTS = ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant")
@@ -107,8 +107,7 @@ class Models:
 
     def check(self, wanted: Wanted) -> None:
         """Refuse what can't be added, with all that is wrong."""
-        check_headers(self.requests(wanted.name, "", anonymous=True))
-        problems = []
+        problems = list(resolve(self.requests(wanted.name, "", anonymous=True)[0]).problems)
         if not _NAMESPACE.fullmatch(wanted.namespace):
             raise DevenvError(f"{wanted.namespace!r} is no name of a namespace.", exit_code=Exit.USAGE)
         problems += self._misnamed(wanted.name)
@@ -133,7 +132,7 @@ class Models:
         if LABEL_VALUE.fullmatch(name) or (self._annotated and _ANNOTATED.fullmatch(name)):
             return []
         if self._annotated:
-            return [f"{name!r} can't stand in a header: at most 253 ASCII characters, no blanks"]
+            return [f"{name!r} is no model's name: at most 253 letters, digits and . _ / : @ + -"]
         who = f"{self.profile.base} {self.profile.version}".rstrip()
         rule = "at most 63 letters, digits, '-', '_' and '.'"
         return [f"{name!r} can't be a label's value ({rule}), by which {who} finds a model's pods"]
@@ -234,8 +233,8 @@ class Models:
         look = "See what `devenv doctor` says."
         if by_controller and not wanted.own_name:
             look += (
-                " An AIBrix older than main of August 2026 makes none for such a name: say which it is"
-                " with `devenv up --aibrix-version`."
+                " A checkout older than main of August 2026 makes none for such a name: a cluster that"
+                " is made with --aibrix-version gets a route of devenv's own instead."
             )
         with step(self.reporter, "route"):
             until("The model's route", missing, Deadline(self.clock, _ROUTE_WAIT), look)
@@ -253,10 +252,11 @@ class Models:
         # Without annotations its plugin looks for a route of the model's own name.
         plain = not self._controlled or self._annotated or Wanted(name).own_name
         kinds = [Route.DIRECT, Route.EXTENSION, Route.PLAIN] if plain else [Route.DIRECT, Route.EXTENSION]
+        if not routed:
+            kinds = [Route.EXTENSION]
         headers = self.headers or self.profile.headers_of(name)
         return [
-            LiveRequest(name=kind.value, route=kind, model=name, by=route, anonymous=anonymous, headers=headers)
-            for kind in (kinds if routed else [Route.EXTENSION])
+            LiveRequest(name=kind.value, route=kind, model=name, by=route, anonymous=anonymous, headers=headers) for kind in kinds
         ]
 
     def route_of(self, name: str) -> str:
