@@ -125,20 +125,24 @@ class HttpRequest:
     port: int
     path: str
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # one may be a secret
     body: bytes = b""
     timeout: float = 10.0  # seconds
 
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back. `status` is 0 where no answer came; then `error` says why. Header names are in lower case."""
+    """What came back. `status` is 0 where no answer came; then `error` says why. Header names are in lower case.
+
+    `sent` is false where the request could not even be sent.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     seconds: float = 0.0
     error: str = ""
+    sent: bool = True
 
 
 class Blob(Protocol):

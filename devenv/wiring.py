@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from devenv.lifecycle.stop import Stop
     from devenv.lifecycle.up import Up
     from devenv.ports import Node
+    from devenv.profiles.headers import Headers
     from devenv.profiles.model import LiveRequest, ManifestSource, Profile
     from devenv.profiles.variant import Variant
     from devenv.recovery.recover import Proposal, Recover
@@ -191,15 +192,21 @@ class World:
 
         return all(normalise(image) in present(self.engine, node.name) for node in self.engine.nodes(cluster))
 
-    def models(self, cluster: str, profile: Profile) -> Models:
-        """`model`. Raises DevenvError where there is no such cluster of devenv's."""
+    def models(self, cluster: str, profile: Profile, headers: Headers | None = None) -> Models:
+        """`model`. Raises DevenvError where there is no such cluster of devenv's. `headers`: of the requests."""
         from devenv.lifecycle.models import Models
+
+        kube = self.own(cluster)
+        return Models(cluster, profile, kube, self.clock, self.reporter, lambda: self.prober(cluster, profile), headers or {})
+
+    def own(self, cluster: str) -> ContextKube:
+        """Return the API server of a running cluster of devenv's. Raises DevenvError where it is none."""
         from devenv.lifecycle.record import own_context
 
         self.require(cluster)
         kube = ContextKube(f"kind-{cluster}")
         own_context(kube, self.engine.nodes(cluster), cluster)
-        return Models(cluster, profile, kube, self.clock, self.reporter, lambda: self.prober(cluster, profile))
+        return kube
 
     def up(self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None) -> Up:
         """`up`; with `agree`, also of a cluster that somebody else made."""
@@ -445,8 +452,10 @@ class World:
     def facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
         """Return the facts of a cluster, redacted."""
         from devenv.facts import files
+        from devenv.gates import headers
 
-        return files.clean(self.collector(cluster, profile).collect(seconds))
+        secrets = {s for live in profile.requests for s in headers.resolve(live).secrets}
+        return files.clean(self.collector(cluster, profile).collect(seconds), secrets)
 
     def facts_of_context(self, context: str, seconds: float) -> Facts:
         """Return what the API server of any context tells, redacted. Raises DevenvError where there is no such context."""
@@ -512,11 +521,13 @@ class World:
     def reload(self, cluster: str, profile: Profile, options: Options) -> Reload:
         """`reload-image`."""
         from devenv.adapters.endpoint import LoopbackEndpoint
+        from devenv.gates import headers
         from devenv.reload.push import Pusher
         from devenv.reload.reload import Reload
 
         kube = ContextKube(f"kind-{cluster}")
         if options.restart:
+            headers.check(profile.requests)
             kube.prepare()
         return Reload(
             cluster=cluster,
@@ -585,9 +596,13 @@ def world(images_folder: Path | None = None) -> Iterator[World]:
 
 
 def live_request(
-    profile: Profile, route: str, model: str | None, strategy: str, by: Callable[[str], str], *, stream: bool
+    profile: Profile, route: str, model: str | None, strategy: str, headers: Headers, *, stream: bool
 ) -> LiveRequest:
-    """Return a request as a user asks for it. `by` finds the HTTPRoute of a model. Raises DevenvError where there is none."""
+    """Return a request as a user asks for it: without headers, with those of the profile's requests to the model.
+
+    Raises DevenvError where the profile has no such route, or a header can't be sent.
+    """
+    from devenv.gates.headers import check
     from devenv.profiles.model import LiveRequest, Route
 
     kind = Route(route)
@@ -596,9 +611,12 @@ def live_request(
         if found is None:
             fix = "AIBrix's metadata service answers it, in a cluster that is made with `devenv up --with metadata-service`."
             raise DevenvError(f"The profile {profile.name} has no request for the list of models.", "", fix, Exit.USAGE)
-        return found
-    first = profile.requests[0].model
-    return LiveRequest(
-        name=route, route=kind, model=model or first, strategy=strategy, stream=stream, anonymous=True,
-        by=by(model) if model else "",
-    )  # fmt: skip
+        live = found.model_copy(update={"headers": headers or found.headers})
+    else:
+        asked = model or profile.requests[0].model
+        live = LiveRequest(
+            name=route, route=kind, model=asked, strategy=strategy, stream=stream, anonymous=True,
+            headers=headers or profile.headers_of(asked),
+        )  # fmt: skip
+    check([live])
+    return live

@@ -2,6 +2,7 @@
 
 import click
 
+from devenv.cli.headers import header_option, headers_of
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
 from devenv.errors import DevenvError, Exit
 
@@ -18,13 +19,14 @@ def COMMAND() -> None:  # noqa: N802 - found by this name
 @click.option("--replicas", type=click.IntRange(1, 100), default=1, show_default=True, help="How many pods.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Where its server listens.")
 @click.option("--namespace", default="default", show_default=True, help="Where it is.")
+@header_option
 @name_option
 @profile_option
 @wait_option
 @output_option
 def add(
     model: str, image: str | None, replicas: int, port: int, namespace: str, cluster: str, profile: str | None, output: str,
-    *, mock: bool, wait: float,
+    headers: tuple[str, ...], *, mock: bool, wait: float,
 ) -> None:  # fmt: skip
     """Add the model NAME, and return when it has answered.
 
@@ -38,9 +40,10 @@ def add(
 
     if image and mock:
         raise click.UsageError("--mock and --image are two ways to serve it: choose one.")
+    given = headers_of(headers)
     with wiring.world() as world:
         chosen = world.choice(cluster, profile).profile
-        models = world.models(cluster, chosen)
+        models = world.models(cluster, chosen, given)
         held = world.engine.image(image) if image else None
         wanted = Wanted(model, image or "", replicas, port, namespace, held.id if held else "")
         models.check(wanted)
@@ -55,19 +58,21 @@ def add(
 
 
 @COMMAND.command("list")
+@header_option
 @name_option
 @profile_option
 @output_option
-def list_(cluster: str, profile: str | None, output: str) -> int:
+def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ...]) -> int:
     """List the models as each part of AIBrix sees them: the plugin their pods, the controller their workloads and routes.
 
     Exits with 0 only if all of them answer.
     """
+    given = headers_of(headers)
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import models as show  # noqa: PLC0415
 
     with wiring.world() as world:
-        found = world.models(cluster, world.choice(cluster, profile).profile).look()
+        found = world.models(cluster, world.choice(cluster, profile).profile, given).look()
     show.listed_json(found) if output == "json" else show.listed(found)
     return Exit.OK if all(seen.answers for seen in found) else Exit.FAILED
 

@@ -2,6 +2,7 @@
 
 import click
 
+from devenv.cli.headers import header_option, headers_of
 from devenv.cli.options import name_option, output_option, profile_option
 from devenv.errors import Exit
 
@@ -22,6 +23,7 @@ from devenv.errors import Exit
     show_default=True,
     help="Seconds to wait for the answer.",
 )
+@header_option
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str,
@@ -31,6 +33,7 @@ def COMMAND(  # noqa: N802 - found by this name
     strategy: str | None,
     output: str,
     timeout: float,
+    headers: tuple[str, ...],
     *,
     stream: bool,
 ) -> int:
@@ -42,13 +45,14 @@ def COMMAND(  # noqa: N802 - found by this name
         raise click.UsageError("The route models asks for the list of all models: --model and --stream have no meaning for it.")
     if strategy and route != "extension":
         raise click.UsageError(f"--strategy has a meaning for the route extension only, and this is {route}.")
+    given = headers_of(headers)
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import reports  # noqa: PLC0415
 
     with wiring.world() as world:
         choice = world.choice(cluster, profile)
-        by = world.models(cluster, choice.profile).route_of
-        live = wiring.live_request(choice.profile, route, model, strategy or "random", by, stream=stream)
+        world.own(cluster)
+        live = wiring.live_request(choice.profile, route, model, strategy or "random", given, stream=stream)
         proof = world.prober(cluster, choice.profile).probe([live], timeout)[0]
     if output == "json":
         reports.emit_json("request", reports.proof_json(proof))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devenv.diagnosis.read import conditions, label
-from devenv.facts.labels import is_ready, model_label
+from devenv.facts.labels import is_ready, model_name
 from devenv.facts.model import WORKLOADS, Facts, ProxyFacts
 from devenv.gates import ready
 from devenv.ports import Manifest
@@ -235,7 +235,8 @@ def _models(good: Facts, other: Facts) -> Iterator[Difference]:
 
 
 def _ready_models(facts: Facts) -> set[str]:
-    return {model_label(p) for p in facts.of("Pod") if is_ready(p)} - {""}
+    annotated = facts.profile.model_annotations
+    return {model_name(p, annotated=annotated) for p in facts.of("Pod") if is_ready(p)} - {""}
 
 
 def _envoy(good: Facts, other: Facts) -> Iterator[Difference]:

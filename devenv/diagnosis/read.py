@@ -7,7 +7,7 @@ from typing import Any
 
 from devenv import DEFAULT_CLUSTER
 from devenv.facts.collect import is_of, is_proxy
-from devenv.facts.labels import MODEL, asked_models, model_label
+from devenv.facts.labels import asked_models, by_storm_service, model_name, route_of
 from devenv.facts.model import WORKLOADS, Facts, owns, selects
 from devenv.facts.revisions import KEEPERS, is_lasting, lasting_pods, newest_pods
 from devenv.ports import Manifest, Space
@@ -151,9 +151,19 @@ def kind_of(facts: Facts, workload: Manifest) -> str:
     return next(kind for kind in WORKLOADS if workload in facts.of(kind))
 
 
+def named_model(facts: Facts, obj: Manifest) -> str:
+    """Return the model that an object or a pod template names, as this AIBrix reads it; "" for none."""
+    return model_name(obj, annotated=facts.profile.model_annotations)
+
+
+def pods_model(facts: Facts, workload: Manifest) -> str:
+    """Return the model that a workload's pods name; "" where they name none."""
+    return named_model(facts, workload["spec"].get("template") or {})
+
+
 def model_pods(facts: Facts, model: str) -> list[Manifest]:
     """Return the pods by which AIBrix finds a model, without those that are ending or have ended."""
-    return [p for p in facts.of("Pod") if (p["metadata"].get("labels") or {}).get(MODEL) == model and is_lasting(p)]
+    return [p for p in facts.of("Pod") if named_model(facts, p) == model and is_lasting(p)]
 
 
 def newest_model_pods(facts: Facts, model: str) -> list[Manifest]:
@@ -179,20 +189,33 @@ def models(facts: Facts) -> list[str]:
 
 def served(facts: Facts) -> list[str]:
     """Return all models that anything in the cluster is meant to serve, those that the profile asks for first."""
-    labels = [
-        model_label(w) or model_label(w["spec"].get("template") or {})
-        for w in facts.of("Deployment")
-        if w["spec"].get("replicas", 1) != 0
-    ]
-    return list(dict.fromkeys([*models(facts), *sorted(filter(None, labels))]))
+    running = [w for w in facts.of("Deployment") if w["spec"].get("replicas", 1) != 0]
+    names = [named_model(facts, w) or pods_model(facts, w) for w in running]
+    return list(dict.fromkeys([*models(facts), *sorted(filter(None, names))]))
+
+
+def routed(facts: Facts) -> list[str]:
+    """Return the served models for which AIBrix makes a route: a StormService's gets none."""
+    return [m for m in served(facts) if not without_route(facts, m)]
+
+
+def without_route(facts: Facts, model: str) -> bool:
+    """Whether a model has no route by design.
+
+    While a StormService has no pods, the requests tell: none of them needs a route, and there is no
+    Deployment.
+    """
+    if pods := model_pods(facts, model):
+        return by_storm_service(pods)
+    ways = {r.route for r in facts.profile.requests if r.model == model}
+    deployments = facts.of("Deployment")
+    meant = [w for w in deployments if model in {named_model(facts, w), pods_model(facts, w)}]
+    return bool(ways) and ways <= {Route.EXTENSION, Route.MODELS} and not meant
 
 
 def model_route(facts: Facts, model: str) -> Manifest | None:
-    """Return the model's own HTTPRoute: by its name, else by the header that it matches on."""
-    namespace = facts.profile.gateway.namespace
-    if found := facts.one("HTTPRoute", namespace, f"{model}-router"):
-        return found
-    return next((r for r in facts.of("HTTPRoute") if model in asked_models(r)), None)
+    """Return the model's own HTTPRoute."""
+    return route_of(model, facts.of("HTTPRoute"), facts.profile.gateway.namespace)
 
 
 def component_service(component: Component) -> tuple[str, str] | None:
@@ -231,7 +254,7 @@ def role(facts: Facts, workload: Manifest) -> str:
     labels = (template.get("metadata") or {}).get("labels") or {}
     if _answers_metadata(facts, meta["namespace"], labels):
         return "metadata"
-    if labels.get(MODEL) or (meta.get("labels") or {}).get(MODEL):
+    if named_model(facts, workload) or pods_model(facts, workload):
         return "model"
     if any(selects(s, labels) for s in _ext_proc_selectors(facts, meta["namespace"])):
         return "plugins"
@@ -302,6 +325,6 @@ def requests_through(facts: Facts, workload: Manifest) -> set[str]:
     if meaning == "plugins":
         return {f"route/{r}" for r in BY_PLUGIN}
     if meaning == "model":
-        sources = (workload["metadata"].get("labels"), workload["spec"]["template"]["metadata"].get("labels"))
-        return {f"model/{labels[MODEL]}" for labels in sources if labels and MODEL in labels}
+        names = {named_model(facts, workload), pods_model(facts, workload)} - {""}
+        return {f"model/{name}" for name in names}
     return set()

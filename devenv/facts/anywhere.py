@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from devenv.facts.labels import model_label
+from devenv.facts.labels import model_name
 from devenv.facts.model import selects
 from devenv.ports import Manifest
 from devenv.profiles.model import FOUND, Profile
@@ -22,7 +22,7 @@ def discovered(name: str, objects: Objects) -> Profile:
     gateway = _gateway(objects)
     namespace, own = (gateway["metadata"]["namespace"], gateway["metadata"]["name"]) if gateway else ("", "")
     return Profile.model_validate({
-        "name": name, "base": FOUND, "requests": [], "manifests": [],
+        "name": name, "base": FOUND, "requests": [], "manifests": [], "model_annotations": True,
         "images": [{"name": "node", "ref": "none"}], "cluster": {"image": "node", "kind": {}},
         "gateway": {"namespace": namespace, "name": own, "host_port": 1, "node_port": 30000},
         "components": list(_once(_components(objects, gateway))),
@@ -32,8 +32,8 @@ def discovered(name: str, objects: Objects) -> Profile:
 def concerning(objects: Objects, profile: Profile) -> dict[str, tuple[Manifest, ...]]:
     """Return the objects of the namespaces that have a part in it, and those of none: the rest is of no use, and of thousands."""
     places = {c.resource.namespace for c in profile.components} | {profile.gateway.namespace, "kube-system", ""}
-    places |= {_called(p)[0] for p in objects.get("Pod", ()) if model_label(p)}
-    places |= {_called(d)[0] for d in objects.get("Deployment", ()) if model_label(d)}
+    places |= {_called(p)[0] for p in objects.get("Pod", ()) if model_name(p, annotated=True)}
+    places |= {_called(d)[0] for d in objects.get("Deployment", ()) if model_name(d, annotated=True)}
     by_kind = dict.fromkeys(_ANSWERING, places | _asked(objects))
     return {kind: tuple(o for o in found if _called(o)[0] in by_kind.get(kind, places)) for kind, found in objects.items()}
 

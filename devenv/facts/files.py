@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,13 +14,13 @@ from devenv.facts.redact import redacted
 from devenv.folders import write_private
 
 
-def clean(facts: Facts) -> Facts:
-    """Return the facts as a file would have them."""
+def clean(facts: Facts, secrets: Iterable[str] = ()) -> Facts:
+    """Return the facts as a file would have them. `secrets`: texts that go wherever they stand."""
     whole = json.loads(dump(facts))
     for part, key in (("images", "build_in"), ("images", "archive"), ("manifests", "kustomize"), ("manifests", "path")):
         for entry in whole["profile"][part]:
             entry[key] = _short(entry[key])
-    return parse(json.dumps(redacted(whole, str(Path.home()), _users())))
+    return parse(json.dumps(redacted(whole, str(Path.home()), _users(), secrets)))
 
 
 def _short(path: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,15 +49,32 @@ class Proof:
     route: Route
     answer: HttpAnswer
     line: AccessLine | None
-    pod: str  # that says it answered, "" where none did
+    pod: str  # that says it answered, else the one that Envoy's log shows; "" for none
     failures: tuple[str, ...] = field(default=())
+    unnamed: bool = False  # all is right but that the answer does not name the pod that gave it
 
     @property
     def ok(self) -> bool:
         """Whether the request took its route and was answered."""
         return not self.failures
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it fails, and no later look will differ: somebody must change the request."""
+        return not self.ok and (self.unnamed or self.keyless or not self.answer.sent)
 
+    @property
+    def keyless(self) -> bool:
+        """Whether an API key is wanted that the request has not got."""
+        return self.answer.status == _UNAUTHORIZED
+
+    @property
+    def by_gateway(self) -> bool:
+        """Whether Envoy or gateway-plugins gave the answer: no pod was asked."""
+        return self.line is not None and self.line.upstream in {"", "-"}
+
+
+_OK, _UNAUTHORIZED = 200, 401
 _REFUSED = "x-error-"  # headers by which gateway-plugins says why
 
 
@@ -66,22 +83,27 @@ def agent_of(route: str) -> str:
     return f"devenv/{route}/"
 
 
-def compose(live: LiveRequest, port: int, timeout: float = 10.0) -> Sent:
-    """Return the HTTP request that takes the live request's route."""
+def compose(live: LiveRequest, port: int, timeout: float = 10.0, headers: Mapping[str, str] | None = None) -> Sent:
+    """Return the HTTP request that takes the live request's route. `headers`: its own, as they are sent."""
     agent = f"{agent_of(live.route)}{uuid.uuid4().hex}"
+    own = {"user-agent": agent}
     if live.route is Route.MODELS:  # with a routing strategy it would go into the patched route, and nowhere (facts/aibrix.md)
-        return Sent(live, HttpRequest(port, "/v1/models", "GET", {"user-agent": agent}, timeout=timeout), agent)
-    headers = {"content-type": "application/json", "user-agent": agent}
+        request = HttpRequest(port, "/v1/models", "GET", {**(headers or {}), **own}, timeout=timeout)
+        return Sent(live, request, agent)
+    own["content-type"] = "application/json"
     if live.route is Route.DIRECT:
-        headers["model"] = live.model
+        own["model"] = live.model
     if live.route is Route.EXTENSION:
-        headers["routing-strategy"] = live.strategy
+        own["routing-strategy"] = live.strategy
     body = {"model": live.model, "messages": [{"role": "user", "content": "hello"}], "stream": live.stream}
-    return Sent(
-        live,
-        HttpRequest(port, "/v1/chat/completions", headers=headers, body=json.dumps(body).encode(), timeout=timeout),
-        agent,
+    request = HttpRequest(
+        port,
+        "/v1/chat/completions",
+        headers={**(headers or {}), **own},
+        body=json.dumps(body).encode(),
+        timeout=timeout,
     )
+    return Sent(live, request, agent)
 
 
 def find_line(log: str, agent: str) -> AccessLine | None:
@@ -100,22 +122,28 @@ def prove(live: LiveRequest, answer: HttpAnswer, line: AccessLine | None, pods: 
 
     A 200 alone proves no route: it may have come by another one. So each kind shows what only its own route can show.
     """
-    pod = answering_pod(answer) or (_upstream_pod(line, pods) if live.anonymous and line else "")
-    if answer.status not in {0, 200}:  # nothing that a good answer shows can be looked for in it
+    name = live.name or live.route.value
+    named, by_log = answering_pod(answer, pods), _upstream_pod(line, pods) if line else ""
+    pod = named or by_log
+    if answer.status not in {0, _OK}:  # nothing that a good answer shows can be looked for in it
         refused = [f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)]
         failures = [*_answered(answer, live), *refused, *_routed(live, line, namespace)]
-        return Proof(live.name or live.route.value, live.route, answer, line, pod, tuple(failures))
+        return Proof(name, live.route, answer, line, pod, tuple(failures))
     if live.route is Route.MODELS:
         failures = [*_answered(answer, live), *_listed(answer, live.model), *_routed(live, line, namespace)]
-        return Proof(live.name or live.route.value, live.route, answer, line, "", tuple(failures))
-    failures = [*_answered(answer, live), *_from_model(pod, pods), *_routed(live, line, namespace)]
-    if line and pod in pods and line.upstream.rsplit(":", 1)[0] != pods[pod]:
-        failures.append(f"Envoy sent it to {line.upstream}, but the pod that answered, {pod}, has the address {pods[pod]}")
+        return Proof(name, live.route, answer, line, "", tuple(failures))
+    if answer.status == 0:
+        return Proof(name, live.route, answer, line, pod, tuple(_answered(answer, live)))
+    failures = [*_answered(answer, live), *_routed(live, line, namespace)]
+    if line and named in pods and line.upstream.rsplit(":", 1)[0] != pods[named]:
+        failures.append(f"Envoy sent it to {line.upstream}, but the pod that answered, {named}, has the address {pods[named]}")
     if live.route is not Route.DIRECT and REACHED not in answer.headers:
         failures.append(f"the answer has no {REACHED}: the plugin never saw the request")
     if live.route is Route.EXTENSION:
         failures += _chosen(answer.headers, pod, pods)
-    return Proof(live.name or live.route.value, live.route, answer, line, pod, tuple(failures))
+    strange = _from_model(named, by_log, live, pods, line)
+    unnamed = bool(strange and by_log and not named and not failures)
+    return Proof(name, live.route, answer, line, pod, (*strange, *failures), unnamed)
 
 
 UNPROVEN = "the API server does not answer, so its route can't be proven"
@@ -127,13 +155,36 @@ def unproven(live: LiveRequest, answer: HttpAnswer) -> Proof:
     return Proof(live.name or live.route.value, live.route, answer, None, answering_pod(answer), tuple(failures))
 
 
-def answering_pod(answer: HttpAnswer) -> str:
-    """Return the pod that the reply names, "" where it names none. A stream's pieces are put together first."""
+def remedies(proofs: Iterable[Proof]) -> list[str]:
+    """Return what to change where no waiting helps."""
+    failed = list(proofs)
+    found: list[str] = []
+    if any(p.keyless for p in failed):
+        found.append(
+            'Give the requests the API key: requests: [{name: direct, headers: {Authorization: "Bearer'
+            ' ${API_KEY}"}}] in the profile, or --header with `devenv request` and `devenv model`.'
+        )
+    if unnamed := [p.name for p in failed if p.unnamed]:
+        entries = ", ".join(f"{{name: {name}, anonymous: true}}" for name in unnamed)
+        found.append(f"Where the model never names its pod, say so in the profile: requests: [{entries}].")
+    if unsent := [p.answer.error for p in failed if not p.answer.sent]:
+        found.append(f"Set what the headers refer to: {'; '.join(dict.fromkeys(unsent))}.")
+    return found
+
+
+def answering_pod(answer: HttpAnswer, pods: Iterable[str] = ()) -> str:
+    """Return the pod that the reply names, "" where it names none. A stream's pieces are put together first.
+
+    A mock says "(pod NAME)"; AIBrix's own has other sentences too, so any of `pods` counts wherever
+    it stands.
+    """
     text = answer.body
     if answer.headers.get("content-type", "").startswith("text/event-stream"):
         text = "".join(_piece(event[len("data: ") :]) for event in text.splitlines() if event.startswith("data: {"))
-    found = _POD.search(text)
-    return found[1] if found else ""
+    if found := _POD.search(text):
+        return found[1]
+    named = [p for p in pods if re.search(rf"(?<![a-z0-9.-]){re.escape(p)}(?![a-z0-9-])", text)]
+    return named[0] if len(named) == 1 else ""
 
 
 def _upstream_pod(line: AccessLine, pods: Mapping[str, str]) -> str:
@@ -152,16 +203,20 @@ def _piece(event: str) -> str:
 
 def _answered(answer: HttpAnswer, live: LiveRequest) -> list[str]:
     if answer.status == 0:
-        return [f"no answer: {answer.error}"]
-    if answer.status != 200:  # noqa: PLR2004
-        return [f"{answer.status}: {answer.body.strip()[:200] or 'with an empty body'}"]
+        return [f"{'no answer' if answer.sent else 'it was not sent'}: {answer.error}"]
+    body = answer.body.strip()[:200] or "with an empty body"
+    if answer.status == _UNAUTHORIZED:
+        key = "its headers hold no key that is accepted" if live.headers else "it has no API key"
+        return [f"401, {key}: {body}"]
+    if answer.status != _OK:
+        return [f"{answer.status}: {body}"]
     streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
     return ["a stream was asked for, and the answer is none"] if live.stream and not streamed else []
 
 
 def _listed(answer: HttpAnswer, model: str) -> list[str]:
     """The metadata service lists models that have a running pod, ready or not."""
-    if answer.status != 200:  # noqa: PLR2004
+    if answer.status != _OK:
         return []
     try:
         names = [str(entry["id"]) for entry in json.loads(answer.body)["data"]]
@@ -170,10 +225,17 @@ def _listed(answer: HttpAnswer, model: str) -> list[str]:
     return [] if model in names else [f"the list has {', '.join(names) or 'no model'}, and not {model}"]
 
 
-def _from_model(pod: str, pods: Mapping[str, str]) -> list[str]:
-    if not pod:
-        return ["the answer names no pod"]
-    return [] if pod in pods else [f"{pod} answered, which is no pod of the model"]
+def _from_model(named: str, by_log: str, live: LiveRequest, pods: Mapping[str, str], line: AccessLine | None) -> list[str]:
+    if named:
+        return [] if named in pods else [f"{named} answered, which is no pod of the model"]
+    if by_log and live.anonymous:
+        return []
+    if by_log:
+        remedy = "`anonymous: true` in the profile's request lets the log count"
+        return [f"the answer names no pod; by Envoy's log {by_log} gave it: {remedy}"]
+    if line:
+        return [f"the answer names no pod, and Envoy sent it to {line.upstream}, which is none of the model's"]
+    return ["the answer names no pod"]
 
 
 def _routed(live: LiveRequest, line: AccessLine | None, namespace: str) -> list[str]:
@@ -192,5 +254,7 @@ def _chosen(headers: Mapping[str, str], pod: str, pods: Mapping[str, str]) -> li
     target = headers.get("target-pod", "")
     if not target:
         return ["the answer has no target-pod"]
+    if not pod:  # that nothing tells which one answered is a failure of its own
+        return []
     by_name, by_address = target == pod, target.rsplit(":", 1)[0] == pods.get(pod)
-    return [] if by_name or by_address else [f"the plugin chose {target}, and {pod or 'no pod'} answered"]
+    return [] if by_name or by_address else [f"the plugin chose {target}, and {pod} answered"]

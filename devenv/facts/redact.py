@@ -5,7 +5,7 @@ what the facts mean. The user's name is looked for in free text only.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +26,25 @@ _RULES = tuple(
     )
 )
 _SENSITIVE = re.compile(rf"(?:set-)?cookie|(?:{_NAMES})s?", re.IGNORECASE)  # a key whose value goes, whatever it is
+_OPTION = re.compile(rf"--?(?:{_NAMES})", re.IGNORECASE)
 _FREE = {"lines", "message", "body", "error", "unknown", "failures", "changing", "port_owner", "rejected", "text"}
 _SHORTEST = 3  # characters of a name that is looked for
+
+
+def _names_secret(word: Any) -> bool:
+    """Whether a program's argument says that the next one is a secret: `--api-key`."""
+    return isinstance(word, str) and bool(_OPTION.fullmatch(word))
 
 
 @dataclass(frozen=True)
 class _Hider:
     home: re.Pattern[str] | None
     users: re.Pattern[str] | None
+    secrets: tuple[str, ...] = ()
 
     def hide(self, text: str, *, free: bool) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, _GONE)
         for pattern, replacement in _RULES:
             text = pattern.sub(replacement, text)
         if self.home:
@@ -49,8 +58,15 @@ class _Hider:
             named = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(value["name"])  # {name: …, value: …}
             return {k: self._of_key(str(k), v, free=free, hidden=bool(named) and k == "value") for k, v in value.items()}
         if isinstance(value, list | tuple):
-            return [self.walk(v, free=free) for v in value]
+            return self._of_list(value, free=free)
         return value
+
+    def _of_list(self, value: Sequence[Any], *, free: bool) -> list[Any]:
+        words: list[Any] = []
+        for word in value:
+            hidden = isinstance(word, str) and bool(words) and _names_secret(words[-1])
+            words.append(_GONE if hidden else self.walk(word, free=free))
+        return words
 
     def _of_key(self, key: str, value: Any, *, free: bool, hidden: bool) -> Any:
         if hidden or (isinstance(value, str) and _SENSITIVE.fullmatch(key)):
@@ -58,13 +74,18 @@ class _Hider:
         return self.walk(value, free=free or key in _FREE)
 
 
-def redacted(facts: Mapping[str, Any], home: str, users: Sequence[str]) -> dict[str, Any]:
-    """Return facts, as JSON has them, without them. Of `users`, root stays: it is a word of the system's own."""
+def redacted(facts: Mapping[str, Any], home: str, users: Sequence[str], secrets: Iterable[str] = ()) -> dict[str, Any]:
+    """Return facts, as JSON has them, without them. Of `users`, root stays: it is a word of the system's own.
+
+    `secrets`: texts that go wherever they stand, such as the values of a request's headers.
+    """
     names = sorted({u for u in users if len(u) >= _SHORTEST and u != "root"})
     homes = [home] if len(home) > 1 else []
     homes += [f"{base}/{u}" for u in names for base in ("/home", "/Users")]
     found: dict[str, Any] = _Hider(
-        _any(homes, r"(?![A-Za-z0-9_-])", r"(?<![A-Za-z0-9_.~-])"), _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])")
+        _any(homes, r"(?![A-Za-z0-9_-])", r"(?<![A-Za-z0-9_.~-])"),
+        _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])"),
+        tuple(sorted(secrets, key=len, reverse=True)),
     ).walk(facts)
     return found
 

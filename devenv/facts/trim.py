@@ -1,6 +1,6 @@
 """Kubernetes objects cut down to what a diagnosis may need: no managed fields, of values only their marks.
 
-Of annotations the number of a revision is kept.
+Of annotations the number of a revision is kept, and by what AIBrix names a model.
 
 A variable's value may be a credential. Of one that does not look so, a mark is kept, so that two looks can be compared.
 """
@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from devenv.facts.labels import MODEL, SERVICE
 from devenv.facts.revisions import REVISION
 from devenv.ports import Manifest
 
@@ -20,6 +21,7 @@ _CONTAINER = (
 )  # fmt: skip
 _SECRET = re.compile(r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE)  # in the name of a variable
 _MARK = 12  # hexadecimal digits
+_ANNOTATIONS = (MODEL, SERVICE, REVISION)  # no others are kept
 _CONFIG = "envoy-gateway-config"  # Envoy Gateway's own settings, the one ConfigMap whose content is read
 
 
@@ -52,9 +54,13 @@ def revision(obj: Manifest) -> Manifest:
 
 
 def _metadata(meta: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {k: meta[k] for k in _META if k in meta}
-    number = (meta.get("annotations") or {}).get(REVISION)
-    return {**kept, "annotations": {REVISION: number}} if number else kept
+    return {k: meta[k] for k in _META if k in meta} | _annotations(meta)
+
+
+def _annotations(meta: Mapping[str, Any]) -> dict[str, Any]:
+    annotations = meta.get("annotations") or {}
+    names = {key: annotations[key] for key in _ANNOTATIONS if key in annotations}
+    return {"annotations": names} if names else {}
 
 
 def _webhook(hook: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +74,9 @@ def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Pods and their templates lose their volumes and the values of their variables."""
     if "template" in spec:
         template = spec["template"]
-        inner = {"metadata": {"labels": (template.get("metadata") or {}).get("labels") or {}}, "spec": _pod(template["spec"])}
+        meta = template.get("metadata") or {}
+        labels = {"labels": meta.get("labels") or {}}
+        inner = {"metadata": labels | _annotations(meta), "spec": _pod(template["spec"])}
         return {**{k: v for k, v in spec.items() if k != "template"}, "template": inner}
     return _pod(spec) if "containers" in spec else dict(spec)
 

@@ -1,14 +1,16 @@
 """Sends live requests and holds them against Envoy's access log."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError, NotFoundError
-from devenv.facts.live import AccessLine, Proof, Sent, compose, find_line, prove, unproven
-from devenv.ports import Clock, Gateway, Kube, Manifest
-from devenv.profiles.model import LiveRequest, Profile
+from devenv.facts.labels import LABEL_VALUE, MODEL, model_name, route_of
+from devenv.facts.live import AccessLine, Proof, Sent, compose, find_line, prove, remedies, unproven
+from devenv.gates.headers import Resolved, resolve
+from devenv.ports import Clock, Gateway, HttpAnswer, Kube, Manifest
+from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.wait import Deadline, until
 
 _LOG_WAIT = 3.0  # seconds for a line to get into the log: devenv has Envoy flush it every 0.1 s
@@ -32,29 +34,67 @@ class Prober:
         With `api` false, the API server is not asked for what proves them: then no proof is `ok`.
         """
         began = self.clock.monotonic()
-        sent = [compose(live, self.profile.gateway.host_port, timeout) for live in requests]
+        lives = list(requests)
+        headers = [resolve(live) for live in lives]
+        port = self.profile.gateway.host_port
+        pairs = zip(lives, headers, strict=True)
+        sent = [compose(live, port, timeout, own.headers) for live, own in pairs]
         with ThreadPoolExecutor(max_workers=len(sent) or 1) as pool:
-            answers = list(pool.map(lambda s: self.gateway.send(s.http), sent))
+            answers = list(pool.map(self._send, sent, headers))
         answered = [s for s, answer in zip(sent, answers, strict=True) if answer.status]
         if not api:
             return [unproven(s.live, answer) for s, answer in zip(sent, answers, strict=True)]
         lines = self._lines(answered, began, log_wait) if answered else {}
         pods = {model: self._pods(model) for model in {s.live.model for s in sent}}
         namespace = self.profile.gateway.namespace
+        ways = self._ways(lives)
         return [
-            prove(s.live, answer, lines.get(s.agent), pods[s.live.model], namespace)
-            for s, answer in zip(sent, answers, strict=True)
+            prove(live, answer, lines.get(s.agent), pods[live.model], namespace)
+            for s, live, answer in zip(sent, ways, answers, strict=True)
         ]
 
+    def _send(self, sent: Sent, headers: Resolved) -> HttpAnswer:
+        if headers.problems:
+            return HttpAnswer(0, error="; ".join(headers.problems), sent=False)
+        return headers.clean(self.gateway.send(sent.http))
+
+    def _ways(self, requests: Sequence[LiveRequest]) -> list[LiveRequest]:
+        """Return the requests, each with the HTTPRoute that leads to its model in this cluster."""
+        by_model = {Route.DIRECT, Route.PLAIN}
+        if all(live.by or live.route not in by_model for live in requests):
+            return list(requests)
+        namespace = self.profile.gateway.namespace
+        routes = self.kube.select("gateway.networking.k8s.io/v1", "HTTPRoute", namespace)
+        return [self._way(live, routes) for live in requests]
+
+    def _way(self, live: LiveRequest, routes: Sequence[Manifest]) -> LiveRequest:
+        if live.by or live.route not in {Route.DIRECT, Route.PLAIN}:
+            return live
+        route = route_of(live.model, routes, self.profile.gateway.namespace)
+        return live.model_copy(update={"by": route["metadata"]["name"]}) if route else live
+
     def until_proven(self, seconds: float, look: str = "") -> list[Proof]:
-        """Probe until every request of the profile proves its route. Raises DevenvError with what failed last."""
+        """Probe until every request of the profile proves its route. Raises DevenvError with what failed last.
+
+        What no waiting changes (a missing API key) ends it at once, so that `doctor`, which looks
+        once, says the same.
+        """
+        return self.prove_all("The gateway", self.profile.requests, seconds, look)
+
+    def prove_all(self, what: str, requests: Sequence[LiveRequest], seconds: float, look: str = "") -> list[Proof]:
+        """Probe until all of these prove their routes. Raises DevenvError with what failed last."""
         proofs: list[Proof] = []
 
         def missing() -> str:
-            proofs[:] = self.probe(self.profile.requests)
-            return "\n".join(f"{p.name}: {'; '.join(p.failures)}" for p in proofs if not p.ok)
+            proofs[:] = self.probe(requests)
+            failed = [p for p in proofs if not p.ok]
+            lacking = "\n".join(f"{p.name}: {'; '.join(p.failures)}" for p in failed)
+            if failed and all(p.lasting for p in failed):
+                fix = "\n".join(filter(None, (*remedies(failed), look)))
+                raise DevenvError("The live requests can't prove their routes.", lacking, fix)
+            return lacking
 
-        until("The gateway", missing, Deadline(self.clock, seconds), look)
+        until(what, missing, Deadline(self.clock, seconds), look)
         return proofs
 
     def _lines(self, sent: list[Sent], began: float, seconds: float) -> Mapping[str, AccessLine]:
@@ -83,7 +123,13 @@ class Prober:
             return ""  # it ended meanwhile
 
     def _pods(self, model: str) -> dict[str, str]:
-        found = self.kube.select("v1", "Pod", selector=f"model.aibrix.ai/name={model}")
+        """Return the model's pods with their addresses: by their label, else by the annotation."""
+        found: list[Manifest] = []
+        if LABEL_VALUE.fullmatch(model):  # anything else the API server refuses
+            found = self.kube.select("v1", "Pod", selector=f"{MODEL}={model}")
+        if not found and self.profile.model_annotations:
+            pods = self.kube.select("v1", "Pod")
+            found = [p for p in pods if model_name(p, annotated=True) == model]
         return {p["metadata"]["name"]: p["status"].get("podIP", "") for p in found}
 
 

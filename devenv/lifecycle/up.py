@@ -12,7 +12,7 @@ from devenv.disk.ballast import Ballast
 from devenv.disk.history import History
 from devenv.errors import DevenvError, Exit, LockedError, NotReachableError
 from devenv.facts.live import Proof
-from devenv.gates import ready
+from devenv.gates import headers, ready
 from devenv.gates.live import Prober
 from devenv.images.load import normalise, present
 from devenv.images.sources import Provider, Source
@@ -74,6 +74,7 @@ class Up:
         Raises DevenvError; another run goes on from there.
         """
         at = self.context
+        headers.check(at.profile.requests)
         with locked(at.host, at.clock, f"cluster-{at.cluster}", at.reporter.say, wait):
             making = Making(at)
             self._forget_gone()

@@ -10,7 +10,8 @@ from devenv.profiles import quantities
 class Model(BaseModel):
     """A frozen piece of a YAML file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # Errors don't show what a file holds: a header may be a secret, and --debug prints every cause.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
 
 _SPELT = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size as Kubernetes spells it: 64Mi, 2Gi."}

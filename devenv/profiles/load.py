@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from devenv.errors import DevenvError, Exit
+from devenv.profiles.headers import FILE
 from devenv.profiles.model import Profile
 from devenv.profiles.variant import FOLDERS, LISTS, PLAIN, Layers, Variant, entries, merged, variants, varied
 
@@ -221,6 +222,24 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
                 own = beside / os.path.expanduser(entry[key])  # noqa: PTH111
                 if os.path.exists(own) or not os.path.exists(devenvs / part / entry[key]):  # noqa: PTH110
                     entry[key] = str(own)
+    _root_headers(content, beside)
+
+
+def _root_headers(content: Any, beside: Path) -> None:
+    """Make the paths of files that headers refer to absolute."""
+    requests = content.get("requests")
+    for entry in requests if isinstance(requests, list) else []:
+        headers = entry.get("headers") if isinstance(entry, dict) else None
+        if isinstance(headers, dict):
+            entry["headers"] = {name: _rooted(value, beside) for name, value in headers.items()}
+
+
+def _rooted(value: Any, beside: Path) -> Any:
+    file = FILE.search(value) if isinstance(value, str) else None
+    if file is None:
+        return value
+    path = beside / os.path.expanduser(file[1])  # noqa: PTH111 - as above
+    return f"{value[: file.start()]}@{path}"
 
 
 def _by_name(content: Any, where: Sequence[int | str]) -> tuple[int | str, ...]:

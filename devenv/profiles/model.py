@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from devenv.profiles.base import AutoPrune, Model, Share, Size
+from devenv.profiles.headers import Headers
 
 FOUND = "found"  # the base of what was found in a cluster of somebody else's
 STEPS = {"cluster", "images", "api server", "definitions"}  # of `up`, which waits for components beside them
@@ -200,6 +201,8 @@ class LiveRequest(Model):
     stream: bool = False
     by: str = ""  # the HTTPRoute that it goes by; the model's own unless told
     anonymous: bool = False  # whether its model does not name its pod, so that Envoy's log alone tells which one answered
+    # such as an API key: a text, or where it is: ${NAME} a variable, @FILE a file
+    headers: Headers = Field(default_factory=dict)
     enabled: bool = True
 
     @property
@@ -241,6 +244,8 @@ class Profile(Model):
     version: str = ""  # of what it installs, where it has several
     like: str = ""  # a newer version than all that are known is treated like this one
     tag: str = ""  # of that version's images
+    # whether what it installs reads a model's name from annotations too, and hashes names for routes
+    model_annotations: bool = False
     module: str = ""  # the Go module that a checkout of what it installs is
     needs: Needs = Needs()
     budgets: Budgets = Budgets()
@@ -283,6 +288,11 @@ class Profile(Model):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def headers_of(self, model: str) -> Headers:
+        """Return the headers that the profile's requests to a model carry, such as its API key."""
+        found = [r.headers for r in self.requests if r.model == model and r.headers]
+        return found[0] if found else {}
 
     def after(self, name: str) -> set[str]:
         """Return the names of the components that come after this one, directly or not."""

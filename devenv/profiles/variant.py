@@ -214,7 +214,8 @@ def _spelt(value: Any, words: Mapping[str, str]) -> Any:
         return [_spelt(v, words) for v in value]
     if isinstance(value, str):
         for word, meaning in words.items():
-            value = value.replace("{" + word + "}", meaning)
+            # `${version}` is a variable of a request's header
+            value = meaning.join(re.split(rf"(?<!\$)\{{{word}\}}", value))
     return value
 
 

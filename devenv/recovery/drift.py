@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devenv.diagnosis.model import Finding
-from devenv.facts.labels import MODEL
+from devenv.facts.labels import model_name
 from devenv.lifecycle.manifests import key
 from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Profile
@@ -137,8 +137,9 @@ def _components(manifest: Manifest, profile: Profile) -> set[str]:
 
 
 def _models(manifest: Manifest, profile: Profile) -> set[str]:
-    name, labels = manifest["metadata"]["name"], manifest["metadata"].get("labels") or {}
+    name = manifest["metadata"]["name"]
+    served = model_name(manifest, annotated=profile.model_annotations)
     models = {r.model for r in profile.requests}
     if manifest["kind"] == "ReferenceGrant":
         return {f"model/{m}" for m in models}
-    return {f"model/{m}" for m in models if m == labels.get(MODEL) or name in {m, f"{m}-router"}}
+    return {f"model/{m}" for m in models if m == served or name in {m, f"{m}-router"}}

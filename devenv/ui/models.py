@@ -17,7 +17,7 @@ def added(wanted: Wanted, proofs: Sequence[Proof], url: str) -> None:
     out = console.result()
     out.print(f"[green]✓[/green] The model {escape(wanted.name)} answers.")
     for proof in proofs:
-        out.print(f"  {proof_line(proof)}")
+        out.print(f"  {proof_line(proof)}", soft_wrap=True)
     out.print(f"Gateway:  {url}")
 
 
@@ -42,7 +42,7 @@ def listed(found: Sequence[Seen]) -> None:
         out.print(f"  route       {escape(seen.route)}", soft_wrap=True)
         out.print(f"  service     {escape(seen.service)}", soft_wrap=True)
         for proof in seen.proofs:
-            out.print(f"  {proof_line(proof)}")
+            out.print(f"  {proof_line(proof)}", soft_wrap=True)
 
 
 def listed_json(found: Sequence[Seen]) -> None:

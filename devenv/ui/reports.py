@@ -9,7 +9,7 @@ from rich.table import Table
 
 from devenv import DEFAULT_CLUSTER
 from devenv.errors import DevenvError
-from devenv.facts.live import Proof
+from devenv.facts.live import Proof, remedies
 from devenv.images.listing import Entry
 from devenv.lifecycle.adopt import Adoption
 from devenv.lifecycle.down import Removal
@@ -81,7 +81,7 @@ def up(result: Result, why: str = "") -> None:
     subject = "The cluster" if result.changed else "Nothing to do: the cluster"
     out.print(f"[green]✓[/green] {subject} {escape(result.cluster)} answers on every route.")
     for proof in result.proofs:
-        out.print(f"  {proof_line(proof)}")
+        out.print(f"  {proof_line(proof)}", soft_wrap=True)
     out.print(f"Gateway:  {result.url}")
     out.print(f"kubectl:  --context kind-{result.cluster}")
     profile = f"{result.profile} {result.version}".strip()
@@ -186,7 +186,12 @@ def restarted(names: list[str]) -> None:
 
 
 def proof_line(proof: Proof) -> str:
-    """One line: did the request prove its route, and by what."""
+    """One line: did the request prove its route, and by what; where not, why not."""
+    why = f": {escape('; '.join(proof.failures))}" if proof.failures else ""
+    return f"{_proof_head(proof)}{why}"
+
+
+def _proof_head(proof: Proof) -> str:
     mark = "[green]✓[/green]" if proof.ok else "[bold red]✗[/bold red]"
     took = f"{proof.answer.status} in {proof.answer.seconds * 1000:.0f} ms"
     return f"{mark} {escape(proof.name.ljust(10))} {took:<15} {escape(proof.pod or 'no pod')}"
@@ -195,7 +200,7 @@ def proof_line(proof: Proof) -> str:
 def request(proof: Proof, url: str) -> None:
     """Show an answer and what proves its route."""
     out = console.result()
-    out.print(f"{proof_line(proof)}  [dim]{url}[/dim]")
+    out.print(f"{_proof_head(proof)}  [dim]{url}[/dim]")
     line = proof.line
     rows = [("answer", proof.answer.body.strip() or proof.answer.error)]
     rows += [(name, value) for name, value in proof.answer.headers.items() if name.startswith(("x-", "target-pod", "routing-"))]
@@ -209,6 +214,9 @@ def request(proof: Proof, url: str) -> None:
         out.print(f"[dim]{name:<{width}}[/dim]  {escape(value)}")
     for failure in proof.failures:
         out.print(f"[bold red]✗[/bold red] {escape(failure)}")
+    if proof.lasting:
+        for remedy in remedies([proof]):
+            out.print(f"[green]→[/green] {escape(remedy)}", soft_wrap=True)
 
 
 def proof_json(proof: Proof) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 // A model server that only pretends: OpenAI's chat and text completions, plain
 // or streamed, each reply naming the pod that gave it, so that a client can
-// prove which pod a route led to. It keeps no state.
+// prove which pod a route led to. It keeps no state. With API_KEY it wants that key.
 package main
 
 import (
@@ -48,7 +48,13 @@ type ask struct {
 
 type server struct{ model, pod string }
 
-func (s server) content() string { return fmt.Sprintf("hello from %s (pod %s)", s.model, s.pod) }
+// content names the pod, unless the mock is to be as silent as a real model (ANONYMOUS).
+func (s server) content() string {
+	if os.Getenv("ANONYMOUS") != "" {
+		return "hello"
+	}
+	return fmt.Sprintf("hello from %s (pod %s)", s.model, s.pod)
+}
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("content-type", "application/json")
@@ -96,17 +102,32 @@ func stream(w http.ResponseWriter, made reply, piece func(string) choice, conten
 	fmt.Fprint(w, "data: [DONE]\n\n")
 }
 
+// keyed lets pass what brings the key, in the manner of vLLM's --api-key; without a key, everything.
+func keyed(key string, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if key != "" && r.Header.Get("Authorization") != "Bearer "+key {
+			writeJSON(w, http.StatusUnauthorized, map[string]any{"error": map[string]any{
+				"message": "Incorrect API key provided.", "type": "authentication_error", "param": nil, "code": "invalid_api_key"}})
+			return
+		}
+		next(w, r)
+	}
+}
+
 func (s server) handler() http.Handler {
 	mux := http.NewServeMux()
-	healthy := func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]string{"status": "ok"}) }
+	healthy := func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	}
 	mux.HandleFunc("GET /health", healthy)
 	mux.HandleFunc("GET /ready", healthy)
-	mux.HandleFunc("GET /v1/models", s.models)
+	key := os.Getenv("API_KEY")
+	mux.HandleFunc("GET /v1/models", keyed(key, s.models))
 	said := func(t string) *message { return &message{"assistant", t} }
-	mux.HandleFunc("POST /v1/chat/completions", s.complete("chat.completion",
-		func(t string) choice { return choice{Message: said(t)} }, func(t string) choice { return choice{Delta: said(t)} }))
+	mux.HandleFunc("POST /v1/chat/completions", keyed(key, s.complete("chat.completion",
+		func(t string) choice { return choice{Message: said(t)} }, func(t string) choice { return choice{Delta: said(t)} })))
 	text := func(t string) choice { return choice{Text: t} }
-	mux.HandleFunc("POST /v1/completions", s.complete("text_completion", text, text))
+	mux.HandleFunc("POST /v1/completions", keyed(key, s.complete("text_completion", text, text)))
 	return mux
 }
 

@@ -150,18 +150,25 @@ def test_what_a_user_built_otherwise_is_taken_and_undone(lab, built_refs):
         lab.docker("rmi", PLUGINS)
 
 
+EVERY = [("direct", True), ("extension", True), ("plain", True)]
+TWO = EVERY[:2]  # where the controller makes no route for a name, gateway-plugins finds none either
+NAMES = ("Qwen/Qwen2.5-7B", "Qwen2.5_7B", "llama-3.1-8b", "qwen3-8b")  # by annotation, hashed, to another Service, plain
+
+
+def answered(told):
+    return [(r["name"], r["ok"]) for r in told["requests"]]
+
+
 def test_models_come_and_go(lab):
-    told = lab.json("model", "add", "qwen3-8b", "--replicas", "2")
-    assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True), ("plain", True)]
-    told = lab.json("model", "add", "Qwen2.5_7B")
-    assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True)]
-    told = lab.json("model", "add", "llama-3.1-8b")  # the controller would make this one's route, to a Service that can't be
-    assert [(r["name"], r["ok"]) for r in told["requests"]] == [("direct", True), ("extension", True)]
+    for name in NAMES:
+        assert answered(lab.json("model", "add", name, "--replicas", "1" if "." in name else "2")) == EVERY
+    routes = lab.kubectl("-n", "aibrix-system", "get", "httproutes", "-o", "name")
+    assert "qwen-qwen2-5-7b-401a4b448e74-router" in routes, "as main's controller names it, and not devenv"
     found = {m["name"]: m for m in lab.json("model", "list")}
-    added = {name: m["added_by_devenv"] for name, m in found.items()}
-    assert added == {"Qwen2.5_7B": True, "llama-3.1-8b": True, "llama2-7b": False, "qwen3-8b": True}
-    assert all(r["ok"] for m in found.values() for r in m["requests"])
+    assert {name: m["added_by_devenv"] for name, m in found.items()} == {**dict.fromkeys(NAMES, True), "llama2-7b": False}
+    assert all(answered(m) == EVERY for m in found.values())
     assert found["qwen3-8b"]["pods"] == {"ready": 2, "all": 2}
+    assert lab.json("request", "--model", NAMES[0], "--route", "plain")["ok"]
     assert lab.doctor()["healthy"]
     refused = lab.devenv("model", "add", "mock-llama2-7b", check=False)
     assert refused.returncode == 2
@@ -172,11 +179,71 @@ def test_models_come_and_go(lab):
         "model", "add", "qwen3-8b", "--port", "8000", "--replicas", "1", "--image", "devenv.local/vllm-mock:reference"
     )
     assert all(r["ok"] for r in told["requests"])
-    for name in ("qwen3-8b", "Qwen2.5_7B", "llama-3.1-8b"):
+    for name in NAMES:
         lab.json("model", "rm", name, "--yes")
     assert [m["name"] for m in lab.json("model", "list")] == ["llama2-7b"]
     assert "qwen" not in lab.kubectl("get", "httproutes,services,deployments", "--all-namespaces", "-o", "name")
     assert lab.devenv("model", "rm", "llama2-7b", "--yes", check=False).returncode == 2
+
+
+def test_a_storm_services_model_has_no_route_and_no_fault(lab):
+    (deployment, _) = json.loads(workload("storm", "", "storm"))["items"]
+    template = deployment["spec"]["template"]
+    labels = {**template["metadata"]["labels"], "storm-service-name": "storm", "devenv-test": "fault"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "storm-0", "namespace": "default", "labels": labels}}
+    lab.kubectl_in(json.dumps({**pod, "spec": template["spec"]}), "apply", "-f", "-")
+    try:
+        lab.kubectl("wait", "pod/storm-0", "--for=condition=Ready", "--timeout=60s")
+        (seen,) = [m for m in lab.json("model", "list", check=False) if m["name"] == "storm"]
+        assert [r["name"] for r in seen["requests"]] == ["extension"]
+        assert lab.doctor()["healthy"]
+    finally:
+        lab.kubectl("delete", "pod", "storm-0", "--grace-period=1", "--wait")
+
+
+PLANTED = "planted-Q7x9mZ2"
+
+
+def test_a_model_that_wants_a_key_or_names_no_pod_is_one_finding_and_up_agrees(lab, monkeypatch):
+    monkeypatch.setenv("PLANTED", PLANTED)
+    key = ("--header", "Authorization: Bearer ${PLANTED}")
+    before = lab.profile.read_text()
+    try:
+        set_env(lab, f"API_KEY={PLANTED}")
+        refused = lab.request("direct")
+        assert (refused["answer"]["status"], refused["ok"]) == (401, False)
+        found = lab.doctor()
+        assert [(c["code"], c["consequences"]) for c in found["causes"]] == [("DE602", [])]
+        assert all(r["ok"] for r in (lab.request(route, *key) for route in ("direct", "extension", "plain")))
+        told = lab.devenv("--debug", "up", "--no-wait", check=False)
+        assert told.returncode == 1, told.stderr
+        requests = [
+            f"  - {{name: {name}, headers: {{Authorization: 'Bearer ${{PLANTED}}'}}}}"
+            for name in ("direct", "extension", "plain")
+        ]
+        lab.profile.write_text("\n".join([before, "requests:", *requests]) + "\n")
+        healthy = lab.devenv("doctor", "-o", "json", "--save", str(lab.folder / "facts.json"))
+        assert json.loads(healthy.stdout)["result"]["healthy"]
+        shown = lab.devenv("profile", "show", str(lab.profile)).stdout
+        saved = (lab.folder / "facts.json").read_text()
+        assert not [text for text in (told.stderr, told.stdout, healthy.stdout, shown, saved) if PLANTED in text]
+        monkeypatch.delenv("PLANTED")
+        assert lab.devenv("up", check=False).returncode == 2, "refused before anything changes"
+        lab.profile.write_text(before)
+        set_env(lab, "API_KEY-", "ANONYMOUS=1")
+        assert {c["code"] for c in lab.doctor()["causes"]} == {"DE603"}
+        assert lab.devenv("up", check=False).returncode == 1
+    finally:
+        lab.profile.write_text(before)
+        set_env(lab, "API_KEY-", "ANONYMOUS-")
+    lab.eventually("health", lambda: "" if lab.doctor()["healthy"] else str(codes(lab)))
+
+
+def set_env(lab: Lab, *changes: str) -> None:
+    lab.kubectl("set", "env", "deployment/mock-llama2-7b", *changes)
+    lab.kubectl("rollout", "status", "deployment/mock-llama2-7b", "--timeout=60s")
+    gone = ("get", "pods", "-l", "model.aibrix.ai/name=llama2-7b", "-o", "name")
+    lab.eventually("the end of the old pod", lambda: "" if len(lab.kubectl(*gone).split()) == 2 else "it ends", 60)
 
 
 def test_the_controller_leads_again_after_its_restart(lab):
@@ -476,6 +543,9 @@ def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served
         assert {r["name"]: r["ok"] for r in told["requests"]} == dict.fromkeys(("direct", "extension", "plain"), True)
         (by_strategy,) = [r for r in told["requests"] if r["name"] == "extension"]
         assert by_strategy["answer"]["headers"]["target-pod"].endswith(":8000")
+        assert answered(lab.json("model", "add", "Qwen2.5_7B")) == TWO, "its controller can't make the route"
+        assert lab.devenv("model", "add", NAMES[0], check=False).returncode == 2
+        lab.json("model", "rm", "Qwen2.5_7B", "--yes")
         sums = json.loads((lab.folder / "config" / "devenv" / "downloads.lock").read_text())
         assert set(sums) == {f"{address}/{n}-v0.4.1.yaml" for n in ("dependency", "core")}
         assert lab.doctor()["healthy"]

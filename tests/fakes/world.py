@@ -407,11 +407,12 @@ class FakeGateway:
         self.kube = kube
         self.broken: set[str] = set()
         self.logs = True
+        self.routes: dict[str, str] = {}  # model → HTTPRoute, where that is not MODEL-router
 
     def send(self, request: HttpRequest) -> HttpAnswer:
         model = json.loads(request.body)["model"]
         extension = "routing-strategy" in request.headers
-        route = "original_route" if extension else f"httproute/aibrix-system/{model}-router/rule/0"
+        route = "original_route" if extension else f"httproute/aibrix-system/{self.routes.get(model, f'{model}-router')}/rule/0"
         kind = "extension" if extension else "direct" if "model" in request.headers else "plain"
         failed = kind in self.broken
         if self.logs:

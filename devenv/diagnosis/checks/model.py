@@ -13,11 +13,14 @@ from devenv.diagnosis.read import (
     model_pods,
     model_route,
     models,
+    named_model,
     newest_model_pods,
+    pods_model,
+    routed,
     seconds,
     served,
 )
-from devenv.facts.labels import MODEL, PORT, is_ready, model_label
+from devenv.facts.labels import LABEL_VALUE, MODEL, PORT, ROUTE_NAME, is_ready, service_name
 from devenv.facts.model import Facts, owns, selects
 from devenv.ports import Manifest
 
@@ -28,10 +31,10 @@ def _finding(
     facts: Facts, code: str, model: str, says: str, evidence: list[Evidence], fix: tuple[str, ...] = (),
     affects: set[str] | None = None, confidence: Confidence = Confidence.CONFIRMED,
 ) -> Finding:  # fmt: skip
-    about = {
-        f"model/{model}",
-        *({f"component/{c.name}" for c in facts.profile.components if c.resource.name == f"{model}-router"}),
-    }
+    found = model_route(facts, model)
+    names = {f"{model}-router", *([found["metadata"]["name"]] if found else [])}
+    parts = {f"component/{c.name}" for c in facts.profile.components if c.resource.name in names}
+    about = {f"model/{model}", *parts}
     return Finding(
         code, f"model {model}", says, tuple(evidence), fix or (devenv(facts, "recover"),), confidence=confidence,
         about=frozenset(about), affects=frozenset(about if affects is None else affects),
@@ -66,9 +69,8 @@ def _mislabelled(facts: Facts, model: str) -> Iterator[Manifest]:
     for workload in facts.of("Deployment"):
         if workload["spec"].get("replicas", 1) == 0:
             continue
-        own = (workload["metadata"].get("labels") or {}).get(MODEL)
-        pod = (workload["spec"]["template"]["metadata"].get("labels") or {}).get(MODEL)
-        if (own == model and pod != model) or (pod and pod not in asked and own in {None, pod}):
+        own, pod = named_model(facts, workload), pods_model(facts, workload)
+        if (own == model and pod != model) or (pod and pod not in asked and own in {"", pod}):
             yield workload
 
 
@@ -78,13 +80,14 @@ def _mislabel(facts: Facts, model: str, workloads: list[Manifest]) -> Finding:
         labels = workload["spec"]["template"]["metadata"].get("labels") or {}
         evidence.append(Evidence(f"Deployment {label(workload)}", f"its pods carry {MODEL}={labels.get(MODEL, '(no label)')}"))
     first = workloads[0]["metadata"]
-    patch = f'{{"spec":{{"template":{{"metadata":{{"labels":{{"{MODEL}":"{model}"}}}}}}}}}}'
+    kind = "labels" if LABEL_VALUE.fullmatch(model) else "annotations"
+    patch = f'{{"spec":{{"template":{{"metadata":{{"{kind}":{{"{MODEL}":"{model}"}}}}}}}}}}'
     fix = _own_fix(
         facts, model, kubectl(facts, "-n", first["namespace"], "patch", "deployment", first["name"], "-p", f"'{patch}'")
     )
-    had = "another" if model_label(workloads[0]["spec"].get("template") or {}) else "none"
+    had = "another" if pods_model(facts, workloads[0]) else "none"
     says = f"No pod carries the label {MODEL}={model}, by which the model is found; {label(workloads[0])}'s have {had}."
-    others = {f"model/{other}" for w in workloads if (other := model_label(w["spec"].get("template") or {}))}
+    others = {f"model/{other}" for w in workloads if (other := pods_model(facts, w))}
     found = _finding(facts, "DE505", model, says, evidence, fix)
     return Finding(**{**vars(found), "affects": found.affects | others})
 
@@ -94,8 +97,8 @@ def unseen(facts: Facts) -> Iterator[Finding]:
     """A Deployment that says it serves a model has pods that say so, too: the plugin reads the pods' label, and no other."""
     asked = set(models(facts))
     for workload in facts.of("Deployment"):
-        model, there = model_label(workload), workload["spec"].get("replicas", 1) != 0
-        strange = model_label(workload["spec"].get("template") or {}) != model
+        model, there = named_model(facts, workload), workload["spec"].get("replicas", 1) != 0
+        strange = pods_model(facts, workload) != model
         if model and model not in asked and there and strange and not model_pods(facts, model):
             yield _mislabel(facts, model, [workload])
 
@@ -137,8 +140,8 @@ def _relabel(facts: Facts, pod: Manifest, port: str) -> list[str]:
 
 @check
 def service(facts: Facts) -> Iterator[Finding]:
-    """The model's Service has the model's name, and selects its pods."""
-    for model in served(facts):
+    """The model's Service has the name that the route looks for, and selects the model's pods."""
+    for model in routed(facts):
         found = model_pods(facts, model)
         for namespace in sorted({p["metadata"]["namespace"] for p in found} or _namespaces(facts, model)):
             if not facts.knows("Service"):
@@ -148,7 +151,7 @@ def service(facts: Facts) -> Iterator[Finding]:
                 yield _misnamed(facts, model, namespace, found)
             elif found and not any(selects(there["spec"].get("selector"), p["metadata"].get("labels")) for p in found):
                 text = f"selector {there['spec'].get('selector')}"
-                says = f"The Service {namespace}/{model} selects none of the model's pods."
+                says = f"The Service {label(there)} selects none of the model's pods."
                 yield _finding(facts, "DE508", model, says, [Evidence(f"Service {label(there)}", text)], affects=_by_route(model))
 
 
@@ -156,7 +159,15 @@ def _service_name(facts: Facts, model: str) -> str:
     """Return the Service that the model's route leads to; where there is no route, the one that it would lead to."""
     route = model_route(facts, model)
     names = [b["name"] for rule in (route["spec"].get("rules") or () if route else ()) for b in rule.get("backendRefs") or ()]
-    return str(names[0]) if names else model
+    return str(names[0]) if names else _named_service(facts, model) or model
+
+
+def _named_service(facts: Facts, model: str) -> str:
+    """Return the Service that an annotation of the model's Deployment names; "" for none."""
+    if not facts.profile.model_annotations:
+        return ""
+    meant = [w for w in facts.of("Deployment") if named_model(facts, w) == model]
+    return next(filter(None, map(service_name, meant)), "")
 
 
 def _misnamed(facts: Facts, model: str, namespace: str, found: list[Manifest]) -> Finding:
@@ -168,10 +179,12 @@ def _misnamed(facts: Facts, model: str, namespace: str, found: list[Manifest]) -
     wanted = _service_name(facts, model)
     evidence = [Evidence("API server", f"no Service {namespace}/{wanted}")]
     evidence += [Evidence(f"Service {label(s)}", "selects the model's pods under another name") for s in likely]
-    says = f"There is no Service {namespace}/{wanted}: AIBrix's route leads to one named like the model."
+    goal = "one named like the model" if wanted == model else "one of that name"
+    says = f"There is no Service {namespace}/{wanted}: AIBrix's route leads to {goal}."
     if likely:
         name = likely[0]["metadata"]["name"]
-        says = f"The Service of the model {model} is named {name}: AIBrix's route leads to one named like the model."
+        goal = "one named like the model" if wanted == model else f"one named {wanted}"
+        says = f"The Service of the model {model} is named {name}: AIBrix's route leads to {goal}."
     return _finding(
         facts, "DE502", model, says, evidence, _own_fix(facts, model, *_expose(facts, wanted, found)), _by_route(model)
     )
@@ -208,12 +221,15 @@ def route(facts: Facts) -> Iterator[Finding]:
     """The model's HTTPRoute exists, and its conditions are good."""
     if not facts.knows("HTTPRoute") or "HTTPRoute" not in facts.objects:
         return
-    for model in served(facts):
+    for model in routed(facts):
         found = model_route(facts, model)
         if found is None:
             name = f"{facts.profile.gateway.namespace}/{model}-router"
             says = f"The model {model} has no HTTPRoute: there is no {name}."
             evidence = [Evidence("API server", f"no HTTPRoute {name}")]
+            if facts.profile.model_annotations and not ROUTE_NAME.fullmatch(model):
+                says = f"The model {model} has no HTTPRoute."
+                evidence = [Evidence("API server", f"no HTTPRoute matches on model: {model}")]
             yield _routeless(facts, model, says, evidence)
             continue
         for bad in (c for c in conditions(found) if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] != "True"):
@@ -226,15 +242,16 @@ def _routeless(facts: Facts, model: str, says: str, evidence: list[Evidence]) ->
     It reads the Deployment's own label, when the Deployment is added: not the pods', and none that comes later.
     """
     controllers = [c.name for c in facts.profile.components if c.lease]
-    meant = [w for w in facts.of("Deployment") if model in {model_label(w), model_label(w["spec"].get("template") or {})}]
+    meant = [w for w in facts.of("Deployment") if model in {named_model(facts, w), pods_model(facts, w)}]
     commands: list[str] = []
-    if unlabelled := [w for w in meant if model_label(w) != model]:
+    if unlabelled := [w for w in meant if named_model(facts, w) != model]:
         meta = unlabelled[0]["metadata"]
+        verb = "label" if LABEL_VALUE.fullmatch(model) else "annotate"
         evidence.append(
             Evidence(f"Deployment {label(unlabelled[0])}", f"only its pods carry {MODEL}={model}, it itself does not")
         )
         says = f"The model {model} has no HTTPRoute: its Deployment {label(unlabelled[0])} itself lacks the label {MODEL}."
-        commands.append(kubectl(facts, "-n", meta["namespace"], "label", "deployment", meta["name"], f"{MODEL}={model}"))
+        commands.append(kubectl(facts, "-n", meta["namespace"], verb, "deployment", meta["name"], f"{MODEL}={model}"))
     elif meant and controllers:
         evidence.append(Evidence(f"Deployment {label(meant[0])}", "has the label: it came later, or the route was deleted"))
     commands += [devenv(facts, "restart", name) for name in controllers]
@@ -268,7 +285,7 @@ def _other_port(facts: Facts, route: Manifest) -> tuple[str, list[str]] | None:
 
 def _port_labels(facts: Facts, model: str, route: Manifest, port: str) -> list[str]:
     """Return commands by which the route is made anew, for this port: the controller never changes one that it has made."""
-    meant = [w["metadata"] for w in facts.of("Deployment") if model_label(w) == model]
+    meant = [w["metadata"] for w in facts.of("Deployment") if named_model(facts, w) == model]
     meta = route["metadata"]
     return [
         *(
@@ -286,7 +303,7 @@ def grant(facts: Facts) -> Iterator[Finding]:
     own = facts.profile.gateway.namespace
     if not facts.knows("ReferenceGrant") or "ReferenceGrant" not in facts.objects:
         return
-    for model in served(facts):
+    for model in routed(facts):
         for namespace in sorted(_route_namespaces(facts, model) - {own}):
             if not any(_allows(g, own) for g in facts.of("ReferenceGrant") if g["metadata"]["namespace"] == namespace):
                 says = f"No ReferenceGrant in {namespace} lets HTTPRoutes of {own} lead to its Services."

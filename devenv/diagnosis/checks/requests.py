@@ -1,25 +1,68 @@
 """The live requests: what a user sees. Where they fail, something else is the cause, or nobody knows it yet."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import Evidence, Finding
-from devenv.diagnosis.read import devenv, seconds
-from devenv.facts.live import UNPROVEN, Proof, agent_of
+from devenv.diagnosis.read import devenv, model_pods, seconds
+from devenv.facts.labels import by_storm_service
+from devenv.facts.live import UNPROVEN, Proof, agent_of, remedies
 from devenv.facts.model import Facts
+from devenv.profiles.model import Route
+
+
+@check
+def keys(facts: Facts) -> Iterator[Finding]:
+    """No request lacks an API key. All of them that do, to one model, are one finding."""
+    for model, proofs in _by_model(facts, lambda proof: proof.keyless).items():
+        given = any(r.headers for r in facts.profile.requests if r.model == model)
+        who = "The gateway" if all(p.by_gateway for p in proofs) else f"The model {model}"
+        says = f"{who} wants an API key, and the profile's requests carry none."
+        if given:
+            says = f"{who} wants another API key than the profile's requests carry."
+        yield _to_change(facts, "DE602", model, says, proofs, "--header", "'Authorization: Bearer ${API_KEY}'")
+
+
+@check
+def profile(facts: Facts) -> Iterator[Finding]:
+    """Every request can prove its route as the profile has it: its headers can be sent, and its model names its pod."""
+    for model, proofs in _by_model(facts, lambda proof: proof.lasting and not proof.keyless).items():
+        names = ", ".join(p.name for p in proofs)
+        says = f"The profile's requests to {model} can't prove their routes as they are: {names}."
+        yield _to_change(facts, "DE603", model, says, proofs)
+
+
+def _by_model(facts: Facts, concerns: Callable[[Proof], bool]) -> dict[str, list[Proof]]:
+    """Return the proofs that are concerned, by the model that was asked."""
+    found: dict[str, list[Proof]] = {}
+    for proof, live in zip(facts.proofs, facts.profile.requests, strict=False):
+        if concerns(proof):
+            found.setdefault(live.model, []).append(proof)
+    return found
+
+
+def _to_change(facts: Facts, code: str, model: str, says: str, proofs: list[Proof], *options: str) -> Finding:
+    """Return the finding that somebody must change the requests; `options` of one that would do."""
+    evidence = tuple(Evidence(f"request {p.name}", p.failures[0]) for p in proofs)
+    fix = (*remedies(proofs), devenv(facts, "request", "--route", proofs[0].route.value, *options))
+    about = {f"model/{model}", *(f"route/{p.route}/{model}" for p in proofs)}
+    return Finding(code, f"model {model}", says, evidence, fix, about=frozenset(about))
 
 
 @check
 def requests(facts: Facts) -> Iterator[Finding]:
     """Every request of the profile takes its route and is answered."""
     for proof, live in zip(facts.proofs, facts.profile.requests, strict=False):
-        if proof.ok or proof.failures == (UNPROVEN,):
+        if proof.ok or proof.lasting or proof.failures == (UNPROVEN,):
             continue
         about = frozenset({f"route/{proof.route}", f"route/{proof.route}/{live.model}", f"model/{live.model}"})
         evidence = [Evidence(f"request {proof.name}", text) for text in _shown(proof)]
         if proof.line and (first := first_failure(facts, proof.route, proof.line.route)):
             evidence.append(Evidence("access log", f"the first request by the route {proof.route} that failed", first))
+        if live.route in {Route.DIRECT, Route.PLAIN} and by_storm_service(model_pods(facts, live.model)):
+            text = "a StormService serves it, for which AIBrix makes no route: ask by the route extension"
+            evidence.append(Evidence(f"model {live.model}", text))
         says = f"Requests by the route {proof.route} fail: {proof.failures[0]}."
         yield Finding(
             "DE601",

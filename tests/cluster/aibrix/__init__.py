@@ -59,7 +59,10 @@ def early(core: str, crds: str) -> str:
         if name == "aibrix-skip-ext-proc":
             document["spec"]["targetRef"]["name"] = "aibrix-reserved-router-models-endpoint"
         if name == "aibrix-controller-manager" and document["kind"] == "Deployment":
-            document["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "NEEDS_RAY", "value": "1"}]
+            document["spec"]["template"]["spec"]["containers"][0]["env"] = [
+                {"name": "NEEDS_RAY", "value": "1"},
+                {"name": "BY_LABEL_ALONE", "value": "1"},
+            ]
         for hook in document.get("webhooks", ()):
             hook["failurePolicy"] = "Fail"
         if document["kind"] == "MutatingWebhookConfiguration":

@@ -122,6 +122,34 @@ def test_a_model_that_does_not_name_its_pod_is_known_by_where_envoy_sent_the_req
     silent = HttpAnswer(200, {}, json.dumps({"choices": [{"message": {"content": "hello"}}]}))
     assert judge(Route.DIRECT, silent, MODEL_ROUTE, anonymous=True).pod == "mock-1"
     assert judge(Route.DIRECT, silent, MODEL_ROUTE, anonymous=True).ok
-    assert judge(Route.DIRECT, silent, MODEL_ROUTE).failures == ("the answer names no pod",)
+    unnamed = judge(Route.DIRECT, silent, MODEL_ROUTE)
+    assert (unnamed.ok, unnamed.unnamed, unnamed.lasting, unnamed.pod) == (False, True, True, "mock-1")
+    assert "anonymous: true" in unnamed.failures[0]
     stranger = line(MODEL_ROUTE.route, "10.9.9.9:8000")
     assert not judge(Route.DIRECT, silent, stranger, anonymous=True).ok
+
+
+def test_aibrixs_own_mock_names_its_pod_in_any_sentence():
+    for text in ("Hello from m on pod mock-1 - hi", "served by mock-1. I am", "endpoint on mock-1. How", "Pod mock-1 running"):
+        got = HttpAnswer(200, {}, json.dumps({"choices": [{"message": {"content": text}}]}))
+        assert answering_pod(got, PODS) == "mock-1"
+        assert judge(Route.DIRECT, got, MODEL_ROUTE).ok
+    for text in ("mock-10", "x-mock-1", "mock-1 and mock-2"):
+        assert answering_pod(HttpAnswer(200, {}, text), PODS) == ""
+
+
+def test_a_200_from_the_chosen_pod_is_not_one_that_no_pod_gave():
+    silent = HttpAnswer(200, {**SEEN, "target-pod": "mock-1"}, "hello")
+    proof = judge(Route.EXTENSION, silent, line("original_route"))
+    assert (proof.pod, proof.unnamed, len(proof.failures)) == ("mock-1", True, 1)
+    other = judge(Route.EXTENSION, silent, line("original_route", "10.0.0.2:8000"))
+    assert not other.unnamed, "another pod than the chosen one is a fault of the gateway's"
+    assert not judge(Route.EXTENSION, silent, line("original_route", "10.9.9.9:8000")).unnamed
+
+
+@pytest.mark.parametrize("status", [0, 200, 401, 503])
+def test_every_failure_has_a_reason(status):
+    from devenv.ui.reports import proof_line
+
+    proof = judge(Route.DIRECT, HttpAnswer(status, {}, "", error="refused" if not status else ""), MODEL_ROUTE)
+    assert proof.failures[0] in proof_line(proof)

@@ -78,3 +78,13 @@ def test_a_users_name_changes_no_fact(user):
 
 def test_whoever_became_root_is_hidden_too():
     assert redacted({"x": "/home/alice/a"}, "/root", ["root", "alice"]) == {"x": "~/a"}
+
+
+def test_the_argument_after_an_option_that_names_a_secret_is_gone():
+    args = {"args": ["app.py", "--api_key", "planted", "--port", "8000", "--api-key-file", "x"]}
+    assert redacted(args, HOME, [USER])["args"] == ["app.py", "--api_key", "[redacted]", "--port", "8000", "--api-key-file", "x"]
+
+
+def test_secrets_that_are_known_are_gone_from_names_too():
+    told = redacted({"metadata": {"name": "x-planted-y"}, "args": ["planted"]}, HOME, [USER], ["planted"])
+    assert "planted" not in json.dumps(told)

@@ -1,15 +1,19 @@
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
 from devenv.gates.live import Prober
 from devenv.lifecycle.models import Models, Wanted
 from devenv.profiles.load import load
+from devenv.profiles.model import LiveRequest
+from devenv.profiles.variant import Variant
 
 FOLDER = data.root() / "profiles"
 NAMES = st.from_regex(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", fullmatch=True)
@@ -17,6 +21,8 @@ NAMES = st.from_regex(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", fullmatc
 
 @pytest.fixture(params=["offline", "aibrix"])
 def profile(request):
+    if request.param == "main":
+        return load("aibrix", FOLDER, Variant(checkout="/source"))
     return load(request.param, FOLDER)
 
 
@@ -84,7 +90,9 @@ def test_all_that_is_wrong_is_told_before_anything_is_applied(models, fakes):
     with pytest.raises(DevenvError) as refused:
         models.check(Wanted("a/b", namespace="elsewhere"))
     assert refused.value.exit_code is Exit.USAGE
-    assert len(refused.value.why.splitlines()) == 3, refused.value.why
+    label = "can't be a label's value" in refused.value.why
+    assert label is not models.profile.model_annotations
+    assert len(refused.value.why.splitlines()) == 2 + label, refused.value.why
     assert not [entry for entry in fakes.log if entry.startswith("apply")]
 
 
@@ -139,3 +147,94 @@ def test_an_image_that_was_built_again_replaces_the_pods(models, fakes):
         models.add(Wanted("m1", image="mine:1", image_id="sha256:2"))
     template = fakes.kube.objects["Deployment", "default", "m1"]["spec"]["template"]
     assert "sha256:2" in template["metadata"]["annotations"].values()
+
+
+HASHED = "qwen-qwen2-5-7b-401a4b448e74-router"  # as main's controller named it (facts/aibrix.md)
+QWEN = "Qwen/Qwen2.5-7B"
+
+
+def route_for(model, name, *, made_by_devenv=False):
+    match = {"headers": [{"name": "model", "value": model}]}
+    meta = {"name": name, "namespace": "aibrix-system", "annotations": {"devenv/model": model} if made_by_devenv else {}}
+    return {"kind": "HTTPRoute", "metadata": meta, "spec": {"rules": [{"matches": [match]}]}}
+
+
+def pod_of(fakes, model, **meta):
+    """Make the fake's pod one of a model that only an annotation can name."""
+    found = {"name": "mock-1", "namespace": "default", "annotations": {"model.aibrix.ai/name": model}, **meta}
+    pod = {"metadata": found, "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}}
+    select = fakes.kube.select
+
+    def selected(version, kind, namespace="", selector=""):
+        if kind == "Pod" and "owning-gateway" not in selector:
+            assert "/Qwen" not in selector, "the API server refuses it"
+            return [pod]
+        return select(version, kind, namespace, selector)
+
+    fakes.kube.select = selected
+
+
+@pytest.mark.parametrize("profile", ["main"], indirect=True)
+def test_main_makes_the_route_of_a_name_that_only_an_annotation_can_hold(models, fakes):
+    fakes.kube.apply(route_for(QWEN, HASHED))
+    fakes.gateway.routes[QWEN] = HASHED
+    pod_of(fakes, QWEN)
+    models.check(Wanted(QWEN))
+    assert [(p.route, p.ok) for p in models.add(Wanted(QWEN))] == [("direct", True), ("extension", True), ("plain", True)]
+    slug = Wanted(QWEN).slug
+    deployment = fakes.kube.objects["Deployment", "default", slug]
+    names = {"model.aibrix.ai/name": QWEN, "model.aibrix.ai/service-name": slug}
+    for obj in (deployment, deployment["spec"]["template"]):
+        assert names.items() <= obj["metadata"]["annotations"].items()
+        assert "model.aibrix.ai/name" not in obj["metadata"]["labels"]
+    assert ("Service", "default", slug) in fakes.kube.objects
+    assert not [entry for entry in fakes.log if entry == f"apply HTTPRoute/{slug}-router"]
+    (seen,) = models.look()
+    assert (seen.name, seen.answers, seen.route, seen.service) == (QWEN, True, "accepted", f"default/{slug}")
+
+
+@pytest.mark.parametrize("profile", ["main"], indirect=True)
+def test_main_makes_the_route_of_a_label_that_is_no_services_name(models, fakes):
+    fakes.kube.apply(route_for("Qwen2.5_7B", "qwen2-5-7b-aaaaaaaaaaaa-router"))
+    fakes.gateway.routes["Qwen2.5_7B"] = "qwen2-5-7b-aaaaaaaaaaaa-router"
+    assert [p.route for p in models.add(Wanted("Qwen2.5_7B"))] == ["direct", "extension", "plain"]
+    meta = fakes.kube.objects["Deployment", "default", Wanted("Qwen2.5_7B").slug]["metadata"]
+    assert meta["labels"]["model.aibrix.ai/name"] == "Qwen2.5_7B"
+    assert meta["annotations"]["model.aibrix.ai/service-name"] == Wanted("Qwen2.5_7B").slug
+
+
+@pytest.mark.parametrize("profile", ["main"], indirect=True)
+def test_a_route_of_devenvs_own_that_the_controller_would_make_now_is_told(models, fakes):
+    slug = Wanted(QWEN).slug
+    fakes.kube.apply(route_for(QWEN, f"{slug}-router", made_by_devenv=True))
+    with pytest.raises(DevenvError) as refused:
+        models.check(Wanted(QWEN))
+    assert f"devenv model rm {QWEN}" in refused.value.why
+
+
+@pytest.mark.parametrize("profile", ["aibrix"], indirect=True)
+def test_a_release_gets_no_annotations(models, fakes):
+    with suppress(DevenvError):
+        models.add(Wanted("Qwen2.5_7B"))
+    deployment = fakes.kube.objects["Deployment", "default", Wanted("Qwen2.5_7B").slug]
+    assert set(deployment["metadata"]["annotations"]) == {"devenv/model"}
+    assert "annotations" not in deployment["spec"]["template"]["metadata"]
+
+
+@pytest.mark.parametrize("profile", ["main"], indirect=True)
+def test_a_storm_service_is_asked_by_the_one_route_that_it_has(models, fakes):
+    pod_of(fakes, "pd-model", labels={"storm-service-name": "pd", "model.aibrix.ai/name": "pd-model"})
+    (seen,) = models.look()
+    assert (seen.name, seen.answers) == ("pd-model", True)
+    assert [p.route for p in seen.proofs] == ["extension"]
+
+
+def test_requests_carry_the_models_headers(models, monkeypatch):
+    monkeypatch.setenv("PLANTED", "x")
+    keyed = LiveRequest(route="direct", model="m1", headers={"Authorization": "Bearer ${PLANTED}"})
+    profile = models.profile.model_copy(update={"requests": (keyed,)})
+    of = {name: replace(models, profile=profile).requests(name, "", anonymous=True) for name in ("m1", "m2")}
+    assert all(r.headers == keyed.headers for r in of["m1"])
+    assert not any(r.headers for r in of["m2"])
+    given = {"X-Key": SecretStr("y")}
+    assert all(r.headers == given for r in replace(models, headers=given).requests("m1", "", anonymous=True))

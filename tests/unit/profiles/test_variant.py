@@ -251,3 +251,10 @@ def test_a_folder_replaces_no_address(mine):
         mine("manifests: [{name: envoy-gateway, recipe: null, kustomize: /own}]", checkout="/source")
     assert "replaces" in refused.value.why
     assert mine("manifests: [{name: envoy-gateway, recipe: null, kustomize: /own, replaces: []}]", checkout="/source")
+
+
+def test_a_variable_in_a_header_is_no_version(tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: aibrix\nname: mine\nrequests: [{name: direct, headers: {X-Key: '${version}'}}]\n")
+    (value,) = [r.headers["X-Key"].get_secret_value() for r in load(str(own), FOLDER).requests if r.headers]
+    assert value == "${version}"

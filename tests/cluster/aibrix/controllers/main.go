@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -18,7 +19,9 @@ import (
 	"math/big"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -30,7 +33,16 @@ const (
 	leader  = "aibrix-controller-manager"
 	term    = 15
 	name    = "model.aibrix.ai/name"
+	service = "model.aibrix.ai/service-name"
 	stamp   = "2006-01-02T15:04:05.000000Z07:00"
+)
+
+// byLabelAlone: whether it is one of the releases, which read no annotations and hash no names.
+var byLabelAlone = os.Getenv("BY_LABEL_ALONE") != ""
+
+var (
+	subdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+	odd       = regexp.MustCompile(`[^a-z0-9]+`)
 )
 
 type object = map[string]any
@@ -113,12 +125,35 @@ func (k *kube) hold(identity string) bool {
 	return code < 300
 }
 
+// named returns the model that a Deployment names: by its label, else, as main does, by the annotation.
+func named(d any) string {
+	if model, _ := dig(d, "metadata", "labels", name).(string); model != "" || byLabelAlone {
+		return model
+	}
+	model, _ := dig(d, "metadata", "annotations", name).(string)
+	return model
+}
+
+// routeName returns MODEL-router where that is a name, else, as main does, a readable one with a hash of the model's name.
+func routeName(model string) string {
+	if byLabelAlone || subdomain.MatchString(model) {
+		return model + "-router"
+	}
+	readable := strings.Trim(odd.ReplaceAllString(strings.ToLower(model), "-"), "-")
+	sum := sha256.Sum256([]byte(model))
+	return fmt.Sprintf("%s-%x-router", readable, sum[:6])
+}
+
 func (k *kube) route(d any) {
-	labels, _ := dig(d, "metadata", "labels").(object)
-	model, ok := labels[name].(string)
-	if !ok {
+	model := named(d)
+	if model == "" {
 		return
 	}
+	target := model
+	if own, _ := dig(d, "metadata", "annotations", service).(string); own != "" && !byLabelAlone {
+		target = own
+	}
+	labels, _ := dig(d, "metadata", "labels").(object)
 	port, err := strconv.Atoi(fmt.Sprint(labels["model.aibrix.ai/port"]))
 	if err != nil {
 		port = 8000
@@ -130,15 +165,15 @@ func (k *kube) route(d any) {
 			"headers": []object{{"type": "Exact", "name": "model", "value": model}}})
 	}
 	k.create("/apis/gateway.networking.k8s.io/v1/namespaces/"+system+"/httproutes", object{
-		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": object{"name": model + "-router", "namespace": system},
+		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": object{"name": routeName(model), "namespace": system},
 		"spec": object{"parentRefs": []object{{"name": "aibrix-eg", "namespace": system}},
-			"rules": []object{{"matches": matches, "backendRefs": []object{{"name": model, "namespace": namespace, "port": port}}}}}})
+			"rules": []object{{"matches": matches, "backendRefs": []object{{"name": target, "namespace": namespace, "port": port}}}}}})
 	k.create("/apis/gateway.networking.k8s.io/v1beta1/namespaces/"+namespace+"/referencegrants", object{
 		"apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant",
 		"metadata": object{"name": system + "-reserved-referencegrant-in-" + namespace, "namespace": namespace},
 		"spec": object{"from": []object{{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": system}},
 			"to": []object{{"group": "", "kind": "Service"}}}})
-	log.Printf("httproute: %s-router created for model: %s", model, model)
+	log.Printf("httproute: %s created for model: %s", routeName(model), model)
 }
 
 func (k *kube) watch() {
@@ -154,8 +189,7 @@ func (k *kube) watch() {
 			uid := dig(d, "metadata", "uid").(string)
 			now[uid] = true
 			if _, ok := seen[uid]; !ok {
-				model, _ := dig(d, "metadata", "labels", name).(string)
-				seen[uid] = model
+				seen[uid] = named(d)
 				k.route(d)
 			}
 		}
@@ -163,7 +197,7 @@ func (k *kube) watch() {
 			if !now[uid] {
 				delete(seen, uid)
 				if model != "" {
-					k.call("DELETE", "/apis/gateway.networking.k8s.io/v1/namespaces/"+system+"/httproutes/"+model+"-router", "application/json", nil)
+					k.call("DELETE", "/apis/gateway.networking.k8s.io/v1/namespaces/"+system+"/httproutes/"+routeName(model), "application/json", nil)
 				}
 			}
 		}

@@ -11,7 +11,10 @@ import (
 	"time"
 )
 
-const account = "/var/run/secrets/kubernetes.io/serviceaccount/"
+const (
+	account = "/var/run/secrets/kubernetes.io/serviceaccount/"
+	name    = "model.aibrix.ai/name"
+)
 
 func main() {
 	ca, err := os.ReadFile(account + "ca.crt")
@@ -25,7 +28,7 @@ func main() {
 	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {})
 	http.HandleFunc("/v1/models", func(w http.ResponseWriter, _ *http.Request) {
 		token, _ := os.ReadFile(account + "token")
-		req, _ := http.NewRequest("GET", "https://kubernetes.default.svc/api/v1/pods?labelSelector=model.aibrix.ai%2Fname", nil)
+		req, _ := http.NewRequest("GET", "https://kubernetes.default.svc/api/v1/pods", nil)
 		req.Header.Set("Authorization", "Bearer "+string(token))
 		res, err := client.Do(req)
 		if err != nil {
@@ -35,7 +38,7 @@ func main() {
 		defer res.Body.Close()
 		var pods struct {
 			Items []struct {
-				Metadata struct{ Labels map[string]string }
+				Metadata struct{ Labels, Annotations map[string]string }
 				Status   struct{ Phase string }
 			}
 		}
@@ -43,7 +46,11 @@ func main() {
 		names := map[string]bool{}
 		list := []map[string]any{}
 		for _, p := range pods.Items {
-			if id := p.Metadata.Labels["model.aibrix.ai/name"]; p.Status.Phase == "Running" && !names[id] {
+			id := p.Metadata.Labels[name]
+			if id == "" {
+				id = p.Metadata.Annotations[name]
+			}
+			if id != "" && p.Status.Phase == "Running" && !names[id] {
 				names[id] = true
 				list = append(list, map[string]any{"id": id, "object": "model", "owned_by": "aibrix", "created": 0})
 			}
