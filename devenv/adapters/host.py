@@ -180,7 +180,10 @@ class LocalHost:
         return path
 
     def lock_holder(self, name: str) -> str | None:
-        """Who else holds the lock of that name; None where it is free, or held by this process. For readers, who take no lock."""
+        """Who else holds the lock of that name; None where it is free, or this process holds it.
+
+        For readers, who take no lock.
+        """
         path = self.state_dir() / f"{name}.lock"
         if not path.exists():
             return None

@@ -63,7 +63,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "DE412": ("DE410", *_REQUEST),
     "DE413": _REQUEST,
     "DE414": _REQUEST,
-    # A definition that is gone took all objects of its kind with it; their controllers may end for want of it.
+    # A definition that is gone took all objects of its kind with it; their controllers may end.
     "DE415": ("DE302", "DE304", "DE312", "DE405", "DE406", "DE502", "DE503", "DE504", *_BELOW),
     "DE416": ("DE302", "DE303", "DE304", "DE312", "DE406", *_BELOW),
     "DE501": _REQUEST,

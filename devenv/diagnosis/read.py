@@ -87,7 +87,7 @@ def component_of(facts: Facts, workload: Manifest) -> Component | None:
 
 
 def is_of_profile(facts: Facts, workload: Manifest) -> bool:
-    """Whether `recover` can put a workload back: the profile has it, or it follows from what the profile has.
+    """Whether `recover` can put a workload back: the profile has it, or what it is made from.
 
     Where the profile's manifests were not read, any workload may be.
     """
@@ -118,9 +118,10 @@ def pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
 
 
 def newest_pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
-    """Return those of them that are of the workload's newest revision: the others are being replaced.
+    """Return those of them that are of the newest revision: the others are being replaced.
 
-    All of them where none is yet, where the revisions could not be read, and where older pods are meant to stay.
+    All of them where none is yet, where the revisions could not be read, and where older pods are
+    meant to stay.
     """
     kind, pods = kind_of(facts, workload), pods_of(facts, workload)
     if _keeps_older_pods(workload):
@@ -136,8 +137,9 @@ def _keeps_older_pods(workload: Manifest) -> bool:
 
 
 def ended_pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
-    """Return the pods that a workload made and that have failed, or were evicted or refused, the newest one last."""
-    failed = [p for p in facts.of("Pod") if owns(workload, p) and (p.get("status") or {}).get("phase") == "Failed"]
+    """Return a workload's pods that have failed, were evicted or refused, the newest one last."""
+    own = [p for p in facts.of("Pod") if owns(workload, p)]
+    failed = [p for p in own if (p.get("status") or {}).get("phase") == "Failed"]
     return sorted(failed, key=lambda p: str(p["metadata"].get("creationTimestamp")))
 
 
@@ -219,7 +221,10 @@ def model_route(facts: Facts, model: str) -> Manifest | None:
 
 
 def component_service(component: Component) -> tuple[str, str] | None:
-    """Return the Service, as (namespace, name), for whose endpoints a component stands; None for any other."""
+    """Return the Service, as (namespace, name), for whose endpoints a component stands.
+
+    None for a component that stands for something else.
+    """
     r = component.resource
     label_name, _, name = r.selector.partition("=")
     return (r.namespace, name) if r.kind == "EndpointSlice" and label_name == _SERVICE else None
@@ -227,7 +232,8 @@ def component_service(component: Component) -> tuple[str, str] | None:
 
 def webhook_services(facts: Facts) -> set[tuple[str, str]]:
     """Return the Services, as (namespace, name), that the API server is to ask."""
-    hooks = [h for kind in _WEBHOOKS for configuration in facts.of(kind) for h in configuration.get("webhooks") or ()]
+    configurations = [o for kind in _WEBHOOKS for o in facts.of(kind)]
+    hooks = [h for o in configurations for h in o.get("webhooks") or ()]
     services = [(h.get("clientConfig") or {}).get("service") or {} for h in hooks]
     return {(s["namespace"], s["name"]) for s in services if s}
 

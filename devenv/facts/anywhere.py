@@ -39,7 +39,7 @@ def concerning(objects: Objects, profile: Profile) -> dict[str, tuple[Manifest, 
 
 
 def _asked(objects: Objects) -> set[str]:
-    """Return the namespaces of the Services that webhooks ask: whoever's they are, the API server needs an answer."""
+    """Return the namespaces of the Services that webhooks ask, whoever's they are."""
     configurations = [o for kind in _WEBHOOKS for o in objects.get(kind, ())]
     hooks = [h for o in configurations for h in o.get("webhooks") or ()]
     services = [(h.get("clientConfig") or {}).get("service") or {} for h in hooks]

@@ -316,7 +316,10 @@ def is_proxy(profile: Profile, pod: Manifest) -> bool:
 
 
 def akin(names: Iterable[str], profile: Profile, objects: Mapping[str, tuple[Manifest, ...]]) -> list[str]:
-    """Return the images of those repositories that the profile and the cluster's pods name: others are nobody's business."""
+    """Return the images of those repositories that the profile and the cluster's pods name.
+
+    What else the engine has is its owner's business.
+    """
     containers = [c for pod in objects.get("Pod", ()) for c in containers_in(pod["spec"])]
     named = [i.ref for i in profile.images] + [str(c.get("image")) for c in containers]
     repositories = {repository(name) for name in named}
@@ -329,7 +332,7 @@ def containers_in(spec: Manifest) -> list[Manifest]:
 
 
 def repository(image: str) -> str:
-    """Return an image's name without tag and digest, without the registry that is meant where none is named."""
+    """Return an image's name without tag, digest and the registry that is meant by default."""
     name = image.partition("@")[0]
     head, colon, tag = name.rpartition(":")
     name = head if colon and "/" not in tag else name

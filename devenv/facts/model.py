@@ -120,7 +120,7 @@ class Facts(Model):
     declared: tuple[Declared, ...] | None = None  # None where the profile's manifests were not read
     # Names in the nodes of images that were loaded and never proven, beside one to return to.
     returnable: tuple[str, ...] = ()
-    # Names in the engine, of those repositories that the cluster's pods and the profile name; None where not asked.
+    # Names in the engine, of repositories that the pods and the profile name; None where not asked
     engine_images: tuple[str, ...] | None = None
     logs: tuple[ContainerLog, ...] = ()
     proxies: tuple[ProxyFacts, ...] = ()

@@ -1,7 +1,8 @@
-"""Finds the line of a program's log that tells why it ended: the last one often is the end of a stack.
+"""Finds the line of a log that tells why the program ended: the last one often ends a stack.
 
-The forms are those of Go (`panic: …`, `fatal error: …`), Python (the last line of a traceback), klog (`F1128 …`), zap and
-Envoy (`FATAL`, `[critical]`), logfmt (`level=fatal`), JSON lines, and of shells that can't start a program.
+The forms are those of Go (`panic: …`, `fatal error: …`), Python (the last line of a traceback),
+klog (`F1128 …`), zap and Envoy (`FATAL`, `[critical]`), logfmt (`level=fatal`), JSON lines, and of
+shells that can't start a program.
 """
 
 import json
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 _FATAL = re.compile(
-    r"^\s*panic: |^fatal error: |^F\d{4} |\blevel=(?:fatal|panic|critical)\b|\[critical\]|\b(?:FATAL|CRITICAL)\b"
+    r"^\s*panic: |^fatal error: |^F\d{4} |\blevel=(?:fatal|panic|critical)\b"
+    r"|\[critical\]|\b(?:FATAL|CRITICAL)\b"
     r"|\bexec:? .*(?:no such file|not found|permission denied)|exec format error"
 )
 _ERROR = re.compile(
-    r"\b(?:error|errors|exception|fail|failed|failure|invalid|unable to|unknown|refused|denied|missing|not found|no such)\b"
+    r"\b(?:error|errors|exception|fail|failed|failure|invalid|unable to|unknown|refused|denied)\b"
+    r"|\b(?:missing|not found|no such)\b"
     r"|Error\b|Exception\b|^E\d{4} |\bcan(?:'t|not)\b|\bcould(?:n't| not)\b|\blevel=error\b",
     re.IGNORECASE,
 )
@@ -48,7 +51,8 @@ class _Line:
 def telling_line(lines: Iterable[str]) -> str:
     """Return the line that tells why the program ended, "" where the log is empty.
 
-    `lines` are in their order, without Kubernetes' timestamps. Of a JSON line, its message and its error are returned.
+    `lines` are in their order, without Kubernetes' timestamps. Of a JSON line, its message and its
+    error are returned.
     """
     said = _without_stacks(lines)
     fatal = [line for line in said[-_STALE:] if line.is_fatal]

@@ -1,4 +1,4 @@
-"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, of values only their marks.
+"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, no values.
 
 Of annotations the number of a revision is kept, and by what AIBrix names a model.
 
@@ -46,7 +46,7 @@ def trimmed(obj: Manifest) -> Manifest:
 
 
 def revision(obj: Manifest) -> Manifest:
-    """Return a ReplicaSet or ControllerRevision without the template that it keeps: what tells its number and its owner."""
+    """Return a ReplicaSet or ControllerRevision without the template that it keeps."""
     kept: Manifest = {"metadata": _metadata(obj["metadata"])}
     if "revision" in obj:
         kept["revision"] = obj["revision"]

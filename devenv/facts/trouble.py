@@ -1,4 +1,7 @@
-"""What a workload that does not get ready has to say: its newest pods' states, their warnings, the line of a log that tells."""
+"""What a workload that does not get ready has to say.
+
+That is: its newest pods' states, their warnings, and the line of a log that tells.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +14,8 @@ from devenv.facts.telling import telling_line
 from devenv.ports import Kube, Manifest
 
 _EVENTS = 4  # the last ones
-_LINES = 2000  # from a log's end, among which the one that tells is looked for: a panic prints all stacks
+# Lines from a log's end among which the one that tells is looked for: a panic prints all stacks.
+_LINES = 2000
 _HOUR = 3600
 _APPS = "apps/v1"
 
@@ -37,7 +41,7 @@ class Trouble:
         return shown
 
     def _pods(self, workload: Manifest) -> list[Manifest]:
-        """Return the newest revision's pods; all that are to run on where it has none, or can't be told."""
+        """Return the newest revision's pods; where it has none, all that are to run on."""
         namespace = workload["metadata"]["namespace"]
         labels = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
         selector = ",".join(f"{k}={v}" for k, v in labels.items())
@@ -45,11 +49,13 @@ class Trouble:
             return []
         pods = self.kube.select("v1", "Pod", namespace, selector)
         kind = _kind(pods)
-        keepers = self.kube.select(_APPS, KEEPERS[kind], namespace, selector) if kind in KEEPERS else []
+        keepers: list[Manifest] = []
+        if kind in KEEPERS:
+            keepers = self.kube.select(_APPS, KEEPERS[kind], namespace, selector)
         return newest_pods(kind, workload, keepers, pods) or [p for p in pods if is_lasting(p)]
 
     def _events(self, workload: Manifest, pods: Sequence[Manifest], since: float) -> list[str]:
-        """Return the last warnings about these pods, and about the workload since the first of them was made."""
+        """Return the last warnings about these pods, and about the workload since they were made."""
         own = workload["metadata"]["name"]
         names = {own, *(p["metadata"]["name"] for p in pods)}
         made = min((_seconds(p["metadata"].get("creationTimestamp")) for p in pods), default=0.0)
@@ -103,7 +109,7 @@ def pod_states(pods: Iterable[Manifest]) -> Iterator[str]:
 
 
 def _kind(pods: Sequence[Manifest]) -> str:
-    """Return the kind of the workload that made the pods: an object that was read from a list does not say its own."""
+    """Return the kind of the workload that made the pods: what a list gives does not say its own."""
     owners = [o.get("kind") for p in pods for o in p["metadata"].get("ownerReferences") or ()]
     return "Deployment" if "ReplicaSet" in owners else str(next(iter(owners), ""))
 

@@ -1,4 +1,7 @@
-"""What the profile's manifests declare, kept beside its fingerprint: a look at a cluster need not read 2 MB of YAML again."""
+"""What the profile's manifests declare, kept beside their fingerprint.
+
+A look at a cluster need not read 2 MB of YAML again.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +31,7 @@ class Declarations:
     file: Path
 
     def read(self) -> tuple[Declared, ...]:
-        """Return what they declare; where `prune` has removed them, what they declared when they were last read.
+        """Return what they declare; where `prune` has removed them, what they last declared.
 
         Raises DevenvError where neither is on this machine any more.
         """
@@ -38,13 +41,15 @@ class Declarations:
         except OSError as error:
             if kept:
                 return kept.declared
-            raise DevenvError("They are not on this machine any more.", str(error), "`devenv up` brings them.") from error
+            what = "They are not on this machine any more."
+            raise DevenvError(what, str(error), "`devenv up` brings them.") from error
         if kept and kept.fingerprint == fingerprint:
             return kept.declared
         declared = manifests.declared(manifests.render(self.profile, self.locate))
         with suppress(OSError):  # on a full disk it is read again next time
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_private(self.file, _Kept(fingerprint=fingerprint, declared=declared).model_dump_json())
+            kept = _Kept(fingerprint=fingerprint, declared=declared)
+            write_private(self.file, kept.model_dump_json())
         return declared
 
     def _kept(self) -> _Kept | None:

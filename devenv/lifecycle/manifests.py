@@ -86,7 +86,7 @@ def _without_network(profile: Profile) -> str:
 
 
 def declared(rendered: Rendered) -> tuple[Declared, ...]:
-    """Return what a diagnosis looks for by its name: the definitions, Services and workloads of a profile."""
+    """Return what a diagnosis looks for by name: definitions, Services and workloads."""
     every = [o for objects in rendered.sources.values() for o in objects]
     return tuple(_declared(obj) for obj in every if obj["kind"] in _LOOKED_FOR)
 

@@ -45,7 +45,7 @@ class Drift:
 
 
 def to_put_back(kube: Kube, manifests: Sequence[Manifest], roots: Sequence[Finding], profile: Profile) -> tuple[Drift, ...]:
-    """Return what of the profile's manifests these roots are about and is not as it should be, and what they affect and is gone.
+    """Return what these roots are about and is not as it should be, and what they affect and is gone.
 
     What was changed elsewhere is left as it is: somebody may have wanted it so.
     """
@@ -57,8 +57,9 @@ def to_put_back(kube: Kube, manifests: Sequence[Manifest], roots: Sequence[Findi
 
 
 def _kinds_without_definition(manifests: Sequence[Manifest], about: AbstractSet[str]) -> set[tuple[str, str]]:
-    """Return the kinds, as (API group, kind), whose definition is gone: all objects of theirs went with it."""
-    gone = [m["spec"] for m in manifests if m["kind"] == _CRD and f"{_CRD}/{m['metadata']['name']}" in about]
+    """Return the kinds, as (API group, kind), whose definition is gone, and all objects with it."""
+    definitions = [m for m in manifests if m["kind"] == _CRD]
+    gone = [m["spec"] for m in definitions if f"{_CRD}/{m['metadata']['name']}" in about]
     return {(str(spec["group"]), str(spec["names"]["kind"])) for spec in gone}
 
 

@@ -56,7 +56,8 @@ class _Case:
     cause: Cause
     profile: Profile
     owned: frozenset[str]  # deployments that the profile's manifests have, as NAMESPACE/NAME
-    drifted: bool = False  # whether an object of the profile's that the root is about is missing or changed
+    # whether an object of the profile's that the root is about is missing or changed
+    drifted: bool = False
 
     @property
     def root(self) -> Finding:
@@ -71,7 +72,7 @@ def plan(
 ) -> Plan:
     """Return what to do about every root. Latched and failed alike; what is merely under way needs no repair.
 
-    `has_drifted`: whether something of the profile's that a root is about is missing or changed in the cluster.
+    `has_drifted`: whether something of the profile's that a root is about is missing or changed.
     """
     steps: list[Planned] = []
     beyond: list[Finding] = []
@@ -90,13 +91,14 @@ def _ordered(steps: list[Planned], profile: Profile) -> tuple[Planned, ...]:
     codes: dict[tuple[Kind, str], list[str]] = {}
     for step in steps:
         codes.setdefault((step.kind, step.target), []).append(step.reason)
-    once = [Planned(*key, *_first_and_rest(list(dict.fromkeys(found)))) for key, found in codes.items()]
+    once = [_planned(kind, target, reasons) for (kind, target), reasons in codes.items()]
     rank = {name: number for number, name in enumerate(gateway_components(profile))}
     return tuple(sorted(once, key=lambda s: (s.kind, rank.get(s.target, len(rank)), s.target)))
 
 
-def _first_and_rest(codes: list[str]) -> tuple[str, tuple[str, ...]]:
-    return codes[0], tuple(codes[1:])
+def _planned(kind: Kind, target: str, reasons: list[str]) -> Planned:
+    first, *others = dict.fromkeys(reasons)
+    return Planned(kind, target, first, tuple(others))
 
 
 def gateway_components(profile: Profile) -> list[str]:
@@ -107,7 +109,8 @@ def gateway_components(profile: Profile) -> list[str]:
 def gateway_controllers(profile: Profile) -> list[str]:
     """Return the names of the workloads that the proxy comes after."""
     workloads = {c.name for c in profile.components if c.gate == "workload"}
-    return list(dict.fromkeys(name for proxy in _proxies(profile) for name in proxy.after if name in workloads))
+    before = [name for proxy in _proxies(profile) for name in proxy.after]
+    return [name for name in dict.fromkeys(before) if name in workloads]
 
 
 def _proxies(profile: Profile) -> list[Component]:
@@ -166,8 +169,9 @@ def _route(case: _Case) -> list[Planned]:
 def _definition(case: _Case) -> list[Planned]:
     """Put definitions back, with their objects.
 
-    Envoy Gateway looks for a kind that was gone again only after up to a minute (measured: 50 s), so it is restarted where
-    something of that kind is missed; AIBrix's controller, where it must make routes again.
+    Envoy Gateway looks for a kind that was gone again only after up to a minute (measured: 50 s),
+    so it is restarted where something of that kind is missed; AIBrix's controller, where it must
+    make routes again.
     """
     codes = {f.code for f in case.cause.consequences}
     steps = [*_put_back(case), *_crashed(case)]
@@ -186,9 +190,10 @@ def _service(case: _Case) -> list[Planned]:
 
 
 def _crashed(case: _Case) -> list[Planned]:
-    """Restart what crashed for want of something that is put back: the kubelet would wait for up to 5 minutes."""
+    """Restart what crashed for want of what is put back: the kubelet waits for up to 5 minutes."""
     keys = {key for f in case.cause.consequences if f.code == "DE302" for key in f.about}
-    names = [c.name for c in case.profile.components if c.gate == "workload" and f"component/{c.name}" in keys]
+    workloads = [c.name for c in case.profile.components if c.gate == "workload"]
+    names = [name for name in workloads if f"component/{name}" in keys]
     return case.steps(*((Kind.RESTART, name) for name in names))
 
 
@@ -201,8 +206,9 @@ def _put_back_and_restart(case: _Case) -> list[Planned]:
 
 
 def _settings(case: _Case) -> list[Planned]:
-    """Envoy Gateway reads its settings when it starts; its proxy then gets what they change, and goes on."""
-    return [*_put_back(case), *case.steps(*((Kind.RESTART, name) for name in gateway_controllers(case.profile)))]
+    """Envoy Gateway reads its settings when it starts; its proxy gets what they change, and goes on."""
+    controllers = [(Kind.RESTART, name) for name in gateway_controllers(case.profile)]
+    return [*_put_back(case), *case.steps(*controllers)]
 
 
 def _put_back_or_restart(case: _Case) -> list[Planned]:

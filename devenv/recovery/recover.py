@@ -236,8 +236,10 @@ class Recover:
     def _put_back(self, drifts: Sequence[Drift]) -> None:
         at = self.up.context
         own_context(at.kube, at.nodes(), at.cluster)
-        objects = [d for d in drifts if d.manifest["kind"] != CRD]  # definitions are applied before them, all
-        self.up.put_back([d.manifest for d in objects], replaced=[d.manifest for d in objects if not d.missing])
+        # Definitions are applied before them, all.
+        objects = [d for d in drifts if d.manifest["kind"] != CRD]
+        changed = [d.manifest for d in objects if not d.missing]
+        self.up.put_back([d.manifest for d in objects], replaced=changed)
 
     def _scale(self, target: str) -> None:
         at = self.up.context

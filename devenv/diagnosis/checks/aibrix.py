@@ -76,7 +76,8 @@ def _lacks(facts: Facts, configuration: Manifest) -> str:
         if not service:
             continue
         name = f"{service['namespace']}/{service['name']}"
-        if facts.of("Service") and facts.one("Service", service["namespace"], service["name"]) is None:
+        known = bool(facts.of("Service"))
+        if known and facts.one("Service", service["namespace"], service["name"]) is None:
             return f"the Service {name} does not exist"
         slices = [
             s for s in facts.of("EndpointSlice")
@@ -100,7 +101,8 @@ def _silent(facts: Facts, service: str, found: list[tuple[str, Manifest, str]]) 
         parts = [c.name for c in facts.profile.components if any(o is configuration for o in objects_of(facts, c))]
         about |= {f"component/{name}" for name in parts}
         fix += [devenv(facts, "restart", c.name) for c in _behind(facts, configuration)]
-    about |= {f"certificate/{service}" for _, configuration, _ in found if ready.webhook(configuration)}
+    if any(ready.webhook(configuration) for _, configuration, _ in found):
+        about.add(f"certificate/{service}")
     evidence = tuple(Evidence(f"{kind} {label(configuration)}", lacks) for kind, configuration, lacks in found)
     return Finding(
         "DE701", f"webhooks of {service}", says, evidence, (devenv(facts, "recover"), *dict.fromkeys(fix)), about=frozenset(about)

@@ -13,6 +13,7 @@ from devenv.diagnosis.read import (
     component_of,
     component_service,
     devenv,
+    kind_of,
     label,
     objects_of,
     requests_through,
@@ -24,6 +25,7 @@ from devenv.diagnosis.read import (
 )
 from devenv.facts.collect import CRD
 from devenv.facts.model import Declared, Facts, selects
+from devenv.facts.revisions import is_ending
 from devenv.ports import Manifest
 
 _SHOWN = 3  # names of definitions in a sentence
@@ -34,10 +36,14 @@ ServiceKey = tuple[str, str]  # namespace, name
 
 @check
 def definitions(facts: Facts) -> Iterator[Finding]:
-    """Every definition of the profile is there: with it went all objects of its kind, and controllers can't start without."""
+    """Every definition of the profile is there: with it go all objects of its kind.
+
+    A controller that watches them runs on without it, and can't start again.
+    """
     if not facts.knows(CRD) or CRD not in facts.objects:
         return
-    present = {o["metadata"]["name"] for o in facts.of(CRD) if "deletionTimestamp" not in o["metadata"]}
+    lasting = [o["metadata"] for o in facts.of(CRD) if not is_ending(o)]
+    present = {meta["name"] for meta in lasting}
     gone = [d for d in facts.declares(CRD) if d.name not in present]
     if gone:
         yield _undefined(facts, gone)
@@ -46,16 +52,23 @@ def definitions(facts: Facts) -> Iterator[Finding]:
 def _undefined(facts: Facts, gone: list[Declared]) -> Finding:
     names = [d.name for d in gone]
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-    says = f"The CustomResourceDefinition {shown} is gone, and with it every {gone[0].defines or 'object of its kind'}."
+    lost = gone[0].defines or "object of its kind"
+    says = f"The CustomResourceDefinition {shown} is gone, and with it every {lost}."
     if len(names) > 1:
-        says = f"{len(names)} CustomResourceDefinitions are gone, and with them all objects of their kinds: {shown}."
+        says = f"{len(names)} CustomResourceDefinitions and all objects of their kinds are gone: {shown}."
     about = frozenset(str(d).replace(" ", "/") for d in gone)
     affects = set(about)
     for definition in gone:
         affects |= _without_definition(facts, definition)
-    evidence = tuple(Evidence("API server", f"no {d}") for d in gone)
-    fix = (devenv(facts, "recover"),)
-    return Finding("DE415", ", ".join(names), says, evidence, fix, about=about, affects=frozenset(affects))
+    return Finding(
+        code="DE415",
+        subject=", ".join(names),
+        says=says,
+        evidence=tuple(Evidence("API server", f"no {d}") for d in gone),
+        fix=(devenv(facts, "recover"),),
+        about=about,
+        affects=frozenset(affects),
+    )
 
 
 def _without_definition(facts: Facts, definition: Declared) -> set[str]:
@@ -69,7 +82,7 @@ def _without_definition(facts: Facts, definition: Declared) -> set[str]:
         names |= after(facts, name)
     keys = {f"component/{n}" for n in names} | {f"route/{r}" for r in ROUTES}
     for model in served(facts):
-        keys |= {f"model/{model}", f"http route/{model}", f"route/direct/{model}", f"route/plain/{model}"}
+        keys |= {f"{what}/{model}" for what in ("model", "http route", "route/direct", "route/plain")}
     return keys | {"filter", "original route", "xds"}
 
 
@@ -79,11 +92,15 @@ def _gateway_controllers(facts: Facts) -> list[Manifest]:
 
 @check
 def services(facts: Facts) -> Iterator[Finding]:
-    """Every Service of the profile is there, and every one that a webhook asks. A model's own is the model's business."""
+    """Every Service of the profile is there, and every one that a webhook asks.
+
+    A model's own Service is the model's business.
+    """
     if not (facts.knows("Service") and facts.of("Service")):
         return
     declared = {(d.namespace, d.name): d.selector for d in facts.declares("Service")}
-    asked = {*webhook_services(facts), *(s for c in facts.profile.components if (s := component_service(c)))}
+    awaited = filter(None, map(component_service, facts.profile.components))
+    asked = webhook_services(facts).union(awaited)
     present = {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in facts.of("Service")}
     for key in sorted({*declared, *asked} - present - routed_services(facts)):
         yield _missing(facts, key, declared.get(key, {}))
@@ -91,18 +108,26 @@ def services(facts: Facts) -> Iterator[Finding]:
 
 def _missing(facts: Facts, key: ServiceKey, selector: object) -> Finding:
     name = "/".join(key)
-    behind = [w for w in workloads(facts) if w["metadata"]["namespace"] == key[0] and _selects(selector, w)]
+    in_namespace = [w for w in workloads(facts) if w["metadata"]["namespace"] == key[0]]
+    behind = [w for w in in_namespace if _selects(selector, w)]
     about = {f"Service/{name}"}
     affects = {*about, *_referring(facts, key)}
     for workload in behind:
         affects |= _through(facts, workload)
     places = [_PLACES[r] for w in behind if (r := role(facts, w)) in _PLACES]
     evidence = [Evidence("API server", f"no Service {name}")]
-    evidence += [Evidence(f"Deployment {label(w)}", "its pods can't be reached by that name") for w in behind]
+    unreachable = "its pods can't be reached by that name"
+    evidence += [Evidence(f"{kind_of(facts, w)} {label(w)}", unreachable) for w in behind]
     return Finding(
-        "DE416", f"Service {name}", f"The Service {name} does not exist.", tuple(evidence), (devenv(facts, "recover"),),
-        about=frozenset(about), affects=frozenset(affects), place=places[0] if places else None,
-    )  # fmt: skip
+        code="DE416",
+        subject=f"Service {name}",
+        says=f"The Service {name} does not exist.",
+        evidence=tuple(evidence),
+        fix=(devenv(facts, "recover"),),
+        about=frozenset(about),
+        affects=frozenset(affects),
+        place=places[0] if places else None,
+    )
 
 
 def _selects(selector: object, workload: Manifest) -> bool:
@@ -111,9 +136,9 @@ def _selects(selector: object, workload: Manifest) -> bool:
 
 
 def _through(facts: Facts, workload: Manifest) -> set[str]:
-    """Return what reaches a workload by its Service: requests, and the components that come after it.
+    """Return what reaches a workload by its Service: requests, and components that come after it.
 
-    AIBrix's controller is asked by nobody but the API server, for webhooks.
+    AIBrix's controller is asked by the API server alone, for webhooks.
     """
     component = component_of(facts, workload)
     names = after(facts, component.name) if component and not component.lease else set()
@@ -121,13 +146,20 @@ def _through(facts: Facts, workload: Manifest) -> set[str]:
 
 
 def _referring(facts: Facts, key: ServiceKey) -> set[str]:
-    """Return the objects that name the Service: components that wait for its endpoints, policies and routes."""
+    """Return what names the Service: components that wait for its endpoints, policies, routes."""
     keys = {f"component/{c.name}" for c in facts.profile.components if component_service(c) == key}
     for kind in ("EnvoyExtensionPolicy", "HTTPRoute"):
         for obj in facts.of(kind):
             if key in _named(obj):
-                names = {c.name for c in facts.profile.components if any(o is obj for o in objects_of(facts, c))}
-                keys |= {f"{kind}/{label(obj)}", *(f"component/{n}" for n in names)}
+                keys |= {f"{kind}/{label(obj)}"} | _components(facts, obj)
+    return keys
+
+
+def _components(facts: Facts, obj: Manifest) -> set[str]:
+    keys = set()
+    for component in facts.profile.components:
+        if any(o is obj for o in objects_of(facts, component)):
+            keys.add(f"component/{component.name}")
     return keys
 
 
@@ -135,22 +167,31 @@ def _named(obj: Manifest) -> set[ServiceKey]:
     """Return the Services that a policy or a route leads to."""
     spec, own = obj["spec"], obj["metadata"]["namespace"]
     holders = [*(spec.get("extProc") or ()), *(spec.get("rules") or ())]
-    return {(b.get("namespace") or own, b["name"]) for h in holders for b in h.get("backendRefs") or ()}
+    backends = [b for holder in holders for b in holder.get("backendRefs") or ()]
+    return {(b.get("namespace") or own, b["name"]) for b in backends}
 
 
 @check
 def entrance(facts: Facts) -> Iterator[Finding]:
-    """The Gateway's proxies have their Service, through which requests come in. Envoy Gateway makes it."""
+    """The Gateway's proxies have their Service, by which requests come in. Envoy Gateway makes it."""
     if not (facts.knows("Service") and facts.of("Service")):
         return
     gateway = facts.profile.gateway
     wanted = {f"{_OWNER}-name": gateway.name, f"{_OWNER}-namespace": gateway.namespace}
     proxies = [w for w in workloads(facts) if role(facts, w) == "proxy"]
-    if not proxies or any(selects(wanted, o["metadata"].get("labels")) for o in facts.of("Service")):
+    labels = [o["metadata"].get("labels") for o in facts.of("Service")]
+    if not proxies or any(selects(wanted, of_one) for of_one in labels):
         return
     name = label(proxies[0])
     affects = affected(facts, proxies[0]) | {f"route/{r}" for r in (*ROUTES, *BY_PLUGIN)}
     evidence = (Evidence("API server", f"no Service with {_OWNER}-name={gateway.name}"),)
-    says = f"The Service {name} does not exist: no request comes in."
-    about, fix = frozenset({f"Service/{name}", "entrance"}), (devenv(facts, "recover"),)
-    yield Finding("DE416", f"Service {name}", says, evidence, fix, about=about, affects=frozenset(affects), place=Place.PORT)
+    yield Finding(
+        code="DE416",
+        subject=f"Service {name}",
+        says=f"The Service {name} does not exist: no request comes in.",
+        evidence=evidence,
+        fix=(devenv(facts, "recover"),),
+        about=frozenset({f"Service/{name}", "entrance"}),
+        affects=frozenset(affects),
+        place=Place.PORT,
+    )

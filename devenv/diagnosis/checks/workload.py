@@ -46,7 +46,7 @@ _CRASHES = 2  # of a container that runs again: once may happen to anybody
 _PATIENCE = 240.0  # seconds for a Deployment that the profile gives no deadline
 _LONGEST = 300  # characters of a message that are kept
 _LONGEST_LINE = 200  # of a line of a log
-# How a kubelet names the end of a container of which it knows nothing: its node was restarted, or its pod evicted.
+# How a kubelet names an end of which it knows nothing: the node was restarted, the pod evicted.
 _UNKNOWN = {"Unknown", "ContainerStatusUnknown"}
 
 
@@ -187,11 +187,12 @@ def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
 
 
 def _refused(facts: Facts, workload: Manifest) -> list[Evidence]:
-    """Say why the last pod that failed did: where a node refuses each new one, nothing else tells."""
+    """Say why the last pod failed: where a node refuses each new one, nothing else tells."""
     found = []
     for pod in ended_pods_of(facts, workload)[-1:]:
-        told = f"{pod['status'].get('reason') or 'Failed'}: {pod['status'].get('message') or ''}".strip(": ")
-        found.append(Evidence(f"pod {label(pod)}", told[:_LONGEST], seconds(pod["metadata"].get("creationTimestamp"))))
+        status, made = pod["status"], seconds(pod["metadata"].get("creationTimestamp"))
+        told = f"{status.get('reason') or 'Failed'}: {status.get('message') or ''}".strip(": ")
+        found.append(Evidence(f"pod {label(pod)}", told[:_LONGEST], made))
     return found
 
 
@@ -313,7 +314,7 @@ def _pull(
 
 
 def _bring(facts: Facts, workload: Manifest, container: str, image: str) -> tuple[str, ...]:
-    """Return how a pod comes by an image: the profile's own, one that the engine has, or the nearest that is to be had."""
+    """Return how a pod comes by an image that is to be had: its own, or the nearest one."""
     meta, kind = workload["metadata"], kind_of(facts, workload).lower()
     wanted = normalise(image)
     if meta["namespace"] == "kube-system":  # kind made it, with an image that the node has
@@ -332,7 +333,10 @@ def _bring(facts: Facts, workload: Manifest, container: str, image: str) -> tupl
 
 
 def _nearest(facts: Facts, image: str) -> str:
-    """Return the image of the same repository whose name is the most alike, of those in the nodes and in the engine."""
+    """Return the image of the same repository whose name is the most alike.
+
+    Those in the nodes come before those in the engine.
+    """
     names = {normalise(name) for name in facts.engine_images or ()}
     for node in facts.nodes:
         names |= set(node.images or ())
