@@ -212,6 +212,7 @@ class World:
         """`up`; with `agree`, also of a cluster that somebody else made."""
         kube = ContextKube(f"kind-{cluster}")
         kube.prepare()
+        from devenv.adapters.envoy import ForwardedEnvoy
         from devenv.adapters.gateway import HttpGateway
         from devenv.gates.live import Prober
         from devenv.images.sources import Provider
@@ -240,7 +241,8 @@ class World:
         prober = Prober(context.kube, HttpGateway(), context.clock, choice.profile)
         provider = Provider(self.engine, self.builder, self.reporter, self.in_place())
         kustomize = Kustomize(self.host, self.reporter)
-        return Up(context, prober, provider, self.downloads, kustomize, data.root() / "manifests", self.recipe_file, agree)
+        folder, envoy = data.root() / "manifests", ForwardedEnvoy(kube)
+        return Up(context, prober, provider, self.downloads, kustomize, folder, self.recipe_file, agree, envoy=envoy)
 
     def down(self, cluster: str) -> Down:
         """`down`."""

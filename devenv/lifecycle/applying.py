@@ -10,6 +10,7 @@ from devenv.gates import ready
 from devenv.images.load import normalise
 from devenv.lifecycle import manifests
 from devenv.lifecycle.context import Context
+from devenv.lifecycle.watch import Watch
 from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Component
 from devenv.wait import Deadline, until
@@ -136,9 +137,15 @@ class Applying:
         """Return the work of waiting for one component. Where it is in vain, the error has what the component says."""
         at, r = self.context, component.resource
         look = f"Look at it: kubectl --context kind-{at.cluster} -n {r.namespace} describe {r.kind.lower()}"
+        watch = Watch(at.kube, at.clock)
 
         def missing() -> str:
-            return ready.missing(component, find(at.kube, component)) or self._unreachable(component)
+            objects = find(at.kube, component)
+            lacks = ready.missing(component, objects)
+            if lacks and component.gate == "workload":
+                for workload in objects:
+                    watch.look(r.kind, workload)
+            return lacks or self._unreachable(component)
 
         def run(_: list[str]) -> None:
             try:

@@ -12,19 +12,22 @@ from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.facts import envoy as admin
 from devenv.facts.collect import is_proxy
 from devenv.facts.labels import is_ready
-from devenv.facts.live import PATCHED_ROUTE
-from devenv.facts.model import ProxyFacts, owns
+from devenv.facts.live import PATCHED_ROUTE, Proof
+from devenv.facts.model import ProxyFacts
 from devenv.gates import ready
+from devenv.gates.live import Prober
+from devenv.gates.rollout import holder
 from devenv.lifecycle.applying import find
-from devenv.lifecycle.steps import step
+from devenv.lifecycle.settled import LEASE, Settled
+from devenv.lifecycle.steps import prove, step
+from devenv.lifecycle.watch import Watch, pods_of
 from devenv.ports import Clock, Envoy, Kube, Manifest, Reporter
 from devenv.profiles.model import Component, Profile, Route
 from devenv.wait import Deadline, until
 
 _POLICIES = 90.0  # seconds for every condition, once the new pod leads
 _LIVE = 60.0  # seconds for Envoy's configuration
-_LEASE = ("coordination.k8s.io/v1", "Lease")
-_LEADERS = ".gateway.envoyproxy.io"  # how the name of Envoy Gateway's lease ends (facts/gateway.md)
+_PROOF = 60.0  # seconds for the live requests once every rollout is over
 _GRACE = 5  # seconds for a container to end: it is to be replaced
 
 
@@ -58,6 +61,16 @@ class Restart:
             with step(self.reporter, f"restart {component.name}") as note:
                 self._restart(component, note)
 
+    @property
+    def settled(self) -> Settled:
+        """The gate at the end of all restarts: their rollouts are over."""
+        return Settled(self.kube, self.envoy, self.clock, self.profile, self.reporter)
+
+    def finish(self, components: Iterable[Component], prober: Prober) -> list[Proof]:
+        """Return the proofs of every route, once what `run` began is over. Raises DevenvError where that doesn't come."""
+        self.settled.run(self.settled.of(components))
+        return prove(self.reporter, prober, _PROOF, "Look at it with `devenv doctor`.")
+
     def _restart(self, component: Component, note: list[str]) -> None:
         before = self._pods(component)
         deadline = Deadline(self.clock, component.deadline)
@@ -65,7 +78,15 @@ class Restart:
             self.kube.delete("v1", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], grace=_GRACE)
         old = {p["metadata"]["uid"] for p in before}
         leases = self._leases(component, before)
-        until(f"The new pod of {component.name}", lambda: self._not_replaced(component, old, gone=bool(leases)), deadline)
+        watch = Watch(self.kube, self.clock)
+
+        def missing() -> str:
+            lacks = self._not_replaced(component, old, gone=bool(leases))
+            if lacks:
+                self._watch(component, watch)
+            return lacks
+
+        until(f"The new pod of {component.name}", missing, deadline)
         if leases:
             self._lead(component, leases, old, deadline)
             note.append("leads")
@@ -75,13 +96,11 @@ class Restart:
             note.append("has its filters")
 
     def _pods(self, component: Component) -> list[Manifest]:
-        found: list[Manifest] = []
+        return [pod for workload in find(self.kube, component) for pod in pods_of(self.kube, workload)]
+
+    def _watch(self, component: Component, watch: Watch) -> None:
         for workload in find(self.kube, component):
-            labels = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
-            selector = ",".join(f"{k}={v}" for k, v in labels.items())
-            pods = self.kube.select("v1", "Pod", workload["metadata"]["namespace"], selector)
-            found += [p for p in pods if owns(workload, p)]  # others' pods may have the same labels
-        return found
+            watch.look(component.resource.kind, workload)
 
     def _not_replaced(self, component: Component, old: set[str], *, gone: bool) -> str:
         pods = self._pods(component)
@@ -97,27 +116,22 @@ class Restart:
     # The lease
 
     def _leases(self, component: Component, pods: list[Manifest]) -> list[Manifest]:
-        """Return the leases that these pods compete for: what the profile says, or those of Envoy Gateway's controllers."""
-        if component.lease:
-            namespace = component.resource.namespace
-            return [o for o in self.kube.select(*_LEASE, namespace) if o["metadata"]["name"].endswith(component.lease)]
-        if not any((p["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway" for p in pods):
-            return []
-        namespace = pods[0]["metadata"]["namespace"]
-        return [o for o in self.kube.select(*_LEASE, namespace) if o["metadata"]["name"].endswith(_LEADERS)]
+        """Return the leases that these pods compete for."""
+        rollouts = self.settled.of([component])
+        return [lease for this in rollouts for lease in self.settled.leases(this, pods)]
 
     def _lead(self, component: Component, leases: list[Manifest], old: set[str], deadline: Deadline) -> None:
         """Return when a new pod leads. A lease whose pod is gone is deleted: else it is waited for, 30 s (facts/gateway.md)."""
         names = {p["metadata"]["name"] for p in self._pods(component) if p["metadata"]["uid"] not in old}
         for lease in leases:
             meta = lease["metadata"]
-            if _holder(self.kube.get(*_LEASE, meta["namespace"], meta["name"])) not in names:
-                self.kube.delete(*_LEASE, meta["namespace"], meta["name"])
+            if holder(self.kube.get(*LEASE, meta["namespace"], meta["name"])) not in names:
+                self.kube.delete(*LEASE, meta["namespace"], meta["name"])
 
         def missing() -> str:
             for lease in leases:
                 meta = lease["metadata"]
-                if _holder(self.kube.get(*_LEASE, meta["namespace"], meta["name"])) not in names:
+                if holder(self.kube.get(*LEASE, meta["namespace"], meta["name"])) not in names:
                     return f"the lease {meta['name']}, held by the new pod"
             return ""
 
@@ -157,7 +171,3 @@ def config_lacks(profile: Profile, proxy: ProxyFacts) -> str:
     if wanted and not proxy.patched:
         return f"the route {PATCHED_ROUTE} in Envoy"
     return ""
-
-
-def _holder(lease: Manifest | None) -> str:
-    return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from graphlib import CycleError
 from pathlib import Path
 
@@ -29,8 +29,9 @@ from devenv.lifecycle.making import Making
 from devenv.lifecycle.preflight import Preflight
 from devenv.lifecycle.proven import is_proven, undo_command, unproven_names
 from devenv.lifecycle.record import own_nodes
+from devenv.lifecycle.settled import Settled
 from devenv.lifecycle.steps import as_task, prove, step
-from devenv.ports import Manifest, Node
+from devenv.ports import Envoy, Manifest, Node
 from devenv.profiles.model import Component, ManifestSource, Profile
 from devenv.tasks import Task, run_all
 from devenv.wait import Deadline, locked, until
@@ -67,6 +68,8 @@ class Up:
     manifests_folder: Path
     recipe_file: Callable[[str, str], Path]
     agree: Callable[[Adoption], None] | None = None  # with --adopt: shows what would change, and asks
+    _: KW_ONLY
+    envoy: Envoy
 
     def run(self, wait: float) -> Result:
         """Do what is missing and return when every route is proven. `wait`: seconds for whoever holds the lock.
@@ -101,6 +104,7 @@ class Up:
                 Adopting(at, self.agree).adopt(foreign, rendered)
             making.discard_half_made()
             self._run(self._tasks(making, sources, rendered))
+            self.settled.run()
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
             at.proven.prove(at.nodes(), [normalise(i.ref) for i in at.profile.cluster_images])
             at.proven.forget_superseded([n.name for n in at.nodes()])
@@ -109,6 +113,12 @@ class Up:
             remember(at, lambda record: replace(record, digest=digest, **at.chosen))
             self._provide_for_a_full_disk()
             return self._result(proofs, changed=True)
+
+    @property
+    def settled(self) -> Settled:
+        """The gate at the end: every rollout is over."""
+        at = self.context
+        return Settled(at.kube, self.envoy, at.clock, at.profile, at.reporter)
 
     def objects(self) -> list[Manifest]:
         """Return the profile's objects as `up` applies them. Raises DevenvError where they can't be read."""
@@ -412,7 +422,8 @@ class Up:
             return []
         if not Loading(at).complete(sources[i.name] for i in at.profile.cluster_images):
             return []
-        if any(ready.missing(c, find(at.kube, c)) for c in at.profile.components):
+        all_open = not any(ready.missing(c, find(at.kube, c)) for c in at.profile.components)
+        if not (all_open and self.settled.is_over()):
             return []
         proofs = self.prober.probe(at.profile.requests)
         return proofs if all(p.ok for p in proofs) else []

@@ -14,12 +14,13 @@ from devenv.diagnosis.model import Diagnosis, Finding
 from devenv.disk.prune import USER, Prune
 from devenv.disk.prune import Proposal as RoomProposal
 from devenv.errors import DevenvError
-from devenv.facts.collect import API, CRD
+from devenv.facts.collect import API, CRD, is_of
 from devenv.facts.live import Proof
-from devenv.facts.model import Facts
+from devenv.facts.model import WORKLOADS, Facts
 from devenv.gates.live import Prober
 from devenv.lifecycle.record import own_context, own_nodes
 from devenv.lifecycle.restart import Restart
+from devenv.lifecycle.settled import RolledOut
 from devenv.lifecycle.steps import prove, step
 from devenv.lifecycle.up import Up
 from devenv.ports import Envoy, Manifest
@@ -34,7 +35,9 @@ _API = 180.0  # seconds for the API server to answer again
 _BUILDING = 60.0  # seconds for whoever builds images
 _PROOF = 60.0
 _SETTLE = 120.0  # seconds for what is merely under way
-_PATIENCE = 20.0  # seconds in which a repair shows: old pods end, conditions are written again, Envoy gets its endpoints
+_PATIENCE = 20.0  # seconds in which a repair shows, once all rollouts are over: conditions are written again
+_READINGS = 2  # good ones in a row end the wait: the first may come before what goes wrong next
+_BETWEEN = 2.0  # seconds between two readings
 _REPLICAS = 2  # of CoreDNS: kind's own choice
 
 
@@ -74,6 +77,7 @@ class Recover:
     who: str = USER  # who agrees: nobody, where it runs by itself
     _done: list[Planned] = field(default_factory=list)
     _roots: list[str] = field(default_factory=list)  # codes
+    _rollouts: list[RolledOut] = field(default_factory=list)  # that this round began
 
     def propose(self, *, holding: bool = False) -> Proposal:
         """Look, and return what would be done. Changes nothing. Raises DevenvError where the cluster isn't devenv's.
@@ -148,25 +152,47 @@ class Recover:
         return any(concerned(d.manifest, root.about, self.up.context.profile) for d in drifts)
 
     def _settled(self) -> Proposal:
-        """Diagnose again, once nothing is merely under way any more. What was mended may take a moment to show."""
+        """Diagnose again once all rollouts of this round are over, until readings are good and stay so.
+
+        A reading that is not good begins the count anew. What is not mended by then is for the next round.
+        """
         clock = self.up.context.clock
+        self._await_rollouts()
         last: list[Proposal] = []
+        good: list[Proposal] = []
         patience = Deadline(clock, _PATIENCE)
 
         def missing() -> str:
             last[:] = [self.propose(holding=True)]
-            waited = [*last[0].diagnosis.progress, *(last[0].diagnosis.causes if patience.left() > 0 else ())]
-            return waited[0].root.says if waited else ""
+            diagnosis = last[0].diagnosis
+            if diagnosis.healthy:
+                good.append(last[0])
+                return "" if len(good) >= _READINGS else "a second good reading"
+            good.clear()
+            if diagnosis.progress or patience.left() > 0:
+                says = [c.root.says for c in (*diagnosis.progress, *diagnosis.causes)]
+                return says[0] if says else ", ".join(name for name, _ in diagnosis.unknown)
+            return ""
 
         with step(self.up.context.reporter, "diagnose again"), suppress(DevenvError):
-            until("What is under way", missing, Deadline(clock, _SETTLE), pause=0.5)
+            until("What is under way", missing, Deadline(clock, _SETTLE), pause=_BETWEEN)
         return last[0] if last else self.propose(holding=True)
+
+    def _await_rollouts(self) -> None:
+        """Return when the rollouts of this round are over. Where one does not end, the diagnosis has its cause."""
+        try:
+            self.up.settled.run(self._rollouts, _SETTLE)
+        except DevenvError as error:
+            self._tell(error)
+        self._rollouts.clear()
+
+    def _tell(self, error: DevenvError) -> None:
+        self.up.context.reporter.say(f"{error.what} {' '.join(error.why.split())}".strip())
 
     # The steps
 
     def _round(self, proposal: Proposal) -> None:
         """Do the steps. The first gate that fails ends the round: what it means is for the next diagnosis to say."""
-        reporter = self.up.context.reporter
         self._roots += [c.root.code for c in proposal.diagnosis.causes]
         for planned in proposal.plan.steps:
             try:
@@ -174,7 +200,8 @@ class Recover:
             except DevenvError as error:
                 if planned.kind is Kind.ROOM:
                     raise
-                reporter.say(f"{error.what} {' '.join(error.why.split())}".strip())
+                self._tell(error)
+                self._rollouts.clear()  # one of them has just been waited for in vain
                 return
             self._done.append(planned)
 
@@ -187,6 +214,7 @@ class Recover:
             with step(at.reporter, f"start {planned.target}"):
                 at.containers.start(planned.target)
                 self._await_api()
+            self._rollouts += self.up.settled.of(c for c in at.profile.components if c.gate == "workload")
         elif planned.kind is Kind.CONTEXT:
             with step(at.reporter, "write the context again"):
                 at.kind.export_kubeconfig(at.cluster, lambda _: None)
@@ -200,7 +228,9 @@ class Recover:
         else:
             restart = Restart(at.profile, at.kube, self.envoy, at.clock, at.reporter)
             own_context(at.kube, at.nodes(), at.cluster)
-            restart.run(restart.order([planned.target]))
+            order = restart.order([planned.target])
+            self._rollouts += self.up.settled.of(order)
+            restart.run(order)
 
     def _room(self, node: str, proposal: RoomProposal) -> None:
         """Remove what was listed, unless all of it would not be enough."""
@@ -238,13 +268,21 @@ class Recover:
         own_context(at.kube, at.nodes(), at.cluster)
         # Definitions are applied before them, all.
         objects = [d for d in drifts if d.manifest["kind"] != CRD]
+        workloads = [d.manifest for d in objects if d.manifest["kind"] in WORKLOADS]
+        self._rollouts += [self._rollout(w) for w in workloads]
         changed = [d.manifest for d in objects if not d.missing]
         self.up.put_back([d.manifest for d in objects], replaced=changed)
+
+    def _rollout(self, workload: Manifest) -> RolledOut:
+        components = (c for c in self.up.context.profile.components if c.resource.kind == workload["kind"])
+        own = next((c for c in components if is_of(c, workload)), None)
+        return RolledOut.of(workload["kind"], workload, own)
 
     def _scale(self, target: str) -> None:
         at = self.up.context
         namespace, _, name = target.partition("/")
         own_context(at.kube, at.nodes(), at.cluster)
+        self._rollouts.append(RolledOut("Deployment", namespace, name))
         with step(at.reporter, f"scale {target} to {_REPLICAS}"):
             at.kube.apply({
                 "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name},

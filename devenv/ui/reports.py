@@ -176,10 +176,13 @@ def stop(cluster: str, nodes: list[Node]) -> None:
     out.print(f"Start {cluster} again with `{_up(cluster)}`." if nodes else f"Nothing of the cluster {cluster} is running.")
 
 
-def restarted(names: list[str]) -> None:
-    """Say what was restarted."""
+def restarted(names: list[str], proofs: Iterable[Proof]) -> None:
+    """Say what was restarted, and that every route answers."""
+    out = console.result()
     for name in names:
-        console.result().print(f"restarted {escape(name)}")
+        out.print(f"restarted {escape(name)}")
+    for proof in proofs:
+        out.print(f"  {proof_line(proof)}")
 
 
 # request

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from devenv.facts.envoy import PATHS
+from devenv.gates.rollout import CONNECTED
 from devenv.ports import Manifest
 from tests.fakes.world import FakeKube
 
@@ -31,6 +32,8 @@ class RestartingKube(FakeKube):
             return [self._pod("proxy", {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"})]
         if kind == "Pod" and "envoy-gateway" in selector:
             return [self._pod("envoy-gateway", {"control-plane": "envoy-gateway"})]
+        if kind == "Pod" and not selector:
+            return [*self.every_pod(), *super().select(api_version, kind, namespace)]
         if kind == "Lease":
             return [self._lease()]
         return super().select(api_version, kind, namespace, selector)
@@ -38,6 +41,8 @@ class RestartingKube(FakeKube):
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         if kind == "Deployment" and name == "envoy-gateway":
             return self._workload("envoy-gateway", {"control-plane": "envoy-gateway"})
+        if kind == "Deployment" and name == "proxy":
+            return self._workload("proxy", {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"})
         if kind == "Lease":
             return self._lease()
         if kind in {"Gateway", "EnvoyExtensionPolicy", "EnvoyPatchPolicy", "HTTPRoute"}:
@@ -62,13 +67,18 @@ class RestartingKube(FakeKube):
         if kind == "Lease":
             self.holder = f"envoy-gateway-{self.generation['envoy-gateway']}_x"
 
+    def every_pod(self) -> list[Manifest]:
+        gateway = {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"}
+        return [self._pod("envoy-gateway", {"control-plane": "envoy-gateway"}), self._pod("proxy", gateway)]
+
     def _lease(self) -> Manifest:
         return {"metadata": {"name": LEASE, "namespace": "envoy-gateway-system"}, "spec": {"holderIdentity": self.holder}}
 
     def _workload(self, name: str, labels: dict[str, str]) -> Manifest:
         status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
         meta = {"name": name, "namespace": "envoy-gateway-system", "generation": 1, "labels": labels}
-        return {"metadata": meta, "spec": {"replicas": 1, "selector": {"matchLabels": labels}}, "status": status}
+        spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {}}}
+        return {"metadata": meta, "spec": spec, "status": status}
 
     def _pod(self, name: str, labels: dict[str, str]) -> Manifest:
         number = self.generation[name]
@@ -85,6 +95,8 @@ class FakeEnvoy:
 
     def __init__(self, lacks: int = 0) -> None:
         self.lacks = lacks
+        self.clusters: list[Any] = []  # as /clusters has them
+        self.connected = 1
 
     def read(self, namespace: str, pod: str, paths: Any) -> dict[str, str]:
         self.lacks -= 1
@@ -95,5 +107,8 @@ class FakeEnvoy:
         configs = [
             {"dynamic_listeners": [{"name": "http", "active_state": {"listener": listener}}]},
             {"dynamic_route_configs": [{"route_config": {"name": "t", "virtual_hosts": [{"routes": [route]}]}}]},
+            {"dynamic_active_clusters": [{"cluster": {"name": c["name"], "type": "EDS"}} for c in self.clusters]},
         ]
-        return dict(zip(PATHS, ("LIVE", json.dumps({"configs": configs}), "{}"), strict=True))
+        answers = ("LIVE", json.dumps({"configs": configs}), json.dumps({"cluster_statuses": self.clusters}))
+        connected = {"stats": [{"name": "control_plane.connected_state", "value": self.connected}]}
+        return {**dict(zip(PATHS, answers, strict=True)), CONNECTED: json.dumps(connected)}

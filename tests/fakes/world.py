@@ -341,7 +341,15 @@ class FakeKube:
     def forget(self) -> None:
         self.log.append("forget the context")
 
+    @staticmethod
+    def proxy() -> Manifest:
+        meta = {"name": "proxy", "namespace": "egs"}
+        spec = {"replicas": 1, "template": {"metadata": {"labels": {"app": "envoy"}}}}
+        return healthy({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
+
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
+        if (kind, namespace, name) == ("Deployment", "egs", "proxy"):
+            return self.proxy()
         return self.objects.get((kind, namespace, name))
 
     def select(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
@@ -350,7 +358,7 @@ class FakeKube:
                 return [{"metadata": {"name": "envoy", "namespace": "egs"}, "status": {"phase": "Running"}}]
             return [{"metadata": {"name": n, "namespace": "default"}, "status": {"podIP": ip}} for n, ip in self.pods.items()]
         if "owning-gateway" in selector:
-            return [healthy({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "proxy"}, "spec": {"replicas": 1}})]
+            return [self.proxy()]
         return [o for (k, where, _), o in self.objects.items() if k == kind and namespace in {"", where}]
 
     def each(self, api_version: str, kind: str) -> Iterator[Manifest]:

@@ -27,6 +27,7 @@ from devenv.ports import Completed, Node
 from devenv.profiles.load import load
 from devenv.profiles.variant import PLAIN, Variant
 from devenv.wait import StoppableClock
+from tests.fakes.restarting import FakeEnvoy
 from tests.unit.images.test_archive import write
 from tests.unit.lifecycle.test_manifests import CHART
 
@@ -62,7 +63,9 @@ def up(fakes, tmp_path: Path):
         provider = Provider(fakes.engine, builder, fakes.reporter)
         downloads = Downloads(fakes.host, fakes.web, fakes.reporter)
         kustomize = Kustomize(fakes.host, fakes.reporter)
-        return Up(context, prober, provider, downloads, kustomize, data.root() / "manifests", lambda *_: chart, agree)
+        return Up(
+            context, prober, provider, downloads, kustomize, data.root() / "manifests", lambda *_: chart, agree, envoy=FakeEnvoy()
+        )
 
     return make
 
@@ -105,6 +108,32 @@ def test_a_second_up_only_proves(up, fakes):
     assert not result.changed
     assert all(p.ok for p in result.proofs)
     assert fakes.log == ["lock cluster-c", "unlock cluster-c"]
+
+
+def test_every_rollout_is_over_before_the_routes_are_proven(up, fakes):
+    up().run(0)
+    assert index(fakes.log, "end proxy") < index(fakes.log, "begin end of the rollouts") < index(fakes.log, "begin live requests")
+
+
+def test_where_a_rollout_is_under_way_there_is_something_to_do(up, fakes):
+    up().run(0)
+    fakes.log.clear()
+    owner = [{"kind": "ReplicaSet", "name": "mock-llama2-7b-h"}]
+    meta = {
+        "name": "old", "namespace": "default", "labels": {"pod-template-hash": "h"}, "ownerReferences": owner,
+        "deletionTimestamp": "x",
+    }  # fmt: skip
+    select, looks = fakes.kube.select, []
+
+    def with_an_old_pod(api_version, kind, namespace="", selector=""):
+        looks.append(kind == "Pod" and not selector)
+        old = [{"metadata": meta, "status": {}}] if looks[-1] and sum(looks) < 4 else []
+        return [*select(api_version, kind, namespace, selector), *old]
+
+    fakes.kube.select = with_an_old_pod
+    assert up().run(0).changed
+    assert index(fakes.log, "end model") < index(fakes.log, "begin end of the rollouts")
+    assert sum(looks) >= 4
 
 
 def test_a_second_up_after_a_fault_does_the_work_again_and_loads_nothing_twice(up, fakes):

@@ -1,6 +1,7 @@
 """Orderings and failures of `recover`, on fakes and recorded facts."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,43 @@ def test_a_gate_that_fails_ends_the_round_and_is_diagnosed_again(recover, fakes)
         one.run(5)
     assert "delete Pod/proxy-1" not in fakes.log
     assert len(one.agreed) == 1, "a plan that has changed nothing is not tried again"
+
+
+@pytest.mark.parametrize(
+    ("readings", "count"),
+    [
+        (["healthy"], 2),
+        (["latched", "healthy"], 3),
+        (["healthy", "latched", "healthy"], 4),  # one that is not good begins the count anew
+        (["healthy", "latched", "healthy", "latched", "healthy"], 6),
+    ],
+)
+def test_two_good_readings_in_a_row_end_the_wait(recover, fakes, readings, count):
+    one = recover("latched", *readings)
+    taken = []
+    give = one.facts
+
+    def facts(seconds):
+        taken.append(fakes.clock.time)
+        return give(seconds)
+
+    one.facts = facts
+    one.run(5)
+    assert len(taken) == 1 + count
+    assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(taken[1:]))
+
+
+def test_rollouts_end_before_it_is_diagnosed_again(recover, fakes):
+    recover("latched", "healthy").run(5)
+    log = fakes.log
+    assert log.index("end restart proxy") < log.index("begin end of the rollouts") < log.index("begin diagnose again")
+
+
+def test_a_rollout_that_does_not_end_is_for_the_diagnosis_to_explain(recover, fakes):
+    one = recover("latched", "healthy")
+    one.up.envoy.connected = 0
+    assert one.run(5).after.healthy
+    assert "fail end of the rollouts" in fakes.log
 
 
 def test_what_only_the_user_can_mend_is_said_with_its_fix(recover):
