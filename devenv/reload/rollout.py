@@ -4,7 +4,7 @@ A reload and a return to an earlier image end the same way: what does not run th
 each gated before the next; every pod's running image is compared with what was put into its node; the live requests follow.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError
@@ -15,6 +15,7 @@ from devenv.lifecycle.manifests import images_note
 from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Records
 from devenv.lifecycle.restart import Restart
+from devenv.lifecycle.settled import RolledOut
 from devenv.lifecycle.steps import prove, step
 from devenv.ports import Clock, Containers, Host, Kube, Manifest, Reporter
 from devenv.profiles.model import Profile
@@ -67,24 +68,24 @@ class Rollout:
 
     def run(self, users: Sequence[User], expected: Expected) -> Renewed:
         """Restart what does not run the expected images, and prove it. Raises DevenvError at the first that fails."""
-        restarted = tuple(self._restarted(users, expected))
+        restarted = [user for user in users if self._restart(user, expected)]
+        self.restart.settled.run([RolledOut.of(u.kind, u.obj, u.component) for u in restarted])
         pods = self._compare(users, expected) if users else ()
         proofs = prove(self.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
-        return Renewed(restarted, pods, tuple(proofs))
+        return Renewed(tuple(user.name for user in restarted), pods, tuple(proofs))
 
-    def _restarted(self, users: Sequence[User], expected: Expected) -> Iterator[str]:
-        """Restart one workload after the other, and yield its name once its gate is open."""
+    def _restart(self, user: User, expected: Expected) -> bool:
+        """Restart a workload, and return whether it had to be, once its gate is open."""
+        if not self._stale_pods(user, expected):
+            return False
         digests = {name: digest for images in expected.values() for name, digest in images.items()}
         # As `up` notes them, so that it has nothing to roll out afterwards.
         ids = digests | Records(self.host).ids(self.cluster, self.profile)
-        for user in users:
-            if not self._stale_pods(user, expected):
-                continue
-            if user.component and (user.made_by_gateway or user.leads_gateway):
-                self.restart.run([user.component])
-            else:
-                self._roll(user, images_note(user.obj, ids))
-            yield user.name
+        if user.component and (user.made_by_gateway or user.leads_gateway):
+            self.restart.run([user.component])
+        else:
+            self._roll(user, images_note(user.obj, ids))
+        return True
 
     def _roll(self, user: User, note: str) -> None:
         began = self.clock.now()
