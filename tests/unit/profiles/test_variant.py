@@ -39,6 +39,13 @@ def test_early_versions_keep_rays_definitions_and_name_the_models_route_otherwis
         assert {c.name: c.resource.name for c in profile.components}["metadata-route"] == f"aibrix-reserved-router-{route}"
 
 
+def test_the_oldest_version_takes_the_busybox_that_is_there():
+    init = {"name": "init-c", "image": "busybox:stable", "imagePullPolicy": "IfNotPresent"}
+    patches = [p for p in of(version="v0.3.0", checkout="/source").patches if p.name.endswith("-busybox")]
+    assert {p.target.name for p in patches} == {"aibrix-gateway-plugins", "aibrix-metadata-service"}
+    assert all(p.merge["spec"]["template"]["spec"]["initContainers"] == [init] for p in patches)
+
+
 def test_a_newer_version_is_treated_like_the_newest():
     profile = of(version="v0.8.2")
     assert (profile.version, profile.like) == ("v0.8.2", "v0.7.0")
