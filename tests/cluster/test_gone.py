@@ -34,11 +34,15 @@ def test_what_is_gone_is_one_root_and_comes_back(cluster, name):
 def test_a_pod_that_failed_beside_its_replacement_is_no_fault(cluster):
     pods = json.loads(cluster.kubectl("get", "pods", "-l", "app=mock-llama2-7b", "-o", "json"))["items"]
     name = pods[0]["metadata"]["name"]
-    cluster.kubectl("patch", "pod", name, "--subresource=status", "-p", '{"status": {"phase": "Failed"}}')
+
+    def phase() -> str:
+        return cluster.kubectl("get", "pod", name, "-o", "jsonpath={.status.phase}")
+
+    cluster.kubectl("patch", "pod", name, "-p", '{"spec": {"activeDeadlineSeconds": 1}}')
     try:
+        cluster.eventually("its end", lambda: "" if phase() == "Failed" else phase())
         until_healthy(cluster)
-        phase = cluster.kubectl("get", "pod", name, "-o", "jsonpath={.status.phase}")
-        assert phase == "Failed", "it is still there"
+        assert phase() == "Failed", "it is still there"
     finally:
         cluster.kubectl("delete", "pod", name, "--ignore-not-found")
 
