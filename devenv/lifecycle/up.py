@@ -396,7 +396,7 @@ class Up:
 
     def _digest(self, sources: dict[str, Source]) -> str:
         """Of everything that decides what is in the cluster."""
-        ids = [self._id(source) for source in sources.values()]
+        ids = [self._id(sources[name]) for name in sorted(sources)]
         return hashlib.sha256(repr((ids, manifests.fingerprint(self.context.profile, self._locate))).encode()).hexdigest()
 
     def _id(self, source: Source) -> str:
