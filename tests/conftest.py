@@ -6,7 +6,6 @@ from hypothesis import settings
 
 from tests.fakes.world import FakeClock, FakeEngine, FakeGateway, FakeHost, FakeKind, FakeKube, FakeReporter, FakeWeb
 
-
 # No test asserts a time: on a busy machine an example may take a second.
 settings.register_profile("devenv", deadline=None)
 settings.load_profile("devenv")
