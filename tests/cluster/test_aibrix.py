@@ -24,7 +24,9 @@ from devenv.profiles.variant import Variant
 with wiring.world() as world:
     for image in world.choice("none", sys.argv[1], Variant(checkout=sys.argv[2])).profile.images:
         if image.go:
-            world.in_place().build(image)
+            built = world.in_place().build(image)
+            if "as released" in sys.argv:
+                world.engine.tag(built, image.ref)
 """
 
 
@@ -536,7 +538,7 @@ def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served
     urls = "\n".join(f"  - {{name: {n}, url: '{address}/{n}-{{version}}.yaml'}}" for n in ("dependency", "core"))
     overrides = f"{aibrix.overrides('early')}manifests:\n  - {{name: envoy-gateway, enabled: true}}\n{urls}\n"
     lab = Lab(tmp_path / "lab", "devenv-test-early", overrides=overrides, base="aibrix", chosen=("--aibrix-version", "v0.4.1"))
-    script = [sys.executable, "-c", BUILD, str(lab.profile), str(source)]
+    script = [sys.executable, "-c", BUILD, str(lab.profile), str(source), "as released"]
     subprocess.run(script, env=lab.env, check=True, capture_output=True, timeout=600)
     try:
         told = lab.up()
