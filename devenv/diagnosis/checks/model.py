@@ -141,11 +141,11 @@ def _relabel(facts: Facts, pod: Manifest, port: str) -> list[str]:
 @check
 def service(facts: Facts) -> Iterator[Finding]:
     """The model's Service has the name that the route looks for, and selects the model's pods."""
+    if not (facts.knows("Service") and facts.of("Service")):
+        return
     for model in routed(facts):
         found = model_pods(facts, model)
         for namespace in sorted({p["metadata"]["namespace"] for p in found} or _namespaces(facts, model)):
-            if not facts.knows("Service"):
-                continue
             there = facts.one("Service", namespace, _service_name(facts, model))
             if there is None:
                 yield _misnamed(facts, model, namespace, found)

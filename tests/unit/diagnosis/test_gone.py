@@ -188,3 +188,16 @@ def test_what_devenv_can_not_put_back_is_not_sent_to_recover():
     made = Cluster("no-model-pod", profile=profile.model_copy(update={"components": rest}), declared=OTHERS)
     (command,) = next(c.root for c in made.causes() if c.root.code == "DE305").fix
     assert "scale deployment/mock-llama2-7b --replicas=1" in command
+
+
+EVERYTHING = (
+    *DEFINED,
+    Declared(kind="Service", namespace="default", name="llama2-7b", selector={"app": "x"}),
+    Declared(kind="Service", namespace="aibrix-system", name="aibrix-gateway-plugins"),
+    Declared(kind="Deployment", namespace="default", name="mock-llama2-7b"),
+)
+
+
+@pytest.mark.parametrize(("name", "code"), [("node-paused", "DE203"), ("engine-stopped", "DE101")])
+def test_what_could_not_be_read_is_not_said_to_be_gone(name, code):
+    assert Cluster(name, declared=EVERYTHING).codes() == [code]
