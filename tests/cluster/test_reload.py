@@ -270,11 +270,12 @@ def test_two_at_once_one_waits_for_the_other(cluster, build):
 
 
 def test_nothing_piles_up_in_the_node(cluster, build):
-    """Of every reload before only the newest image is left, in the node's names and in its layers."""
-    build("piling up")
-    cluster.json(*RELOAD)
+    """Of all reloads before only the newest image and the one to return to are left, in the node's names and layers."""
+    for content in ("piling up", "piling up again"):
+        build(content)
+        cluster.json(*RELOAD)
     at_first = len(snapshots(cluster))
-    for number in range(4):
+    for number in range(3):
         build(f"piling up {number}")
         cluster.json(*RELOAD)
     cluster.eventually("the end of old layers", lambda: "" if len(snapshots(cluster)) <= at_first else "it", 60)
