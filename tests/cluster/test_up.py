@@ -108,7 +108,8 @@ def test_what_a_missing_plugin_breaks_is_seen_and_up_mends_it(cluster):
 def test_an_image_that_is_loaded_is_kept_once_in_the_node(cluster):
     names = cluster.docker("exec", cluster.node, "ctr", "-n", "k8s.io", "images", "ls", "-q").split()
     assert "docker.io/envoyproxy/envoy:v1.36.2" in names
-    assert not [n for n in names if n.startswith("devenv.local/") and not n.endswith(":reference")]
+    loaded = [n for n in names if "/superseded:" not in n]  # what is kept to return to has such a name
+    assert not [n for n in loaded if n.startswith("devenv.local/") and not n.endswith(":reference")]
 
 
 def test_a_cluster_that_devenv_did_not_make_is_left_alone(cluster, tmp_path):
