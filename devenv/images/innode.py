@@ -41,11 +41,6 @@ class NodeImages:
     blobs: frozenset[str]
     space: Space
 
-    @property
-    def superseded(self) -> list[str]:
-        """Names under which superseded images are kept."""
-        return sorted(kept_names(self.images))
-
     def id_of(self, name: str) -> str:
         """Return the config digest of the image of that name, "" where there is none."""
         return next((digest for digest, names in self.images.items() if name in names), "")

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from devenv.errors import DevenvError, Exit
-from devenv.facts.collect import is_of
+from devenv.facts.collect import containers_in, is_of
 from devenv.facts.model import WORKLOADS
 from devenv.facts.revisions import lasting_pods
 from devenv.facts.trouble import Trouble
@@ -65,8 +65,7 @@ class User:
 
     def containers(self) -> list[dict[str, Any]]:
         """Return the containers of its pods, init containers too."""
-        spec = self.obj["spec"]["template"]["spec"]
-        return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+        return containers_in(self.obj["spec"]["template"]["spec"])
 
 
 @dataclass(frozen=True)
