@@ -34,10 +34,7 @@ def at_hand() -> None:
 def cluster(at_hand, tmp_path_factory):
     """A cluster on the machine's own engine that the tests share: whoever breaks it mends it."""
     lab = Lab(tmp_path_factory.mktemp("shared"), "devenv-test")
-    lab.devenv("down", check=False)
-    subprocess.run(
-        ["docker", "rm", "-fv", lab.node], capture_output=True, check=False
-    )  # a killed run's, by devenv's own test name
+    lab.clear()
     lab.first = lab.up()
     yield lab
     lab.devenv("down")

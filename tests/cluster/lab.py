@@ -79,6 +79,11 @@ class Lab:
         assert not check or done.returncode == 0, f"docker {args}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def clear(self) -> None:
+        """Remove what a killed run left under this name, which only tests use."""
+        self.devenv("down", check=False)
+        self.docker("rm", "-fv", self.node, check=False)
+
     def build(self, tag: str, folder: Path) -> None:
         """Build an image that the engine does not keep: whoever owns this lab forgets what it has built."""
         self.built.append(self.docker("build", "-q", "-t", tag, str(folder)).strip())

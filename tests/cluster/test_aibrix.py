@@ -44,6 +44,7 @@ def lab(built_refs, tmp_path_factory):
     source = aibrix.checkout(folder / "checkout")
     options = ("--checkout", str(source), "--with", "metadata-service")
     made = Lab(folder, "devenv-test-aibrix", overrides=aibrix.overrides("checkout"), base="aibrix", chosen=options)
+    made.clear()
     made.devenv("down", check=False)
     made.first = made.up()
     yield made
