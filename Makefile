@@ -1,6 +1,6 @@
 # The two commands are `make up` and `make test`. They need Python 3.11 or newer and nothing else.
 PYTHON ?= python3
-# Tests that share a cluster or an engine run one after another; these groups run side by side, each with a cluster of its own.
+# Tests that share a cluster or an engine run one after another; groups that share none run side by side (tests/groups.py).
 WORKERS ?= 3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -15,7 +15,7 @@ down: .venv/ready ## remove the cluster
 	$(BIN)/devenv down
 
 test: check ## all three tiers; the cluster tier is skipped, with the reason, where it can't run
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope
 
 check: .venv/ready ## what needs no cluster and no test run
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import settings
 
 from tests.fakes.world import FakeClock, FakeEngine, FakeGateway, FakeHost, FakeKind, FakeKube, FakeReporter, FakeWeb
+from tests.groups import Groups, rank
 
 # No test asserts a time: on a busy machine an example may take a second.
 settings.register_profile("devenv", deadline=None)
@@ -31,8 +32,15 @@ def fakes(tmp_path: Path) -> Fakes:
     return Fakes(tmp_path)
 
 
+def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    """Deselect what runs only by hand: a skip would fail CI."""
+    """Deselect what runs only by hand: a skip would fail CI. Where groups run side by side, the longest come first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank(item.nodeid))
     if os.environ.get("DEVENV_AIBRIX_CHECKOUT"):
         return
     by_hand = [item for item in items if item.get_closest_marker("real_aibrix")]

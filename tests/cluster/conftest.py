@@ -7,20 +7,10 @@ from tests.cluster import engines
 from tests.cluster.lab import REQUIRED, Lab, why_not
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/cluster" in str(item.path):
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    """Return what a test has to itself while it runs: tests with one group run one after another."""
-    for engine in ("small_disk", "docker29"):
-        if engine in item.fixturenames:
-            return engine
-    return "aibrix" if item.path.name == "test_aibrix.py" else "shared"
 
 
 @pytest.fixture(scope="session")
