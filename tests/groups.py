@@ -19,7 +19,7 @@ _ORDER = (_SHARED, *dict.fromkeys(_OWN.values()))
 
 def group(nodeid: str) -> str:
     """Return what a test has to itself while it runs; a file of the other tiers stands for itself."""
-    file = PurePath(nodeid.split("::")[0])
+    file = PurePath(nodeid.split("::", maxsplit=1)[0])
     if file.parent.name != "cluster":
         return str(file)
     return _OWN.get(file.name, _SHARED)
