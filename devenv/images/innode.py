@@ -1,5 +1,6 @@
 """What a node has of images, and how it gets more: through its own containerd."""
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,14 +16,31 @@ from devenv.images.load import CTR
 from devenv.ports import Completed, Containers, Space
 
 KEPT = "devenv.local/superseded"  # a name under which a node keeps the image of before, until the new one is proven
-_INGEST = ("ctr", "--namespace", "k8s.io", "content", "ingest")
+_CONTENT = "ctr --namespace k8s.io content"
+# A blob in the node that refers to the layers that are on their way, so that containerd does not collect them before an
+# image does. Its content is always the same: the next run takes over what a killed one has left, and removes it.
+_HOLD_TEXT = "devenv holds layers that are on their way into an image"
+_HOLD = f"sha256:{hashlib.sha256(_HOLD_TEXT.encode()).hexdigest()}"
+# containerd may collect the hold before its label is on it: then once more.
+_INGEST = f"""key=$1
+shift
+for try in 1 2 3 4 5; do
+  printf %s '{_HOLD_TEXT}' | {_CONTENT} ingest "hold-$key" >/dev/null 2>&1
+  {_CONTENT} label {_HOLD} containerd.io/gc.root=devenv "$@" >/dev/null && exec {_CONTENT} ingest "$key"
+done
+exit 1
+"""
 _AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
 MARK = "--- devenv ---"  # between the parts of a look
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one.
 _ONE = "exec 2>&1\n"  # two streams would come in any order
-_IMPORT = (
-    f"{_ONE}{' '.join(CTR)} import --local --discard-unpacked-layers - && echo '{MARK}' && {{ crictl images -o json || true; }}"
-)
+_IMPORT = f"""{_ONE}{" ".join(CTR)} import --local --discard-unpacked-layers - && echo '{MARK}' && {{
+  crictl images -o json || true
+}}
+code=$?
+{_CONTENT} delete {_HOLD} >/dev/null 2>&1
+exit $code
+"""
 _LOOK = f"""{_ONE}crictl images -o json && echo '{MARK}' || exit
 snapshotter=$(containerd config dump 2>/dev/null | sed -n 's/^ *snapshotter = //p' | head -n 1 | tr -d "\\"'")
 ctr --namespace k8s.io snapshots --snapshotter "${{snapshotter:-overlayfs}}" ls && echo '{MARK}' || exit
@@ -93,9 +111,13 @@ class Nodes:
             return _images(node, done.output.partition(f"{MARK}\n")[2])
         return {}
 
-    def ingest(self, nodes: Sequence[str]) -> "Fan":
-        """Begin to put a blob into all nodes' content stores. Until an image refers to it, containerd may collect it."""
-        return Fan(self.containers, nodes, (*_INGEST, f"devenv-{uuid.uuid4().hex}"))
+    def ingest(self, nodes: Sequence[str], layers: Iterable[str]) -> "Fan":
+        """Begin to put a blob into all nodes' content stores.
+
+        `layers`: the digests of all that is on its way, as it will lie there. containerd keeps them until the next import.
+        """
+        references = (f"containerd.io/gc.ref.content.{number}={digest}" for number, digest in enumerate(sorted(layers)))
+        return Fan(self.containers, nodes, ("sh", "-c", _INGEST, "sh", f"devenv-{uuid.uuid4().hex}", *references))
 
     def tag(self, node: str, name: str, new: str) -> None:
         """Give an image another name."""

@@ -165,7 +165,7 @@ class Loader:
         begun = again and self.early is not None and self.early.ref == move.ref and len(move.groups()) == 1
         early = self.early if self.early and begun else self.begin(move.ref, frozenset(move.image.layers))
         into = Nodes(self.containers)
-        sink = early.sink.decide(layers, lambda: into.ingest(nodes))
+        sink = early.sink.decide(layers, lambda: into.ingest(nodes, layers))
         try:
             early.pushed.result()
             ready()

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from devenv import wiring
+from devenv.images.innode import Nodes
 from tests.cluster.lab import Lab
 from tests.cluster.test_doctor import until_named
 
@@ -532,3 +535,32 @@ def test_how_many_requests_fail_while_a_workload_of_one_replica_is_reloaded_is_t
     failed = sum(count for (_, status), count in asked.items() if status != 200)
     record_property("failed requests", f"{failed} of {sum(asked.values())}")
     assert {status for route, status in asked if route == "direct"} == {200}, "the model's own route does not go through it"
+
+
+def content_of(lab: Lab) -> set[str]:
+    return set(lab.docker("exec", lab.node, "ctr", "--namespace", "k8s.io", "content", "ls", "--quiet").split())
+
+
+def collect(lab: Lab) -> None:
+    """Have containerd collect what nothing refers to: a removal that is synchronous waits for that."""
+    ctr = ("exec", lab.node, "ctr", "--namespace", "k8s.io", "images")
+    lab.docker(*ctr, "tag", "--force", KNOWN, "devenv-test/collect:1")
+    lab.docker(*ctr, "remove", "--sync", "devenv-test/collect:1")
+
+
+def test_a_layer_on_its_way_is_not_collected(cluster):
+    """Between the ingest of a layer and the import that names it, containerd may collect what nothing holds."""
+    layers = {f"sha256:{hashlib.sha256(blob).hexdigest()}": blob for blob in (os.urandom(1000), os.urandom(1000))}
+    held, unheld = layers
+    with wiring.world() as world:
+        nodes = Nodes(world.engine)
+        for blob in layers.values():
+            into = nodes.ingest([cluster.node], [held])
+            into.put(blob)
+            assert {done.code for done in into.end().values()} == {0}
+        collect(cluster)
+        assert held in content_of(cluster)
+        assert unheld not in content_of(cluster)
+        nodes.receive([cluster.node], [])
+        collect(cluster)
+        assert held not in content_of(cluster), "what no import named is let go"

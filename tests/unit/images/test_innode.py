@@ -119,7 +119,7 @@ def test_a_stream_that_breaks_off_ends_the_nodes_too():
 
 def test_a_blob_goes_into_every_node_and_each_says_how_it_ended():
     containers = Containers(gives_up={"b"})
-    into = Nodes(containers).ingest(["a", "b"])
+    into = Nodes(containers).ingest(["a", "b"], [])
     for n in range(100):
         into.put(bytes([n]))
     assert {node: done.code for node, done in into.end().items()} == {"a": 0, "b": 1}
