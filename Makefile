@@ -1,7 +1,7 @@
 # The two commands are `make up` and `make test`. They need Python 3.11 or newer and nothing else.
 PYTHON ?= python3
 # Tests that share a cluster or an engine run one after another; groups that share none run side by side (tests/groups.py).
-WORKERS ?= 3
+WORKERS ?= 2
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

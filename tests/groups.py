@@ -6,12 +6,19 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Those who take longest come first, so that none begins late.
 _SHARED = "the machine's own engine"
+_APART = "clusters of their own"
 _OWN = {
     "test_aibrix.py": "a cluster of AIBrix",
     "test_disk.py": "the engine with the small disk",
     "test_doctor_destroys.py": "the engine with the small disk",
     "test_full_disk.py": "the engine with the small disk",
     "test_engine_killed.py": "the engine with the small disk",
+    "test_adopt.py": _APART,
+    "test_budget.py": _APART,
+    "test_cut_off.py": _APART,
+    "test_images.py": _APART,
+    "test_push.py": _APART,
+    "test_refusals.py": _APART,
     "test_docker29.py": "the engine that is Docker 29",
 }
 _ORDER = (_SHARED, *dict.fromkeys(_OWN.values()))

@@ -70,18 +70,3 @@ def test_adopted_and_given_back(by_hand):
     assert objects(lab) == before
     assert "theirs" in lab.kubectl("get", "configmap", "-n", "aibrix-system", "-o", "name")
     assert "envoyproxy" not in lab.docker("exec", lab.node, "crictl", "images")
-
-
-def test_a_lost_state_folder_is_made_up_for_by_the_cluster_itself(cluster):
-    state = cluster.folder / "state" / "devenv" / "clusters" / f"{cluster.cluster}.json"
-    kept = state.read_text()
-    state.unlink()
-    try:
-        refused = cluster.devenv("up", "--profile", str(cluster.profile), check=False)
-        assert "devenv did not make" in refused.stderr
-        again = cluster.devenv("up", "--profile", str(cluster.profile), "--adopt")
-        assert "carries devenv's record" in again.stderr
-    finally:
-        if not state.exists():
-            state.write_text(kept)
-    assert cluster.up()["changed"] is False

@@ -152,3 +152,18 @@ def test_a_killed_up_is_finished_by_the_next_and_down_removes_all(at_hand, tmp_p
 
 def test_the_kubeconfig_is_its_owners_alone(cluster):
     assert os.stat(cluster.env["KUBECONFIG"]).st_mode & 0o077 == 0
+
+
+def test_a_lost_state_folder_is_made_up_for_by_the_cluster_itself(cluster):
+    state = cluster.folder / "state" / "devenv" / "clusters" / f"{cluster.cluster}.json"
+    kept = state.read_text()
+    state.unlink()
+    try:
+        refused = cluster.devenv("up", "--profile", str(cluster.profile), check=False)
+        assert "devenv did not make" in refused.stderr
+        again = cluster.devenv("up", "--profile", str(cluster.profile), "--adopt")
+        assert "carries devenv's record" in again.stderr
+    finally:
+        if not state.exists():
+            state.write_text(kept)
+    assert cluster.up()["changed"] is False

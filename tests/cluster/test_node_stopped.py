@@ -1,0 +1,41 @@
+"""A node that does not run, or has another address: `up` starts the same one, and follows it."""
+
+import pytest
+
+from tests.cluster.lab import Lab
+from tests.cluster.test_cut_off import proven
+
+
+@pytest.mark.parametrize("how", ["stop", "pause"])
+def test_a_node_that_is_not_running_is_started_not_made_anew(cluster, how):
+    before = cluster.docker("inspect", "-f", "{{.Id}}", cluster.node)
+    if how == "stop":
+        assert cluster.json("stop")["nodes"] == [cluster.node]
+    else:
+        cluster.docker("pause", cluster.node)
+    told = cluster.devenv("status", check=False)
+    assert told.returncode == 1
+    assert f"Start it again with `devenv up --name {cluster.cluster}`" in told.stdout
+    refused = cluster.devenv("request", check=False)
+    assert refused.returncode == 1
+    assert "is not running" in refused.stderr
+    assert proven(cluster)
+    assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == before
+
+
+def address(lab: Lab) -> str:
+    return lab.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", lab.node).strip()
+
+
+def test_a_node_at_another_address_is_followed(cluster, built_refs):
+    """As after a restart of the engine: the first container to start gets the first address."""
+    before, made = address(cluster), cluster.docker("inspect", "-f", "{{.Id}}", cluster.node)
+    squatter = f"{cluster.cluster}-squatter"
+    cluster.docker("stop", cluster.node)
+    try:
+        cluster.docker("run", "-d", "--name", squatter, "--network", "kind", "--entrypoint", "/bin/sleep", built_refs[0], "600")
+        assert proven(cluster)
+        assert address(cluster) != before
+        assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == made
+    finally:
+        cluster.docker("rm", "-fv", squatter, check=False)
