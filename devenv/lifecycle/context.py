@@ -7,6 +7,7 @@ from devenv.errors import DevenvError
 from devenv.images.sources import Source
 from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Records
+from devenv.lifecycle.replacing import Replacing
 from devenv.lifecycle.steps import Arrivals
 from devenv.ports import Containers, Engine, Host, Image, Kind, Kube, Node, Reporter
 from devenv.profiles.model import Profile
@@ -46,6 +47,11 @@ class Context:
     def proven(self) -> ProvenImages:
         """The images that were proven in the cluster."""
         return ProvenImages(self.cluster, self.records, self.containers, self.clock, self.reporter)
+
+    @property
+    def replacing(self) -> Replacing:
+        """What gives the nodes back the images that they had."""
+        return Replacing(self.cluster, self.records, self.containers, self.proven)
 
     def image(self, source: Source) -> Image:
         """Return the engine's image. Raises DevenvError where it is gone."""

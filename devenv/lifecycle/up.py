@@ -411,7 +411,8 @@ class Up:
         """Return the proofs if what is installed is what is wanted, every gate is open and every route answers."""
         at = self.context
         record, nodes = at.records.read(at.cluster), at.nodes()
-        if not (record and record.digest and nodes and all(n.status == "running" for n in nodes)):
+        running = bool(nodes) and all(n.status == "running" for n in nodes)
+        if not (record and record.digest and running) or at.replacing.is_open():
             return []
         kept = self._kept_images()
         needed = [i for i in at.profile.images if i.name not in kept]
