@@ -344,7 +344,7 @@ class World:
         disk.proposal(proposal)
         if not console.interactive():
             self.reporter.say("Nobody can be asked here: run `devenv prune`, or say `auto_prune: yes` in config.yaml.")
-        return prompts.confirmed("Remove all of this first?", default=False)
+        return prompts.confirmed("Remove all of this first?")
 
     @property
     def schedule(self) -> Schedule:

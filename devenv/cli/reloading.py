@@ -55,7 +55,7 @@ def agree(world: "World", cluster: str, profile: "Profile", error: DevenvError, 
 
     reports.error(error)
     show.diagnosis(diagnose(world.facts(cluster, profile, _LOOK)), everything=False, aside=True)
-    return rollback or prompts.confirmed("Return to the old image?")
+    return rollback or prompts.confirmed("Return to the old image?", default=True)
 
 
 def may_replace_first(error: DevenvError, *, agreed: bool) -> bool:
@@ -68,7 +68,7 @@ def may_replace_first(error: DevenvError, *, agreed: bool) -> bool:
     if not console.interactive():
         return False
     reports.error(error)
-    return prompts.confirmed("End the old pod first? Requests fail until the new one is ready.", default=False)
+    return prompts.confirmed("End the old pod first? Requests fail until the new one is ready.")
 
 
 def watch(world: "World", run: "Callable[[], Result]", paths: tuple[Path, ...]) -> int:
