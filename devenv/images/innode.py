@@ -81,9 +81,7 @@ class Nodes:
         """Return the node's images as the CRI knows them: config digest → names."""
         return _images(node, self.run(node, ["crictl", "images", "-o", "json"]))
 
-    def receive(
-        self, nodes: Sequence[str], stream: Iterable[bytes], staged: Sequence[str] = ()
-    ) -> dict[str, Completed]:
+    def receive(self, nodes: Sequence[str], stream: Iterable[bytes], staged: Sequence[str] = ()) -> dict[str, Completed]:
         """Import one layout into all nodes at once: it is read once, and no node may fall behind by more than 16 MiB.
 
         `staged`: names that the layout spells as `incoming_name` does; a node gives them to what came once it is whole.

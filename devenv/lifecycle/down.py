@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from devenv.errors import DevenvError
 from devenv.lifecycle.record import Key, Record, Records, own_context, own_nodes
 from devenv.lifecycle.steps import step
 from devenv.lifecycle.withdraw import Withdraw, brought_images
@@ -21,6 +22,16 @@ class Removal:
     objects: tuple[Key, ...] = ()
     images: tuple[str, ...] = ()
     stayed: Mapping[Key, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing goes."""
+        return not (self.nodes or self.objects or self.images)
+
+    def is_same(self, other: "Removal") -> bool:
+        """Whether the other one removes the same, whatever state its nodes are in."""
+        node_ids = [{node.id for node in removal.nodes} for removal in (self, other)]
+        return node_ids[0] == node_ids[1] and (self.objects, self.images) == (other.objects, other.images)
 
 
 @dataclass(frozen=True)
@@ -46,10 +57,16 @@ class Down:
             return Removal((), record.objects, tuple(sorted(images))) if nodes else Removal()
         return Removal(tuple(nodes))
 
-    def run(self, wait: float) -> Removal:
-        """Remove it and return what was removed; nothing where there is nothing. `wait`: seconds for the lock."""
+    def run(self, wait: float, listed: Removal | None = None) -> Removal:
+        """Remove it and return what was removed; nothing where there is nothing. `wait`: seconds for the lock.
+
+        `listed`: what the user has agreed to. Raises DevenvError, before anything changes, where it is another by now.
+        """
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             removal, record = self.plan(), Records(self.host).read(self.cluster)
+            if listed and not removal.is_same(listed):
+                what = f"The cluster {self.cluster} has changed since it was listed."
+                raise DevenvError(what, "Nothing was removed.", "Run the command again.")
             if removal.nodes and self.kind.version() is None:
                 self.provide_kind()
             if removal.nodes:

@@ -37,14 +37,8 @@ class Containers:
     def exec(self, container, argv, stdin=None):
         words, names = " ".join(argv), self.names[container]
         if stdin is not None:
-            pairs = list(zip(argv[4::2], argv[5::2], strict=True))
-            names |= {incoming: NEW for incoming, _ in pairs}
             b"".join(stdin)
-            if broken := self.breaks(container, words):
-                return broken
-            for incoming, name in pairs:
-                names[name] = names.pop(incoming)
-            return Completed(0, f"--- devenv ---\n{self._listed(names)}")
+            return self._receive(container, argv)
         if broken := self.breaks(container, words):
             return broken
         if "images tag" in words:
@@ -56,6 +50,15 @@ class Containers:
         if argv[:2] == ["crictl", "rmi"]:
             self.names[container] = {name: digest for name, digest in names.items() if digest != argv[2]}
         return Completed(0, self._listed(names))
+
+    def _receive(self, container, argv):
+        names, pairs = self.names[container], list(zip(argv[4::2], argv[5::2], strict=True))
+        names |= {incoming: NEW for incoming, _ in pairs}
+        if broken := self.breaks(container, " ".join(argv)):
+            return broken
+        for incoming, name in pairs:
+            names[name] = names.pop(incoming)
+        return Completed(0, f"--- devenv ---\n{self._listed(names)}")
 
     @staticmethod
     def _listed(names) -> str:
