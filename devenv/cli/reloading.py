@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devenv import streams
 from devenv.errors import DevenvError, Exit
 
 if TYPE_CHECKING:
@@ -90,4 +91,6 @@ def watch(world: "World", run: "Callable[[], Result]", paths: tuple[Path, ...]) 
     with suppress(KeyboardInterrupt):
         for changed in world.changes(paths):
             round_(changed)
+            if streams.is_unread():
+                break
     return code

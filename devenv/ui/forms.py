@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from devenv import targets
 from devenv.diagnosis.compare import Comparison, compare
 from devenv.diagnosis.model import Diagnosis
 from devenv.facts import files
@@ -55,7 +56,8 @@ def _default_target(output: str, cluster: str) -> Path | None:
 
 def _emit(content: str, target: Path | None) -> None:
     if target is None:
-        click.echo(content)
+        console.document(content)
         return
     files.write_text(content, target)
-    console.progress().print(f"Written to {target}.", markup=False)
+    if not targets.is_stdout(target):
+        console.progress().print(f"Written to {target}.", markup=False)

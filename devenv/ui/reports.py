@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from devenv import DEFAULT_CLUSTER
+from devenv import DEFAULT_CLUSTER, streams
 from devenv.errors import DevenvError
 from devenv.facts.live import Proof, remedies
 from devenv.images.listing import Entry
@@ -39,6 +39,8 @@ def emit_changes(kind: str, results: Iterable[Any]) -> None:
         if result != last:
             line = json.dumps({"version": VERSION, "kind": kind, "result": result})
             console.result().print(line, markup=False, soft_wrap=True)
+        if streams.is_unread():
+            return
         last = result
 
 
