@@ -1,8 +1,6 @@
 """The command line: commands that are imported only when they are called, and the boundary at which errors end."""
 
-import errno
 import importlib
-import shlex
 import signal
 import sys
 import traceback
@@ -10,13 +8,10 @@ import traceback
 import click
 
 from devenv import __version__
-from devenv.errors import DevenvError, Exit
+from devenv.errors import Exit
 
 _DEBUG = "debug"
 _DEBUG_HELP = "Show a traceback when something goes wrong."
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_REFUSALS = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS}
-
 # name → one line of help. The function is COMMAND in devenv/cli/NAME.py; help must not import what it needs.
 COMMANDS = {
     "setup": "Bring what is missing on this machine, and start the engine.",
@@ -103,7 +98,7 @@ def run(args: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - devenv's own mistake is told in the form of all others
         if _DEBUG in settings:
             traceback.print_exception(error)
-        return _tell(_as_told(error, sys.argv[1:] if args is None else args))
+        return _tell(error, sys.argv[1:] if args is None else args)
     return code if isinstance(code, int) else Exit.OK
 
 
@@ -112,23 +107,10 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _as_told(error: Exception, args: list[str]) -> DevenvError:
-    """Return what is told of an error: its own words, those of a file that the system refuses, or that it is internal."""
-    if isinstance(error, DevenvError):
-        return error
-    if isinstance(error, OSError) and error.errno in _REFUSALS:
-        fix = "Is the disk full?" if error.errno in _FULL else "Is it yours, and can it be written?"
-        return DevenvError(f"{error.filename or 'A file'} can't be used.", error.strerror or str(error), fix)
-    command = shlex.join(["devenv", f"--{_DEBUG}", *(arg for arg in args if arg != f"--{_DEBUG}")])
-    fix = (
-        f"Report it in devenv's issue tracker, and attach what `{command}` prints"
-        f" and the file that `devenv doctor --save FILE` writes. This is devenv {__version__}."
-    )
-    return DevenvError("Internal error in devenv.", f"{type(error).__name__}: {error}", fix)
+def _tell(error: Exception, args: list[str]) -> int:
+    from devenv.cli.failures import as_told  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import reports  # noqa: PLC0415
 
-
-def _tell(error: DevenvError) -> int:
-    from devenv.ui import reports  # noqa: PLC0415 - help must not wait for it
-
-    reports.error(error)
-    return error.exit_code
+    told = as_told(error, args)
+    reports.error(told)
+    return told.exit_code

@@ -14,6 +14,22 @@ from devenv.ui import console, machine
 from devenv.ui import diagnosis as text
 
 
+def divert(save: Path | None, target: Path | None) -> None:
+    """Leave standard output to the one file that is to go there. Raises UsageError where both are."""
+    if save is None or not targets.is_stdout(save):
+        return
+    if target and targets.is_stdout(target):
+        raise click.UsageError("--save and --to can't both go to standard output.")
+    console.divert_results()
+
+
+def save(facts: Facts, target: Path) -> None:
+    """Write the facts to a file."""
+    files.write(facts, target)
+    if not targets.is_stdout(target):
+        console.progress().print(f"Facts saved in {target}, redacted.", markup=False)
+
+
 def diagnosis(facts: Facts, found: Diagnosis, output: str, target: Path | None, *, everything: bool) -> None:
     """Show a diagnosis, or write it to a file."""
     if output in {"html", "junit", "sarif"}:
