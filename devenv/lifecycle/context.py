@@ -1,6 +1,6 @@
 """What the steps of `up` share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from devenv.errors import DevenvError
@@ -32,6 +32,7 @@ class Context:
     reporter: Reporter
     records: Records
     arrivals: Arrivals
+    seen: dict[str, Image] = field(default_factory=dict)  # the engine's images by their names, as they were seen last
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -54,10 +55,14 @@ class Context:
         return Replacing(self.cluster, self.records, self.containers, self.proven)
 
     def image(self, source: Source) -> Image:
-        """Return the engine's image. Raises DevenvError where it is gone."""
-        image = self.engine.image(source.ref)
+        """Return the engine's image, as it was seen last: once the nodes hold it, nobody needs it in the engine.
+
+        Raises DevenvError where the engine never had it.
+        """
+        image = self.engine.image(source.ref) or self.seen.get(source.ref)
         if image is None:
             raise DevenvError(f"The engine has lost the image {source.ref}.", next_step="Run `devenv up` again.")
+        self.seen[source.ref] = image
         return image
 
     def abandon(self) -> None:

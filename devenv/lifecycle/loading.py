@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import Nodes, by_name
-from devenv.images.load import normalise
+from devenv.images.load import normalise, present
 from devenv.images.sources import Source
 from devenv.images.stamp import of_labels
 from devenv.images.transfer import transfer
@@ -36,6 +36,7 @@ class Loading:
         at.proven.finish()
         self._finish_killed_load()
         loaded, images = 0, [i for i in at.profile.cluster_images if sources[i.name].how != "node"]
+        self._require([i.ref for i in at.profile.cluster_images if i not in images])
         for image in at.profile.cluster_images:
             if image not in images:
                 at.arrivals.arrive(normalise(image.ref))
@@ -48,6 +49,15 @@ class Loading:
                 at.arrivals.arrive(normalise(source.image.ref))
         note.append(f"{loaded} loaded, {len(at.profile.cluster_images) - loaded} were there")
         self._keep_undone([sources[i.name] for i in images])
+        at.records.note_refs(at.cluster, {normalise(i.ref): sources[i.name].ref for i in images})
+
+    def _require(self, refs: Sequence[str]) -> None:
+        """Raise DevenvError where a node lacks one of these images, which were not brought into the engine for it."""
+        at = self.context
+        for node in at.nodes() if refs else ():
+            names = present(at.containers, node.name)
+            if lost := [ref for ref in refs if normalise(ref) not in names]:
+                raise DevenvError(f"{node.name} has lost {', '.join(lost)}.", next_step="Run `devenv up` again.")
 
     def _keep_undone(self, sources: Sequence[Source]) -> None:
         """Say which images of the engine are not loaded, since the user returned to the one before; note their IDs."""

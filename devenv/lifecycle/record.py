@@ -74,6 +74,8 @@ class Record:
     returning: tuple[str, ...] = ()
     # name → the engine's ID of the image that was left by a return, "" until it is known: `up` does not load that one
     undone: Mapping[str, str] = field(default_factory=dict)
+    # name → the engine's name of the image that was loaded last
+    refs: Mapping[str, str] = field(default_factory=dict)
     # node ID → name in the node → what it had before a load that has begun and has not ended
     loading: Mapping[str, Mapping[str, Replaced]] = field(default_factory=dict)
 
@@ -190,6 +192,10 @@ class Records:
             return replace(record, loaded=noted(record.loaded, image), there=noted(record.there, digest))
 
         self.update(cluster, change)
+
+    def note_refs(self, cluster: str, refs: Mapping[str, str]) -> None:
+        """Note from which of the engine's names the images of these names were loaded."""
+        self.update(cluster, lambda record: replace(record, refs={**record.refs, **refs}))
 
     def note_built(self, cluster: str, name: str, state: str) -> None:
         """Note from which state of the checkout the image of that name was built; "" where it is not known."""

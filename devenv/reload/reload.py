@@ -181,6 +181,7 @@ class Reload:
         for one in moved:
             mark = of_labels(one.move.image.labels)
             Records(self.host).note_built(self.cluster, one.move.name, mark.state if mark else "")
+        Records(self.host).note_refs(self.cluster, {one.move.name: one.move.ref for one in moved})
         names = [one.move.name for one in moved]
         self.rollout.proven.forget_undone(names)
         self._loader().replacing.end(names)
