@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from devenv.errors import DevenvError
+from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Key, Record, Records, own_context, own_nodes
+from devenv.lifecycle.replacing import Replacing
 from devenv.lifecycle.steps import step
 from devenv.lifecycle.withdraw import Withdraw, brought_images
 from devenv.ports import Clock, Containers, Engine, Host, Kind, Kube, Node, Reporter
@@ -73,10 +75,19 @@ class Down:
                 with step(self.reporter, f"remove cluster {self.cluster}"):
                     self.kind.delete(self.cluster, lambda _: None)
             elif record and (removal.objects or removal.images):
-                removal = self._withdraw(record, removal)
+                self._finish_killed_load()
+                removal = self._withdraw(Records(self.host).read(self.cluster) or record, self.plan())
             if not removal.stayed:
                 Records(self.host).remove(self.cluster)
             return removal
+
+    def _finish_killed_load(self) -> None:
+        """Give the nodes back what they had before a load that was killed: it may be their owner's."""
+        records = Records(self.host)
+        proven = ProvenImages(self.cluster, records, self.containers, self.clock, self.reporter)
+        if problems := Replacing(self.cluster, records, self.containers, proven).undo():
+            what = "A load that was killed could not be undone."
+            raise DevenvError(what, "\n".join(problems), "Run the command again.")
 
     def _withdraw(self, record: Record, removal: Removal) -> Removal:
         nodes = self.containers.nodes(self.cluster)

@@ -136,6 +136,11 @@ def _restored(record: Record, node_id: str, images: Mapping[str, Replaced]) -> R
     return replace(
         record,
         loading={node: i for node, i in record.loading.items() if node != node_id},
-        loaded={**record.loaded, node_id: {**record.loaded.get(node_id, {}), **loaded}},
-        there={**record.there, node_id: {**record.there.get(node_id, {}), **there}},
+        loaded={**record.loaded, node_id: _noted({**record.loaded.get(node_id, {}), **loaded})},
+        there={**record.there, node_id: _noted({**record.there.get(node_id, {}), **there})},
     )
+
+
+def _noted(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of which something is noted: what was never loaded is nothing that devenv brought."""
+    return {name: value for name, value in values.items() if value}
