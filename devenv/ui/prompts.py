@@ -1,6 +1,8 @@
 """Questions: only on a terminal, and each can be answered by a flag instead."""
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from devenv.errors import DevenvError, Exit
@@ -15,7 +17,7 @@ def choice(question: str, options: Sequence[str], default: str) -> str:
         return default
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    return str(_answered(questionary.select(question, choices=list(options), default=default).ask))
+    return str(_answered(lambda: questionary.select(question, choices=list(options), default=default).ask()))
 
 
 def text(question: str, default: str, check: Callable[[str], bool | str]) -> str:
@@ -24,7 +26,7 @@ def text(question: str, default: str, check: Callable[[str], bool | str]) -> str
         return default
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    return str(_answered(questionary.text(question, default=default, validate=check).ask))
+    return str(_answered(lambda: questionary.text(question, default=default, validate=check).ask()))
 
 
 def is_port(answer: str) -> bool | str:
@@ -32,10 +34,19 @@ def is_port(answer: str) -> bool | str:
     return (answer.isdigit() and 1 <= int(answer) <= 65535) or "a number from 1 to 65535"  # noqa: PLR2004
 
 
+def _on_stderr() -> AbstractContextManager[object]:
+    """Have questions shown where progress is: standard output is the result's, and may be a file."""
+    from prompt_toolkit.application import create_app_session  # noqa: PLC0415 - only where a question is asked
+    from prompt_toolkit.output import create_output  # noqa: PLC0415
+
+    return create_app_session(output=create_output(sys.stderr))
+
+
 def _answered(ask: Callable[[], T | None]) -> T:
     """Return the answer. Raises KeyboardInterrupt where the user left the question with Ctrl-C or Ctrl-D."""
     try:
-        answer = ask()
+        with _on_stderr():
+            answer = ask()
     except EOFError:
         answer = None
     if answer is None:
@@ -48,7 +59,7 @@ def _is_yes(question: str, *, default: bool) -> bool:
     import questionary  # noqa: PLC0415 - only where a question is asked
 
     choices = "[Y/n]" if default else "[y/N]"
-    answer = _answered(questionary.text(f"{question} {choices}").ask).strip().lower()
+    answer = _answered(lambda: questionary.text(f"{question} {choices}").ask()).strip().lower()
     return answer in {"y", "yes"} or (default and not answer)
 
 
@@ -75,7 +86,7 @@ def typed_or_stop(question: str, wanted: str, otherwise: str, *, assume_yes: boo
     refuse_unless_askable()
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    if _answered(questionary.text(question).ask).strip() != wanted:
+    if _answered(lambda: questionary.text(question).ask()).strip() != wanted:
         raise DevenvError(otherwise, exit_code=Exit.FAILED)
 
 

@@ -1,8 +1,15 @@
 """Questions as they are answered on a terminal, key by key."""
 
+import contextlib
 import io
+import os
+import pty
+import selectors
+import subprocess
+import sys
 
 import pytest
+import yaml
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
@@ -16,6 +23,7 @@ from devenv.ui import console, prompts
 def type_keys(monkeypatch):
     """Have these keys typed into the next question; return what the terminal shows."""
     monkeypatch.setattr(console, "interactive", lambda: True)
+    monkeypatch.setattr(prompts, "_on_stderr", contextlib.nullcontext)
     shown = io.StringIO()
 
     def ask(keys: str, question):
@@ -87,3 +95,30 @@ def test_where_nobody_can_be_asked_the_answer_is_a_wrong_call_or_no(monkeypatch)
         with pytest.raises(DevenvError) as refused:
             stop()
         assert refused.value.exit_code is Exit.USAGE
+
+
+def test_questions_are_no_part_of_the_result(tmp_path):
+    """With standard output in a file they are asked all the same, and the file has the result alone."""
+    outside, inside = pty.openpty()
+    argv = [sys.executable, "-m", "devenv", "profile", "init", "-"]
+    env = {**os.environ, "TERM": "xterm"}
+    with (tmp_path / "out").open("w") as out:
+        process = subprocess.Popen(argv, stdin=inside, stdout=out, stderr=inside, env=env, start_new_session=True)
+    os.close(inside)
+    assert answer(outside, ["Which profile", "port on this machine"]) == []
+    assert process.wait(60) == 0
+    os.close(outside)
+    assert yaml.safe_load((tmp_path / "out").read_text())["extends"] == "offline"
+
+
+def answer(terminal: int, questions: list[str]) -> list[str]:
+    """Press Enter at each question in its turn; return those that were not asked."""
+    left, shown = list(questions), ""
+    with selectors.DefaultSelector() as ready:
+        ready.register(terminal, selectors.EVENT_READ)
+        while left and ready.select(60):
+            shown += os.read(terminal, 65536).decode(errors="replace")
+            if left[0] in shown:
+                os.write(terminal, b"\r")
+                shown = shown.partition(left.pop(0))[2]
+    return left
