@@ -165,8 +165,12 @@ class Provider:
             return True
         if image.archive:
             return held.id in _archived(image).ids
-        recipe_tag = self.builder.book.tag(self.builder.book.get(image.recipe)) if image.recipe else image.ref
-        return not stamp.own_ref(image) and held.ref in {image.ref, recipe_tag}
+        refs = {image.ref}
+        if image.recipe:
+            made = self.builder.book.tag(self.builder.book.get(image.recipe))
+            # What nobody can pull and a recipe makes, only a user has built under the image's own name.
+            refs = {image.ref, made} if image.pull else {made}
+        return not stamp.own_ref(image) and held.ref in refs
 
     def obtainable(self, images: Sequence[ProfileImage]) -> bool:
         """Whether there is a way to all of them without a registry."""

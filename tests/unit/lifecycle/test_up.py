@@ -781,3 +781,12 @@ def test_a_node_that_lost_what_it_held_says_so_and_the_next_up_brings_it(up, fak
         up().run(0)
     assert up().run(0).changed
     assert builds == ["vllm-mock"]
+
+
+def test_what_a_user_loaded_in_place_of_a_recipe_s_is_replaced_though_docker_has_neither(up, fakes, builds):
+    up().run(0)
+    record, name = Records(fakes.host).read("c"), "devenv.local/vllm-mock:reference"
+    Records(fakes.host).write(dataclasses.replace(record, refs={**record.refs, name: name}))
+    lose(fakes, "vllm-mock")
+    up().run(0)
+    assert builds == ["vllm-mock"]
