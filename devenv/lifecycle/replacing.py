@@ -116,10 +116,17 @@ class Replacing:
         try:
             yield
         except BaseException as error:
-            problems = self.undo()
+            problems = self._undo_now()
             if isinstance(error, DevenvError):
                 error.next_step = "\n".join(filter(None, (_outcome(problems), error.next_step)))
             raise
+
+    def _undo_now(self) -> list[str]:
+        """Undo, and return what could not be, whatever it is: what made the load fail is what counts."""
+        try:
+            return self.undo()
+        except DevenvError as error:
+            return [error.what]
 
 
 def _outcome(problems: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from devenv.errors import DevenvError
+from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import INCOMING, KEPT, kept_name
 from devenv.images.stored import StoredImage
 from devenv.lifecycle.record import Record, Records, parse, spell
@@ -170,6 +170,28 @@ def killed(loader, containers, step) -> None:
     with pytest.raises(Killed):
         loader(containers).run(move())
     containers.breaks = lambda node, words: None
+
+
+def test_an_engine_that_goes_away_leaves_the_first_error_and_a_note_for_the_next_run(loader):
+    containers = Containers()
+
+    def goes_away(node, words):
+        if "import" in words:
+            containers.nodes = gone
+            return CRASHED
+        return None
+
+    def gone(cluster):
+        raise NotReachableError("No engine answers.")
+
+    containers.breaks = goes_away
+    with pytest.raises(DevenvError, match="could not be loaded"):
+        load(made := loader(containers), [move()])
+    assert made.replacing.is_open()
+    del containers.nodes
+    containers.breaks = lambda node, words: None
+    assert made.replacing.undo() == []
+    assert [names[NAME] for names in containers.names.values()] == [OLD, OLD]
 
 
 @pytest.mark.parametrize("step", ["images tag", "import", "crictl images"])
