@@ -5,9 +5,12 @@ import sys
 
 def main() -> None:
     """Run the command line."""
-    from devenv.cli.app import run  # noqa: PLC0415 - so that an import error is reported like any other
+    from devenv import streams  # noqa: PLC0415 - so that an import error is reported like any other
 
-    sys.exit(run())
+    streams.guard()
+    from devenv.cli.app import run  # noqa: PLC0415
+
+    sys.exit(streams.finish(run()))
 
 
 if __name__ == "__main__":

@@ -20,13 +20,14 @@ def work_folder(parent: Path) -> Iterator[Path]:
         raise DevenvError(f"Nothing can be written below {parent}.", str(error), "Is the disk full?") from error
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file whole or not at all, for its owner alone. Raises OSError."""
+def write_private(path: Path, text: str | bytes) -> None:
+    """Write a file whole or not at all, for its owner alone; a text as UTF-8. Raises OSError."""
+    content = text.encode() if isinstance(text, str) else text
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)  # one that a killed process of that number has left
     try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)

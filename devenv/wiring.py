@@ -267,7 +267,14 @@ class World:
         """What `down --purge` removes."""
         from devenv.lifecycle.purge import Purge
 
-        return Purge(self.host, self.clock, self.engine, self.reporter)
+        return Purge(self.host, self.clock, self.engine, self.engine, self.reporter, self._recipe_images)
+
+    def _recipe_images(self, cluster: str) -> frozenset[str]:
+        """Return the names of the images that recipes make for a cluster, with those that they stand on."""
+        profile, book = self.choice(cluster, None).profile, self.builder.book
+        recipes = [image.recipe for image in profile.images if image.recipe]
+        recipes += [manifest.recipe_file[0] for manifest in profile.manifests if manifest.recipe]
+        return frozenset(book.tag(recipe) for recipe in book.closure(recipes) if recipe.spec.image)
 
     def surveyor(self, cluster: str, profile: Profile) -> Surveyor:
         """Who looks at all that takes room."""
@@ -344,7 +351,7 @@ class World:
         disk.proposal(proposal)
         if not console.interactive():
             self.reporter.say("Nobody can be asked here: run `devenv prune`, or say `auto_prune: yes` in config.yaml.")
-        return prompts.confirmed("Remove all of this first?", default=False)
+        return prompts.confirmed("Remove all of this first?")
 
     @property
     def schedule(self) -> Schedule:

@@ -8,8 +8,10 @@ import traceback
 import click
 
 from devenv import __version__
-from devenv.errors import DevenvError, Exit
+from devenv.errors import Exit
 
+_DEBUG = "debug"
+_DEBUG_HELP = "Show a traceback when something goes wrong."
 # name → one line of help. The function is COMMAND in devenv/cli/NAME.py; help must not import what it needs.
 COMMANDS = {
     "setup": "Bring what is missing on this machine, and start the engine.",
@@ -44,7 +46,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"devenv.cli.{cmd_name.replace('-', '_')}").COMMAND
-        return command
+        return _with_debug(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the help of all commands without importing any."""
@@ -52,24 +54,39 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _with_debug(command: click.Command) -> click.Command:
+    """Add --debug to a command and to those below it, so that it may stand after their names, too."""
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_debug(below)
+    if not any(param.name == _DEBUG for param in command.params):
+        option = click.Option([f"--{_DEBUG}"], is_flag=True, expose_value=False, callback=_note_debug, help=_DEBUG_HELP)
+        command.params.append(option)
+    return command
+
+
+def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's signature
+    if value:
+        ctx.find_root().obj[_DEBUG] = True
+    return value
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
+@click.option(f"--{_DEBUG}", is_flag=True, expose_value=False, callback=_note_debug, help=_DEBUG_HELP)
 @click.version_option(__version__, prog_name="devenv")
-@click.pass_context
-def app(ctx: click.Context, *, debug: bool) -> None:
+def app() -> None:
     """Give an AIBrix developer a local cluster that works, and goes on working after lunch.
 
     Start with `devenv setup` and `devenv up`; then send requests to http://localhost:8888.
     """
-    ctx.obj = {"debug": debug}
 
 
 def run(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. Whatever goes wrong is told here, in one form."""
+    settings: dict[str, bool] = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        code = app.main(args=args, prog_name="devenv", standalone_mode=False)
+        code = app.main(args=args, prog_name="devenv", standalone_mode=False, obj=settings)
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -78,11 +95,10 @@ def run(args: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
-    except DevenvError as error:
-        return _tell(error)
-    except Exception as error:  # noqa: BLE001 - devenv's own mistake, told in the form of all others
-        why = f"{type(error).__name__}: {error}"
-        return _tell(DevenvError("devenv has made a mistake of its own.", why, "Please report it, with what --debug shows."))
+    except Exception as error:  # noqa: BLE001 - devenv's own mistake is told in the form of all others
+        if _DEBUG in settings:
+            traceback.print_exception(error)
+        return _tell(error, sys.argv[1:] if args is None else args)
     return code if isinstance(code, int) else Exit.OK
 
 
@@ -91,10 +107,10 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _tell(error: DevenvError) -> int:
-    if "--debug" in sys.argv:
-        traceback.print_exception(error)
-    from devenv.ui import reports  # noqa: PLC0415 - help must not wait for it
+def _tell(error: Exception, args: list[str]) -> int:
+    from devenv.cli.failures import as_told  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import reports  # noqa: PLC0415
 
-    reports.error(error)
-    return error.exit_code
+    told = as_told(error, args)
+    reports.error(told)
+    return told.exit_code

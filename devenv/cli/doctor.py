@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from devenv.facts.model import Facts
 
 
+_FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+
+
 @click.command("doctor")
 @name_option
 @profile_option
 @click.option("--timeout", type=click.FloatRange(1, 300), default=10.0, show_default=True, help="Seconds for all looks together.")
 @click.option("--all", "everything", is_flag=True, help="Show also what looks alarming and is harmless, and all evidence.")
 @click.option("--ignore", multiple=True, metavar="CODE", help="Leave a code out; may be given several times.")
-@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the facts to a file, redacted.")
+@click.option("--save", type=_FILE, help="Write the facts to a file, redacted; -: to standard output.")
 @click.option("--from", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Diagnose a saved file.")
 @click.option(
     "--context", metavar="NAME", help="Any cluster, by its context in the kubeconfig: only read, nothing is sent to it."
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The form of the result; html is one page that loads nothing, to be attached to an issue.",
 )
-@click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the result to a file.")
+@click.option("--to", "target", type=_FILE, help="Write the result to a file; -: to standard output.")
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, timeout: float, ignore: tuple[str, ...], save: Path | None, source: Path | None,
     context: str | None, compare: str | None,
@@ -58,14 +61,15 @@ def COMMAND(  # noqa: N802 - found by this name
         asked = [codes.get(explain)] if explain else list(codes.book().values())
         show.codes_json(asked) if output == "json" else show.explain(asked[0]) if explain else show.listing(asked)
         return Exit.OK
+    from devenv.ui import forms  # noqa: PLC0415
+
     for code in ignore:
         codes.get(code)
+    forms.divert(save, target)
     good = _good(cluster, compare) if compare else None
     facts = _read(source) if source else _foreign(context, timeout) if context else _collect(cluster, profile, timeout)
     if save:
-        _save(facts, save)
-    from devenv.ui import forms  # noqa: PLC0415
-
+        forms.save(facts, save)
     if good:
         return Exit.OK if forms.comparison(good, facts, output, target).same else Exit.FAILED
     from devenv.diagnosis.diagnose import diagnose  # noqa: PLC0415
@@ -109,11 +113,3 @@ def _read(source: Path) -> "Facts":
     from devenv.facts import files  # noqa: PLC0415
 
     return files.read(source)
-
-
-def _save(facts: "Facts", target: Path) -> None:
-    from devenv.facts import files  # noqa: PLC0415
-    from devenv.ui import console  # noqa: PLC0415
-
-    files.write(facts, target)
-    console.progress().print(f"Facts saved in {target}, redacted.", markup=False)

@@ -51,13 +51,15 @@ def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run:
 
     with wiring.world(folder) as world:
         builder = world.builder
+        if not dry_run:
+            builder.wait()  # what another process builds is not to be built again
         wanted = names or tuple(builder.book.recipes)
         plan = builder.plan(wanted, [(n, f) for n in wanted for f in builder.book.get(n).spec.files])
         if not plan.pieces:
             world.reporter.say("Nothing to do: all of it is built.")
             return
-        world.reporter.say(plan.summary)
         if dry_run:
+            world.reporter.say(plan.summary)
             click.echo("\n".join(piece.name for piece in plan.pieces))
             return
         guard = world.guard(cluster, world.choice(cluster, None).profile)

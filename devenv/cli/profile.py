@@ -73,25 +73,26 @@ def schema() -> None:
 
 
 @COMMAND.command("init")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--extends", help="The profile to start from. [default: offline]")
 @click.option("--host-port", type=click.IntRange(1, 65535), help="Where the gateway is on this machine. [default: 8888]")
 @click.option("--node-port", type=click.IntRange(30000, 32767), help="Its port in the node. [default: 30888]")
 @click.option("--force", is_flag=True, help="Write over the file if it is there.")
 def init(file: Path, extends: str | None, host_port: int | None, node_port: int | None, *, force: bool) -> None:
-    """Write a profile of your own to FILE: one that extends another and changes what you say.
+    """Write a profile of your own to FILE: one that extends another and changes what you say. -: to standard output.
 
     On a terminal it asks for what no option says.
     """
-    from devenv import data  # noqa: PLC0415 - help must not wait for it
+    from devenv import data, targets  # noqa: PLC0415 - help must not wait for it
     from devenv.errors import DevenvError, Exit  # noqa: PLC0415
     from devenv.profiles.load import begin  # noqa: PLC0415
     from devenv.ui import prompts  # noqa: PLC0415
 
-    if file.exists() and not force:
+    if targets.is_file(file) and not force:
         raise DevenvError(f"{file} is there already.", next_step="Choose another name, or --force.", exit_code=Exit.USAGE)
     folder = data.root() / "profiles"
     base = extends or prompts.choice("Which profile to start from?", sorted(p.stem for p in folder.glob("*.yaml")), "offline")
     host_port = host_port or int(prompts.text("The gateway's port on this machine?", "8888", prompts.is_port))
     begin(file, folder, base, host_port, node_port)
-    click.echo(f"{file} is written. Use it with: devenv up --name {file.stem} --profile {file}")
+    if not targets.is_stdout(file):
+        click.echo(f"{file} is written. Use it with: devenv up --name {file.stem} --profile {file}")

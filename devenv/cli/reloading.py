@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devenv import streams
 from devenv.errors import DevenvError, Exit
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def agree(world: "World", cluster: str, profile: "Profile", error: DevenvError, 
 
     reports.error(error)
     show.diagnosis(diagnose(world.facts(cluster, profile, _LOOK)), everything=False, aside=True)
-    return rollback or prompts.confirmed("Return to the old image?")
+    return rollback or prompts.confirmed("Return to the old image?", default=True)
 
 
 def may_replace_first(error: DevenvError, *, agreed: bool) -> bool:
@@ -68,7 +69,7 @@ def may_replace_first(error: DevenvError, *, agreed: bool) -> bool:
     if not console.interactive():
         return False
     reports.error(error)
-    return prompts.confirmed("End the old pod first? Requests fail until the new one is ready.", default=False)
+    return prompts.confirmed("End the old pod first? Requests fail until the new one is ready.")
 
 
 def watch(world: "World", run: "Callable[[], Result]", paths: tuple[Path, ...]) -> int:
@@ -90,4 +91,6 @@ def watch(world: "World", run: "Callable[[], Result]", paths: tuple[Path, ...]) 
     with suppress(KeyboardInterrupt):
         for changed in world.changes(paths):
             round_(changed)
+            if streams.is_unread():
+                break
     return code

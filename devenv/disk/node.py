@@ -11,7 +11,7 @@ from devenv.disk.keep import Keep
 from devenv.disk.plan import Thing, Worth
 from devenv.errors import DevenvError
 from devenv.facts.df import DF, parse
-from devenv.images.innode import KEPT, MARK, Nodes, as_json
+from devenv.images.innode import MARK, Nodes, as_json, is_own_name
 from devenv.images.layers import chain_ids
 from devenv.ports import Containers, Space
 
@@ -146,7 +146,7 @@ def _of(node: str, parts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _worth(image: NodeImage) -> Worth:
-    return Worth.SUPERSEDED if not image.names or all(n.startswith(f"{KEPT}:") for n in image.names) else Worth.IMAGE
+    return Worth.SUPERSEDED if all(map(is_own_name, image.names)) else Worth.IMAGE
 
 
 def _read(node: str, parts: Sequence[str]) -> Kept:

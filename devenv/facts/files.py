@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from devenv.errors import DevenvError, Exit
 from devenv.facts.model import Facts, dump, parse
 from devenv.facts.redact import redacted
-from devenv.folders import write_private
+from devenv.targets import write as write_target
 
 
 def clean(facts: Facts, secrets: Iterable[str] = ()) -> Facts:
@@ -44,7 +44,7 @@ def write(facts: Facts, target: Path) -> None:
 def write_text(text: str, target: Path) -> None:
     """Write what was made of facts as `write` does facts."""
     try:
-        write_private(target, text)
+        write_target(target, text)
     except OSError as error:
         raise DevenvError(f"{target} can't be written.", error.strerror or str(error), "Give another path.") from error
 

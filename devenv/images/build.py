@@ -38,9 +38,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What is missing, in an order that works."""
+    """What is missing, in an order that works. `images` and `files` are what was asked for."""
 
     pieces: tuple[Piece, ...]
+    images: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def disk(self) -> int:
@@ -75,11 +77,17 @@ class Builder:
     def plan(self, images: Iterable[str], files: Iterable[tuple[str, str]] = ()) -> BuildPlan:
         """What has to be made so that these recipes' images and these (recipe, file) pairs exist."""
         missing: dict[str, Piece] = {}
-        for name, file in files:
+        asked_images, asked_files = tuple(images), tuple(files)
+        for name, file in asked_files:
             self._add_file(self.book.get(name), file, missing)
-        for name in images:
+        for name in asked_images:
             self._add_image(self.book.get(name), missing)
-        return BuildPlan(tuple(missing.values()))
+        return BuildPlan(tuple(missing.values()), asked_images, asked_files)
+
+    def wait(self) -> None:
+        """Return once nobody builds."""
+        with locked(self.host, self.clock, "images", self.reporter.say):
+            pass
 
     def built(self, recipe: Recipe) -> bool:
         """Whether the engine has the recipe's image, of today's key."""
@@ -112,21 +120,33 @@ class Builder:
             if (free := self.host.space(place).free) < plan.disk + _SPARE:
                 wanted = f"{show(plan.disk)} and {show(_SPARE)} to spare"
                 problems.append(f"The disk of {place} has {show(free)} free; the build needs {wanted}.")
+        _refuse([*problems, *self._missing_tools(plan)])
+
+    def _missing_tools(self, plan: BuildPlan) -> list[str]:
+        problems = []
         steps = [(p, self.book.get(p.recipe).spec.files[p.file]) for p in plan.pieces if p.file]
         programs = {"gcc" for _, s in steps if s.cc or (s.go and s.go.cgo)} | {"debootstrap" for _, s in steps if s.debootstrap}
         if missing := sorted(program for program in programs if self.host.which(program) is None):
             problems.append(f"These programs are missing: {', '.join(missing)}. Run `devenv setup`.")
         if any(s.debootstrap for _, s in steps) and not self.host.is_root():
             problems.append("debootstrap makes a Debian tree, which needs root. Run `sudo devenv images build`.")
-        if problems:
-            raise DevenvError("The images cannot be built here.", "\n".join(problems), exit_code=Exit.PREREQUISITE)
+        return problems
 
     def build(self, plan: BuildPlan) -> None:
-        """Make everything in the plan. What is done stays done, whatever becomes of the rest."""
+        """Make everything in the plan that is still missing once nobody else builds.
+
+        What is done stays done, whatever becomes of the rest.
+        """
         if not plan.pieces:
             return
-        self.check(plan)
+        _refuse(self._missing_tools(plan))  # nobody waits for another's build to be told that
         with locked(self.host, self.clock, "images", self.reporter.say):
+            plan = self.plan(plan.images, plan.files) if plan.images or plan.files else plan
+            if not plan.pieces:
+                self.reporter.say("Nothing is left to build: another process has built it.")
+                return
+            self.check(plan)
+            self.reporter.say(plan.summary)
             made.remove_leftovers(self.host.cache_dir())
             self.reporter.begin(STEP)
             try:
@@ -221,6 +241,11 @@ class Builder:
         folder = self.host.cache_dir() / "built" / recipe.name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise DevenvError("The images cannot be built here.", "\n".join(problems), exit_code=Exit.PREREQUISITE)
 
 
 def _lane(recipe: Recipe, file: str) -> str:

@@ -30,16 +30,23 @@ for try in 1 2 3 4 5; do
 done
 exit 1
 """
+# A name under which an image comes: it gets its own only once it is whole and unpacked.
+INCOMING = "devenv.local/incoming"
 _AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
 MARK = "--- devenv ---"  # between the parts of a look
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one.
 _ONE = "exec 2>&1\n"  # two streams would come in any order
-_IMPORT = f"""{_ONE}{" ".join(CTR)} import --local --discard-unpacked-layers - && echo '{MARK}' && {{
-  crictl images -o json || true
-}}
+# Its arguments are pairs of names: the one under which an image comes, and its own.
+_IMPORT = f"""{_ONE}{" ".join(CTR)} import --local --discard-unpacked-layers -
 code=$?
 {_CONTENT} delete {_HOLD} >/dev/null 2>&1
-exit $code
+[ $code = 0 ] || exit $code
+while [ $# -gt 0 ]; do
+  {" ".join(CTR)} tag --force "$1" "$2" && {" ".join(CTR)} remove "$1" || exit
+  shift 2
+done
+echo '{MARK}'
+crictl images -o json || true
 """
 _LOOK = f"""{_ONE}crictl images -o json && echo '{MARK}' || exit
 snapshotter=$(containerd config dump 2>/dev/null | sed -n 's/^ *snapshotter = //p' | head -n 1 | tr -d "\\"'")
@@ -90,12 +97,14 @@ class Nodes:
         """Return the node's images as the CRI knows them: config digest → names."""
         return _images(node, self.run(node, ["crictl", "images", "-o", "json"]))
 
-    def receive(self, nodes: Sequence[str], stream: Iterable[bytes]) -> dict[str, Completed]:
+    def receive(self, nodes: Sequence[str], stream: Iterable[bytes], staged: Sequence[str] = ()) -> dict[str, Completed]:
         """Import one layout into all nodes at once: it is read once, and no node may fall behind by more than 16 MiB.
 
+        `staged`: names that the layout spells as `incoming_name` does; a node gives them to what came once it is whole.
         What comes back ends with what the CRI knows then: see `told`.
         """
-        into = Fan(self.containers, nodes, ["sh", "-c", _IMPORT])
+        pairs = [part for name in staged for part in (incoming_name(name), name)]
+        into = Fan(self.containers, nodes, ["sh", "-c", _IMPORT, "sh", *pairs])
         try:
             for chunk in stream:
                 if not into.put(chunk):
@@ -199,9 +208,19 @@ def kept_name(digest: str) -> str:
     return f"{KEPT}:{digest.removeprefix('sha256:')[:32]}"
 
 
+def incoming_name(name: str) -> str:
+    """Return the name under which an image comes that is to have this name in the nodes."""
+    return f"{INCOMING}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def is_own_name(name: str) -> bool:
+    """Whether devenv gave it for its own use: no workload needs what has no other."""
+    return name.startswith((f"{KEPT}:", f"{INCOMING}:"))
+
+
 def kept_names(images: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """Return the names under which superseded images are kept. `images`: config digest → names."""
-    return {name for names in images.values() for name in names if name.startswith(f"{KEPT}:")}
+    """Return the names that devenv gave for its own use. `images`: config digest → names."""
+    return {name for names in images.values() for name in names if is_own_name(name)}
 
 
 def lost(done: dict[str, Completed]) -> bool:

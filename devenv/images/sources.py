@@ -1,7 +1,7 @@
 """Where each image of a profile comes from: the engine, an archive, somebody's source, a registry, or its recipe."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -47,6 +47,21 @@ def choose(image: ProfileImage, built_tag: str, has: Callable[[str], bool], *, r
     raise NoWayError(image.ref)
 
 
+@dataclass(frozen=True)
+class Held:
+    """An image that the nodes hold as it was loaded. `ref` is its name in the engine then, `id` its ID there.
+
+    `is_any`: whether it serves whatever the profile would choose now, as the node image of a cluster that is there.
+    """
+
+    ref: str = ""
+    id: str = ""
+    is_any: bool = False
+
+
+HeldImages = Callable[[], Mapping[str, Held]]  # by the profile's names; asked for only where the engine lacks an image
+
+
 class NoWayError(DevenvError):
     """An image that is nowhere to be had."""
 
@@ -79,10 +94,12 @@ class Provider:
         images: Sequence[ProfileImage],
         files: Sequence[tuple[str, str]] = (),
         in_nodes: Collection[str] = (),
+        held: HeldImages = dict,
     ) -> dict[str, Source]:
         """Pull or build what the engine lacks, and the recipes' files; return each image's source by the image's name.
 
-        `in_nodes`: names of images that the nodes have already, and that the engine therefore needn't have.
+        `in_nodes`: names of images that stay in the nodes as they are; `held`: what the nodes hold, which the engine
+        therefore needn't have.
         """
         self.check(images)
         registry = True
@@ -90,7 +107,7 @@ class Provider:
         nowhere: list[str] = []
         for image in (i for i in images if i.name not in in_nodes):
             try:
-                source = self._choose(image, registry=registry)
+                source = self._choose_or_held(image, held, registry=registry)
                 if source.how == "pull" and (failed := self._pull(image)):
                     registry = bool(_ABSENT.search(failed))  # one that answers may still have the others
                     source = self._choose(image, registry=False)
@@ -122,9 +139,38 @@ class Provider:
         if problems:
             raise DevenvError("Image archives are wrong.", "\n".join(problems), "Nothing was changed.", Exit.USAGE)
 
-    def ready(self, images: Sequence[ProfileImage]) -> bool:
-        """Whether the engine has them all already."""
-        return all(self._choose(i, registry=True).how == "engine" for i in images)
+    def ready(self, images: Sequence[ProfileImage], held: HeldImages = dict) -> bool:
+        """Whether the engine has them all already, or the nodes hold what it lacks."""
+        try:
+            return all(self._choose_or_held(i, held, registry=True).how in {"engine", "node"} for i in images)
+        except NoWayError:
+            return False
+
+    def _choose_or_held(self, image: ProfileImage, held: HeldImages, *, registry: bool) -> Source:
+        """Decide as `_choose` does; what the engine lacks and the nodes hold, just as it would be loaded now, stays there."""
+        try:
+            source = self._choose(image, registry=registry)
+        except NoWayError:
+            if self._is_held(image, held().get(image.name)):
+                return Source(image, "node", image.ref)
+            raise
+        if source.how != "engine" and self._is_held(image, held().get(image.name)):
+            return Source(image, "node", image.ref)
+        return source
+
+    def _is_held(self, image: ProfileImage, held: Held | None) -> bool:
+        if held is None:
+            return False
+        if held.is_any:
+            return True
+        if image.archive:
+            return held.id in _archived(image).ids
+        refs = {image.ref}
+        if image.recipe:
+            made = self.builder.book.tag(self.builder.book.get(image.recipe))
+            # What nobody can pull and a recipe makes, only a user has built under the image's own name.
+            refs = {image.ref, made} if image.pull else {made}
+        return not stamp.own_ref(image) and held.ref in refs
 
     def obtainable(self, images: Sequence[ProfileImage]) -> bool:
         """Whether there is a way to all of them without a registry."""
@@ -191,9 +237,7 @@ class Provider:
 
     def _build(self, sources: Sequence[Source], files: Sequence[tuple[str, str]]) -> None:
         plan = self.builder.plan([s.image.recipe for s in sources], files)
-        if plan.pieces:
-            self.reporter.say(plan.summary)
-            self.builder.build(plan)
+        self.builder.build(plan)
 
 
 def _archived(image: ProfileImage) -> archive.Archived:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from devenv.errors import DevenvError
-from devenv.images.innode import NodeImages, Nodes, lost
+from devenv.images.innode import NodeImages, Nodes, incoming_name, lost
 from devenv.images.layers import lacking
 from devenv.images.layout import Layout, renamed
 from devenv.ports import Containers, Engine, Image
@@ -30,16 +30,25 @@ def _transfer(
     containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
 ) -> Mapping[str, str]:
     have = Nodes(containers).looks(nodes)
-    layout, configs = stream(engine, images, names, have)
-    done = Nodes(containers).receive(nodes, layout)
+    staged = _taken(names, have)
+    coming = {ref: [incoming_name(n) if n in staged else n for n in given] for ref, given in names.items()}
+    layout, configs = stream(engine, images, coming, have)
+    done = Nodes(containers).receive(nodes, layout, staged)
     if lost(done):
         nothing = [replace(h, snapshots=frozenset(), blobs=frozenset()) for h in have]
-        layout, configs = stream(engine, images, names, nothing)
-        done = Nodes(containers).receive(nodes, layout)
+        layout, configs = stream(engine, images, coming, nothing)
+        done = Nodes(containers).receive(nodes, layout, staged)
     if failed := {node: d for node, d in done.items() if d.code != 0}:
         why = "\n".join(f"{node}: {d.output[-1500:]}" for node, d in failed.items())
         raise DevenvError(f"{', '.join(images)} could not be loaded.", why, "Run `devenv up` again.")
-    return configs
+    own_names = {incoming_name(name): name for name in staged}
+    return {own_names.get(name, name): digest for name, digest in configs.items()}
+
+
+def _taken(names: Mapping[str, Sequence[str]], have: Sequence[NodeImages]) -> list[str]:
+    """Return those of the names that some node has for another image. A name with a digest is never another's."""
+    in_nodes = {name for node in have for held in node.images.values() for name in held}
+    return [name for given in names.values() for name in given if name in in_nodes and "@" not in name]
 
 
 def stream(

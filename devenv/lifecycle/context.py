@@ -1,12 +1,13 @@
 """What the steps of `up` share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from devenv.errors import DevenvError
 from devenv.images.sources import Source
 from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Records
+from devenv.lifecycle.replacing import Replacing
 from devenv.lifecycle.steps import Arrivals
 from devenv.ports import Containers, Engine, Host, Image, Kind, Kube, Node, Reporter
 from devenv.profiles.model import Profile
@@ -31,6 +32,7 @@ class Context:
     reporter: Reporter
     records: Records
     arrivals: Arrivals
+    seen: dict[str, Image] = field(default_factory=dict)  # the engine's images by their names, as they were seen last
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -47,11 +49,20 @@ class Context:
         """The images that were proven in the cluster."""
         return ProvenImages(self.cluster, self.records, self.containers, self.clock, self.reporter)
 
+    @property
+    def replacing(self) -> Replacing:
+        """What gives the nodes back the images that they had."""
+        return Replacing(self.cluster, self.records, self.containers, self.proven)
+
     def image(self, source: Source) -> Image:
-        """Return the engine's image. Raises DevenvError where it is gone."""
-        image = self.engine.image(source.ref)
+        """Return the engine's image, as it was seen last: once the nodes hold it, nobody needs it in the engine.
+
+        Raises DevenvError where the engine never had it.
+        """
+        image = self.engine.image(source.ref) or self.seen.get(source.ref)
         if image is None:
             raise DevenvError(f"The engine has lost the image {source.ref}.", next_step="Run `devenv up` again.")
+        self.seen[source.ref] = image
         return image
 
     def abandon(self) -> None:

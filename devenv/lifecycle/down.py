@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from devenv.errors import DevenvError
+from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Key, Record, Records, own_context, own_nodes
+from devenv.lifecycle.replacing import Replacing
 from devenv.lifecycle.steps import step
 from devenv.lifecycle.withdraw import Withdraw, brought_images
 from devenv.ports import Clock, Containers, Engine, Host, Kind, Kube, Node, Reporter
@@ -21,6 +24,16 @@ class Removal:
     objects: tuple[Key, ...] = ()
     images: tuple[str, ...] = ()
     stayed: Mapping[Key, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing goes."""
+        return not (self.nodes or self.objects or self.images)
+
+    def is_same(self, other: "Removal") -> bool:
+        """Whether the other one removes the same, whatever state its nodes are in."""
+        node_ids = [{node.id for node in removal.nodes} for removal in (self, other)]
+        return node_ids[0] == node_ids[1] and (self.objects, self.images) == (other.objects, other.images)
 
 
 @dataclass(frozen=True)
@@ -46,20 +59,35 @@ class Down:
             return Removal((), record.objects, tuple(sorted(images))) if nodes else Removal()
         return Removal(tuple(nodes))
 
-    def run(self, wait: float) -> Removal:
-        """Remove it and return what was removed; nothing where there is nothing. `wait`: seconds for the lock."""
+    def run(self, wait: float, listed: Removal | None = None) -> Removal:
+        """Remove it and return what was removed; nothing where there is nothing. `wait`: seconds for the lock.
+
+        `listed`: what the user has agreed to. Raises DevenvError, before anything changes, where it is another by now.
+        """
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             removal, record = self.plan(), Records(self.host).read(self.cluster)
+            if listed and not removal.is_same(listed):
+                what = f"The cluster {self.cluster} has changed since it was listed."
+                raise DevenvError(what, "Nothing was removed.", "Run the command again.")
             if removal.nodes and self.kind.version() is None:
                 self.provide_kind()
             if removal.nodes:
                 with step(self.reporter, f"remove cluster {self.cluster}"):
                     self.kind.delete(self.cluster, lambda _: None)
             elif record and (removal.objects or removal.images):
-                removal = self._withdraw(record, removal)
+                self._finish_killed_load()
+                removal = self._withdraw(Records(self.host).read(self.cluster) or record, self.plan())
             if not removal.stayed:
                 Records(self.host).remove(self.cluster)
             return removal
+
+    def _finish_killed_load(self) -> None:
+        """Give the nodes back what they had before a load that was killed: it may be their owner's."""
+        records = Records(self.host)
+        proven = ProvenImages(self.cluster, records, self.containers, self.clock, self.reporter)
+        if problems := Replacing(self.cluster, records, self.containers, proven).undo():
+            what = "A load that was killed could not be undone."
+            raise DevenvError(what, "\n".join(problems), "Run the command again.")
 
     def _withdraw(self, record: Record, removal: Removal) -> Removal:
         nodes = self.containers.nodes(self.cluster)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from devenv.errors import DevenvError, NotReachableError
-from devenv.images.innode import Nodes, by_name, kept_name
-from devenv.images.load import normalise
+from devenv.images.innode import Nodes, by_name
+from devenv.images.load import normalise, present
 from devenv.images.sources import Source
 from devenv.images.stamp import of_labels
 from devenv.images.transfer import transfer
@@ -34,7 +34,9 @@ class Loading:
         at = self.context
         until("The node's containerd", self._containerd_missing, Deadline(at.clock, _NODE), pause=0.1)
         at.proven.finish()
+        self._finish_killed_load()
         loaded, images = 0, [i for i in at.profile.cluster_images if sources[i.name].how != "node"]
+        self._require([i.ref for i in at.profile.cluster_images if i not in images])
         for image in at.profile.cluster_images:
             if image not in images:
                 at.arrivals.arrive(normalise(image.ref))
@@ -47,6 +49,15 @@ class Loading:
                 at.arrivals.arrive(normalise(source.image.ref))
         note.append(f"{loaded} loaded, {len(at.profile.cluster_images) - loaded} were there")
         self._keep_undone([sources[i.name] for i in images])
+        at.records.note_refs(at.cluster, {normalise(i.ref): sources[i.name].ref for i in images})
+
+    def _require(self, refs: Sequence[str]) -> None:
+        """Raise DevenvError where a node lacks one of these images, which were not brought into the engine for it."""
+        at = self.context
+        for node in at.nodes() if refs else ():
+            names = present(at.containers, node.name)
+            if lost := [ref for ref in refs if normalise(ref) not in names]:
+                raise DevenvError(f"{node.name} has lost {', '.join(lost)}.", next_step="Run `devenv up` again.")
 
     def _keep_undone(self, sources: Sequence[Source]) -> None:
         """Say which images of the engine are not loaded, since the user returned to the one before; note their IDs."""
@@ -106,8 +117,11 @@ class Loading:
                 names: dict[str, list[str]] = {}
                 for source in wanted:
                     names.setdefault(source.ref, []).append(normalise(source.image.ref))
-                self._keep_proven(nodes, [normalise(s.image.ref) for s in wanted])
-                digests = transfer(at.containers, at.engine, [n.name for n in nodes], {ref: images[ref] for ref in names}, names)
+                in_nodes = [normalise(s.image.ref) for s in wanted]
+                with at.replacing.all_or_nothing():
+                    self._begin_replacing(nodes, in_nodes)
+                    wanted_images = {ref: images[ref] for ref in names}
+                    digests = transfer(at.containers, at.engine, [n.name for n in nodes], wanted_images, names)
                 for source in wanted:
                     state = of_labels(images[source.ref].labels)
                     at.records.note_built(at.cluster, normalise(source.image.ref), state.state if state else "")
@@ -115,17 +129,20 @@ class Loading:
                     for source in wanted:
                         name = normalise(source.image.ref)
                         at.records.note_image(at.cluster, node.id, name, images[source.ref].id, digests.get(name, ""))
+                at.replacing.end(in_nodes)
         return len({name for lacked in groups for name in lacked})
 
-    def _keep_proven(self, nodes: Sequence[Node], names: Sequence[str]) -> None:
-        """Have the nodes keep the images that were proven under these names: one may want to return to them."""
-        record = self.context.records.read(self.context.cluster)
+    def _begin_replacing(self, nodes: Sequence[Node], names: Sequence[str]) -> None:
+        """Have the nodes keep what they have under these names: a load may fail, and one may want to return to it."""
         for node in nodes:
-            proven = record.proven.get(node.id, {}) if record else {}
-            into = Nodes(self.context.containers)
-            digests = by_name(into.images(node.name)) if proven else {}
-            for name in (n for n in names if n in proven and digests.get(n) == proven[n].digest):
-                into.keep(node.name, name, kept_name(proven[name].digest))
+            digests = by_name(Nodes(self.context.containers).images(node.name))
+            self.context.replacing.begin(node, {name: digests.get(name, "") for name in names})
+
+    def _finish_killed_load(self) -> None:
+        """Give the nodes back what they had before a load that was killed. Raises DevenvError where one can't."""
+        if problems := self.context.replacing.undo():
+            why = "\n".join(problems)
+            raise DevenvError("A load that was killed could not be undone.", why, "Run `devenv up` again.")
 
     def complete(self, sources: Iterable[Source]) -> bool:
         """Whether every node has every image, and nobody has loaded another one under its name."""

@@ -32,6 +32,18 @@ class ProvenImage:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """What a node had under a name before a load. `digest`: of its config, "" where it had nothing.
+
+    `image` and `noted` are what the record said of it in `loaded` and `there`.
+    """
+
+    digest: str = ""
+    image: str = ""
+    noted: str = ""
+
+
+@dataclass(frozen=True)
 class Record:
     """One cluster. `nodes` has the IDs of its containers, as far as they were seen; `made` says that kind finished it."""
 
@@ -62,6 +74,10 @@ class Record:
     returning: tuple[str, ...] = ()
     # name → the engine's ID of the image that was left by a return, "" until it is known: `up` does not load that one
     undone: Mapping[str, str] = field(default_factory=dict)
+    # name → the engine's name of the image that was loaded last
+    refs: Mapping[str, str] = field(default_factory=dict)
+    # node ID → name in the node → what it had before a load that has begun and has not ended
+    loading: Mapping[str, Mapping[str, Replaced]] = field(default_factory=dict)
 
     def ids(self, names: Iterable[str]) -> dict[str, str]:
         """Return what tells the images of these names in the nodes from those before them: only where all nodes have the same.
@@ -90,6 +106,7 @@ def parse(text: str) -> Record:
     known["variant"] = _variant(content.get("variant") or {})
     for name in ("proven", "earlier"):
         known[name] = _proven_images(content.get(name) or {})
+    known["loading"] = _replaced_images(content.get("loading") or {})
     known["returning"] = tuple(map(str, content.get("returning", ())))
     return Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
 
@@ -101,6 +118,10 @@ def _variant(content: Mapping[str, Any]) -> Variant:
 
 def _proven_images(content: Mapping[str, Any]) -> dict[str, dict[str, ProvenImage]]:
     return {node: {name: ProvenImage(**image) for name, image in images.items()} for node, images in content.items()}
+
+
+def _replaced_images(content: Mapping[str, Any]) -> dict[str, dict[str, Replaced]]:
+    return {node: {name: Replaced(**image) for name, image in images.items()} for node, images in content.items()}
 
 
 @dataclass(frozen=True)
@@ -171,6 +192,10 @@ class Records:
             return replace(record, loaded=noted(record.loaded, image), there=noted(record.there, digest))
 
         self.update(cluster, change)
+
+    def note_refs(self, cluster: str, refs: Mapping[str, str]) -> None:
+        """Note from which of the engine's names the images of these names were loaded."""
+        self.update(cluster, lambda record: replace(record, refs={**record.refs, **refs}))
 
     def note_built(self, cluster: str, name: str, state: str) -> None:
         """Note from which state of the checkout the image of that name was built; "" where it is not known."""

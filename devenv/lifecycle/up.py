@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cache
 from graphlib import CycleError
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from devenv.errors import DevenvError, Exit, LockedError, NotReachableError
 from devenv.facts.live import Proof
 from devenv.gates import headers, ready
 from devenv.gates.live import Prober
+from devenv.images.innode import Nodes, by_name
 from devenv.images.load import normalise, present
-from devenv.images.sources import Provider, Source
+from devenv.images.sources import Held, Provider, Source
 from devenv.images.stamp import own_ref
 from devenv.lifecycle import checkout, manifests
 from devenv.lifecycle.adopt import Adopting, Adoption, remember
@@ -27,7 +29,7 @@ from devenv.lifecycle.folders import Folders
 from devenv.lifecycle.loading import Loading
 from devenv.lifecycle.making import Making
 from devenv.lifecycle.preflight import Preflight
-from devenv.lifecycle.proven import is_proven, undo_command, unproven_names
+from devenv.lifecycle.proven import current_digest, is_proven, undo_command, unproven_names
 from devenv.lifecycle.record import own_nodes
 from devenv.lifecycle.settled import Settled
 from devenv.lifecycle.steps import as_task, prove, step
@@ -247,7 +249,7 @@ class Up:
         files = [source.recipe_file for source in profile.manifests if source.recipe]
         if self.context.kind.version() is None:
             files.append(("kind", "kind"))
-        sources = self.provider.provide(profile.images, files, self._kept_images())
+        sources = self.provider.provide(profile.images, files, self._kept_images(), cache(self._held_images))
         self._same_architecture(sources)
         return sources
 
@@ -269,6 +271,23 @@ class Up:
             if is_proven(record, [n.id for n in nodes], name) and all(name in there for there in in_nodes)
         }
 
+    def _held_images(self) -> dict[str, Held]:
+        """Return what every node holds just as it was loaded; for a node that does not run, the record says so."""
+        at = self.context
+        record, nodes = at.records.read(at.cluster), at.nodes()
+        if record is None or not record.made or not nodes:
+            return {}
+        running = [node for node in nodes if node.status == "running"]
+        digests = {node.id: by_name(Nodes(at.containers).images(node.name)) for node in running}
+        held = {at.profile.cluster.image: Held(is_any=True)}
+        for image in at.profile.cluster_images:
+            name = normalise(image.ref)
+            loaded = {record.loaded.get(node.id, {}).get(name, "") for node in nodes}
+            intact = all(digests[n.id].get(name) == current_digest(record, n.id, name) for n in running)
+            if len(loaded) == 1 and "" not in loaded and intact:
+                held[image.name] = Held(record.refs.get(name, ""), loaded.pop())
+        return held
+
     def _tell_of_changes(self) -> None:
         """Say which images were built from other sources than the checkout has now, and how to renew them."""
         at = self.context
@@ -285,7 +304,7 @@ class Up:
         """Refuse images that the nodes could not run: containerd would take them without a word (facts/images.md)."""
         engine = self.context.engine
         wanted = engine.info().architecture
-        found = {s.ref: image.architecture for s in sources.values() if s.how != "node" and (image := engine.image(s.ref))}
+        found = {s.ref: self.context.image(s).architecture for s in sources.values() if s.how != "node"}
         wrong = [f"{ref} is for {architecture}" for ref, architecture in found.items() if architecture != wanted]
         if wrong:
             fix = f"Bring them for {wanted}, for example with `docker pull --platform linux/{wanted}`."
@@ -395,8 +414,8 @@ class Up:
             pass
 
     def _digest(self, sources: dict[str, Source]) -> str:
-        """Of everything that decides what is in the cluster."""
-        ids = [self._id(sources[name]) for name in sorted(sources)]
+        """Of everything that decides what is in the cluster. Its nodes stay what they are made of."""
+        ids = [self._id(sources[name]) for name in sorted(sources) if name != self.context.profile.cluster.image]
         return hashlib.sha256(repr((ids, manifests.fingerprint(self.context.profile, self._locate))).encode()).hexdigest()
 
     def _id(self, source: Source) -> str:
@@ -411,13 +430,15 @@ class Up:
         """Return the proofs if what is installed is what is wanted, every gate is open and every route answers."""
         at = self.context
         record, nodes = at.records.read(at.cluster), at.nodes()
-        if not (record and record.digest and nodes and all(n.status == "running" for n in nodes)):
+        running = bool(nodes) and all(n.status == "running" for n in nodes)
+        if not (record and record.digest and running) or at.replacing.is_open():
             return []
         kept = self._kept_images()
         needed = [i for i in at.profile.images if i.name not in kept]
-        if not (self.provider.ready(needed) and self._files_ready()):
+        held = cache(self._held_images)
+        if not (self.provider.ready(needed, held) and self._files_ready()):
             return []
-        sources = self.provider.provide(at.profile.images, in_nodes=kept)
+        sources = self.provider.provide(at.profile.images, in_nodes=kept, held=held)
         if record.digest != self._digest(sources) or not at.kube.ready():
             return []
         if not Loading(at).complete(sources[i.name] for i in at.profile.cluster_images):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from devenv.disk.ballast import IN_NODE
 from devenv.errors import DevenvError
-from devenv.images.load import CTR
+from devenv.images.innode import is_own_name
+from devenv.images.load import CTR, present
 from devenv.lifecycle.record import Key, Record
 from devenv.ports import Clock, Containers, Kube, Manifest, Node
 from devenv.wait import Deadline, until
@@ -44,7 +45,8 @@ class Withdraw:
         for wanted in reversed([k for k in last if k not in stayed]):
             self._remove(wanted)
         for node in nodes:
-            for name in brought_images(record, node):
+            own_names = [name for name in present(self.containers, node.name) if is_own_name(name)]
+            for name in (*brought_images(record, node), *own_names):
                 self.containers.exec(node.name, [*CTR, "remove", name])
             self.containers.exec(node.name, ["rm", "-f", IN_NODE])
         return stayed

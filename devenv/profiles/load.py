@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from devenv import targets
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.headers import FILE
 from devenv.profiles.model import Profile
@@ -23,6 +25,7 @@ _DEPTH = 8  # profiles that may extend one another
 # What reading a YAML file may raise: its library lets pass what a value of a wrong kind raises, and what nests too deep.
 BROKEN = (yaml.YAMLError, OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 _NEAR = 0.6  # how alike two keys are
+_UNNAMED = "mine"  # what a profile is called whose file has no name
 
 
 def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
@@ -142,15 +145,30 @@ def schema_text() -> str:
 
 
 def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | None) -> None:
-    """Write a profile that extends `base`. Raises DevenvError, and leaves no file, where it would not be right."""
+    """Write a profile that extends `base`. Raises DevenvError, and writes nothing, where it would not be right."""
     find(base, folder)
     ports = {"host_port": host_port, **({"node_port": node_port} if node_port else {})}
-    file.write_text(yaml.safe_dump({"extends": base, "name": file.stem, "gateway": ports}, sort_keys=False))
+    name = _UNNAMED if targets.is_stdout(file) else file.stem
+    text = yaml.safe_dump({"extends": base, "name": name, "gateway": ports}, sort_keys=False, allow_unicode=True)
     try:
-        load(str(file.resolve()), folder)
-    except DevenvError:
-        file.unlink()
-        raise
+        _check_text(text, file, folder)
+        targets.write(file, text)
+    except OSError as error:
+        raise DevenvError(f"{file} can't be written.", error.strerror or str(error), "Give another path.") from error
+
+
+def _check_text(text: str, file: Path, folder: Path) -> None:
+    """Raise DevenvError where the text would be no profile at this place, from which it may extend one beside it."""
+    folder_of_file = Path() if targets.is_stdout(file) or targets.is_special(file) else file.resolve().parent
+    beside = folder_of_file if os.access(folder_of_file, os.W_OK) or not folder_of_file.exists() else None
+    with tempfile.NamedTemporaryFile("w", dir=beside, prefix=".", suffix=".yaml", encoding="utf-8") as draft:
+        draft.write(text)
+        draft.flush()
+        try:
+            load(draft.name, folder)
+        except DevenvError as error:
+            error.what, error.why = (part.replace(draft.name, str(file)) for part in (error.what, error.why))
+            raise
 
 
 def _layers(path: Path, folder: Path, depth: int) -> Layers:

@@ -5,11 +5,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from devenv.errors import DevenvError, NotReachableError
-from devenv.images.innode import Nodes, kept_name, lost
+from devenv.images.innode import Nodes, incoming_name, lost
 from devenv.images.layout import Layout, renamed
-from devenv.images.stamp import of_labels
 from devenv.lifecycle.proven import ProvenImages
 from devenv.lifecycle.record import Records
+from devenv.lifecycle.replacing import Replacing
 from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Completed, Containers, Engine, Host, Reporter
 from devenv.profiles.quantities import show
@@ -63,6 +63,13 @@ class Loader:
     reporter: Reporter
     early: Early | None = None  # a push that has begun
 
+    @property
+    def replacing(self) -> Replacing:
+        """What gives the nodes back the images that they had."""
+        records = Records(self.host)
+        proven = ProvenImages(self.cluster, records, self.containers, self.clock, self.reporter)
+        return Replacing(self.cluster, records, self.containers, proven)
+
     def begin(self, ref: str, layers: frozenset[str]) -> Early:
         """Have the engine begin to push; it waits for the decision what is wanted."""
         known = Known.read(self.host, self.engine.info().id)
@@ -75,14 +82,15 @@ class Loader:
         return Early(ref, sink, pool, pool.submit(self.pusher.push, ref, sink, known, progress))
 
     def run(self, move: Move) -> Moved:
-        """Return when every node's CRI has the image under its name. Raises DevenvError, and the nodes keep what they had."""
+        """Return when every node's CRI has the image under its name.
+
+        Raises DevenvError; `replacing` then gives the nodes back what they had.
+        """
         began = self.clock.monotonic()
         with step(self.reporter, f"load {move.ref}") as note:
             sent, digest, known = self._move(move)
             self._await_cri(move, digest, known)
-            self.note(move, move.image.id, digest)
-            mark = of_labels(move.image.labels)
-            Records(self.host).note_built(self.cluster, move.name, mark.state if mark else "")
+            self._note(move, move.image.id, digest)
             note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
         return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
 
@@ -91,9 +99,8 @@ class Loader:
         if move.way is Way.PRESENT:
             return 0, move.old[0][1], {}
         self._assume_proven(move)
-        self.note(move, "")  # a run that is killed in between must not leave word that it is there
         with ThreadPoolExecutor(1) as pool:  # meanwhile the engine begins
-            keeping = pool.submit(self._keep_old, move)
+            keeping = pool.submit(self._begin_replacing, move)
             if move.way is Way.RETAG:
                 keeping.result()
                 self._retag(move)
@@ -110,24 +117,24 @@ class Loader:
                 known |= told
         return sent, digest, known
 
-    def note(self, move: Move, image: str, digest: str = "") -> None:
-        """Remember what the nodes have under the name, as `up` does; "" where that must not be taken for the new image."""
+    def _note(self, move: Move, image: str, digest: str) -> None:
+        """Remember what the nodes have under the name, as `up` does."""
         for node in self.containers.nodes(self.cluster):
             if node.name in move.lacks:
                 Records(self.host).note_image(self.cluster, node.id, move.name, image, digest)
 
-    def _keep_old(self, move: Move) -> None:
-        """Give what has the name now another one, so that it stays until the new one is proven, and after that to return to."""
-        for node, digest in move.old:
-            if node in move.lacks:
-                Nodes(self.containers).keep(node, move.name, kept_name(digest))
+    def _begin_replacing(self, move: Move) -> None:
+        """Have the nodes keep what has the name now: until the new one is proven, and after that to return to."""
+        digests = dict(move.old)
+        for node in self.containers.nodes(self.cluster):
+            if node.name in move.lacks:
+                self.replacing.begin(node, {move.name: digests.get(node.name, "")})
 
     def _assume_proven(self, move: Move) -> None:
-        proven = ProvenImages(self.cluster, Records(self.host), self.containers, self.clock, self.reporter)
         digests = dict(move.old)
         for node in self.containers.nodes(self.cluster):
             if node.name in move.lacks and node.name in digests:
-                proven.assume(node, move.name, digests[node.name])
+                self.replacing.proven.assume(node, move.name, digests[node.name])
 
     def _retag(self, move: Move) -> None:
         nodes = Nodes(self.containers)
@@ -137,19 +144,21 @@ class Loader:
     def _send(self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], tries: int = _AGAIN) -> tuple[int, str, _Known]:
         """Stream into the nodes. Where one has lost a layer in between, everything is sent again."""
         every = frozenset(move.image.layers)
-        layout = Layout({move.ref: [move.name]}, every, layers)
+        name = incoming_name(move.name)
+        layout = Layout({move.ref: [name]}, every, layers)
         digest, size = move.image.id, move.bytes(layers)
         if stored := move.source.stored:
-            stream = stored.layout(move.name, layers)
+            stream = stored.layout(name, layers)
         elif layers == every and not self.engine.info().containerd_store:
-            stream = renamed(self._saved(move), {move.ref: [move.name]})
+            stream = renamed(self._saved(move), {move.ref: [name]})
         else:
             stream = layout.convert(self._saved(move))
-        done = Nodes(self.containers).receive(nodes, self._shown(move, stream, size))
+        shown = self._shown(move, stream, size)
+        done = Nodes(self.containers).receive(nodes, shown, [move.name])
         if lost(done) and tries:
             return self._send(move, every, nodes, tries - 1)
         self._refuse(move, done)
-        return layout.sent or size, layout.configs.get(move.name, digest), _known(done)
+        return layout.sent or size, layout.configs.get(name, digest), _known(done)
 
     def _saved(self, move: Move) -> Iterator[bytes]:
         return self.engine.save([move.ref], f"linux/{self.engine.info().architecture}")
@@ -169,7 +178,7 @@ class Loader:
         try:
             early.pushed.result()
             ready()
-            done = into.receive(nodes, sink.layout(move.name))
+            done = into.receive(nodes, sink.layout(incoming_name(move.name)), [move.name])
         except NotReachableError:
             raise
         except DevenvError as error:  # an engine that can't reach this machine's loopback, for one
@@ -188,7 +197,7 @@ class Loader:
     def _refuse(move: Move, done: dict[str, Completed]) -> None:
         if failed := {node: d for node, d in done.items() if d.code != 0}:
             why = "\n".join(f"{node}: {d.output[-500:].strip()}" for node, d in failed.items())
-            raise DevenvError(f"{move.ref} could not be loaded.", why, "The nodes keep the image that they had.")
+            raise DevenvError(f"{move.ref} could not be loaded.", why)
 
     def _shown(self, move: Move, stream: Iterator[bytes], size: int) -> Iterator[bytes]:
         sent = 0

@@ -12,9 +12,10 @@ from devenv.errors import DevenvError
 from devenv.gates.live import Prober
 from devenv.images.innode import Nodes
 from devenv.images.inplace import InPlace
+from devenv.images.stamp import of_labels
 from devenv.images.stored import is_file
 from devenv.lifecycle.proven import Return, short, undo_command
-from devenv.lifecycle.record import own_context
+from devenv.lifecycle.record import Records, own_context
 from devenv.lifecycle.restart import Restart
 from devenv.ports import Clock, Containers, Engine, Host, Kube, Reporter
 from devenv.profiles.model import Profile
@@ -102,6 +103,7 @@ class Reload:
         """Move, restart, prove, clean up. `wait`: seconds for whoever holds the cluster's lock."""
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             began = self.clock.monotonic()
+            self._finish_killed_load()
             if self.options.build:
                 Build(self.profile, self.in_place).run([name or ref for ref, name in wanted])
             built = self.clock.monotonic()
@@ -135,6 +137,7 @@ class Reload:
         """Return to the images that were proven before, where the caller holds the cluster's lock."""
         nodes = self._planner.nodes()
         own_context(self.kube, nodes, self.cluster)
+        self._finish_killed_load()
         return Undo(self.rollout, self.engine).run(nodes, names_in_nodes(self.profile, asked))
 
     def plan_undo(self, asked: Sequence[str]) -> list[Return]:
@@ -152,14 +155,36 @@ class Reload:
         return self._loader().begin(refs[0], frozenset(image.layers)) if likely else None
 
     def _load(self, plan: Plan, early: Early | None) -> tuple[Moved, ...]:
-        """Move all images; what the first has brought the second need not bring again."""
-        self.rollout.proven.forget_undone(m.name for m in plan.moves)
+        """Move all images, or none; what the first has brought the second need not bring again."""
         moved: list[Moved] = []
-        for move in plan.moves:
-            again = moved and move.layers
-            have = Nodes(self.containers).looks([n.name for n in plan.nodes]) if again else []
-            moved.append(self._loader(early).run(self._planner.move(move.source, move.name, have) if again else move))
+        with self._loader().replacing.all_or_nothing():
+            for move in plan.moves:
+                again = moved and move.layers
+                have = Nodes(self.containers).looks([n.name for n in plan.nodes]) if again else []
+                planned = self._planner.move(move.source, move.name, have) if again else move
+                moved.append(self._loader(early).run(planned))
+        self._note_moved(moved)
         return tuple(moved)
+
+    def _finish_killed_load(self) -> None:
+        """Give the nodes back what they had before a load that was killed. Raises DevenvError where one can't."""
+        replacing = self._loader().replacing
+        if not replacing.is_open():
+            return
+        self._planner.nodes()  # they are devenv's own, and run
+        if problems := replacing.undo():
+            what = "A load that was killed could not be undone."
+            raise DevenvError(what, "\n".join(problems), f"Run `devenv up --name {self.cluster}`.")
+
+    def _note_moved(self, moved: Sequence[Moved]) -> None:
+        """Note that all of it is in the nodes: nothing of it is undone any more, and nothing undone keeps it away."""
+        for one in moved:
+            mark = of_labels(one.move.image.labels)
+            Records(self.host).note_built(self.cluster, one.move.name, mark.state if mark else "")
+        Records(self.host).note_refs(self.cluster, {one.move.name: one.move.ref for one in moved})
+        names = [one.move.name for one in moved]
+        self.rollout.proven.forget_undone(names)
+        self._loader().replacing.end(names)
 
     def _renew(self, plan: Plan, moved: Sequence[Moved]) -> Renewed:
         """Have the new images run, and prove it; where they don't, return to the old ones if that is agreed to."""

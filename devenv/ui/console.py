@@ -11,9 +11,26 @@ _UNCUT = 500  # columns
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+_is_diverted = False
+
+
+def divert_results() -> None:
+    """Have results go to standard error from now on: standard output is for a file that the user asked for there."""
+    global _is_diverted  # noqa: PLW0603 - there is one standard output
+    _is_diverted = True
+
+
 def result() -> Console:
     """Where a command's result goes."""
-    return _console(sys.stdout)
+    return _console(sys.stderr if _is_diverted else sys.stdout)
+
+
+def document(text: str) -> None:
+    """Give a result that is a file of its own, as UTF-8 whatever the terminal's encoding is."""
+    output = sys.stderr if _is_diverted else sys.stdout
+    output.flush()
+    output.buffer.write(f"{text}\n".encode("utf-8", "backslashreplace"))
+    output.buffer.flush()
 
 
 def progress() -> Console:

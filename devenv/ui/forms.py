@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from devenv import targets
 from devenv.diagnosis.compare import Comparison, compare
 from devenv.diagnosis.model import Diagnosis
 from devenv.facts import files
@@ -11,6 +12,22 @@ from devenv.facts.model import Facts
 from devenv.ui import comparison as differences
 from devenv.ui import console, machine
 from devenv.ui import diagnosis as text
+
+
+def divert(save: Path | None, target: Path | None) -> None:
+    """Leave standard output to the one file that is to go there. Raises UsageError where both are."""
+    if save is None or not targets.is_stdout(save):
+        return
+    if target and targets.is_stdout(target):
+        raise click.UsageError("--save and --to can't both go to standard output.")
+    console.divert_results()
+
+
+def save(facts: Facts, target: Path) -> None:
+    """Write the facts to a file."""
+    files.write(facts, target)
+    if not targets.is_stdout(target):
+        console.progress().print(f"Facts saved in {target}, redacted.", markup=False)
 
 
 def diagnosis(facts: Facts, found: Diagnosis, output: str, target: Path | None, *, everything: bool) -> None:
@@ -55,7 +72,8 @@ def _default_target(output: str, cluster: str) -> Path | None:
 
 def _emit(content: str, target: Path | None) -> None:
     if target is None:
-        click.echo(content)
+        console.document(content)
         return
     files.write_text(content, target)
-    console.progress().print(f"Written to {target}.", markup=False)
+    if not targets.is_stdout(target):
+        console.progress().print(f"Written to {target}.", markup=False)

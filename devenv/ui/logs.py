@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from rich.markup import escape
 
+from devenv import streams
 from devenv.facts.logs import LogLine
 from devenv.ui import console
 from devenv.ui.reports import VERSION
@@ -19,6 +20,8 @@ def lines(found: Iterable[LogLine]) -> None:
         mark = f"[bold red]{line.code}[/bold red] " if line.code else ""
         head = f"[dim]{line.time[11:23]}[/dim] {escape(line.component[:_WIDTH].ljust(_WIDTH))}"
         out.print(f"{head} {mark}{escape(console.harmless(line.text))}", soft_wrap=True)
+        if streams.is_unread():
+            return
 
 
 def json_lines(found: Iterable[LogLine]) -> None:
@@ -26,6 +29,8 @@ def json_lines(found: Iterable[LogLine]) -> None:
     out = console.result()
     for line in found:
         out.print(json.dumps({"version": VERSION, "kind": "log", "result": shape(line)}), markup=False, soft_wrap=True)
+        if streams.is_unread():
+            return
 
 
 def shape(line: LogLine) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Questions: only on a terminal, and each can be answered by a flag instead."""
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from devenv.errors import DevenvError, Exit
@@ -15,7 +17,7 @@ def choice(question: str, options: Sequence[str], default: str) -> str:
         return default
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    return str(_answered(questionary.select(question, choices=list(options), default=default).ask()))
+    return str(_answered(lambda: questionary.select(question, choices=list(options), default=default).ask()))
 
 
 def text(question: str, default: str, check: Callable[[str], bool | str]) -> str:
@@ -24,7 +26,7 @@ def text(question: str, default: str, check: Callable[[str], bool | str]) -> str
         return default
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    return str(_answered(questionary.text(question, default=default, validate=check).ask()))
+    return str(_answered(lambda: questionary.text(question, default=default, validate=check).ask()))
 
 
 def is_port(answer: str) -> bool | str:
@@ -32,43 +34,71 @@ def is_port(answer: str) -> bool | str:
     return (answer.isdigit() and 1 <= int(answer) <= 65535) or "a number from 1 to 65535"  # noqa: PLR2004
 
 
-def _answered(answer: T | None) -> T:
-    if answer is None:  # Ctrl-C
+def _on_stderr() -> AbstractContextManager[object]:
+    """Have questions shown where progress is: standard output is the result's, and may be a file."""
+    from prompt_toolkit.application import create_app_session  # noqa: PLC0415 - only where a question is asked
+    from prompt_toolkit.output import create_output  # noqa: PLC0415
+
+    return create_app_session(output=create_output(sys.stderr))
+
+
+def _answered(ask: Callable[[], T | None]) -> T:
+    """Return the answer. Raises KeyboardInterrupt where the user left the question with Ctrl-C or Ctrl-D."""
+    try:
+        with _on_stderr():
+            answer = ask()
+    except EOFError:
+        answer = None
+    if answer is None:
         raise KeyboardInterrupt
     return answer
+
+
+def _is_yes(question: str, *, default: bool) -> bool:
+    """Ask, and return whether the answer is yes. Enter alone is the default; anything but y or yes is no."""
+    import questionary  # noqa: PLC0415 - only where a question is asked
+
+    choices = "[Y/n]" if default else "[y/N]"
+    answer = _answered(lambda: questionary.text(f"{question} {choices}").ask()).strip().lower()
+    return answer in {"y", "yes"} or (default and not answer)
+
+
+def refuse_unless_askable() -> None:
+    """Raise DevenvError where nobody can answer a question."""
+    if not console.interactive():
+        what = "Confirmation needed, but this is not a terminal."
+        raise DevenvError(what, "Nothing was changed.", "Pass --yes to confirm.", Exit.USAGE)
 
 
 def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
     """Return if the answer is yes. Raises DevenvError where it is no, with what it came to, or where nobody can answer."""
     if assume_yes:
         return
-    if not console.interactive():
-        raise DevenvError("Nobody can be asked here.", next_step="Say --yes if you mean it.", exit_code=Exit.USAGE)
-    import questionary  # noqa: PLC0415 - only where a question is asked
-
-    if not _answered(questionary.confirm(question, default=False).ask()):
+    refuse_unless_askable()
+    if not _is_yes(question, default=False):
         raise DevenvError(otherwise, exit_code=Exit.FAILED)
 
 
-def confirmed(question: str, *, default: bool = True) -> bool:
-    """Whether the answer is yes; no where nobody can answer. `default`: what Enter alone means."""
-    if not console.interactive():
-        return False
+def typed_or_stop(question: str, wanted: str, otherwise: str, *, assume_yes: bool) -> None:
+    """Return if just this was typed. Raises DevenvError as `confirm_or_stop` does."""
+    if assume_yes:
+        return
+    refuse_unless_askable()
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    return bool(questionary.confirm(question, default=default).ask())
+    if _answered(lambda: questionary.text(question).ask()).strip() != wanted:
+        raise DevenvError(otherwise, exit_code=Exit.FAILED)
+
+
+def confirmed(question: str, *, default: bool = False) -> bool:
+    """Whether the answer is yes; no where nobody can answer. `default`: what Enter alone means."""
+    return console.interactive() and _is_yes(question, default=default)
 
 
 def install(*, assume_yes: bool) -> Callable[[Sequence[str]], bool]:
     """Return the question whether packages may be installed. Where nobody can answer, the answer is no."""
 
     def ask(packages: Sequence[str]) -> bool:
-        if assume_yes:
-            return True
-        if not console.interactive():
-            return False
-        import questionary  # noqa: PLC0415 - only where a question is asked
-
-        return bool(questionary.confirm(f"Install {' '.join(packages)} with apt-get?").ask())
+        return assume_yes or confirmed(f"Install {' '.join(packages)} with apt-get?", default=True)
 
     return ask

@@ -4,16 +4,17 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from devenv import DEFAULT_CLUSTER
+from devenv import DEFAULT_CLUSTER, streams
 from devenv.errors import DevenvError
 from devenv.facts.live import Proof, remedies
 from devenv.images.listing import Entry
 from devenv.lifecycle.adopt import Adoption
 from devenv.lifecycle.down import Removal
-from devenv.lifecycle.purge import Item
+from devenv.lifecycle.purge import PurgePlan
 from devenv.lifecycle.record import Key
 from devenv.lifecycle.status import Status
 from devenv.lifecycle.up import Result
@@ -38,6 +39,8 @@ def emit_changes(kind: str, results: Iterable[Any]) -> None:
         if result != last:
             line = json.dumps({"version": VERSION, "kind": kind, "result": result})
             console.result().print(line, markup=False, soft_wrap=True)
+        if streams.is_unread():
+            return
         last = result
 
 
@@ -146,17 +149,47 @@ def down_json(cluster: str, removal: Removal, *, dry_run: bool, purged: list[str
     }  # fmt: skip
 
 
-def listed(items: list[Item]) -> None:
-    """List what is about to be removed, before anybody is asked."""
+def kept_json(plan: PurgePlan) -> dict[str, Any]:
+    """Shape of what `down --purge` leaves because other clusters use it."""
+    return {"kept": [item.name for item in plan.kept], "other_clusters": list(plan.clusters)}
+
+
+def to_purge(cluster: str, removal: Removal, plan: PurgePlan) -> None:
+    """List what is about to be removed, and what stays, before anybody is asked."""
     out = console.progress()
-    for item in items:
-        out.print(f"{show(item.size):>10}  {escape(item.name)}")
+    if not removal.is_empty:
+        parts = [f"node {node.name} with its volume" for node in removal.nodes]
+        parts += [f"{kind} {name}" for _, kind, _, name in removal.objects]
+        parts += [f"image {image} from the nodes" for image in removal.images]
+        out.print(f"The cluster {escape(cluster)}:")
+        for part in parts:
+            out.print(f"            {escape(part)}", soft_wrap=True)
+    if plan.items:
+        out.print("Images that devenv built, and its caches:")
+    for item in plan.items:
+        out.print(f"{show(item.size):>10}  {escape(item.name)}", soft_wrap=True)
+    _kept(out, plan)
 
 
-def purged(items: list[Item], stayed: list[str], *, dry_run: bool) -> None:
+def _kept(out: Console, plan: PurgePlan) -> None:
+    """Name the other clusters, and say what stays for them."""
+    if not plan.clusters:
+        return
+    names = escape(", ".join(plan.clusters))
+    if not plan.kept:
+        out.print(f"Other clusters use the same images and caches: {names}. They stay, and make anew what they need.")
+        return
+    out.print(f"Kept, because other clusters use it ({names}); --all removes it, too:")
+    for item in plan.kept:
+        out.print(f"{show(item.size):>10}  {escape(item.name)}", soft_wrap=True)
+
+
+def purged(plan: PurgePlan, stayed: list[str], *, dry_run: bool) -> None:
     """Say what was removed besides the cluster, or would be, and what had to stay."""
     out = console.result()
-    for item in items:
+    if dry_run:
+        _kept(out, plan)
+    for item in plan.items:
         if not any(s.startswith(f"{item.name}:") for s in stayed):
             out.print(f"{'would remove' if dry_run else 'removed'} {escape(item.name)}  [dim]{show(item.size)}[/dim]")
     for line in stayed:

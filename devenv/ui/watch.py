@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rich.live import Live
 from rich.text import Text
 
+from devenv import streams
 from devenv.ui import console
 
 
@@ -20,4 +21,6 @@ def watch(looks: Iterable[list[str]]) -> None:
     for lines in looks:
         if lines != last:
             out.print("\n".join(lines))
+        if streams.is_unread():
+            return
         last = lines

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -337,6 +338,41 @@ def notes(lab: Lab) -> set[str]:
     return {note_in(lab, pod["metadata"]["name"]) for pod in lasting}
 
 
+def save_unpackable(archive: Path) -> str:
+    """Write an image that is whole, and whose layer no node can unpack: a file lies in a file. Return its config's digest."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        for name in ("note", "note/below"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    diff_id = f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"
+    rootfs = {"type": "layers", "diff_ids": [diff_id]}
+    config = json.dumps({"architecture": engine_architecture(), "os": "linux", "config": {}, "rootfs": rootfs}).encode()
+    listed = json.dumps([{"Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"]}]).encode()
+    with tarfile.open(archive, "w") as tar:
+        for name, content in (("config.json", config), ("layer.tar", layer.getvalue()), ("manifest.json", listed)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return f"sha256:{hashlib.sha256(config).hexdigest()}"
+
+
+def engine_architecture() -> str:
+    with wiring.world() as world:
+        return world.engine.info().architecture
+
+
+def test_an_image_that_the_node_refuses_leaves_the_old_one_under_the_name(cluster, tmp_path):
+    before, names = id_of(cluster, KNOWN), images(cluster)
+    refused_id = save_unpackable(tmp_path / "image.tar")
+    failed = cluster.devenv("reload-image", str(tmp_path / "image.tar"), "--as", KNOWN, check=False)
+    assert failed.returncode == 1, failed.stderr
+    assert id_of(cluster, KNOWN) == before
+    cluster.eventually("the CRI", lambda: "" if images(cluster) == names else "the refused image's names")
+    assert refused_id not in cluster.docker("exec", cluster.node, "crictl", "images", "-o", "json")
+    cluster.kubectl("--namespace", "default", "rollout", "restart", "deployment", "mock-llama2-7b")
+    cluster.kubectl("--namespace", "default", "rollout", "status", "deployment", "mock-llama2-7b", "--timeout=120s")
+
+
 def kept_images(lab: Lab) -> list[str]:
     return [name for name in images(lab) if "superseded" in name]
 
@@ -483,6 +519,8 @@ def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
             cluster.eventually(step, lambda: "" if runs(cluster, process) or run.poll() is not None else "it", 60)
         run.kill()
         run.stderr.read()
+    left = id_of(cluster, KNOWN)
+    assert left, "the name is on one image or the other"
     told = cluster.json(*RELOAD)
     assert {note_in(cluster, pod) for pod in told["pods"]} == {f"after {step}"}
     assert len(kept_images(cluster)) <= 1, "at most the one to return to"

@@ -262,6 +262,8 @@ class FakeEngine:
         if stdin is not None:
             with tarfile.open(fileobj=io.BytesIO(b"".join(stdin))) as archive:
                 loaded = {tag: x["Config"] for x in json.load(archive.extractfile("manifest.json")) for tag in x["RepoTags"]}
+            own_names = dict(zip(argv[4::2], argv[5::2], strict=True))
+            loaded = {own_names.get(name, name): digest for name, digest in loaded.items()}
             sources = list(loaded)
             self.configs |= loaded
             self.log += ["import", *(f"load {source}" for source in sources)]

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -61,7 +62,10 @@ def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path):
     assert f"Error: No Docker engine answers at {where}." in done.stderr
     assert "→ Start Docker, or run `devenv setup`." in done.stderr
     assert "Traceback" not in done.stderr
-    assert "Traceback" in devenv("--debug", "images", "list", DOCKER_HOST=where).stderr
+    for args in (("--debug", "images", "list"), ("images", "--debug", "list"), ("images", "list", "--debug")):
+        debugged = devenv(*args, DOCKER_HOST=where)
+        assert debugged.returncode == Exit.PREREQUISITE
+        assert "Traceback" in debugged.stderr
 
 
 def test_an_unknown_profile_is_a_wrong_call():
@@ -83,8 +87,22 @@ def test_a_mistake_of_devenvs_own_is_told_in_the_same_form(monkeypatch, capsys):
         raise TypeError("boom")
 
     monkeypatch.setattr(app.app, "main", broken)
+    assert app.run(["up", "--debug", "a b"]) == Exit.FAILED
+    told = capsys.readouterr().err
+    assert "TypeError: boom" in told
+    assert "devenv --debug up 'a b'" in told, "what to attach"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_file_that_the_system_refuses_is_no_mistake_of_devenvs(monkeypatch, capsys, number):
+    def refused(**_):
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    monkeypatch.setattr(app.app, "main", refused)
     assert app.run([]) == Exit.FAILED
-    assert "TypeError: boom" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "/some/file" in told
+    assert "OSError" not in told
 
 
 def test_an_error_keeps_its_own_exit_code(monkeypatch, capsys):

@@ -106,8 +106,9 @@ def test_what_came_lately_stays_and_where_the_api_server_is_silent_all_stay():
     assert "API server" in things(look([("sha256:c", ["a:1"], False)], **whole("c")), silent, {}, NOW)[0].kept
 
 
-def test_a_superseded_image_goes_before_others():
-    kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], **whole("c"))
+@pytest.mark.parametrize("name", ["devenv.local/superseded:1", "devenv.local/incoming:1"])
+def test_a_superseded_image_and_one_that_a_killed_load_left_go_before_others(name):
+    kept = look([("sha256:c", [name], False)], **whole("c"))
     assert things(kept, KEEP, {}, NOW)[0].worth is Worth.SUPERSEDED
 
 

@@ -134,7 +134,7 @@ def test_too_little_disk_is_refused_before_anything_is_made(fakes, folder: Path)
         b.build(b.plan(["app"]))
     assert caught.value.exit_code == Exit.PREREQUISITE
     assert "1.0 MiB free; the build needs 4.0 MiB and 1.0 GiB to spare" in caught.value.why
-    assert fakes.log == []
+    assert [entry for entry in fakes.log if "lock" not in entry] == []
 
 
 def test_missing_programs_and_missing_rights_are_told_together(fakes, folder: Path):  # noqa: F811
@@ -167,3 +167,37 @@ def test_two_compilers_that_begin_at_once_fetch_the_toolchain_once(fakes, tmp_pa
 
     run_all([Task("a", ensure), Task("b", ensure)])
     assert fetched == [True]
+
+
+def test_what_another_process_has_built_meanwhile_is_not_built_again(fakes, folder: Path, monkeypatch):  # noqa: F811
+    mine, others = builder(fakes, folder), builder(fakes, folder)
+    plan = mine.plan(["app"])
+    lock = fakes.host.lock
+
+    def taken(name):
+        """The other process had it, and has just let go of it."""
+        monkeypatch.setattr(fakes.host, "lock", lock)
+        others.build(others.plan(["app"]))
+        fakes.log.clear()
+        return lock(name)
+
+    monkeypatch.setattr(fakes.host, "lock", taken)
+    mine.build(plan)
+    assert [entry for entry in fakes.log if "lock" not in entry] == []
+
+
+def test_what_another_process_has_built_in_part_is_gone_on_with(fakes, folder: Path, monkeypatch):  # noqa: F811
+    mine, others = builder(fakes, folder), builder(fakes, folder)
+    plan = mine.plan(["app"])
+    lock = fakes.host.lock
+
+    def taken(name):
+        monkeypatch.setattr(fakes.host, "lock", lock)
+        others.build(others.plan(["base"]))
+        fakes.log.clear()
+        return lock(name)
+
+    monkeypatch.setattr(fakes.host, "lock", taken)
+    mine.build(plan)
+    made = [entry for entry in fakes.log if entry.startswith(("import", "build"))]
+    assert made == ["build devenv.local/app"]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from devenv.errors import DevenvError
-from devenv.images.innode import NodeImages
+from devenv.images.innode import NodeImages, incoming_name
 from devenv.images.layers import chain_ids
 from devenv.images.transfer import stream, transfer
 from devenv.ports import Completed, EngineInfo, Image, Space
@@ -73,3 +73,25 @@ def test_what_can_t_be_imported_is_told_in_containerd_s_words():
     with pytest.raises(DevenvError, match="a:1, b:1 could not be loaded") as caught:
         transfer(Containers(), Engine(), ["n"], IMAGES, NAMES)
     assert "n: no space left on device" in caught.value.why
+
+
+def test_only_a_name_that_another_image_has_is_given_after_the_import():
+    """Until then it stays with the image that has it, in every node."""
+    scripts, layouts = [], []
+    taken = NAMES["a:1"][0]
+
+    class Containers:
+        def exec(self, container, argv, stdin=None):
+            if stdin is None:
+                images = [{"id": "sha256:old", "repoTags": [taken] if container == "m" else []}]
+                parts = [json.dumps({"images": images}), "", "", "1 1 1 1"]
+                return Completed(0, "\n--- devenv ---\n".join(parts))
+            layouts.append(unpack(b"".join(stdin)))
+            scripts.append(argv[4:])
+            return Completed(0, "")
+
+    configs = transfer(Containers(), Engine(), ["n", "m"], IMAGES, NAMES)
+    assert scripts == [[incoming_name(taken), taken]] * 2
+    named = [x["RepoTags"] for x in json.loads(layouts[0]["manifest.json"])]
+    assert named == [[incoming_name(taken)], NAMES["b:1"]]
+    assert incoming_name(taken) not in configs

@@ -4,8 +4,10 @@ import threading
 import pytest
 
 from devenv.errors import DevenvError, Exit
+from devenv.images.innode import is_own_name
 from devenv.lifecycle import incluster
 from devenv.lifecycle.record import Record, Records
+from devenv.lifecycle.replacing import Replacing
 from devenv.ports import Node
 from tests.unit.lifecycle.test_up import down_of, index, own_profile, up  # noqa: F401 - a fixture
 
@@ -58,6 +60,33 @@ def test_down_of_an_adopted_cluster_takes_out_what_was_brought_and_leaves_the_re
     assert "docker.io/library/redis:latest" not in removal.images  # the node had one of that name before
     assert "docker.io/library/redis:latest" in fakes.engine.in_nodes["c-control-plane"]
     assert Records(fakes.host).read("c") is None
+
+
+def test_down_of_an_adopted_cluster_gives_back_what_a_killed_load_took(up, fakes, foreign):  # noqa: F811
+    up(agree=lambda _: None).run(0)
+    names, theirs = fakes.engine.in_nodes["c-control-plane"], "docker.io/library/theirs:1"
+    fakes.engine.configs |= {theirs: "sha256:theirs", "devenv.local/superseded:theirs": "sha256:theirs"}
+    names |= {theirs, "devenv.local/incoming:half", "devenv.local/superseded:left"}
+    replacing = Replacing("c", Records(fakes.host), fakes.engine, None)
+    replacing.begin(foreign, {theirs: "sha256:theirs"})
+    fakes.engine.configs[theirs] = "sha256:devenvs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fakes.engine, "exec", tag_too(fakes.engine, fakes.engine.exec))
+        down_of(fakes).run(0)
+    assert theirs in names
+    assert fakes.engine.configs[theirs] == "sha256:theirs"
+    assert not [name for name in names if is_own_name(name)]
+
+
+def tag_too(engine, run):
+    """Have a tag move a name in the node, as it does."""
+
+    def exec_(container, argv, stdin=None):
+        if "tag" in argv:
+            engine.configs[argv[-1]] = engine.configs.get(argv[-2], "sha256:unknown")
+        return run(container, argv, stdin)
+
+    return exec_
 
 
 def test_what_others_put_into_a_namespace_keeps_it(up, fakes, foreign):  # noqa: F811

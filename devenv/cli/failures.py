@@ -1,0 +1,25 @@
+"""What a user is told of an error that ends a command."""
+
+import errno
+import shlex
+
+from devenv import __version__
+from devenv.errors import DevenvError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSALS = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def as_told(error: Exception, args: list[str]) -> DevenvError:
+    """Return what is told of an error: its own words, those of a file that the system refuses, or that it is internal."""
+    if isinstance(error, DevenvError):
+        return error
+    if isinstance(error, OSError) and error.errno in _REFUSALS:
+        fix = "Is the disk full?" if error.errno in _FULL else "Is it yours, and can it be written?"
+        return DevenvError(f"{error.filename or 'A file'} can't be used.", error.strerror or str(error), fix)
+    command = shlex.join(["devenv", "--debug", *(arg for arg in args if arg != "--debug")])
+    fix = (
+        f"Report it in devenv's issue tracker, and attach what `{command}` prints"
+        f" and the file that `devenv doctor --save FILE` writes. This is devenv {__version__}."
+    )
+    return DevenvError("Internal error in devenv.", f"{type(error).__name__}: {error}", fix)

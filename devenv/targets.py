@@ -1,0 +1,69 @@
+"""Files that a user names, to be written: a new one, one behind links, a device, a pipe, or standard output."""
+
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+
+from devenv.folders import write_private
+
+_DASH = "-"
+# With what a file refuses to be replaced that can be written: its folder is closed, or something is mounted on it.
+_IN_PLACE = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS}
+
+
+def is_stdout(target: Path) -> bool:
+    """Whether a name means standard output: "-", or whatever leads to the same file, like /dev/stdout."""
+    if str(target) == _DASH:
+        return True
+    try:
+        return os.path.samestat(target.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
+def is_file(target: Path) -> bool:
+    """Whether a file is there that writing would replace; a device or a pipe is none."""
+    return not is_stdout(target) and target.is_file()
+
+
+def write(target: Path, text: str) -> None:
+    """Write a file, as UTF-8, for its owner alone: whole or not at all, through links. What is no file gets the text.
+
+    Raises OSError.
+    """
+    content = text.encode("utf-8", "backslashreplace")
+    if is_stdout(target):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    elif is_special(target):
+        with target.open("wb", buffering=0) as file:
+            _write_all(file.fileno(), content)
+    else:
+        _write_file(Path(os.path.realpath(target)), content)
+
+
+def is_special(target: Path) -> bool:
+    """Whether it is a device or a pipe, to be written into and never replaced."""
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    try:
+        write_private(path, content)
+    except OSError as error:
+        if not path.is_file() or error.errno not in _IN_PLACE:
+            raise
+        path.write_bytes(content)
+
+
+def _write_all(number: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(number, view) :]
