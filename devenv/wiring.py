@@ -441,7 +441,15 @@ class World:
             requests=self.prober(cluster, profile),
             declared=lambda: self._declared(cluster, profile),
             returnable=lambda: self._unproven(cluster),
+            stopped=lambda: self._stopped(cluster),
         )
+
+    def _stopped(self, cluster: str) -> float:
+        """Return when `devenv stop` had stopped a cluster, in seconds since 1970; 0 where it has not."""
+        from devenv.lifecycle.record import Records
+
+        record = Records(self.host).read(cluster)
+        return record.stopped if record else 0.0
 
     def _unproven(self, cluster: str) -> tuple[str, ...]:
         """Return the names under which nodes have an image that was not proven, beside one to return to."""

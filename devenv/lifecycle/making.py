@@ -87,7 +87,7 @@ class Making:
         self._await_api(created=not nodes)
         self._known = True
         made = tuple(n.id for n in at.nodes())
-        remember(at, lambda record: replace(record, nodes=made, made=True, digest=""))
+        remember(at, lambda record: replace(record, nodes=made, made=True, digest="", stopped=0.0))
 
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""

@@ -62,6 +62,8 @@ class Record:
     returning: tuple[str, ...] = ()
     # name → the engine's ID of the image that was left by a return, "" until it is known: `up` does not load that one
     undone: Mapping[str, str] = field(default_factory=dict)
+    # when `devenv stop` had stopped it, in seconds since 1970; 0 once it was started again
+    stopped: float = 0.0
 
     def ids(self, names: Iterable[str]) -> dict[str, str]:
         """Return what tells the images of these names in the nodes from those before them: only where all nodes have the same.

@@ -1,6 +1,6 @@
 """`stop`: gives the laptop back over lunch; `up` starts the cluster again as it was."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devenv.lifecycle.record import Records, own_nodes
 from devenv.lifecycle.steps import step
@@ -29,4 +29,8 @@ class Stop:
                     if node.status == "paused":
                         self.containers.start(node.name)  # a paused one cannot hear that it is to stop
                     self.containers.stop(node.name)
+            if running:
+                now = self.clock.now()
+                records = Records(self.host)
+                records.update(self.cluster, lambda record: replace(record, stopped=now))
             return running

@@ -534,9 +534,14 @@ def test_stop_stops_the_nodes_and_up_starts_them(up, fakes):
     fakes.log.clear()
     assert [n.name for n in stop.run(0)] == ["c-control-plane"]
     assert "stop c-control-plane" in fakes.log
+    stopped = Records(fakes.host).read("c").stopped
+    assert stopped == fakes.clock.now()
+    fakes.clock.time += 60
     assert stop.run(0) == []
+    assert Records(fakes.host).read("c").stopped == stopped
     up().run(0)
     assert "start c-control-plane" in fakes.log
+    assert Records(fakes.host).read("c").stopped == 0
 
 
 def test_an_image_of_another_architecture_is_refused_before_the_cluster_is_made(up, fakes):
