@@ -306,6 +306,20 @@ def test_a_stopped_node_is_started_and_not_made_anew(up, fakes):
     assert "kind create c" not in fakes.log
 
 
+@pytest.mark.parametrize(("status", "released"), [("exited", True), ("paused", False)])
+def test_leases_are_released_where_every_node_had_ended(up, fakes, status, released):
+    """A leader in a node that was paused goes on leading."""
+    up().run(0)
+    node = fakes.engine.containers["c-control-plane"]
+    fakes.engine.containers[node.name] = dataclasses.replace(node, status=status)
+    time = "1970-01-01T00:00:01.000000Z"
+    spec = {"holderIdentity": "pod_1", "acquireTime": time, "renewTime": time}
+    lease = {"kind": "Lease", "metadata": {"name": "dead", "namespace": "n"}, "spec": spec}
+    fakes.kube.objects["Lease", "n", "dead"] = lease
+    assert up().run(0).changed
+    assert (("Lease", "n", "dead") not in fakes.kube.objects) is released
+
+
 def test_every_problem_is_told_before_anything_changes(up, fakes):
     fakes.host.programs.discard("docker")
     fakes.host.ports[8888] = "nginx (process 7)"
