@@ -79,7 +79,7 @@ class Making:
                 self._require_port()
             for node in stopped:
                 at.containers.start(node.name)
-            self.started = bool(stopped)
+            self.started = self.started or bool(stopped)
             note.append(f"started {', '.join(n.name for n in stopped)}" if stopped else "is there")
         else:
             self._create(source)
