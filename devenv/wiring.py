@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from devenv.images.build import Builder
     from devenv.images.inplace import InPlace
     from devenv.lifecycle.adopt import Adoption
-    from devenv.lifecycle.choice import Choice
+    from devenv.lifecycle.choice import Availability, Choice
     from devenv.lifecycle.down import Down
     from devenv.lifecycle.downloads import Downloads
     from devenv.lifecycle.models import Models
@@ -75,7 +75,11 @@ class World:
     @cached_property
     def engine(self) -> DockerEngine:
         """The engine, its images and its containers."""
-        return DockerEngine()
+        return DockerEngine(self._tell)
+
+    def _tell(self, text: str) -> None:
+        """Make a reporter only where there is something to say."""
+        self.reporter.say(text)
 
     @cached_property
     def reporter(self) -> progress.Lines:
@@ -117,20 +121,37 @@ class World:
         folder = data.root() / "profiles"
         return choose(self.host, cluster, asked, folder, variant or PLAIN, self._at_hand if new else None)
 
-    def _at_hand(self, profile: Profile) -> str:
-        """Why a profile can be had here: all of it is there, or a registry answers; "" otherwise."""
+    def _at_hand(self, profile: Profile) -> Availability:
+        """Whether a profile can be had here: all of it is there, or every registry that it needs answers."""
+        from devenv.adapters.web import HttpWeb
         from devenv.images.sources import Provider
+        from devenv.lifecycle.choice import Availability
 
         urls = [m for m in profile.manifests if m.url]
         kept = all(self.downloads.path(m.url, m.sha256).exists() for m in urls)
         if kept and Provider(self.engine, self.builder, self.reporter).obtainable(profile.images):
-            return "its images and manifests are at hand"
-        from devenv.adapters.web import HttpWeb
+            return Availability(is_at_hand=True, why="its images and manifests are at hand")
+        if problem := self._registry_problem(profile):
+            return Availability(is_at_hand=False, why=f"AIBrix's images are not at hand, and {problem}")
+        if not kept and (problem := HttpWeb().problem(urls[0].url)):
+            return Availability(is_at_hand=False, why=f"AIBrix's manifests are not at hand, and {problem}")
+        return Availability(is_at_hand=True, why="a registry answers")
 
-        own = [i.ref for i in profile.images if not i.recipe]
-        if not (own and self.engine.in_registry(own[0])):
-            return ""
-        return "a registry answers" if kept or HttpWeb().answers(urls[0].url) else ""
+    def _registry_problem(self, profile: Profile) -> str:
+        """Return why an image that only a registry has can't be pulled, and the way out; "" where all can.
+
+        One image of each registry is asked for.
+        """
+        from devenv.images.registry import Failure, registry_of
+
+        refs = {registry_of(i.ref): i.ref for i in profile.images if not i.recipe}
+        if not refs:
+            return "no registry has them"
+        for ref in refs.values():
+            if words := self.engine.registry_problem(ref):
+                failure = Failure(ref, words)
+                return f"{failure.sentence}. {failure.way_out.rstrip('.')}"
+        return ""
 
     @property
     def downloads(self) -> Downloads:
@@ -427,7 +448,15 @@ class World:
             requests=self.prober(cluster, profile),
             declared=lambda: self._declared(cluster, profile),
             returnable=lambda: self._unproven(cluster),
+            stopped=lambda: self._stopped(cluster),
         )
+
+    def _stopped(self, cluster: str) -> float:
+        """Return when `devenv stop` had stopped a cluster, in seconds since 1970; 0 where it has not."""
+        from devenv.lifecycle.record import Records
+
+        record = Records(self.host).read(cluster)
+        return record.stopped if record else 0.0
 
     def _unproven(self, cluster: str) -> tuple[str, ...]:
         """Return the names under which nodes have an image that was not proven, beside one to return to."""
@@ -471,7 +500,7 @@ class World:
         from devenv.facts import files
         from devenv.facts.anywhere import discovered
 
-        kube = ContextKube(context)
+        kube = ContextKube(context, proxied=True)
         try:
             kube.settings("its address")  # a context that is not there is a wrong call, not a finding
         except NotReachableError as error:

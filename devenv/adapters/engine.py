@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -12,13 +13,19 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import requests
+from docker.auth import AuthConfig
 from docker.context import ContextAPI
+from docker.credentials import Store
+from docker.credentials.errors import CredentialsNotFound, StoreError
+from docker.utils.config import find_config_file
 from docker.utils.socket import frames_iter
 
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
+from devenv.network import build_arguments, is_on_loopback, proxy_for
 from devenv.ports import (
     CacheRecord,
     Completed,
@@ -72,10 +79,93 @@ def _context_host(name: str) -> str:
     return str(context.Host) if context and context.name != "default" and context.Host else ""
 
 
-class DockerEngine:
-    """Images and containers of the engine at `address()`."""
+def _ignore(_: str) -> None:
+    """Tell nobody."""
 
-    def __init__(self) -> None:
+
+class _Client(docker.APIClient):
+    """Docker's own client, with Go's rules for proxies: a TCP engine on loopback is asked directly."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Return what applies to one request. The library would ask the environment, and knows other rules."""
+        proxy = proxy_for(url, os.environ)
+        return {
+            "proxies": {**(proxies or {}), **({urlsplit(url).scheme: proxy} if proxy else {})},
+            "stream": self.stream if stream is None else stream,
+            "verify": self.verify if verify is None else verify,
+            "cert": self.cert if cert is None else cert,
+        }
+
+
+class _Credentials(AuthConfig):
+    """The credentials in Docker's config file; a credential helper that does not work has none.
+
+    `tell` gets one sentence for each such helper.
+    """
+
+    def __init__(self, config: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+        super().__init__(dict(config))
+        self._helpers: dict[str, _Helper] = {}
+        self._tell = tell
+
+    def _get_store_instance(self, name: str) -> Any:
+        if name not in self._helpers:
+            self._helpers[name] = _Helper(name, self._keys(name), self._tell)
+        return self._helpers[name]
+
+    def _keys(self, name: str) -> str:
+        """Return where the config file names a helper."""
+        registries = [registry for registry, helper in self.cred_helpers.items() if helper == name]
+        keys = [f'credHelpers["{registry}"]' for registry in registries]
+        return ", ".join(["credsStore", *keys] if self.creds_store == name else keys)
+
+
+class _Helper:
+    """A credential helper that has no credentials where it does not work, and says so."""
+
+    def __init__(self, name: str, keys: str, tell: Callable[[str], None]) -> None:
+        self._program, self._keys, self._tell = f"docker-credential-{name}", keys, tell
+        self._store = Store(name) if shutil.which(self._program) else None
+
+    def get(self, server: str) -> Any:
+        """Return a registry's credentials. Raises CredentialsNotFound where there are none."""
+        try:
+            return self._works().get(server)
+        except CredentialsNotFound:
+            raise
+        except (StoreError, OSError, ValueError, LookupError) as error:
+            self._fail(error)
+            raise CredentialsNotFound(str(error)) from error
+
+    def list(self) -> Any:
+        """Return the names of all registries that it has credentials for."""
+        try:
+            return self._works().list()
+        except (StoreError, OSError, ValueError) as error:
+            self._fail(error)
+            return {}
+
+    def _works(self) -> Any:
+        if self._store is None:
+            raise StoreError("it is not on PATH")
+        return self._store
+
+    def _fail(self, error: Exception) -> None:
+        self._tell(
+            f"The credential helper {self._program} does not work: {error}. Builds and pulls go on without its credentials. "
+            f"Install it, or remove {self._keys} from {_config_file()}."
+        )
+
+
+def _config_file() -> str:
+    return str(find_config_file() or "~/.docker/config.json")
+
+
+class DockerEngine:
+    """Images and containers of the engine at `address()`. `tell` gets what a user should know, each sentence once."""
+
+    def __init__(self, tell: Callable[[str], None] = _ignore) -> None:
+        self._tell, self._told, self._telling = tell, set[str](), threading.Lock()
         self._local = threading.local()
         self._info: EngineInfo | None = None
 
@@ -92,8 +182,17 @@ class DockerEngine:
         clients = vars(self._local).setdefault("clients", {})
         if timeout not in clients:
             with _errors():
-                clients[timeout] = docker.APIClient(base_url=address(), version="auto", timeout=timeout)
+                client: Any = _Client(base_url=address(), version="auto", timeout=timeout)
+                client._auth_configs = _Credentials(client._auth_configs, self._tell_once)  # noqa: SLF001
+                clients[timeout] = client
         return clients[timeout]
+
+    def _tell_once(self, text: str) -> None:
+        with self._telling:
+            is_new = text not in self._told
+            self._told.add(text)
+        if is_new:
+            self._tell(text)
 
     def info(self) -> EngineInfo:
         """Return what the engine said first. Raises NotReachableError where none ever answered.
@@ -212,11 +311,17 @@ class DockerEngine:
             return [tag for image in self._api.images() for tag in image["RepoTags"] or ()]
 
     def build(self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: OnLine) -> None:
-        """Build from a context that is a tar archive."""
+        """Build from a context that is a tar archive, through the user's proxies.
+
+        Those in Docker's config file come first. One on this machine's loopback is out of a build
+        container's reach, unless the container has this machine's network.
+        """
+        proxies = {} if self._slow._proxy_configs.get_environment() else build_arguments(os.environ)  # noqa: SLF001
+        local = self.info().local if is_on_loopback(proxies) else False
         with _errors(), context.open("rb") as file:
             events = self._slow.build(
-                fileobj=file, custom_context=True, tag=tag, buildargs=dict(args), labels=dict(labels),
-                rm=True, forcerm=True, decode=True,
+                fileobj=file, custom_context=True, tag=tag, buildargs={**proxies, **args}, labels=dict(labels),
+                rm=True, forcerm=True, decode=True, network_mode="host" if local else None,
             )  # fmt: skip
             for event in events:
                 if text := event.get("stream") or event.get("error"):
@@ -250,13 +355,17 @@ class DockerEngine:
             fix = f"Check `docker pull {ref}`, or bring it with `docker load`."
             raise NotReachableError(f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE) from error
 
-    def in_registry(self, ref: str) -> bool:
-        """Whether a registry answers that it has the image. The engine itself asks, by whatever way it pulls."""
+    def registry_problem(self, ref: str) -> str:
+        """Return why the image's registry does not give it, in the engine's words; "" where it does.
+
+        The engine itself asks, by whatever way it pulls.
+        """
         try:
             with _errors():
-                return bool(self._client(_REGISTRY).inspect_distribution(ref))
-        except DevenvError:
-            return False
+                self._client(_REGISTRY).inspect_distribution(ref)
+        except DevenvError as error:
+            return error.why or error.what
+        return ""
 
     def load(self, archive: Path, progress: Callable[[int, int], None]) -> None:
         """Load an archive that `docker save` wrote. `progress` gets bytes so far and in all."""
@@ -365,8 +474,9 @@ class DockerEngine:
         with _errors():
             config = self._api.create_host_config(privileged=True, network_mode="none")
             made = self._api.create_container(
-                image, list(argv), name=name, labels={_HELPER: "1"}, entrypoint=[], host_config=config
-            )
+                image, list(argv), name=name, labels={_HELPER: "1"}, entrypoint=[], host_config=config,
+                use_config_proxy=False,  # an image is made of it, and a proxy's password may be in its address
+            )  # fmt: skip
             self._api.start(made["Id"])
         return str(made["Id"])
 

@@ -10,10 +10,12 @@ from devenv.errors import NotReachableError
 
 _ADMIN = 19000  # Envoy Gateway's choice (facts/gateway.md)
 _TIMEOUT = 5.0  # seconds for each step of it
+# The library asks the environment for a proxy unless it is told of one; no host is asked through this one.
+_DIRECTLY = {"http_proxy_host": "none", "http_no_proxy": ["*"]}
 
 
 class ForwardedEnvoy:
-    """Reads from an Envoy in the cluster."""
+    """Reads from an Envoy in one of devenv's own clusters, whose API server no proxy leads to."""
 
     def __init__(self, kube: ContextKube) -> None:
         self._kube = kube
@@ -57,5 +59,6 @@ def _websocket(settings: Any, path: str) -> Any:
     if token := authorization(settings):
         header.append(f"authorization: {token}")
     made = websocket.WebSocket(sslopt={k: v for k, v in options.items() if v is not None}, skip_utf8_validation=True)
-    made.connect(get_websocket_url(f"{settings.host}{path}", [("ports", str(_ADMIN))]), header=header, timeout=_TIMEOUT)  # type: ignore[no-untyped-call]
+    url = get_websocket_url(f"{settings.host}{path}", [("ports", str(_ADMIN))])  # type: ignore[no-untyped-call]
+    made.connect(url, header=header, timeout=_TIMEOUT, **_DIRECTLY)  # type: ignore[no-untyped-call]
     return made

@@ -17,6 +17,7 @@ import platformdirs
 import psutil
 
 from devenv.errors import DevenvError, Exit, LockedError
+from devenv.network import for_children
 from devenv.ports import Completed, OnLine, Space
 
 _PATIENCE = 5.0  # seconds between asking a program to end and making it
@@ -51,7 +52,7 @@ class LocalHost:
             raise DevenvError(f"{argv[0]} was not started: the work was given up.")
         try:
             child = subprocess.Popen(  # noqa: S603 - a list, never a shell
-                list(argv), env={**os.environ, **(env or {})}, cwd=cwd, text=True, errors="replace",
+                list(argv), env={**os.environ, **for_children(os.environ), **(env or {})}, cwd=cwd, text=True, errors="replace",
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
                 pass_fds=tuple(self._locks),  # a child that outlives a killed devenv keeps its lock
             )  # fmt: skip
@@ -98,7 +99,10 @@ class LocalHost:
         """Start a program that outlives devenv."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
-            subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)  # noqa: S603
+            subprocess.Popen(  # noqa: S603
+                list(argv), env={**os.environ, **for_children(os.environ)},
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
 
     def forget_dead(self, pidfile: Path, program: str) -> None:
         """Remove a file that names a process which has ended, or is no longer that program.

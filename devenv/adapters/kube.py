@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import json
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import urllib3
 import yaml
 
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
+from devenv.network import credentials, proxy_for, without_credentials
 from devenv.ports import Manifest
 
 _MANAGER = "devenv"
@@ -26,10 +28,14 @@ _AGAIN = urllib3.Retry(
 
 
 class ContextKube:
-    """The API server that a context of the user's kubeconfig names."""
+    """The API server that a context of the user's kubeconfig names.
 
-    def __init__(self, context: str) -> None:
-        self._context = context
+    `proxied`: whether it is reached as kubectl reaches it, through the context's `proxy-url` or the
+    environment's proxy. What kind makes listens on this machine: no proxy leads there.
+    """
+
+    def __init__(self, context: str, *, proxied: bool = False) -> None:
+        self._context, self._proxied = context, proxied
         self._guard = threading.Lock()
         self._client: tuple[Any, urllib3.PoolManager] | None = None
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
@@ -206,13 +212,30 @@ class ContextKube:
         with self._guard:
             if self._client is None:
                 settings = client.Configuration()
+                # What the kubeconfig names can then be told from what the environment names.
+                settings.proxy = None
                 try:
                     config.load_kube_config(context=self._context, client_configuration=settings)  # type: ignore[no-untyped-call]
                 except ConfigException as error:
                     raise _silent(self._context, what, error) from error
-                settings.proxy = None  # what kind makes listens on this machine
-                self._client = (settings, client.ApiClient(settings).rest_client.pool_manager)
+                _set_proxy(settings, proxied=self._proxied)
+                try:
+                    pool = client.ApiClient(settings).rest_client.pool_manager
+                except ImportError as error:
+                    raise _no_socks(self._context, str(settings.proxy), error) from error
+                self._client = (settings, pool)
             return self._client
+
+
+def _set_proxy(settings: Any, *, proxied: bool) -> None:
+    """Choose as client-go does: `proxy-url` holds for every address, the environment's for no loopback.
+
+    The client's own rules are switched off: it knows neither ports nor Go's exemptions.
+    """
+    proxy = (settings.proxy or proxy_for(settings.host, os.environ)) if proxied else ""
+    settings.proxy, settings.no_proxy = proxy or None, ""
+    if user := credentials(proxy):
+        settings.proxy_headers = urllib3.make_headers(proxy_basic_auth=user)
 
 
 def authorization(settings: Any) -> str:
@@ -249,6 +272,12 @@ def _errors(context: str, what: str) -> Iterator[None]:
         yield
     except (urllib3.exceptions.HTTPError, yaml.YAMLError, OSError) as error:
         raise _silent(context, what, error) from error
+
+
+def _no_socks(context: str, proxy: str, error: ImportError) -> DevenvError:
+    what = f"{context} is reached through {without_credentials(proxy)}, which takes the package PySocks."
+    fix = "Install PySocks where devenv is installed."
+    return DevenvError(what, str(error), fix, Exit.PREREQUISITE)
 
 
 def _silent(context: str, what: str, error: Exception) -> NotReachableError:

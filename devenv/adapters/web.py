@@ -1,10 +1,13 @@
 """Downloads. `requests` is what Docker's own client uses already; it knows proxies and certificates."""
 
 import errno
+import os
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -12,10 +15,12 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.network import ca_variable, is_loopback, trouble_of, trouble_of_status, way_out
 
 _TIMEOUT = (5, 30)  # seconds to connect, and of silence
 _LONGEST = 900.0  # seconds for one file
 _AGAIN = 3  # times that an answer may break off
+_BY_HAND = "Or download it by hand and name the file in the profile."
 _PIECE = 1 << 18  # bytes
 _TRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), respect_retry_after_header=False)
 
@@ -41,25 +46,29 @@ class HttpWeb:
     @staticmethod
     def _once(url: str, target: Path, progress: Callable[[int, int], None], end: float) -> None:
         try:
-            with requests.Session() as session, target.open("wb") as file:
-                for scheme in ("http://", "https://"):
-                    session.mount(scheme, HTTPAdapter(max_retries=_TRIES))
-                with session.get(url, stream=True, timeout=_TIMEOUT) as answer:
-                    answer.raise_for_status()
-                    _receive(url, answer, file, progress, end)
+            with (
+                target.open("wb") as file,
+                _session(url, _TRIES) as session,
+                session.get(url, stream=True, timeout=_TIMEOUT) as answer,
+            ):
+                answer.raise_for_status()
+                _receive(url, answer, file, progress, end)
         except requests.HTTPError as error:
-            raise DevenvError(f"{url} can't be had.", str(error), "Check the address.", Exit.PREREQUISITE) from error
+            raise _refused(url, error) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # requests' own errors are OSErrors, too
             if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
                 raise DevenvError(f"{target} can't be written.", str(error), "Is the disk full?") from error
             raise _silent(url, error) from error
 
-    def answers(self, url: str) -> bool:
-        """Whether there is something at the address, as far as its server says at once."""
+    def problem(self, url: str) -> str:
+        """Return why nothing can be had at the address, as far as its server says at once; "" where it can."""
+        server = urlsplit(url).netloc
         try:
-            return requests.head(url, timeout=_TIMEOUT[0], allow_redirects=True).ok
-        except (requests.RequestException, ValueError):
-            return False
+            with _session(url, Retry(0)) as session:
+                status = session.head(url, timeout=_TIMEOUT[0], allow_redirects=True).status_code
+        except (requests.RequestException, OSError, ValueError) as error:
+            return f"{server} {trouble_of(str(error)).value}"
+        return f"{server} {trouble_of_status(status).value}" if status >= requests.codes.bad_request else ""
 
 
 def _receive(url: str, answer: requests.Response, file: BinaryIO, progress: Callable[[int, int], None], end: float) -> None:
@@ -73,6 +82,57 @@ def _receive(url: str, answer: requests.Response, file: BinaryIO, progress: Call
         raise urllib3.exceptions.ProtocolError(f"it broke off after {file.tell()} of {total} bytes")
 
 
+class _Adapter(HTTPAdapter):
+    """Trusts what this system and the user trust, besides the authorities that `requests` brings."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, ssl_context=_context())
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **options, ssl_context=_context())
+
+
+def _context() -> ssl.SSLContext:
+    """Return OpenSSL's defaults, SSL_CERT_FILE and SSL_CERT_DIR among them, and the bundle of the user's other variables."""
+    context = ssl.create_default_context()
+    if bundle := os.environ.get(ca_variable(os.environ)):
+        context.load_verify_locations(cafile=bundle)
+    return context
+
+
+def _session(url: str, tries: Retry) -> requests.Session:
+    """Return a session that goes through the environment's proxies, but for this machine's loopback."""
+    _check_bundle()
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(max_retries=tries))
+    if is_loopback(urlsplit(url).hostname or ""):
+        session.trust_env = False
+    return session
+
+
+def _check_bundle() -> None:
+    """Raise DevenvError where the user's certificates can't be read: each library says so in a way of its own."""
+    variable = ca_variable(os.environ)
+    if not variable:
+        return
+    bundle = os.environ[variable]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=bundle)
+    except OSError as error:
+        what = f"{variable} names {bundle}, which can't be read as certificates."
+        raise DevenvError(what, str(error), "Correct it or unset it.", Exit.PREREQUISITE) from error
+
+
+def _refused(url: str, error: requests.HTTPError) -> DevenvError:
+    trouble, server = trouble_of_status(error.response.status_code), urlsplit(url).netloc
+    ways = (way_out(trouble, server, os.environ), "Check the address.", _BY_HAND)
+    why = f"{server} {trouble.value}: {error}"
+    return DevenvError(f"{url} can't be had.", why, " ".join(filter(None, ways)), Exit.PREREQUISITE)
+
+
 def _silent(url: str, error: Exception) -> NotReachableError:
-    fix = "Check the network, HTTPS_PROXY among it; or download it by hand and name the file in the profile."
-    return NotReachableError(f"{url} can't be reached.", str(error), fix, Exit.PREREQUISITE)
+    text, server = str(error), urlsplit(url).netloc if "[" not in url else url
+    trouble = trouble_of(text)
+    fix = f"{way_out(trouble, server, os.environ)} {_BY_HAND}".strip()
+    return NotReachableError(f"{url} can't be reached.", f"{server} {trouble.value}: {text}", fix, Exit.PREREQUISITE)

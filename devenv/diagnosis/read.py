@@ -45,6 +45,14 @@ def kubectl(facts: Facts, *words: str) -> str:
     return " ".join(["kubectl", "--context", facts.context or f"kind-{facts.cluster}", *words])
 
 
+def ago(span: float) -> str:
+    """Return a time that has passed, as a person says it. `span` is in seconds."""
+    minutes, hours = round(span / 60), round(span / 3600)
+    if hours > 1:
+        return f"{hours} h"
+    return f"{minutes} min" if minutes else f"{max(0, round(span))} s"
+
+
 def seconds(text: str | None) -> float:
     """Return Kubernetes' time in seconds since 1970, 0 where there is none."""
     if not text:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from devenv import network
 from devenv.disk.files import load, store
 from devenv.errors import DevenvError, Exit
 from devenv.folders import write_private
@@ -24,6 +25,7 @@ LABEL = "devenv-prune"
 ENVIRONMENT = (
     "PATH", "HOME", "KUBECONFIG", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "LANG", "XDG_STATE_HOME",
     "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY",
+    *network.VARIABLES,
 )  # fmt: skip
 _BEGIN, _END = f"# >>> {LABEL} >>>", f"# <<< {LABEL} <<<"
 _WEEKEND = 5  # the first day of it, from Monday as 0

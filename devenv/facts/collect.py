@@ -79,6 +79,7 @@ class Collector:
     declared: Callable[[], tuple[Declared, ...] | None] = lambda: None  # what the profile's manifests have
     # Names in the nodes of images that were loaded and never proven, beside one to return to.
     returnable: Callable[[], tuple[str, ...]] = tuple
+    stopped: Callable[[], float] = lambda: 0.0  # when `devenv stop` had stopped the cluster
 
     def collect(self, seconds: float) -> Facts:
         """Return the facts; this takes at most about `seconds`. What could not be read is in `unknown`."""
@@ -97,6 +98,7 @@ class Collector:
         looks.begin(DECLARED, self.declared)
         looks.begin("engine's images", self.engine.names)
         looks.begin("record", self.returnable)
+        looks.begin("stop", self.stopped)
         looks.begin("lock", lambda: self.host.lock_holder(f"cluster-{self.cluster}") or "")
         running = [n for n in nodes if n.status == "running"]
         for node in nodes:
@@ -120,7 +122,9 @@ class Collector:
         objects = {**self._objects(looks), CRD: looks.get(CRD, _no_objects())} if api else {}
         logs, proxies = self._insides(looks, objects) if api else ((), ())
         names = looks.get("engine's images", _no_names())
-        looks.unknown.pop("engine's images", None)  # they only make a better hint
+        stopped = looks.get("stop", 0.0)
+        for hint in ("engine's images", "stop"):  # they only make a better hint
+            looks.unknown.pop(hint, None)
         return Facts(
             devenv=__version__,
             taken=taken,
@@ -132,6 +136,7 @@ class Collector:
             inotify=looks.get("inotify", _no_limits()),
             port_owner=looks.get("port", ""),
             nodes=tuple(looks.get(f"node {n.name}", NodeFacts(name=n.name, status=n.status)) for n in nodes),
+            stopped=stopped,
             context_port=context,
             api_ports=tuple(sorted(api_ports)),
             objects=objects,

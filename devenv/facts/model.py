@@ -114,6 +114,8 @@ class Facts(Model):
     inotify: tuple[int, int] | None = None  # (instances, watches)
     port_owner: str = ""  # who listens on the gateway's port
     nodes: tuple[NodeFacts, ...] = ()
+    # When `devenv stop` had stopped the cluster, in seconds since 1970; 0 where it has not
+    stopped: float = Field(default=0, ge=0, le=_LATEST)
     context_port: int = 0  # where the context kind-NAME leads, 0 where there is none
     api_ports: tuple[int, ...] = ()  # where the nodes' API server is
     objects: Mapping[str, tuple[Manifest, ...]] = {}  # kind → all of that kind, trimmed

@@ -1,5 +1,6 @@
 """Makes the files of a recipe: compiled, out of a wheel, or a Debian tree. Each has its own folder, named by its key."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from devenv.errors import DevenvError, Exit
 from devenv.images import wheels
 from devenv.images.recipe import Book, CCompile, Debootstrap, GoBuild, Recipe, Wheel
 from devenv.images.toolchain import Toolchain
+from devenv.network import hint
 from devenv.ports import Host
 
 _MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -101,7 +103,11 @@ class Files:
         assert step  # noqa: S101 - only such files have any
         self.toolchain.ensure(self.log("toolchain"))
         env = self.toolchain.environment(self.book.architecture, cgo=step.cgo, host=step.host)
-        self._run(["go", "list", "-deps", step.package], f"{recipe.name}-{file}-modules", recipe.folder / step.dir, env)
+        try:
+            self._run(["go", "list", "-deps", step.package], f"{recipe.name}-{file}-modules", recipe.folder / step.dir, env)
+        except DevenvError as error:
+            error.next_step = f"{hint(error.why, 'proxy.golang.org', os.environ)} {error.next_step}".strip()
+            raise
 
     def _cc(self, recipe: Recipe, step: CCompile | None, out: Path, name: str) -> None:
         assert step  # noqa: S101 - _way chose it

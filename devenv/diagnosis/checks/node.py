@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import ANYTHING, Evidence, Finding
-from devenv.diagnosis.read import conditions, devenv, line_time, no_bytes, no_inodes, said, seconds
+from devenv.diagnosis.read import ago, conditions, devenv, line_time, no_bytes, no_inodes, said, seconds
 from devenv.facts.collect import API
-from devenv.facts.model import Facts
+from devenv.facts.model import Facts, NodeFacts
 from devenv.profiles.quantities import show
 
 _ALL = frozenset({ANYTHING})
+_STOP = 300.0  # seconds that `devenv stop` may take for all nodes
+_SKEW = 5.0  # seconds by which the clock of the engine, which may be elsewhere, may differ
 
 
 @check
@@ -56,9 +58,20 @@ def running(facts: Facts) -> Iterator[Finding]:
     for node in facts.nodes:
         if node.status != "running":
             evidence = (Evidence("Docker", f"the container {node.name} is {node.status}", node.ended),)
-            says = f"The node {node.name} is not running: {node.status}."
+            says = f"The node {node.name} is not running: {_why_not(facts, node)}."
             about = frozenset({f"node/{node.name}"})
             yield Finding("DE203", f"node {node.name}", says, evidence, (devenv(facts, "up"),), about=about, affects=_ALL)
+
+
+def _why_not(facts: Facts, node: NodeFacts) -> str:
+    """Return why a node does not run: by the user's own command, or by Docker's word.
+
+    What was started otherwise after `devenv stop`, and ended again, did not end by it.
+    """
+    by_command = facts.stopped - _STOP <= node.ended <= facts.stopped + _SKEW
+    if node.status == "exited" and facts.stopped and by_command:
+        return f"stopped by `devenv stop`, {ago(facts.taken - node.ended)} ago"
+    return node.status
 
 
 @check

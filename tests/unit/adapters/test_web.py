@@ -7,6 +7,8 @@ import pytest
 
 from devenv.adapters import web
 from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.network import CA_VARIABLES, Trouble
+from tests.unit.adapters import servers
 
 # urllib3 leaves the connection of an answer that it gave up to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
@@ -104,3 +106,57 @@ def test_a_file_that_trickles_does_not_outlive_its_limit(url, tmp_path: Path, mo
 def test_an_address_that_leads_nowhere_is_told(address: str, tmp_path: Path):
     with pytest.raises(NotReachableError):
         web.HttpWeb().fetch(address, tmp_path / "f", lambda *_: None)
+
+
+@pytest.fixture
+def no_authority(monkeypatch):
+    for name in CA_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(("status", "trouble"), [
+    (401, Trouble.UNAUTHORIZED), (403, Trouble.FORBIDDEN), (404, Trouble.ABSENT), (500, Trouble.BROKEN),
+])  # fmt: skip
+def test_a_server_that_refuses_is_told_as_what_it_is(tmp_path: Path, status, trouble):
+    with servers.serving(servers.Status) as server:
+        server_name = f"127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(DevenvError) as caught:
+            web.HttpWeb().fetch(f"http://{server_name}/{status}", tmp_path / "f", lambda *_: None)
+        assert f"{server_name} {trouble.value}" in caught.value.why
+        assert caught.value.exit_code == Exit.PREREQUISITE
+        assert trouble.value in web.HttpWeb().problem(f"http://{server_name}/{status}")
+
+
+def test_a_server_that_stays_busy_is_told_as_that(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
+    for status, trouble in ((429, Trouble.LIMITED), (503, Trouble.BROKEN)):
+        with servers.serving(servers.Status) as server, pytest.raises(DevenvError) as caught:
+            web.HttpWeb().fetch(f"http://127.0.0.1:{server.server_address[1]}/{status}", tmp_path / "f", lambda *_: None)
+        assert trouble.value in caught.value.why
+
+
+def test_an_unknown_authority_is_told_and_every_variable_names_the_users_own(no_authority, tmp_path: Path, monkeypatch):
+    with servers.serving(servers.Status, tmp_path / "ca.pem") as server:
+        url = f"https://127.0.0.1:{server.server_address[1]}/200"
+        with pytest.raises(NotReachableError) as caught:
+            web.HttpWeb().fetch(url, tmp_path / "f", lambda *_: None)
+        assert Trouble.UNTRUSTED.value in caught.value.why
+        assert "SSL_CERT_FILE" in caught.value.next_step
+        for name in CA_VARIABLES:
+            monkeypatch.setenv(name, str(tmp_path / "ca.pem"))
+            web.HttpWeb().fetch(url, tmp_path / "f", lambda *_: None)
+            assert (tmp_path / "f").read_bytes() == b"x"
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_bundle_that_cant_be_read_is_named_with_its_variable(no_authority, tmp_path: Path, monkeypatch, content):
+    bundle = tmp_path / "ca.pem"
+    if content:
+        bundle.write_text(content)
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(bundle))
+    with pytest.raises(DevenvError) as caught:
+        web.HttpWeb().fetch("https://127.0.0.1:9/x", tmp_path / "f", lambda *_: None)
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert "CURL_CA_BUNDLE" in caught.value.what
+    assert str(bundle) in caught.value.what

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from devenv import data
-from devenv.lifecycle.choice import choose
+from devenv.lifecycle.choice import Availability, choose
 from devenv.lifecycle.record import Record, Records
 from devenv.profiles.variant import Variant
 
@@ -14,11 +14,11 @@ def names(choice):
     return choice.profile.name, choice.profile.version
 
 
-@pytest.mark.parametrize(("why", "name"), [("a registry answers", "aibrix"), ("", "offline")])
-def test_a_new_cluster_gets_what_can_be_had(fakes, why, name):
-    chosen = choose(fakes.host, "c", None, FOLDER, at_hand=lambda _: why)
+@pytest.mark.parametrize(("is_at_hand", "name"), [(True, "aibrix"), (False, "offline")])
+def test_a_new_cluster_gets_what_can_be_had_and_the_reason_is_kept(fakes, is_at_hand, name):
+    chosen = choose(fakes.host, "c", None, FOLDER, at_hand=lambda _: Availability(is_at_hand, "the reason"))
     assert chosen.profile.name == name
-    assert chosen.why == (why or "AIBrix's images are not at hand, and no registry answers")
+    assert chosen.why == "the reason"
 
 
 def test_nobody_else_asks_a_registry(fakes):

@@ -306,6 +306,81 @@ def test_a_stopped_node_is_started_and_not_made_anew(up, fakes):
     assert "kind create c" not in fakes.log
 
 
+def end(fakes):
+    node = fakes.engine.containers["c-control-plane"]
+    fakes.engine.containers[node.name] = dataclasses.replace(node, status="exited")
+    fakes.log.clear()
+
+
+def applied(fakes):
+    return [entry for entry in fakes.log if entry.startswith("apply ") and "ConfigMap/devenv" not in entry]
+
+
+def test_what_was_proven_has_only_to_be_started(up, fakes):
+    up().run(0)
+    end(fakes)
+    assert up().run(0).changed
+    assert applied(fakes) == []
+    fakes.log.clear()
+    assert not up().run(0).changed
+
+
+def test_what_changed_while_it_was_stopped_is_applied(up, fakes):
+    up().run(0)
+    end(fakes)
+    mock = next(t for t in fakes.engine.there if "vllm-mock" in t)
+    fakes.engine.there[mock] = dataclasses.replace(fakes.engine.there[mock], id="sha256:new")
+    up().run(0)
+    assert applied(fakes)
+
+
+def test_what_was_not_proven_is_applied(up, fakes):
+    up().run(0)
+    Records(fakes.host).update("c", lambda record: dataclasses.replace(record, digest=""))
+    end(fakes)
+    up().run(0)
+    assert applied(fakes)
+
+
+def test_pods_are_made_anew_where_a_node_has_another_image(up, fakes):
+    up().run(0)
+    end(fakes)
+    name = next(n for n in fakes.engine.configs if "vllm-mock" in n)
+    fakes.engine.configs[name] = "sha256:loaded-by-hand"
+    up().run(0)
+    assert applied(fakes)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_runs_in_a_node_ends_before_the_node(up, fakes, monkeypatch, fails):
+    up().run(0)
+    fakes.log.clear()
+
+    def execute(container, argv, stdin=None):
+        fakes.log.append(f"exec {argv[0]}")
+        if fails:
+            raise DevenvError("its disk is full")
+        return Completed(0, "")
+
+    monkeypatch.setattr(fakes.engine, "exec", execute)
+    Stop("c", fakes.host, fakes.clock, fakes.engine, fakes.engine, fakes.reporter).run(0)
+    assert index(fakes.log, "exec timeout") < index(fakes.log, "stop c-control-plane")
+
+
+@pytest.mark.parametrize(("status", "released"), [("exited", True), ("paused", False)])
+def test_leases_are_released_where_every_node_had_ended(up, fakes, status, released):
+    """A leader in a node that was paused goes on leading."""
+    up().run(0)
+    node = fakes.engine.containers["c-control-plane"]
+    fakes.engine.containers[node.name] = dataclasses.replace(node, status=status)
+    time = "1970-01-01T00:00:01.000000Z"
+    spec = {"holderIdentity": "pod_1", "acquireTime": time, "renewTime": time}
+    lease = {"kind": "Lease", "metadata": {"name": "dead", "namespace": "n"}, "spec": spec}
+    fakes.kube.objects["Lease", "n", "dead"] = lease
+    assert up().run(0).changed
+    assert (("Lease", "n", "dead") not in fakes.kube.objects) is released
+
+
 def test_every_problem_is_told_before_anything_changes(up, fakes):
     fakes.host.programs.discard("docker")
     fakes.host.ports[8888] = "nginx (process 7)"
@@ -534,9 +609,14 @@ def test_stop_stops_the_nodes_and_up_starts_them(up, fakes):
     fakes.log.clear()
     assert [n.name for n in stop.run(0)] == ["c-control-plane"]
     assert "stop c-control-plane" in fakes.log
+    stopped = Records(fakes.host).read("c").stopped
+    assert stopped == fakes.clock.now()
+    fakes.clock.time += 60
     assert stop.run(0) == []
+    assert Records(fakes.host).read("c").stopped == stopped
     up().run(0)
     assert "start c-control-plane" in fakes.log
+    assert Records(fakes.host).read("c").stopped == 0
 
 
 def test_an_image_of_another_architecture_is_refused_before_the_cluster_is_made(up, fakes):

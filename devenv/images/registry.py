@@ -1,0 +1,64 @@
+"""What a registry says when it does not give an image, and what a user can do about it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from devenv.images.load import normalise
+from devenv.network import Trouble, trouble_of
+
+_SHOWN = 200  # characters of what the engine said
+
+
+def registry_of(ref: str) -> str:
+    """Return the registry that an image's name leads to."""
+    return normalise(ref).partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a registry did not give an image. `words` are the engine's, which asked it."""
+
+    ref: str
+    words: str
+
+    @property
+    def registry(self) -> str:
+        """The registry that was asked."""
+        return registry_of(self.ref)
+
+    @property
+    def trouble(self) -> Trouble:
+        """What kind of failure it is."""
+        return trouble_of(self.words)
+
+    @property
+    def sentence(self) -> str:
+        """What happened, as part of a sentence: the registry, what it did, and the engine's words."""
+        words = " ".join(self.words.split())[:_SHOWN]
+        return f"{self.registry} {self.trouble.value} ({words or 'no answer'})"
+
+    @property
+    def way_out(self) -> str:
+        """What a user can do. The engine asks the registry, so its proxy and its authorities count."""
+        registry = self.registry
+        ways = {
+            Trouble.UNAUTHORIZED: f"Run `docker login {registry}`.",
+            Trouble.FORBIDDEN: f"Run `docker login {registry}` as a user who may pull {self.ref}.",
+            Trouble.PROXY: "Check the Docker engine's proxy: `docker info` shows it.",
+            Trouble.LIMITED: f"Run `docker login {registry}`, which raises the limit, or try later.",
+            Trouble.BROKEN: "Try again later.",
+            Trouble.UNTRUSTED: (
+                f"Put your company's authority into /etc/docker/certs.d/{registry}/ca.crt where the engine runs."
+            ),
+            Trouble.ABSENT: f"Check the name {self.ref}.",
+            Trouble.SILENT: "Check the network and the Docker engine's proxy (`docker info`).",
+        }
+        return ways[self.trouble]
+
+
+def by_registry(failures: Iterable[Failure]) -> list[Failure]:
+    """Return one failure for each registry and kind: several images fail alike."""
+    first: dict[tuple[str, Trouble], Failure] = {}
+    for failure in failures:
+        first.setdefault((failure.registry, failure.trouble), failure)
+    return list(first.values())

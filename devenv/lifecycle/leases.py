@@ -1,0 +1,44 @@
+"""Leases of leaders that ended with their nodes.
+
+Who wants to lead next waits for the whole length of the old lease, from when it first saw it: 15 s
+for Kubernetes' own controllers and for Envoy Gateway (client-go, tools/leaderelection). Until then
+no Service learns the addresses that its pods have after a start.
+"""
+
+from contextlib import suppress
+from datetime import datetime
+
+from devenv.errors import DevenvError
+from devenv.ports import Kube, Manifest
+
+_LEASE = ("coordination.k8s.io/v1", "Lease")
+
+
+def release_dead(kube: Kube, started: float) -> list[str]:
+    """Delete the leases that nobody has renewed since the nodes were started, and return their names.
+
+    `started`: seconds since 1970. Every node must have been stopped then. A lease that can't be
+    deleted runs out by itself.
+    """
+    released: list[str] = []
+    with suppress(DevenvError):
+        for lease in kube.select(*_LEASE):
+            meta = lease["metadata"]
+            if _is_of_a_leader(lease) and _renewed(lease) < started:
+                kube.delete(*_LEASE, meta.get("namespace", ""), meta["name"])
+                released.append(meta["name"])
+    return released
+
+
+def _is_of_a_leader(lease: Manifest) -> bool:
+    """Whether somebody was elected by it: a node's and an API server's sign of life are leases, too."""
+    spec = lease.get("spec") or {}
+    return bool(spec.get("holderIdentity")) and "acquireTime" in spec
+
+
+def _renewed(lease: Manifest) -> float:
+    """Return when a lease was renewed, in seconds since 1970; for ever where that can't be read."""
+    try:
+        return datetime.fromisoformat(str(lease["spec"]["renewTime"])).timestamp()
+    except (KeyError, ValueError):
+        return float("inf")
