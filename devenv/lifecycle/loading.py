@@ -7,6 +7,8 @@ what comes first.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from devenv.disk.history import History
+from devenv.disk.keep import short_name
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import Nodes, by_name, kept_name
 from devenv.images.load import normalise
@@ -111,11 +113,22 @@ class Loading:
                 for source in wanted:
                     state = of_labels(images[source.ref].labels)
                     at.records.note_built(at.cluster, normalise(source.image.ref), state.state if state else "")
+                self._remember_names(wanted, images, digests)
                 for node in nodes:
                     for source in wanted:
                         name = normalise(source.image.ref)
                         at.records.note_image(at.cluster, node.id, name, images[source.ref].id, digests.get(name, ""))
         return len({name for lacked in groups for name in lacked})
+
+    def _remember_names(self, sources: Sequence[Source], images: Mapping[str, Image], digests: Mapping[str, str]) -> None:
+        """Remember what the images are called: once newer ones have the names, neither the engine nor a node says it."""
+        at = self.context
+        named: dict[str, str] = {}
+        for source in sources:
+            name = normalise(source.image.ref)
+            named |= dict.fromkeys((images[source.ref].id, digests.get(name, "")), short_name(name))
+        named.pop("", None)
+        History(at.host, at.clock).former_names(at.engine.info().id, named)
 
     def _keep_proven(self, nodes: Sequence[Node], names: Sequence[str]) -> None:
         """Have the nodes keep the images that were proven under these names: one may want to return to them."""

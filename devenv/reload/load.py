@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from devenv.disk.history import History
+from devenv.disk.keep import short_name
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import Nodes, kept_name, lost
 from devenv.images.layout import Layout, renamed
@@ -82,6 +84,7 @@ class Loader:
             self._await_cri(move, digest, known)
             self.note(move, move.image.id, digest)
             mark = of_labels(move.image.labels)
+            self._remember_name(move, digest)
             Records(self.host).note_built(self.cluster, move.name, mark.state if mark else "")
             note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
         return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
@@ -115,6 +118,11 @@ class Loader:
         for node in self.containers.nodes(self.cluster):
             if node.name in move.lacks:
                 Records(self.host).note_image(self.cluster, node.id, move.name, image, digest)
+
+    def _remember_name(self, move: Move, digest: str) -> None:
+        """Remember what the image is called: once a newer one has the name, neither the engine nor a node says it."""
+        named = dict.fromkeys((move.image.id, digest), short_name(move.name))
+        History(self.host, self.clock).former_names(self.engine.info().id, named)
 
     def _keep_old(self, move: Move) -> None:
         """Give what has the name now another one, so that it stays until the new one is proven, and after that to return to."""

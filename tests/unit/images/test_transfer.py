@@ -66,7 +66,7 @@ def test_what_can_t_be_imported_is_told_in_containerd_s_words():
     class Containers:
         def exec(self, container, argv, stdin=None):
             if stdin is None:
-                return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n1 1 1 1\n')
+                return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n1 1 1 1 0\n')
             b"".join(stdin)
             return Completed(1, "no space left on device")
 
