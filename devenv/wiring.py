@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from devenv.disk.survey import Surveyor
     from devenv.facts.collect import Collector
     from devenv.facts.logs import LogReader
-    from devenv.facts.model import Declared, Facts
+    from devenv.facts.model import Declared, Facts, WasteFacts
     from devenv.gates.live import Prober
     from devenv.images.build import Builder
     from devenv.images.inplace import InPlace
@@ -276,6 +276,7 @@ class World:
         from devenv.images.load import normalise
         from devenv.images.stamp import own_ref
         from devenv.lifecycle.named import named_or_unknown
+        from devenv.lifecycle.proven import returnable_images
         from devenv.lifecycle.record import Records, own_nodes
 
         kube, records = ContextKube(f"kind-{cluster}"), Records(self.host)
@@ -304,6 +305,7 @@ class World:
             loaded=lambda: frozenset(name for record in records.all() for names in record.loaded.values() for name in names),
             nodes=nodes,
             returnable=lambda: self._returnable(cluster),
+            returnable_in_engine=lambda: returnable_images(records.all()),
         )
 
     def _returnable(self, cluster: str) -> dict[str, str]:
@@ -420,7 +422,16 @@ class World:
             requests=self.prober(cluster, profile),
             declared=lambda: self._declared(cluster, profile),
             returnable=lambda: self._unproven(cluster),
+            waste=lambda: self._waste(cluster, profile),
         )
+
+    def _waste(self, cluster: str, profile: Profile) -> tuple[WasteFacts, ...]:
+        """Return what goes first on a full disk, and whose it was."""
+        from dataclasses import asdict
+
+        from devenv.facts.model import WasteFacts
+
+        return tuple(WasteFacts(**asdict(w)) for w in self.surveyor(cluster, profile).waste())
 
     def _unproven(self, cluster: str) -> tuple[str, ...]:
         """Return the names under which nodes have an image that was not proven, beside one to return to."""
