@@ -41,6 +41,7 @@ class Image:
     tags: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()  # diff IDs, from the lowest up
     tagged: float = 0.0  # when it last got a name, in seconds since 1970; 0 where it never did
+    digests: tuple[str, ...] = ()  # NAME@DIGEST, as registries have it
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ class CacheRecord:
     in_use: bool
     shared: bool
     used: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Bytes, as the engine counts them: volumes by name, what containers have written by name."""
+
+    volumes: Mapping[str, int]
+    containers: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -194,7 +203,9 @@ class Stock(Protocol):
     def steps(self, ref: str) -> list[tuple[int, str]]: ...  # bytes and command of each step of its making, from the first on
     def listed_images(self) -> list[ListedImage]: ...
     def listed_containers(self) -> list[ListedContainer]: ...
+    def names_given(self, since: float) -> list[tuple[str, str]]: ...  # image's ID, and a name that it got since then
     def volumes(self) -> list[str]: ...
+    def measure(self, seconds: float) -> Measured | None: ...  # walks volumes and containers; None where it takes longer
     def build_cache(self, seconds: float) -> list[CacheRecord] | None: ...  # None where it takes longer
     def trim_build_cache(self, unused_for: float) -> None: ...  # seconds
     def uses(self, since: float) -> list[tuple[float, str]]: ...  # when an image was used since, and its name or ID

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from devenv.disk.survey import Surveyor
     from devenv.facts.collect import Collector
     from devenv.facts.logs import LogReader
-    from devenv.facts.model import Declared, Facts
+    from devenv.facts.model import Declared, Facts, WasteFacts
     from devenv.gates.live import Prober
     from devenv.images.build import Builder
     from devenv.images.inplace import InPlace
@@ -304,6 +304,7 @@ class World:
         from devenv.images.load import normalise
         from devenv.images.stamp import own_ref
         from devenv.lifecycle.named import named_or_unknown
+        from devenv.lifecycle.proven import returnable_images
         from devenv.lifecycle.record import Records, own_nodes
 
         kube, records = ContextKube(f"kind-{cluster}"), Records(self.host)
@@ -332,6 +333,7 @@ class World:
             loaded=lambda: frozenset(name for record in records.all() for names in record.loaded.values() for name in names),
             nodes=nodes,
             returnable=lambda: self._returnable(cluster),
+            returnable_in_engine=lambda: returnable_images(records.all()),
         )
 
     def _returnable(self, cluster: str) -> dict[str, str]:
@@ -340,9 +342,15 @@ class World:
         from devenv.lifecycle.proven import ProvenImages
         from devenv.lifecycle.record import Records
 
-        proven = ProvenImages(cluster, Records(self.host), self.engine, self.clock, self.reporter)
+        records = Records(self.host)
+        proven = ProvenImages(cluster, records, self.engine, self.clock, self.reporter)
         targets = [proven.targets(node) for node in self.engine.nodes(cluster)]
-        return {kept_name(image.digest): name for images in targets for name, image in images.items()}
+        kept = {kept_name(image.digest): name for images in targets for name, image in images.items()}
+        record = records.read(cluster)
+        # A load that was killed is undone with what the nodes had before.
+        for images in record.loading.values() if record else ():
+            kept |= {kept_name(before.digest): name for name, before in images.items() if before.digest}
+        return kept
 
     def _current(self) -> tuple[frozenset[str], frozenset[Path]]:
         """What devenv's recipes make as they are now: images by name, and files."""
@@ -449,7 +457,16 @@ class World:
             declared=lambda: self._declared(cluster, profile),
             returnable=lambda: self._unproven(cluster),
             stopped=lambda: self._stopped(cluster),
+            waste=lambda: self._waste(cluster, profile),
         )
+
+    def _waste(self, cluster: str, profile: Profile) -> tuple[WasteFacts, ...]:
+        """Return what goes first on a full disk, and whose it was."""
+        from dataclasses import asdict
+
+        from devenv.facts.model import WasteFacts
+
+        return tuple(WasteFacts(**asdict(w)) for w in self.surveyor(cluster, profile).waste())
 
     def _stopped(self, cluster: str) -> float:
         """Return when `devenv stop` had stopped a cluster, in seconds since 1970; 0 where it has not."""

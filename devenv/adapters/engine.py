@@ -34,6 +34,7 @@ from devenv.ports import (
     Image,
     ListedContainer,
     ListedImage,
+    Measured,
     Node,
     OnLine,
 )
@@ -221,7 +222,8 @@ class DockerEngine:
         layers = tuple((found.get("RootFS") or {}).get("Layers") or ())
         tagged = _time((found.get("Metadata") or {}).get("LastTagTime"))
         names = tuple(found.get("RepoTags") or ())
-        return Image(found["Id"], found["Architecture"], found["Size"], labels, names, layers, tagged)
+        digests = tuple(found.get("RepoDigests") or ())
+        return Image(found["Id"], found["Architecture"], found["Size"], labels, names, layers, tagged, digests)
 
     def history(self, ref: str) -> list[int]:
         """Return how many bytes each step of the image's making added, from the first on."""
@@ -262,15 +264,10 @@ class DockerEngine:
 
         Engines before API 1.42 count every container and volume for it, which may take minutes (facts/disk.md).
         """
-        try:
-            with _errors():
-                api = self._client(max(1, round(seconds)))
-                answer = api._get(api._url("/system/df"), params={"type": "build-cache"})  # noqa: SLF001
-                api._raise_for_status(answer)  # noqa: SLF001
-                told = answer.json()
-                found = told.get("BuildCache") or (told.get("BuildCacheUsage") or {}).get("Items") or []
-        except DevenvError:
+        told = self._disk_usage(seconds, "build-cache")
+        if told is None:
             return None
+        found = told.get("BuildCache") or (told.get("BuildCacheUsage") or {}).get("Items") or []
         return [
             CacheRecord(
                 r["ID"], int(r["Size"]), bool(r["InUse"]), bool(r["Shared"]), _time(r.get("LastUsedAt") or r.get("CreatedAt"))
@@ -278,9 +275,35 @@ class DockerEngine:
             for r in found
         ]
 
+    def measure(self, seconds: float) -> Measured | None:
+        """Return what volumes and containers take; None where the engine does not say within `seconds`."""
+        told = self._disk_usage(seconds, "volume", "container")
+        if told is None:
+            return None
+        volumes = told.get("Volumes") or (told.get("VolumeUsage") or {}).get("Items") or []
+        containers = told.get("Containers") or (told.get("ContainerUsage") or {}).get("Items") or []
+        sizes = {str(v["Name"]): int((v.get("UsageData") or {}).get("Size", -1)) for v in volumes}
+        written = {str(c["Names"][0]).lstrip("/"): int(c.get("SizeRw") or 0) for c in containers if c.get("Names")}
+        return Measured({name: size for name, size in sizes.items() if size >= 0}, written)
+
+    def _disk_usage(self, seconds: float, *types: str) -> dict[str, Any] | None:
+        """Ask /system/df for these types; None where it does not answer in time. It refuses while it is being asked."""
+        try:
+            with _errors():
+                api = self._client(max(1, round(seconds)))
+                answer = api._get(api._url("/system/df"), params={"type": list(types)})  # noqa: SLF001
+                api._raise_for_status(answer)  # noqa: SLF001
+                told: dict[str, Any] = answer.json()
+                return told
+        except DevenvError:
+            return None
+
     def trim_build_cache(self, unused_for: float) -> None:
-        """Remove the records of the build cache that were not used for so many seconds. Those in use the engine keeps."""
-        filters = json.dumps({"until": {f"{int(unused_for)}s": True}})
+        """Remove the records of the build cache that no image has and that were not used for so many seconds.
+
+        Those in use the engine keeps. `all` stands for all types of records, `private` for what no image has.
+        """
+        filters = json.dumps({"private": {}, "until": {f"{int(unused_for)}s": True}})
         with _errors():
             api = self._slow
             api._raise_for_status(api._post(api._url("/build/prune"), params={"all": "true", "filters": filters}))  # noqa: SLF001
@@ -298,6 +321,15 @@ class DockerEngine:
             if event.get("Action") in _USES and image:
                 found.append((float(event.get("time") or 0), str(image)))
         return found
+
+    def names_given(self, since: float) -> list[tuple[str, str]]:
+        """Return the names that images got since then, as far as the engine remembers: (image's ID, name)."""
+        filters = {"type": ["image"], "event": ["tag"]}
+        with _errors():
+            events = list(self._api.events(since=int(since), until=int(time.time()), decode=True, filters=filters))
+        actors = [event.get("Actor") or {} for event in events]
+        pairs = [(str(a.get("ID") or ""), str((a.get("Attributes") or {}).get("name") or "")) for a in actors]
+        return [(image, name) for image, name in pairs if image and name]
 
     def images(self, label: str) -> list[Image]:
         """Return the images that carry the label."""

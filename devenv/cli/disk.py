@@ -4,6 +4,7 @@ import click
 
 from devenv.cli.options import name_option, named, output_option, profile_option
 from devenv.errors import Exit
+from devenv.ui.life import sign_of_life
 
 
 @click.command("disk")
@@ -16,13 +17,14 @@ def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool)
 
     Exits with 1 where a budget is exceeded, with 4 where the engine or a node could not be asked.
     """
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import disk as show  # noqa: PLC0415
+    with sign_of_life("Looking at the disks"):
+        from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+        from devenv.ui import disk as show  # noqa: PLC0415
 
-    with wiring.world() as world:
-        if named():
-            world.refuse_unknown(cluster)
-        survey = world.surveyor(cluster, world.choice(cluster, profile).profile).look(plan=False)
+        with wiring.world() as world:
+            if named():
+                world.refuse_unknown(cluster)
+            survey = world.surveyor(cluster, world.choice(cluster, profile).profile).look(plan=False)
     show.survey_json(survey) if output == "json" else show.survey(survey, everything=everything)
     if any(d.over for d in survey.disks):
         return Exit.FAILED

@@ -7,6 +7,7 @@ import click
 
 from devenv.cli.options import name_option, profile_option
 from devenv.errors import Exit
+from devenv.ui.life import sign_of_life
 
 if TYPE_CHECKING:
     from devenv.diagnosis.model import Diagnosis
@@ -54,8 +55,9 @@ def COMMAND(  # noqa: N802 - found by this name
 
     Changes nothing and takes no lock. Exits with 0 if all is well, 1 if not, 4 if something could not be told.
     """
-    from devenv.diagnosis import codes  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import diagnosis as show  # noqa: PLC0415
+    with sign_of_life("Looking at the cluster"):
+        from devenv.diagnosis import codes  # noqa: PLC0415 - help must not wait for it
+        from devenv.ui import diagnosis as show  # noqa: PLC0415
 
     if listing or explain:
         asked = [codes.get(explain)] if explain else list(codes.book().values())
@@ -66,8 +68,9 @@ def COMMAND(  # noqa: N802 - found by this name
     for code in ignore:
         codes.get(code)
     forms.divert(save, target)
-    good = _good(cluster, compare) if compare else None
-    facts = _read(source) if source else _foreign(context, timeout) if context else _collect(cluster, profile, timeout)
+    with sign_of_life("Looking at the cluster"):
+        good = _good(cluster, compare) if compare else None
+        facts = _read(source) if source else _collect(cluster, profile, context, timeout)
     if save:
         forms.save(facts, save)
     if good:
@@ -95,18 +98,13 @@ def exit_code(found: "Diagnosis") -> int:
     return Exit.UNKNOWN if found.unknown else Exit.OK
 
 
-def _collect(cluster: str, profile: str | None, timeout: float) -> "Facts":
+def _collect(cluster: str, profile: str | None, context: str | None, timeout: float) -> "Facts":
     from devenv import wiring  # noqa: PLC0415
 
     with wiring.world() as world:
+        if context:
+            return world.facts_of_context(context, timeout)
         return world.facts(cluster, world.choice(cluster, profile).profile, timeout)
-
-
-def _foreign(context: str, timeout: float) -> "Facts":
-    from devenv import wiring  # noqa: PLC0415
-
-    with wiring.world() as world:
-        return world.facts_of_context(context, timeout)
 
 
 def _read(source: Path) -> "Facts":

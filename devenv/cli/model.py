@@ -5,6 +5,7 @@ import click
 from devenv.cli.headers import header_option, headers_of
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
 from devenv.errors import DevenvError, Exit
+from devenv.ui.life import sign_of_life
 
 
 @click.group("model")
@@ -67,12 +68,13 @@ def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ..
 
     Exits with 0 only if all of them answer.
     """
-    given = headers_of(headers)
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import models as show  # noqa: PLC0415
+    with sign_of_life("Looking for models"):
+        given = headers_of(headers)
+        from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+        from devenv.ui import models as show  # noqa: PLC0415
 
-    with wiring.world() as world:
-        found = world.models(cluster, world.choice(cluster, profile).profile, given).look()
+        with wiring.world() as world:
+            found = world.models(cluster, world.choice(cluster, profile).profile, given).look()
     show.listed_json(found) if output == "json" else show.listed(found)
     return Exit.OK if all(seen.answers for seen in found) else Exit.FAILED
 

@@ -4,6 +4,7 @@ import click
 
 from devenv.cli.options import name_option, named, output_option, profile_option, wait_option
 from devenv.errors import Exit
+from devenv.ui.life import sign_of_life
 
 
 def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
@@ -36,23 +37,28 @@ def COMMAND(  # noqa: N802 - found by this name
 ) -> int:  # fmt: skip
     """Make room: list what may go, cheapest first, and remove exactly that, until the disk is below its low mark.
 
+    Images without a name, and build cache that no image needs, go first, whatever their age.
+
     Never removed: what any container or workload has, in whatever state, kind's node images, volumes, networks, what
-    config.yaml protects, and what was loaded, built or used in the last 24 hours.
+    config.yaml protects, and images with a name that were loaded, built or used in the last 24 hours.
     """
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.disk.prune import USER  # noqa: PLC0415
-    from devenv.ui import disk as show  # noqa: PLC0415
-    from devenv.ui import prompts  # noqa: PLC0415
+    with sign_of_life("Looking for what may go"):
+        from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+        from devenv.disk.prune import USER  # noqa: PLC0415
+        from devenv.ui import disk as show  # noqa: PLC0415
+        from devenv.ui import prompts  # noqa: PLC0415
 
     with wiring.world() as world:
-        if named() and not history:
-            world.refuse_unknown(cluster)
-        prune = world.pruner(cluster, world.choice(cluster, profile).profile, caches=caches)
+        with sign_of_life("Looking for what may go"):
+            if named() and not history:
+                world.refuse_unknown(cluster)
+            prune = world.pruner(cluster, world.choice(cluster, profile).profile, caches=caches)
         if history:
             entries = prune.surveyor.history.entries()
             show.history_json(entries) if output == "json" else show.history(entries)
             return Exit.OK
-        proposal = prune.propose(free, place=place or ("engine" if free is not None else ""))
+        with sign_of_life("Looking for what may go"):
+            proposal = prune.propose(free, place=place or ("engine" if free is not None else ""))
         if dry_run or proposal.empty:
             show.planned_json(proposal) if output == "json" else show.planned(proposal)
             if proposal.empty and any(p.goal for p in proposal.plans):

@@ -8,6 +8,7 @@ import click
 
 from devenv.cli.options import name_option, output_option, profile_option
 from devenv.errors import DevenvError, Exit
+from devenv.ui.life import sign_of_life
 
 if TYPE_CHECKING:
     from devenv.lifecycle.status import Status, StatusReader
@@ -22,14 +23,16 @@ _PAUSE = 2.0  # seconds from one look to the next
 @output_option
 def COMMAND(cluster: str, profile: str | None, output: str, *, watch: bool) -> int:  # noqa: N802 - found by this name
     """Show the components, what each still lacks, the URL and the disks. Exits with 0 only if all are ready."""
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import reports  # noqa: PLC0415
+    with sign_of_life("Looking at the cluster"):
+        from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+        from devenv.ui import reports  # noqa: PLC0415
 
     with wiring.world() as world:
-        reader = world.status(cluster, world.choice(cluster, profile))
-        if watch:
+        with sign_of_life("Looking at the cluster"):
+            reader = world.status(cluster, world.choice(cluster, profile))
+            state = None if watch else reader.read()
+        if state is None:
             return _watch(reader, world.clock.sleep, output)
-        state = reader.read()
     if output == "json":
         reports.emit_json("status", reports.status_json(state))
     else:

@@ -12,7 +12,7 @@ _INODES = 0.02  # of the disk: fewer free ones count as full, whatever the budge
 
 @dataclass(frozen=True)
 class Marks:
-    """Bytes in use: above `high` room is made, down to `low`. `inodes`: how many may be in use, 0 where there is no limit."""
+    """Bytes that users can't have: above `high` room is made, down to `low`. `inodes`: as many may be in use, 0: any number."""
 
     high: int
     low: int
@@ -24,7 +24,7 @@ class Marks:
 
     def over(self, space: Space, more: int = 0) -> bool:
         """Whether the disk is above its high mark, or would be with `more` bytes on it."""
-        return used(space) + more > self.high or self.short_of_inodes(space)
+        return taken(space) + more > self.high or self.short_of_inodes(space)
 
 
 def marks(budget: Budget, space: Space) -> Marks:
@@ -41,5 +41,10 @@ def strictest(found: Iterable[Marks]) -> Marks:
 
 
 def used(space: Space) -> int:
-    """Return the bytes in use, those that are kept for root among them."""
+    """Return the bytes in use, as df counts them: all but the free blocks. What is reserved for root is free."""
+    return space.total - space.free - space.reserved
+
+
+def taken(space: Space) -> int:
+    """Return the bytes that users can't have, those reserved for root among them. Budgets are on these."""
     return space.total - space.free

@@ -1,26 +1,28 @@
 """What the engine keeps: images by their layers, and the build cache; as things that may go or must stay."""
 
-import re
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devenv.disk.files import load, store
 from devenv.disk.keep import Keep
-from devenv.disk.plan import ENGINE, Thing, Worth
+from devenv.disk.plan import ENGINE, Thing, Worth, nameless_label
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.layers import chain_ids
 from devenv.images.load import normalise
 from devenv.images.recipe import REGISTRY
-from devenv.ports import CacheRecord, ListedContainer, ListedImage, Stock
+from devenv.images.stamp import is_of_a_push
+from devenv.ports import CacheRecord, ListedContainer, ListedImage, Measured, Stock
 
 _AT_ONCE = 8
 _METADATA = "#(nop) "  # of the classic builder: a step that only notes something, but for ADD and COPY
 _LAYERED = ("ADD", "COPY", "WORKDIR")
 _BUILDKIT = ("RUN ", "COPY ", "ADD ", "WORKDIR ")
-_FOR_A_PUSH = re.compile(r"127\.0\.0\.1:\d+/devenv/reload[:@]")  # a digest that the engine keeps of a push of `reload-image`
 _CACHE_TIME = 1.5  # seconds
+_BUILD = 3600.0  # seconds that a build may take
+BUILD_CACHE = "build cache"  # ID of the one thing that it is
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Stored:
     cache: tuple[CacheRecord, ...] | None
     layers: Mapping[str, Mapping[str, int]]
     tagged: Mapping[str, float]
+    measured: Measured | None = None
 
     def users(self, image: ListedImage) -> list[str]:
         """Return the names of the containers, in any state, that have the image."""
@@ -121,21 +124,104 @@ def _agreed(images: Iterable[ListedImage], known: Mapping[str, Mapping[str, int]
     return {i: {chain: least[chain] for chain in layers} for i, layers in found.items()}
 
 
-def things(stored: Stored, keep: Keep, uses: Mapping[str, float], current: frozenset[str], now: float) -> list[Thing]:
+@dataclass(frozen=True)
+class Past:
+    """What is known of images that have lost their names.
+
+    `returnable`: IDs of those that `reload-image --undo` returns to; `former_names`: ID → the name that it had last.
+    """
+
+    returnable: frozenset[str] = frozenset()
+    former_names: Mapping[str, str] = field(default_factory=dict)
+
+
+def things(
+    stored: Stored,
+    keep: Keep,
+    uses: Mapping[str, float],
+    current: frozenset[str],
+    now: float,
+    past: Past = Past(),
+) -> list[Thing]:
     """Return the engine's images and its build cache. `uses`: by ID or name; `current`: names that devenv's recipes have now."""
-    found = [_image(stored, image, keep, uses, current, now) for image in stored.images]
+    found = []
+    for image in stored.images:
+        if is_waste(image, past):
+            found.append(_waste(stored, image, keep, past, now))
+        else:
+            found.append(_image(stored, image, keep, uses, current, now))
     listed = {i.id for i in stored.images}
     for container in stored.containers:
         if container.image not in listed and container.image in stored.layers:
             why = f"the container {container.name} has it"
             found.append(Thing(container.image_name, Worth.IMAGE, stored.layers[container.image], kept=why, place=ENGINE))
-    loose = [r for r in stored.cache or () if not r.in_use and not r.shared]
-    old = [r for r in loose if now - r.used >= keep.newer]
-    if old:
-        parts = {f"cache {r.id}": r.size for r in old}
-        name = f"build cache, {len(old)} of {len(stored.cache or ())} records"
-        found.append(Thing(name, Worth.BUILD_CACHE, parts, max(r.used for r in old), place=ENGINE, id="build cache"))
-    return found
+    wasted = [thing for thing in found if thing.worth is Worth.DANGLING and not thing.kept]
+    return found + _build_cache(stored, wasted)
+
+
+def _build_cache(stored: Stored, wasted: Sequence[Thing]) -> list[Thing]:
+    """Return the build cache that no image which stays needs, as one thing; nothing where there is none.
+
+    BuildKit's cache holds the layers of what it built, too: those of an image without a name are free only
+    once both are gone, so they count as the cache's, which goes after the images.
+    """
+    idle = [record for record in stored.cache or () if not record.in_use]
+    private = [record for record in idle if not record.shared]
+    parts = {f"cache {record.id}": record.size for record in private}
+    if len(private) < len(idle):
+        for thing in wasted:
+            parts.update(thing.parts)
+    if not parts:
+        return []
+    name = f"build cache, {len(private)} of {len(stored.cache or ())} records"
+    last = max(record.used for record in idle)
+    return [Thing(name, Worth.BUILD_CACHE, parts, last, place=ENGINE, id=BUILD_CACHE)]
+
+
+def is_waste(image: ListedImage, past: Past) -> bool:
+    """Whether an image has no name, neither a tag nor a registry's digest, and no undo returns to it.
+
+    The engine lists no image that others are built on and that has no name itself.
+    """
+    return is_nameless(image) and image.id not in past.returnable
+
+
+def is_nameless(image: ListedImage) -> bool:
+    """Whether an image has no name. The digest that the engine keeps of a push of `reload-image` is none."""
+    return all(is_of_a_push(name) for name in image.names)
+
+
+def names_by_id(stored: Stored) -> dict[str, str]:
+    """Return a name of each image that has one, by the image's ID: a tag, rather than a digest."""
+    names = {}
+    for image in stored.images:
+        tags = [name for name in image.names if "@" not in name]
+        if tags and not is_nameless(image):
+            names[image.id] = tags[0]
+    return names
+
+
+def _waste(stored: Stored, image: ListedImage, keep: Keep, past: Past, now: float) -> Thing:
+    former_name = past.former_names.get(image.id, "")
+    why = keep.engine((), stored.users(image), math.inf)
+    if image.id not in stored.layers:
+        why = why or "the engine does not say what it is made of"
+    if now - image.created < _BUILD and _may_be_building(stored, now):
+        why = why or "a build that is running may need it"
+    return Thing(
+        nameless_label(image.id, former_name), Worth.DANGLING, stored.layers.get(image.id, {}), image.created, why, ENGINE,
+        image.id, image.names, former_name,
+    )  # fmt: skip
+
+
+def _may_be_building(stored: Stored, now: float) -> bool:
+    """Whether a container may be a step of a build: then an image without a name may be one of its stages.
+
+    Docker's classic builder runs each step in a container of an image that has no name.
+    """
+    named = {image.id for image in stored.images if not is_nameless(image)}
+    steps = [c for c in stored.containers if c.image not in named and not c.cluster]
+    return any(c.status == "running" and now - c.created < _BUILD for c in steps)
 
 
 def _image(
@@ -146,8 +232,10 @@ def _image(
     why = keep.engine(image.names, stored.users(image), now - used)
     if image.id not in stored.layers:
         why = why or "the engine does not say what it is made of"
-    named = [n for n in image.names if not _FOR_A_PUSH.match(n)]
-    label = ", ".join(n for n in named if "@" not in n) or next(iter(named), "") or f"image {image.id[7:19]}"
+    named = [n for n in image.names if not is_of_a_push(n)]
+    label = ", ".join(n for n in named if "@" not in n) or next(iter(named), "")
+    if not label:
+        label = f"{nameless_label(image.id, '')} to return to (reload-image --undo)"
     return Thing(label, _worth(image, current), stored.layers.get(image.id, {}), used, why, ENGINE, image.id, image.names)
 
 
@@ -156,7 +244,7 @@ def _created(stored: Stored, image: ListedImage) -> list[float]:
 
 
 def _worth(image: ListedImage, current: frozenset[str]) -> Worth:
-    if all(_FOR_A_PUSH.match(n) for n in image.names):
-        return Worth.DANGLING
+    if is_nameless(image):
+        return Worth.SUPERSEDED
     own = all(n.startswith(f"{REGISTRY}/") for n in image.names if "@" not in n)
     return Worth.SUPERSEDED if own and not any(n in current for n in image.names) else Worth.IMAGE

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devenv.disk.budget import Marks, marks, used
+from devenv.disk.budget import Marks, marks, taken
 from devenv.disk.plan import ENGINE
 from devenv.disk.prune import POLICY, USER, Proposal, Prune
 from devenv.errors import DevenvError, Exit, NotReachableError
@@ -54,7 +54,7 @@ class Guard:
         found = self._seen(place)
         if found and found[1].over(found[0], more):
             space, limits = found
-            why = f"{show(used(space))} are in use, {show(more)} are needed, and its budget ends at {show(limits.high)}."
+            why = f"{show(taken(space))} are taken, {show(more)} are needed, and its budget ends at {show(limits.high)}."
             if limits.short_of_inodes(space):
                 why = f"Only {space.free_inodes} of {space.total_inodes} inodes are free."
             fix = "`devenv disk` shows who takes it; `devenv prune --free SIZE` makes room."

@@ -1,7 +1,7 @@
 """What is remembered of the disk: samples of its use, what was removed, and when images were last used."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,15 @@ from devenv.ports import Clock, Host
 _OFTEN = 600.0  # seconds: samples closer together say nothing new
 _FORGET = 180 * 86400.0  # seconds without a use, after which an image's last use is its creation again
 _OVERLAP = 5.0
+_NAMES = 2000  # images whose last names are remembered
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The container that a volume is mounted in. `cluster`: kind's, where the container is a node of one."""
+
+    container: str
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,32 @@ class History:
         came |= dict.fromkeys(ids - set(before) - set(came), now) if before is not None else {}
         store(path, {"there": sorted(ids), "came": came})
         return came
+
+    def volume_owners(self, engine: str, volumes: Iterable[str], mounted: Mapping[str, Owner]) -> dict[str, Owner]:
+        """Return whose each of these volumes is, or was when it was last seen mounted. `mounted`: as it is now."""
+        path, there = self.folder / f"volumes-{_slug(engine)}.json", set(volumes)
+        before = dict(load(path).get("owners") or {})
+        owners = {v: Owner(str(o[0]), str(o[1])) for v, o in before.items() if v in there}
+        owners |= mounted
+        now = {volume: [owner.container, owner.cluster] for volume, owner in owners.items()}
+        if now != before:
+            store(path, {"owners": now})
+        return owners
+
+    def former_names(self, engine: str, named: Mapping[str, str], given: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the name that each image was last seen with, by its ID.
+
+        `named`: image's ID → a name that it has now; `given`: the same → a name that it once got, for images that were never
+        seen with one. Neither an engine nor a node says what an image was called.
+        """
+        path = self.folder / f"called-{_slug(engine)}.json"
+        before = {str(image): str(name) for image, name in dict(load(path).get("images") or {}).items()}
+        older = dict(given or {}) | before
+        names = {image: name for image, name in older.items() if image not in named} | dict(named)
+        if names != before:
+            latest = list(names.items())[-_NAMES:]
+            store(path, {"images": dict(latest)})
+        return names
 
     def named(self, cluster: str, engine: str, now: frozenset[str] | None) -> frozenset[str]:
         """Return which images a cluster's workloads name, or what they named when the API server could last say."""

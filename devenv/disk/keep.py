@@ -50,6 +50,13 @@ class Keep:
             return "the API server can't say whether a workload needs it"
         return self._either(full, age)
 
+    @staticmethod
+    def nameless(*, used: bool, pinned: bool) -> str:
+        """Return why an image in a node that has no name must stay; "" where it may go. No workload can name it."""
+        if used:
+            return "a container has it"
+        return "the node has it pinned" if pinned else ""
+
     def _either(self, full: AbstractSet[str], age: float) -> str:
         if full & self._named:
             return "a workload of the cluster names it"
@@ -85,10 +92,10 @@ def _untagged(name: str) -> str:
 def _fits(name: str, pattern: str) -> bool:
     """Whether a pattern is for a name: as it is or as people write it, with its tag or without."""
     bare = _untagged(name.partition("@")[0])
-    spelt = (name, bare, _short(name), _short(bare))
-    return any(fnmatchcase(n, p) for n in spelt for p in (pattern, _short(pattern)))
+    spelt = (name, bare, short_name(name), short_name(bare))
+    return any(fnmatchcase(n, p) for n in spelt for p in (pattern, short_name(pattern)))
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """Return the name as people write it."""
     return name.removeprefix("docker.io/").removeprefix("library/")

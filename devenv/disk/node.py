@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from devenv.disk.ballast import IN_NODE
-from devenv.disk.keep import Keep
-from devenv.disk.plan import Thing, Worth
+from devenv.disk.keep import Keep, short_name
+from devenv.disk.plan import Thing, Worth, nameless_label
 from devenv.errors import DevenvError
 from devenv.facts.df import DF, parse
 from devenv.images.innode import MARK, Nodes, as_json, is_own_name
@@ -112,18 +112,50 @@ def things(
     uses: Mapping[str, float],
     now: float,
     returnable: Mapping[str, str] = MappingProxyType({}),
+    former_names: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Thing]:
     """Return the node's images, and beside them, as one thing, the blobs that their snapshots make needless.
 
-    `uses`: when images came, by node and ID; `returnable`: name of a superseded image → the name to which it can return.
+    `uses`: when images came, by node and ID; `returnable`: name of a superseded image → the name to which it can return;
+    `former_names`: image's ID → the name that it had last.
     """
-    found = [_image(kept, image, keep, uses.get(f"{kept.node} {image.id}", 0.0), now) for image in kept.images]
-    found = [replace(thing, name=_returnable_name(thing, returnable)) for thing in found]
+    found = []
+    for image in kept.images:
+        if is_waste(image, returnable):
+            found.append(_waste(kept, image, keep, former_names))
+        else:
+            thing = _image(kept, image, keep, uses.get(f"{kept.node} {image.id}", 0.0), now)
+            found.append(replace(thing, name=_returnable_name(thing, returnable)))
     loose = kept.loose
     if sum(loose.values()):
         label = f"{len(loose)} packed layers that are unpacked beside them"
         found.append(Thing(label, Worth.BLOB, _of(kept.node, loose), 0, "", kept.node, "blobs", tuple(sorted(loose))))
     return found
+
+
+def names_by_id(kept: Kept) -> dict[str, str]:
+    """Return a name of each image that has one of its own, by the image's ID."""
+    names = {}
+    for image in kept.images:
+        tags = [name for name in image.names if "@" not in name and not is_own_name(name)]
+        if tags:
+            names[image.id] = short_name(tags[0])
+    return names
+
+
+def is_waste(image: NodeImage, returnable: Mapping[str, str]) -> bool:
+    """Whether an image has no name, or only that of a superseded one to which one does not return."""
+    return all(is_own_name(name) and name not in returnable for name in image.names)
+
+
+def _waste(kept: Kept, image: NodeImage, keep: Keep, former_names: Mapping[str, str]) -> Thing:
+    why = keep.nameless(used=image.id in kept.used, pinned=image.pinned)
+    former_name = former_names.get(image.id, "")
+    label = nameless_label(image.id, former_name)
+    last = max(image.came, kept.used.get(image.id, 0.0))
+    return Thing(
+        label, Worth.DANGLING, _parts(kept, image), last, why, kept.node, image.id, image.names, former_name
+    )  # fmt: skip
 
 
 def _returnable_name(thing: Thing, returnable: Mapping[str, str]) -> str:
@@ -136,9 +168,12 @@ def _image(kept: Kept, image: NodeImage, keep: Keep, seen: float, now: float) ->
     label = ", ".join(n for n in image.names if "@" not in n) or next(iter(image.names), "") or f"image {image.id[7:19]}"
     last = max(image.came, seen, kept.used.get(image.id, 0.0))
     why = keep.node(image.names, used=image.id in kept.used, pinned=image.pinned, age=now - last)
+    return Thing(label, _worth(image), _parts(kept, image), last, why, kept.node, image.id, image.names)
+
+
+def _parts(kept: Kept, image: NodeImage) -> dict[str, int]:
     blobs = {blob: size for blob, size in image.blobs.items() if blob not in kept.loose}
-    parts = {**_of(kept.node, image.layers), **_of(kept.node, blobs)}
-    return Thing(label, _worth(image), parts, last, why, kept.node, image.id, image.names)
+    return {**_of(kept.node, image.layers), **_of(kept.node, blobs)}
 
 
 def _of(node: str, parts: Mapping[str, int]) -> dict[str, int]:

@@ -14,15 +14,16 @@ class Worth(IntEnum):
     """How much it costs to have a thing again; the cheapest goes first."""
 
     STALE = 0  # devenv's own files that nothing will ever use again
-    BUILD_CACHE = 1  # the engine's
-    DANGLING = 2  # an image without a name
+    # Waste, which goes whatever its age: an image without a name, and the engine's build cache that no image needs.
+    DANGLING = 1
+    BUILD_CACHE = 2
     BLOB = 3  # in a node, unpacked there
     SUPERSEDED = 4  # an image that a newer one has taken the place of
     CACHE = 5  # devenv's own, made again by the next build
     IMAGE = 6  # by its last use
 
 
-_ALWAYS = (Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB)  # go before any image, even where an image alone would do
+_ALWAYS = (Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB)  # go before any image with a name, even where one alone would do
 HOST, ENGINE = "host", "engine"  # places; every other one is a node's name
 
 
@@ -42,11 +43,19 @@ class Thing:
     place: str = HOST
     id: str = ""
     names: tuple[str, ...] = ()
+    # The name that an image without one had last, "" where nobody saw it.
+    former_name: str = ""
 
     @property
     def size(self) -> int:
         """Bytes of its parts, shared ones among them."""
         return sum(self.parts.values())
+
+
+def nameless_label(image_id: str, former_name: str) -> str:
+    """Return what lists call an image that has no name. `former_name`: the one that it had last, "" if unknown."""
+    short_id = image_id.removeprefix("sha256:")[:12]
+    return f"image {short_id}, an earlier build of {former_name}" if former_name else f"image {short_id}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,12 @@ class _Held:
     def put_back(self, thing: Thing) -> None:
         self.freed -= sum(size for part, size in thing.parts.items() if self._holders[part] == 0)
         self._holders.update(thing.parts.keys())
+
+
+def frees(things: Sequence[Thing], groups: Iterable[Iterable[Thing]]) -> list[int]:
+    """Return the bytes that each of these groups frees, when those before it are gone. `things`: all that is there."""
+    held = _Held(things)
+    return [sum(held.remove(thing) for thing in group) for group in groups]
 
 
 def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:

@@ -6,7 +6,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from devenv.disk.budget import used
+from devenv.disk.budget import taken
+from devenv.disk.engine import BUILD_CACHE
 from devenv.disk.node import NodeStock
 from devenv.disk.plan import ENGINE, HOST, Removal, Thing, Worth, plan
 from devenv.disk.survey import Disk, Survey, Surveyor
@@ -123,7 +124,7 @@ class Prune:
             at.ballast.restore(nodes)
         left = tuple(p.disk for p, space in zip(proposal.plans, after, strict=True) if p.goal and not _reached(p, space))
         for planned, space in zip(proposal.plans, after, strict=True):
-            at.history.sample(planned.disk.device, used(space), space.total)
+            at.history.sample(planned.disk.device, taken(space), space.total)
         return Outcome(tuple(done), tuple(p.disk for p in proposal.plans), after, left)
 
     def _disk(
@@ -184,7 +185,7 @@ class Prune:
     def _refused(self, thing: Thing) -> str:
         """Return why a thing must stay right now: a container may have begun to use it a moment ago."""
         at = self.surveyor
-        if thing.place == ENGINE and thing.id != "build cache":
+        if thing.place == ENGINE and thing.id != BUILD_CACHE:
             held = [c.name for c in at.stock.listed_containers() if c.image == thing.id or c.image_name in thing.names]
             return f"the container {held[0]} has it by now" if held else ""
         if thing.place not in {HOST, ENGINE} and thing.worth is not Worth.BLOB:
@@ -195,8 +196,9 @@ class Prune:
         at = self.surveyor
         if thing.place == HOST:
             _unlink(Path(thing.id))
-        elif thing.id == "build cache":
-            at.stock.trim_build_cache(at.profile.keep_newer * 3600)
+        elif thing.id == BUILD_CACHE:
+            # Not what came after it was listed.
+            at.stock.trim_build_cache(max(0.0, at.clock.now() - thing.used))
         elif thing.place == ENGINE:
             self._remove_image(thing)
         elif thing.worth is Worth.BLOB:
@@ -240,9 +242,9 @@ def _plan(survey: Survey, disk: Disk, free: int | None, more: int, least: int) -
 def _reached(planned: DiskPlan, space: Space) -> bool:
     """Whether a disk has what the plan is for."""
     if planned.goal == _EVERYTHING:
-        return not planned.disk.marks.short_of_inodes(space) and used(space) <= planned.disk.marks.high
+        return not planned.disk.marks.short_of_inodes(space) and taken(space) <= planned.disk.marks.high
     if planned.disk.over and planned.goal == planned.disk.goal:
-        return used(space) <= planned.disk.marks.low
+        return taken(space) <= planned.disk.marks.low
     return _gone(planned.disk.space, space) >= planned.goal
 
 

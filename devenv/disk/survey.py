@@ -1,35 +1,33 @@
 """Everything that takes room: three ledgers, host, engine and nodes, on the disks that they really share."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from devenv.disk import engine, node
+from devenv.disk import accounts, engine, node
+from devenv.disk.accounts import Share
 from devenv.disk.ballast import Ballast
-from devenv.disk.budget import Marks, marks, strictest, used
-from devenv.disk.engine import EngineStock, Stored
+from devenv.disk.budget import Marks, marks, strictest, taken
+from devenv.disk.engine import EngineStock, Past, Stored
 from devenv.disk.forecast import full_in
 from devenv.disk.history import History
 from devenv.disk.host import HostStock
 from devenv.disk.keep import Keep
 from devenv.disk.node import Kept, NodeStock
 from devenv.disk.plan import ENGINE, HOST, Thing
+from devenv.disk.waste import Waste, waste
 from devenv.errors import DevenvError, NotReachableError
 from devenv.facts.df import node_space
-from devenv.ports import Clock, Containers, Host, ListedImage, Node, Space, Stock
+from devenv.images.stamp import is_of_a_push
+from devenv.ports import Clock, Containers, Host, Node, Space, Stock
 from devenv.profiles.model import Budget, Profile
 
-
-@dataclass(frozen=True)
-class Share:
-    """What one kind of thing takes. `size` in bytes, None where it is not known; `alone`: of that, what nothing else has."""
-
-    what: str
-    size: int | None
-    note: str = ""
-    alone: int | None = None
+_MEASURE = 5.0  # seconds for the engine to measure volumes and containers
+_NAMES_SINCE = 86400.0  # seconds: an engine remembers only its last events
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ class Disk:
         """
         if not self.marks.over(self.space, more):
             return 0
-        hidden = self.space.total // 20 if self.space.free == 0 else 0
-        return max(0, used(self.space) + more - self.marks.low) + hidden
+        hidden = max(0, self.space.total // 20 - self.space.reserved) if self.space.free == 0 else 0
+        return max(0, taken(self.space) + more - self.marks.low) + hidden
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,7 @@ class Survey:
     things: tuple[Thing, ...]
     unknown: Mapping[str, str] = field(default_factory=dict)
     down: tuple[str, ...] = ()  # nodes that do not run
+    waste: tuple[Waste, ...] = ()  # what goes first, and whose it was
 
     def on(self, disk: Disk) -> list[Thing]:
         """Return what lies on the disk."""
@@ -113,13 +112,15 @@ class Surveyor:
     nodes: Callable[[], list[Node]]
     # Name under which nodes keep a superseded image → the image's own name, of those that one can return to.
     returnable: Callable[[], Mapping[str, str]] = dict
+    # IDs of the engine's images that one can return to, in any cluster.
+    returnable_in_engine: Callable[[], frozenset[str]] = frozenset
 
     def look(self, *, plan: bool, caches: bool = False) -> Survey:
         """Return what is there. `plan`: also what a plan must know of it; `caches`: devenv's own may go too."""
         unknown: dict[str, str] = {}
         now, newer = self.clock.now(), self.profile.keep_newer * 3600
         with ThreadPoolExecutor(6) as pool:
-            engines = pool.submit(self._engine, unknown, plan=plan)
+            engines = pool.submit(self._engine, unknown, tagged=plan, measure=not plan)
             own = pool.submit(self._host.own)
             named = pool.submit(self.named if plan else lambda: None)
             nodes = self._nodes(unknown)
@@ -128,23 +129,48 @@ class Surveyor:
             stored = engines.result()
         ledgers = [self._host_ledger(own.result())]
         uses = self._uses(stored, kept) if stored else {}
+        past = self._past(stored, kept)
         if stored:
-            ledgers += self._engine_ledger(stored, kept)
+            ledgers += self._engine_ledger(stored, kept, past.former_names)
             if not any(x.name == ENGINE for x in ledgers):
                 unknown[ENGINE] = "It is not on this machine, and no node runs that could tell how full its disk is."
         ledgers += [self._node_ledger(k) for k in kept]
         disks = self._disks(ledgers)
+        returnable = self.returnable() if kept else {}
+        waste = _waste(stored, kept, returnable, past, now)
         if not plan:
-            return Survey(tuple(ledgers), disks, (), unknown, down)
+            return Survey(tuple(ledgers), disks, (), unknown, down, waste)
         names, files = self.current()
         before = self._named_before(named.result(), stored)
         keep = Keep(named.result(), self.wanted() | names, self.profile.protect, newer, before)
         things = self._host.things(files, now, newer, caches=caches)
         if stored:
-            things += engine.things(stored, keep, uses, names, now)
-        returnable = self.returnable()
-        things += [t for k in kept for t in node.things(k, keep, uses, now, returnable)]
-        return Survey(tuple(ledgers), disks, tuple(things), unknown, down)
+            things += engine.things(stored, keep, uses, names, now, past)
+        things += [t for k in kept for t in node.things(k, keep, uses, now, returnable, past.former_names)]
+        return Survey(tuple(ledgers), disks, tuple(things), unknown, down, waste)
+
+    def waste(self) -> tuple[Waste, ...]:
+        """Return what goes first, and whose it was, as far as the engine and the nodes say."""
+        unknown: dict[str, str] = {}
+        running = [n for n in self._nodes(unknown) if n.status == "running"]
+        with ThreadPoolExecutor(6) as pool:
+            engines = pool.submit(self._engine, unknown, tagged=False, measure=False)
+            kept = [k for k in pool.map(lambda n: self._node(n, unknown), running) if k]
+            stored = engines.result()
+        return _waste(stored, kept, self.returnable() if kept else {}, self._past(stored, kept), self.clock.now())
+
+    def _past(self, stored: Stored | None, kept: Sequence[Kept]) -> Past:
+        """Return what is known of images that have lost their names, and remember the names that others have."""
+        if stored is None:
+            return Past()
+        given: dict[str, str] = {}
+        with suppress(DevenvError):
+            pairs = self.stock.names_given(self.clock.now() - _NAMES_SINCE)
+            given = {image: name for image, name in pairs if not is_of_a_push(name)}
+        named = engine.names_by_id(stored)
+        for each in kept:
+            named |= node.names_by_id(each)
+        return Past(self.returnable_in_engine(), self.history.former_names(self.stock.info().id, named, given))
 
     def space(self, disk: Disk, survey: Survey) -> Space:
         """Return what is free on a disk now. Raises DevenvError where it does not say."""
@@ -169,10 +195,12 @@ class Surveyor:
         """What lies in the engine."""
         return EngineStock(self.stock, self.host.cache_dir() / "layers.json")
 
-    def _engine(self, unknown: dict[str, str], *, plan: bool) -> Stored | None:
+    def _engine(self, unknown: dict[str, str], *, tagged: bool, measure: bool) -> Stored | None:
         try:
             self.stock.info()
-            return self.engine_stock.look(tagged=plan)
+            stored = self.engine_stock.look(tagged=tagged)
+            # After the look: an engine of an older API measures all of it together, and only once at a time.
+            return replace(stored, measured=self.stock.measure(_MEASURE)) if measure else stored
         except DevenvError as error:
             unknown[ENGINE] = f"{error.what} {error.why}".strip()
             return None
@@ -213,10 +241,21 @@ class Surveyor:
         shares = tuple(Share(_tilde(name), size, "devenv's own") for name, size in own)
         return Ledger(HOST, str(path), _device(path), self.host.space(path), self.profile.budgets.host, shares)
 
-    def _engine_ledger(self, stored: Stored, kept: list[Kept]) -> list[Ledger]:
+    def _engine_shares(self, root: Path, stored: Stored, kept: list[Kept], former_names: Mapping[str, str]) -> tuple[Share, ...]:
+        owners = self.history.volume_owners(self.stock.info().id, stored.volumes, accounts.mounts(stored.containers))
+        ownerless = [volume for volume in stored.volumes if volume not in owners] if self._local else []
+        node_of = {volume: accounts.node_in(root / "volumes" / volume) for volume in ownerless}
+        logs = [Share("containers' logs", None, "not on this machine")]
+        if self._local:
+            logs = list(accounts.log_shares(root / "containers", stored))
+        surveyed = {each.node for each in kept}
+        volumes = accounts.volume_shares(stored, owners, node_of, surveyed)
+        return (*accounts.image_shares(stored, former_names), *volumes, *accounts.container_shares(stored), *logs)
+
+    def _engine_ledger(self, stored: Stored, kept: list[Kept], former_names: Mapping[str, str]) -> list[Ledger]:
         """The engine's disk: a path of this machine, or in a VM the one that its nodes are on."""
         root, budget = self.stock.info().data_root, self.profile.budgets.engine
-        shares = (*_shares(stored), _logs(root, stored))
+        shares = self._engine_shares(root, stored, kept, former_names)
         if self._local and all(k.device == _device(root) for k in kept):
             return [Ledger(ENGINE, str(root), _device(root), self.host.space(root), budget, shares)]
         if kept:
@@ -238,7 +277,8 @@ class Surveyor:
         returnable = self.returnable()
         names = [(image, returnable[n]) for image in kept.images for n in image.names if n in returnable]
         note = "of these; reload-image --undo returns to it"
-        return [Share(f"image of {name} to return to", sum(image.layers.values()), note) for image, name in names]
+        sizes = [(name, sum(image.layers.values())) for image, name in names]
+        return [Share(f"image of {name} to return to", size, note, included=True) for name, size in sizes]
 
     def _disks(self, ledgers: list[Ledger]) -> tuple[Disk, ...]:
         found = []
@@ -246,7 +286,7 @@ class Surveyor:
             mine = [x for x in ledgers if x.device == device]
             space = mine[0].space
             limits = strictest(marks(x.budget, space) for x in mine)
-            self.history.sample(device, used(space), space.total)
+            self.history.sample(device, taken(space), space.total)
             rate = full_in(self.history.samples(device), space.total, self.clock.now())
             found.append(Disk(device, tuple(x.name for x in mine), space, limits, rate))
         return tuple(found)
@@ -257,46 +297,19 @@ class Surveyor:
         return Ballast(self.host, self.containers)
 
 
-def _shares(stored: Stored) -> tuple[Share, ...]:
-    every = {chain: size for i in stored.images for chain, size in stored.layers.get(i.id, {}).items()}
-    dangling = [i for i in stored.images if not i.names]
-    images = Share("images", sum(every.values()), f"{len(stored.images)}, {len(dangling)} of them without a name")
-    alone = _alone(stored)
-    each = sorted(stored.images, key=lambda i: -alone.get(i.id, 0))
-    cache = Share("build cache", None, "the engine did not say in time")
-    if stored.cache is not None:
-        cache = Share("build cache", sum(r.size for r in stored.cache if not r.shared), f"{len(stored.cache)} records")
-    owners = {v: c.name for c in stored.containers for v in c.volumes}
-    volumes = [Share(f"volume {v[:12]}", None, f"of {owners[v]}" if v in owners else "of no container") for v in stored.volumes]
-    every_image = [Share(f"image {_label(i)}", sum(stored.layers.get(i.id, {}).values()), alone=alone.get(i.id)) for i in each]
-    return (images, cache, *every_image, *volumes)
-
-
-def _label(image: ListedImage) -> str:
-    return ", ".join(n for n in image.names if "@" not in n) or image.id[7:19]
+def _waste(
+    stored: Stored | None, kept: Sequence[Kept], returnable: Mapping[str, str], past: Past, now: float
+) -> tuple[Waste, ...]:
+    """Return the waste in the engine and in nodes. All else is kept here."""
+    keep = Keep(None, frozenset(), newer=math.inf)
+    things = engine.things(stored, keep, {}, frozenset(), now, past) if stored else []
+    for each in kept:
+        things += node.things(each, keep, {}, now, returnable, past.former_names)
+    return waste(things)
 
 
 def _device(path: Path) -> str:
     return str(path.stat().st_dev)
-
-
-def _logs(root: Path, stored: Stored) -> Share:
-    """Logs of containers are files that only root may see."""
-    try:
-        files = [root / "containers" / c.id / f"{c.id}-json.log" for c in stored.containers]
-        sizes = [f.stat().st_blocks * 512 for f in files if f.exists()]
-    except OSError:
-        return Share("containers' logs", None, "only root may look")
-    return Share("containers' logs", sum(sizes), f"of {len(sizes)} containers")
-
-
-def _alone(stored: Stored) -> dict[str, int]:
-    """Return the bytes of each image that no other image has."""
-    holders: dict[str, int] = {}
-    for layers in stored.layers.values():
-        for chain in layers:
-            holders[chain] = holders.get(chain, 0) + 1
-    return {i.id: sum(s for c, s in stored.layers.get(i.id, {}).items() if holders[c] == 1) for i in stored.images}
 
 
 def _tilde(path: str) -> str:

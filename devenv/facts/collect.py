@@ -11,10 +11,10 @@ from devenv import __version__
 from devenv.errors import DevenvError, NotFoundError
 from devenv.facts import envoy
 from devenv.facts.anywhere import concerning, discovered
-from devenv.facts.df import node_space
+from devenv.facts.df import is_nearly_full, node_space
 from devenv.facts.live import Proof
 from devenv.facts.looks import Looks
-from devenv.facts.model import ContainerLog, Declared, Facts, NodeFacts, ProxyFacts, selects
+from devenv.facts.model import ContainerLog, Declared, Facts, NodeFacts, ProxyFacts, WasteFacts, selects
 from devenv.facts.revisions import KEEPERS, lasting_pods
 from devenv.facts.trim import revision, trimmed
 from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Host, Kube, Manifest, Node, Space
@@ -80,6 +80,8 @@ class Collector:
     # Names in the nodes of images that were loaded and never proven, beside one to return to.
     returnable: Callable[[], tuple[str, ...]] = tuple
     stopped: Callable[[], float] = lambda: 0.0  # when `devenv stop` had stopped the cluster
+    # What goes first on a full disk.
+    waste: Callable[[], tuple[WasteFacts, ...]] = tuple
 
     def collect(self, seconds: float) -> Facts:
         """Return the facts; this takes at most about `seconds`. What could not be read is in `unknown`."""
@@ -103,6 +105,7 @@ class Collector:
         running = [n for n in nodes if n.status == "running"]
         for node in nodes:
             looks.begin(f"node {node.name}", lambda node=node: self._node(node))  # type: ignore[misc]
+        looks.begin("waste", lambda: self._waste_where_full(looks, nodes))
         context = looks.get("context", 0)
         api_ports = {outside for n in nodes for inside, outside in n.ports if inside == _API_PORT}
         foreign = running and context not in api_ports
@@ -135,13 +138,14 @@ class Collector:
             engine_disk=looks.get("engine's disk", _no_space()),
             inotify=looks.get("inotify", _no_limits()),
             port_owner=looks.get("port", ""),
-            nodes=tuple(looks.get(f"node {n.name}", NodeFacts(name=n.name, status=n.status)) for n in nodes),
+            nodes=tuple(_seen(looks, n) for n in nodes),
             stopped=stopped,
             context_port=context,
             api_ports=tuple(sorted(api_ports)),
             objects=objects,
             declared=looks.get(DECLARED, _not_read()),
             returnable=looks.get("record", ()),
+            waste=self._own_waste(looks, objects),
             engine_images=None if names is None else tuple(akin(names, self.profile, objects)),
             logs=logs,
             proxies=proxies,
@@ -166,6 +170,18 @@ class Collector:
             devenv=__version__, taken=taken, cluster=context, context=context, profile=found.profile, nodes=tuple(nodes),
             objects=objects, logs=logs, unknown=looks.unknown,
         )  # fmt: skip
+
+    def _waste_where_full(self, looks: Looks, nodes: Sequence[Node]) -> tuple[WasteFacts, ...]:
+        """Return what goes first, where a disk is full; else nothing is asked."""
+        disks = [looks.get("engine's disk", _no_space()), *(_seen(looks, n).disk for n in nodes)]
+        return self.waste() if any(disk and is_nearly_full(disk) for disk in disks) else ()
+
+    def _own_waste(self, looks: Looks, objects: Mapping[str, tuple[Manifest, ...]]) -> tuple[WasteFacts, ...]:
+        """Return the waste that was seen. What else the engine's images were called is their owner's business."""
+        found = looks.get("waste", _no_waste())
+        looks.unknown.pop("waste", None)  # it only makes a better finding
+        own = set(akin([w.former_name for w in found], self.profile, objects))
+        return tuple(w if w.former_name in own else w.model_copy(update={"former_name": ""}) for w in found)
 
     def _stats(self, names: Sequence[str], looks: Looks) -> list[NodeFacts]:
         """Ask each node's kubelet, through the API server, a few at a time; what none tells is unknown."""
@@ -373,6 +389,15 @@ def _no_nodes() -> list[Node]:
 
 def _no_node_facts() -> list[NodeFacts]:
     return []
+
+
+def _seen(looks: Looks, node: Node) -> NodeFacts:
+    """Return what was seen of a node."""
+    return looks.get(f"node {node.name}", NodeFacts(name=node.name, status=node.status))
+
+
+def _no_waste() -> tuple[WasteFacts, ...]:
+    return ()
 
 
 def _no_proofs() -> list[Proof]:

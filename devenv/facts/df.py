@@ -3,7 +3,14 @@
 from devenv.errors import DevenvError
 from devenv.ports import Containers, Space
 
-DF = ("df", "--output=avail,size,iavail,itotal", "--block-size=1", "/var")
+DF = ("df", "--output=avail,size,iavail,itotal,used", "--block-size=1", "/var")
+_COLUMNS = 5
+_LITTLE, _FEW_INODES = 256 << 20, 2000  # bytes, inodes
+
+
+def is_nearly_full(space: Space) -> bool:
+    """Whether a disk has so little left that it matters what takes it."""
+    return space.free < _LITTLE or (space.total_inodes > 0 and space.free_inodes < _FEW_INODES)
 
 
 def node_space(containers: Containers, node: str) -> Space:
@@ -17,7 +24,8 @@ def node_space(containers: Containers, node: str) -> Space:
 
 def parse(node: str, output: str) -> Space:
     """Read what DF printed. Raises DevenvError where that is not what it prints."""
-    figures = output.split()[-4:]
-    if len(figures) < 4 or not all(f.isdigit() for f in figures):  # noqa: PLR2004 - the columns that DF asks for
+    figures = output.split()[-_COLUMNS:]
+    if len(figures) < _COLUMNS or not all(f.isdigit() for f in figures):
         raise DevenvError(f"`df` in {node} failed.", output[-200:])
-    return Space(*map(int, figures))
+    free, total, free_inodes, total_inodes, used = map(int, figures)
+    return Space(free, total, free_inodes, total_inodes, max(0, total - used - free))

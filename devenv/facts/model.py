@@ -35,6 +35,22 @@ class NodeFacts(Model):
     images: tuple[str, ...] | None = None
 
 
+class WasteFacts(Model):
+    """Images that have lost their names to newer builds, or build cache that no image needs.
+
+    `place`: "engine", or a node; `former_name`: the images' name, "" where it is not known or not this cluster's business;
+    `size`: bytes that go with them; `oldest`, `newest`: when they came, in seconds since 1970.
+    """
+
+    place: str
+    former_name: str = ""
+    count: int = Field(ge=0)
+    size: int = Field(ge=0)
+    oldest: float = Field(default=0, ge=0, le=_LATEST)
+    newest: float = Field(default=0, ge=0, le=_LATEST)
+    build_cache: bool = False
+
+
 class ContainerLog(Model):
     """Lines of one container's log, each beginning with Kubernetes' timestamp."""
 
@@ -124,6 +140,8 @@ class Facts(Model):
     returnable: tuple[str, ...] = ()
     # Names in the engine, of repositories that the pods and the profile name; None where not asked
     engine_images: tuple[str, ...] | None = None
+    # What goes first on a full disk; asked for only there.
+    waste: tuple[WasteFacts, ...] = ()
     logs: tuple[ContainerLog, ...] = ()
     proxies: tuple[ProxyFacts, ...] = ()
     proofs: tuple[Proof, ...] = ()

@@ -5,13 +5,14 @@ image with nothing else in it. A Dockerfile that compiles begins from nothing, o
 """
 
 import tarfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
 from devenv.folders import work_folder
 from devenv.images import stamp
+from devenv.images.load import normalise
 from devenv.images.toolchain import Toolchain
 from devenv.ports import Engine, Host, Reporter
 from devenv.profiles.model import GoProgram, ProfileImage
@@ -28,6 +29,8 @@ class InPlace:
     engine: Engine
     reporter: Reporter
     toolchain: Callable[[str], tuple[Toolchain, str]]  # Go, at most of a version, and the engine's architecture
+    # Name in the nodes → the engine's IDs of what was built here.
+    built_images: dict[str, list[str]] = field(default_factory=dict)
 
     def build(self, image: ProfileImage) -> str:
         """Build it in the engine and return its name there: one of the checkout's own, where it comes from one.
@@ -36,6 +39,7 @@ class InPlace:
         """
         name = f"build {image.name}"
         ref = stamp.own_ref(image) or image.ref
+        before = self._ids(ref, image.ref)
         self.reporter.begin(name)
         try:
             # Before the build: what is saved while it runs may not be in the image.
@@ -45,12 +49,26 @@ class InPlace:
                 self._go(image, image.go, ref, labels, name)
             else:
                 self._command(image, name)
+                self._note(image, before)
                 self._mark(image, ref, labels)
         except BaseException:
             self.reporter.fail(name)
             raise
+        self._note(image, before)
         self.reporter.end(name, state.state if state else image.ref)
         return ref
+
+    def _ids(self, *refs: str) -> list[str]:
+        """Return the IDs of what has these names now."""
+        images = [self.engine.image(ref) for ref in dict.fromkeys(refs)]
+        return [found.id for found in images if found]
+
+    def _note(self, image: ProfileImage, before: Sequence[str]) -> None:
+        """Note what has the image's names now and had not before: it was built here."""
+        image_ids = self.built_images.setdefault(normalise(image.ref), [])
+        own = stamp.own_ref(image) or image.ref
+        new_ids = dict.fromkeys(self._ids(own, image.ref))
+        image_ids += [i for i in new_ids if i not in {*before, *image_ids}]
 
     def _mark(self, image: ProfileImage, ref: str, labels: Mapping[str, str]) -> None:
         """Mark what a checkout's own command built, under the name that it gave and under the checkout's own."""

@@ -5,6 +5,7 @@ that no other checkout has, and marks it: a name alone says nothing about the co
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ _LONGEST = 30.0  # seconds for git
 _SHOWN = 10  # characters of a commit
 # What is not source, where there is no git to say so.
 _IGNORED = {".git", "node_modules", "__pycache__", ".venv", "bin"}
+_FOR_A_PUSH = re.compile(r"127\.0\.0\.1:\d+/devenv/reload[:@]")
 _LARGEST = 4 << 20  # bytes of a file that counts as source
 
 
@@ -70,6 +72,11 @@ def own_ref(image: ProfileImage) -> str:
         return ""
     checkout = hashlib.sha256(image.build_in.encode()).hexdigest()[:12]
     return f"{REGISTRY}/checkout-{checkout}/{image.name}:latest"
+
+
+def is_of_a_push(name: str) -> bool:
+    """Whether a name or digest is only of a push of `reload-image` to this machine's loopback: no registry has it."""
+    return bool(_FOR_A_PUSH.match(name))
 
 
 def _sources(root: Path) -> Iterable[Path]:

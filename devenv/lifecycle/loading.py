@@ -7,6 +7,8 @@ what comes first.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from devenv.disk.history import History
+from devenv.disk.keep import short_name
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import Nodes, by_name
 from devenv.images.load import normalise, present
@@ -125,6 +127,7 @@ class Loading:
                 for source in wanted:
                     state = of_labels(images[source.ref].labels)
                     at.records.note_built(at.cluster, normalise(source.image.ref), state.state if state else "")
+                self._remember_names(wanted, images, digests)
                 for node in nodes:
                     for source in wanted:
                         name = normalise(source.image.ref)
@@ -137,6 +140,16 @@ class Loading:
         for node in nodes:
             digests = by_name(Nodes(self.context.containers).images(node.name))
             self.context.replacing.begin(node, {name: digests.get(name, "") for name in names})
+
+    def _remember_names(self, sources: Sequence[Source], images: Mapping[str, Image], digests: Mapping[str, str]) -> None:
+        """Remember what the images are called: once newer ones have the names, neither the engine nor a node says it."""
+        at = self.context
+        named: dict[str, str] = {}
+        for source in sources:
+            name = normalise(source.image.ref)
+            named |= dict.fromkeys((images[source.ref].id, digests.get(name, "")), short_name(name))
+        named.pop("", None)
+        History(at.host, at.clock).former_names(at.engine.info().id, named)
 
     def _finish_killed_load(self) -> None:
         """Give the nodes back what they had before a load that was killed. Raises DevenvError where one can't."""

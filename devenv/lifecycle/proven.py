@@ -170,16 +170,19 @@ class ProvenImages:
     def _running_nodes(self) -> list[Node]:
         return [n for n in self.containers.nodes(self.cluster) if n.status == "running"]
 
-    def forget_superseded(self, nodes: Collection[str], seconds: float = _PODS) -> None:
+    def forget_superseded(self, nodes: Collection[str], seconds: float = _PODS, *, failed: bool = False) -> None:
         """Remove the names of superseded images, but of those to return to; containerd then frees the images.
 
         That waits for containers that have one to end. Where one goes on, its image keeps its name until the next time.
+        `failed`: the one before the image to return to stays, too, for the time after the return.
         """
+        record = self.records.read(self.cluster) if failed else None
+        also_kept = {kept_name(i) for i in proven_images([record])} if record else set()
         into = Nodes(self.containers)
         superseded: dict[tuple[str, str], bool] = {}
         for node in self._running_nodes():
             if node.name in nodes:
-                names = _superseded(into.images(node.name), self.kept_names(node))
+                names = _superseded(into.images(node.name), self.kept_names(node) | also_kept)
                 superseded |= {(node.name, name): is_last for name, is_last in names.items()}
         if not superseded:
             return
@@ -235,6 +238,30 @@ def target(record: Record, node_id: str, name: str) -> ProvenImage | None:
     images = [image for image in proven if image]
     returning = name in record.returning
     return next((image for image in images if (image.digest == current) is returning), None)
+
+
+def returnable_images(records: Iterable[Record]) -> frozenset[str]:
+    """Return the engine's IDs of the images that one would return to in any of these clusters.
+
+    Where the engine's ID is not known, it is the digest of the image's config: so it is on the classic store.
+    """
+    images: set[str] = set()
+    for record in records:
+        for node_id in {*record.proven, *record.earlier}:
+            for name in {*record.proven.get(node_id, {}), *record.earlier.get(node_id, {})}:
+                image = target(record, node_id, name)
+                images.update({image.image, image.digest} if image else ())
+    return frozenset(images - {""})
+
+
+def proven_images(records: Iterable[Record]) -> frozenset[str]:
+    """Return the engine's IDs and the digests of the last two images that were proven of each name in these clusters."""
+    images: set[str] = set()
+    for record in records:
+        for images_by_name in (*record.proven.values(), *record.earlier.values()):
+            for image in images_by_name.values():
+                images.update((image.image, image.digest))
+    return frozenset(images - {""})
 
 
 def is_undone(record: Record, name: str, engine_id: str) -> bool:

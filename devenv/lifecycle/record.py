@@ -70,6 +70,8 @@ class Record:
     earlier: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
     # name → from which state of the checkout its image was built, as images/stamp.py tells it to a person
     built: Mapping[str, str] = field(default_factory=dict)
+    # name in the nodes → the engine's IDs of the images that devenv's own builds made of it, the oldest first
+    built_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # names whose return to such an image has begun and is not proven yet; `loaded` and `there` have the image
     returning: tuple[str, ...] = ()
     # name → the engine's ID of the image that was left by a return, "" until it is known: `up` does not load that one
@@ -109,6 +111,8 @@ def parse(text: str) -> Record:
     for name in ("proven", "earlier"):
         known[name] = _proven_images(content.get(name) or {})
     known["loading"] = _replaced_images(content.get("loading") or {})
+    built_images = content.get("built_images") or {}
+    known["built_images"] = {str(name): tuple(map(str, ids)) for name, ids in built_images.items()}
     known["returning"] = tuple(map(str, content.get("returning", ())))
     return Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
 

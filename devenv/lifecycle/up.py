@@ -28,6 +28,7 @@ from devenv.lifecycle.downloads import Downloads
 from devenv.lifecycle.folders import Folders
 from devenv.lifecycle.loading import Loading
 from devenv.lifecycle.making import Making
+from devenv.lifecycle.ownbuilds import OwnBuilds
 from devenv.lifecycle.preflight import Preflight
 from devenv.lifecycle.proven import current_digest, is_proven, undo_command, unproven_names
 from devenv.lifecycle.record import own_nodes
@@ -111,11 +112,21 @@ class Up:
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
             at.proven.prove(at.nodes(), [normalise(i.ref) for i in at.profile.cluster_images])
             at.proven.forget_superseded([n.name for n in at.nodes()])
+            self._note_built()  # once more: before, a new cluster has no record
+            self._own_builds.forget_superseded()
             self._tell_of_changes()
             digest = self._digest(sources)
             remember(at, lambda record: replace(record, digest=digest, **at.chosen))
             self._provide_for_a_full_disk()
             return self._result(proofs, changed=True)
+
+    @property
+    def _own_builds(self) -> OwnBuilds:
+        return OwnBuilds(self.context.cluster, self.context.records, self.context.engine)
+
+    def _note_built(self) -> None:
+        if self.provider.in_place:
+            self._own_builds.note(self.provider.in_place.built_images)
 
     @property
     def settled(self) -> Settled:
@@ -274,6 +285,7 @@ class Up:
         if self.context.kind.version() is None:
             files.append(("kind", "kind"))
         sources = self.provider.provide(profile.images, files, self._kept_images(), cache(self._held_images))
+        self._note_built()
         self._same_architecture(sources)
         return sources
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from devenv.disk.history import History
+from devenv.disk.keep import short_name
 from devenv.errors import DevenvError, NotReachableError
 from devenv.images.innode import Nodes, incoming_name, lost
 from devenv.images.layout import Layout, renamed
@@ -91,6 +93,7 @@ class Loader:
             sent, digest, known = self._move(move)
             self._await_cri(move, digest, known)
             self._note(move, move.image.id, digest)
+            self._remember_name(move, digest)
             note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
         return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
 
@@ -129,6 +132,11 @@ class Loader:
         for node in self.containers.nodes(self.cluster):
             if node.name in move.lacks:
                 self.replacing.begin(node, {move.name: digests.get(node.name, "")})
+
+    def _remember_name(self, move: Move, digest: str) -> None:
+        """Remember what the image is called: once a newer one has the name, neither the engine nor a node says it."""
+        named = dict.fromkeys((move.image.id, digest), short_name(move.name))
+        History(self.host, self.clock).former_names(self.engine.info().id, named)
 
     def _assume_proven(self, move: Move) -> None:
         digests = dict(move.old)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from devenv import DEFAULT_CLUSTER
-from devenv.disk.budget import marks, used
+from devenv.disk.budget import marks, taken
 from devenv.errors import DevenvError, Exit
 from devenv.images.innode import NodeImages, Nodes
 from devenv.images.layers import lacking, sizes
@@ -169,7 +169,7 @@ def room(moves: Sequence[Move], have: Sequence[NodeImages], budget: Budget) -> l
         if look.space.free < needed:
             problems.append(f"{look.node} has {show(look.space.free)} free; {show(needed)} are needed")
         elif (limits := marks(budget, look.space)).over(look.space, comes):
-            how = f"{show(used(look.space))} are in use, {show(comes)} are needed"
+            how = f"{show(taken(look.space))} are taken, {show(comes)} are needed"
             problems.append(f"{look.node}: {how}, and its budget ends at {show(limits.high)}")
     return problems
 

@@ -6,6 +6,7 @@ node with the old image or the new one, whole.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from devenv.errors import DevenvError
@@ -14,6 +15,7 @@ from devenv.images.innode import Nodes
 from devenv.images.inplace import InPlace
 from devenv.images.stamp import of_labels
 from devenv.images.stored import is_file
+from devenv.lifecycle.ownbuilds import OwnBuilds
 from devenv.lifecycle.proven import Return, short, undo_command
 from devenv.lifecycle.record import Records, own_context
 from devenv.lifecycle.restart import Restart
@@ -106,6 +108,8 @@ class Reload:
             self._finish_killed_load()
             if self.options.build:
                 Build(self.profile, self.in_place).run([name or ref for ref, name in wanted])
+                self._own_builds.note(self.in_place.built_images)
+                self.in_place.built_images.clear()
             built = self.clock.monotonic()
             early = self._early(wanted)
             try:
@@ -198,6 +202,8 @@ class Reload:
 
     def _failed(self, plan: Plan, error: DevenvError) -> DevenvError:
         """Return to the old images if that is agreed to, and return the error to end with."""
+        with suppress(DevenvError):  # what failed before this one did is of no use any more
+            self._forget_superseded(plan, 0, failed=True)
         names = self.rollout.proven.unproven(plan.nodes, [m.name for m in plan.moves])
         returns = returnable(self.rollout.proven, plan.nodes, names)
         if not returns:
@@ -237,7 +243,16 @@ class Reload:
     def _forget_old(self, plan: Plan) -> None:
         """Remove what the images that were moved have superseded, and what a killed run has left."""
         self.pusher.forget_leftovers()
-        self.rollout.proven.forget_superseded([n.name for n in plan.nodes], _PODS if self.options.restart else 0)
+        self._forget_superseded(plan, _PODS if self.options.restart else 0)
+
+    def _forget_superseded(self, plan: Plan, seconds: float, *, failed: bool = False) -> None:
+        """Keep of each name what has it and what one may return to, in the nodes and, of devenv's own builds, in the engine."""
+        self.rollout.proven.forget_superseded([n.name for n in plan.nodes], seconds, failed=failed)
+        self._own_builds.forget_superseded()
+
+    @property
+    def _own_builds(self) -> OwnBuilds:
+        return OwnBuilds(self.cluster, Records(self.host), self.engine)
 
 
 def _fits(plan: Plan) -> bool:

@@ -2,16 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from devenv.disk.budget import used
+from devenv.disk.accounts import Share
+from devenv.disk.budget import taken, used
 from devenv.disk.plan import ENGINE, HOST, Thing, Worth
 from devenv.disk.prune import DiskPlan, Done, Outcome, Proposal
-from devenv.disk.survey import Disk, Ledger, Share, Survey
+from devenv.disk.survey import Disk, Ledger, Survey
+from devenv.disk.waste import Waste
 from devenv.profiles.quantities import show
 from devenv.ui import console
 from devenv.ui.reports import emit_json
@@ -37,9 +40,11 @@ def survey(seen: Survey, *, everything: bool) -> None:
         ledgers = [x for x in seen.ledgers if x.device == disk.device]
         for ledger in ledgers:
             _ledger(out, ledger, everything=everything)
-        known = sum(s.size or 0 for x in ledgers for s in x.shares if s not in _single(x.shares))
+        known = sum(share.size or 0 for x in ledgers for share in x.shares if not share.included)
         if (rest := used(disk.space) - known) > 0:
             out.print(f"  {show(rest):>10}  everything else there  [dim]not devenv's, nor the engine's as far as is known[/dim]")
+        for line in waste_lines([w for w in seen.waste if w.place in disk.names]):
+            out.print(f"  [yellow]![/yellow] {escape(line)}; it goes first", soft_wrap=True)
     for name in seen.down:
         out.print(f"[yellow]?[/yellow] {escape(name)} does not run: what is in it is not known")
     for name, why in seen.unknown.items():
@@ -48,13 +53,13 @@ def survey(seen: Survey, *, everything: bool) -> None:
 
 def _disk(out: Console, disk: Disk) -> None:
     space, colour = disk.space, "red" if disk.over else "green"
-    filled = round(_BAR * used(space) / space.total) if space.total else 0
-    mark = min(_BAR - 1, round(_BAR * disk.marks.high / space.total)) if space.total else _BAR - 1
-    bar = "".join("█" if n < filled else "│" if n == mark else "░" for n in range(_BAR))
+    bar = _bar(disk)
     names = " + ".join(disk.names)
     out.print(f"[bold]{escape(names)}[/bold]", soft_wrap=True)
     out.print(f"  [{colour}]{bar}[/{colour}] {show(used(space))} of {show(space.total)} in use, {show(space.free)} free")
-    over = used(space) - disk.marks.high
+    if space.reserved:
+        out.print(f"  {show(space.reserved):>10}  reserved for root  [dim]not in use; no user can have it[/dim]")
+    over = taken(space) - disk.marks.high
     if disk.marks.short_of_inodes(space):
         out.print(f"  [red]✗[/red] only {space.free_inodes} of {space.total_inodes} inodes are free; run `devenv prune`")
     if over > 0:
@@ -68,27 +73,60 @@ def _disk(out: Console, disk: Disk) -> None:
         out.print(f"  [yellow]![/yellow] full in about {_duration(disk.full_in)} at the present rate")
 
 
+def _bar(disk: Disk) -> str:
+    """Draw what is in use, what is reserved for root, and where the budget ends."""
+    total = max(disk.space.total, 1)
+    filled, reserved, mark = (round(_BAR * size / total) for size in (used(disk.space), taken(disk.space), disk.marks.high))
+    cells = ["█" if n < filled else "▒" if n < reserved else "░" for n in range(_BAR)]
+    mark = min(_BAR - 1, mark)
+    if cells[mark] == "░":
+        cells[mark] = "│"
+    return "".join(cells)
+
+
+def waste_lines(waste: Sequence[Waste]) -> list[str]:
+    """Say whose waste it is, the largest first."""
+    lines = []
+    for each in waste:
+        where = "" if each.place == ENGINE else f" in {each.place}"
+        if each.build_cache:
+            lines.append(f"{show(each.size)}: build cache that no image needs")
+            continue
+        builds = "1 earlier build" if each.count == 1 else f"{each.count} earlier builds"
+        of = each.former_name or "images whose names are not known"
+        lines.append(f"{show(each.size)}: {builds} of {of}{where}")
+    return lines
+
+
 def _ledger(out: Console, ledger: Ledger, *, everything: bool) -> None:
     out.print(f"  [bold]{escape(ledger.name)}[/bold]  [dim]{escape(ledger.path)}[/dim]", soft_wrap=True)
     lines = ledger.shares if everything else _largest(ledger.shares)
     for share in lines:
-        size = "?" if share.size is None else show(share.size)
+        size = "unknown" if share.size is None else show(share.size)
         alone = f"{show(share.alone)} of it alone" if share.alone is not None and share.alone != share.size else ""
         note = ", ".join(filter(None, (alone, share.note)))
         out.print(f"  {size:>10}  {escape(share.what)}{f'  [dim]{escape(note)}[/dim]' if note else ''}", soft_wrap=True)
+        if share.command:
+            out.print(f"              [dim]devenv does not remove it: {escape(share.command)}[/dim]", soft_wrap=True)
     if len(lines) < len(ledger.shares):
         out.print(f"              [dim]and {len(ledger.shares) - len(lines)} more; --all shows them[/dim]")
 
 
 def _largest(shares: Sequence[Share]) -> list[Share]:
-    """The sums, and of single images and volumes the largest."""
+    """The sums, and of single images, volumes and containers the largest."""
     single = _single(shares)
-    return [s for s in shares if s not in single or s in [x for x in single if x.size][: max(0, _SHOWN - 2)]]
+    largest = sorted((s for s in single if s.size), key=lambda s: -_own(s))[: max(0, _SHOWN - 2)]
+    return [s for s in shares if s not in single or s in largest or s.what.startswith("log of ")]
+
+
+def _own(share: Share) -> int:
+    """Return the bytes that nothing else has."""
+    return share.alone if share.alone is not None else share.size or 0
 
 
 def _single(shares: Sequence[Share]) -> list[Share]:
-    """Return single images and volumes, which the sums have in them."""
-    return [s for s in shares if s.what.startswith(("image ", "volume "))]
+    """Return single things, of which there may be many."""
+    return [s for s in shares if s.what.startswith(("image ", "volume ", "container ", "log of "))]
 
 
 def survey_json(seen: Survey) -> None:
@@ -104,13 +142,18 @@ def survey_shape(seen: Survey) -> dict[str, Any]:
             {
                 "name": x.name, "path": x.path, "device": x.device,
                 "budget": {"keep_free": x.budget.keep_free, "max_use": x.budget.max_use, "headroom": x.budget.headroom},
-                "shares": [{"what": s.what, "size": s.size, "alone": s.alone, "note": s.note} for s in x.shares],
+                "shares": [_share_shape(s) for s in x.shares],
             }
             for x in seen.ledgers
         ],
         "stopped": list(seen.down),
         "unknown": dict(seen.unknown),
+        "waste": [asdict(w) for w in seen.waste],
     }  # fmt: skip
+
+
+def _share_shape(share: Share) -> dict[str, Any]:
+    return {"what": share.what, "size": share.size, "alone": share.alone, "note": share.note, "command": share.command}
 
 
 def disk_shape(disk: Disk) -> dict[str, Any]:
@@ -118,6 +161,7 @@ def disk_shape(disk: Disk) -> dict[str, Any]:
     space = disk.space
     return {
         "device": disk.device, "names": list(disk.names), "total": space.total, "used": used(space), "free": space.free,
+        "reserved": space.reserved,
         "total_inodes": space.total_inodes, "free_inodes": space.free_inodes, "high": disk.marks.high, "low": disk.marks.low,
         "over": disk.over, "full_in": None if disk.full_in is None else round(disk.full_in),
     }  # fmt: skip

@@ -16,6 +16,7 @@ from tests.cluster import engines
 from tests.cluster.lab import Lab
 
 JUNK = "devenv-test/junk"
+MOCK = "devenv.local/vllm-mock:reference"  # the model's image, as the profile names it
 MIB = 1 << 20
 LAYER = 300  # MiB of a built image
 HIGH = 0.95
@@ -35,24 +36,24 @@ exec cron -f
 @pytest.fixture(scope="module")
 def lab(small_disk, tmp_path_factory):
     """Its state lies on the small disk too, so that it is full where the disk is."""
-    made = Lab(small_disk.root / "lab", "devenv-test-disk", small_disk.docker_host, "keep_newer: 0\n")
+    made = Lab(small_disk.root / "lab", "devenv-test-disk", small_disk.docker_host)
     try:
         made.up()
         yield made
     finally:
         made.devenv("down")
         junk = made.docker("images", "-q", "--no-trunc", "--filter", "dangling=true").split()
-        made.docker("image", "rm", JUNK, *junk, check=False)  # others use this engine next
+        made.docker("image", "rm", JUNK, MOCK, *junk, check=False)  # others use this engine next
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def busybox(built_refs) -> str:
     return next(ref for ref in built_refs if "busybox" in ref)
 
 
-def build(lab: Lab, base: str, number: int, tag: str = f"{JUNK}:latest", size: int = LAYER) -> None:
+def build(lab: Lab, base: str, number: int, tag: str = f"{JUNK}:latest", size: int = LAYER, more: str = "") -> None:
     """Build an image; the one that had its name has none then."""
-    recipe = f"FROM {base}\nRUN dd if=/dev/zero of=/junk bs=1M count={size} && echo {number} >/number\n"
+    recipe = f"FROM {base}\nRUN dd if=/dev/zero of=/junk bs=1M count={size} && echo {number} >/number\n{more}"
     argv = ["docker", "build", "--network", "none", "--tag", tag, "-"]
     subprocess.run(argv, input=recipe, env=lab.env, text=True, check=True, capture_output=True)
 
@@ -87,7 +88,7 @@ def stop_and_start(lab: Lab) -> None:
     all_answer(lab)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def needed(lab, busybox):
     """What must survive: a stopped container, with its image, a volume, a network, and an image of a workload of no pods."""
     build(lab, busybox, 1000, tag="devenv-test/kept:1", size=1)
@@ -129,6 +130,28 @@ def test_a_file_system_that_appears_twice_is_counted_once(lab):
     assert any(what.startswith("volume ") and lab.node in s["note"] for what, s in shares["engine"].items())
 
 
+@pytest.fixture
+def leftover(lab, busybox):
+    """A node's volume, and the node's name; `docker rm` of the node leaves it."""
+    node = "gone-control-plane"
+    lab.docker("create", "--label", "io.x-k8s.kind.cluster=gone", "--name", node, "--volume", "/var", busybox, "true")
+    volume = lab.docker("inspect", "-f", "{{(index .Mounts 0).Name}}", node).strip()
+    yield volume, node
+    lab.docker("rm", "--force", node, check=False)
+    lab.docker("volume", "rm", volume)
+
+
+def test_a_volume_says_which_node_it_was(lab, leftover):
+    volume, node = leftover
+    lab.json("disk", check=False)
+    lab.docker("rm", node)
+    shares = next(x["shares"] for x in lab.json("disk", check=False)["ledgers"] if x["name"] == "engine")
+    share = next(s for s in shares if s["what"] == f"volume {volume[:12]}")
+    assert node in share["note"]
+    assert share["size"] is not None
+    assert share["command"] == f"docker volume rm {volume}"
+
+
 def test_nothing_goes_below_the_high_mark_and_what_is_asked_for_is_measured(lab, busybox, needed):
     assert lab.json("prune", "--dry-run")["disks"][-1]["removals"] == []
     for number in range(3):
@@ -146,7 +169,6 @@ def test_nothing_goes_below_the_high_mark_and_what_is_asked_for_is_measured(lab,
 def test_a_schedule_empties_a_disk_that_builds_have_filled_and_the_cluster_lives(lab, busybox, needed, tmp_path):
     if reason := engines.why_not("cron", "crontab", "unshare"):
         pytest.skip(reason)
-    stop_and_start(lab)
     assert fill_with_builds(lab, busybox) > 5
     assert disk(lab)["over"]
     run_by_cron(lab, tmp_path)
@@ -258,3 +280,90 @@ def test_without_leave_nothing_is_removed(lab, busybox):
     assert set(lab.docker("images", "-q", "--no-trunc").split()) == before
     told = lab.json("prune", "--yes")
     assert not any(d["left"] for d in told["disks"])
+
+
+@pytest.fixture
+def defaults(lab) -> tuple[str, str]:
+    """A profile without any setting of the tests' own but the port."""
+    profile = lab.folder / "defaults.yaml"
+    profile.write_text(f"extends: offline\nname: test\ngateway: {{host_port: {lab.port}}}\n")
+    return ("--profile", str(profile))
+
+
+@pytest.fixture
+def little_room(lab):
+    """Leave so little of the disk that a few builds fill it."""
+    filler = lab.folder / "filler"
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, free_bytes(lab) - 1500 * MIB))
+    yield
+    filler.unlink()
+
+
+def free_bytes(lab: Lab) -> int:
+    stat = os.statvfs(lab.folder)
+    return stat.f_bavail * stat.f_frsize
+
+
+def build_mock(lab: Lab, refs: list[str], number: int, size: int) -> None:
+    """Build the model's image anew, as a user would after a changed line."""
+    base, mock = (next(ref for ref in refs if name in ref) for name in ("busybox", "vllm-mock"))
+    more = f'COPY --from={mock} /vllm-mock /vllm-mock\nUSER 65532:65532\nENTRYPOINT ["/vllm-mock"]\n'
+    build(lab, base, number, MOCK, size, more)
+
+
+def mock_images(lab: Lab) -> list[str]:
+    """What the node has of it: by its name, and to return to."""
+    listed = json.loads(lab.docker("exec", lab.node, "crictl", "images", "-o", "json"))["images"]
+    names = [name for image in listed for name in image["repoTags"]]
+    return [name for name in names if name == MOCK or name.startswith("devenv.local/superseded:")]
+
+
+def run_scheduled(lab: Lab, profile: str) -> dict:
+    """Run what `schedule install` would have run, without waiting for its time."""
+    job = {"hour": 11, "minute": 45, "weekdays": False, "recover": False, "cluster": lab.cluster, "profile": profile}
+    file = lab.folder / "job.json"
+    file.write_text(json.dumps({**job, "python": "python", "environment": {}}))
+    return lab.json("schedule", "run", "--job", str(file), check=False)
+
+
+def test_a_day_of_builds_and_reloads_is_healed_by_recover_and_kept_off_by_the_job(lab, built_refs, defaults, little_room):
+    """All with default settings: what a day's builds leave is younger than any that those protect."""
+    number, reloads = 0, 0
+    while True:
+        number += 1
+        build_mock(lab, built_refs, number, 250)
+        reloaded = lab.devenv("reload-image", "vllm-mock", *defaults, check=False)
+        if reloaded.returncode == 3:
+            break
+        assert reloaded.returncode == 0, reloaded.stderr
+        reloads += 1
+    assert reloads >= 2
+    assert len(mock_images(lab)) == 2
+    while free_bytes(lab) > 0:
+        number += 1
+        build_mock(lab, built_refs, number, min(250, free_bytes(lab) // MIB + 1))
+
+    facts = lab.folder / "full.json"
+    found = lab.json("doctor", "--save", str(facts), *defaults, check=False)
+    assert found["causes"][0]["code"] == "DE201"
+    waste = [w for w in json.loads(facts.read_text())["waste"] if w["place"] == "engine"]
+    assert sum(w["count"] for w in waste if w["former_name"] == MOCK) >= 2
+    returns = lab.json("reload-image", "vllm-mock", "--undo", "--dry-run")
+    lab.json("recover", "--yes", *defaults)
+    assert lab.doctor()["healthy"]
+    assert not disk(lab)["over"]
+    assert lab.json("reload-image", "vllm-mock", "--undo", "--dry-run") == returns
+    lab.docker("image", "inspect", MOCK)
+
+    room, built = free_bytes(lab), 0
+    while built <= room:
+        for _ in range(2):
+            number, built = number + 1, built + 120 * MIB
+            build_mock(lab, built_refs, number, 120)
+            assert free_bytes(lab) > 0
+        run_scheduled(lab, defaults[1])
+    lab.devenv("reload-image", "vllm-mock", *defaults)
+    assert free_bytes(lab) > 0
+    assert len(mock_images(lab)) == 2
+    assert lab.doctor()["healthy"]

@@ -20,6 +20,7 @@ class FakeStock:
         self.images: dict[str, tuple[str, ...]] = {}
         self.users: dict[str, str] = {}
         self.trimmed = 0
+        self.unused_for = 0.0
 
     def listed_images(self):
         return [ListedImage(i, names, 0, 0.0) for i, names in self.images.items()]
@@ -32,6 +33,7 @@ class FakeStock:
 
     def trim_build_cache(self, unused_for):
         self.trimmed += 1
+        self.unused_for = unused_for
         self.disk.gone("build cache")
 
     def untag(self, ref):

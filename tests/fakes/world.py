@@ -272,12 +272,12 @@ class FakeEngine:
             names |= set(sources)
             return Completed(0, f"{MARK}\n{self._known(names)}")
         if "content ls" in words:
-            return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n0 100 0 100\n')
+            return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n0 100 0 100 100\n')
         if "images tag" in words:
             names.add(argv[-1])
         if "images remove" in words:
             names.discard(argv[-1])
-        return Completed(0, "0 100 0 100" if argv[0] == "df" else "")
+        return Completed(0, "0 100 0 100 100" if argv[0] == "df" else "")
 
     def _known(self, names: set[str]) -> str:
         return json.dumps({"images": [{"id": self.configs.get(n, "sha256:unknown"), "repoTags": [n]} for n in names]})

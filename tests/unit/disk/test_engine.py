@@ -1,9 +1,10 @@
 """The engine's images: what each layer takes, and which must stay."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devenv.disk.engine import EngineStock, Stored, sizes, things
+from devenv.disk.engine import EngineStock, Past, Stored, sizes, things
 from devenv.disk.keep import Keep
 from devenv.disk.plan import Worth, plan
 from devenv.ports import CacheRecord, Image, ListedContainer, ListedImage
@@ -62,7 +63,7 @@ def test_whatever_anybody_needs_stays_and_says_why():
         "new": "loaded, built or used in the last 24 hours",
         "retagged": "loaded, built or used in the last 24 hours",
         "used": "loaded, built or used in the last 24 hours",
-        "fresh dangling": "loaded, built or used in the last 24 hours",
+        "fresh dangling": "",
         "free": "",
         "digest": "",
         "dangling": "",
@@ -97,13 +98,58 @@ def test_what_devenv_itself_built_before_counts_as_superseded():
     assert worth == {"old": Worth.SUPERSEDED, "new": Worth.IMAGE, "x": Worth.IMAGE, "d": Worth.DANGLING, "p": Worth.DANGLING}
 
 
-def test_the_build_cache_is_one_thing_without_what_is_in_use_or_new():
+def test_an_image_without_a_name_that_undo_returns_to_stays_like_others():
+    found = stored([listed("fresh", created=NOW - 60), listed("old")], [container("other")])
+    past = Past(returnable=frozenset({"fresh", "old"}))
+    by_id = {t.id: t for t in things(found, KEEP, {}, frozenset(), NOW, past)}
+    assert (by_id["fresh"].worth, by_id["old"].worth) == (Worth.SUPERSEDED, Worth.SUPERSEDED)
+    assert (bool(by_id["fresh"].kept), by_id["old"].kept) == (True, "")
+
+
+def test_waste_goes_before_an_older_image_that_has_a_name():
+    found = stored([listed("named", "x:1"), listed("waste", created=NOW - 60)])
+    past = Past(former_names={"waste": "x:1"})
+    (removal,) = plan(things(found, KEEP, {}, frozenset(), NOW, past), 10)
+    assert (removal.thing.id, removal.thing.former_name) == ("waste", "x:1")
+
+
+@pytest.mark.parametrize(
+    ("status", "created", "cluster", "image", "kept"),
+    [
+        ("running", NOW - 60, "", "step", True),
+        ("running", NOW - 60, "", "named", False),
+        ("exited", NOW - 60, "", "step", False),
+        ("running", OLD, "", "step", False),
+        ("running", NOW - 60, "kind", "step", False),
+    ],
+)
+def test_while_a_build_may_run_what_it_has_made_stays(status, created, cluster, image, kept):
+    """Docker's classic builder gives a stage no name, and no container has it while the next one is built."""
+    step = ListedContainer("x", "c", image, "", status, created, (), cluster)
+    found = stored([listed("stage", created=NOW - 120), listed("named", "x:1"), listed("old")], [step])
+    by_id = {t.id: t for t in things(found, KEEP, {}, frozenset(), NOW)}
+    assert bool(by_id["stage"].kept) is kept
+    assert by_id["old"].kept == ""
+
+
+def test_layers_that_buildkits_cache_has_too_are_free_only_once_both_are_gone():
+    shared = (
+        CacheRecord("a", 5, in_use=False, shared=False, used=OLD),
+        CacheRecord("b", 10, in_use=False, shared=True, used=NOW),
+    )
+    found = things(stored([listed("waste")], cache=shared), KEEP, {}, frozenset(), NOW)
+    assert [(r.thing.worth, r.frees) for r in plan(found, 15)] == [(Worth.DANGLING, 0), (Worth.BUILD_CACHE, 15)]
+    private = things(stored([listed("waste")], cache=shared[:1]), KEEP, {}, frozenset(), NOW)
+    assert [(r.thing.worth, r.frees) for r in plan(private, 15)] == [(Worth.DANGLING, 10), (Worth.BUILD_CACHE, 5)]
+
+
+def test_the_build_cache_is_one_thing_without_what_is_in_use_or_an_images():
     records = (
         CacheRecord("a", 10, in_use=False, shared=False, used=OLD), CacheRecord("b", 20, in_use=True, shared=False, used=OLD),
         CacheRecord("c", 40, in_use=False, shared=True, used=OLD), CacheRecord("d", 80, in_use=False, shared=False, used=NOW),
     )  # fmt: skip
     (cache,) = things(stored([], cache=records), KEEP, {}, frozenset(), NOW)
-    assert (cache.size, cache.name) == (10, "build cache, 1 of 4 records")
+    assert (cache.size, cache.name, cache.kept, cache.used) == (90, "build cache, 2 of 4 records", "", NOW)
     assert things(stored([], cache=None), KEEP, {}, frozenset(), NOW) == [], "an engine that did not say"
 
 
@@ -130,7 +176,7 @@ def test_nothing_protected_is_ever_in_a_plan(images, containers, goal, api_down)
     for removal in plan(things(found, keep, {}, frozenset(), NOW), goal):
         names, created = by_id[removal.thing.id]
         assert removal.thing.id not in taken
-        assert NOW - created >= DAY
+        assert NOW - created >= DAY or not names
         assert not {"wanted:1", "mine/x:1", "kindest/node:v1", *(() if api_down else ("named:1",))} & set(names)
 
 

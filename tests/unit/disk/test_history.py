@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from devenv.disk.history import History
+from devenv.disk.history import History, Owner
 from devenv.disk.host import HostStock
 from devenv.disk.plan import Worth
 from devenv.errors import DevenvError
@@ -123,3 +123,20 @@ def test_devenvs_own_files(tmp_path):
     assert stale == {"built/envoy/before", "built/envoy/work-1", "logs/old"}
     assert [(Path(t.id).name, t.kept) for t in found if t.worth is Worth.CACHE] == [("go-build", "with --caches it goes too")]
     assert [t.kept for t in stock.things(frozenset({current}), now, DAY, caches=True) if t.worth is Worth.CACHE] == [""]
+
+
+def test_what_an_image_was_called_is_known_after_it_has_lost_the_name(tmp_path):
+    one, _ = history(tmp_path)
+    assert one.former_names("engine", {"1": "a:1"}) == {"1": "a:1"}
+    assert one.former_names("engine", {"2": "a:1"}, {"1": "other:1", "3": "b:1"}) == {"1": "a:1", "2": "a:1", "3": "b:1"}
+    assert one.former_names("engine", {"1": "c:1"})["1"] == "c:1"
+    assert one.former_names("another", {}) == {}
+
+
+def test_whose_a_volume_was_is_known_after_its_container_is_gone(tmp_path):
+    one, _ = history(tmp_path)
+    node = Owner("c-control-plane", "c")
+    assert one.volume_owners("engine", ["v", "w"], {"v": node}) == {"v": node}
+    assert one.volume_owners("engine", ["v"], {}) == {"v": node}
+    assert one.volume_owners("engine", [], {}) == {}
+    assert one.volume_owners("engine", ["v"], {}) == {}, "a volume that is gone is forgotten"

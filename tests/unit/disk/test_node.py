@@ -24,7 +24,7 @@ MARK = "\n--- devenv ---\n"
 def answer(images, containers=(), snapshots=((BASE, 100), (TOP, 10)), blobs=(), documents=()) -> Completed:
     listed = [{"id": i, "repoTags": names, "pinned": pinned} for i, names, pinned in images]
     parts = [
-        "1 100 1 100", "1795", "4096\t/var/log", "131072", json.dumps({"images": listed}),
+        "1 100 1 100 99", "1795", "4096\t/var/log", "131072", json.dumps({"images": listed}),
         json.dumps({"containers": list(containers)}),
         "KEY SIZE INODES\n" + "\n".join(f"{chain} {size} 3" for chain, size in snapshots),
         "\n".join(f"{name} {size} {at}" for name, size, at in blobs),
@@ -106,16 +106,23 @@ def test_what_came_lately_stays_and_where_the_api_server_is_silent_all_stay():
     assert "API server" in things(look([("sha256:c", ["a:1"], False)], **whole("c")), silent, {}, NOW)[0].kept
 
 
-@pytest.mark.parametrize("name", ["devenv.local/superseded:1", "devenv.local/incoming:1"])
-def test_a_superseded_image_and_one_that_a_killed_load_left_go_before_others(name):
-    kept = look([("sha256:c", [name], False)], **whole("c"))
-    assert things(kept, KEEP, {}, NOW)[0].worth is Worth.SUPERSEDED
+@pytest.mark.parametrize("names", [[], ["devenv.local/superseded:1"], ["devenv.local/incoming:1"]])
+def test_a_superseded_image_goes_first_however_new_it_is_and_whoever_is_silent(names):
+    kept = look([("sha256:c", names, False)], **whole("c", at=NOW - 60))
+    (thing, *_) = things(kept, Keep(None, frozenset()), {}, NOW, {}, {"sha256:c": "a:1"})
+    assert (thing.worth, thing.kept, thing.former_name) == (Worth.DANGLING, "", "a:1")
 
 
-def test_an_image_to_return_to_is_called_what_it_is_for():
-    kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], **whole("c"))
+def test_a_superseded_image_that_a_container_has_stays():
+    kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], [{"imageRef": "sha256:c", "createdAt": "1"}], **whole("c"))
+    assert things(kept, KEEP, {}, NOW)[0].kept == "a container has it"
+
+
+@pytest.mark.parametrize(("came", "stays"), [(OLD, False), (NOW - 60, True)])
+def test_an_image_to_return_to_is_called_what_it_is_for_and_is_no_waste(came, stays):
+    kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], **whole("c", at=came))
     (thing, *_) = things(kept, KEEP, {}, NOW, {"devenv.local/superseded:1": "docker.io/library/a:1"})
-    assert (thing.worth, thing.kept) == (Worth.SUPERSEDED, "")
+    assert (thing.worth, bool(thing.kept)) == (Worth.SUPERSEDED, stays)
     assert "docker.io/library/a:1" in thing.name
 
 
@@ -163,5 +170,5 @@ def test_nothing_protected_in_a_node_is_ever_in_a_plan(images, silent, goal):
         if removal.thing.worth is Worth.BLOB:
             continue
         (_, names, pinned, used) = next(i for i in images if f"sha256:{i[0]}" == removal.thing.id)
-        assert (silent, pinned, used) == (False, False, False)
+        assert (silent and bool(names), pinned, used) == (False, False, False)
         assert set(names) <= {"free:1"}

@@ -7,6 +7,7 @@ import pytest
 
 from devenv import data
 from devenv.disk.budget import Marks
+from devenv.disk.engine import BUILD_CACHE
 from devenv.disk.plan import ENGINE, HOST, Thing, Worth
 from devenv.disk.prune import SCHEDULE, USER, Prune
 from devenv.errors import DevenvError
@@ -177,3 +178,11 @@ def test_a_place_that_is_not_there_is_refused_with_those_that_are(prune):
     with pytest.raises(DevenvError) as told:
         prune().propose(place="nowhere")
     assert "host, engine" in told.value.next_step
+
+
+def test_build_cache_that_came_after_it_was_listed_stays(prune):
+    one = prune(Thing("build cache", Worth.BUILD_CACHE, {"cache": 200 * MIB}, 940.0, place=ENGINE, id=BUILD_CACHE))
+    proposal = one.propose()
+    one.surveyor.clock.time = 1000.0
+    one.run(proposal, USER, 0)
+    assert one.surveyor.stock.unused_for == 60.0

@@ -37,8 +37,8 @@ other x Active
 time="x" level=warning
 sha256:blob
 --- devenv ---
-Avail Size IFree Inodes
-5 10 3 4
+Avail Size IFree Inodes Used
+5 10 3 4 5
 """
 
 

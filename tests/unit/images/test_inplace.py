@@ -87,3 +87,21 @@ def test_a_folder_without_the_program_is_a_wrong_checkout(in_place, image):
     with pytest.raises(DevenvError, match="is not there") as failed:
         in_place.build(image)
     assert failed.value.exit_code is Exit.USAGE
+
+
+def test_what_was_built_is_noted_and_what_was_there_before_is_not(in_place, image, fakes, monkeypatch):
+    image = image.model_copy(update={"go": None, "build": ("make", "image")})
+    fakes.engine.add(image.ref, "sha256:mine")
+    in_place.build(image)
+    assert in_place.built_images == {"docker.io/a/plugins:nightly": []}, "the command made no other image"
+    monkeypatch.setattr(fakes.host, "on_run", lambda argv: fakes.engine.add(image.ref, "sha256:new") if "make" in argv else None)
+    in_place.build(image)
+    assert in_place.built_images == {"docker.io/a/plugins:nightly": ["sha256:new"]}
+
+
+def test_of_a_checkouts_command_what_it_made_and_what_marks_it_are_noted(in_place, image, fakes, monkeypatch):
+    image = image.model_copy(update={"from_checkout": True, "go": None, "build": ("make", "image")})
+    monkeypatch.setattr(fakes.host, "on_run", lambda argv: fakes.engine.add(image.ref, "sha256:made") if "make" in argv else None)
+    monkeypatch.setattr(fakes.engine, "build", lambda _c, tag, _a, _l, _o: fakes.engine.add(tag, "sha256:marked"))
+    in_place.build(image)
+    assert in_place.built_images == {"docker.io/a/plugins:nightly": ["sha256:made", "sha256:marked"]}

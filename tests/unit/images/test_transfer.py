@@ -66,7 +66,7 @@ def test_what_can_t_be_imported_is_told_in_containerd_s_words():
     class Containers:
         def exec(self, container, argv, stdin=None):
             if stdin is None:
-                return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n1 1 1 1\n')
+                return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n1 1 1 1 0\n')
             b"".join(stdin)
             return Completed(1, "no space left on device")
 
@@ -84,7 +84,7 @@ def test_only_a_name_that_another_image_has_is_given_after_the_import():
         def exec(self, container, argv, stdin=None):
             if stdin is None:
                 images = [{"id": "sha256:old", "repoTags": [taken] if container == "m" else []}]
-                parts = [json.dumps({"images": images}), "", "", "1 1 1 1"]
+                parts = [json.dumps({"images": images}), "", "", "1 1 1 1 0"]
                 return Completed(0, "\n--- devenv ---\n".join(parts))
             layouts.append(unpack(b"".join(stdin)))
             scripts.append(argv[4:])

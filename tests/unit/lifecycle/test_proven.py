@@ -6,7 +6,7 @@ import pytest
 
 from devenv.errors import DevenvError
 from devenv.images.innode import kept_name
-from devenv.lifecycle.proven import ProvenImages, target, unproven_names
+from devenv.lifecycle.proven import ProvenImages, proven_images, returnable_images, target, unproven_names
 from devenv.lifecycle.record import Record, Records, parse, spell
 from devenv.ports import Completed, Node
 
@@ -207,3 +207,11 @@ def test_an_image_that_is_used_again_loses_only_the_name_for_superseded_ones(clu
     cluster.reload("first")
     assert (cluster.image, cluster.kept) == ("first", {"second"})
     assert fakes.clock.time == began, "nothing was waited for"
+
+
+def test_the_image_to_return_to_is_named_by_the_engines_id_too(cluster):
+    cluster.reload("second")
+    assert returnable_images([cluster.record]) == {"sha256:first"}
+    cluster.load("bad")
+    assert returnable_images([cluster.record]) == {"sha256:second"}
+    assert proven_images([cluster.record]) == {"sha256:first", "sha256:second"}

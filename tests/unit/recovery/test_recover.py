@@ -56,7 +56,7 @@ class FullNode:
             return Completed(0, "")
         if words[0] == "df":
             free = GIB if len(self.deleted) >= self.needed else 0
-            return Completed(0, f"{free} {10 * GIB} 100000 1000000")
+            return Completed(0, f"{free} {10 * GIB} 100000 1000000 {9 * GIB - free}")
         if "du" in words:
             return Completed(0, f"{5 * GIB}\t/var/fill\n1024\t/var/log\n")
         return self.before(container, argv, stdin)

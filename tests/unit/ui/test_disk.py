@@ -1,16 +1,19 @@
 """What `disk`, `prune` and `schedule` print: shapes that scripts rely on, and lines that fit a person."""
 
 import io
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from rich.console import Console
 
+from devenv.disk.accounts import Share
 from devenv.disk.budget import Marks
 from devenv.disk.plan import ENGINE, HOST, Removal, Thing, Worth
 from devenv.disk.prune import DiskPlan, Done, Outcome, Proposal
 from devenv.disk.schedule import Job
-from devenv.disk.survey import Disk, Ledger, Share, Survey
+from devenv.disk.survey import Disk, Ledger, Survey
+from devenv.disk.waste import Waste
 from devenv.lifecycle.schedule import State
 from devenv.ports import Space
 from devenv.profiles.model import Budget
@@ -28,7 +31,7 @@ SURVEY = Survey(
 )
 PLAN = DiskPlan(DISK, 9 * GIB, (Removal(THING, GIB),))
 DISK_KEYS = {
-    "device", "names", "total", "used", "free", "total_inodes", "free_inodes", "high", "low", "over", "full_in",
+    "device", "names", "total", "used", "free", "reserved", "total_inodes", "free_inodes", "high", "low", "over", "full_in",
 }  # fmt: skip
 THING_KEYS = {"place", "name", "kind", "reason", "last_used"}
 
@@ -49,10 +52,10 @@ def printed(monkeypatch):
 
 def test_shape_of_disk():
     shape = show.survey_shape(SURVEY)
-    assert set(shape) == {"disks", "ledgers", "stopped", "unknown"}
+    assert set(shape) == {"disks", "ledgers", "stopped", "unknown", "waste"}
     assert set(shape["disks"][0]) == DISK_KEYS
     assert set(shape["ledgers"][0]) == {"name", "path", "device", "budget", "shares"}
-    assert shape["ledgers"][0]["shares"][1] == {"what": "image old:1", "size": GIB, "alone": 5, "note": ""}
+    assert shape["ledgers"][0]["shares"][1] == {"what": "image old:1", "size": GIB, "alone": 5, "note": "", "command": ""}
     assert shape["ledgers"][0]["budget"] == {"keep_free": "5%", "max_use": "100%", "headroom": "5%"}
 
 
@@ -96,6 +99,32 @@ def test_a_disk_above_its_budget_says_so_and_what_to_do(printed):
     assert "only 10 of 1000 inodes are free" in told
     assert "m does not run" in told
     assert "it sleeps" in told
+
+
+def test_what_is_reserved_for_root_is_shown_apart_and_not_as_others_use(printed):
+    space = Space(20 * GIB, 100 * GIB, 10**6, 10**7, 50 * GIB)
+    disk = Disk("1", (ENGINE,), space, Marks(95 * GIB, 90 * GIB, 10**7))
+    shares = (
+        Share("images", 10 * GIB),
+        Share("volume v", 15 * GIB, command="docker volume rm v"),
+        Share("image a", 5 * GIB, included=True),
+    )
+    survey = Survey((Ledger(ENGINE, "/", "1", space, Budget(), shares),), (disk,), ())
+    told = printed(lambda: show.survey(survey, everything=False))
+    assert "30 GiB of 100 GiB" in told
+    assert "50 GiB  reserved for root" in told
+    assert "5.0 GiB  everything else" in told, "root's reserve is nobody's use, and the image is among the images"
+    assert "docker volume rm v" in told
+    shape = show.disk_shape(disk)
+    assert (shape["used"], shape["reserved"], shape["over"]) == (30 * GIB, 50 * GIB, False)
+
+
+def test_waste_is_shown_with_the_disk_that_it_is_on(printed):
+    waste = (Waste(ENGINE, "a:1", 3, GIB, 1.0, 2.0), Waste("elsewhere", "b:1", 3, GIB, 1.0, 2.0))
+    survey = replace(SURVEY, waste=waste)
+    told = printed(lambda: show.survey(survey, everything=False))
+    assert ("a:1" in told, "b:1" in told) == (True, False)
+    assert [w["former_name"] for w in show.survey_shape(survey)["waste"]] == ["a:1", "b:1"]
 
 
 def test_a_plan_says_what_each_frees_and_why_it_may_go(printed):

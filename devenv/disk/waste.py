@@ -1,0 +1,47 @@
+"""What goes first, and whose it was: images that have lost their names, and build cache that no image needs. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from devenv.disk.plan import Thing, Worth, frees
+
+_KINDS = (Worth.DANGLING, Worth.BUILD_CACHE)
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Earlier builds of one image, or the build cache. `place`: the engine or a node; `size`: bytes that they free.
+
+    `former_name`: the image's name, "" where nobody saw it, and for the build cache. `oldest`, `newest`: when they came, in
+    seconds since 1970.
+    """
+
+    place: str
+    former_name: str
+    count: int
+    size: int
+    oldest: float
+    newest: float
+    build_cache: bool = False
+
+
+def waste(things: Iterable[Thing]) -> tuple[Waste, ...]:
+    """Return what of these is waste and may go, by whose it was, the largest first.
+
+    What several of them have is counted once, with the last that has it.
+    """
+    every = list(things)
+    groups: dict[tuple[str, str, Worth], list[Thing]] = {}
+    for thing in every:
+        if thing.worth in _KINDS and not thing.kept:
+            groups.setdefault((thing.place, thing.former_name, thing.worth), []).append(thing)
+    order = sorted(groups, key=lambda key: (key[2], key[0], key[1]))
+    sizes = frees(every, [groups[key] for key in order])
+    parts = [_waste(key, groups[key], size) for key, size in zip(order, sizes, strict=True)]
+    return tuple(sorted((part for part in parts if part.size), key=lambda part: -part.size))
+
+
+def _waste(key: tuple[str, str, Worth], group: list[Thing], size: int) -> Waste:
+    place, former_name, worth = key
+    times = [thing.used for thing in group]
+    return Waste(place, former_name, len(group), size, min(times), max(times), worth is Worth.BUILD_CACHE)

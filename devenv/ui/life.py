@@ -1,0 +1,65 @@
+"""A sign of life while a command looks around. It needs nothing but the standard library: rich alone takes 0.1 s to import."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+_PAUSE = 0.1  # seconds between two frames
+_FRAMES, _PLAIN_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
+_CLEAR = "\r\x1b[2K"
+
+
+@contextmanager
+def sign_of_life(what: str) -> Iterator[None]:
+    """Show at once, on a terminal, that the command is at work, and for how long; nothing is left of it at the end.
+
+    Nothing else may write to the terminal meanwhile. Where standard error is no terminal, nothing is shown.
+    """
+    stream = sys.stderr
+    if not _is_terminal(stream):
+        yield
+        return
+    ended = threading.Event()
+    began = time.monotonic()
+    frames = _frames(stream)
+    _write(stream, f"{frames[0]} {what}")
+    thread = threading.Thread(target=_draw, args=(stream, what, frames, began, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _write(stream, _CLEAR)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    with suppress(ValueError, OSError):  # closed
+        return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+    return False
+
+
+def _frames(stream: TextIO) -> str:
+    try:
+        _FRAMES.encode(stream.encoding or "ascii")
+    except (UnicodeError, LookupError):
+        return _PLAIN_FRAMES
+    return _FRAMES
+
+
+def _draw(stream: TextIO, what: str, frames: str, began: float, ended: threading.Event) -> None:
+    number = 0
+    while not ended.wait(_PAUSE):
+        number += 1
+        seconds = time.monotonic() - began
+        _write(stream, f"{_CLEAR}{frames[number % len(frames)]} {what}  {seconds:.0f} s")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    with suppress(OSError, ValueError):  # a terminal that is gone
+        stream.write(text)
+        stream.flush()
