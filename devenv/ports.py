@@ -100,6 +100,18 @@ class ContainerState:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Who holds a lock. `seconds`: for how long, 0 where it is not known; `frozen`: it is stopped, or hangs."""
+
+    name: str
+    seconds: float = 0.0
+    frozen: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Completed:
     """A process that has ended."""
 
@@ -301,7 +313,7 @@ class Host(Protocol):
     def state_dir(self) -> Path: ...
     def config_dir(self) -> Path: ...
     def lock(self, name: str) -> AbstractContextManager[None]: ...
-    def lock_holder(self, name: str) -> str | None: ...
+    def lock_holder(self, name: str) -> Holder | None: ...
     def inotify(self) -> tuple[int, int] | None: ...
 
 

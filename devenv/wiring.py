@@ -109,13 +109,25 @@ class World:
         """Where a recipe's file is, or will be."""
         return self.builder.files.path(self.builder.book.get(name), file)
 
-    def choice(self, cluster: str, asked: str | None, variant: Variant | None = None, *, new: bool = False) -> Choice:
-        """The profile for a cluster; for a `new` one, what can be had here decides."""
+    def choice(
+        self, cluster: str, asked: str | None, variant: Variant | None = None, *, new: bool = False, looking: bool = False
+    ) -> Choice:
+        """The profile for a cluster; for a `new` one, what can be had here decides.
+
+        `looking`: for a command that changes nothing; broken settings are told, and left out.
+        """
         from devenv.lifecycle.choice import choose
         from devenv.profiles.variant import PLAIN
 
         folder = data.root() / "profiles"
-        return choose(self.host, cluster, asked, folder, variant or PLAIN, self._at_hand if new else None)
+        at_hand, warn = (self._at_hand if new else None), (self._warn if looking else None)
+        return choose(self.host, cluster, asked, folder, variant or PLAIN, at_hand, warn)
+
+    @staticmethod
+    def _warn(error: DevenvError) -> None:
+        from devenv.ui import reports
+
+        reports.warning(error, "Your settings are left out this time.")
 
     def _at_hand(self, profile: Profile) -> str:
         """Why a profile can be had here: all of it is there, or a registry answers; "" otherwise."""
@@ -150,6 +162,13 @@ class World:
             return Toolchain(self.host, chosen), self.engine.info().architecture
 
         return InPlace(self.host, self.engine, self.reporter, toolchain)
+
+    def check_kubeconfig(self) -> None:
+        """Raise DevenvError where the kubeconfig is broken, or kind could not write to it, before anything is made."""
+        from devenv.adapters import kubeconfig
+
+        kubeconfig.read()
+        kubeconfig.refuse_unwritable()
 
     def require(self, cluster: str) -> None:
         """Raise DevenvError where there is no such cluster of devenv's, or none of its nodes runs."""

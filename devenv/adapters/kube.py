@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import json
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import urllib3
 import yaml
 
+from devenv.adapters import kubeconfig
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
 from devenv.ports import Manifest
 
@@ -49,7 +51,7 @@ class ContextKube:
         """Return the port that the context leads to, 0 where there is no such context."""
         try:
             settings = self.settings("its address")
-        except NotReachableError:
+        except kubeconfig.NoContextError:
             return 0
         return urlsplit(settings.host).port or 0
 
@@ -143,7 +145,7 @@ class ContextKube:
         query = [("container", container), ("timestamps", "true"), ("follow", "true"), ("sinceSeconds", str(since_seconds))]
         what = f"GET {_log_path(namespace, pod)}"
         with _errors(self._context, what):
-            settings, pool = self._connection(what)
+            settings, pool = self._connection()
             token = authorization(settings)
             answer = pool.request(
                 "GET", f"{settings.host}{_log_path(namespace, pod)}?{urlencode(query)}",
@@ -157,7 +159,7 @@ class ContextKube:
     def settings(self, what: str) -> Any:
         """Return what the kubeconfig says of the connection. Raises NotReachableError, about `what`, where it has none."""
         with _errors(self._context, what):
-            return self._connection(what)[0]
+            return self._connection()[0]
 
     def _path(self, api_version: str, kind: str, namespace: str, name: str) -> str:
         plural, namespaced = self._plural(api_version, kind)
@@ -187,7 +189,7 @@ class ContextKube:
             headers["Content-Type"] = form
         try:
             with _errors(self._context, f"{method} {path}"):
-                settings, pool = self._connection(f"{method} {path}")
+                settings, pool = self._connection()
                 if token := authorization(settings):
                     headers["Authorization"] = token
                 url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
@@ -199,20 +201,32 @@ class ContextKube:
         data = answer.data.decode()
         return data if text else json.loads(data)
 
-    def _connection(self, what: str) -> tuple[Any, urllib3.PoolManager]:
-        from kubernetes import client, config  # noqa: PLC0415 - takes 0.4 s, and most commands need none
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
-
+    def _connection(self) -> tuple[Any, urllib3.PoolManager]:
         with self._guard:
             if self._client is None:
+                files = kubeconfig.read()
+                files.require(self._context)
+                from kubernetes import client  # noqa: PLC0415 - takes 0.4 s, and most commands need none
+
                 settings = client.Configuration()
-                try:
-                    config.load_kube_config(context=self._context, client_configuration=settings)  # type: ignore[no-untyped-call]
-                except ConfigException as error:
-                    raise _silent(self._context, what, error) from error
+                _load(files, self._context, settings)
                 settings.proxy = None  # what kind makes listens on this machine
                 self._client = (settings, client.ApiClient(settings).rest_client.pool_manager)
             return self._client
+
+
+def _load(files: kubeconfig.Kubeconfig, context: str, settings: Any) -> None:
+    """Have the client read the files. Raises DevenvError for what only it finds, such as a certificate that is not there."""
+    from kubernetes import config  # noqa: PLC0415 - as above
+    from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
+    names = os.pathsep.join(str(document.path) for document in files.documents)
+    try:
+        config.load_kube_config(names, context, settings)  # type: ignore[no-untyped-call]
+    except (ConfigException, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+        what = f"The context {context} of the kubeconfig can't be used."
+        fix = f"Correct it in {' or '.join(names.split(os.pathsep))}."
+        raise DevenvError(what, str(error), fix, Exit.PREREQUISITE) from error
 
 
 def authorization(settings: Any) -> str:

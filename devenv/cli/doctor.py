@@ -95,7 +95,7 @@ def _collect(cluster: str, profile: str | None, timeout: float) -> "Facts":
     from devenv import wiring  # noqa: PLC0415
 
     with wiring.world() as world:
-        return world.facts(cluster, world.choice(cluster, profile).profile, timeout)
+        return world.facts(cluster, world.choice(cluster, profile, looking=True).profile, timeout)
 
 
 def _foreign(context: str, timeout: float) -> "Facts":

@@ -72,7 +72,7 @@ def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ..
     from devenv.ui import models as show  # noqa: PLC0415
 
     with wiring.world() as world:
-        found = world.models(cluster, world.choice(cluster, profile).profile, given).look()
+        found = world.models(cluster, world.choice(cluster, profile, looking=True).profile, given).look()
     show.listed_json(found) if output == "json" else show.listed(found)
     return Exit.OK if all(seen.answers for seen in found) else Exit.FAILED
 

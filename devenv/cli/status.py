@@ -26,7 +26,7 @@ def COMMAND(cluster: str, profile: str | None, output: str, *, watch: bool) -> i
     from devenv.ui import reports  # noqa: PLC0415
 
     with wiring.world() as world:
-        reader = world.status(cluster, world.choice(cluster, profile))
+        reader = world.status(cluster, world.choice(cluster, profile, looking=True))
         if watch:
             return _watch(reader, world.clock.sleep, output)
         state = reader.read()

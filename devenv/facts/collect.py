@@ -17,8 +17,9 @@ from devenv.facts.looks import Looks
 from devenv.facts.model import ContainerLog, Declared, Facts, NodeFacts, ProxyFacts, selects
 from devenv.facts.revisions import KEEPERS, lasting_pods
 from devenv.facts.trim import revision, trimmed
-from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Host, Kube, Manifest, Node, Space
+from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Holder, Host, Kube, Manifest, Node, Space
 from devenv.profiles.model import Component, LiveRequest, Profile
+from devenv.profiles.quantities import lasting
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 ADMISSION = "admissionregistration.k8s.io/v1"
@@ -97,13 +98,13 @@ class Collector:
         looks.begin(DECLARED, self.declared)
         looks.begin("engine's images", self.engine.names)
         looks.begin("record", self.returnable)
-        looks.begin("lock", lambda: self.host.lock_holder(f"cluster-{self.cluster}") or "")
+        looks.begin("lock", lambda: self.host.lock_holder(f"cluster-{self.cluster}"))
         running = [n for n in nodes if n.status == "running"]
         for node in nodes:
             looks.begin(f"node {node.name}", lambda node=node: self._node(node))  # type: ignore[misc]
         context = looks.get("context", 0)
         api_ports = {outside for n in nodes for inside, outside in n.ports if inside == _API_PORT}
-        foreign = running and context not in api_ports
+        foreign = running and "context" not in looks.unknown and context not in api_ports
         api = bool(running or not engine) and not foreign and looks.get(API, otherwise=False)
         if foreign:
             looks.unknown[API] = (
@@ -120,13 +121,15 @@ class Collector:
         objects = {**self._objects(looks), CRD: looks.get(CRD, _no_objects())} if api else {}
         logs, proxies = self._insides(looks, objects) if api else ((), ())
         names = looks.get("engine's images", _no_names())
+        holder = looks.get("lock", _no_holder())
         looks.unknown.pop("engine's images", None)  # they only make a better hint
         return Facts(
             devenv=__version__,
             taken=taken,
             cluster=self.cluster,
             profile=self.profile,
-            changing=looks.get("lock", ""),
+            changing=str(holder) if holder and not holder.frozen else "",
+            frozen=f"{holder}, for {lasting(holder.seconds)}" if holder and holder.frozen else "",
             engine=engine,
             engine_disk=looks.get("engine's disk", _no_space()),
             inotify=looks.get("inotify", _no_limits()),
@@ -340,6 +343,10 @@ def repository(image: str) -> str:
 
 
 # What there is where nothing could be read
+
+
+def _no_holder() -> Holder | None:
+    return None
 
 
 def _no_engine() -> EngineInfo | None:

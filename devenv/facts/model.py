@@ -109,6 +109,7 @@ class Facts(Model):
     profile: Profile
     context: str = ""  # of somebody else's cluster, of which only the API server was asked
     changing: str = ""  # who was changing the cluster
+    frozen: str = ""  # who held the cluster's lock and did nothing: stopped, or hanging
     engine: EngineInfo | None = None
     engine_disk: Space | None = None
     inotify: tuple[int, int] | None = None  # (instances, watches)

@@ -17,6 +17,7 @@ from devenv.images.load import normalise
 from devenv.ports import Manifest
 from devenv.profiles.merge import merge
 from devenv.profiles.model import ManifestSource, Patch, Profile
+from devenv.userfiles import read_manifests
 
 IMAGES_NOTE = "devenv/images"  # annotation of pods
 Locate = Callable[[ManifestSource], Path]  # where a source's file or folder is
@@ -138,10 +139,12 @@ def _files(folder: Path) -> list[Path]:
 
 def _read_file(path: Path) -> list[Manifest]:
     try:
-        documents = [o for d in yaml.load_all(path.read_text(), Loader=_Loader) if d for o in _items(d)]
-        json.dumps(documents)  # what YAML has and JSON has not: lists and maps that hold themselves, for one
-    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise DevenvError(f"{path} is no readable YAML: {error}", exit_code=Exit.USAGE) from error
+        documents = [o for d in read_manifests(path) if d for o in _items(d)]
+        json.dumps(documents)  # what YAML has and JSON has not, such as sets
+    except FileNotFoundError as error:
+        raise DevenvError(f"There is no {path}.", exit_code=Exit.USAGE) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DevenvError(f"{path} has a value that JSON can't have: {error}.", exit_code=Exit.USAGE) from error
     for number, document in enumerate(documents, 1):
         if not _is_object(document):
             raise DevenvError(f"{path}: document {number} is no Kubernetes object.", exit_code=Exit.USAGE)
@@ -162,16 +165,6 @@ def _is_object(document: Any) -> bool:
     words = (document.get("apiVersion"), document.get("kind"), document["metadata"].get("name"))
     namespace = document["metadata"].get("namespace", "")
     return all(isinstance(word, str) and word for word in words) and isinstance(namespace, str)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # Envoy Gateway's CRDs are 2 MB of YAML
-    """YAML as Kubernetes reads it: a date is a text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
 
 
 def key(obj: Manifest) -> tuple[str, str, str, str]:

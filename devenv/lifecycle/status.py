@@ -8,8 +8,9 @@ from devenv.facts.df import node_space
 from devenv.gates import ready
 from devenv.lifecycle.applying import find
 from devenv.lifecycle.record import Records, own_nodes
-from devenv.ports import Containers, Engine, Host, Kube, Node, Space
+from devenv.ports import Containers, Engine, Holder, Host, Kube, Node, Space
 from devenv.profiles.model import Component, Profile
+from devenv.profiles.quantities import lasting
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Status:
         return any(c.unknown for c in self.components)
 
 
+def _told(holder: Holder) -> str:
+    return f"{holder}, which has done nothing for {lasting(holder.seconds)}" if holder.frozen else str(holder)
+
+
 @dataclass(frozen=True)
 class StatusReader:
     """Reads, takes no lock, changes nothing."""
@@ -61,7 +66,8 @@ class StatusReader:
 
     def read(self) -> Status:
         """Return the cluster's status. Raises DevenvError where it isn't devenv's own, or no engine answers."""
-        changing = self.host.lock_holder(f"cluster-{self.cluster}") or ""
+        holder = self.host.lock_holder(f"cluster-{self.cluster}")
+        changing = _told(holder) if holder else ""
         with ThreadPoolExecutor(8) as pool:
             looks = [pool.submit(self._component, c) for c in self.profile.components]  # they need not wait for the engine
             nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)

@@ -60,6 +60,14 @@ def error_lines(problem: DevenvError) -> list[str]:
     return [*lines, f"[green]→[/green] {escape(problem.next_step)}"] if problem.next_step else lines
 
 
+def warning(problem: DevenvError, consequence: str) -> None:
+    """Tell of something that is wrong and that the command can do without."""
+    out = console.progress()
+    out.print(f"[yellow]Warning:[/yellow] {escape(problem.what)} {escape(consequence)}")
+    for line in problem.why.splitlines():
+        out.print(f"  {escape(line)}")
+
+
 def error_json(problem: DevenvError) -> dict[str, str]:
     """Shape of a look that failed, where a command goes on looking."""
     return {"error": problem.what, "why": problem.why, "next_step": problem.next_step}

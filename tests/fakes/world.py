@@ -12,7 +12,18 @@ from typing import Any
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images.archive import look
 from devenv.images.innode import MARK
-from devenv.ports import Completed, ContainerState, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
+from devenv.ports import (
+    Completed,
+    ContainerState,
+    EngineInfo,
+    Holder,
+    HttpAnswer,
+    HttpRequest,
+    Image,
+    Manifest,
+    Node,
+    Space,
+)
 
 GIB = 1 << 30
 PORTS = ((6443, 40001), (30888, 8888))  # that kind maps
@@ -64,6 +75,7 @@ class FakeHost:
         self.installed: set[str] = set()
         self.root = True
         self.free = 100 * GIB
+        self.holder: Holder | None = None
         self.ports: dict[int, str] = {}
         self.limits: tuple[int, int] | None = (128, 65536)
         self.results: dict[str, Completed] = {}
@@ -127,8 +139,8 @@ class FakeHost:
     def config_dir(self) -> Path:
         return self.home / "config"
 
-    def lock_holder(self, name: str) -> str | None:
-        return None
+    def lock_holder(self, name: str) -> Holder | None:
+        return self.holder
 
     def inotify(self) -> tuple[int, int] | None:
         return self.limits

@@ -106,3 +106,12 @@ def changing(facts: Facts) -> Iterator[Finding]:
         says = f"The cluster is being changed by {facts.changing}: waiting until that is done."
         evidence = (Evidence("lock", facts.changing),)
         yield Finding("DE107", "cluster", says, evidence, (), Verdict.PROGRESS, affects=_ALL)
+
+
+@check
+def frozen(facts: Facts) -> Iterator[Finding]:
+    """Whoever holds the lock works. One that does not says nothing of the cluster, which is judged as without it."""
+    if facts.frozen:
+        says = f"The cluster's lock is held by {facts.frozen}, and nothing is done meanwhile."
+        evidence = (Evidence("lock", facts.frozen),)
+        yield Finding("DE107", "cluster", says, evidence, (), Verdict.HARMLESS)
