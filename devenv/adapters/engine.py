@@ -15,6 +15,7 @@ from typing import Any
 
 import docker
 import requests
+import zstandard
 from docker.context import ContextAPI
 from docker.utils.socket import frames_iter
 
@@ -35,6 +36,7 @@ _CLUSTER = "io.x-k8s.kind.cluster"  # kind's own label
 _ROLE, _BALANCER = "io.x-k8s.kind.role", "external-load-balancer"  # what stands before several control planes is no node
 _HELPER = "devenv.helper"  # what devenv may remove
 _USES = ("create", "start", "load", "pull", "import", "push", "save")  # events that say somebody wants an image
+_ZSTD, _WINDOW = b"\x28\xb5\x2f\xfd", 1 << 27  # how zstd begins; bytes that it may want to look back
 _ANSWER = 30  # seconds that the engine may take to answer
 _LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
 _REGISTRY = 8  # seconds for a registry to answer
@@ -263,7 +265,11 @@ class DockerEngine:
         total = archive.stat().st_size
 
         def chunks(file: Any) -> Iterator[bytes]:
-            while chunk := file.read(1 << 20):
+            content = file
+            if file.read(len(_ZSTD)) == _ZSTD:  # engines up to 20.10 can't unpack it
+                content = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(file, read_across_frames=True)
+            file.seek(0)
+            while chunk := content.read(1 << 20):
                 yield chunk
                 progress(file.tell(), total)
 

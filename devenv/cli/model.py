@@ -35,11 +35,14 @@ def add(
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.lifecycle.models import Wanted  # noqa: PLC0415
+    from devenv.profiles.references import is_image_id, is_reference  # noqa: PLC0415
     from devenv.reload.reload import Options  # noqa: PLC0415
     from devenv.ui import models as show  # noqa: PLC0415
 
     if image and mock:
         raise click.UsageError("--mock and --image are two ways to serve it: choose one.")
+    if image and not (is_reference(image) or is_image_id(image)):
+        raise click.UsageError(f"{image!r} is not a valid image name.")
     given = headers_of(headers)
     with wiring.world() as world:
         chosen = world.choice(cluster, profile).profile
