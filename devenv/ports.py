@@ -23,6 +23,7 @@ class EngineInfo:
     memory: int = 0  # bytes
     containerd_store: bool = False  # whether images are kept by containerd, where an ID is a manifest's digest
     in_vm: bool = False  # whether it says so itself
+    chosen: str = ""  # what names its address, such as DOCKER_HOST; "" where it is the usual one
 
     @property
     def local(self) -> bool:
@@ -248,6 +249,7 @@ class Kube(Protocol):
     def metadata(self, api_version: str, kind: str) -> list[Manifest]: ...  # objects with nothing but their metadata
     def node_stats(self, name: str) -> Manifest: ...
     def apply(self, manifest: Manifest) -> None: ...
+    def dry_run(self, manifest: Manifest) -> str: ...  # why it would be refused, "" where it would not
     def replace(self, manifest: Manifest) -> None: ...
     def merge(self, manifest: Manifest) -> None: ...
     def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None: ...
@@ -264,6 +266,12 @@ class Kube(Protocol):
         head: int = 0,
     ) -> str: ...
     def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]: ...
+
+
+class Schemas(Protocol):
+    """The shapes of Kubernetes' own kinds."""
+
+    def problems(self, manifest: Manifest) -> list[str]: ...
 
 
 class Envoy(Protocol):

@@ -191,6 +191,19 @@ class World:
                 fix = f"`devenv up --name {cluster}` makes it. devenv's clusters: {', '.join(known) or 'none'}."
                 raise DevenvError(f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE)
 
+    def refuse_others(self, cluster: str) -> None:
+        """Raise DevenvError where a kind cluster of that name is there and is not devenv's, or not on this engine."""
+        from devenv.lifecycle.record import Records, own_nodes
+
+        try:
+            own_nodes(Records(self.host), self.engine, self.engine, cluster)
+        except NotReachableError:
+            return  # the facts tell
+        except DevenvError as error:
+            fix = f"`devenv doctor --context kind-{cluster}` looks at it through its API server alone."
+            error.next_step = f"{error.next_step} {fix}".strip()
+            raise
+
     def prober(self, cluster: str, profile: Profile) -> Prober:
         """Who sends live requests."""
         from devenv.adapters.gateway import HttpGateway
@@ -233,6 +246,7 @@ class World:
         kube.prepare()
         from devenv.adapters.envoy import ForwardedEnvoy
         from devenv.adapters.gateway import HttpGateway
+        from devenv.adapters.schemas import BuiltinSchemas
         from devenv.gates.live import Prober
         from devenv.images.sources import Provider
         from devenv.lifecycle.checkout import Kustomize
@@ -261,7 +275,10 @@ class World:
         provider = Provider(self.engine, self.builder, self.reporter, self.in_place())
         kustomize = Kustomize(self.host, self.reporter)
         folder, envoy = data.root() / "manifests", ForwardedEnvoy(kube)
-        return Up(context, prober, provider, self.downloads, kustomize, folder, self.recipe_file, agree, envoy=envoy)
+        return Up(
+            context, prober, provider, self.downloads, kustomize, folder, self.recipe_file, agree,
+            envoy=envoy, schemas=BuiltinSchemas(),
+        )  # fmt: skip
 
     def down(self, cluster: str) -> Down:
         """`down`."""

@@ -18,6 +18,7 @@ from devenv.ports import Manifest
 
 _MANAGER = "devenv"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_ABOUT_THE_OBJECT = {400, 422}  # a status that says that the object is wrong, and not who asks or when
 _PAGE = 250  # objects of a list that are asked for at once
 _TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
 # A server that asks to be asked again ("storage is (re)initializing", after a change of CRDs) is asked again, as it says.
@@ -25,6 +26,12 @@ _AGAIN = urllib3.Retry(
     total=None, connect=False, read=False, redirect=False, other=False, status=8, status_forcelist=[429], allowed_methods=None,
     backoff_factor=0.2, raise_on_status=False,
 )  # fmt: skip
+
+
+class RefusedError(DevenvError):
+    """The API server's answer is an error. `status`: HTTP's."""
+
+    status = 0
 
 
 class ContextKube:
@@ -104,6 +111,18 @@ class ContextKube:
         path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
         query = [("fieldManager", _MANAGER), ("force", "true")]
         self._call("PATCH", path, query, json.dumps(manifest))
+
+    def dry_run(self, manifest: Manifest) -> str:
+        """Return why the API server would refuse to apply an object, "" where it would not, or can't say."""
+        meta = manifest["metadata"]
+        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        query = [("fieldManager", _MANAGER), ("force", "true"), ("dryRun", "All")]
+        try:
+            self._call("PATCH", path, query, json.dumps(manifest))
+        except RefusedError as error:
+            is_about_it = error.status in _ABOUT_THE_OBJECT or "failed to create typed patch object" in error.why
+            return error.why if is_about_it and "does not support dry run" not in error.why else ""
+        return ""
 
     def replace(self, manifest: Manifest) -> None:
         """Put an object in place of the one that is there, so that what others have set in it is gone."""
@@ -254,7 +273,9 @@ def _refuse(context: str, what: str, answer: urllib3.BaseHTTPResponse) -> None:
         message = str(json.loads(message)["message"])
     if answer.status == 404:  # noqa: PLR2004
         raise NotFoundError(message)
-    raise DevenvError(f"The API server of {context} refused {what}: {answer.status}.", message)
+    error = RefusedError(f"The API server of {context} refused {what}: {answer.status}.", message)
+    error.status = answer.status
+    raise error
 
 
 @contextlib.contextmanager

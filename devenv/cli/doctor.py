@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devenv.cli.options import name_option, profile_option
+from devenv.cli.options import name_option, named, profile_option
 from devenv.errors import Exit
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ def COMMAND(  # noqa: N802 - found by this name
         asked = [codes.get(explain)] if explain else list(codes.book().values())
         show.codes_json(asked) if output == "json" else show.explain(asked[0]) if explain else show.listing(asked)
         return Exit.OK
+    if source and (context or named()):
+        raise click.UsageError("--from reads a saved file, which says of which cluster it is: leave out --name and --context.")
+    if context and named():
+        raise click.UsageError("--name and --context are two ways to say which cluster: choose one.")
     for code in ignore:
         codes.get(code)
     good = _good(cluster, compare) if compare else None
@@ -95,7 +99,10 @@ def _collect(cluster: str, profile: str | None, timeout: float) -> "Facts":
     from devenv import wiring  # noqa: PLC0415
 
     with wiring.world() as world:
-        return world.facts(cluster, world.choice(cluster, profile, looking=True).profile, timeout)
+        facts = world.facts(cluster, world.choice(cluster, profile, looking=True).profile, timeout)
+        if facts.engine and facts.knows("nodes"):
+            world.refuse_others(cluster)
+        return facts
 
 
 def _foreign(context: str, timeout: float) -> "Facts":

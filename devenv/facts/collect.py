@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from devenv import __version__
-from devenv.errors import DevenvError, NotFoundError
+from devenv.errors import DevenvError, ElsewhereError, ForbiddenError, NotFoundError
 from devenv.facts import envoy
 from devenv.facts.anywhere import concerning, discovered
 from devenv.facts.df import node_space
@@ -37,6 +37,7 @@ KINDS = (
 NEWEST = {"DaemonSet", *KEEPERS.values()}
 LATER = {"EndpointSlice", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
 CRD = "CustomResourceDefinition"
+Trouble = Literal["", "forbidden", "elsewhere"]
 API, ENGINE, REQUESTS, NODES = "API server", "engine", "live requests", "nodes"
 DECLARED = "the profile's manifests"
 _IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
@@ -85,7 +86,8 @@ class Collector:
         """Return the facts; this takes at most about `seconds`. What could not be read is in `unknown`."""
         looks = Looks(self.clock, seconds, _EACH)
         taken = self.clock.now()
-        looks.begin(ENGINE, self.engine.info)
+        trouble: list[Trouble] = []
+        looks.begin(ENGINE, lambda: self._engine(trouble))
         looks.begin(NODES, lambda: self.containers.nodes(self.cluster))
         looks.begin(API, self._answers)
         looks.begin("context", self.kube.server_port)
@@ -131,6 +133,7 @@ class Collector:
             changing=str(holder) if holder and not holder.frozen else "",
             frozen=f"{holder}, for {lasting(holder.seconds)}" if holder and holder.frozen else "",
             engine=engine,
+            engine_trouble=trouble[0] if trouble else "",
             engine_disk=looks.get("engine's disk", _no_space()),
             inotify=looks.get("inotify", _no_limits()),
             port_owner=looks.get("port", ""),
@@ -164,6 +167,16 @@ class Collector:
             devenv=__version__, taken=taken, cluster=context, context=context, profile=found.profile, nodes=tuple(nodes),
             objects=objects, logs=logs, unknown=looks.unknown,
         )  # fmt: skip
+
+    def _engine(self, trouble: list[Trouble]) -> EngineInfo:
+        try:
+            return self.engine.info()
+        except ForbiddenError:
+            trouble.append("forbidden")
+            raise
+        except ElsewhereError:
+            trouble.append("elsewhere")
+            raise
 
     def _stats(self, names: Sequence[str], looks: Looks) -> list[NodeFacts]:
         """Ask each node's kubelet, through the API server, a few at a time; what none tells is unknown."""

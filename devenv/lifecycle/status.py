@@ -1,5 +1,6 @@
 """`status`: what a cluster is made of, and what each part still lacks."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ class Status:
     components: tuple[ComponentState, ...]
     disks: dict[str, Space]
     changing: str = ""  # who is changing the cluster right now
+    silence: str = ""  # why no component could be told, where it is one reason for all
 
     @property
     def ready(self) -> bool:
@@ -47,6 +49,11 @@ class Status:
     def unknown(self) -> bool:
         """Whether something could not be told."""
         return any(c.unknown for c in self.components)
+
+
+def _without_path(what: str) -> str:
+    """Return why the API server does not answer, whatever it was asked for."""
+    return re.sub(r" does not answer (GET|PATCH) \S+\.$", " does not answer.", what)
 
 
 def _told(holder: Holder) -> str:
@@ -75,13 +82,27 @@ class StatusReader:
             running = any(n.status == "running" for n in nodes)
             components = tuple(look.result() for look in looks) if running else ()
         profile = f"{self.profile.name} {self.profile.version}".strip()
-        return Status(self.cluster, profile, self.profile.gateway.url, tuple(nodes), components, disks, changing)
+        silence = self._silence(components)
+        return Status(self.cluster, profile, self.profile.gateway.url, tuple(nodes), components, disks, changing, silence)
+
+    def _silence(self, components: tuple[ComponentState, ...]) -> str:
+        """Return the reason for which nothing could be told of any component, "" where there are several, or none.
+
+        Where the user chose the engine, its nodes' ports may be on another machine.
+        """
+        if not components or not all(c.unknown for c in components):
+            return ""
+        why = next(iter(components)).unknown
+        chosen = self.engine.info().chosen
+        if chosen:
+            why += f" {chosen} names the engine at {self.engine.info().address}: are its ports on this machine?"
+        return why
 
     def _component(self, component: Component) -> ComponentState:
         try:
             missing, unknown = ready.missing(component, find(self.kube, component)), ""
         except DevenvError as error:
-            missing, unknown = "", error.what
+            missing, unknown = "", _without_path(error.what)
         return ComponentState(component.name, str(component.resource), missing, unknown)
 
     def _disks(self, nodes: list[Node]) -> dict[str, Space]:

@@ -342,6 +342,7 @@ class FakeKube:
         self.port = 40001
         self.objects: dict[tuple[str, str, str], Manifest] = {}
         self.access_log: list[dict[str, Any]] = []
+        self.refusals: dict[str, str] = {}  # name of an object → why it would be refused
         self.pods: dict[str, str] = {"mock-1": "10.0.0.1"}
 
     def ready(self) -> bool:
@@ -386,6 +387,9 @@ class FakeKube:
         meta = manifest["metadata"]
         self.log.append(f"apply {manifest['kind']}/{meta['name']}")
         self.objects[manifest["kind"], meta.get("namespace", ""), meta["name"]] = healthy(manifest)
+
+    def dry_run(self, manifest: Manifest) -> str:
+        return self.refusals.get(manifest["metadata"]["name"], "")
 
     def merge(self, manifest: Manifest) -> None:
         self.log.append(f"merge {manifest['kind']}/{manifest['metadata']['name']}")

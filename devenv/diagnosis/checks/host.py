@@ -12,6 +12,15 @@ from devenv.profiles.quantities import show
 _ALL = frozenset({ANYTHING})
 _RAISE = ("sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",)
 _INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
+# Why the engine does not answer → what that is, and the fix.
+_ENGINE_TROUBLE = {
+    "": ("The Docker engine does not answer.", "devenv setup"),
+    "forbidden": ("You may not use the Docker engine.", "sudo usermod -aG docker $USER, then log in again"),
+    "elsewhere": (
+        "The Docker engine that DOCKER_HOST or a Docker context names does not answer.",
+        "start that engine, or: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
+    ),
+}
 
 
 @check
@@ -20,9 +29,8 @@ def engine(facts: Facts) -> Iterator[Finding]:
     for what in (ENGINE, NODES):
         if why := facts.unknown.get(what):
             evidence = (Evidence("Docker", why),)
-            yield Finding(
-                "DE101", "Docker engine", "The Docker engine does not answer.", evidence, ("devenv setup",), affects=_ALL
-            )
+            says, fix = _ENGINE_TROUBLE[facts.engine_trouble]
+            yield Finding("DE101", "Docker engine", says, evidence, (fix,), affects=_ALL)
             return
 
 
