@@ -6,6 +6,7 @@ memory: see `Limits`.
 """
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ _FLOAT = re.compile(
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
 _SHAPES = {"int": re.compile(rf"^(?:{_INT.pattern})$"), "float": re.compile(rf"^(?:{_FLOAT.pattern})$")}
-# An alias; and what may be the beginning of block nodes that nest deep.
-_ALIAS = re.compile(r"(?:^|[\s\[,{:-])\*\S", re.MULTILINE)
-_NESTS = re.compile(r"^ {100}|^\s*(?:[-?:] ){20}", re.MULTILINE)
+# An anchor; and what may be the beginning of block nodes that nest deep.
+_ANCHOR = re.compile(r"(?:^|[\s\[,{:-])&\w", re.MULTILINE)
+_NESTS = re.compile(r"^ {100}|^ *(?:[-?:] ){20}", re.MULTILINE)
+_LONG_NUMBER = re.compile(r"[\d_]{31}")
 _BRACKET = re.compile(r"[\[\]{}]")
 _DIGITS = 30  # of a number: more are no number that anything here can have
 
@@ -123,11 +125,28 @@ def read_yaml(path: Path, limits: Limits = WRITTEN) -> Document:
     return Document(path, _constructed(path, root, _Loader) if root else None, root)
 
 
+def read_state(path: Path) -> Any:
+    """Return what a file of devenv's own state says, as JSON. Raises FileNotFoundError, and DevenvError for all else."""
+    text = read_text(path, GENERATED.size)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise broken_state(path, f"{path}:{error.lineno}:{error.colno}: it is not JSON.") from error
+    except (ValueError, RecursionError) as error:
+        raise broken_state(path, f"{path}:1: it is not JSON that can be read.") from error
+
+
+def broken_state(path: Path, why: str) -> DevenvError:
+    """Return the error for a file of devenv's own that is not as devenv wrote it."""
+    return DevenvError(f"{path} is broken.", why)
+
+
 def read_manifests(path: Path) -> list[Any]:
     """Return all documents of a file of manifests. Raises as `read_yaml` does."""
     text = read_text(path, GENERATED.size)
     roots = _documents(path, text, GENERATED, _ManifestLoader, quick=_is_plain(text))
-    return [_constructed(path, root, _ManifestLoader) for root in roots]
+    has_long_number = bool(_LONG_NUMBER.search(text))
+    return [_constructed(path, root, _ManifestLoader, long_numbers=has_long_number) for root in roots]
 
 
 def nearest(name: str, names: Iterable[str]) -> list[str]:
@@ -143,11 +162,11 @@ def told(errors: Iterable[str]) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text can't be more than its size tells: it has no alias and can't nest deep.
+    """Whether a text can't be more than its size tells: it has no anchor and can't nest deep.
 
     This spares megabytes of definitions the looks at every value.
     """
-    if _ALIAS.search(text) or _NESTS.search(text):
+    if _ANCHOR.search(text) or _NESTS.search(text):
         return False
     opened = sum(map(text.count, "[{"))
     return opened <= GENERATED.depth or _bracket_depth(text) <= GENERATED.depth
@@ -260,9 +279,10 @@ def _refuse_doubles(path: Path, root: yaml.Node) -> None:
         raise DevenvError(f"{path} has keys twice.", told(sorted(doubles)), _FIX, Exit.USAGE)
 
 
-def _constructed(path: Path, root: yaml.Node, loader: Any) -> Any:
+def _constructed(path: Path, root: yaml.Node, loader: Any, *, long_numbers: bool = True) -> Any:
     """Return what a document says. Raises DevenvError for what YAML allows and JSON does not."""
-    _spell_long_numbers(root)
+    if long_numbers:
+        _spell_long_numbers(root)
     maker = loader("")
     try:
         content = maker.construct_document(root)

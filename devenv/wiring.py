@@ -191,7 +191,7 @@ class World:
                 fix = f"`devenv up --name {cluster}` makes it. devenv's clusters: {', '.join(known) or 'none'}."
                 raise DevenvError(f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE)
 
-    def refuse_others(self, cluster: str) -> None:
+    def _refuse_others(self, cluster: str) -> None:
         """Raise DevenvError where a kind cluster of that name is there and is not devenv's, or not on this engine."""
         from devenv.lifecycle.record import Records, own_nodes
 
@@ -494,6 +494,13 @@ class World:
 
         secrets = {s for live in profile.requests for s in headers.resolve(live).secrets}
         return files.clean(self.collector(cluster, profile).collect(seconds), secrets)
+
+    def own_facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
+        """Return the facts of a cluster. Raises DevenvError where one of that name is not devenv's, or not on this engine."""
+        facts = self.facts(cluster, profile, seconds)
+        if facts.engine and facts.knows("nodes"):
+            self._refuse_others(cluster)
+        return facts
 
     def facts_of_context(self, context: str, seconds: float) -> Facts:
         """Return what the API server of any context tells, redacted. Raises DevenvError where there is no such context."""

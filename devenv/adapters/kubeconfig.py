@@ -118,6 +118,7 @@ def _check(document: Document) -> None:
             continue
         for number, entry in enumerate(entries):
             name = entry.get("name") if isinstance(entry, dict) else None
+            name = name if isinstance(name, str) else ""
             line = lines.get((part, name)) or lines.get((part, number)) or lines.get((part,), 1)
             problems += [f"{document.path}:{line}: {part}.{name or number}: {what}" for what in _odd(entry, inner)]
     if problems:

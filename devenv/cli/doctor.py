@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devenv.cli.options import name_option, named, profile_option
+from devenv.cli.options import name_option, profile_option, refuse_two_clusters
 from devenv.errors import Exit
 
 if TYPE_CHECKING:
@@ -58,14 +58,11 @@ def COMMAND(  # noqa: N802 - found by this name
         asked = [codes.get(explain)] if explain else list(codes.book().values())
         show.codes_json(asked) if output == "json" else show.explain(asked[0]) if explain else show.listing(asked)
         return Exit.OK
-    if source and (context or named()):
-        raise click.UsageError("--from reads a saved file, which says of which cluster it is: leave out --name and --context.")
-    if context and named():
-        raise click.UsageError("--name and --context are two ways to say which cluster: choose one.")
+    refuse_two_clusters(source, context)
     for code in ignore:
         codes.get(code)
     good = _good(cluster, compare) if compare else None
-    facts = _read(source) if source else _foreign(context, timeout) if context else _collect(cluster, profile, timeout)
+    facts = _read(source) if source else _collect(cluster, profile, context, timeout)
     if save:
         _save(facts, save)
     from devenv.ui import forms  # noqa: PLC0415
@@ -95,21 +92,13 @@ def exit_code(found: "Diagnosis") -> int:
     return Exit.UNKNOWN if found.unknown else Exit.OK
 
 
-def _collect(cluster: str, profile: str | None, timeout: float) -> "Facts":
+def _collect(cluster: str, profile: str | None, context: str | None, timeout: float) -> "Facts":
     from devenv import wiring  # noqa: PLC0415
 
     with wiring.world() as world:
-        facts = world.facts(cluster, world.choice(cluster, profile, looking=True).profile, timeout)
-        if facts.engine and facts.knows("nodes"):
-            world.refuse_others(cluster)
-        return facts
-
-
-def _foreign(context: str, timeout: float) -> "Facts":
-    from devenv import wiring  # noqa: PLC0415
-
-    with wiring.world() as world:
-        return world.facts_of_context(context, timeout)
+        if context:
+            return world.facts_of_context(context, timeout)
+        return world.own_facts(cluster, world.choice(cluster, profile, looking=True).profile, timeout)
 
 
 def _read(source: Path) -> "Facts":

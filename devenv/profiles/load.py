@@ -21,6 +21,7 @@ from devenv.userfiles import Document, as_map, nearest, read_yaml, told
 
 Lines = Mapping[tuple[Any, ...], int]
 LISTS = ("images", "manifests", "patches", "components", "requests")
+_IN_ITEM = 3  # keys of a path that leads into an item of a list
 _FIX = "Correct the file; nothing was changed."
 
 
@@ -92,6 +93,7 @@ class Files:
 
     documents: Sequence[Document]
     layers: Layers
+    shipped: Path  # the folder of devenv's own profiles
 
     @property
     def own(self) -> Document:
@@ -106,8 +108,12 @@ class Files:
         return self.spelt(_complaints(error, content, Profile, self._before), within)
 
     def spelt(self, problems: Iterable[tuple[Place, str]], within: tuple[str, ...] = ()) -> list[str]:
-        """Return problems as lines of text: each where the last file has it that says anything of it."""
-        lines = [(document.path, document.lines) for document in reversed(self.documents)]
+        """Return problems as lines of text: each where the last file has it that says anything of it.
+
+        What comes with devenv is right by itself: a file of the user's is to be changed.
+        """
+        theirs = [document for document in self.documents if document.path.parent != self.shipped]
+        lines = [(document.path, document.lines) for document in reversed(theirs or self.documents)]
         return [self._spelt(where, what, within, lines) for where, what in problems]
 
     @staticmethod
@@ -162,7 +168,9 @@ def _complaints(
 def _is_new(where: Place, before: Callable[[str], list[str]]) -> bool:
     """Whether a key path leads into an item of a list that the extended profile has not."""
     part = str(where[0])
-    return part in LISTS and isinstance(where[1], str) and where[1] not in (before(part) or [where[1]])
+    if part not in LISTS or len(where) < _IN_ITEM or not isinstance(where[1], str):
+        return False
+    return where[1] not in (before(part) or [where[1]])
 
 
 def _lacks(where: Place, keys: Iterable[str], names: list[str]) -> str:
@@ -277,7 +285,7 @@ def _read(name: str, folder: Path) -> Files:
         documents.insert(0, document)
         if not base:
             layers.insert(0, {**content, "base": content.get("name", path.stem)})
-            return Files(documents, layers)
+            return Files(documents, layers, folder)
         layers.insert(0, content)
         path = _extended(document, base, folder)
 

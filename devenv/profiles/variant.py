@@ -155,7 +155,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 def _require(versions: Mapping[str, Any], version: str, name: str) -> None:
     if version not in versions:
-        what = f"The profile {name} knows no version {version}."
+        what = f"The profile {name} knows no version {version}." if version else f"The profile {name} does not say which version."
         fix = f"There are: {', '.join(versions)}; and newer releases."
         raise DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
 
