@@ -492,7 +492,7 @@ def _reason(error: BaseException) -> str:
         if not isinstance(one, BaseException) or one in seen:
             continue
         seen.append(one)
-        if isinstance(one, OSError) and one.strerror:
+        if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and one.strerror:
             return f"{one.strerror}."
         waiting += [*one.args, getattr(one, "reason", None), one.__context__, one.__cause__]
     return str(error)

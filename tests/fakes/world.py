@@ -178,6 +178,8 @@ class FakeEngine:
         self.ended: dict[str, float] = {}  # container → when
         self.configs: dict[str, str] = {}  # name in the nodes → digest of its config
         self.down = False
+        self.trouble: NotReachableError | None = None  # how it fails to answer
+        self.chosen = ""  # what names its address
         self.id = "engine-1"
         self.push_fails = False
         self.names_after = 0  # looks at the cluster's DNS until it answers
@@ -186,9 +188,12 @@ class FakeEngine:
         self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", size, {}, (ref,))
 
     def info(self) -> EngineInfo:
+        if self.trouble:
+            raise self.trouble
         if self.down:
             raise NotReachableError("No Docker engine answers at unix:///var/run/docker.sock.")
-        return EngineInfo("20.10", "amd64", self.root, "unix:///var/run/docker.sock", self.id, 2, 8 * GIB)
+        where = "unix:///var/run/docker.sock"
+        return EngineInfo("20.10", "amd64", self.root, where, self.id, 2, 8 * GIB, chosen=self.chosen)
 
     def image(self, ref: str) -> Image | None:
         return self.there.get(ref)

@@ -2,11 +2,13 @@
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from devenv.errors import DevenvError
 
 _ASKED = os.environ.get("DEVENV_FUZZ", "")
 GONE = object()
@@ -52,6 +54,15 @@ def with_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     else:
         node[path[-1]] = copy.deepcopy(value)
     return changed
+
+
+def refusal(call: Callable[[], object]) -> DevenvError | None:
+    """Call, and return the error in devenv's own words; any other is a crash."""
+    try:
+        call()
+    except DevenvError as error:
+        return error
+    return None
 
 
 odd_values = st.sampled_from(ODD)

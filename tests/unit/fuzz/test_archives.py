@@ -8,9 +8,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devenv.errors import DevenvError, Exit
+from devenv.errors import Exit
 from devenv.images import archive, stored
-from tests.unit.fuzz.mutations import bounded, kinds, odd_values, with_value
+from tests.unit.fuzz.mutations import bounded, kinds, odd_values, refusal, with_value
 from tests.unit.images.test_stored import CONFIG, _new_list, blob, descriptor, folder, layout, packed, saved, tar
 
 
@@ -27,9 +27,7 @@ def wholes(tmp_path_factory) -> list[bytes]:
 
 def refused(path) -> None:
     for look in (lambda: stored.read(path, "amd64", lambda *_: None), lambda: archive.look(path)):
-        try:
-            look()
-        except DevenvError as error:
+        if error := refusal(look):
             assert error.exit_code == Exit.USAGE
             assert str(path) in error.what
 
