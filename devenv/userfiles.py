@@ -25,18 +25,23 @@ _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?"
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
-_SHAPES = {"int": re.compile(rf"^(?:{_INT.pattern})$"), "float": re.compile(rf"^(?:{_FLOAT.pattern})$")}
+_SHAPES = {
+    "int": re.compile(rf"^(?:{_INT.pattern})$"),
+    "float": re.compile(rf"^(?:{_FLOAT.pattern})$"),
+}
 # An anchor; and what may be the beginning of block nodes that nest deep.
 _ANCHOR = re.compile(r"(?:^|[\s\[,{:-])&\w", re.MULTILINE)
 _NESTS = re.compile(r"^ {100}|^ *(?:[-?:] ){20}", re.MULTILINE)
 _LONG_NUMBER = re.compile(r"[\d_]{31}")
 _BRACKET = re.compile(r"[\[\]{}]")
+# What the library lets pass of what a value of a wrong kind raises.
+_STUMBLES = (ValueError, LookupError, AttributeError, TypeError)
 _DIGITS = 30  # of a number: more are no number that anything here can have
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a YAML file may have at most. `expanded`: nodes once every alias stands for its content."""
+    """What a YAML file may have at most. `expanded`: nodes with every alias as its content."""
 
     size: int  # bytes
     nodes: int
@@ -63,7 +68,8 @@ def _resolvers(loader: Any, without: str = "") -> dict[str, list[tuple[str, Any]
     changed: dict[str, list[tuple[str, Any]]] = {}
     for first, pairs in loader.yaml_implicit_resolvers.items():
         kinds = ((tag, tag.rpartition(":")[2], form) for tag, form in pairs)
-        changed[first] = [(tag, _SHAPES.get(kind, form)) for tag, kind, form in kinds if kind != without]
+        kept = ((tag, kind, form) for tag, kind, form in kinds if kind != without)
+        changed[first] = [(tag, _SHAPES.get(kind, form)) for tag, kind, form in kept]
     return changed
 
 
@@ -113,7 +119,7 @@ def read_text(path: Path, size: int) -> str:
 
 
 def read_yaml(path: Path, limits: Limits = WRITTEN) -> Document:
-    """Return the only document of a YAML file. Raises FileNotFoundError, and DevenvError for all else."""
+    """Return the only document of a YAML file. Raises as `read_text` does."""
     text = read_text(path, limits.size)
     roots = list(_documents(path, text, limits, _Loader))
     if len(roots) > 1:
@@ -126,7 +132,7 @@ def read_yaml(path: Path, limits: Limits = WRITTEN) -> Document:
 
 
 def read_state(path: Path) -> Any:
-    """Return what a file of devenv's own state says, as JSON. Raises FileNotFoundError, and DevenvError for all else."""
+    """Return what a file of devenv's own state says, as JSON. Raises as `read_text` does."""
     text = read_text(path, GENERATED.size)
     try:
         return json.loads(text)
@@ -145,8 +151,8 @@ def read_manifests(path: Path) -> list[Any]:
     """Return all documents of a file of manifests. Raises as `read_yaml` does."""
     text = read_text(path, GENERATED.size)
     roots = _documents(path, text, GENERATED, _ManifestLoader, quick=_is_plain(text))
-    has_long_number = bool(_LONG_NUMBER.search(text))
-    return [_constructed(path, root, _ManifestLoader, long_numbers=has_long_number) for root in roots]
+    has_long = bool(_LONG_NUMBER.search(text))
+    return [_constructed(path, root, _ManifestLoader, long_numbers=has_long) for root in roots]
 
 
 def nearest(name: str, names: Iterable[str]) -> list[str]:
@@ -154,8 +160,14 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name, list(names), 3, _NEAR)
 
 
+def near_it(name: str, names: Iterable[str]) -> str:
+    """Return the same as the end of a sentence, "" where there is none."""
+    near = nearest(name, names)
+    return f"; near it: {', '.join(near)}" if near else ""
+
+
 def told(errors: Iterable[str]) -> str:
-    """Return the errors of a file, each once and a line each; of very many, how many more there are."""
+    """Return the errors of a file, each once, a line each; of very many the first and how many more."""
     every = list(dict.fromkeys(errors))
     more = len(every) - _MOST_ERRORS
     return "\n".join([*every[:_MOST_ERRORS], *([f"… and {more} more errors"] if more > 0 else [])])
@@ -180,8 +192,18 @@ def _bracket_depth(text: str) -> int:
     return deepest
 
 
-def _documents(path: Path, text: str, limits: Limits, loader: Any, *, quick: bool = False) -> Iterator[yaml.Node]:
-    """Yield the roots of the documents, once all limits were looked at; `quick`: there is no need to."""
+def _documents(
+    path: Path,
+    text: str,
+    limits: Limits,
+    loader: Any,
+    *,
+    quick: bool = False,
+) -> Iterator[yaml.Node]:
+    """Yield the roots of the documents, once all limits were looked at.
+
+    `quick`: there is no need to.
+    """
     try:
         if not quick:
             _refuse_large(path, text, limits, loader)
@@ -207,7 +229,8 @@ def _refuse_large(path: Path, text: str, limits: Limits, loader: Any) -> None:
     for event in yaml.parse(text, Loader=loader):
         nodes += isinstance(event, yaml.NodeEvent)
         aliases += isinstance(event, yaml.AliasEvent)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
         for count, most, what in (
             (nodes, limits.nodes, "values"),
             (aliases, limits.aliases, "aliases"),
@@ -229,7 +252,10 @@ class _Expansion:
         self._within: set[int] = set()
 
     def measure(self, node: yaml.Node) -> tuple[int, int]:
-        """Return how many nodes a node stands for, and how deep they nest. Raises DevenvError beyond a limit."""
+        """Return how many nodes a node stands for, and how deep they nest.
+
+        Raises DevenvError beyond a limit.
+        """
         if id(node) in self._measured:
             return self._measured[id(node)]
         line = node.start_mark.line + 1 if node.start_mark else 1
@@ -240,8 +266,11 @@ class _Expansion:
         self._within.discard(id(node))
         size = 1 + sum(count for count, _ in parts)
         height = 1 + max((depth for _, depth in parts), default=0)
-        for found, most, what in ((size, self._limits.expanded, "values"), (height, self._limits.depth, "levels")):
-            if found > most:
+        for count, most, what in (
+            (size, self._limits.expanded, "values"),
+            (height, self._limits.depth, "levels"),
+        ):
+            if count > most:
                 why = f"{self._path}:{line}: its aliases stand for more than {most} {what}."
                 raise _not_yaml(self._path, why)
         self._measured[id(node)] = (size, height)
@@ -255,7 +284,7 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _refuse_doubles(path: Path, root: yaml.Node) -> None:
-    """Raise DevenvError where a map has a key twice: of two values, one would be lost without a word."""
+    """Raise DevenvError where a map has a key twice: one of two values would be lost."""
     doubles: list[str] = []
     seen: set[int] = set()
     waiting: list[tuple[yaml.Node, str]] = [(root, "")]
@@ -265,7 +294,8 @@ def _refuse_doubles(path: Path, root: yaml.Node) -> None:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
-            waiting += [(item, f"{where}.{_name(item) or number}") for number, item in enumerate(node.value)]
+            items = enumerate(node.value)
+            waiting += [(item, f"{where}.{_name(item) or number}") for number, item in items]
         if isinstance(node, yaml.MappingNode):
             lines: dict[tuple[str, Any], int] = {}
             for key, value in node.value:
@@ -273,7 +303,8 @@ def _refuse_doubles(path: Path, root: yaml.Node) -> None:
                 waiting.append((value, f"{where}.{name}"))
                 first, line = lines.get((key.tag, name)), key.start_mark.line + 1
                 if name and first and not key.tag.endswith(":merge"):
-                    doubles.append(f"{path}:{line}: {f'{where}.{name}'.strip('.')}: line {first} has this key, too")
+                    full_name = f"{where}.{name}".strip(".")
+                    doubles.append(f"{path}:{line}: {full_name}: line {first} has this key, too")
                 lines.setdefault((key.tag, name), line)
     if doubles:
         raise DevenvError(f"{path} has keys twice.", told(sorted(doubles)), _FIX, Exit.USAGE)
@@ -290,7 +321,7 @@ def _constructed(path: Path, root: yaml.Node, loader: Any, *, long_numbers: bool
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         raise _not_yaml(path, f"{place}: {error.problem or error.context}.") from error
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, *_STUMBLES) as error:
         line = _culprit(root, loader)
         raise _not_yaml(path, f"{path}:{line}: a value that can't be read.") from error
     finally:
@@ -311,7 +342,7 @@ def _culprit(root: yaml.Node, loader: Any) -> int:
         maker = loader("")
         try:
             maker.construct_document(node)
-        except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError):
+        except (yaml.YAMLError, *_STUMBLES):
             return int(node.start_mark.line) + 1
         finally:
             maker.dispose()
@@ -341,7 +372,11 @@ def _name(node: yaml.Node) -> str:
     return next((str(value.value) for key, value in pairs if key.value == "name"), "")
 
 
-def _note_lines(node: yaml.Node | None, where: tuple[Any, ...], found: dict[tuple[Any, ...], int]) -> None:
+def _note_lines(
+    node: yaml.Node | None,
+    where: tuple[Any, ...],
+    found: dict[tuple[Any, ...], int],
+) -> None:
     if node is None:
         return
     found[where] = node.start_mark.line + 1
@@ -356,7 +391,7 @@ def _note_lines(node: yaml.Node | None, where: tuple[Any, ...], found: dict[tupl
 
 
 def as_map(document: Document, what: str) -> Mapping[str, Any]:
-    """Return a document that is a map. Raises DevenvError, in which `what` says what it should be."""
+    """Return a document that is a map. Raises DevenvError; `what`: what it should be."""
     if not isinstance(document.content, dict):
         why = f"{document.path}:1: it must be a map of keys and values."
         raise DevenvError(f"{document.path} is not {what}.", why, _FIX, Exit.USAGE)

@@ -1,4 +1,4 @@
-"""The user's kubeconfig: which files it is, and what is wrong with them, before a client reads them.
+"""The user's kubeconfig: which files it is, and what is wrong with them.
 
 As in kubectl: KUBECONFIG names files, empty is the same as not set, a file that is not there or
 holds nothing is passed over, and one that is broken is an error.
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from devenv.errors import DevenvError, Exit, NotReachableError
-from devenv.userfiles import Document, nearest, read_yaml
+from devenv.userfiles import Document, near_it, nearest, read_yaml
 
 _LISTS = {"contexts": "context", "clusters": "cluster", "users": "user"}
-_FIX = "Correct the file, or leave it out of KUBECONFIG; `kubectl config view` reads the same files."
+_FIX = "Correct the file, or leave it out of KUBECONFIG; `kubectl config view` reads the same."
 
 
 class NoContextError(NotReachableError):
@@ -31,10 +31,14 @@ class Kubeconfig:
     @property
     def contexts(self) -> list[str]:
         """The names of all contexts."""
-        return [entry["name"] for document in self.documents for entry in _entries(document, "contexts")]
+        return self._names("contexts")
+
+    def _names(self, part: str) -> list[str]:
+        every = (entry for document in self.documents for entry in _entries(document, part))
+        return [entry["name"] for entry in every]
 
     def require(self, context: str) -> None:
-        """Raise NoContextError where there is no context of that name, and DevenvError where it is not whole."""
+        """Raise NoContextError where there is no such context, DevenvError for half of one."""
         entries = [(d, e) for d in self.documents for e in _entries(d, "contexts")]
         document, entry = next(((d, e) for d, e in entries if e["name"] == context), (None, None))
         if document is None or entry is None:
@@ -42,12 +46,12 @@ class Kubeconfig:
         inner = entry.get("context") or {}
         problems = []
         for key, part in (("cluster", "clusters"), ("user", "users")):
-            names = [e["name"] for d in self.documents for e in _entries(d, part)]
+            names = self._names(part)
             name = inner.get(key)
             if name not in names and (name or key == "cluster"):
                 line = document.lines.get(("contexts", context, "context", key), 1)
-                near = f"; near it: {', '.join(nearest(str(name), names))}" if nearest(str(name), names) else ""
-                problems.append(f"{document.path}:{line}: the context {context} names the {key} {name}, which is not there{near}")
+                what = f"there is no {key} {name}, which {context} names{near_it(str(name), names)}"
+                problems.append(f"{document.path}:{line}: contexts.{context}: {what}")
         if problems:
             raise _unusable(document.path, problems)
 
@@ -69,11 +73,13 @@ class Kubeconfig:
 def paths() -> tuple[Path, ...]:
     """Return the files that KUBECONFIG names, else the usual one."""
     names = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
-    return tuple(Path(os.path.expanduser(name)) for name in names or ["~/.kube/config"])  # noqa: PTH111
+    # os.path, since pathlib raises for a user that is not there
+    every = map(os.path.expanduser, names or ["~/.kube/config"])
+    return tuple(map(Path, every))
 
 
 def read() -> Kubeconfig:
-    """Return the kubeconfig. Raises DevenvError with the file and the line of what is wrong with it."""
+    """Return the kubeconfig. Raises DevenvError with file and line of what is wrong with it."""
     files = paths()
     documents = []
     for path in files:
@@ -90,12 +96,12 @@ def read() -> Kubeconfig:
 
 
 def refuse_unwritable() -> None:
-    """Raise DevenvError where kind could not keep a new context: in a device, such as /dev/null, or in a folder.
+    """Raise DevenvError where kind could not keep a new context: in a device or in a folder.
 
     kind writes to the first file that is there, else to the last one that is named.
     """
     files = paths()
-    target = next((path for path in files if os.path.exists(path)), files[-1])  # noqa: PTH110 - it never raises
+    target = next(filter(os.path.exists, files), files[-1])
     if not os.path.exists(target) or os.path.isfile(target):  # noqa: PTH110, PTH113
         return
     what = f"kind can't keep the cluster's context in {target}: it is not a file."
@@ -120,7 +126,8 @@ def _check(document: Document) -> None:
             name = entry.get("name") if isinstance(entry, dict) else None
             name = name if isinstance(name, str) else ""
             line = lines.get((part, name)) or lines.get((part, number)) or lines.get((part,), 1)
-            problems += [f"{document.path}:{line}: {part}.{name or number}: {what}" for what in _odd(entry, inner)]
+            place = f"{document.path}:{line}: {part}.{name or number}"
+            problems += [f"{place}: {what}" for what in _odd(entry, inner)]
     if problems:
         raise _unusable(document.path, problems)
 
@@ -131,7 +138,8 @@ def _odd(entry: Any, inner: str) -> Iterator[str]:
         return
     if not isinstance(entry.get("name"), str) or not entry["name"]:
         yield "name: it must be a text"
-    if not isinstance(entry.get(inner), dict) and not (inner == "user" and entry.get(inner) is None):
+    is_user_without_any = inner == "user" and entry.get(inner) is None
+    if not isinstance(entry.get(inner), dict) and not is_user_without_any:
         yield f"{inner}: it must be a map of keys and values"
         return
     server = (entry.get(inner) or {}).get("server") if inner == "cluster" else "there"

@@ -1,4 +1,4 @@
-"""The shapes of Kubernetes' own kinds, as its client library knows them: what an API server would refuse.
+"""The shapes of Kubernetes' own kinds, as its client library knows them.
 
 Only names and types are looked at, and the words that a few fields take. A kind that the library
 does not know is not judged.
@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from devenv.ports import Manifest
-from devenv.userfiles import nearest
+from devenv.userfiles import near_it
 
 _LIST = re.compile(r"[Ll]ist\[(.+)\]")
 _MAP = re.compile(r"[Dd]ict[(\[]str, (.+)[)\]]")
 _PLAIN = {"str": str, "int": int, "bool": bool, "float": (int, float), "datetime": str, "date": str}
 _WORDS = {str: "a text", int: "a whole number", bool: "true or false", (int, float): "a number"}
 # Texts for which the API server takes numbers, too: quantities.
-_QUANTITIES = {"limits", "requests", "hard", "capacity", "overhead", "sizeLimit", "divisor", "storage"}
+_QUANTITIES = {
+    "limits", "requests", "hard", "capacity", "overhead", "sizeLimit", "divisor", "storage",
+}  # fmt: skip
 # Fields that take few words, whatever kind they are in.
 _CHOICES = {
     "imagePullPolicy": ("Always", "IfNotPresent", "Never"),
@@ -60,8 +62,7 @@ def _problems(value: Any, model: Any, path: str) -> Iterator[str]:
         if key in types:
             yield from _of_type(inner, types[key], where)
         else:
-            near = nearest(str(key), types)
-            yield f"{where}: there is no such field" + (f"; near it: {', '.join(near)}" if near else "")
+            yield f"{where}: there is no such field{near_it(str(key), types)}"
 
 
 def _of_type(value: Any, kind: str, path: str) -> Iterator[str]:
@@ -107,5 +108,4 @@ def _plain(value: Any, kind: str, path: str) -> Iterator[str]:
         return
     words = _CHOICES.get(names[-1])
     if words and value not in words:
-        near = nearest(str(value), words)
-        yield f"{path}: it must be one of {', '.join(words)}" + (f"; near it: {near[0]}" if near else "")
+        yield f"{path}: it must be one of {', '.join(words)}{near_it(str(value), words)}"

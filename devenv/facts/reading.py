@@ -1,4 +1,4 @@
-"""Reads saved facts in which any value may be odd: such a value is unknown, and the rest still tells.
+"""Reads saved facts in which any value may be odd: that is unknown, and the rest still tells.
 
 What a diagnosis must not do is crash, or take for fine what it could not read. So each value that
 does not fit is left out, and `Facts.unknown` says which.
@@ -97,7 +97,7 @@ class _Reading:
         raise ValueError("too much of it makes no sense")
 
     def _version(self) -> None:
-        """Take a file of an odd version for one of this version, and keep what it says is unknown."""
+        """Take an odd version for this one, and keep what the file says is unknown."""
         unknown = self._content.get("unknown")
         if isinstance(unknown, dict):
             self._content["unknown"] = {key: _word(why) for key, why in unknown.items()}
@@ -141,7 +141,7 @@ class _Reading:
                 self._mend_profile()
             elif one["type"] == "missing" and len(where) == 1:
                 self._stand_in(str(where[0]))
-            elif one["type"] == "missing" and where[0] == "profile" and len(where) == 2:  # noqa: PLR2004
+            elif one["type"] == "missing" and where == ("profile", where[-1]):
                 self._stand_in_profile(str(where[1]))
             else:
                 paths.append(where[:-1] if one["type"] == "missing" else where)
@@ -167,7 +167,9 @@ class _Reading:
     def _discovered(self) -> dict[str, Any]:
         """Return a profile of what the objects show."""
         objects = self._content.get("objects")
-        by_kind = {kind: tuple(found) for kind, found in objects.items()} if isinstance(objects, dict) else {}
+        by_kind: dict[str, tuple[Any, ...]] = {}
+        if isinstance(objects, dict):
+            by_kind = {kind: tuple(found) for kind, found in objects.items()}
         cluster = self._content.get("cluster")
         name = cluster if isinstance(cluster, str) else "unknown"
         try:
@@ -218,7 +220,9 @@ class _Reading:
         """Return what is odd, most of it by name."""
         named = dict(list(self._odd.items())[:_MOST])
         more = len(self._odd) - len(named)
-        return {**named, **({"the rest of the file": f"{more} more values make no sense"} if more else {})}
+        if more:
+            named["the rest of the file"] = f"{more} more values make no sense"
+        return named
 
 
 def _has(node: Any, key: int | str) -> bool:

@@ -1,4 +1,4 @@
-"""What Kubernetes objects look like where a diagnosis reads them, so that an odd value in a file is left out.
+"""What Kubernetes objects look like where a diagnosis reads them.
 
 A saved file may have been edited, cut or written by another program. Checks and pages rely on the
 shape that the API server gives. Here an object from a file gets that shape: what does not fit is
@@ -13,6 +13,9 @@ from devenv.facts.model import WORKLOADS
 from devenv.ports import Manifest
 
 _LARGEST = 1 << 62
+
+
+Note = Callable[[str], None]
 
 
 class OddError(ValueError):
@@ -189,8 +192,8 @@ _CLUSTERED = {
     "ValidatingWebhookConfiguration",
 }  # fmt: skip
 _SPECIFIED = {
-    *WORKLOADS, "Pod", "Service", "HTTPRoute", "Gateway", "EnvoyExtensionPolicy", "EnvoyPatchPolicy",
-    "ReferenceGrant",
+    *WORKLOADS, "Pod", "Service", "HTTPRoute", "Gateway", "EnvoyExtensionPolicy",
+    "EnvoyPatchPolicy", "ReferenceGrant",
 }  # fmt: skip
 
 
@@ -208,16 +211,16 @@ def shape_of(kind: str) -> Fields:
     return Fields(parts, ("metadata", "spec") if kind in _SPECIFIED else ("metadata",))
 
 
-def shaped(obj: Any, kind: str, note: Callable[[str], None]) -> Manifest:
-    """Return an object without what has no shape that its kind has; `note` gets the path of each such value.
+def shaped(obj: Any, kind: str, note: Note) -> Manifest:
+    """Return an object without what has no shape that its kind has.
 
-    Raises OddError where the whole object can't be told.
+    `note` gets the path of each such value. Raises OddError where the whole object can't be told.
     """
     fitted: Manifest = _fit(obj, shape_of(kind), "", note)
     return fitted
 
 
-def _fit(value: Any, shape: Shape, path: str, note: Callable[[str], None]) -> Any:
+def _fit(value: Any, shape: Shape, path: str, note: Note) -> Any:
     """Return the value as the shape has it. Raises OddError where it has not that shape."""
     if isinstance(shape, Fields):
         return _fit_fields(value, shape, path, note)
@@ -237,7 +240,7 @@ def _fit(value: Any, shape: Shape, path: str, note: Callable[[str], None]) -> An
     return value
 
 
-def _fit_fields(value: Any, shape: Fields, path: str, note: Callable[[str], None]) -> dict[str, Any]:
+def _fit_fields(value: Any, shape: Fields, path: str, note: Note) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise OddError(path)
     fitted = {key: inner for key, inner in value.items() if key not in shape.fields}
@@ -256,7 +259,7 @@ def _fit_fields(value: Any, shape: Fields, path: str, note: Callable[[str], None
     return {key: fitted[key] for key in value if key in fitted}
 
 
-def _fit_items(items: list[Any], shape: Shape, path: str, note: Callable[[str], None]) -> list[Any]:
+def _fit_items(items: list[Any], shape: Shape, path: str, note: Note) -> list[Any]:
     fitted = []
     for number, item in enumerate(items):
         try:
@@ -266,7 +269,7 @@ def _fit_items(items: list[Any], shape: Shape, path: str, note: Callable[[str], 
     return fitted
 
 
-def _fit_pairs(pairs: Iterable[tuple[Any, Any]], path: str, note: Callable[[str], None]) -> dict[str, str]:
+def _fit_pairs(pairs: Iterable[tuple[Any, Any]], path: str, note: Note) -> dict[str, str]:
     fitted = {}
     for key, value in pairs:
         if isinstance(value, str):

@@ -26,7 +26,7 @@ NO_IMAGE = "it holds no image: neither manifest.json nor index.json is in it"
 
 
 def refuse_others(path: Path) -> None:
-    """Raise ValueError, which says what it is, for a file that can't be an archive. Raises OSError."""
+    """Raise ValueError with what it is for a file that can't be an archive. Raises OSError."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise ValueError("it is a folder")
@@ -44,12 +44,18 @@ def refuse_others(path: Path) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """Give the archive in a file: plain, or packed by gzip, bzip2, xz or zstd. Raises OSError and ValueError."""
+    """Give the archive in a file: plain, or packed by gzip, bzip2, xz or zstd.
+
+    Raises OSError and ValueError.
+    """
     with path.open("rb") as file:
         is_zstd = file.read(len(ZSTD)) == ZSTD
     try:
         if is_zstd:
-            with io.BufferedReader(_Zstd(path), _PIECE) as content, tarfile.open(fileobj=content, mode="r:") as archive:
+            with (
+                io.BufferedReader(_Zstd(path), _PIECE) as content,
+                tarfile.open(fileobj=content, mode="r:") as archive,
+            ):
                 yield archive
         else:
             with tarfile.open(path) as archive:
@@ -63,7 +69,7 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 class _Zstd(io.RawIOBase):
-    """A zstd file as what it unpacks to. Going back begins anew: archives are read forwards, most of the time."""
+    """A zstd file as what it unpacks to. Going back begins anew, which archives seldom need."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -89,7 +95,10 @@ class _Zstd(io.RawIOBase):
         if target < self._at:
             self._reader.close()
             self._at, self._reader = 0, unpacked(self._path.open("rb"))
-        while self._at < target and (content := _read(self._reader, min(_PIECE, target - self._at))):
+        while self._at < target:
+            content = _read(self._reader, min(_PIECE, target - self._at))
+            if not content:
+                break
             self._at += len(content)
         return self._at
 
@@ -108,7 +117,8 @@ def unpacked(source: IO[bytes]) -> Any:
     """
     import zstandard  # noqa: PLC0415 - few archives need it
 
-    return zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(source, read_across_frames=True)
+    unpacker = zstandard.ZstdDecompressor(max_window_size=WINDOW)
+    return unpacker.stream_reader(source, read_across_frames=True)
 
 
 def unpack(source: IO[bytes]) -> Iterator[bytes]:
@@ -128,7 +138,7 @@ def _read(reader: Any, size: int) -> bytes:
 
 
 def is_tar(first: bytes) -> bool:
-    """Whether a tar may begin with these 512 bytes: a header with a right sum, or zeros, where it holds nothing."""
+    """Whether a tar may begin with these 512 bytes: a header with a right sum, or zeros."""
     if len(first) < tarfile.BLOCKSIZE:
         return False
     if not any(first[: tarfile.BLOCKSIZE]):
@@ -153,7 +163,8 @@ def as_json(content: bytes, what: str) -> Any:
 def as_list(value: Any, what: str) -> list[Any]:
     """Return a value that is a list. Raises ValueError where it is none."""
     if not isinstance(value, list):
-        raise ValueError(f"{what} is not a list")  # noqa: TRY004 - what is wrong is the file's content
+        # What is wrong is the file's content, and not a type in devenv.
+        raise ValueError(f"{what} is not a list")  # noqa: TRY004
     return value
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
 from devenv.lifecycle.manifests import Patched, Rendered
 from devenv.ports import Kube, Manifest, Schemas
-from devenv.userfiles import nearest, told
+from devenv.userfiles import near_it, told
 
 _TYPES: dict[str, tuple[Any, str]] = {
     "object": (Mapping, "a map of keys and values"),
@@ -33,7 +33,10 @@ class Refusals:
     schemas: Schemas
 
     def check(self, rendered: Rendered, kube: Kube | None) -> None:
-        """Raise DevenvError with all that would be refused. `kube`: the running cluster's API server, if one runs."""
+        """Raise DevenvError with all that would be refused.
+
+        `kube`: the running cluster's API server, if one runs.
+        """
         definitions = defined(rendered.definitions)
         problems: list[str] = []
         for one in rendered.patched:
@@ -43,10 +46,11 @@ class Refusals:
             problems += [f"{_called(one)}: {what}" for what in found]
         if problems:
             what = "The API server would refuse what patches make."
-            raise DevenvError(what, told(problems), "Correct the patches; nothing was changed.", Exit.USAGE)
+            fix = "Correct the patches; nothing was changed."
+            raise DevenvError(what, told(problems), fix, Exit.USAGE)
 
     def _new(self, one: Patched, definitions: Mapping[tuple[str, str], Any]) -> list[str]:
-        """Return what is wrong after the patches and was not before: others' manifests are theirs to judge."""
+        """Return what is wrong after the patches and was not before, in others' manifests."""
         before = set(self._problems(one.before, definitions))
         return [what for what in self._problems(one.after, definitions) if what not in before]
 
@@ -68,7 +72,8 @@ def _refused(kube: Kube, obj: Manifest) -> str:
     """Return why the API server refuses an object, "" where it takes it, or can't tell yet."""
     try:
         return kube.dry_run(obj)
-    except (NotFoundError, NotReachableError):  # its kind or its namespace comes with the same profile
+    except (NotFoundError, NotReachableError):
+        # Its kind or its namespace comes with the same profile.
         return ""
 
 
@@ -114,8 +119,8 @@ def _is(value: Any, kinds: Any) -> bool:
 def _out_of_bounds(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
     words = schema.get("enum")
     if words and value not in words:
-        near = nearest(str(value), map(str, words))
-        yield f"{path}: it must be one of {', '.join(map(str, words))}" + (f"; near it: {near[0]}" if near else "")
+        names = [str(word) for word in words]
+        yield f"{path}: it must be one of {', '.join(names)}{near_it(str(value), names)}"
     if not _is(value, (int, float)):
         return
     if "minimum" in schema and value < schema["minimum"]:
@@ -136,5 +141,4 @@ def _fields(value: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> I
         elif isinstance(others, Mapping):
             yield from unfit(inner, others, where)
         elif fields and not others and not schema.get(_OPEN):
-            near = nearest(str(key), fields)
-            yield f"{where}: there is no such field" + (f"; near it: {', '.join(near)}" if near else "")
+            yield f"{where}: there is no such field{near_it(str(key), fields)}"

@@ -1,4 +1,4 @@
-"""What is wrong with a value of a profile or of settings, in devenv's own words and never pydantic's."""
+"""What is wrong with a value of a profile or of settings, in devenv's own words."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,8 @@ class PlacedError(ValueError):
     """What is wrong with a whole whose parts are each right, with the places: (key path, what)."""
 
     def __init__(self, problems: Sequence[tuple[Place, str]]) -> None:
-        super().__init__("; ".join(f"{'.'.join(map(str, where))}: {what}" for where, what in problems))
+        texts = [f"{'.'.join(map(str, where))}: {what}" for where, what in problems]
+        super().__init__("; ".join(texts))
         self.problems = tuple(problems)
 
 
@@ -85,7 +86,8 @@ def _what(error: "ErrorDetails", model: type[BaseModel], cause: Any) -> str:
         near = nearest(str(error.get("input")), re.findall(r"'([^']*)'", expected))
         return f"it must be {expected}" + (f"; near it: {', '.join(near)}" if near else "")
     if kind == "string_pattern_mismatch":
-        return _FORMS.get(str(context.get("pattern")), "it does not have the form that it must have")
+        form = _FORMS.get(str(context.get("pattern")))
+        return form or "it does not have the form that it must have"
     return _WORDS.get(kind, "it has a value that can't stand here")
 
 
@@ -106,7 +108,8 @@ def _keys(model: type[BaseModel], where: Sequence[int | str]) -> list[str]:
     node: Any = schema
     for key in where:
         node = _inner(node, key)
-        node = next((n for n in (node or {}).get("anyOf", [node]) if n and n.get("type") != "null"), {})
+        choices = (node or {}).get("anyOf", [node])
+        node = next((n for n in choices if n and n.get("type") != "null"), {})
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
     return list(node.get("properties", {}))
