@@ -31,6 +31,14 @@ class NotReachableError(DevenvError):
     """A server (engine, API server, registry) did not answer: it may be there and down, or not there."""
 
 
+class ForbiddenError(NotReachableError):
+    """The server is there, and this user may not use it."""
+
+
+class ElsewhereError(NotReachableError):
+    """The engine that does not answer is one that the user chose: by DOCKER_HOST or by a Docker context."""
+
+
 class LockedError(DevenvError):
     """Somebody else is changing the same thing."""
 

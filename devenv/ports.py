@@ -23,6 +23,7 @@ class EngineInfo:
     memory: int = 0  # bytes
     containerd_store: bool = False  # whether images are kept by containerd, where an ID is a manifest's digest
     in_vm: bool = False  # whether it says so itself
+    chosen: str = ""  # what names its address, such as DOCKER_HOST; "" where it is the usual one
 
     @property
     def local(self) -> bool:
@@ -106,6 +107,18 @@ class ContainerState:
     address: str = ""
     started: float = 0
     ended: float = 0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock. `seconds`: for how long, 0 where it is not known; `frozen`: it is stopped, or hangs."""
+
+    name: str
+    seconds: float = 0.0
+    frozen: bool = False
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -247,6 +260,7 @@ class Kube(Protocol):
     def metadata(self, api_version: str, kind: str) -> list[Manifest]: ...  # objects with nothing but their metadata
     def node_stats(self, name: str) -> Manifest: ...
     def apply(self, manifest: Manifest) -> None: ...
+    def dry_run(self, manifest: Manifest) -> str: ...  # why it would be refused, "" where it would not
     def replace(self, manifest: Manifest) -> None: ...
     def merge(self, manifest: Manifest) -> None: ...
     def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None: ...
@@ -263,6 +277,12 @@ class Kube(Protocol):
         head: int = 0,
     ) -> str: ...
     def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]: ...
+
+
+class Schemas(Protocol):
+    """The shapes of Kubernetes' own kinds."""
+
+    def problems(self, manifest: Manifest) -> list[str]: ...
 
 
 class Envoy(Protocol):
@@ -312,7 +332,7 @@ class Host(Protocol):
     def state_dir(self) -> Path: ...
     def config_dir(self) -> Path: ...
     def lock(self, name: str) -> AbstractContextManager[None]: ...
-    def lock_holder(self, name: str) -> str | None: ...
+    def lock_holder(self, name: str) -> Holder | None: ...
     def inotify(self) -> tuple[int, int] | None: ...
 
 

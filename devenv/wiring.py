@@ -113,13 +113,25 @@ class World:
         """Where a recipe's file is, or will be."""
         return self.builder.files.path(self.builder.book.get(name), file)
 
-    def choice(self, cluster: str, asked: str | None, variant: Variant | None = None, *, new: bool = False) -> Choice:
-        """The profile for a cluster; for a `new` one, what can be had here decides."""
+    def choice(
+        self, cluster: str, asked: str | None, variant: Variant | None = None, *, new: bool = False, looking: bool = False
+    ) -> Choice:
+        """The profile for a cluster; for a `new` one, what can be had here decides.
+
+        `looking`: for a command that changes nothing; broken settings are told, and left out.
+        """
         from devenv.lifecycle.choice import choose
         from devenv.profiles.variant import PLAIN
 
         folder = data.root() / "profiles"
-        return choose(self.host, cluster, asked, folder, variant or PLAIN, self._at_hand if new else None)
+        at_hand, warn = (self._at_hand if new else None), (self._warn if looking else None)
+        return choose(self.host, cluster, asked, folder, variant or PLAIN, at_hand, warn)
+
+    @staticmethod
+    def _warn(error: DevenvError) -> None:
+        from devenv.ui import reports
+
+        reports.warning(error, "Your settings are left out this time.")
 
     def _at_hand(self, profile: Profile) -> Availability:
         """Whether a profile can be had here: all of it is there, or every registry that it needs answers."""
@@ -172,6 +184,13 @@ class World:
 
         return InPlace(self.host, self.engine, self.reporter, toolchain)
 
+    def check_kubeconfig(self) -> None:
+        """Raise DevenvError where the kubeconfig is broken, or kind could not write to it, before anything is made."""
+        from devenv.adapters import kubeconfig
+
+        kubeconfig.read()
+        kubeconfig.refuse_unwritable()
+
     def require(self, cluster: str) -> None:
         """Raise DevenvError where there is no such cluster of devenv's, or none of its nodes runs."""
         from devenv.lifecycle.record import Records, own_nodes
@@ -192,6 +211,19 @@ class World:
             if not self.engine.nodes(cluster):
                 fix = f"`devenv up --name {cluster}` makes it. devenv's clusters: {', '.join(known) or 'none'}."
                 raise DevenvError(f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE)
+
+    def _refuse_others(self, cluster: str) -> None:
+        """Raise DevenvError where a kind cluster of that name is there and is not devenv's, or not on this engine."""
+        from devenv.lifecycle.record import Records, own_nodes
+
+        try:
+            own_nodes(Records(self.host), self.engine, self.engine, cluster)
+        except NotReachableError:
+            return  # the facts tell
+        except DevenvError as error:
+            fix = f"`devenv doctor --context kind-{cluster}` looks at it through its API server alone."
+            error.next_step = f"{error.next_step} {fix}".strip()
+            raise
 
     def prober(self, cluster: str, profile: Profile) -> Prober:
         """Who sends live requests."""
@@ -235,6 +267,7 @@ class World:
         kube.prepare()
         from devenv.adapters.envoy import ForwardedEnvoy
         from devenv.adapters.gateway import HttpGateway
+        from devenv.adapters.schemas import BuiltinSchemas
         from devenv.gates.live import Prober
         from devenv.images.sources import Provider
         from devenv.lifecycle.checkout import Kustomize
@@ -263,7 +296,10 @@ class World:
         provider = Provider(self.engine, self.builder, self.reporter, self.in_place())
         kustomize = Kustomize(self.host, self.reporter)
         folder, envoy = data.root() / "manifests", ForwardedEnvoy(kube)
-        return Up(context, prober, provider, self.downloads, kustomize, folder, self.recipe_file, agree, envoy=envoy)
+        return Up(
+            context, prober, provider, self.downloads, kustomize, folder, self.recipe_file, agree,
+            envoy=envoy, schemas=BuiltinSchemas(),
+        )  # fmt: skip
 
     def down(self, cluster: str) -> Down:
         """`down`."""
@@ -511,6 +547,13 @@ class World:
 
         secrets = {s for live in profile.requests for s in headers.resolve(live).secrets}
         return files.clean(self.collector(cluster, profile).collect(seconds), secrets)
+
+    def own_facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
+        """Return the facts of a cluster. Raises DevenvError where one of that name is not devenv's, or not on this engine."""
+        facts = self.facts(cluster, profile, seconds)
+        if facts.engine and facts.knows("nodes"):
+            self._refuse_others(cluster)
+        return facts
 
     def facts_of_context(self, context: str, seconds: float) -> Facts:
         """Return what the API server of any context tells, redacted. Raises DevenvError where there is no such context."""

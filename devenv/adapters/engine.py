@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import docker
 import requests
+import zstandard
 from docker.auth import AuthConfig
 from docker.context import ContextAPI
 from docker.credentials import Store
@@ -24,7 +25,7 @@ from docker.credentials.errors import CredentialsNotFound, StoreError
 from docker.utils.config import find_config_file
 from docker.utils.socket import frames_iter
 
-from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
+from devenv.errors import DevenvError, ElsewhereError, Exit, ForbiddenError, NotFoundError, NotReachableError
 from devenv.network import build_arguments, is_on_loopback, proxy_for
 from devenv.ports import (
     CacheRecord,
@@ -43,6 +44,8 @@ _CLUSTER = "io.x-k8s.kind.cluster"  # kind's own label
 _ROLE, _BALANCER = "io.x-k8s.kind.role", "external-load-balancer"  # what stands before several control planes is no node
 _HELPER = "devenv.helper"  # what devenv may remove
 _USES = ("create", "start", "load", "pull", "import", "push", "save")  # events that say somebody wants an image
+_UNCHOOSE = {"DOCKER_HOST": "unset DOCKER_HOST", "DOCKER_CONTEXT": "unset DOCKER_CONTEXT"}
+_ZSTD, _WINDOW = b"\x28\xb5\x2f\xfd", 1 << 27  # how zstd begins; bytes that it may want to look back
 _ANSWER = 30  # seconds that the engine may take to answer
 _LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
 _REGISTRY = 8  # seconds for a registry to answer
@@ -59,6 +62,16 @@ def address() -> str:
         if (known := Path(path).expanduser()).exists():
             return f"unix://{known}"
     return f"unix://{_SOCKETS[0]}"
+
+
+def chosen() -> str:
+    """Return what names the engine's address, "" where it is found in the usual places."""
+    if os.environ.get("DOCKER_HOST"):
+        return "" if address() == f"unix://{_SOCKETS[0]}" else "DOCKER_HOST"
+    name = os.environ.get("DOCKER_CONTEXT", "")
+    if name and _context_host(name):
+        return f"DOCKER_CONTEXT (the Docker context {name})"
+    return "the current Docker context" if not name and _context_host("") else ""
 
 
 def environment() -> dict[str, str]:
@@ -208,6 +221,7 @@ class DockerEngine:
                 info["ID"], info["NCPU"], info["MemTotal"],
                 any("io.containerd.snapshotter" in str(value) for pair in info.get("DriverStatus") or () for value in pair),
                 "docker desktop" in str(info.get("OperatingSystem")).lower(),
+                chosen(),
             )  # fmt: skip
         return self._info
 
@@ -404,7 +418,11 @@ class DockerEngine:
         total = archive.stat().st_size
 
         def chunks(file: Any) -> Iterator[bytes]:
-            while chunk := file.read(1 << 20):
+            content = file
+            if file.read(len(_ZSTD)) == _ZSTD:  # engines up to 20.10 can't unpack it
+                content = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(file, read_across_frames=True)
+            file.seek(0)
+            while chunk := content.read(1 << 20):
                 yield chunk
                 progress(file.tell(), total)
 
@@ -593,12 +611,30 @@ def _errors() -> Iterator[None]:
 
 
 def _unreachable(error: Exception) -> NotReachableError:
-    where, why = address(), str(error)
+    where, why, by = address(), _reason(error), chosen()
     if where.startswith("ssh://"):
         fix = "Use an engine on this machine: devenv reaches none by ssh yet."
         return NotReachableError(f"The Docker engine at {where} can't be used.", why, fix, Exit.PREREQUISITE)
-    if "Permission denied" in why or "PermissionError" in why:
+    if "permission denied" in why.lower():
         fix = "Add yourself to the group docker (`sudo usermod -aG docker $USER`) and log in again."
-        return NotReachableError(f"You may not use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE)
+        return ForbiddenError(f"You may not use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE)
+    if by:
+        fix = f"Start that engine, or choose another: {_UNCHOOSE.get(by.split()[0], 'docker context use default')}."
+        return ElsewhereError(f"No Docker engine answers at {where}.", f"{by} names it. {why}", fix, Exit.PREREQUISITE)
     fix = "Start Docker, or run `devenv setup`. DOCKER_HOST and Docker contexts are respected."
     return NotReachableError(f"No Docker engine answers at {where}.", why, fix, Exit.PREREQUISITE)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system said, where it said anything, and not what each library made of it."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, BaseException) or one in seen:
+            continue
+        seen.append(one)
+        if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and one.strerror:
+            return f"{one.strerror}."
+        waiting += [*one.args, getattr(one, "reason", None), one.__context__, one.__cause__]
+    return str(error)

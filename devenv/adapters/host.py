@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -18,9 +19,10 @@ import psutil
 
 from devenv.errors import DevenvError, Exit, LockedError
 from devenv.network import for_children
-from devenv.ports import Completed, OnLine, Space
+from devenv.ports import Completed, Holder, OnLine, Space
 
 _PATIENCE = 5.0  # seconds between asking a program to end and making it
+_LONGEST_CHANGE = 2 * 3600.0  # seconds: who holds a lock longer does nothing any more
 _KEPT = 200  # last lines of output that are kept for an error message
 
 
@@ -183,7 +185,7 @@ class LocalHost:
             ) from error
         return path
 
-    def lock_holder(self, name: str) -> str | None:
+    def lock_holder(self, name: str) -> Holder | None:
         """Who else holds the lock of that name; None where it is free, or this process holds it.
 
         For readers, who take no lock.
@@ -197,7 +199,9 @@ class LocalHost:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return _holder(file)
+                held = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)
+                name = _holder(file)
+                return Holder(name, held, frozen=held > _LONGEST_CHANGE or _is_stopped(name))
         return None
 
     def inotify(self) -> tuple[int, int] | None:
@@ -248,6 +252,17 @@ class LocalHost:
 def _holder(file: TextIO) -> str:
     file.seek(0)
     return file.read().strip() or "another devenv"
+
+
+def _is_stopped(holder: str) -> bool:
+    """Whether the process that a lock's file names is stopped, such as by Ctrl-Z."""
+    number = holder.removeprefix("process ")
+    if not number.isdigit():
+        return False
+    try:
+        return psutil.Process(int(number)).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+    except (psutil.Error, OverflowError):
+        return False
 
 
 def _collect(child: "subprocess.Popen[str]", out: object, on_line: OnLine | None) -> list[str]:

@@ -12,12 +12,14 @@ from urllib.parse import quote, urlencode, urlsplit
 import urllib3
 import yaml
 
+from devenv.adapters import kubeconfig
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
 from devenv.network import credentials, proxy_for, without_credentials
 from devenv.ports import Manifest
 
 _MANAGER = "devenv"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_ABOUT_THE_OBJECT = {400, 422}  # a status that says that the object is wrong, and not who asks or when
 _PAGE = 250  # objects of a list that are asked for at once
 _TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
 # A server that asks to be asked again ("storage is (re)initializing", after a change of CRDs) is asked again, as it says.
@@ -25,6 +27,12 @@ _AGAIN = urllib3.Retry(
     total=None, connect=False, read=False, redirect=False, other=False, status=8, status_forcelist=[429], allowed_methods=None,
     backoff_factor=0.2, raise_on_status=False,
 )  # fmt: skip
+
+
+class RefusedError(DevenvError):
+    """The API server's answer is an error. `status`: HTTP's."""
+
+    status = 0
 
 
 class ContextKube:
@@ -55,7 +63,7 @@ class ContextKube:
         """Return the port that the context leads to, 0 where there is no such context."""
         try:
             settings = self.settings("its address")
-        except NotReachableError:
+        except kubeconfig.NoContextError:
             return 0
         return urlsplit(settings.host).port or 0
 
@@ -109,6 +117,18 @@ class ContextKube:
         query = [("fieldManager", _MANAGER), ("force", "true")]
         self._call("PATCH", path, query, json.dumps(manifest))
 
+    def dry_run(self, manifest: Manifest) -> str:
+        """Return why the API server would refuse to apply an object, "" where it would not, or can't say."""
+        meta = manifest["metadata"]
+        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        query = [("fieldManager", _MANAGER), ("force", "true"), ("dryRun", "All")]
+        try:
+            self._call("PATCH", path, query, json.dumps(manifest))
+        except RefusedError as error:
+            is_about_it = error.status in _ABOUT_THE_OBJECT or "failed to create typed patch object" in error.why
+            return error.why if is_about_it and "does not support dry run" not in error.why else ""
+        return ""
+
     def replace(self, manifest: Manifest) -> None:
         """Put an object in place of the one that is there, so that what others have set in it is gone."""
         meta = manifest["metadata"]
@@ -149,7 +169,7 @@ class ContextKube:
         query = [("container", container), ("timestamps", "true"), ("follow", "true"), ("sinceSeconds", str(since_seconds))]
         what = f"GET {_log_path(namespace, pod)}"
         with _errors(self._context, what):
-            settings, pool = self._connection(what)
+            settings, pool = self._connection()
             token = authorization(settings)
             answer = pool.request(
                 "GET", f"{settings.host}{_log_path(namespace, pod)}?{urlencode(query)}",
@@ -163,7 +183,7 @@ class ContextKube:
     def settings(self, what: str) -> Any:
         """Return what the kubeconfig says of the connection. Raises NotReachableError, about `what`, where it has none."""
         with _errors(self._context, what):
-            return self._connection(what)[0]
+            return self._connection()[0]
 
     def _path(self, api_version: str, kind: str, namespace: str, name: str) -> str:
         plural, namespaced = self._plural(api_version, kind)
@@ -193,7 +213,7 @@ class ContextKube:
             headers["Content-Type"] = form
         try:
             with _errors(self._context, f"{method} {path}"):
-                settings, pool = self._connection(f"{method} {path}")
+                settings, pool = self._connection()
                 if token := authorization(settings):
                     headers["Authorization"] = token
                 url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
@@ -205,19 +225,17 @@ class ContextKube:
         data = answer.data.decode()
         return data if text else json.loads(data)
 
-    def _connection(self, what: str) -> tuple[Any, urllib3.PoolManager]:
-        from kubernetes import client, config  # noqa: PLC0415 - takes 0.4 s, and most commands need none
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
-
+    def _connection(self) -> tuple[Any, urllib3.PoolManager]:
         with self._guard:
             if self._client is None:
+                files = kubeconfig.read()
+                files.require(self._context)
+                from kubernetes import client  # noqa: PLC0415 - takes 0.4 s, and most commands need none
+
                 settings = client.Configuration()
                 # What the kubeconfig names can then be told from what the environment names.
                 settings.proxy = None
-                try:
-                    config.load_kube_config(context=self._context, client_configuration=settings)  # type: ignore[no-untyped-call]
-                except ConfigException as error:
-                    raise _silent(self._context, what, error) from error
+                _load(files, self._context, settings)
                 _set_proxy(settings, proxied=self._proxied)
                 try:
                     pool = client.ApiClient(settings).rest_client.pool_manager
@@ -236,6 +254,20 @@ def _set_proxy(settings: Any, *, proxied: bool) -> None:
     settings.proxy, settings.no_proxy = proxy or None, ""
     if user := credentials(proxy):
         settings.proxy_headers = urllib3.make_headers(proxy_basic_auth=user)
+
+
+def _load(files: kubeconfig.Kubeconfig, context: str, settings: Any) -> None:
+    """Have the client read the files. Raises DevenvError for what only it finds, such as a certificate that is not there."""
+    from kubernetes import config  # noqa: PLC0415 - as above
+    from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
+    names = os.pathsep.join(str(document.path) for document in files.documents)
+    try:
+        config.load_kube_config(names, context, settings)  # type: ignore[no-untyped-call]
+    except (ConfigException, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+        what = f"The context {context} of the kubeconfig can't be used."
+        fix = f"Correct it in {' or '.join(names.split(os.pathsep))}."
+        raise DevenvError(what, str(error), fix, Exit.PREREQUISITE) from error
 
 
 def authorization(settings: Any) -> str:
@@ -263,7 +295,9 @@ def _refuse(context: str, what: str, answer: urllib3.BaseHTTPResponse) -> None:
         message = str(json.loads(message)["message"])
     if answer.status == 404:  # noqa: PLR2004
         raise NotFoundError(message)
-    raise DevenvError(f"The API server of {context} refused {what}: {answer.status}.", message)
+    error = RefusedError(f"The API server of {context} refused {what}: {answer.status}.", message)
+    error.status = answer.status
+    raise error
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool)
         with wiring.world() as world:
             if named():
                 world.refuse_unknown(cluster)
-            survey = world.surveyor(cluster, world.choice(cluster, profile).profile).look(plan=False)
+            survey = world.surveyor(cluster, world.choice(cluster, profile, looking=True).profile).look(plan=False)
     show.survey_json(survey) if output == "json" else show.survey(survey, everything=everything)
     if any(d.over for d in survey.disks):
         return Exit.FAILED

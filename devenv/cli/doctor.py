@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devenv.cli.options import name_option, profile_option
+from devenv.cli.options import name_option, profile_option, refuse_two_clusters
 from devenv.errors import Exit
 from devenv.ui.life import sign_of_life
 
@@ -63,6 +63,7 @@ def COMMAND(  # noqa: N802 - found by this name
         asked = [codes.get(explain)] if explain else list(codes.book().values())
         show.codes_json(asked) if output == "json" else show.explain(asked[0]) if explain else show.listing(asked)
         return Exit.OK
+    refuse_two_clusters(source, context)
     from devenv.ui import forms  # noqa: PLC0415
 
     for code in ignore:
@@ -104,7 +105,7 @@ def _collect(cluster: str, profile: str | None, context: str | None, timeout: fl
     with wiring.world() as world:
         if context:
             return world.facts_of_context(context, timeout)
-        return world.facts(cluster, world.choice(cluster, profile).profile, timeout)
+        return world.own_facts(cluster, world.choice(cluster, profile, looking=True).profile, timeout)
 
 
 def _read(source: Path) -> "Facts":

@@ -36,7 +36,7 @@ def COMMAND(  # noqa: N802 - found by this name
     from devenv.ui import logs as show  # noqa: PLC0415
 
     with wiring.world() as world, suppress(KeyboardInterrupt):
-        reader = world.logs(cluster, world.choice(cluster, profile).profile)
+        reader = world.logs(cluster, world.choice(cluster, profile, looking=True).profile)
         reader.check(components)
         found = reader.follow(components, since) if follow else reader.read(components, since)
         shown = (line for line in found if line.problem or not problems)

@@ -36,11 +36,14 @@ def add(
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.lifecycle.models import Wanted  # noqa: PLC0415
+    from devenv.profiles.references import is_image_id, is_reference  # noqa: PLC0415
     from devenv.reload.reload import Options  # noqa: PLC0415
     from devenv.ui import models as show  # noqa: PLC0415
 
     if image and mock:
         raise click.UsageError("--mock and --image are two ways to serve it: choose one.")
+    if image and not (is_reference(image) or is_image_id(image)):
+        raise click.UsageError(f"{image!r} is not a valid image name.")
     given = headers_of(headers)
     with wiring.world() as world:
         chosen = world.choice(cluster, profile).profile
@@ -74,7 +77,7 @@ def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ..
         from devenv.ui import models as show  # noqa: PLC0415
 
         with wiring.world() as world:
-            found = world.models(cluster, world.choice(cluster, profile).profile, given).look()
+            found = world.models(cluster, world.choice(cluster, profile, looking=True).profile, given).look()
     show.listed_json(found) if output == "json" else show.listed(found)
     return Exit.OK if all(seen.answers for seen in found) else Exit.FAILED
 

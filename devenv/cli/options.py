@@ -27,6 +27,14 @@ def named() -> bool:
     return click.get_current_context().get_parameter_source("cluster") is click.core.ParameterSource.COMMANDLINE
 
 
+def refuse_two_clusters(saved: Path | None, context: str | None) -> None:
+    """Refuse a call that says in two ways which cluster is meant: by a saved file, by a context, by its name."""
+    if saved and (context or named()):
+        raise click.UsageError("--from reads a saved file, which says of which cluster it is: leave out --name and --context.")
+    if context and named():
+        raise click.UsageError("--name and --context are two ways to say which cluster: choose one.")
+
+
 _LOCK_WAIT = 600.0  # seconds
 
 

@@ -54,9 +54,10 @@ def show(name: str, *, rendered: bool, **chosen: Any) -> None:
 def validate(name: str) -> None:
     """Check the profile NAME (or a YAML file) with all its versions and options: its errors at once, each with its line."""
     from devenv import data  # noqa: PLC0415 - help must not wait for it
+    from devenv.diagnosis import codes  # noqa: PLC0415
     from devenv.profiles.load import added, check  # noqa: PLC0415
 
-    profile = check(name, data.root() / "profiles")
+    profile = check(name, data.root() / "profiles", codes.book())
     click.echo(
         f"{name} is right: {len(profile.images)} images, {len(profile.components)} components, {len(profile.requests)} requests."
     )

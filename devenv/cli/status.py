@@ -29,7 +29,7 @@ def COMMAND(cluster: str, profile: str | None, output: str, *, watch: bool) -> i
 
     with wiring.world() as world:
         with sign_of_life("Looking at the cluster"):
-            reader = world.status(cluster, world.choice(cluster, profile))
+            reader = world.status(cluster, world.choice(cluster, profile, looking=True))
             state = None if watch else reader.read()
         if state is None:
             return _watch(reader, world.clock.sleep, output)

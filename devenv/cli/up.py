@@ -38,6 +38,8 @@ def COMMAND(  # noqa: N802 - found by this name
 
     with wiring.world() as world:
         variant = variant_of(chosen)
+        world.engine.info()  # without it there is nothing to choose among
+        world.check_kubeconfig()
         choice = world.choice(cluster, profile, variant, new=True)
         world.reporter.say(_said(choice))
         if choice.profile.like:

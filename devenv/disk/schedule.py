@@ -15,11 +15,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import TypeAdapter
+
 from devenv import network
 from devenv.disk.files import load, store
 from devenv.errors import DevenvError, Exit
 from devenv.folders import write_private
 from devenv.ports import Host
+from devenv.userfiles import read_state
 
 LABEL = "devenv-prune"
 ENVIRONMENT = (
@@ -73,12 +76,13 @@ class Jobs:
         """Return the job; None where there is none. Raises DevenvError where the file is broken."""
         source = path or self.path
         try:
-            return Job(**json.loads(source.read_text()))
+            return TypeAdapter(Job).validate_python(read_state(source))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, OSError) as error:
+        except (DevenvError, ValueError) as error:
+            why = error.why if isinstance(error, DevenvError) else f"{source}: it is not a job that devenv wrote."
             fix = "Run `devenv schedule install` again."
-            raise DevenvError(f"{source} is broken.", str(error), fix, Exit.FAILED) from error
+            raise DevenvError(f"{source} is broken.", why, fix, Exit.FAILED) from error
 
     def write(self, job: Job) -> None:
         """Keep the job, readable for its owner alone: an address may hold a password."""

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from devenv import __version__
-from devenv.errors import DevenvError, NotFoundError
+from devenv.errors import DevenvError, ElsewhereError, ForbiddenError, NotFoundError
 from devenv.facts import envoy
 from devenv.facts.anywhere import concerning, discovered
 from devenv.facts.df import is_nearly_full, node_space
@@ -17,8 +17,9 @@ from devenv.facts.looks import Looks
 from devenv.facts.model import ContainerLog, Declared, Facts, NodeFacts, ProxyFacts, WasteFacts, selects
 from devenv.facts.revisions import KEEPERS, lasting_pods
 from devenv.facts.trim import revision, trimmed
-from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Host, Kube, Manifest, Node, Space
+from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Holder, Host, Kube, Manifest, Node, Space
 from devenv.profiles.model import Component, LiveRequest, Profile
+from devenv.profiles.quantities import lasting
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 ADMISSION = "admissionregistration.k8s.io/v1"
@@ -36,6 +37,7 @@ KINDS = (
 NEWEST = {"DaemonSet", *KEEPERS.values()}
 LATER = {"EndpointSlice", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
 CRD = "CustomResourceDefinition"
+Trouble = Literal["", "forbidden", "elsewhere"]
 API, ENGINE, REQUESTS, NODES = "API server", "engine", "live requests", "nodes"
 DECLARED = "the profile's manifests"
 _IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
@@ -87,7 +89,8 @@ class Collector:
         """Return the facts; this takes at most about `seconds`. What could not be read is in `unknown`."""
         looks = Looks(self.clock, seconds, _EACH)
         taken = self.clock.now()
-        looks.begin(ENGINE, self.engine.info)
+        trouble: list[Trouble] = []
+        looks.begin(ENGINE, lambda: self._engine(trouble))
         looks.begin(NODES, lambda: self.containers.nodes(self.cluster))
         looks.begin(API, self._answers)
         looks.begin("context", self.kube.server_port)
@@ -101,14 +104,14 @@ class Collector:
         looks.begin("engine's images", self.engine.names)
         looks.begin("record", self.returnable)
         looks.begin("stop", self.stopped)
-        looks.begin("lock", lambda: self.host.lock_holder(f"cluster-{self.cluster}") or "")
+        looks.begin("lock", lambda: self.host.lock_holder(f"cluster-{self.cluster}"))
         running = [n for n in nodes if n.status == "running"]
         for node in nodes:
             looks.begin(f"node {node.name}", lambda node=node: self._node(node))  # type: ignore[misc]
         looks.begin("waste", lambda: self._waste_where_full(looks, nodes))
         context = looks.get("context", 0)
         api_ports = {outside for n in nodes for inside, outside in n.ports if inside == _API_PORT}
-        foreign = running and context not in api_ports
+        foreign = running and "context" not in looks.unknown and context not in api_ports
         api = bool(running or not engine) and not foreign and looks.get(API, otherwise=False)
         if foreign:
             looks.unknown[API] = (
@@ -125,7 +128,7 @@ class Collector:
         objects = {**self._objects(looks), CRD: looks.get(CRD, _no_objects())} if api else {}
         logs, proxies = self._insides(looks, objects) if api else ((), ())
         names = looks.get("engine's images", _no_names())
-        stopped = looks.get("stop", 0.0)
+        stopped, holder = looks.get("stop", 0.0), looks.get("lock", _no_holder())
         for hint in ("engine's images", "stop"):  # they only make a better hint
             looks.unknown.pop(hint, None)
         return Facts(
@@ -133,8 +136,10 @@ class Collector:
             taken=taken,
             cluster=self.cluster,
             profile=self.profile,
-            changing=looks.get("lock", ""),
+            changing=str(holder) if holder and not holder.frozen else "",
+            frozen=f"{holder}, for {lasting(holder.seconds)}" if holder and holder.frozen else "",
             engine=engine,
+            engine_trouble=trouble[0] if trouble else "",
             engine_disk=looks.get("engine's disk", _no_space()),
             inotify=looks.get("inotify", _no_limits()),
             port_owner=looks.get("port", ""),
@@ -182,6 +187,16 @@ class Collector:
         looks.unknown.pop("waste", None)  # it only makes a better finding
         own = set(akin([w.former_name for w in found], self.profile, objects))
         return tuple(w if w.former_name in own else w.model_copy(update={"former_name": ""}) for w in found)
+
+    def _engine(self, trouble: list[Trouble]) -> EngineInfo:
+        try:
+            return self.engine.info()
+        except ForbiddenError:
+            trouble.append("forbidden")
+            raise
+        except ElsewhereError:
+            trouble.append("elsewhere")
+            raise
 
     def _stats(self, names: Sequence[str], looks: Looks) -> list[NodeFacts]:
         """Ask each node's kubelet, through the API server, a few at a time; what none tells is unknown."""
@@ -361,6 +376,10 @@ def repository(image: str) -> str:
 
 
 # What there is where nothing could be read
+
+
+def _no_holder() -> Holder | None:
+    return None
 
 
 def _no_engine() -> EngineInfo | None:

@@ -6,12 +6,16 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from devenv import __version__
 from devenv.errors import DevenvError, Exit
+from devenv.facts import reading
 from devenv.facts.model import Facts, dump, parse
 from devenv.facts.redact import redacted
 from devenv.targets import write as write_target
+from devenv.userfiles import read_text
+
+_FIX = "`devenv doctor --save FILE` writes one."
+_LARGEST = 256 << 20  # bytes of a file: a cluster of thousands of objects has some ten MiB
 
 
 def clean(facts: Facts, secrets: Iterable[str] = ()) -> Facts:
@@ -50,15 +54,24 @@ def write_text(text: str, target: Path) -> None:
 
 
 def read(source: Path) -> Facts:
-    """Return the facts in a file. Raises DevenvError where there are none."""
+    """Return the facts in a file. Raises DevenvError where there are none.
+
+    A value that makes no sense is unknown: `Facts.unknown` names it.
+    """
     try:
-        return parse(source.read_text())
-    except ValidationError as error:
-        first = "\n".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()[:5])
-        fix = "`devenv doctor --save FILE` writes one."
-        raise DevenvError(f"{source} has no facts that this devenv can read.", first, fix, Exit.USAGE) from error
+        text = read_text(source, _LARGEST)
     except FileNotFoundError as error:
         fix = "A healthy `devenv up` keeps one as good; `devenv doctor --save FILE` writes one."
         raise DevenvError(f"There is no look at {source}.", "", fix, Exit.USAGE) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DevenvError(f"{source} can't be read.", str(error), exit_code=Exit.USAGE) from error
+    try:
+        return reading.read(text)
+    except reading.NewerError as error:
+        what = f"A newer devenv{f' ({error})' if str(error) else ''} saved {source}."
+        why = f"This one is {__version__}, and does not know that form of facts."
+        raise DevenvError(what, why, "Read it with that devenv or a newer one.", Exit.USAGE) from error
+    except json.JSONDecodeError as error:
+        where = f"{source}:{error.lineno}:{error.colno}: {error.msg}."
+        raise DevenvError(f"{source} has no facts: it is not JSON.", where, _FIX, Exit.USAGE) from error
+    except ValueError as error:
+        what = f"{source} has no facts that devenv can read: {error}."
+        raise DevenvError(what, "", _FIX, Exit.USAGE) from error

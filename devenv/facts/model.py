@@ -6,7 +6,7 @@ A saved file is the support bundle, and `doctor` reads it exactly as it reads a 
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -125,7 +125,10 @@ class Facts(Model):
     profile: Profile
     context: str = ""  # of somebody else's cluster, of which only the API server was asked
     changing: str = ""  # who was changing the cluster
+    frozen: str = ""  # who held the cluster's lock and did nothing: stopped, or hanging
     engine: EngineInfo | None = None
+    # Why it does not answer, where that is the user's to change.
+    engine_trouble: Literal["", "forbidden", "elsewhere"] = ""
     engine_disk: Space | None = None
     inotify: tuple[int, int] | None = None  # (instances, watches)
     port_owner: str = ""  # who listens on the gateway's port

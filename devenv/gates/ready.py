@@ -58,7 +58,7 @@ def _wanted(obj: Manifest) -> int:
 
 def conditions(obj: Manifest, wanted: Sequence[str]) -> str:
     """An object whose own conditions are true."""
-    return _unmet(_of(obj, "conditions"), wanted, obj["metadata"]["generation"])
+    return _unmet(_of(obj, "conditions"), wanted, obj["metadata"].get("generation", 0))
 
 
 def ancestors(obj: Manifest, wanted: Sequence[str]) -> str:
@@ -121,7 +121,7 @@ def _each(obj: Manifest, field: str, wanted: Sequence[str]) -> str:
     found = _of(obj, field)
     if not found:
         return f"status.{field} is empty: no controller has looked at it yet"
-    generation = obj["metadata"]["generation"]
+    generation = obj["metadata"].get("generation", 0)
     return "; ".join(filter(None, (_unmet(part.get("conditions") or [], wanted, generation) for part in found)))
 
 

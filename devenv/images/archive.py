@@ -1,18 +1,20 @@
 """Image archives as `docker save` writes them: what is in one, told without unpacking it."""
 
 import hashlib
-import json
 import lzma
 import tarfile
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from devenv.errors import DevenvError, Exit
 from devenv.images.load import normalise
+from devenv.images.opening import NO_IMAGE, as_json, as_list, as_map, as_text, opened, refuse_others
 
 _FIX = "Write it with `docker save IMAGE -o FILE`."
+_SMALL = 16 << 20  # bytes: a config or a list is smaller
 _INDEX = "index.json"  # an OCI layout's; `docker save` of Docker 25 and newer writes both
 _MANIFEST = "manifest.json"
 _BROKEN = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, ValueError, LookupError, TypeError,
@@ -31,40 +33,59 @@ class Archived:
 def look(path: Path) -> list[Archived]:
     """Return the images of the archive, plain or compressed. Raises DevenvError where it is none, or is cut off."""
     try:
-        with tarfile.open(path) as archive:
+        refuse_others(path)
+        with opened(path) as archive:
             members: dict[str, tarfile.TarInfo] = {}
             for member in archive:  # reads to the end, so a cut-off file is noticed
                 if member.size < 0:  # the library would read it again and again
                     raise ValueError(f"{member.name} has no size")
                 members[member.name.removeprefix("./")] = member
             if _MANIFEST not in members:
-                raise DevenvError(f"{path} is no image archive: it has no {_MANIFEST}.", "", _FIX, Exit.USAGE)
-            entries = _json(archive, members, _MANIFEST)
-            index = _json(archive, members, _INDEX)["manifests"] if _INDEX in members else []
-            return [_archived(archive, members, entry, index) for entry in entries]
+                why = f"it has no {_MANIFEST}" if _INDEX in members else NO_IMAGE
+                raise DevenvError(f"{path} is no image archive: {why}.", "", _FIX, Exit.USAGE)
+            entries = as_list(_json(archive, members, _MANIFEST), _MANIFEST)
+            if not entries:
+                raise DevenvError(f"{path} holds no image: its {_MANIFEST} lists none.", "", _FIX, Exit.USAGE)
+            index = as_map(_json(archive, members, _INDEX), _INDEX) if _INDEX in members else {"manifests": []}
+            descriptors = [as_map(m, "an entry of the index") for m in as_list(index.get("manifests"), _INDEX)]
+            return [_archived(archive, members, as_map(entry, "an image of the list"), descriptors) for entry in entries]
     except _BROKEN as error:
         raise DevenvError(f"{path} is no image archive that can be read: {_word(error)}", "", _FIX, Exit.USAGE) from error
 
 
-def _archived(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], entry: Any, index: Any) -> Archived:
-    if lost := [layer for layer in entry["Layers"] if layer not in members]:
+def _archived(
+    archive: tarfile.TarFile,
+    members: dict[str, tarfile.TarInfo],
+    entry: Mapping[str, Any],
+    index: Sequence[Mapping[str, Any]],
+) -> Archived:
+    layers = [as_text(layer, "a layer") for layer in as_list(entry.get("Layers"), "Layers")]
+    if lost := [layer for layer in layers if layer not in members]:
         raise KeyError(f"layer {lost[0]}")
-    config = _bytes(archive, members, entry["Config"])
-    names = tuple(str(tag) for tag in entry["RepoTags"] or ())
+    config = _bytes(archive, members, as_text(entry.get("Config"), "Config"))
+    names = tuple(as_text(tag, "a tag") for tag in as_list(entry.get("RepoTags") or [], "RepoTags"))
     held = {normalise(name) for name in names}
-    manifests = [m["digest"] for m in index if (m.get("annotations") or {}).get("io.containerd.image.name") in held]
+    manifests = [str(m.get("digest")) for m in index if _noted_name(m) in held]
     ids = frozenset([f"sha256:{hashlib.sha256(config).hexdigest()}", *manifests])
-    return Archived(names, ids, json.loads(config)["architecture"])
+    content = as_map(as_json(config, "the config"), "the config")
+    return Archived(names, ids, as_text(content.get("architecture"), "the config's architecture"))
+
+
+def _noted_name(descriptor: Mapping[str, Any]) -> Any:
+    notes = as_map(descriptor.get("annotations") or {}, "annotations in the index")
+    return notes.get("io.containerd.image.name")
 
 
 def _json(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> Any:
-    return json.loads(_bytes(archive, members, name))
+    return as_json(_bytes(archive, members, name), name)
 
 
 def _bytes(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> bytes:
     file = archive.extractfile(members[name])
     if file is None:
         raise KeyError(name)
+    if members[name].size > _SMALL:
+        raise ValueError(f"{name} is too large")
     return file.read()
 
 

@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.base import Model, Size
+from devenv.profiles.load import places
+from devenv.userfiles import read_yaml
 
 REGISTRY = "devenv.local"  # resolves nowhere: what devenv builds can neither be pulled nor be taken for upstream's
 KEY_LABEL = "devenv.recipe.key"
@@ -183,10 +184,13 @@ def load(folder: Path, architecture: str, toolchain: str) -> Book:
     recipes, errors = {}, []
     for path in sorted(folder.glob("*/recipe.yaml")):
         try:
-            spec = RecipeFile.model_validate(yaml.safe_load(path.read_text()))
+            document = read_yaml(path)
+            spec = RecipeFile.model_validate(document.content)
             recipes[path.parent.name] = Recipe(path.parent.name, path.parent, spec)
-        except (ValidationError, yaml.YAMLError) as error:
-            errors.append(f"{path}: {error}")
+        except DevenvError as error:
+            errors.append(error.why or error.what)
+        except ValidationError as error:
+            errors.append(places(document, error, RecipeFile))
     if errors:
         raise DevenvError("A recipe is wrong.", "\n".join(errors), exit_code=Exit.USAGE)
     book = Book(recipes, architecture, toolchain)

@@ -19,15 +19,29 @@ from typing import IO, Any, Protocol
 from devenv.errors import DevenvError, Exit
 from devenv.images.gunzip import Gunzip
 from devenv.images.layout import BLOBS, Packing, digest_of, entry, finish, manifest_of, packing
+from devenv.images.opening import (
+    NO_IMAGE,
+    as_json,
+    as_list,
+    as_map,
+    as_text,
+    is_tar,
+    opened,
+    refuse_others,
+    unpack,
+)
 from devenv.ports import Image
+from devenv.profiles.references import is_reference
 
 _CHUNK = 1 << 20
 _SMALL = 16 << 20  # bytes: a config or a manifest is smaller
-_ZSTD = 4  # how many times larger a layer that zstd packed becomes, at most, as a rule: nothing here unpacks it
+_MOST_NAMES = 20  # of one image: more are hardly all meant
+_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar.bz2")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _BROKEN = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, ValueError, LookupError, TypeError,
            AttributeError, RuntimeError)  # fmt: skip
 _FIX = "Write it anew: docker save IMAGE -o FILE"
+_LIST, _INDEX = "manifest.json", "index.json"
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all
@@ -47,7 +61,8 @@ class _Archive:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._members: dict[str, tarfile.TarInfo] = {}
-        with tarfile.open(path) as archive:
+        refuse_others(path)
+        with opened(path) as archive:
             for member in archive:  # reads to the end, so a cut-off file is noticed
                 if member.size < 0:  # the library would read it again and again
                     raise ValueError(f"{member.name} has no size")
@@ -63,7 +78,7 @@ class _Archive:
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        with tarfile.open(self._path) as archive:
+        with opened(self._path) as archive:
             file = archive.extractfile(self._target(name))
             if file is None:
                 raise ValueError(f"{name} is no file")
@@ -115,7 +130,7 @@ class _Layer:
     size: int
     packing: Packing
     file: str
-    unpacked: int  # bytes of its tar, about
+    unpacked: int  # bytes of its tar
 
 
 @dataclass(frozen=True)
@@ -162,7 +177,7 @@ class StoredImage:
 
 def is_file(ref: str) -> bool:
     """Whether what a user wrote is meant as a path, and not as an image's name."""
-    looks = ref.startswith((".", "/", "~")) or ref.endswith((".tar", ".tar.gz", ".tgz", ".tar.xz"))
+    looks = ref.startswith((".", "/", "~")) or ref.endswith(_ENDINGS)
     with suppress(OSError, ValueError):  # too long for a path, for one
         return looks or Path(ref).is_file() or (Path(ref) / "index.json").is_file()
     return looks
@@ -176,107 +191,242 @@ def read(path: Path, architecture: str, progress: Progress) -> list[StoredImage]
     try:
         path = path.expanduser()
         files: _Files = _Folder(path) if path.is_dir() else _Archive(path)
-        found = _listed(files) if files.has("manifest.json") else _indexed(files, architecture)
+        if not (files.has(_LIST) or files.has(_INDEX)):
+            raise ValueError(NO_IMAGE)
+        found = _listed(files) if files.has(_LIST) else _indexed(files, architecture)
         if not found:
-            raise ValueError("it has no image")
+            raise ValueError("it holds no image: its list is empty")
         return [_checked(files, *one, progress) for one in found]
     except FileNotFoundError as error:
         raise DevenvError(f"There is no file {path}.", exit_code=Exit.USAGE) from error
+    except RecursionError as error:
+        raise DevenvError(f"{path} is no image that can be read: its JSON nests too deep", "", _FIX, Exit.USAGE) from error
     except _BROKEN as error:
         raise DevenvError(f"{path} is no image that can be read: {_word(error)}", "", _FIX, Exit.USAGE) from error
 
 
-_Parts = tuple[tuple[str, ...], bytes, Sequence[tuple[str, str]]]  # names, config, layers as (file, digest or "")
+@dataclass(frozen=True)
+class _Blob:
+    """A layer as a list or a manifest names it. What it does not say is "" or None."""
+
+    file: str
+    digest: str = ""
+    size: int | None = None
+    media_type: str = ""
+
+
+_Parts = tuple[tuple[str, ...], bytes, Sequence[_Blob]]  # names, config, layers
 
 
 def _listed(files: _Files) -> list[_Parts]:
     """What `docker save` lists. A blob's path is its digest from Docker 25 on."""
     found: list[_Parts] = []
-    for listed in _json(files, "manifest.json"):
-        layers = [_inside(str(name)) for name in listed["Layers"]]
-        names = tuple(str(tag) for tag in listed["RepoTags"] or ())
-        config = _config(files, str(listed["Config"]))
-        found.append(
-            (names, config, [(name, f"sha256:{name[len(BLOBS) :]}" if name.startswith(BLOBS) else "") for name in layers])
-        )
+    for number, listed in enumerate(as_list(_json(files, _LIST), _LIST)):
+        where = f"{_LIST}: image {number + 1}"
+        entry = as_map(listed, where)
+        layers = [_inside(as_text(name, f"{where}: a layer")) for name in as_list(entry.get("Layers"), f"{where}: Layers")]
+        names = tuple(as_text(tag, f"{where}: a tag") for tag in as_list(entry.get("RepoTags") or [], f"{where}: RepoTags"))
+        config = _config(files, as_text(entry.get("Config"), f"{where}: Config"))
+        found.append((names, config, [_Blob(name, _digest_in(name)) for name in layers]))
     return found
+
+
+def _digest_in(name: str) -> str:
+    return f"sha256:{name[len(BLOBS) :]}" if name.startswith(BLOBS) else ""
 
 
 def _indexed(files: _Files, architecture: str) -> list[_Parts]:
     """What an OCI layout's index names."""
-    listed = _fitting(_json(files, "index.json")["manifests"], architecture)
+    index = as_map(_json(files, _INDEX), _INDEX)
+    listed = _fitting(as_list(index.get("manifests"), f"{_INDEX}: manifests"), architecture)
     named: dict[str, list[str]] = {}
     for m in listed:
-        named.setdefault(m["digest"], []).extend(_names(m))
+        named.setdefault(as_text(m.get("digest"), f"{_INDEX}: a digest"), []).extend(_names(m))
     found: list[_Parts] = []
     for digest, names_ in named.items():
-        names, manifest = tuple(dict.fromkeys(names_)), _chosen(files, {"digest": digest}, architecture)
-        config = _config(files, _blob(manifest["config"]["digest"]))
-        found.append((names, config, [(_blob(x["digest"]), str(x["digest"])) for x in manifest["layers"]]))
+        descriptor = next(m for m in listed if m["digest"] == digest)
+        names, manifest = tuple(dict.fromkeys(names_)), _chosen(files, descriptor, architecture)
+        where = f"manifest {digest[:19]}"
+        described = as_map(manifest.get("config"), f"{where}: config")
+        _refuse_artifact(described)
+        config = _config(files, _sized(files, described))
+        layers = [_layer(as_map(x, f"{where}: a layer")) for x in as_list(manifest.get("layers"), f"{where}: layers")]
+        found.append((names, config, layers))
     return found
+
+
+def _layer(descriptor: Mapping[str, Any]) -> _Blob:
+    size, digest = descriptor.get("size"), str(descriptor.get("digest"))
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool)):
+        raise ValueError(f"the size of {digest[:19]} is no number")
+    return _Blob(_blob(digest), digest, size, str(descriptor.get("mediaType") or ""))
+
+
+def _refuse_artifact(config: Mapping[str, Any]) -> None:
+    """Raise ValueError for what is stored like an image and is none, such as a chart of helm's."""
+    kind = str(config.get("mediaType") or "")
+    if kind and not kind.startswith(("application/vnd.oci.image.config.", "application/vnd.docker.container.image.")):
+        raise ValueError(f"it holds no image: its config is {kind}")
+
+
+def _sized(files: _Files, descriptor: Mapping[str, Any]) -> str:
+    """Return the path of what a descriptor names, once its size was compared."""
+    name = _blob(descriptor.get("digest"))
+    size = descriptor.get("size")
+    if size is not None and files.has(name) and files.size(name) != size:
+        raise ValueError(f"{name} has {files.size(name)} bytes, and should have {size}")
+    return name
 
 
 def _chosen(files: _Files, descriptor: Mapping[str, Any], architecture: str) -> Any:
     """Return the manifest, of an index that of the architecture, else its first."""
-    content = _json(files, _blob(descriptor["digest"]))
-    if digest_of(_bytes(files, _blob(descriptor["digest"]))) != descriptor["digest"]:
+    name = _sized(files, descriptor)
+    content = as_map(_json(files, name), name)
+    if digest_of(_bytes(files, name)) != descriptor["digest"]:
         raise ValueError(f"{descriptor['digest']} is not what is in it")
     if "manifests" not in content:
         return content
-    return _chosen(files, _fitting(content["manifests"], architecture)[0], architecture)
+    inner = _fitting(as_list(content["manifests"], f"{name}: manifests"), architecture)
+    if not inner:
+        raise ValueError(f"it holds no image: the index {name} names none")
+    return _chosen(files, inner[0], architecture)
 
 
-def _fitting(listed: Sequence[Mapping[str, Any]], architecture: str) -> list[Mapping[str, Any]]:
+def _fitting(listed: Sequence[Any], architecture: str) -> list[Mapping[str, Any]]:
     """Return the images among an index's entries, those of the architecture where there are some: no attestations."""
-    images = [m for m in listed if (m.get("platform") or {}).get("os", "linux") == "linux" and "artifactType" not in m]
-    return [m for m in images if (m.get("platform") or {}).get("architecture", architecture) == architecture] or images
+    entries = [as_map(m, "an entry of the index") for m in listed]
+    images = [m for m in entries if _platform(m).get("os", "linux") == "linux" and "artifactType" not in m]
+    return [m for m in images if _platform(m).get("architecture", architecture) == architecture] or images
+
+
+def _platform(descriptor: Mapping[str, Any]) -> Mapping[str, Any]:
+    return as_map(descriptor.get("platform") or {}, "a platform in the index")
 
 
 def _names(descriptor: Mapping[str, Any]) -> tuple[str, ...]:
     """A layout's own annotation may have a tag alone, which names nothing."""
-    notes = descriptor.get("annotations") or {}
-    return tuple([str(notes[n]) for n in _NAMES if n in notes and (":" in notes[n] or "/" in notes[n])][:1])
+    notes = as_map(descriptor.get("annotations") or {}, "annotations in the index")
+    texts = [str(notes[n]) for n in _NAMES if n in notes]
+    return tuple([text for text in texts if ":" in text or "/" in text][:1])
 
 
-def _checked(
-    files: _Files, names: tuple[str, ...], config: bytes, layers: Sequence[tuple[str, str]], progress: Progress
-) -> StoredImage:
-    diffs = json.loads(config)["rootfs"]["diff_ids"]
+def _checked(files: _Files, names: tuple[str, ...], config: bytes, layers: Sequence[_Blob], progress: Progress) -> StoredImage:
+    if len(names) > _MOST_NAMES:
+        raise ValueError(f"its image has {len(names)} names: {', '.join(names[:3])} …; save it under one of them")
+    if odd := [name for name in names if not is_reference(name)]:
+        raise ValueError(f"{odd[0]!r} is not a valid image name")
+    content = as_map(as_json(config, "its config"), "its config")
+    if not isinstance(content.get("architecture"), str):
+        raise ValueError("its config has no architecture")  # noqa: TRY004 - what is wrong is the file's content
+    diffs = as_list(as_map(content.get("rootfs"), "its config: rootfs").get("diff_ids"), "its config: diff_ids")
     if len(diffs) != len(layers):
         raise ValueError(f"its config has {len(diffs)} layers, and there are {len(layers)}")
-    total, done, checked = sum(files.size(file) for file, _ in layers), 0, []
-    for (file, digest), diff in zip(layers, diffs, strict=True):
-        layer = _check(files, file, digest, str(diff), lambda seen, before=done: progress(before + seen, total))  # type: ignore[misc]
+    total, done, checked = sum(files.size(layer.file) for layer in layers), 0, []
+    for blob, diff in zip(layers, diffs, strict=True):
+        layer = _check(files, blob, str(diff), lambda seen, before=done: progress(before + seen, total))  # type: ignore[misc]
         done += layer.size
         checked.append(layer)
-    found = StoredImage(names, config, tuple(checked), files)
-    _ = found.image  # its architecture must be there
-    return found
+    return StoredImage(names, config, tuple(checked), files)
 
 
-def _check(files: _Files, file: str, digest: str, diff: str, progress: Callable[[int], None]) -> _Layer:
+def _check(files: _Files, blob: _Blob, diff: str, progress: Callable[[int], None]) -> _Layer:
     """Hash a layer as it lies there and as its tar. Raises ValueError where one is not what it should be."""
-    size, tar_size, blob, tar = 0, 0, hashlib.sha256(), hashlib.sha256()
-    kind, gunzip = Packing.NONE, None
-    with files.open(file) as content:
-        for chunk in _chunks(content):
-            if size == 0:
-                kind = packing(chunk)
-                gunzip = Gunzip() if kind is Packing.GZIP else None
-            size += len(chunk)
-            blob.update(chunk)
-            for piece in gunzip.feed(chunk) if gunzip else (chunk,):
-                tar_size += len(piece)
-                tar.update(piece)
-            progress(size)
-    found = f"sha256:{blob.hexdigest()}"
-    if size < files.size(file) or (gunzip and not gunzip.whole):
-        raise ValueError(f"{file} is cut off")
-    if digest and found != digest:
-        raise ValueError(f"{file} is damaged: its sha256 is {blob.hexdigest()}")
-    if kind is not Packing.ZSTD and diff != f"sha256:{tar.hexdigest()}":
-        raise ValueError(f"{file} is not the layer {diff} that its config names")
-    return _Layer(diff, found, size, kind, file, tar_size * _ZSTD if kind is Packing.ZSTD else tar_size)
+    size = files.size(blob.file)
+    if blob.size is not None and blob.size != size:
+        raise ValueError(f"{blob.file} has {size} bytes, and should have {blob.size}")
+    with files.open(blob.file) as content:
+        source, tar, gunzip = _Hashed(content, progress), _Tar(), Gunzip()
+        kind = packing(source.peek())
+        for piece in _pieces(source, kind, gunzip):
+            tar.feed(piece)
+        for _ in source.chunks():  # what lies behind the last frame belongs to the blob
+            pass
+    whole = kind is not Packing.GZIP or gunzip.whole
+    if source.size < size or not whole:
+        raise ValueError(f"{blob.file} is cut off")
+    if blob.digest and source.digest != blob.digest:
+        raise ValueError(f"{blob.file} is damaged: its digest is {source.digest}")
+    if diff != tar.digest:
+        raise ValueError(f"{blob.file} is not the layer {diff} that its config names")
+    if not is_tar(tar.first):
+        raise ValueError(f"{blob.file} is not a layer: it is no tar archive")
+    _refuse_media_type(blob, kind)
+    return _Layer(diff, source.digest, size, kind, blob.file, tar.size)
+
+
+def _pieces(source: "_Hashed", kind: Packing, gunzip: Gunzip) -> Iterator[bytes]:
+    """Yield what a layer unpacks to."""
+    if kind is Packing.ZSTD:
+        yield from unpack(source)  # type: ignore[arg-type] # it reads and closes, and nothing else
+    elif kind is Packing.GZIP:
+        for chunk in source.chunks():
+            yield from gunzip.feed(chunk)
+    else:
+        yield from source.chunks()
+
+
+def _refuse_media_type(blob: _Blob, kind: Packing) -> None:
+    """Raise ValueError where a layer is packed otherwise than its media type says."""
+    said = blob.media_type
+    packings = {"gzip": Packing.GZIP, "zstd": Packing.ZSTD, "tar": Packing.NONE}
+    meant = packings.get(re.split(r"[+.]", said)[-1]) if said else kind
+    if meant is None:
+        raise ValueError(f"{blob.file} is not a layer: its media type is {said}")
+    if meant is not kind:
+        raise ValueError(f"{blob.file} is not what its media type says: {said}")
+
+
+class _Hashed:
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: IO[bytes], progress: Callable[[int], None]) -> None:
+        self._file, self._progress = file, progress
+        self._hash = hashlib.sha256()
+        self._ahead = b""
+        self.size = 0
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def peek(self) -> bytes:
+        """Return how the rest begins."""
+        self._ahead = self._ahead or self._file.read(_CHUNK)
+        return self._ahead
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        content = self.peek()[:size] if size >= 0 else self.peek()
+        self._ahead = self._ahead[len(content) :]
+        self._hash.update(content)
+        self.size += len(content)
+        self._progress(self.size)
+        return content
+
+    def chunks(self) -> Iterator[bytes]:
+        while chunk := self.read():
+            yield chunk
+
+    def close(self) -> None:
+        """Leave the file open: whoever opened it closes it."""
+
+
+class _Tar:
+    """A layer's tar as it comes."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.first = b""
+        self.size = 0
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def feed(self, piece: bytes) -> None:
+        if len(self.first) < tarfile.BLOCKSIZE:
+            self.first += piece[: tarfile.BLOCKSIZE - len(self.first)]
+        self._hash.update(piece)
+        self.size += len(piece)
 
 
 def _config(files: _Files, name: str) -> bytes:
@@ -309,7 +459,7 @@ def _blob(digest: Any) -> str:
 
 
 def _json(files: _Files, name: str) -> Any:
-    return json.loads(_bytes(files, name))
+    return as_json(_bytes(files, name), name)
 
 
 def _bytes(files: _Files, name: str) -> bytes:

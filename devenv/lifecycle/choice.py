@@ -7,13 +7,14 @@ from pathlib import Path
 from devenv.errors import DevenvError, Exit
 from devenv.lifecycle.record import Record, Records
 from devenv.ports import Host
-from devenv.profiles.load import load
+from devenv.profiles.load import find, load
 from devenv.profiles.model import Profile
-from devenv.profiles.settings import FILE, applied, read
+from devenv.profiles.settings import FILE, Settings, applied, read
 from devenv.profiles.variant import PLAIN, Variant
 
 DEFAULT = "offline"  # the only one that needs no AIBrix images
 AIBRIX = "aibrix"
+Warn = Callable[[DevenvError], None]
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Choice:
 
 
 def choose(
-    host: Host, cluster: str, asked: str | None, folder: Path, variant: Variant = PLAIN, at_hand: AtHand | None = None
-) -> Choice:
+    host: Host, cluster: str, asked: str | None, folder: Path, variant: Variant = PLAIN, at_hand: AtHand | None = None,
+    warn: Warn | None = None,
+) -> Choice:  # fmt: skip
     """Return the cluster's profile. Raises DevenvError where it is wrong or not there.
 
     A variant that is asked for is AIBrix's, unless a profile is. `at_hand` tells whether AIBrix can be had, for a new
-    cluster of which nothing was said; without it, the default is taken.
+    cluster of which nothing was said; without it, the default is taken. `warn` gets what is wrong with the user's
+    settings, which are left out then: who only looks can do without them.
     """
     record = Records(host).read(cluster)
     if asked:
@@ -57,11 +60,22 @@ def choose(
         name, why = AIBRIX, "what was asked for is AIBrix's"
     else:
         name, why = _default(folder, at_hand)
-    own = Path(name)
-    remembered = str(own.resolve()) if own.suffix in {".yaml", ".yml"} and own.is_file() else name
+    own = find(name, folder)
+    remembered = name if own.parent == folder else str(own.resolve())
     if record and record.profile == remembered:
         variant = variant.over(record.variant)
-    return Choice(applied(load(name, folder, variant), read(host.config_dir() / FILE)), remembered, why, variant)
+    profile = applied(load(name, folder, variant), _settings(host, warn))
+    return Choice(profile, remembered, why, variant)
+
+
+def _settings(host: Host, warn: Warn | None) -> Settings:
+    try:
+        return read(host.config_dir() / FILE)
+    except DevenvError as error:
+        if warn is None:
+            raise
+        warn(error)
+        return Settings()
 
 
 def _same_base(record: Record, cluster: str) -> None:

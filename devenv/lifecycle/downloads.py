@@ -16,6 +16,7 @@ from devenv.errors import DevenvError, Exit
 from devenv.folders import work_folder, write_private
 from devenv.lifecycle.steps import step
 from devenv.ports import Host, Reporter, Web
+from devenv.userfiles import read_state
 
 _LOCK_FILE = "downloads.lock"  # in the configuration's folder: address → sha256
 _SUMS = TypeAdapter(dict[str, str])
@@ -71,12 +72,13 @@ class Downloads:
     def _recorded(self) -> dict[str, str]:
         """Return the sums that are recorded. Raises DevenvError where they can't be read: nothing would be required then."""
         try:
-            return _SUMS.validate_json(self._file.read_bytes())
+            return _SUMS.validate_python(read_state(self._file))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            fix = "Mend it, or remove it: then what is fetched next is trusted once more."
-            raise DevenvError(f"{self._file} can't be read.", str(error), fix, Exit.USAGE) from error
+        except (DevenvError, ValueError) as error:
+            why = error.why if isinstance(error, DevenvError) else f"{self._file}: it is not a map of addresses to sums."
+            fix = "Correct it, or remove it: then what is fetched next is trusted once more."
+            raise DevenvError(f"{self._file} can't be read.", why, fix, Exit.USAGE) from error
 
     def _record(self, url: str, found: str) -> None:
         with _guard:

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from devenv.profiles.load import BROKEN
+from devenv.errors import DevenvError
+from devenv.userfiles import WRITTEN, read_text, read_yaml
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _OBJECTS = ("resources", "bases")  # where kustomize takes a file by its address
@@ -138,11 +139,10 @@ def _scalars(text: str) -> Iterator[yaml.ScalarNode]:
 
 def _read(file: Path) -> Kustomization | None:
     try:
-        text = file.read_text()
-        content = yaml.safe_load(text)
-    except BROKEN:
+        document, text = read_yaml(file), read_text(file, WRITTEN.size)
+    except (DevenvError, FileNotFoundError):
         return None
-    return Kustomization(file, text, content) if isinstance(content, dict) else None
+    return Kustomization(file, text, document.content) if isinstance(document.content, dict) else None
 
 
 def _texts(content: Mapping[str, Any], keys: Iterable[str]) -> Iterator[str]:

@@ -20,6 +20,8 @@ _API = 180.0  # seconds for the API server of a cluster that kind has made, or t
 _EARLY = 420.0  # seconds for the first answer of one that kind is making: kind's own limit is 4 min from there
 _ENDED = {"exited", "dead"}
 _HOLDS_NO_PORT = {"exited", "dead", "created"}
+_LOOK_WITHIN = 5.0  # seconds from one look from within the node to the next
+_READY_WITHIN = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--request-timeout=3s", "get", "--raw", "/readyz")
 _ADMIN = "/etc/kubernetes/admin.conf"
 
 
@@ -30,6 +32,7 @@ class Making:
     context: Context
     started: bool = False  # whether a node that was stopped had to be started
     _exported: bool = False
+    _next_look: float = 0.0  # when to look from within the node
     _known: bool = False  # whether the context is surely this cluster's
 
     def same_config(self) -> None:
@@ -103,6 +106,7 @@ class Making:
         if len([n for n in nodes if n.status == "running"]) < len(wanted):
             return "running nodes"
         if not (self._known and self._ready(nodes)):
+            self._refuse_elsewhere(nodes)
             self._export_early(nodes, alone=len([w for w in wanted if w.get("role") == "control-plane"]) == 1)
             return "an answer from it"
         try:
@@ -167,5 +171,29 @@ class Making:
         if not created and not self._ready(at.nodes()):
             at.kind.export_kubeconfig(at.cluster, lambda _: None)  # its context may be missing, or its port another
             at.kube.forget()
-        missing = lambda: "" if self._ready(at.nodes()) else "an answer from it"  # noqa: E731
+
+        def missing() -> str:
+            nodes = at.nodes()
+            if self._ready(nodes):
+                return ""
+            self._refuse_elsewhere(nodes)
+            return "an answer from it"
+
         until("The API server", missing, Deadline(at.clock, _API), self._look)
+
+    def _refuse_elsewhere(self, nodes: list[Node]) -> None:
+        """Raise DevenvError where the API server answers in its node, and its port is not on this machine.
+
+        So it is with an engine elsewhere, which DOCKER_HOST or a Docker context names: no waiting helps.
+        """
+        at = self.context
+        engine = at.engine.info()
+        first = next((n.name for n in nodes if "control-plane" in n.name and n.status == "running"), "")
+        if not engine.chosen or not first or at.clock.monotonic() < self._next_look:
+            return
+        self._next_look = at.clock.monotonic() + _LOOK_WITHIN
+        if at.containers.exec(first, _READY_WITHIN).code == 0 and not self._ready(nodes):
+            what = f"The API server of {at.cluster} answers in its node, and not at this machine's ports."
+            why = f"{engine.chosen} names the engine at {engine.address}, whose ports are elsewhere."
+            fix = "Choose an engine on this machine: unset DOCKER_HOST and DOCKER_CONTEXT, `docker context use default`."
+            raise DevenvError(what, why, fix, Exit.PREREQUISITE)

@@ -17,6 +17,7 @@ from devenv.images.load import normalise
 from devenv.ports import Manifest
 from devenv.profiles.merge import merge
 from devenv.profiles.model import ManifestSource, Patch, Profile
+from devenv.userfiles import read_manifests
 
 IMAGES_NOTE = "devenv/images"  # annotation of pods
 Locate = Callable[[ManifestSource], Path]  # where a source's file or folder is
@@ -25,10 +26,20 @@ _LOOKED_FOR = ("CustomResourceDefinition", "Service", *WORKLOADS)
 
 
 @dataclass(frozen=True)
+class Patched:
+    """An object before and after patches, with their names."""
+
+    names: tuple[str, ...]
+    before: Manifest
+    after: Manifest
+
+
+@dataclass(frozen=True)
 class Rendered:
     """The objects of a profile, source by source, in the order in which they stand in their files."""
 
     sources: Mapping[str, tuple[Manifest, ...]]
+    patched: tuple[Patched, ...] = ()
 
     @property
     def definitions(self) -> list[Manifest]:
@@ -55,12 +66,13 @@ def fingerprint(profile: Profile, locate: Locate) -> str:
 def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | None = None) -> Rendered:
     """Read and patch the profile's manifests, all or some. Raises DevenvError with all that is wrong with them."""
     sources: dict[str, tuple[Manifest, ...]] = {}
+    patched: list[Patched] = []
     errors: list[str] = []
     codes: list[Exit] = []
     for source in profile.manifests if only is None else only:
         try:
-            patched = (_patched(profile, source, obj) for obj in read(locate(source)))
-            sources[source.name] = tuple(obj for obj in patched if obj is not None)
+            made = (_patched(profile, source, obj, patched.append) for obj in read(locate(source)))
+            sources[source.name] = tuple(obj for obj in made if obj is not None)
         except DevenvError as error:
             errors.append(f"manifests.{source.name}: {error}")
             codes.append(error.exit_code)
@@ -72,7 +84,7 @@ def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | No
         raise DevenvError("Manifests can't be reached.", "\n".join(errors), fix, Exit.PREREQUISITE)
     if errors:
         raise DevenvError("Manifests are wrong.", "\n".join(errors), "Nothing was changed.", min(codes))
-    return Rendered(_once(sources))
+    return Rendered(_once(sources), tuple(patched))
 
 
 def _without_network(profile: Profile) -> str:
@@ -138,10 +150,12 @@ def _files(folder: Path) -> list[Path]:
 
 def _read_file(path: Path) -> list[Manifest]:
     try:
-        documents = [o for d in yaml.load_all(path.read_text(), Loader=_Loader) if d for o in _items(d)]
-        json.dumps(documents)  # what YAML has and JSON has not: lists and maps that hold themselves, for one
-    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise DevenvError(f"{path} is no readable YAML: {error}", exit_code=Exit.USAGE) from error
+        documents = [o for d in read_manifests(path) if d for o in _items(d)]
+        json.dumps(documents)  # what YAML has and JSON has not, such as sets
+    except FileNotFoundError as error:
+        raise DevenvError(f"There is no {path}.", exit_code=Exit.USAGE) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DevenvError(f"{path} has a value that JSON can't have: {error}.", exit_code=Exit.USAGE) from error
     for number, document in enumerate(documents, 1):
         if not _is_object(document):
             raise DevenvError(f"{path}: document {number} is no Kubernetes object.", exit_code=Exit.USAGE)
@@ -162,16 +176,6 @@ def _is_object(document: Any) -> bool:
     words = (document.get("apiVersion"), document.get("kind"), document["metadata"].get("name"))
     namespace = document["metadata"].get("namespace", "")
     return all(isinstance(word, str) and word for word in words) and isinstance(namespace, str)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # Envoy Gateway's CRDs are 2 MB of YAML
-    """YAML as Kubernetes reads it: a date is a text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
 
 
 def key(obj: Manifest) -> tuple[str, str, str, str]:
@@ -223,14 +227,18 @@ def images_note(obj: Manifest, ids: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(used).encode()).hexdigest()[:16] if used else ""
 
 
-def _patched(profile: Profile, source: ManifestSource, obj: Manifest) -> Manifest | None:
+def _patched(profile: Profile, source: ManifestSource, obj: Manifest, note: Callable[[Patched], None]) -> Manifest | None:
+    before, names = obj, []
     for patch in (*source.patches, *profile.patches):
         if patch.enabled and _fits(patch, obj):
             if patch.remove:
                 return None
             obj = merge(obj, patch.merge)
+            names.append(patch.name)
             if not _is_object(obj):
                 raise DevenvError(f"the patch {patch.name} leaves no Kubernetes object.", exit_code=Exit.USAGE)
+    if names:
+        note(Patched(tuple(names), before, obj))
     return merge(obj, _node_port(profile)) if obj["kind"] == "EnvoyProxy" else obj
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from devenv.errors import DevenvError
 from devenv.images.load import normalise
 from devenv.ports import Containers, Engine, Host, Kube, Node
 from devenv.profiles.model import Profile
 from devenv.profiles.variant import PLAIN, Variant
+from devenv.userfiles import read_state
 
 Key = tuple[str, str, str, str]  # by which the API server finds an object: apiVersion, kind, namespace, name
 _API_PORT = 6443  # in kind's nodes
@@ -103,7 +106,11 @@ def spell(record: Record) -> str:
 
 def parse(text: str) -> Record:
     """Return the record that `spell` spelt. Raises ValueError, TypeError or KeyError where it is none."""
-    content = json.loads(text)
+    return read_record(json.loads(text))
+
+
+def read_record(content: Any) -> Record:
+    """Return the record that JSON holds. Raises as `parse` does."""
     known = {f.name: content[f.name] for f in fields(Record) if f.name in content}  # a newer devenv may have written more
     for name in ("objects", "agreed"):
         known[name] = tuple((o[0], o[1], o[2], o[3]) for o in content.get(name, ()))
@@ -114,7 +121,18 @@ def parse(text: str) -> Record:
     built_images = content.get("built_images") or {}
     known["built_images"] = {str(name): tuple(map(str, ids)) for name, ids in built_images.items()}
     known["returning"] = tuple(map(str, content.get("returning", ())))
-    return Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
+    record = Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
+    return TypeAdapter(Record).validate_python(asdict(record))
+
+
+def _odd_part(error: Exception) -> str:
+    """Return which part of a record is not as devenv wrote it."""
+    if isinstance(error, ValidationError):
+        places = [".".join(map(str, one["loc"])) for one in error.errors(include_url=False)]
+        return f"{', '.join(places[:5])}: not what devenv wrote."
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing."
+    return "it is not a record that devenv wrote."
 
 
 def _variant(content: Mapping[str, Any]) -> Variant:
@@ -145,12 +163,13 @@ class Records:
         """Return the cluster's record, None where there is none. Raises DevenvError where it can't be read."""
         path = self.path(cluster)
         try:
-            return parse(path.read_text())
+            return read_record(read_state(path))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
+        except (DevenvError, ValueError, TypeError, LookupError, AttributeError) as error:
+            why = error.why if isinstance(error, DevenvError) else f"{path}: {_odd_part(error)}"
             fix = f"Move it away; `devenv up --adopt --name {cluster}` knows its own cluster again."
-            raise DevenvError(f"{path} is broken.", str(error), fix) from error
+            raise DevenvError(f"{path} is broken.", why, fix) from error
 
     def all(self) -> list[Record]:
         """Return the records of all clusters; one that is broken is left out."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.errors import DevenvError, ElsewhereError, Exit, ForbiddenError, NotReachableError
 from devenv.images.build import Builder
 from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Engine, Host, Reporter
@@ -36,8 +36,13 @@ class Setup:
     confirm: Callable[[Sequence[str]], bool]
 
     def run(self) -> list[str]:
-        """Return what was done; nothing where nothing was missing. Raises DevenvError with the commands where it may not."""
+        """Return what was done; nothing where nothing was missing.
+
+        Raises DevenvError with the commands where it may not, and at once where the engine that does not answer is one
+        that the user chose.
+        """
         done = []
+        self._answers()
         if not self.host.which("docker") or not (self._answers() or self.host.which("dockerd")):
             done += self._install(ENGINE)
         if not self._answers():
@@ -49,9 +54,9 @@ class Setup:
     def _answers(self) -> bool:
         try:
             self.engine.info()
-        except NotReachableError as error:
-            if "may not use" in error.what:
-                raise
+        except (ForbiddenError, ElsewhereError):
+            raise
+        except NotReachableError:
             return False
         return True
 

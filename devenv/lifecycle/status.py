@@ -1,5 +1,6 @@
 """`status`: what a cluster is made of, and what each part still lacks."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -8,8 +9,9 @@ from devenv.facts.df import node_space
 from devenv.gates import ready
 from devenv.lifecycle.applying import find
 from devenv.lifecycle.record import Records, own_nodes
-from devenv.ports import Containers, Engine, Host, Kube, Node, Space
+from devenv.ports import Containers, Engine, Holder, Host, Kube, Node, Space
 from devenv.profiles.model import Component, Profile
+from devenv.profiles.quantities import lasting
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Status:
     components: tuple[ComponentState, ...]
     disks: dict[str, Space]
     changing: str = ""  # who is changing the cluster right now
+    silence: str = ""  # why no component could be told, where it is one reason for all
 
     @property
     def ready(self) -> bool:
@@ -46,6 +49,15 @@ class Status:
     def unknown(self) -> bool:
         """Whether something could not be told."""
         return any(c.unknown for c in self.components)
+
+
+def _without_path(what: str) -> str:
+    """Return why the API server does not answer, whatever it was asked for."""
+    return re.sub(r" does not answer (GET|PATCH) \S+\.$", " does not answer.", what)
+
+
+def _told(holder: Holder) -> str:
+    return f"{holder}, which has done nothing for {lasting(holder.seconds)}" if holder.frozen else str(holder)
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,8 @@ class StatusReader:
 
     def read(self) -> Status:
         """Return the cluster's status. Raises DevenvError where it isn't devenv's own, or no engine answers."""
-        changing = self.host.lock_holder(f"cluster-{self.cluster}") or ""
+        holder = self.host.lock_holder(f"cluster-{self.cluster}")
+        changing = _told(holder) if holder else ""
         with ThreadPoolExecutor(8) as pool:
             looks = [pool.submit(self._component, c) for c in self.profile.components]  # they need not wait for the engine
             nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
@@ -69,13 +82,27 @@ class StatusReader:
             running = any(n.status == "running" for n in nodes)
             components = tuple(look.result() for look in looks) if running else ()
         profile = f"{self.profile.name} {self.profile.version}".strip()
-        return Status(self.cluster, profile, self.profile.gateway.url, tuple(nodes), components, disks, changing)
+        silence = self._silence(components)
+        return Status(self.cluster, profile, self.profile.gateway.url, tuple(nodes), components, disks, changing, silence)
+
+    def _silence(self, components: tuple[ComponentState, ...]) -> str:
+        """Return the reason for which nothing could be told of any component, "" where there are several, or none.
+
+        Where the user chose the engine, its nodes' ports may be on another machine.
+        """
+        if not components or not all(c.unknown for c in components):
+            return ""
+        why = next(iter(components)).unknown
+        chosen = self.engine.info().chosen
+        if chosen:
+            why += f" {chosen} names the engine at {self.engine.info().address}: are its ports on this machine?"
+        return why
 
     def _component(self, component: Component) -> ComponentState:
         try:
             missing, unknown = ready.missing(component, find(self.kube, component)), ""
         except DevenvError as error:
-            missing, unknown = "", error.what
+            missing, unknown = "", _without_path(error.what)
         return ComponentState(component.name, str(component.resource), missing, unknown)
 
     def _disks(self, nodes: list[Node]) -> dict[str, Space]:

@@ -31,10 +31,11 @@ from devenv.lifecycle.making import Making
 from devenv.lifecycle.ownbuilds import OwnBuilds
 from devenv.lifecycle.preflight import Preflight
 from devenv.lifecycle.proven import current_digest, is_proven, undo_command, unproven_names
-from devenv.lifecycle.record import own_nodes
+from devenv.lifecycle.record import api_ports, own_nodes
+from devenv.lifecycle.refusals import Refusals
 from devenv.lifecycle.settled import Settled
 from devenv.lifecycle.steps import as_task, prove, step
-from devenv.ports import Envoy, Manifest, Node
+from devenv.ports import Envoy, Manifest, Node, Schemas
 from devenv.profiles.model import Component, ManifestSource, Profile
 from devenv.tasks import Task, run_all
 from devenv.wait import Deadline, locked, until
@@ -73,6 +74,7 @@ class Up:
     agree: Callable[[Adoption], None] | None = None  # with --adopt: shows what would change, and asks
     _: KW_ONLY
     envoy: Envoy
+    schemas: Schemas | None = None
 
     def run(self, wait: float) -> Result:
         """Do what is missing and return when every route is proven. `wait`: seconds for whoever holds the lock.
@@ -103,6 +105,7 @@ class Up:
             self._check_files()
             sources = self._provide()
             rendered = self._rendered(self._locate)
+            self._check_patches(rendered)
             if foreign and self.agree:
                 Adopting(at, self.agree).adopt(foreign, rendered)
             making.discard_half_made()
@@ -366,8 +369,20 @@ class Up:
         profile = self.context.profile
         there = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
         some = None if len(there) == len(profile.manifests) else there
-        if problems := self._unusable(lambda: self._rendered(self._fetched, some)):
+        rendered: list[manifests.Rendered] = []
+        if problems := self._unusable(lambda: rendered.append(self._rendered(self._fetched, some))):
             raise self._refused(problems)
+        self._check_patches(rendered[0])
+
+    def _check_patches(self, rendered: manifests.Rendered) -> None:
+        """Refuse what patches make and the API server would refuse: the one that runs is asked."""
+        at = self.context
+        if self.schemas is None:
+            return
+        nodes = at.nodes()
+        running = bool(nodes) and all(n.status == "running" for n in nodes)
+        asked = running and at.kube.server_port() in api_ports(nodes) and at.kube.ready()
+        Refusals(self.schemas).check(rendered, at.kube if asked else None)
 
     def _unusable(self, render: Callable[[], object]) -> list[DevenvError]:
         """Return what is wrong with the profile's archives and with its manifests."""

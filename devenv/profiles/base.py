@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from devenv.profiles import quantities
+from devenv.profiles.references import is_reference
 
 
 class Model(BaseModel):
@@ -13,6 +14,25 @@ class Model(BaseModel):
     # Errors don't show what a file holds: a header may be a secret, and --debug prints every cause.
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
+
+def _no_flag(value: object) -> object:
+    """Refuse true and false, which would count as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("it must be a number, not true or false")  # noqa: TRY004 - pydantic wants it
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_flag)]
+Amount = Annotated[float, BeforeValidator(_no_flag)]
+
+
+def _reference(text: str) -> str:
+    if not is_reference(text):
+        raise ValueError("it is not a valid image name; write it like docker.io/library/redis:7")
+    return text
+
+
+ImageName = Annotated[str, AfterValidator(_reference)]
 
 _SPELT = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size as Kubernetes spells it: 64Mi, 2Gi."}
 Size = Annotated[int, BeforeValidator(quantities.parse), WithJsonSchema(_SPELT)]  # bytes

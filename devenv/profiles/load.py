@@ -1,13 +1,14 @@
 """Reads profiles: all errors of a file at once, each with its line and key path."""
 
-import difflib
+import copy
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,105 +17,215 @@ from devenv import targets
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.headers import FILE
 from devenv.profiles.model import Profile
-from devenv.profiles.variant import FOLDERS, LISTS, PLAIN, Layers, Variant, entries, merged, variants, varied
+from devenv.profiles.variant import ANY, FOLDERS, PLAIN, Layers, Variant, entries, merged, variants, varied
+from devenv.profiles.wording import Place, complaints
+from devenv.userfiles import Document, as_map, nearest, read_yaml, told
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-_DEPTH = 8  # profiles that may extend one another
-# What reading a YAML file may raise: its library lets pass what a value of a wrong kind raises, and what nests too deep.
-BROKEN = (yaml.YAMLError, OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
-_NEAR = 0.6  # how alike two keys are
+Lines = Mapping[tuple[Any, ...], int]
+LISTS = ("images", "manifests", "patches", "components", "requests")
+_IN_ITEM = 3  # keys of a path that leads into an item of a list
+_FIX = "Correct the file; nothing was changed."
 _UNNAMED = "mine"  # what a profile is called whose file has no name
 
 
 def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
     """Return the profile: `name` is that of a file in `folder`, or a path of one's own. Raises DevenvError."""
-    path = find(name, folder)
-    content = varied(_layers(path, folder, _DEPTH), variant, name)
+    files = _read(name, folder)
+    content = varied(files.layers, variant, name)
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
-        found = places(path, error, content)
-        raise DevenvError(f"The profile {name} is wrong.", found, "Mend the file; nothing was changed.", Exit.USAGE) from error
+        raise _wrong(name, files.places(error, content)) from error
 
 
-def check(name: str, folder: Path) -> Profile:
-    """Return the profile, as `load` does, once its versions and options were looked at, too. Raises with all that is wrong."""
-    path = find(name, folder)
-    layers = _layers(path, folder, _DEPTH)
-    found: dict[str, None] = {}
-    for within, variant in variants(merged(layers)):
+def check(name: str, folder: Path, codes: Iterable[str] | None = None) -> Profile:
+    """Return the profile, as `load` does, once its versions and options were looked at, too.
+
+    Raises DevenvError with all that is wrong: also files that are not there and, of the `codes`
+    that `doctor` knows, those that it does not know.
+    """
+    files = _read(name, folder)
+    problems: list[str] = []
+    for within, variant in variants(merged(files.layers)):
         with suppress(DevenvError):  # a version that only a checkout has
-            changed = varied(layers, variant, name)
+            changed = varied(files.layers, variant, name)
+            odd = [*_missing_files(changed, folder.parent), *_unknown_codes(changed, codes)]
+            problems += files.spelt(odd, within)
             try:
                 Profile.model_validate(changed)
             except ValidationError as error:
-                found |= dict.fromkeys(places(path, error, changed, within).splitlines())
-    if found:
-        raise DevenvError(f"The profile {name} is wrong.", "\n".join(found), "Mend the file; nothing was changed.", Exit.USAGE)
+                problems += files.places(error, changed, within)
+    if problems:
+        raise _wrong(name, problems)
     return load(name, folder)
 
 
 def added(name: str, folder: Path) -> list[str]:
     """Return what a profile has and the one that it extends has not: a name that is not quite another's adds to it."""
-    path = find(name, folder)
-    own = yaml.safe_load(path.read_text())
-    if "extends" not in own:
+    files = _read(name, folder)
+    own = files.own.content
+    if len(files.layers) == 1:
         return []
-    base = merged(_layers(find(str(own["extends"]), folder, path.parent), folder, _DEPTH))
-    before = {part: {e.get("name") for e in entries(base, part)} for part in LISTS}
-    return [f"{part}.{e['name']}" for part in LISTS for e in entries(own, part) if e.get("name", "") not in {*before[part], ""}]
+    base = merged(files.layers[:-1])
+    new: list[str] = []
+    for part in LISTS:
+        names = [str(e["name"]) for e in entries(base, part) if e.get("name")]
+        fresh = [str(e["name"]) for e in entries(own, part) if e.get("name") and e["name"] not in names]
+        new += [f"{part}.{one}{_near(one, names)}" for one in fresh]
+    return new
 
 
-def places(
-    path: Path, error: ValidationError, content: Any = None, within: tuple[str, ...] = (), model: type[BaseModel] = Profile
-) -> str:
-    """Return all that is wrong in a file, each with its line and key.
+def _near(name: str, names: Iterable[str]) -> str:
+    near = nearest(name, names)
+    return f" (near it: {', '.join(near)})" if near else ""
 
-    `content`: what was validated, merged or not. `within`: the keys of the change by which it came about, if there is one;
-    what the file does not have there it has outside.
+
+def _wrong(name: str, problems: Iterable[str]) -> DevenvError:
+    return DevenvError(f"The profile {name} is wrong.", told(sorted(problems, key=_line)), _FIX, Exit.USAGE)
+
+
+def _line(problem: str) -> tuple[str, int]:
+    """Return the file and line that a problem's text begins with."""
+    path, _, rest = problem.partition(": ")[0].rpartition(":")
+    return path, int(rest) if rest.isdigit() else 0
+
+
+@dataclass(frozen=True)
+class Files:
+    """A profile's files as they were read: its own, and those that it extends, the last of those first."""
+
+    documents: Sequence[Document]
+    layers: Layers
+    shipped: Path  # the folder of devenv's own profiles
+
+    @property
+    def own(self) -> Document:
+        """The file that was named."""
+        return self.documents[-1]
+
+    def places(self, error: ValidationError, content: Any, within: tuple[str, ...] = ()) -> list[str]:
+        """Return all that an error of the merged `content` names, each with its file, line and key.
+
+        `within`: the keys of the change by which it came about, if there is one.
+        """
+        return self.spelt(_complaints(error, content, Profile, self._before), within)
+
+    def spelt(self, problems: Iterable[tuple[Place, str]], within: tuple[str, ...] = ()) -> list[str]:
+        """Return problems as lines of text: each where the last file has it that says anything of it.
+
+        What comes with devenv is right by itself: a file of the user's is to be changed.
+        """
+        theirs = [document for document in self.documents if document.path.parent != self.shipped]
+        lines = [(document.path, document.lines) for document in reversed(theirs or self.documents)]
+        return [self._spelt(where, what, within, lines) for where, what in problems]
+
+    @staticmethod
+    def _spelt(where: Place, what: str, within: Place, lines: Sequence[tuple[Path, Lines]]) -> str:
+        depths = [_depth(where, within, own) for _, own in lines]
+        best = depths.index(max(depths))
+        path, own = lines[best]
+        inside = (*within, *where[:2]) in own
+        return _spell(path, (*within, *where) if inside else where, what, own)
+
+    def _before(self, part: str) -> list[str]:
+        """Return the names that a list has in the profile that is extended."""
+        return [str(e["name"]) for e in entries(merged(self.layers[:-1]), part) if e.get("name")]
+
+
+def _depth(where: Place, within: Place, lines: Lines) -> int:
+    """Return how much of a key path a file has."""
+    for length in range(len(where), 0, -1):
+        if where[:length] in lines or (*within, *where[:length]) in lines:
+            return length
+    return 0
+
+
+def places(document: Document, error: ValidationError, model: type[BaseModel]) -> str:
+    """Return all that is wrong in one file, each with its line and key."""
+    lines = document.lines
+    problems = _complaints(error, document.content, model, lambda _: [])
+    return told(sorted((_spell(document.path, where, what, lines) for where, what in problems), key=_line))
+
+
+def _complaints(
+    error: ValidationError, content: Any, model: type[BaseModel], before: Callable[[str], list[str]]
+) -> list[tuple[Place, str]]:
+    """Return the places of errors, with items by their names.
+
+    What a new item lacks is one error: its name may be misspelt. `before`: the names of a list's
+    items in the profile that is extended.
     """
-    lines = _lines(path.read_text())
-    named = ((_by_name(content, e["loc"]), _what(e, model)) for e in error.errors())
-    told = [((*within, *where) if (*within, *where[:2]) in lines else where, what) for where, what in named]
-    return "\n".join(sorted(_spell(path, where, what, lines) for where, what in told))
+    problems: list[tuple[Place, str]] = []
+    lacking: dict[Place, list[str]] = {}
+    for one in error.errors(include_url=False):
+        for where, what in complaints(one, model):
+            named = _by_name(content, where)
+            if one["type"] == "missing" and _is_new(named, before):
+                lacking.setdefault(named[:2], []).append(".".join(map(str, named[2:])))
+            else:
+                problems.append((named, what))
+    problems += [(where, _lacks(where, keys, before(str(where[0])))) for where, keys in lacking.items()]
+    return list(dict.fromkeys(problems))
 
 
-def _what(error: "ErrorDetails", model: type[BaseModel]) -> str:
-    """Return what is wrong; of a key that is none, which are near it."""
-    if error["type"] != "extra_forbidden":
-        return error["msg"]
-    there = _keys(model.model_json_schema(by_alias=True), error["loc"][:-1])
-    near = difflib.get_close_matches(str(error["loc"][-1]), there, 3, _NEAR)
-    return f"there is no such key; near it: {', '.join(near)}" if near else f"there is no such key; there are: {', '.join(there)}"
+def _is_new(where: Place, before: Callable[[str], list[str]]) -> bool:
+    """Whether a key path leads into an item of a list that the extended profile has not."""
+    part = str(where[0])
+    if part not in LISTS or len(where) < _IN_ITEM or not isinstance(where[1], str):
+        return False
+    return where[1] not in (before(part) or [where[1]])
 
 
-def _keys(schema: Mapping[str, Any], where: Sequence[int | str]) -> list[str]:
-    """Return the keys that a model has at a place."""
-    node: Any = schema
-    for key in where:
-        node = (
-            node.get("items") if isinstance(key, int) else node.get("properties", {}).get(key, node.get("additionalProperties"))
-        )
-        node = next((n for n in (node or {}).get("anyOf", [node]) if n and n.get("type") != "null"), {})
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    return list(node.get("properties", {}))
+def _lacks(where: Place, keys: Iterable[str], names: list[str]) -> str:
+    near = nearest(str(where[1]), names)
+    there = f"near it: {', '.join(near)}" if near else f"there are: {', '.join(names)}"
+    return f"the extended profile has no such name; {there} (a new one needs {', '.join(keys)})"
+
+
+def _missing_files(content: Mapping[str, Any], devenvs: Path) -> list[tuple[Place, str]]:
+    """Return which files a profile refers to that are not there. `devenvs`: the folder of devenv's own data."""
+    keys = (("images", "archive"), ("images", "build_in"), ("manifests", "path"), ("manifests", "kustomize"))
+    problems: list[tuple[Place, str]] = []
+    for part, key in keys:
+        for number, entry in enumerate(entries(content, part)):
+            path = entry.get(key)
+            # os.path, since pathlib raises for a name that is too long
+            if isinstance(path, str) and path and not _is_stand_in(path) and not os.path.exists(devenvs / part / path):  # noqa: PTH110
+                problems.append(((part, entry.get("name") or number, key), f"there is no {path}"))
+    return problems
+
+
+def _is_stand_in(path: str) -> bool:
+    """Whether it is a path of the checkout or of the files that `variants` pretends."""
+    return path == ANY or path.startswith(f"{ANY}/")
+
+
+def _unknown_codes(content: Mapping[str, Any], codes: Iterable[str] | None) -> list[tuple[Place, str]]:
+    ignored = content.get("ignore")
+    if codes is None or not isinstance(ignored, list):
+        return []
+    every = list(codes)
+    problems: list[tuple[Place, str]] = []
+    for number, code in enumerate(ignored):
+        if isinstance(code, str) and code not in every:
+            near = f"; near it: {', '.join(nearest(code, every))}" if nearest(code, every) else ""
+            problems.append((("ignore", number), f"doctor has no code {code}{near}"))
+    return problems
 
 
 def find(name: str, folder: Path, beside: Path = Path()) -> Path:
-    """Return the file of the profile: its own path, seen from the folder `beside`, or one of `folder` by its name."""
-    own = beside / name
-    if own.suffix in {".yaml", ".yml"} and own.is_file():
-        return own
-    path = folder / f"{name}.yaml"
-    if "/" in name or not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise DevenvError(
-            f"There is no profile {name}.", next_step=f"There are: {known}; or name a YAML file.", exit_code=Exit.USAGE
-        )
-    return path
+    """Return the file of the profile: one of `folder` by its name, else a path, seen from the folder `beside`."""
+    shipped = folder / f"{name}.yaml"
+    own = beside / os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for a user that is not there
+    looks_like_path = "/" in name or bool(own.suffix)
+    candidates = [own] if looks_like_path else [shipped, own]
+    for path in candidates:
+        if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112 - they never raise
+            return path
+    names = sorted(p.stem for p in folder.glob("*.yaml"))
+    near = f"Near it: {', '.join(nearest(name, names))}. " if nearest(name, names) else ""
+    fix = f"{near}There are: {', '.join(names)}; or name a file."
+    raise DevenvError(f"There is no profile {name}.", next_step=fix, exit_code=Exit.USAGE)
 
 
 def known(folder: Path) -> list[Profile]:
@@ -171,29 +282,61 @@ def _check_text(text: str, file: Path, folder: Path) -> None:
             raise
 
 
-def _layers(path: Path, folder: Path, depth: int) -> Layers:
-    """Return the contents of a file and of all that it extends, the last of those first."""
+def _read(name: str, folder: Path) -> Files:
+    """Read a profile's file and all that it extends. Raises DevenvError."""
+    documents: list[Document] = []
+    layers: list[Mapping[str, Any]] = []
+    read: list[Path] = []
+    path = find(name, folder)
+    while True:
+        if path.resolve() in read:
+            chain = " → ".join(p.name for p in (*read, path))
+            raise DevenvError(f"{path} extends profiles in a circle.", chain, _FIX, Exit.USAGE)
+        read.append(path.resolve())
+        document = _document(path)
+        content = dict(as_map(document, "a profile"))
+        _changes(document, content)
+        if path.parent != folder:
+            content = copy.deepcopy(content)
+            _root_paths(content, path.resolve().parent, folder.parent)
+        base = _base(document, content)
+        documents.insert(0, document)
+        if not base:
+            layers.insert(0, {**content, "base": content.get("name", path.stem)})
+            return Files(documents, layers, folder)
+        layers.insert(0, content)
+        path = _extended(document, base, folder)
+
+
+def _document(path: Path) -> Document:
     try:
-        content = yaml.safe_load(path.read_text())
-        json.dumps(content, default=str, skipkeys=True)  # refuses what holds itself: it has no end
-    except BROKEN as error:
-        raise DevenvError(
-            f"{path} is not YAML that can be read.", str(error), "Mend the file; nothing was changed.", Exit.USAGE
-        ) from error
-    if not isinstance(content, dict):
-        raise DevenvError(f"{path} is not a profile: it holds no map.", exit_code=Exit.USAGE)
-    _changes(path, content)
-    if path.parent != folder:
-        _root_paths(content, path.resolve().parent, folder.parent)
-    base = content.pop("extends", None)
-    if base is None:
-        return [{**content, "base": content.get("name", path.stem)}]
-    if depth == 0:
-        raise DevenvError(f"{path} extends profiles in a circle.", exit_code=Exit.USAGE)
-    return [*_layers(find(str(base), folder, path.parent), folder, depth - 1), content]
+        return read_yaml(path)
+    except FileNotFoundError as error:
+        raise DevenvError(f"There is no profile {path}.", exit_code=Exit.USAGE) from error
 
 
-def _changes(path: Path, content: Mapping[str, Any]) -> None:
+def _base(document: Document, content: dict[str, Any]) -> str:
+    """Take from a profile's content which one it extends, "" where it extends none."""
+    if "extends" not in content:
+        return ""
+    base = content.pop("extends")
+    if not isinstance(base, str) or not base:
+        line = document.lines[("extends",)]
+        why = f"{document.path}:{line}: extends: it must be the name of a profile, or a file"
+        raise _wrong(document.path.stem, [why])
+    return base
+
+
+def _extended(document: Document, base: str, folder: Path) -> Path:
+    try:
+        return find(base, folder, document.path.parent)
+    except DevenvError as error:
+        line = document.lines[("extends",)]
+        why = f"{document.path}:{line}: extends: {error.what}"
+        raise DevenvError(error.what, why, error.next_step, Exit.USAGE) from error
+
+
+def _changes(document: Document, content: Mapping[str, Any]) -> None:
     """Refuse versions and options that are no changes by name: they are merged before anything is validated."""
     wrong: list[tuple[tuple[int | str, ...], str]] = []
     for part in ("versions", "options"):
@@ -207,9 +350,8 @@ def _changes(path: Path, content: Mapping[str, Any]) -> None:
                 wrong += _wrong_choices(change or {}, (part, str(name)))
     wrong += _wrong_choices(content, ())
     if wrong:
-        lines = _lines(path.read_text())
-        why = "\n".join(_spell(path, where, what, lines) for where, what in wrong)
-        raise DevenvError(f"The profile {path.stem} is wrong.", why, "Mend the file; nothing was changed.", Exit.USAGE)
+        lines = document.lines
+        raise _wrong(document.path.stem, [_spell(document.path, where, what, lines) for where, what in wrong])
 
 
 def _wrong_choices(content: Any, where: tuple[str, ...]) -> list[tuple[tuple[int | str, ...], str]]:
@@ -276,29 +418,3 @@ def _by_name(content: Any, where: Sequence[int | str]) -> tuple[int | str, ...]:
 def _spell(path: Path, where: tuple[int | str, ...], what: str, lines: Mapping[tuple[int | str, ...], int]) -> str:
     line = next((lines[where[:n]] for n in range(len(where), -1, -1) if where[:n] in lines), 1)
     return f"{path}:{line}: {'.'.join(map(str, where)) or 'profile'}: {what}"
-
-
-def _name(node: yaml.Node) -> str:
-    """Return a list item's name, "" where it has none."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    return next((str(value.value) for key, value in pairs if key.value == "name"), "")
-
-
-def _lines(text: str) -> dict[tuple[Any, ...], int]:
-    """Return the line of each key path in the file."""
-    found: dict[tuple[Any, ...], int] = {}
-
-    def walk(node: yaml.Node | None, where: tuple[Any, ...]) -> None:
-        if node is None:
-            return
-        found[where] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                walk(value, (*where, key.value))
-                found[(*where, key.value)] = key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode):
-            for index, value in enumerate(node.value):
-                walk(value, (*where, _name(value) or index))
-
-    walk(yaml.compose(text, Loader=yaml.SafeLoader), ())
-    return found

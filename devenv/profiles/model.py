@@ -1,15 +1,17 @@
 """A profile: one YAML file that says everything about an environment."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from devenv.profiles.base import AutoPrune, Model, Share, Size
+from devenv.profiles.base import Amount, AutoPrune, ImageName, Model, Share, Size, Whole
 from devenv.profiles.headers import Headers
+from devenv.profiles.wording import Place, PlacedError
+from devenv.userfiles import nearest
 
 FOUND = "found"  # the base of what was found in a cluster of somebody else's
 STEPS = {"cluster", "images", "api server", "definitions"}  # of `up`, which waits for components beside them
@@ -44,8 +46,8 @@ class GatewayPorts(Model):
 
     namespace: str
     name: str
-    host_port: int = Field(ge=1, le=65535)
-    node_port: int = Field(ge=30000, le=32767)
+    host_port: Whole = Field(ge=1, le=65535)
+    node_port: Whole = Field(ge=30000, le=32767)
 
     @property
     def url(self) -> str:
@@ -69,7 +71,7 @@ class ProfileImage(Model):
     """An image and where it may come from: the engine, an archive, a registry, a recipe."""
 
     name: str
-    ref: str  # its name in the cluster
+    ref: ImageName  # its name in the cluster
     archive: str = ""  # a file that `docker save` wrote, seen from the profile's folder; it comes before all others
     recipe: str = ""
     pull: bool = True
@@ -187,7 +189,7 @@ class Component(Model):
     after: tuple[str, ...] = ()
     made: bool = False  # whether a controller of the cluster makes it, so that no manifest has it
     lease: str = ""  # of a workload whose pods elect a leader: how the name of their Lease ends
-    deadline: float = Field(default=240, gt=0, le=3600)  # seconds
+    deadline: Amount = Field(default=240, gt=0, le=3600)  # seconds
     enabled: bool = True
 
 
@@ -214,7 +216,7 @@ class LiveRequest(Model):
 class Needs(Model):
     """What the engine must have for it."""
 
-    cpus: int = 2
+    cpus: Whole = 2
     memory: Size = 3 << 30
     disk: Size = 4 << 30  # a node with its images takes about 2 GiB; the rest is for what one does with it
 
@@ -251,7 +253,7 @@ class Profile(Model):
     budgets: Budgets = Budgets()
     auto_prune: AutoPrune = "ask"  # whether a command that needs room may make it
     protect: tuple[str, ...] = ()  # images by name, * stands for anything: never pruned
-    keep_newer: float = Field(default=24, ge=0, le=24 * 365)  # hours: an image with a name that came since then is never pruned
+    keep_newer: Amount = Field(default=24, ge=0, le=24 * 365)  # hours: an image with a name that came since then is never pruned
     cluster: Cluster
     gateway: GatewayPorts
     images: tuple[ProfileImage, ...]
@@ -263,31 +265,41 @@ class Profile(Model):
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Profile":
-        images, components = {i.name for i in self.images}, {c.name for c in self.components}
-        problems = [] if self.cluster.image in images else [f"cluster.image: no image is called {self.cluster.image}"]
-        for component in self.components:
-            problems += [
-                f"components.{component.name}.after: no component is called {a}" for a in component.after if a not in components
-            ]
-        problems += [f"components: {c} is the name of a step of devenv's own" for c in components & STEPS]
-        problems += [
-            f"manifests.{m.name}.after: no component is called {a}"
-            for m in self.manifests
-            for a in m.after
-            if a not in components
-        ]
-        lists = (("images", self.images), ("components", self.components), ("manifests", self.manifests))
-        for what, names in ((what, [entry.name for entry in entries]) for what, entries in lists):
-            problems += [f"{what}: {name} is there {count} times" for name, count in Counter(names).items() if count > 1]
+        problems: list[tuple[Place, str]] = [*self._unknown_names(), *self._doubles()]
+        components = {c.name for c in self.components}
+        problems += [(("components", c), "this is the name of a step of devenv's own") for c in components & STEPS]
         try:
             TopologicalSorter({c.name: c.after for c in self.components}).prepare()
         except CycleError as error:
-            problems.append(f"components: they wait for each other in a circle: {', '.join(error.args[1])}")
+            why = f"they wait for each other in a circle: {', '.join(error.args[1])}"
+            problems.append((("components",), why))
         if not self.requests and self.base != FOUND:
-            problems.append("requests: without one nothing is proven")
+            problems.append((("requests",), "without one nothing is proven"))
         if problems:
-            raise ValueError("; ".join(problems))
+            raise PlacedError(problems)
         return self
+
+    def _unknown_names(self) -> list[tuple[Place, str]]:
+        images, components = [i.name for i in self.images], [c.name for c in self.components]
+        problems: list[tuple[Place, str]] = []
+        if self.cluster.image not in images:
+            what = _no_such("image", self.cluster.image, images)
+            problems.append((("cluster", "image"), what))
+        parts = (("components", self.components), ("manifests", self.manifests))
+        for part, entries in parts:
+            for entry in entries:
+                unknown = [name for name in entry.after if name not in components]
+                problems += [((part, entry.name, "after"), _no_such("component", name, components)) for name in unknown]
+        return problems
+
+    def _doubles(self) -> list[tuple[Place, str]]:
+        parts = (("images", self.images), ("components", self.components), ("manifests", self.manifests))
+        problems: list[tuple[Place, str]] = []
+        for part, entries in parts:
+            counts = Counter(entry.name for entry in entries)
+            doubles = [(name, count) for name, count in counts.items() if count > 1]
+            problems += [((part, name), f"it is there {count} times") for name, count in doubles]
+        return problems
 
     def headers_of(self, model: str) -> Headers:
         """Return the headers that the profile's requests to a model carry, such as its API key."""
@@ -303,3 +315,8 @@ class Profile(Model):
     def cluster_images(self) -> tuple[ProfileImage, ...]:
         """The images that go into the nodes."""
         return tuple(i for i in self.images if i.name != self.cluster.image)
+
+
+def _no_such(kind: str, name: str, names: Iterable[str]) -> str:
+    near = nearest(name, names)
+    return f"no {kind} is called {name}" + (f"; near it: {', '.join(near)}" if near else "")

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from devenv.errors import DevenvError, Exit
-from devenv.profiles.base import AutoPrune, Model, Share
-from devenv.profiles.load import BROKEN, places
+from devenv.profiles.base import Amount, AutoPrune, Model, Share
+from devenv.profiles.load import places
 from devenv.profiles.merge import merge
 from devenv.profiles.model import Profile
+from devenv.userfiles import read_yaml
 
 FILE = "config.yaml"
 
@@ -38,26 +38,21 @@ class Settings(Model):
     budgets: BudgetChanges = BudgetChanges()
     auto_prune: AutoPrune | None = None
     protect: tuple[str, ...] = ()
-    keep_newer: float | None = Field(default=None, ge=0, le=24 * 365)  # hours
+    keep_newer: Amount | None = Field(default=None, ge=0, le=24 * 365)  # hours
 
 
 def read(path: Path) -> Settings:
     """Return the settings in a file, none where there is no file. Raises DevenvError with all that is wrong and where."""
     try:
-        text = path.read_text()
+        document = read_yaml(path)
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DevenvError(f"{path} can't be read.", str(error), exit_code=Exit.USAGE) from error
     try:
-        content = yaml.safe_load(text)
-    except BROKEN as error:
-        raise DevenvError(f"{path} is not YAML that can be read.", str(error), exit_code=Exit.USAGE) from error
-    try:
-        return Settings.model_validate(content or {})
+        return Settings.model_validate(document.content or {})
     except ValidationError as error:
         what = f"The settings in {path} are wrong."
-        raise DevenvError(what, places(path, error, model=Settings), "Mend the file; nothing was changed.", Exit.USAGE) from error
+        fix = "Correct the file; nothing was changed."
+        raise DevenvError(what, places(document, error, Settings), fix, Exit.USAGE) from error
 
 
 def applied(profile: Profile, settings: Settings) -> Profile:

@@ -19,6 +19,7 @@ LISTS = ("images", "manifests", "components", "requests")
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[\w.]+)?")
 # Options that stand for manifests from the user's own files, and for his own source
 FILES, CHECKOUT = "files", "checkout"
+ANY = "any"  # stands for a path where only the rest is looked at
 # Folders of a checkout, in the order in which their objects count.
 FOLDERS = ("kustomize_first", "kustomize")
 
@@ -136,7 +137,7 @@ def variants(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Vari
     for version in content.get("versions") or {}:
         yield ("versions", version), Variant(version=version)
     for option in content.get("options") or {}:
-        chosen = {FILES: Variant(manifests=("any",)), CHECKOUT: Variant(checkout="any")}
+        chosen = {FILES: Variant(manifests=(ANY,)), CHECKOUT: Variant(checkout=ANY)}
         yield ("options", option), chosen.get(option, Variant(options=(option,)))
 
 
@@ -154,7 +155,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 def _require(versions: Mapping[str, Any], version: str, name: str) -> None:
     if version not in versions:
-        what = f"The profile {name} knows no version {version}."
+        what = f"The profile {name} knows no version {version}." if version else f"The profile {name} does not say which version."
         fix = f"There are: {', '.join(versions)}; and newer releases."
         raise DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
 

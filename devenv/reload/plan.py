@@ -22,6 +22,7 @@ from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Containers, Engine, Host, Image, Kube, Node, Reporter
 from devenv.profiles.model import Budget, Profile, ProfileImage
 from devenv.profiles.quantities import show
+from devenv.profiles.references import is_image_id
 from devenv.reload.push import Known, Pusher
 from devenv.reload.users import User, Users
 
@@ -231,20 +232,23 @@ class Planner:
     def _sources(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[Source, str]]:
         """Find all images, or say of all what is wrong with them."""
         found: list[tuple[Source, str]] = []
-        problems = []
+        problems: list[str] = []
+        hints: dict[str, None] = {}
         for asked, name in wanted:
             try:
                 found += self._stored(asked, name) if self._is_file(asked) else [self._held(asked, name)]
-            except _BadImageError as error:
+            except BadImageError as error:
                 problems.append(str(error))
             except DevenvError as error:
                 if error.exit_code != Exit.USAGE:
                     raise
-                problems.append(" ".join([str(error), error.next_step]).strip())
+                problems += filter(None, (error.what, error.why))
+                hints |= dict.fromkeys(filter(None, [error.next_step]))
         twice = sorted({name for n, (_, name) in enumerate(found) if name in [other for _, other in found[:n]]})
         problems += [f"{name} is given twice" for name in twice]
         if problems:
-            raise DevenvError("Images can't be loaded.", "\n".join(problems), "Nothing was moved.", Exit.USAGE)
+            fix = " ".join(["Nothing was moved.", *hints])
+            raise DevenvError("Images can't be loaded.", "\n".join(problems), fix, Exit.USAGE)
         return found
 
     def _is_file(self, asked: str) -> bool:
@@ -256,14 +260,14 @@ class Planner:
     def _held(self, asked: str, name: str) -> tuple[Source, str]:
         ref = in_engine(asked, self.profile, self.has, built=self.built)
         if not ref or (name and not _NAME.fullmatch(name)):
-            raise _BadImageError(f"{(name if ref else asked)!r} is no name of an image")
+            raise BadImageError(f"{(name if ref else asked)!r} is not a valid image name")
         image = self.engine.image(ref)
         if image is None:
             near = difflib.get_close_matches(ref, self.engine.names(), 3, _NEAR)
-            raise _BadImageError(f"{ref}: the engine has no such image{'; near it: ' + ', '.join(near) if near else ''}")
+            raise BadImageError(f"{ref}: the engine has no such image{'; near it: ' + ', '.join(near) if near else ''}")
         self._fits(ref, image)
-        if not name and ref.startswith("sha256:"):
-            raise _BadImageError(f"{ref} is an ID: say under which name the nodes know it, with --as")
+        if not name and is_id_of(ref, image):
+            asked = ref = only_name(ref, image)
         known_as = called(self.profile, name or asked)
         in_nodes = normalise(known_as.ref if known_as and not name else name or ref)
         self._same_checkout(ref, image, known_as)
@@ -282,7 +286,7 @@ class Planner:
             return
         mark = of_labels(image.labels)
         if mark and mark.folder != known_as.build_in:
-            raise _BadImageError(f"{ref} was built from {mark.folder}{self._instead(known_as)}")
+            raise BadImageError(f"{ref} was built from {mark.folder}{self._instead(known_as)}")
         if not mark and known_as.build_in:
             self.reporter.say(f"{ref} was built outside devenv.")
 
@@ -300,20 +304,20 @@ class Planner:
             progress = lambda done, total: self.reporter.update(label, done, total, "bytes")  # noqa: E731
             images = read(Path(asked), self.engine.info().architecture, progress)
         if name and (len(images) > 1 or not _NAME.fullmatch(name)):
-            raise _BadImageError(f"{name!r} is no name of an image" if len(images) == 1 else f"{asked} has several images")
+            raise BadImageError(f"{name!r} is not a valid image name" if len(images) == 1 else f"{asked} has several images")
         found = []
         for stored in images:
             self._fits(asked, stored.image)
             names = (name,) if name else stored.names
             if not names:
-                raise _BadImageError(f"{asked} does not say what its image is called: say it with --as")
+                raise BadImageError(f"{asked} does not say what its image is called: say it with --as")
             found += [(Source(asked, stored.image, stored.sizes, stored), normalise(n)) for n in names]
         return found
 
     def _fits(self, ref: str, image: Image) -> None:
         architecture = self.engine.info().architecture
         if image.architecture != architecture:
-            raise _BadImageError(f"{ref} is for {image.architecture}; the nodes run {architecture}")
+            raise BadImageError(f"{ref} is for {image.architecture}; the nodes run {architecture}")
 
     def move(self, source: Source, name: str, have: Sequence[NodeImages]) -> Move:
         """Decide how an image comes into the nodes, from what they have."""
@@ -340,5 +344,20 @@ class Planner:
         return found
 
 
-class _BadImageError(Exception):
+def is_id_of(ref: str, image: Image) -> bool:
+    """Whether a user has called the image by its ID, whole or cut, as `docker images` prints it."""
+    digits = ref.removeprefix("sha256:")
+    named = normalise(ref) in map(normalise, image.tags)
+    return is_image_id(ref) and not named and image.id.removeprefix("sha256:").startswith(digits)
+
+
+def only_name(ref: str, image: Image) -> str:
+    """Return the name of an image that was called by its ID. Raises BadImageError where it has none, or several."""
+    if len(image.tags) == 1:
+        return image.tags[0]
+    names = f"its names: {', '.join(image.tags)}" if image.tags else "it has no name"
+    raise BadImageError(f"{ref} is an ID, and {names}: say under which name the nodes know it, with --as")
+
+
+class BadImageError(Exception):
     """What is wrong with one image."""

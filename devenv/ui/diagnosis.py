@@ -16,6 +16,7 @@ _LONG = 400  # characters
 _EVIDENCE = 3  # pieces of a root that are shown
 _FOLLOWS = 6  # consequences
 _TIMES = 5  # lines of the time line
+_NOTED = {"DE107"}  # harmless to the cluster, and yet of use to whoever looks
 _COMMAND = "       "  # before a command to copy
 _CROSS, _CHECK = "[bold red]✗[/bold red]", "[green]✓[/green]"
 
@@ -48,6 +49,9 @@ def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
             "[yellow]?[/yellow] Could not be read:",
             *(f"    {escape(_one_line(what))}: {escape(_one_line(why, _LONG))}" for what, why in found.unknown),
         ]
+    notes = [h for h in found.harmless if h.code in _NOTED]
+    if notes and not everything:
+        shown += ["", *(f"[yellow]![/yellow] {h.code} {escape(h.says)}" for h in notes)]
     if everything and found.harmless:
         shown += ["", "Harmless, though it looks alarming:"]
         shown += [f"  {h.code} {escape(h.says)}" for h in found.harmless]

@@ -63,6 +63,14 @@ def error_lines(problem: DevenvError) -> list[str]:
     return [*lines, f"[green]→[/green] {escape(problem.next_step)}"] if problem.next_step else lines
 
 
+def warning(problem: DevenvError, consequence: str) -> None:
+    """Tell of something that is wrong and that the command can do without."""
+    out = console.progress()
+    out.print(f"[yellow]Warning:[/yellow] {escape(problem.what)} {escape(consequence)}")
+    for line in problem.why.splitlines():
+        out.print(f"  {escape(line)}")
+
+
 def error_json(problem: DevenvError) -> dict[str, str]:
     """Shape of a look that failed, where a command goes on looking."""
     return {"error": problem.what, "why": problem.why, "next_step": problem.next_step}
@@ -287,7 +295,10 @@ def status_lines(state: Status) -> list[str]:
     if not state.components:
         lines.append(f"It is not running. Start it again with `{_up(state.cluster)}`.")
     width = max((len(c.name) for c in state.components), default=0)
-    for component in state.components:
+    if state.silence:
+        lines.append(f"[dim]?[/dim] {escape(state.silence)}")
+        lines.append(f"  Not known: {escape(', '.join(c.name for c in state.components))}.")
+    for component in () if state.silence else state.components:
         mark = "[dim]?[/dim]" if component.unknown else "[bold red]✗[/bold red]" if component.missing else "[green]✓[/green]"
         lines.append(f"{mark} {escape(component.name.ljust(width))}  {escape(component.unknown or component.missing or 'ready')}")
     for name, space in state.disks.items():
@@ -299,7 +310,8 @@ def status_lines(state: Status) -> list[str]:
 def status_json(state: Status) -> dict[str, Any]:
     """Shape of `status`."""
     return {
-        "cluster": state.cluster, "profile": state.profile, "url": state.url, "ready": state.ready, "changing": state.changing,
+        "cluster": state.cluster, "profile": state.profile, "url": state.url, "ready": state.ready,
+        "changing": state.changing, "silence": state.silence,
         "nodes": [{"name": n.name, "status": n.status} for n in state.nodes],
         "components": [{"name": c.name, "resource": c.resource, "ready": not (c.missing or c.unknown),
                         "missing": c.missing, "unknown": c.unknown} for c in state.components],

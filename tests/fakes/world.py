@@ -12,7 +12,18 @@ from typing import Any
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images.archive import look
 from devenv.images.innode import MARK
-from devenv.ports import Completed, ContainerState, EngineInfo, HttpAnswer, HttpRequest, Image, Manifest, Node, Space
+from devenv.ports import (
+    Completed,
+    ContainerState,
+    EngineInfo,
+    Holder,
+    HttpAnswer,
+    HttpRequest,
+    Image,
+    Manifest,
+    Node,
+    Space,
+)
 
 GIB = 1 << 30
 PORTS = ((6443, 40001), (30888, 8888))  # that kind maps
@@ -64,6 +75,7 @@ class FakeHost:
         self.installed: set[str] = set()
         self.root = True
         self.free = 100 * GIB
+        self.holder: Holder | None = None
         self.ports: dict[int, str] = {}
         self.limits: tuple[int, int] | None = (128, 65536)
         self.results: dict[str, Completed] = {}
@@ -127,8 +139,8 @@ class FakeHost:
     def config_dir(self) -> Path:
         return self.home / "config"
 
-    def lock_holder(self, name: str) -> str | None:
-        return None
+    def lock_holder(self, name: str) -> Holder | None:
+        return self.holder
 
     def inotify(self) -> tuple[int, int] | None:
         return self.limits
@@ -167,6 +179,8 @@ class FakeEngine:
         self.ended: dict[str, float] = {}  # container → when
         self.configs: dict[str, str] = {}  # name in the nodes → digest of its config
         self.down = False
+        self.trouble: NotReachableError | None = None  # how it fails to answer
+        self.chosen = ""  # what names its address
         self.id = "engine-1"
         self.push_fails = False
         self.names_after = 0  # looks at the cluster's DNS until it answers
@@ -175,9 +189,12 @@ class FakeEngine:
         self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", size, {}, (ref,))
 
     def info(self) -> EngineInfo:
+        if self.trouble:
+            raise self.trouble
         if self.down:
             raise NotReachableError("No Docker engine answers at unix:///var/run/docker.sock.")
-        return EngineInfo("20.10", "amd64", self.root, "unix:///var/run/docker.sock", self.id, 2, 8 * GIB)
+        where = "unix:///var/run/docker.sock"
+        return EngineInfo("20.10", "amd64", self.root, where, self.id, 2, 8 * GIB, chosen=self.chosen)
 
     def image(self, ref: str) -> Image | None:
         return self.there.get(ref)
@@ -334,6 +351,7 @@ class FakeKube:
         self.port = 40001
         self.objects: dict[tuple[str, str, str], Manifest] = {}
         self.access_log: list[dict[str, Any]] = []
+        self.refusals: dict[str, str] = {}  # name of an object → why it would be refused
         self.pods: dict[str, str] = {"mock-1": "10.0.0.1"}
 
     def ready(self) -> bool:
@@ -378,6 +396,9 @@ class FakeKube:
         meta = manifest["metadata"]
         self.log.append(f"apply {manifest['kind']}/{meta['name']}")
         self.objects[manifest["kind"], meta.get("namespace", ""), meta["name"]] = healthy(manifest)
+
+    def dry_run(self, manifest: Manifest) -> str:
+        return self.refusals.get(manifest["metadata"]["name"], "")
 
     def merge(self, manifest: Manifest) -> None:
         self.log.append(f"merge {manifest['kind']}/{manifest['metadata']['name']}")

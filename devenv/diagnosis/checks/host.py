@@ -13,6 +13,15 @@ _ALL = frozenset({ANYTHING})
 _SHOWN = 3  # lines on whose waste it is
 _RAISE = ("sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",)
 _INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
+# Why the engine does not answer → what that is, and the fix.
+_ENGINE_TROUBLE = {
+    "": ("The Docker engine does not answer.", "devenv setup"),
+    "forbidden": ("You may not use the Docker engine.", "sudo usermod -aG docker $USER, then log in again"),
+    "elsewhere": (
+        "The Docker engine that DOCKER_HOST or a Docker context names does not answer.",
+        "start that engine, or: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
+    ),
+}
 
 
 @check
@@ -21,9 +30,8 @@ def engine(facts: Facts) -> Iterator[Finding]:
     for what in (ENGINE, NODES):
         if why := facts.unknown.get(what):
             evidence = (Evidence("Docker", why),)
-            yield Finding(
-                "DE101", "Docker engine", "The Docker engine does not answer.", evidence, ("devenv setup",), affects=_ALL
-            )
+            says, fix = _ENGINE_TROUBLE[facts.engine_trouble]
+            yield Finding("DE101", "Docker engine", says, evidence, (fix,), affects=_ALL)
             return
 
 
@@ -107,3 +115,12 @@ def changing(facts: Facts) -> Iterator[Finding]:
         says = f"The cluster is being changed by {facts.changing}: waiting until that is done."
         evidence = (Evidence("lock", facts.changing),)
         yield Finding("DE107", "cluster", says, evidence, (), Verdict.PROGRESS, affects=_ALL)
+
+
+@check
+def frozen(facts: Facts) -> Iterator[Finding]:
+    """Whoever holds the lock works. One that does not says nothing of the cluster, which is judged as without it."""
+    if facts.frozen:
+        says = f"The cluster's lock is held by {facts.frozen}, and nothing is done meanwhile."
+        evidence = (Evidence("lock", facts.frozen),)
+        yield Finding("DE107", "cluster", says, evidence, (), Verdict.HARMLESS)

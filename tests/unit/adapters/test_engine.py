@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import docker
 import pytest
+import requests
 
-from devenv.adapters.engine import DockerEngine, address, environment
-from devenv.errors import DevenvError, Exit
+from devenv.adapters.engine import DockerEngine, address, chosen, environment
+from devenv.errors import DevenvError, ElsewhereError, Exit, ForbiddenError
 from devenv.ports import Measured
 
 
@@ -115,3 +117,55 @@ def test_the_names_that_images_got_are_read_from_events(engine):
     events = [{"Actor": {"ID": "sha256:1", "Attributes": {"name": "a:1"}}}, {"Actor": {"ID": "sha256:2"}}, {}]
     one, _ = engine(events=events)
     assert one.names_given(0) == [("sha256:1", "a:1")]
+
+
+def silent(monkeypatch, reason: OSError) -> None:
+    """Have the library fail as it does where a connection fails; its own sockets would stay open."""
+
+    def connect(*_args, **_more):
+        raise docker.errors.DockerException("Error while fetching server API version") from requests.ConnectionError(
+            "Connection aborted.", reason
+        )
+
+    monkeypatch.setattr("devenv.adapters.engine._Client", connect)
+
+
+@pytest.mark.parametrize("host", ["tcp://127.0.0.1:1", "unix:///nowhere/docker.sock", "nonsense"])
+def test_an_engine_that_docker_host_names_is_said_to_be_the_reason_once(docker_config, monkeypatch, host):
+    monkeypatch.setenv("DOCKER_HOST", host)
+    silent(monkeypatch, ConnectionRefusedError(111, "Connection refused"))
+    with pytest.raises(ElsewhereError) as caught:
+        DockerEngine().info()
+    assert chosen() == "DOCKER_HOST"
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert str(caught.value).count("DOCKER_HOST names it") == 1
+    assert "unset DOCKER_HOST" in caught.value.next_step
+    assert caught.value.why.endswith("names it. Connection refused.")
+
+
+@pytest.mark.parametrize("by", ["current", "variable"])
+def test_so_is_a_docker_context(docker_config, monkeypatch, by):
+    context(docker_config, "mine", "unix:///nowhere/docker.sock")
+    if by == "current":
+        (docker_config / "config.json").write_text(json.dumps({"currentContext": "mine"}))
+    else:
+        monkeypatch.setenv("DOCKER_CONTEXT", "mine")
+    silent(monkeypatch, FileNotFoundError(2, "No such file or directory"))
+    with pytest.raises(ElsewhereError) as caught:
+        DockerEngine().info()
+    assert "ontext" in caught.value.why
+    assert "mine" in caught.value.why or by == "current"
+
+
+def test_the_usual_socket_is_nobody_s_choice(docker_config, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///var/run/docker.sock")
+    assert chosen() == ""
+    monkeypatch.delenv("DOCKER_HOST")
+    assert chosen() == ""
+
+
+def test_who_may_not_use_the_engine_is_told_that(docker_config, monkeypatch):
+    silent(monkeypatch, PermissionError(13, "Permission denied"))
+    with pytest.raises(ForbiddenError) as caught:
+        DockerEngine().info()
+    assert "group docker" in caught.value.next_step

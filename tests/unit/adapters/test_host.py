@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,38 @@ def test_a_reader_of_a_lock_is_told_of_others_and_not_of_itself(host):
         assert told.stdout.strip() == f"process {os.getpid()}"
         assert host.lock_holder("x") is None
     assert host.lock_holder("x") is None
+
+
+def test_a_holder_that_is_stopped_is_frozen_with_its_age(host):
+    script = (
+        "import os, signal\nfrom devenv.adapters.host import LocalHost\n"
+        "with LocalHost().lock('x'): os.kill(os.getpid(), signal.SIGSTOP)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        os.waitpid(child.pid, os.WUNTRACED)
+        path = host.state_dir() / "x.lock"
+        os.utime(path, (time.time() - 300, time.time() - 300))
+        holder = host.lock_holder("x")
+        assert holder is not None
+        assert (str(holder), holder.frozen) == (f"process {child.pid}", True)
+        assert holder.seconds >= 300
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_holder_that_works_is_not_frozen_unless_it_works_for_hours(host):
+    reader = "from devenv.adapters.host import LocalHost\nprint(LocalHost().lock_holder('x').frozen)"
+
+    def told() -> str:
+        return subprocess.run([sys.executable, "-c", reader], capture_output=True, text=True, check=True).stdout.strip()
+
+    with host.lock("x"):
+        assert told() == "False"
+        day = time.time() - 86400
+        os.utime(host.state_dir() / "x.lock", (day, day))
+        assert told() == "True"
 
 
 def test_a_child_that_outlives_a_killed_devenv_keeps_its_lock(host, tmp_path: Path):

@@ -34,8 +34,7 @@ def kube(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         write(tmp_path, server.server_address[1])
-        # The library reads KUBECONFIG once, when it is imported.
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
         made = ContextKube("kind-x")
         yield made
         if made._client:

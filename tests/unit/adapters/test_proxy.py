@@ -50,8 +50,7 @@ def kubeconfig(folder, monkeypatch, server, **cluster):
         "contexts": [{"name": "kind-x", "context": {"cluster": "c", "user": "u"}}],
     }  # fmt: skip
     (folder / "kubeconfig").write_text(yaml.safe_dump(content))
-    # The library reads KUBECONFIG once, when it is imported.
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(folder / "kubeconfig"))
+    monkeypatch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
 
 
 def ask(**options):

@@ -60,7 +60,7 @@ def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path):
     assert done.returncode == Exit.PREREQUISITE
     assert done.stdout == ""
     assert f"Error: No Docker engine answers at {where}." in done.stderr
-    assert "→ Start Docker, or run `devenv setup`." in done.stderr
+    assert done.stderr.count("DOCKER_HOST names it") == 1
     assert "Traceback" not in done.stderr
     for args in (("--debug", "images", "list"), ("images", "--debug", "list"), ("images", "list", "--debug")):
         debugged = devenv(*args, DOCKER_HOST=where)

@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from devenv.errors import DevenvError, Exit
 from devenv.images import archive
@@ -50,7 +51,9 @@ def test_newer_engines_call_an_image_by_its_manifest(tmp_path: Path):
 def test_an_archive_may_be_compressed(tmp_path: Path):
     plain = write(tmp_path / "a.tar", ["example.com/x:1"])
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(plain.read_bytes()))
-    assert archive.look(tmp_path / "a.tar.gz")[0].names == ("example.com/x:1",)
+    (tmp_path / "a.tar.zst").write_bytes(zstandard.compress(plain.read_bytes()))
+    for name in ("a.tar.gz", "a.tar.zst"):
+        assert archive.look(tmp_path / name)[0].names == ("example.com/x:1",)
 
 
 BREAK = {
@@ -65,6 +68,15 @@ BREAK = {
     "no xz": lambda path, whole: path.write_bytes(lzma.compress(whole)[:40] + b"x" * 400),
     "bad index": lambda path, whole: write(path, ["x:1"], extra={"index.json": b'{"manifests": [1]}'}),
     "folder": lambda path, whole: (path.unlink(), path.mkdir()),
+    "empty": lambda path, whole: path.write_bytes(b""),
+    "zip": lambda path, whole: path.write_bytes(b"PK\x03\x04" + whole),
+    "device": lambda path, whole: (path.unlink(), path.symlink_to("/dev/zero")),
+    "zstd, cut off": lambda path, whole: path.write_bytes(zstandard.compress(whole)[:60]),
+    "null manifest": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b"null"}),
+    "no images": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b"[]"}),
+    "null image": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b"[null]"}),
+    "null layers": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b'[{"Config": "config.json"}]'}),
+    "nested": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b"[" * 100_000}),
 }
 
 
@@ -77,3 +89,5 @@ def test_what_is_no_archive_is_refused_with_how_to_make_one(tmp_path: Path, how:
     assert caught.value.exit_code == Exit.USAGE
     assert str(path) in caught.value.what
     assert "docker save" in caught.value.next_step
+    assert "Traceback" not in str(caught.value)
+    assert "NoneType" not in str(caught.value)

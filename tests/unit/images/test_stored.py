@@ -6,9 +6,11 @@ import io
 import json
 import shutil
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from devenv.errors import DevenvError, Exit
 from devenv.images import stored
@@ -19,7 +21,14 @@ def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-LAYERS = [b"below" * 1000, b"above" * 1000]
+def layer(content: bytes) -> bytes:
+    """A tar of 5120 bytes."""
+    info = tarfile.TarInfo("file")
+    info.size = 3584
+    return info.tobuf() + content.ljust(3584, b".") + b"\0" * 1024
+
+
+LAYERS = [layer(b"below" * 500), layer(b"above" * 500)]
 DIFFS = [f"sha256:{sha(x)}" for x in LAYERS]
 CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": DIFFS}}).encode()
 OCI = "application/vnd.oci.image"
@@ -56,8 +65,9 @@ def descriptor(content: bytes, kind: str, **more) -> dict:
 def layout(pack=lambda x: x, names=("registry.example/x/a:1",), *, nested=False) -> dict[str, bytes]:
     """As an OCI layout has it."""
     blobs = [pack(x) for x in LAYERS]
+    kind = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}.get(blobs[0][:2], "")
     manifest = json.dumps({
-        "config": descriptor(CONFIG, "config.v1+json"), "layers": [descriptor(b, "layer.v1.tar") for b in blobs],
+        "config": descriptor(CONFIG, "config.v1+json"), "layers": [descriptor(b, f"layer.v1.tar{kind}") for b in blobs],
     }).encode()  # fmt: skip
     files = {blob(x): x for x in (*blobs, CONFIG, manifest)}
     top = manifest
@@ -97,7 +107,19 @@ WHOLE = {
     "layout as a folder": lambda p: folder(p / "a", layout()),
     "packed layers": lambda p: folder(p / "a", layout(packed)),
     "an index of architectures": lambda p: folder(p / "a", layout(nested=True)),
+    "docker save, packed by zstd": lambda p: _zst(tar(p / "a.tar", saved())),
+    "zstd layers": lambda p: folder(p / "a", layout(zstandard.compress)),
+    "zstd layers of several frames": lambda p: folder(p / "a", layout(frames)),
 }
+
+
+def frames(content: bytes) -> bytes:
+    return zstandard.compress(content[:2000]) + zstandard.compress(content[2000:])
+
+
+def _zst(path: Path) -> Path:
+    path.write_bytes(zstandard.compress(path.read_bytes()))
+    return path
 
 
 def _gz(path: Path) -> Path:
@@ -107,6 +129,15 @@ def _gz(path: Path) -> Path:
 
 def _new_list(pack) -> bytes:
     return json.dumps([{"Config": blob(CONFIG), "RepoTags": ["a:1"], "Layers": [blob(pack(x)) for x in LAYERS]}]).encode()
+
+
+def unpacked(content: bytes) -> bytes:
+    if content.startswith(b"\x1f\x8b"):
+        return gzip.decompress(content)
+    if content.startswith(b"\x28\xb5\x2f\xfd"):
+        reader = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True)
+        return reader.read()
+    return content
 
 
 @pytest.mark.parametrize("how", WHOLE)
@@ -123,8 +154,8 @@ def test_an_image_is_read_and_sent_in_part(tmp_path, how):
     lower, upper = (x["digest"].removeprefix("sha256:") for x in manifest["layers"])
     assert f"blobs/sha256/{lower}" not in out
     content = out[f"blobs/sha256/{upper}"]
-    assert (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content) == LAYERS[1]
-    assert all(x["size"] <= size == 5000 for x, size in zip(manifest["layers"], found.sizes, strict=True))
+    assert unpacked(content) == LAYERS[1]
+    assert all(x["size"] <= size == 5120 for x, size in zip(manifest["layers"], found.sizes, strict=True))
 
 
 def test_layers_that_are_the_same_may_be_links(tmp_path):
@@ -173,7 +204,78 @@ def looping(path: Path) -> Path:
     return path
 
 
+def zipped(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("manifest.json", "[]")
+    return path
+
+
+def listing(content: object, **more) -> dict[str, bytes]:
+    return saved(**{"manifest.json": json.dumps(content).encode(), **more})
+
+
+def many_names() -> dict[str, bytes]:
+    (listed,) = json.loads(saved()["manifest.json"])
+    return listing([{**listed, "RepoTags": [f"a:{n}" for n in range(200)]}])
+
+
+def no_tar() -> dict[str, bytes]:
+    content = b"no tar at all" * 500
+    config = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [f"sha256:{sha(content)}"]}}).encode()
+    listed = [{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["0/layer.tar"]}]
+    return listing(listed, **{"0/layer.tar": content, "c.json": config})
+
+
+def lying(content: bytes) -> bytes:
+    """A zstd layer that is whole, and another one than its config names."""
+    return zstandard.compress(content[:600] + b"!" + content[601:])
+
+
+def described(change) -> dict[str, bytes]:
+    """A layout whose manifest was changed, and is named by its new digest."""
+    files = layout()
+    name = next(n for n, c in files.items() if b'"layers"' in c)
+    manifest = json.loads(files.pop(name))
+    change(manifest)
+    content = json.dumps(manifest).encode()
+    notes = {"annotations": {"io.containerd.image.name": "registry.example/x/a:1"}}
+    index = {"manifests": [descriptor(content, "manifest.v1+json", **notes)]}
+    return {**files, blob(content): content, "index.json": json.dumps(index).encode()}
+
+
 BROKEN = {
+    "a zip": (lambda p: zipped(p / "a.tar"), "a zip file"),
+    "a zstd that is cut off": (lambda p: shortened(_zst(tar(p / "a.tar", saved())), 90), "cut off"),
+    "a null manifest": (lambda p: tar(p / "a.tar", listing(None)), "manifest.json is not a list"),
+    "a null image": (lambda p: tar(p / "a.tar", listing([None])), "image 1 is not a map"),
+    "a null layer list": (lambda p: tar(p / "a.tar", listing([{"Config": "c.json", "RepoTags": None}])), "Layers is not a list"),
+    "a manifest that is no JSON": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": b"{"})), "manifest.json is not JSON"),
+    "a folder with nothing in it": (lambda p: folder(p, {}), "holds no image"),
+    "200 tags": (lambda p: tar(p / "a.tar", many_names()), "200 names"),
+    "a name that is none": (
+        lambda p: tar(p / "a.tar", listing([{"Config": "c.json", "RepoTags": ["A B"], "Layers": []}])),
+        "not a valid image name",
+    ),
+    "a layer that is not a tar": (lambda p: tar(p / "a.tar", no_tar()), "0/layer.tar is not a layer"),
+    "a zstd layer that lies": (lambda p: folder(p / "a", layout(lying)), "is not the layer"),
+    "a file that never ends": (lambda p: Path("/dev/zero"), "a device"),
+    "an archive without an image": (lambda p: tar(p / "a.tar", {"README": b"x"}), "holds no image"),
+    "an empty file": (lambda p: shortened(tar(p / "a.tar", saved()), 0), "it is empty"),
+    "zeros": (lambda p: _zeros(p / "a.tar"), "holds no image"),
+    "a size that does not fit": (lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(size=3))), "should have 3"),
+    "a size that is none": (lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(size="3"))), "no number"),
+    "a media type that does not fit": (
+        lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(mediaType=f"{OCI}.layer.v1.tar+gzip"))),
+        "media type",
+    ),
+    "a layer of another kind": (
+        lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(mediaType="application/vnd.in-toto+json"))),
+        "media type",
+    ),
+    "a chart": (
+        lambda p: folder(p / "a", described(lambda m: m["config"].update(mediaType="application/vnd.cncf.helm.config.v1+json"))),
+        "holds no image",
+    ),
     "a negative size": (lambda p: negative(p / "a.tar"), ""),
     "links in a circle": (lambda p: looping(p / "a"), ""),
     "a gzip that is cut off": (lambda p: tar(p / "a.tar", saved(**{"1/layer.tar": packed(LAYERS[1])[:-4]})), "is cut off"),
@@ -183,12 +285,12 @@ BROKEN = {
     "no archive": (lambda p: _text(p / "a.tar"), ""),
     "a layer that is another": (lambda p: tar(p / "a.tar", damaged(saved(), "1/layer.tar")), "is not the layer"),
     "a damaged blob": (lambda p: folder(p / "a", damaged(layout(), blob(LAYERS[1]))), "is damaged"),
-    "a damaged manifest": (lambda p: folder(p / "a", _other_manifest()), "not what is in it"),
+    "a damaged manifest": (lambda p: folder(p / "a", _other_manifest()), "should have"),
     "no config": (lambda p: tar(p / "a.tar", saved(**{"c.json": None})), "its config c.json is missing"),
     "no config in the layout": (lambda p: folder(p / "a", {k: v for k, v in layout().items() if k != blob(CONFIG)}), "config"),
     "a damaged config": (lambda p: folder(p / "a", damaged(layout(), blob(CONFIG))), "damaged"),
     "no layer": (lambda p: tar(p / "a.tar", saved(**{"0/layer.tar": None})), "0/layer.tar is missing"),
-    "no list and no index": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": None})), "index.json is missing"),
+    "no list and no index": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": None})), "holds no image"),
     "no image": (lambda p: tar(p / "a.tar", {"manifest.json": b"[]"}), "no image"),
     "a path that leads out": (lambda p: tar(p / "a.tar", saved(**{"../../etc/passwd": b"x"})), "leads out"),
     "an absolute path": (lambda p: tar(p / "a.tar", saved(**{"/etc/passwd": b"x"})), "leads out"),
@@ -196,13 +298,18 @@ BROKEN = {
     "a layer outside": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": _outside()})), "leads out"),
     "a digest that is a path": (lambda p: folder(p / "a", _path_digest()), "no digest"),
     "a folder's link that leads out": (lambda p: _linked(folder(p / "a", layout())), "leads out"),
-    "an empty folder": (lambda p: folder(p / "a", {"x": b""}), "index.json is missing"),
+    "an empty folder": (lambda p: folder(p / "a", {"x": b""}), "holds no image"),
     "more layers than the config says": (
         lambda p: tar(p / "a.tar", saved(**{"c.json": _one_layer()})),
         "1 layers, and there are 2",
     ),
     "no architecture": (lambda p: tar(p / "a.tar", saved(**{"c.json": CONFIG.replace(b"architecture", b"x")})), "architecture"),
 }
+
+
+def _zeros(path: Path) -> Path:
+    path.write_bytes(bytes(100_000))
+    return path
 
 
 def _text(path: Path) -> Path:
@@ -243,6 +350,7 @@ def test_what_is_broken_is_refused_with_what_is_wrong(tmp_path, how):
         read(path)
     assert caught.value.exit_code == Exit.USAGE
     assert str(path) in caught.value.what
+    assert str(caught.value).count("docker save") == 1
 
 
 def top_level(pack=lambda x: x) -> dict[str, bytes]:
@@ -286,7 +394,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("ref", "expected"),
-    [("./a", True), ("/a/b", True), ("a.tar", True), ("a.tar.gz", True), ("redis:7", False), ("x/a:1", False), ("lay", True),
+    [("./a", True), ("/a/b", True), ("a.tar", True), ("a.tar.gz", True), ("a.tar.zst", True), ("redis:7", False), ("x/a:1", False), ("lay", True),
      ("plain", False), ("file", True), ("x" * 300, False), ("~nobody-at-all/x.tar", True)],
 )  # fmt: skip
 def test_what_is_meant_as_a_path(tmp_path, monkeypatch, ref, expected):

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from devenv import data
+from devenv.errors import DevenvError
 from devenv.lifecycle.choice import Availability, choose
 from devenv.lifecycle.record import Record, Records
 from devenv.profiles.variant import Variant
@@ -46,3 +47,22 @@ def test_a_record_of_an_older_devenv_has_no_variant(fakes):
     del content["variant"], content["base"], content["version"]
     records.path("c").write_text(json.dumps(content))
     assert choose(fakes.host, "c", None, FOLDER).variant == Variant()
+
+
+def test_broken_settings_stop_who_changes_things_and_not_who_looks(fakes):
+    settings = fakes.host.config_dir() / "config.yaml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("keep_newer: 3\ncolour: red\n")
+    with pytest.raises(DevenvError):
+        choose(fakes.host, "c", None, FOLDER)
+    warnings: list[DevenvError] = []
+    chosen = choose(fakes.host, "c", None, FOLDER, warn=warnings.append)
+    (warning,) = warnings
+    assert f"{settings}:2: colour: " in warning.why
+    settings.unlink()
+    assert chosen.profile == choose(fakes.host, "c", None, FOLDER).profile
+
+
+def test_a_profile_s_file_is_remembered_whatever_its_ending(fakes, tmp_path):
+    (tmp_path / "mine.v2").write_text("extends: offline\nname: mine\n")
+    assert choose(fakes.host, "c", str(tmp_path / "mine.v2"), FOLDER).name == str(tmp_path / "mine.v2")

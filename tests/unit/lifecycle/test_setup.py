@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from devenv import data
-from devenv.errors import DevenvError, Exit
+from devenv.errors import DevenvError, ElsewhereError, Exit, ForbiddenError
 from devenv.images import recipe as recipes
 from devenv.images.build import Builder
 from devenv.images.files import Files
@@ -89,6 +89,15 @@ def test_an_engine_elsewhere_is_not_started_here(setup, fakes, monkeypatch):
     with pytest.raises(DevenvError, match="tcp://elsewhere"):
         setup().run()
     assert "spawn dockerd" not in fakes.log
+
+
+@pytest.mark.parametrize("kind", [ElsewhereError, ForbiddenError])
+def test_where_the_user_s_choice_is_the_reason_nothing_is_installed(setup, fakes, kind):
+    fakes.host.programs -= {"docker", "dockerd"}
+    fakes.engine.trouble = kind("No Docker engine answers at tcp://elsewhere:2375.")
+    with pytest.raises(kind):
+        setup().run()
+    assert [e for e in fakes.log if e.startswith(("run apt-get", "spawn"))] == []
 
 
 def _down_at(address: str):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from devenv import data
+from devenv.adapters.schemas import BuiltinSchemas
 from devenv.errors import DevenvError, Exit
 from devenv.gates.live import Prober
 from devenv.images import recipe as recipes
@@ -25,6 +26,7 @@ from devenv.lifecycle.stop import Stop
 from devenv.lifecycle.up import Up
 from devenv.ports import Completed, Node
 from devenv.profiles.load import load
+from devenv.profiles.model import Patch, Profile, Target
 from devenv.profiles.variant import PLAIN, Variant
 from devenv.wait import StoppableClock
 from tests.fakes.restarting import FakeEnvoy
@@ -589,6 +591,9 @@ def test_down_removes_the_cluster_and_is_content_when_there_is_none(up, fakes):
     assert not any(e.startswith("kind") for e in fakes.log)
 
 
+ODD_RECORDS = [('"made": true', '"made": [1]'), ('"began": 1.0', '"began": "x"'), ('"variant": {', '"variant": 7, "x": {')]
+
+
 def test_a_record_is_written_whole(fakes):
     records = Records(fakes.host)
     records.write(
@@ -598,9 +603,53 @@ def test_a_record_is_written_whole(fakes):
         "c", "offline", "engine", "config", 1.0, made=True, nodes=("id",), loaded={"id": {"x": "y"}}, digest="d"
     )
     assert json.loads(records.path("c").read_text())["profile"] == "offline"
-    records.path("c").write_text("{")
-    with pytest.raises(DevenvError, match="is broken"):
-        records.read("c")
+    whole = records.path("c").read_text()
+    for text in ("{", "[]", "7", "{}", "[" * 100_000, "\x00", *(whole.replace(*change) for change in ODD_RECORDS)):
+        records.path("c").write_text(text)
+        with pytest.raises(DevenvError, match="is broken") as caught:
+            records.read("c")
+        assert str(records.path("c")) in caught.value.why
+    assert records.all() == []
+
+
+def patched(merge: dict) -> Profile:
+    profile = load("offline", data.root() / "profiles")
+    return profile.model_copy(update={"patches": (Patch(name="p", target=Target(kind="Deployment"), merge=merge),)})
+
+
+def test_a_patch_that_would_be_refused_is_known_before_the_cluster_is_made(up, fakes):
+    refused = dataclasses.replace(up(patched({"spec": {"replicass": 2}})), schemas=BuiltinSchemas())
+    with pytest.raises(DevenvError) as caught:
+        refused.run(0)
+    assert caught.value.exit_code == Exit.USAGE
+    assert "patches.p: " in caught.value.why
+    assert "replicas" in caught.value.why
+    assert [e for e in fakes.log if e.startswith(("kind", "apply", "create"))] == []
+    assert fakes.engine.nodes("c") == []
+
+
+def test_the_running_cluster_is_asked_before_anything_is_applied(up, fakes):
+    up().run(0)
+    fakes.log.clear()
+    fakes.kube.refusals = dict.fromkeys(name for _, _, name in fakes.kube.objects)
+    fakes.kube.refusals = dict.fromkeys(fakes.kube.refusals, "spec.replicas: Invalid value")
+    refused = dataclasses.replace(up(patched({"spec": {"replicas": 2}})), schemas=BuiltinSchemas())
+    with pytest.raises(DevenvError) as caught:
+        refused.run(0)
+    assert "spec.replicas: Invalid value" in caught.value.why
+    assert [e for e in fakes.log if e.startswith("apply")] == []
+
+
+def test_an_engine_whose_ports_are_elsewhere_is_told_and_not_waited_for(up, fakes, monkeypatch):
+    up().run(0)
+    fakes.engine.chosen, fakes.kube.up = "DOCKER_HOST", False
+    monkeypatch.setattr(fakes.kind, "export_kubeconfig", lambda *_: None)
+    began = fakes.clock.monotonic()
+    with pytest.raises(DevenvError) as caught:
+        up().run(0)
+    assert "DOCKER_HOST" in caught.value.why
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert fakes.clock.monotonic() - began < 30
 
 
 def test_stop_stops_the_nodes_and_up_starts_them(up, fakes):

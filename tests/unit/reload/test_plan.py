@@ -11,7 +11,7 @@ from devenv.images.innode import NodeImages
 from devenv.images.layers import chain_ids, sizes
 from devenv.ports import Image, Space
 from devenv.profiles.model import Budget
-from devenv.reload.plan import Source, Way, choose, room
+from devenv.reload.plan import BadImageError, Source, Way, choose, is_id_of, only_name, room
 
 NAME = "docker.io/library/a:1"
 ANY = Budget(keep_free="0")
@@ -130,3 +130,24 @@ def test_the_uppermost_layers_never_have_more_than_is_said(steps):
     assert len(told) == len(real)
     for count in range(len(real) + 1):
         assert sum(told[len(told) - count :]) >= sum(real[len(real) - count :])
+
+
+@pytest.mark.parametrize(
+    ("ref", "is_id"),
+    [("0123456789ab", True), ("sha256:0123456789ab", True), ("sha256:" + "0123456789ab" * 5 + "0123", True), ("ba9876543210", False),
+     ("012345", True), ("redis:7", False)],
+)  # fmt: skip
+def test_an_id_is_told_as_docker_prints_it(ref, is_id):
+    image = replace(IMAGE, id="sha256:" + "0123456789ab" * 5 + "0123")
+    assert is_id_of(ref, image) is is_id
+
+
+def test_a_name_that_looks_like_an_id_is_a_name():
+    assert not is_id_of("cafe00", replace(IMAGE, id="sha256:cafe00", tags=("cafe00:latest",)))
+
+
+def test_an_image_that_is_called_by_its_id_goes_by_its_only_name():
+    assert only_name("0123456789ab", replace(IMAGE, tags=("a:1",))) == "a:1"
+    for tags in ((), ("a:1", "b:1")):
+        with pytest.raises(BadImageError, match="--as"):
+            only_name("0123456789ab", replace(IMAGE, tags=tags))

@@ -55,7 +55,7 @@ def test_shape_of_a_request_whose_line_is_not_there_yet():
 
 def test_shape_of_status():
     assert reports.status_json(STATUS) == {
-        "cluster": "c", "profile": "offline", "url": "http://localhost:8888", "ready": False, "changing": "",
+        "cluster": "c", "profile": "offline", "url": "http://localhost:8888", "ready": False, "changing": "", "silence": "",
         "nodes": [{"name": "c-control-plane", "status": "running"}],
         "components": [
             {"name": "redis", "resource": "Deployment a/redis", "ready": True, "missing": "", "unknown": ""},

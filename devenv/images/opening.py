@@ -1,0 +1,182 @@
+"""Opens image archives, whatever they are packed with, and says of other files what they are."""
+
+import io
+import json
+import os
+import stat
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+WINDOW = 1 << 27  # bytes that zstd may want to look back: as many as its own program allows unasked
+_PIECE = 1 << 20
+# How other files begin → what they are.
+_OTHERS = (
+    (b"PK\x03\x04", "it is a zip file, not a tar archive"),
+    (b"PK\x05\x06", "it is a zip file, not a tar archive"),
+    (b"7z\xbc\xaf", "it is a 7z file, not a tar archive"),
+    (b"\x7fELF", "it is a program, not a tar archive"),
+    (b"hsqs", "it is a squashfs, not a tar archive"),
+    (b"SIF_MAGIC", "it is an image of Apptainer, not a tar archive"),
+)
+NO_IMAGE = "it holds no image: neither manifest.json nor index.json is in it"
+
+
+def refuse_others(path: Path) -> None:
+    """Raise ValueError with what it is for a file that can't be an archive. Raises OSError."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise ValueError("it is a folder")
+    if not stat.S_ISREG(mode):
+        kind = "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a pipe or a socket"
+        raise ValueError(f"it is {kind}, and an archive is read more than once")
+    with path.open("rb") as file:
+        first = file.read(16)
+    if not first:
+        raise ValueError("it is empty")
+    for magic, what in _OTHERS:
+        if first.startswith(magic):
+            raise ValueError(what)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """Give the archive in a file: plain, or packed by gzip, bzip2, xz or zstd.
+
+    Raises OSError and ValueError.
+    """
+    with path.open("rb") as file:
+        is_zstd = file.read(len(ZSTD)) == ZSTD
+    try:
+        if is_zstd:
+            with (
+                io.BufferedReader(_Zstd(path), _PIECE) as content,
+                tarfile.open(fileobj=content, mode="r:") as archive,
+            ):
+                yield archive
+        else:
+            with tarfile.open(path) as archive:
+                yield archive
+    except tarfile.ReadError as error:
+        if "could not be opened" in str(error) or "invalid header" in str(error):
+            raise ValueError("it is not a tar archive") from error
+        if "empty file" in str(error) or "unexpected end" in str(error):
+            raise ValueError("it is cut off") from error
+        raise
+
+
+class _Zstd(io.RawIOBase):
+    """A zstd file as what it unpacks to. Going back begins anew, which archives seldom need."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path, self._at = path, 0
+        self._reader = unpacked(path.open("rb"))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = _read(self._reader, len(buffer))
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        target = offset + self._at if whence == os.SEEK_CUR else offset
+        if whence == os.SEEK_END:
+            raise io.UnsupportedOperation("the end is known only once all was read")
+        if target < self._at:
+            self._reader.close()
+            self._at, self._reader = 0, unpacked(self._path.open("rb"))
+        while self._at < target:
+            content = _read(self._reader, min(_PIECE, target - self._at))
+            if not content:
+                break
+            self._at += len(content)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def close(self) -> None:
+        self._reader.close()
+        super().close()
+
+
+def unpacked(source: IO[bytes]) -> Any:
+    """Return a reader of what a zstd stream unpacks to, piece by piece, however well it was packed.
+
+    Closing it closes the source. Its reads raise zstandard.ZstdError: see `unpack`.
+    """
+    import zstandard  # noqa: PLC0415 - few archives need it
+
+    unpacker = zstandard.ZstdDecompressor(max_window_size=WINDOW)
+    return unpacker.stream_reader(source, read_across_frames=True)
+
+
+def unpack(source: IO[bytes]) -> Iterator[bytes]:
+    """Yield what a zstd stream unpacks to. Raises ValueError where it is no zstd."""
+    reader = unpacked(source)
+    while content := _read(reader, _PIECE):
+        yield content
+
+
+def _read(reader: Any, size: int) -> bytes:
+    import zstandard  # noqa: PLC0415 - as above
+
+    try:
+        return bytes(reader.read(size))
+    except zstandard.ZstdError as error:
+        raise ValueError(f"its zstd is damaged: {error}") from error
+
+
+def is_tar(first: bytes) -> bool:
+    """Whether a tar may begin with these 512 bytes: a header with a right sum, or zeros."""
+    if len(first) < tarfile.BLOCKSIZE:
+        return False
+    if not any(first[: tarfile.BLOCKSIZE]):
+        return True
+    try:
+        tarfile.TarInfo.frombuf(first[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def as_json(content: bytes, what: str) -> Any:
+    """Return what JSON says. Raises ValueError where it is none."""
+    try:
+        return json.loads(content)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{what} is not JSON") from error
+    except RecursionError as error:
+        raise ValueError(f"{what} nests too deep") from error
+
+
+def as_list(value: Any, what: str) -> list[Any]:
+    """Return a value that is a list. Raises ValueError where it is none."""
+    if not isinstance(value, list):
+        # What is wrong is the file's content, and not a type in devenv.
+        raise ValueError(f"{what} is not a list")  # noqa: TRY004
+    return value
+
+
+def as_map(value: Any, what: str) -> Mapping[str, Any]:
+    """Return a value that is a map. Raises ValueError where it is none."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} is not a map of keys and values")  # noqa: TRY004 - as above
+    return value
+
+
+def as_text(value: Any, what: str) -> str:
+    """Return a value that is a text. Raises ValueError where it is none, or empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{what} is not a text")
+    return value
