@@ -79,6 +79,9 @@ class Record:
         return found
 
 
+_RECORD = TypeAdapter(Record)
+
+
 def spell(record: Record) -> str:
     """Return the record as JSON."""
     return json.dumps(asdict(record), indent=1)
@@ -99,7 +102,7 @@ def read_record(content: Any) -> Record:
         known[name] = _proven_images(content.get(name) or {})
     known["returning"] = tuple(map(str, content.get("returning", ())))
     record = Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
-    return TypeAdapter(Record).validate_python(asdict(record))
+    return _RECORD.validate_python(asdict(record))
 
 
 def _odd_part(error: Exception) -> str:
