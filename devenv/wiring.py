@@ -557,13 +557,14 @@ class World:
 
     def facts_of_context(self, context: str, seconds: float) -> Facts:
         """Return what the API server of any context tells, redacted. Raises DevenvError where there is no such context."""
+        from devenv.adapters.kubeconfig import NoContextError
         from devenv.facts import files
         from devenv.facts.anywhere import discovered
 
         kube = ContextKube(context, proxied=True)
         try:
             kube.settings("its address")  # a context that is not there is a wrong call, not a finding
-        except NotReachableError as error:
+        except NoContextError as error:
             fix = "`kubectl config get-contexts` lists them."
             raise DevenvError(f"The kubeconfig has no context {context}.", error.why, fix, Exit.USAGE) from error
         collector = self.collector(context, discovered(context, {}))

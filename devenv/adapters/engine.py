@@ -419,7 +419,7 @@ class DockerEngine:
 
         def chunks(file: Any) -> Iterator[bytes]:
             content = file
-            if file.read(len(_ZSTD)) == _ZSTD:  # engines up to 20.10 can't unpack it
+            if file.read(len(_ZSTD)) == _ZSTD:  # not every engine unpacks it
                 content = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(file, read_across_frames=True)
             file.seek(0)
             while chunk := content.read(1 << 20):

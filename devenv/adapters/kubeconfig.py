@@ -151,6 +151,7 @@ def _entries(document: Document, part: str) -> list[dict[str, Any]]:
     return list(document.content.get(part) or ())
 
 
-def _unusable(path: Path, problems: Iterable[str]) -> DevenvError:
+def _unusable(path: Path, problems: Iterable[str]) -> NotReachableError:
     what = f"The kubeconfig {path} can't be used."
-    return DevenvError(what, "\n".join(problems), _FIX, Exit.PREREQUISITE)
+    # Not a plain DevenvError, since who writes it anew may be at it: a wait goes on.
+    return NotReachableError(what, "\n".join(problems), _FIX, Exit.PREREQUISITE)

@@ -61,6 +61,9 @@ class Job:
         return found
 
 
+_JOB = TypeAdapter(Job)
+
+
 @dataclass(frozen=True)
 class Jobs:
     """The one job, in the state folder."""
@@ -76,7 +79,7 @@ class Jobs:
         """Return the job; None where there is none. Raises DevenvError where the file is broken."""
         source = path or self.path
         try:
-            return TypeAdapter(Job).validate_python(read_state(source))
+            return _JOB.validate_python(read_state(source))
         except FileNotFoundError:
             return None
         except (DevenvError, ValueError) as error:

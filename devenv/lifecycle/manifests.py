@@ -27,9 +27,9 @@ _LOOKED_FOR = ("CustomResourceDefinition", "Service", *WORKLOADS)
 
 @dataclass(frozen=True)
 class Patched:
-    """An object before and after patches, with their names."""
+    """An object before and after one patch."""
 
-    names: tuple[str, ...]
+    patch: str
     before: Manifest
     after: Manifest
 
@@ -228,17 +228,14 @@ def images_note(obj: Manifest, ids: Mapping[str, str]) -> str:
 
 
 def _patched(profile: Profile, source: ManifestSource, obj: Manifest, note: Callable[[Patched], None]) -> Manifest | None:
-    before, names = obj, []
     for patch in (*source.patches, *profile.patches):
         if patch.enabled and _fits(patch, obj):
             if patch.remove:
                 return None
-            obj = merge(obj, patch.merge)
-            names.append(patch.name)
+            before, obj = obj, merge(obj, patch.merge)
             if not _is_object(obj):
                 raise DevenvError(f"the patch {patch.name} leaves no Kubernetes object.", exit_code=Exit.USAGE)
-    if names:
-        note(Patched(tuple(names), before, obj))
+            note(Patched(patch.name, before, obj))
     return merge(obj, _node_port(profile)) if obj["kind"] == "EnvoyProxy" else obj
 
 

@@ -99,6 +99,9 @@ class Record:
         return found
 
 
+_RECORD = TypeAdapter(Record)
+
+
 def spell(record: Record) -> str:
     """Return the record as JSON."""
     return json.dumps(asdict(record), indent=1)
@@ -122,7 +125,7 @@ def read_record(content: Any) -> Record:
     known["built_images"] = {str(name): tuple(map(str, ids)) for name, ids in built_images.items()}
     known["returning"] = tuple(map(str, content.get("returning", ())))
     record = Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
-    return TypeAdapter(Record).validate_python(asdict(record))
+    return _RECORD.validate_python(asdict(record))
 
 
 def _odd_part(error: Exception) -> str:

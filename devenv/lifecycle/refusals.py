@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devenv.errors import DevenvError, Exit, NotFoundError, NotReachableError
+from devenv.lifecycle import manifests
 from devenv.lifecycle.manifests import Patched, Rendered
 from devenv.ports import Kube, Manifest, Schemas
 from devenv.userfiles import near_it, told
@@ -23,6 +24,7 @@ _TYPES: dict[str, tuple[Any, str]] = {
 }
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 _EITHER = "x-kubernetes-int-or-string"
+Key = tuple[str, str, str, str]  # apiVersion, kind, namespace, name
 _AT_TOP = {"apiVersion", "kind", "metadata", "status"}
 
 
@@ -39,11 +41,13 @@ class Refusals:
         """
         definitions = defined(rendered.definitions)
         problems: list[str] = []
-        for one in rendered.patched:
-            found = self._new(one, definitions)
-            if kube and not found:
-                found = [why] if (why := _refused(kube, one.after)) else []
-            problems += [f"{_called(one)}: {what}" for what in found]
+        for steps in _by_object(rendered.patched):
+            lasting = set(self._problems(steps[-1].after, definitions))
+            made = [(step, what) for step in steps for what in self._new(step, definitions)]
+            told_here = [f"{_called(step)}: {what}" for step, what in made if what in lasting]
+            if kube and not told_here and (why := _refused(kube, steps[-1].after)):
+                told_here = [f"{_called(*steps)}: {why}"]
+            problems += told_here
         if problems:
             what = "The API server would refuse what patches make."
             fix = "Correct the patches; nothing was changed."
@@ -62,10 +66,19 @@ class Refusals:
         return list(unfit(inner, {**schema, "required": []}, ""))
 
 
-def _called(one: Patched) -> str:
-    meta = one.after["metadata"]
-    name = "/".join(filter(None, (meta.get("namespace"), meta["name"])))
-    return f"patches.{', '.join(one.names)}: {one.after['kind']} {name}"
+def _by_object(patched: Iterable[Patched]) -> list[list[Patched]]:
+    """Return what patches made, object by object, in their order."""
+    objects: dict[Key, list[Patched]] = {}
+    for step in patched:
+        objects.setdefault(manifests.key(step.after), []).append(step)
+    return list(objects.values())
+
+
+def _called(*steps: Patched) -> str:
+    """Return the patches, and the object that they change."""
+    obj = steps[-1].after
+    name = "/".join(filter(None, (obj["metadata"].get("namespace"), obj["metadata"]["name"])))
+    return f"patches.{', '.join(step.patch for step in steps)}: {obj['kind']} {name}"
 
 
 def _refused(kube: Kube, obj: Manifest) -> str:

@@ -90,9 +90,10 @@ class StatusReader:
 
         Where the user chose the engine, its nodes' ports may be on another machine.
         """
-        if not components or not all(c.unknown for c in components):
+        reasons = {c.unknown for c in components}
+        why = reasons.pop() if len(reasons) == 1 else ""
+        if not why:
             return ""
-        why = next(iter(components)).unknown
         chosen = self.engine.info().chosen
         if chosen:
             why += f" {chosen} names the engine at {self.engine.info().address}: are its ports on this machine?"

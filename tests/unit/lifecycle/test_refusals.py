@@ -1,5 +1,7 @@
 """Patched objects that the API server would refuse are known before anything is applied."""
 
+import itertools
+
 import pytest
 
 from devenv.errors import DevenvError, Exit
@@ -36,7 +38,7 @@ def thing(spec, kind: str = "Thing") -> dict:
 
 def check(before, after, *, kube=None, kind: str = "Thing", schemas: Schemas | None = None) -> str:
     """Return what is refused, "" where nothing is."""
-    patched = Patched(("p",), thing(before, kind), thing(after, kind))
+    patched = Patched("p", thing(before, kind), thing(after, kind))
     rendered = Rendered({"source": (DEFINITION, thing(after, kind))}, (patched,))
     refusal: DevenvError | None = None
     try:
@@ -77,3 +79,16 @@ def test_the_api_server_that_runs_is_asked(fakes):
     assert check(GOOD, {**GOOD, "size": 3}, kube=fakes.kube) == ""
     fakes.kube.refusals["t"] = "spec.size: Invalid value"
     assert "spec.size: Invalid value" in check(GOOD, {**GOOD, "size": 3}, kube=fakes.kube)
+
+
+def test_of_several_patches_the_one_that_did_it_is_named():
+    steps = [thing(GOOD), thing({**GOOD, "size": 3}), thing({**GOOD, "sise": 1}), thing({**GOOD, "sise": 1, "mode": "slow"})]
+    patched = tuple(Patched(name, *pair) for name, pair in zip("abc", itertools.pairwise(steps), strict=True))
+    with pytest.raises(DevenvError) as caught:
+        Refusals(Schemas()).check(Rendered({"source": (DEFINITION,)}, patched), None)
+    assert caught.value.why.startswith("patches.b: Thing n/t: spec.sise: ")
+
+
+def test_what_a_later_patch_mends_is_no_fault():
+    patched = (Patched("a", thing(GOOD), thing({**GOOD, "sise": 1})), Patched("b", thing({**GOOD, "sise": 1}), thing(GOOD)))
+    Refusals(Schemas()).check(Rendered({"source": (DEFINITION,)}, patched), None)
