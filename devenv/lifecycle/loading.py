@@ -120,8 +120,13 @@ class Loading:
                         at.records.note_image(at.cluster, node.id, name, images[source.ref].id, digests.get(name, ""))
         return len({name for lacked in groups for name in lacked})
 
-    def _remember_names(self, sources: Sequence[Source], images: Mapping[str, Image], digests: Mapping[str, str]) -> None:
-        """Remember what the images are called: once newer ones have the names, neither the engine nor a node says it."""
+    def _remember_names(
+        self,
+        sources: Sequence[Source],
+        images: Mapping[str, Image],
+        digests: Mapping[str, str],
+    ) -> None:
+        """Remember what the images are called: once newer ones have the names, nothing says it."""
         at = self.context
         named: dict[str, str] = {}
         for source in sources:

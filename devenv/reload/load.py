@@ -120,7 +120,7 @@ class Loader:
                 Records(self.host).note_image(self.cluster, node.id, move.name, image, digest)
 
     def _remember_name(self, move: Move, digest: str) -> None:
-        """Remember what the image is called: once a newer one has the name, neither the engine nor a node says it."""
+        """Remember what the image is called: once a newer one has the name, nothing says it."""
         named = dict.fromkeys((move.image.id, digest), short_name(move.name))
         History(self.host, self.clock).former_names(self.engine.info().id, named)
 
