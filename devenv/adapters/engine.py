@@ -290,18 +290,22 @@ class DockerEngine:
         ]
 
     def measure(self, seconds: float) -> Measured | None:
-        """Return what volumes and containers take; None where the engine does not say within `seconds`."""
+        """Return what volumes and containers take; None where that takes more than `seconds`."""
         told = self._disk_usage(seconds, "volume", "container")
         if told is None:
             return None
         volumes = told.get("Volumes") or (told.get("VolumeUsage") or {}).get("Items") or []
         containers = told.get("Containers") or (told.get("ContainerUsage") or {}).get("Items") or []
         sizes = {str(v["Name"]): int((v.get("UsageData") or {}).get("Size", -1)) for v in volumes}
-        written = {str(c["Names"][0]).lstrip("/"): int(c.get("SizeRw") or 0) for c in containers if c.get("Names")}
+        named = [c for c in containers if c.get("Names")]
+        written = {str(c["Names"][0]).lstrip("/"): int(c.get("SizeRw") or 0) for c in named}
         return Measured({name: size for name, size in sizes.items() if size >= 0}, written)
 
     def _disk_usage(self, seconds: float, *types: str) -> dict[str, Any] | None:
-        """Ask /system/df for these types; None where it does not answer in time. It refuses while it is being asked."""
+        """Ask /system/df for these types; None where it does not answer in time.
+
+        An older engine refuses while another one asks.
+        """
         try:
             with _errors():
                 api = self._client(max(1, round(seconds)))
@@ -313,9 +317,10 @@ class DockerEngine:
             return None
 
     def trim_build_cache(self, unused_for: float) -> None:
-        """Remove the records of the build cache that no image has and that were not used for so many seconds.
+        """Remove the build cache's records that no image has and that were unused for so long.
 
-        Those in use the engine keeps. `all` stands for all types of records, `private` for what no image has.
+        Those in use the engine keeps. `all` stands for all types of records, `private` for what no
+        image has. `unused_for` is in seconds.
         """
         filters = json.dumps({"private": {}, "until": {f"{int(unused_for)}s": True}})
         with _errors():
@@ -337,13 +342,18 @@ class DockerEngine:
         return found
 
     def names_given(self, since: float) -> list[tuple[str, str]]:
-        """Return the names that images got since then, as far as the engine remembers: (image's ID, name)."""
+        """Return the names that images got, as far as the engine remembers: (image's ID, name)."""
         filters = {"type": ["image"], "event": ["tag"]}
         with _errors():
-            events = list(self._api.events(since=int(since), until=int(time.time()), decode=True, filters=filters))
-        actors = [event.get("Actor") or {} for event in events]
-        pairs = [(str(a.get("ID") or ""), str((a.get("Attributes") or {}).get("name") or "")) for a in actors]
-        return [(image, name) for image, name in pairs if image and name]
+            now = int(time.time())
+            events = list(self._api.events(since=int(since), until=now, decode=True, filters=filters))
+        pairs = []
+        for event in events:
+            actor = event.get("Actor") or {}
+            image, name = actor.get("ID"), (actor.get("Attributes") or {}).get("name")
+            if image and name:
+                pairs.append((str(image), str(name)))
+        return pairs
 
     def images(self, label: str) -> list[Image]:
         """Return the images that carry the label."""

@@ -1,18 +1,17 @@
 """What checks ask of facts, again and again."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from devenv import DEFAULT_CLUSTER
 from devenv.facts.collect import is_of, is_proxy
 from devenv.facts.labels import asked_models, by_storm_service, model_name, route_of
-from devenv.facts.model import WORKLOADS, Facts, WasteFacts, owns, selects
+from devenv.facts.model import WORKLOADS, Facts, owns, selects
 from devenv.facts.revisions import KEEPERS, is_lasting, lasting_pods, newest_pods
 from devenv.ports import Manifest, Space
 from devenv.profiles.model import Component, Route
-from devenv.profiles.quantities import show
 
 # How the key of an image begins that was loaded and never proven, beside one to return to.
 UNPROVEN = "unproven image/"
@@ -34,25 +33,6 @@ def no_bytes(space: Space) -> bool:
 def no_inodes(space: Space) -> bool:
     """Whether a disk has no inodes left; one that counts none has enough."""
     return space.total_inodes > 0 and space.free_inodes < _INODES
-
-
-def waste_on(facts: Facts, places: Collection[str]) -> list[WasteFacts]:
-    """Return what goes first on a full disk, of what is in these places: the engine, or nodes; the largest first."""
-    return sorted((w for w in facts.waste if w.place in places), key=lambda w: -w.size)
-
-
-def waste_text(waste: WasteFacts, taken: float) -> str:
-    """Say whose waste it is: 1.2 GiB are 4 earlier builds of vllm-mock, from today. `taken`: when it was seen."""
-    if waste.build_cache:
-        return f"{show(waste.size)} are build cache that no image needs"
-    builds = "an earlier build" if waste.count == 1 else f"{waste.count} earlier builds"
-    of = f" of {waste.former_name}" if waste.former_name else ", whose name is not known"
-    return f"{show(waste.size)} {'is' if waste.count == 1 else 'are'} {builds}{of}, {_since(waste, taken)}"
-
-
-def _since(waste: WasteFacts, taken: float) -> str:
-    oldest, today = (datetime.fromtimestamp(t).astimezone().date() for t in (waste.oldest, taken))
-    return "from today" if oldest == today else f"from {oldest.isoformat()} on"
 
 
 def devenv(facts: Facts, *words: str) -> str:

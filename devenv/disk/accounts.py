@@ -12,14 +12,16 @@ from devenv.ports import ListedContainer, ListedImage
 
 _LONG_LOG = 50 << 20  # bytes
 _WRITTEN = 1 << 20  # bytes that a container has written, from which on it is listed
-_ETCD = "kube-system_etcd-"  # how the folder of etcd's logs begins in a node; its name ends with the node's
+# How the folder of etcd's logs is called in a node; the node's name follows.
+_ETCD = "kube-system_etcd-"
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one kind of thing takes. `size` in bytes, None where it is not known; `alone`: of that, what nothing else has.
+    """What one kind of thing takes.
 
-    `included`: its bytes are in another share too; `command`: removes it, where devenv itself may not.
+    `size` in bytes, None where it is not known; `alone`: of that, what nothing else has; `included`:
+    its bytes are in another share too; `command`: removes it, where devenv itself may not.
     """
 
     what: str
@@ -32,9 +34,15 @@ class Share:
 
 def image_shares(stored: Stored, former_names: Mapping[str, str]) -> Iterator[Share]:
     """Give all images together, the build cache, and each image, the largest first."""
-    every = {chain: size for image in stored.images for chain, size in stored.layers.get(image.id, {}).items()}
+    every: dict[str, int] = {}
+    for image in stored.images:
+        every.update(stored.layers.get(image.id, {}))
     nameless = [image for image in stored.images if not image.names]
-    yield Share("images", sum(every.values()), f"{len(stored.images)}, {len(nameless)} of them without a name")
+    yield Share(
+        "images",
+        sum(every.values()),
+        f"{len(stored.images)}, {len(nameless)} of them without a name",
+    )
     if stored.cache is None:
         yield Share("build cache", None, "the engine did not say in time")
     else:
@@ -65,7 +73,10 @@ def _alone(stored: Stored) -> dict[str, int]:
 
 
 def container_shares(stored: Stored) -> Iterator[Share]:
-    """Give what containers have written, where the engine has measured it: kind's nodes write into a volume instead."""
+    """Give what containers have written, where the engine has measured it.
+
+    kind's nodes write most of it into a volume instead.
+    """
     written = stored.measured.containers if stored.measured else {}
     for container in stored.containers:
         size = written.get(container.name, 0)
@@ -81,12 +92,15 @@ def mounts(containers: Iterable[ListedContainer]) -> dict[str, Owner]:
 
 
 def volume_shares(
-    stored: Stored, owners: Mapping[str, Owner], node_of: Mapping[str, str], surveyed: Collection[str]
+    stored: Stored,
+    owners: Mapping[str, Owner],
+    node_of: Mapping[str, str],
+    surveyed: Collection[str],
 ) -> Iterator[Share]:
     """Give each volume, with whose it is or was.
 
-    `owners`: of those that are or were seen mounted; `node_of`: volume → the node that its content shows; `surveyed`: nodes
-    with a ledger of their own, in which their volumes are.
+    `owners`: of those that are or were seen mounted; `node_of`: volume → the node that its content
+    shows; `surveyed`: nodes with a ledger of their own, in which their volumes are.
     """
     mounted = mounts(stored.containers)
     existing = {container.name for container in stored.containers}
@@ -94,7 +108,12 @@ def volume_shares(
     for volume in stored.volumes:
         size = sizes.get(volume)
         if owner := mounted.get(volume):
-            yield Share(f"volume {volume[:12]}", size, f"of {owner.container}", included=owner.container in surveyed)
+            yield Share(
+                f"volume {volume[:12]}",
+                size,
+                f"of {owner.container}",
+                included=owner.container in surveyed,
+            )
             continue
         note = _whose(owners.get(volume), node_of.get(volume, ""), existing)
         yield Share(f"volume {volume[:12]}", size, note, command=f"docker volume rm {volume}")
@@ -106,21 +125,29 @@ def _whose(owner: Owner | None, node: str, existing: Collection[str]) -> str:
     name = owner.container if owner else node
     if not name:
         return "of no container"
-    return f"of an earlier {kind_of_owner} {name}" if name in existing else f"{kind_of_owner} {name}, which no longer exists"
+    if name in existing:
+        return f"of an earlier {kind_of_owner} {name}"
+    return f"{kind_of_owner} {name}, which no longer exists"
 
 
 def node_in(volume: Path) -> str:
-    """Return the name of the control-plane node whose /var a volume was, "" where it was none's, or only root may look."""
+    """Return the name of the control-plane node whose /var a volume was.
+
+    "" where it was no node's, or only root may look.
+    """
     try:
         folders = [folder.name for folder in (volume / "_data" / "log" / "pods").iterdir()]
     except OSError:
         return ""
-    names = [name.removeprefix(_ETCD).rpartition("_")[0] for name in folders if name.startswith(_ETCD)]
-    return next(iter(names), "")
+    logs_of_etcd = next((name for name in folders if name.startswith(_ETCD)), "")
+    return logs_of_etcd.removeprefix(_ETCD).rpartition("_")[0]
 
 
 def log_shares(containers: Path, stored: Stored) -> Iterator[Share]:
-    """Give the containers' logs together, and each long one. `containers`: the engine's folder, which is root's."""
+    """Give the containers' logs together, and each long one.
+
+    `containers`: the engine's folder of them, which is root's.
+    """
     sizes: dict[str, tuple[int, Path]] = {}
     try:
         for container in stored.containers:
@@ -130,7 +157,9 @@ def log_shares(containers: Path, stored: Stored) -> Iterator[Share]:
     except OSError:
         yield Share("containers' logs", None, "only root may look")
         return
-    yield Share("containers' logs", sum(size for size, _ in sizes.values()), f"of {len(sizes)} containers")
+    total = sum(size for size, _ in sizes.values())
+    yield Share("containers' logs", total, f"of {len(sizes)} containers")
     for name, (size, path) in sorted(sizes.items(), key=lambda item: -item[1][0]):
         if size > _LONG_LOG:
-            yield Share(f"log of {name}", size, included=True, command=f"sudo truncate --size 0 {path}")
+            command = f"sudo truncate --size 0 {path}"
+            yield Share(f"log of {name}", size, included=True, command=command)

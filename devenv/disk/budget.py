@@ -12,7 +12,10 @@ _INODES = 0.02  # of the disk: fewer free ones count as full, whatever the budge
 
 @dataclass(frozen=True)
 class Marks:
-    """Bytes that users can't have: above `high` room is made, down to `low`. `inodes`: as many may be in use, 0: any number."""
+    """Bytes that users can't have: above `high` room is made, down to `low`.
+
+    `inodes`: how many may be in use, 0 where there is no limit.
+    """
 
     high: int
     low: int
@@ -41,10 +44,10 @@ def strictest(found: Iterable[Marks]) -> Marks:
 
 
 def used(space: Space) -> int:
-    """Return the bytes in use, as df counts them: all but the free blocks. What is reserved for root is free."""
+    """Return the bytes in use, as df counts them: what is reserved for root is free."""
     return space.total - space.free - space.reserved
 
 
 def taken(space: Space) -> int:
-    """Return the bytes that users can't have, those reserved for root among them. Budgets are on these."""
+    """Return the bytes that users can't have, those reserved for root too. Budgets are on these."""
     return space.total - space.free

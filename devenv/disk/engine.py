@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from devenv.disk.files import load, store
@@ -128,7 +128,8 @@ def _agreed(images: Iterable[ListedImage], known: Mapping[str, Mapping[str, int]
 class Past:
     """What is known of images that have lost their names.
 
-    `returnable`: IDs of those that `reload-image --undo` returns to; `former_names`: ID → the name that it had last.
+    `returnable`: IDs of those that `reload-image --undo` returns to; `former_names`: ID → the name
+    that it had last.
     """
 
     returnable: frozenset[str] = frozenset()
@@ -160,10 +161,10 @@ def things(
 
 
 def _build_cache(stored: Stored, wasted: Sequence[Thing]) -> list[Thing]:
-    """Return the build cache that no image which stays needs, as one thing; nothing where there is none.
+    """Return the build cache that no image which stays needs, as one thing, if there is any.
 
-    BuildKit's cache holds the layers of what it built, too: those of an image without a name are free only
-    once both are gone, so they count as the cache's, which goes after the images.
+    BuildKit's cache holds the layers of what it built, too: those of an image without a name are
+    free only once both are gone, so they count as the cache's, which goes after the images.
     """
     idle = [record for record in stored.cache or () if not record.in_use]
     private = [record for record in idle if not record.shared]
@@ -179,7 +180,7 @@ def _build_cache(stored: Stored, wasted: Sequence[Thing]) -> list[Thing]:
 
 
 def is_waste(image: ListedImage, past: Past) -> bool:
-    """Whether an image has no name, neither a tag nor a registry's digest, and no undo returns to it.
+    """Whether an image has neither a tag nor a registry's digest, and no undo returns to it.
 
     The engine lists no image that others are built on and that has no name itself.
     """
@@ -187,7 +188,7 @@ def is_waste(image: ListedImage, past: Past) -> bool:
 
 
 def is_nameless(image: ListedImage) -> bool:
-    """Whether an image has no name. The digest that the engine keeps of a push of `reload-image` is none."""
+    """Whether an image has no name. The digest of a push of `reload-image` is none."""
     return all(is_of_a_push(name) for name in image.names)
 
 
@@ -208,14 +209,14 @@ def _waste(stored: Stored, image: ListedImage, keep: Keep, past: Past, now: floa
         why = why or "the engine does not say what it is made of"
     if now - image.created < _BUILD and _may_be_building(stored, now):
         why = why or "a build that is running may need it"
-    return Thing(
-        nameless_label(image.id, former_name), Worth.DANGLING, stored.layers.get(image.id, {}), image.created, why, ENGINE,
-        image.id, image.names, former_name,
-    )  # fmt: skip
+    label = nameless_label(image.id, former_name)
+    layers = stored.layers.get(image.id, {})
+    thing = Thing(label, Worth.DANGLING, layers, image.created, why, ENGINE, image.id, image.names)
+    return replace(thing, former_name=former_name)
 
 
 def _may_be_building(stored: Stored, now: float) -> bool:
-    """Whether a container may be a step of a build: then an image without a name may be one of its stages.
+    """Whether a container may be a step of a build, and an image without a name one of its stages.
 
     Docker's classic builder runs each step in a container of an image that has no name.
     """

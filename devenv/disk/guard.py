@@ -54,7 +54,8 @@ class Guard:
         found = self._seen(place)
         if found and found[1].over(found[0], more):
             space, limits = found
-            why = f"{show(taken(space))} are taken, {show(more)} are needed, and its budget ends at {show(limits.high)}."
+            end = show(limits.high)
+            why = f"{show(taken(space))} are taken, {show(more)} are needed, and its budget ends at {end}."
             if limits.short_of_inodes(space):
                 why = f"Only {space.free_inodes} of {space.total_inodes} inodes are free."
             fix = "`devenv disk` shows who takes it; `devenv prune --free SIZE` makes room."

@@ -21,7 +21,7 @@ _NAMES = 2000  # images whose last names are remembered
 
 @dataclass(frozen=True)
 class Owner:
-    """The container that a volume is mounted in. `cluster`: kind's, where the container is a node of one."""
+    """The container that a volume is mounted in. `cluster`: kind's, if the container is a node."""
 
     container: str
     cluster: str = ""
@@ -101,8 +101,16 @@ class History:
         store(path, {"there": sorted(ids), "came": came})
         return came
 
-    def volume_owners(self, engine: str, volumes: Iterable[str], mounted: Mapping[str, Owner]) -> dict[str, Owner]:
-        """Return whose each of these volumes is, or was when it was last seen mounted. `mounted`: as it is now."""
+    def volume_owners(
+        self,
+        engine: str,
+        volumes: Iterable[str],
+        mounted: Mapping[str, Owner],
+    ) -> dict[str, Owner]:
+        """Return whose each of these volumes is, or was when it was last seen mounted.
+
+        `mounted`: as it is now.
+        """
         path, there = self.folder / f"volumes-{_slug(engine)}.json", set(volumes)
         before = dict(load(path).get("owners") or {})
         owners = {v: Owner(str(o[0]), str(o[1])) for v, o in before.items() if v in there}
@@ -112,14 +120,21 @@ class History:
             store(path, {"owners": now})
         return owners
 
-    def former_names(self, engine: str, named: Mapping[str, str], given: Mapping[str, str] | None = None) -> dict[str, str]:
+    def former_names(
+        self,
+        engine: str,
+        named: Mapping[str, str],
+        given: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
         """Return the name that each image was last seen with, by its ID.
 
-        `named`: image's ID → a name that it has now; `given`: the same → a name that it once got, for images that were never
-        seen with one. Neither an engine nor a node says what an image was called.
+        `named`: image's ID → a name that it has now; `given`: the same → a name that it once got,
+        for images that were never seen with one. Neither an engine nor a node says what an image
+        was called.
         """
         path = self.folder / f"called-{_slug(engine)}.json"
-        before = {str(image): str(name) for image, name in dict(load(path).get("images") or {}).items()}
+        kept = dict(load(path).get("images") or {})
+        before = {str(image): str(name) for image, name in kept.items()}
         older = dict(given or {}) | before
         names = {image: name for image, name in older.items() if image not in named} | dict(named)
         if names != before:

@@ -52,7 +52,10 @@ class Keep:
 
     @staticmethod
     def nameless(*, used: bool, pinned: bool) -> str:
-        """Return why an image in a node that has no name must stay; "" where it may go. No workload can name it."""
+        """Return why an image in a node without a name must stay; "" where it may go.
+
+        No workload can name it.
+        """
         if used:
             return "a container has it"
         return "the node has it pinned" if pinned else ""

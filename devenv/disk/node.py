@@ -116,8 +116,8 @@ def things(
 ) -> list[Thing]:
     """Return the node's images, and beside them, as one thing, the blobs that their snapshots make needless.
 
-    `uses`: when images came, by node and ID; `returnable`: name of a superseded image → the name to which it can return;
-    `former_names`: image's ID → the name that it had last.
+    `uses`: when images came, by node and ID; `returnable`: name of a superseded image → the name to
+    which it can return; `former_names`: image's ID → the name that it had last.
     """
     found = []
     for image in kept.images:
@@ -144,7 +144,7 @@ def names_by_id(kept: Kept) -> dict[str, str]:
 
 
 def is_waste(image: NodeImage, returnable: Mapping[str, str]) -> bool:
-    """Whether an image has no name, or only that of a superseded one to which one does not return."""
+    """Whether an image has no name but that of a superseded one to which one does not return."""
     return all(is_own_name(name) and name not in returnable for name in image.names)
 
 
@@ -153,9 +153,9 @@ def _waste(kept: Kept, image: NodeImage, keep: Keep, former_names: Mapping[str, 
     former_name = former_names.get(image.id, "")
     label = nameless_label(image.id, former_name)
     last = max(image.came, kept.used.get(image.id, 0.0))
-    return Thing(
-        label, Worth.DANGLING, _parts(kept, image), last, why, kept.node, image.id, image.names, former_name
-    )  # fmt: skip
+    parts = _parts(kept, image)
+    thing = Thing(label, Worth.DANGLING, parts, last, why, kept.node, image.id, image.names)
+    return replace(thing, former_name=former_name)
 
 
 def _returnable_name(thing: Thing, returnable: Mapping[str, str]) -> str:
@@ -168,7 +168,8 @@ def _image(kept: Kept, image: NodeImage, keep: Keep, seen: float, now: float) ->
     label = ", ".join(n for n in image.names if "@" not in n) or next(iter(image.names), "") or f"image {image.id[7:19]}"
     last = max(image.came, seen, kept.used.get(image.id, 0.0))
     why = keep.node(image.names, used=image.id in kept.used, pinned=image.pinned, age=now - last)
-    return Thing(label, _worth(image), _parts(kept, image), last, why, kept.node, image.id, image.names)
+    parts = _parts(kept, image)
+    return Thing(label, _worth(image), parts, last, why, kept.node, image.id, image.names)
 
 
 def _parts(kept: Kept, image: NodeImage) -> dict[str, int]:

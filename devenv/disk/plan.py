@@ -14,7 +14,7 @@ class Worth(IntEnum):
     """How much it costs to have a thing again; the cheapest goes first."""
 
     STALE = 0  # devenv's own files that nothing will ever use again
-    # Waste, which goes whatever its age: an image without a name, and the engine's build cache that no image needs.
+    # Waste, which goes whatever its age: an image without a name, and build cache that no image needs.
     DANGLING = 1
     BUILD_CACHE = 2
     BLOB = 3  # in a node, unpacked there
@@ -23,7 +23,8 @@ class Worth(IntEnum):
     IMAGE = 6  # by its last use
 
 
-_ALWAYS = (Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB)  # go before any image with a name, even where one alone would do
+# Go before any image with a name, even where one alone would do.
+_ALWAYS = (Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB)
 HOST, ENGINE = "host", "engine"  # places; every other one is a node's name
 
 
@@ -53,9 +54,9 @@ class Thing:
 
 
 def nameless_label(image_id: str, former_name: str) -> str:
-    """Return what lists call an image that has no name. `former_name`: the one that it had last, "" if unknown."""
-    short_id = image_id.removeprefix("sha256:")[:12]
-    return f"image {short_id}, an earlier build of {former_name}" if former_name else f"image {short_id}"
+    """Return what lists call an image that has no name. `former_name`: its last, "" if unknown."""
+    label = f"image {image_id.removeprefix('sha256:')[:12]}"
+    return f"{label}, an earlier build of {former_name}" if former_name else label
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,10 @@ class _Held:
 
 
 def frees(things: Sequence[Thing], groups: Iterable[Iterable[Thing]]) -> list[int]:
-    """Return the bytes that each of these groups frees, when those before it are gone. `things`: all that is there."""
+    """Return the bytes that each of these groups frees, when those before it are gone.
+
+    `things`: all that is there.
+    """
     held = _Held(things)
     return [sum(held.remove(thing) for thing in group) for group in groups]
 

@@ -146,7 +146,8 @@ class Surveyor:
         things = self._host.things(files, now, newer, caches=caches)
         if stored:
             things += engine.things(stored, keep, uses, names, now, past)
-        things += [t for k in kept for t in node.things(k, keep, uses, now, returnable, past.former_names)]
+        for k in kept:
+            things += node.things(k, keep, uses, now, returnable, past.former_names)
         return Survey(tuple(ledgers), disks, tuple(things), unknown, down, waste)
 
     def waste(self) -> tuple[Waste, ...]:
@@ -157,10 +158,11 @@ class Surveyor:
             engines = pool.submit(self._engine, unknown, tagged=False, measure=False)
             kept = [k for k in pool.map(lambda n: self._node(n, unknown), running) if k]
             stored = engines.result()
-        return _waste(stored, kept, self.returnable() if kept else {}, self._past(stored, kept), self.clock.now())
+        returnable = self.returnable() if kept else {}
+        return _waste(stored, kept, returnable, self._past(stored, kept), self.clock.now())
 
     def _past(self, stored: Stored | None, kept: Sequence[Kept]) -> Past:
-        """Return what is known of images that have lost their names, and remember the names that others have."""
+        """Return what is known of images that have lost their names; remember the names of others."""
         if stored is None:
             return Past()
         given: dict[str, str] = {}
@@ -170,7 +172,8 @@ class Surveyor:
         named = engine.names_by_id(stored)
         for each in kept:
             named |= node.names_by_id(each)
-        return Past(self.returnable_in_engine(), self.history.former_names(self.stock.info().id, named, given))
+        former_names = self.history.former_names(self.stock.info().id, named, given)
+        return Past(self.returnable_in_engine(), former_names)
 
     def space(self, disk: Disk, survey: Survey) -> Space:
         """Return what is free on a disk now. Raises DevenvError where it does not say."""
@@ -199,8 +202,10 @@ class Surveyor:
         try:
             self.stock.info()
             stored = self.engine_stock.look(tagged=tagged)
-            # After the look: an engine of an older API measures all of it together, and only once at a time.
-            return replace(stored, measured=self.stock.measure(_MEASURE)) if measure else stored
+            if not measure:
+                return stored
+            # After the look: an engine of an older API measures all of it, and only once at a time.
+            return replace(stored, measured=self.stock.measure(_MEASURE))
         except DevenvError as error:
             unknown[ENGINE] = f"{error.what} {error.why}".strip()
             return None
@@ -241,18 +246,31 @@ class Surveyor:
         shares = tuple(Share(_tilde(name), size, "devenv's own") for name, size in own)
         return Ledger(HOST, str(path), _device(path), self.host.space(path), self.profile.budgets.host, shares)
 
-    def _engine_shares(self, root: Path, stored: Stored, kept: list[Kept], former_names: Mapping[str, str]) -> tuple[Share, ...]:
-        owners = self.history.volume_owners(self.stock.info().id, stored.volumes, accounts.mounts(stored.containers))
-        ownerless = [volume for volume in stored.volumes if volume not in owners] if self._local else []
+    def _engine_shares(
+        self,
+        root: Path,
+        stored: Stored,
+        kept: list[Kept],
+        former_names: Mapping[str, str],
+    ) -> tuple[Share, ...]:
+        mounted = accounts.mounts(stored.containers)
+        owners = self.history.volume_owners(self.stock.info().id, stored.volumes, mounted)
+        ownerless = [volume for volume in stored.volumes if self._local and volume not in owners]
         node_of = {volume: accounts.node_in(root / "volumes" / volume) for volume in ownerless}
         logs = [Share("containers' logs", None, "not on this machine")]
         if self._local:
             logs = list(accounts.log_shares(root / "containers", stored))
         surveyed = {each.node for each in kept}
         volumes = accounts.volume_shares(stored, owners, node_of, surveyed)
-        return (*accounts.image_shares(stored, former_names), *volumes, *accounts.container_shares(stored), *logs)
+        images = accounts.image_shares(stored, former_names)
+        return (*images, *volumes, *accounts.container_shares(stored), *logs)
 
-    def _engine_ledger(self, stored: Stored, kept: list[Kept], former_names: Mapping[str, str]) -> list[Ledger]:
+    def _engine_ledger(
+        self,
+        stored: Stored,
+        kept: list[Kept],
+        former_names: Mapping[str, str],
+    ) -> list[Ledger]:
         """The engine's disk: a path of this machine, or in a VM the one that its nodes are on."""
         root, budget = self.stock.info().data_root, self.profile.budgets.engine
         shares = self._engine_shares(root, stored, kept, former_names)
@@ -277,8 +295,11 @@ class Surveyor:
         returnable = self.returnable()
         names = [(image, returnable[n]) for image in kept.images for n in image.names if n in returnable]
         note = "of these; reload-image --undo returns to it"
-        sizes = [(name, sum(image.layers.values())) for image, name in names]
-        return [Share(f"image of {name} to return to", size, note, included=True) for name, size in sizes]
+        shares = []
+        for image, name in names:
+            what, size = f"image of {name} to return to", sum(image.layers.values())
+            shares.append(Share(what, size, note, included=True))
+        return shares
 
     def _disks(self, ledgers: list[Ledger]) -> tuple[Disk, ...]:
         found = []
@@ -298,7 +319,11 @@ class Surveyor:
 
 
 def _waste(
-    stored: Stored | None, kept: Sequence[Kept], returnable: Mapping[str, str], past: Past, now: float
+    stored: Stored | None,
+    kept: Sequence[Kept],
+    returnable: Mapping[str, str],
+    past: Past,
+    now: float,
 ) -> tuple[Waste, ...]:
     """Return the waste in the engine and in nodes. All else is kept here."""
     keep = Keep(None, frozenset(), newer=math.inf)

@@ -1,4 +1,4 @@
-"""What goes first, and whose it was: images that have lost their names, and build cache that no image needs. Pure."""
+"""What goes first, and whose it was: images without a name, and build cache that no image needs. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ _KINDS = (Worth.DANGLING, Worth.BUILD_CACHE)
 
 @dataclass(frozen=True)
 class Waste:
-    """Earlier builds of one image, or the build cache. `place`: the engine or a node; `size`: bytes that they free.
+    """Earlier builds of one image, or the build cache.
 
-    `former_name`: the image's name, "" where nobody saw it, and for the build cache. `oldest`, `newest`: when they came, in
-    seconds since 1970.
+    `place`: the engine or a node; `former_name`: the image's name, "" where nobody saw it, and for
+    the build cache; `size`: bytes that they free; `oldest`, `newest`: when they came, in seconds
+    since 1970.
     """
 
     place: str
@@ -44,4 +45,6 @@ def waste(things: Iterable[Thing]) -> tuple[Waste, ...]:
 def _waste(key: tuple[str, str, Worth], group: list[Thing], size: int) -> Waste:
     place, former_name, worth = key
     times = [thing.used for thing in group]
-    return Waste(place, former_name, len(group), size, min(times), max(times), worth is Worth.BUILD_CACHE)
+    oldest, newest = min(times), max(times)
+    is_cache = worth is Worth.BUILD_CACHE
+    return Waste(place, former_name, len(group), size, oldest, newest, is_cache)

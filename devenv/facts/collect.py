@@ -181,12 +181,18 @@ class Collector:
         disks = [looks.get("engine's disk", _no_space()), *(_seen(looks, n).disk for n in nodes)]
         return self.waste() if any(disk and is_nearly_full(disk) for disk in disks) else ()
 
-    def _own_waste(self, looks: Looks, objects: Mapping[str, tuple[Manifest, ...]]) -> tuple[WasteFacts, ...]:
-        """Return the waste that was seen. What else the engine's images were called is their owner's business."""
+    def _own_waste(
+        self,
+        looks: Looks,
+        objects: Mapping[str, tuple[Manifest, ...]],
+    ) -> tuple[WasteFacts, ...]:
+        """Return the waste that was seen, without the names of others' images."""
         found = looks.get("waste", _no_waste())
         looks.unknown.pop("waste", None)  # it only makes a better finding
         own = set(akin([w.former_name for w in found], self.profile, objects))
-        return tuple(w if w.former_name in own else w.model_copy(update={"former_name": ""}) for w in found)
+        names = [w.former_name if w.former_name in own else "" for w in found]
+        pairs = zip(found, names, strict=True)
+        return tuple(w.model_copy(update={"former_name": name}) for w, name in pairs)
 
     def _engine(self, trouble: list[Trouble]) -> EngineInfo:
         try:

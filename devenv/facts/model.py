@@ -38,8 +38,9 @@ class NodeFacts(Model):
 class WasteFacts(Model):
     """Images that have lost their names to newer builds, or build cache that no image needs.
 
-    `place`: "engine", or a node; `former_name`: the images' name, "" where it is not known or not this cluster's business;
-    `size`: bytes that go with them; `oldest`, `newest`: when they came, in seconds since 1970.
+    `place`: "engine", or a node; `former_name`: the images' name, "" where it is not known or not
+    this cluster's business; `size`: bytes that go with them; `oldest`, `newest`: when they came, in
+    seconds since 1970.
     """
 
     place: str

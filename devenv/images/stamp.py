@@ -75,7 +75,7 @@ def own_ref(image: ProfileImage) -> str:
 
 
 def is_of_a_push(name: str) -> bool:
-    """Whether a name or digest is only of a push of `reload-image` to this machine's loopback: no registry has it."""
+    """Whether a name or digest is only of a push of `reload-image`: no registry has it."""
     return bool(_FOR_A_PUSH.match(name))
 
 

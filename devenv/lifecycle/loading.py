@@ -141,8 +141,13 @@ class Loading:
             digests = by_name(Nodes(self.context.containers).images(node.name))
             self.context.replacing.begin(node, {name: digests.get(name, "") for name in names})
 
-    def _remember_names(self, sources: Sequence[Source], images: Mapping[str, Image], digests: Mapping[str, str]) -> None:
-        """Remember what the images are called: once newer ones have the names, neither the engine nor a node says it."""
+    def _remember_names(
+        self,
+        sources: Sequence[Source],
+        images: Mapping[str, Image],
+        digests: Mapping[str, str],
+    ) -> None:
+        """Remember what the images are called: once newer ones have the names, nothing says it."""
         at = self.context
         named: dict[str, str] = {}
         for source in sources:

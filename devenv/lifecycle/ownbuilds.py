@@ -1,8 +1,9 @@
-"""The images that devenv's own builds made for a cluster, and the removal of those that newer builds have superseded.
+"""The images that devenv's own builds made for a cluster, and the removal of superseded ones.
 
-A build gives its name to the new image, and the one before it has none then. After a proof two images of each name stay in the
-engine, as in the nodes: the one that has the name, and the one that `reload-image --undo` returns to. While the last one has
-failed, the one before that stays, too. What the user has built is not touched.
+A build gives its name to the new image, and the one before it has none then. After a proof two
+images of each name stay in the engine, as in the nodes: the one that has the name, and the one that
+`reload-image --undo` returns to. While the last one has failed, the one before that stays, too.
+What the user has built is not touched.
 """
 
 from collections.abc import Mapping, Sequence

@@ -170,7 +170,13 @@ class ProvenImages:
     def _running_nodes(self) -> list[Node]:
         return [n for n in self.containers.nodes(self.cluster) if n.status == "running"]
 
-    def forget_superseded(self, nodes: Collection[str], seconds: float = _PODS, *, failed: bool = False) -> None:
+    def forget_superseded(
+        self,
+        nodes: Collection[str],
+        seconds: float = _PODS,
+        *,
+        failed: bool = False,
+    ) -> None:
         """Remove the names of superseded images, but of those to return to; containerd then frees the images.
 
         That waits for containers that have one to end. Where one goes on, its image keeps its name until the next time.
@@ -243,7 +249,7 @@ def target(record: Record, node_id: str, name: str) -> ProvenImage | None:
 def returnable_images(records: Iterable[Record]) -> frozenset[str]:
     """Return the engine's IDs of the images that one would return to in any of these clusters.
 
-    Where the engine's ID is not known, it is the digest of the image's config: so it is on the classic store.
+    Where the engine's ID is not known, it is the config's digest: so it is on the classic store.
     """
     images: set[str] = set()
     for record in records:
@@ -255,7 +261,7 @@ def returnable_images(records: Iterable[Record]) -> frozenset[str]:
 
 
 def proven_images(records: Iterable[Record]) -> frozenset[str]:
-    """Return the engine's IDs and the digests of the last two images that were proven of each name in these clusters."""
+    """Return the last two images that were proven of each name, by the engine's IDs and digests."""
     images: set[str] = set()
     for record in records:
         for images_by_name in (*record.proven.values(), *record.earlier.values()):

@@ -73,7 +73,7 @@ class Record:
     earlier: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
     # name → from which state of the checkout its image was built, as images/stamp.py tells it to a person
     built: Mapping[str, str] = field(default_factory=dict)
-    # name in the nodes → the engine's IDs of the images that devenv's own builds made of it, the oldest first
+    # name in the nodes → the engine's IDs of what devenv's own builds made of it, the oldest first
     built_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # names whose return to such an image has begun and is not proven yet; `loaded` and `there` have the image
     returning: tuple[str, ...] = ()

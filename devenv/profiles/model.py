@@ -253,7 +253,8 @@ class Profile(Model):
     budgets: Budgets = Budgets()
     auto_prune: AutoPrune = "ask"  # whether a command that needs room may make it
     protect: tuple[str, ...] = ()  # images by name, * stands for anything: never pruned
-    keep_newer: Amount = Field(default=24, ge=0, le=24 * 365)  # hours: an image with a name that came since then is never pruned
+    # hours: an image with a name that came since then is never pruned
+    keep_newer: Amount = Field(default=24, ge=0, le=24 * 365)
     cluster: Cluster
     gateway: GatewayPorts
     images: tuple[ProfileImage, ...]

@@ -134,7 +134,7 @@ class Loader:
                 self.replacing.begin(node, {move.name: digests.get(node.name, "")})
 
     def _remember_name(self, move: Move, digest: str) -> None:
-        """Remember what the image is called: once a newer one has the name, neither the engine nor a node says it."""
+        """Remember what the image is called: once a newer one has the name, nothing says it."""
         named = dict.fromkeys((move.image.id, digest), short_name(move.name))
         History(self.host, self.clock).former_names(self.engine.info().id, named)
 

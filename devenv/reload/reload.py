@@ -107,9 +107,7 @@ class Reload:
             began = self.clock.monotonic()
             self._finish_killed_load()
             if self.options.build:
-                Build(self.profile, self.in_place).run([name or ref for ref, name in wanted])
-                self._own_builds.note(self.in_place.built_images)
-                self.in_place.built_images.clear()
+                self._build(wanted)
             built = self.clock.monotonic()
             early = self._early(wanted)
             try:
@@ -131,6 +129,19 @@ class Reload:
             self._teach_later(moved)
             seconds = {"build": built - began, "move": loaded - built, "restart": proven - loaded}
             return Result(self.cluster, moved, renewed, seconds)
+
+    def _build(self, wanted: Sequence[tuple[str, str]]) -> None:
+        """Build the images, and note which ones the builds made: also under the names asked for."""
+        refs = [ref for ref, _ in wanted if not is_file(ref)]
+        before = {ref: self.engine.image(ref) for ref in refs}
+        Build(self.profile, self.in_place).run([name or ref for ref, name in wanted])
+        built_images = {name: list(ids) for name, ids in self.in_place.built_images.items()}
+        self.in_place.built_images.clear()
+        for ref, older in before.items():
+            newer = self.engine.image(ref)
+            if newer and (older is None or newer.id != older.id):
+                built_images.setdefault(ref, []).append(newer.id)
+        self._own_builds.note(built_images)
 
     def undo(self, asked: Sequence[str], wait: float) -> Returned:
         """Return to the images that were proven before. `asked`: names of the profile, or of the nodes."""
@@ -246,7 +257,10 @@ class Reload:
         self._forget_superseded(plan, _PODS if self.options.restart else 0)
 
     def _forget_superseded(self, plan: Plan, seconds: float, *, failed: bool = False) -> None:
-        """Keep of each name what has it and what one may return to, in the nodes and, of devenv's own builds, in the engine."""
+        """Keep of each name what has it and what one may return to.
+
+        That is so in the nodes and, of devenv's own builds, in the engine.
+        """
         self.rollout.proven.forget_superseded([n.name for n in plan.nodes], seconds, failed=failed)
         self._own_builds.forget_superseded()
 

@@ -58,7 +58,8 @@ def _disk(out: Console, disk: Disk) -> None:
     out.print(f"[bold]{escape(names)}[/bold]", soft_wrap=True)
     out.print(f"  [{colour}]{bar}[/{colour}] {show(used(space))} of {show(space.total)} in use, {show(space.free)} free")
     if space.reserved:
-        out.print(f"  {show(space.reserved):>10}  reserved for root  [dim]not in use; no user can have it[/dim]")
+        note = "[dim]not in use; no user can have it[/dim]"
+        out.print(f"  {show(space.reserved):>10}  reserved for root  {note}")
     over = taken(space) - disk.marks.high
     if disk.marks.short_of_inodes(space):
         out.print(f"  [red]✗[/red] only {space.free_inodes} of {space.total_inodes} inodes are free; run `devenv prune`")
@@ -76,7 +77,8 @@ def _disk(out: Console, disk: Disk) -> None:
 def _bar(disk: Disk) -> str:
     """Draw what is in use, what is reserved for root, and where the budget ends."""
     total = max(disk.space.total, 1)
-    filled, reserved, mark = (round(_BAR * size / total) for size in (used(disk.space), taken(disk.space), disk.marks.high))
+    sizes = (used(disk.space), taken(disk.space), disk.marks.high)
+    filled, reserved, mark = (round(_BAR * size / total) for size in sizes)
     cells = ["█" if n < filled else "▒" if n < reserved else "░" for n in range(_BAR)]
     mark = min(_BAR - 1, mark)
     if cells[mark] == "░":
@@ -107,7 +109,8 @@ def _ledger(out: Console, ledger: Ledger, *, everything: bool) -> None:
         note = ", ".join(filter(None, (alone, share.note)))
         out.print(f"  {size:>10}  {escape(share.what)}{f'  [dim]{escape(note)}[/dim]' if note else ''}", soft_wrap=True)
         if share.command:
-            out.print(f"              [dim]devenv does not remove it: {escape(share.command)}[/dim]", soft_wrap=True)
+            command = f"[dim]devenv does not remove it: {escape(share.command)}[/dim]"
+            out.print(f"              {command}", soft_wrap=True)
     if len(lines) < len(ledger.shares):
         out.print(f"              [dim]and {len(ledger.shares) - len(lines)} more; --all shows them[/dim]")
 
@@ -153,7 +156,8 @@ def survey_shape(seen: Survey) -> dict[str, Any]:
 
 
 def _share_shape(share: Share) -> dict[str, Any]:
-    return {"what": share.what, "size": share.size, "alone": share.alone, "note": share.note, "command": share.command}
+    shape = {"what": share.what, "size": share.size, "alone": share.alone, "note": share.note}
+    return {**shape, "command": share.command}
 
 
 def disk_shape(disk: Disk) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A sign of life while a command looks around. It needs nothing but the standard library: rich alone takes 0.1 s to import."""
+"""A sign of life while a command looks around.
+
+It needs nothing but the standard library: rich alone takes 0.1 s to import.
+"""
 
 import os
 import sys
@@ -15,9 +18,10 @@ _CLEAR = "\r\x1b[2K"
 
 @contextmanager
 def sign_of_life(what: str) -> Iterator[None]:
-    """Show at once, on a terminal, that the command is at work, and for how long; nothing is left of it at the end.
+    """Show at once, on a terminal, that the command is at work, and for how long.
 
-    Nothing else may write to the terminal meanwhile. Where standard error is no terminal, nothing is shown.
+    Nothing is left of it at the end, and nothing else may write to the terminal meanwhile. Where
+    standard error is no terminal, nothing is shown.
     """
     stream = sys.stderr
     if not _is_terminal(stream):

@@ -309,6 +309,16 @@ def test_it_builds_as_the_profile_says(cluster, base, build, tmp_path):
     told = cluster.json(*RELOAD, "--build", "--profile", str(own))
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"by the profile"}
     assert set(told["seconds"]) == {"build", "move", "restart"}
+    built = [cluster.docker("image", "inspect", "-f", "{{.Id}}", NAME).strip()]
+    for content in ("once more", "and again"):
+        (tmp_path / "note").write_text(content)
+        cluster.json(*RELOAD, "--build", "--profile", str(own))
+        built.append(cluster.docker("image", "inspect", "-f", "{{.Id}}", NAME).strip())
+    by_hand = cluster.built[-1]
+    cluster.built += built
+    there = cluster.docker("image", "ls", "--all", "--quiet", "--no-trunc").split()
+    assert [image in there for image in built] == [False, True, True], "of devenv's own builds two stay"
+    assert by_hand in there, "what the user has built stays"
     refused = cluster.devenv(*RELOAD, "--build", check=False)
     assert refused.returncode == 2
     assert "There is no command to build" in refused.stderr

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import ANYTHING, Evidence, Finding, Verdict
-from devenv.diagnosis.read import devenv, no_bytes, no_inodes, waste_on, waste_text
+from devenv.diagnosis.read import devenv, no_bytes, no_inodes
+from devenv.diagnosis.waste import waste_on
 from devenv.facts.collect import ENGINE, NODES
 from devenv.facts.model import Facts
 from devenv.profiles.quantities import show
 
 _ALL = frozenset({ANYTHING})
-_SHOWN = 3  # lines on whose waste it is
 _RAISE = ("sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",)
 _INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
 # Why the engine does not answer → what that is, and the fix.
@@ -52,10 +52,11 @@ def engine_disk(facts: Facts) -> Iterator[Finding]:
     shared = any(n.disk and space and n.disk.total == space.total for n in facts.nodes)
     if space and not shared and (no_bytes(space) or no_inodes(space)):
         text = f"{show(space.free)} of {show(space.total)} free, {space.free_inodes} inodes free"
-        waste = [waste_text(w, facts.taken) for w in waste_on(facts, {ENGINE})[:_SHOWN]]
-        evidence = (Evidence("the engine's data root", text), *(Evidence("waste", w) for w in waste))
-        says = " ".join([f"The engine's disk is full: {text}.", *(f"{w}." for w in waste)])
-        yield Finding("DE102", "engine's disk", says, evidence, (devenv(facts, "prune"),), affects=_ALL)
+        waste = waste_on(facts, {ENGINE})
+        evidence = (Evidence("the engine's data root", text), *waste)
+        says = " ".join([f"The engine's disk is full: {text}.", *(f"{w.text}." for w in waste)])
+        fix = (devenv(facts, "prune"),)
+        yield Finding("DE102", "engine's disk", says, evidence, fix, affects=_ALL)
 
 
 @check

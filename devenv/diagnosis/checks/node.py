@@ -4,18 +4,8 @@ from collections.abc import Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import ANYTHING, Evidence, Finding
-from devenv.diagnosis.read import (
-    ago,
-    conditions,
-    devenv,
-    line_time,
-    no_bytes,
-    no_inodes,
-    said,
-    seconds,
-    waste_on,
-    waste_text,
-)
+from devenv.diagnosis.read import ago, conditions, devenv, line_time, no_bytes, no_inodes, said, seconds
+from devenv.diagnosis.waste import waste_on
 from devenv.facts.collect import API, ENGINE
 from devenv.facts.model import Facts, NodeFacts
 from devenv.ports import Space
@@ -24,7 +14,6 @@ from devenv.profiles.quantities import show
 _ALL = frozenset({ANYTHING})
 _STOP = 300.0  # seconds that `devenv stop` may take for all nodes
 _SKEW = 5.0  # seconds by which the clock of the engine, which may be elsewhere, may differ
-_SHOWN = 3  # lines on whose waste it is
 
 
 @check
@@ -39,22 +28,23 @@ def disk(facts: Facts) -> Iterator[Finding]:
         if no_bytes(space):
             text = f"{show(space.free)} of {show(space.total)} free"
             waste = _waste(facts, node.name, space)
-            evidence = (Evidence(f"df in {node.name}", text), *(Evidence("waste", w) for w in waste), *_refusals(facts))
-            says = " ".join([f"The node's disk is full: {text}.", *(f"{w}." for w in waste)])
+            evidence = (Evidence(f"df in {node.name}", text), *waste, *_refusals(facts))
+            says = " ".join([f"The node's disk is full: {text}.", *(f"{w.text}." for w in waste)])
             yield Finding("DE201", f"node {node.name}", says, evidence, fix, about=about, affects=_ALL)
         if no_inodes(space):
             text = f"{space.free_inodes} of {space.total_inodes} inodes free"
             waste = _waste(facts, node.name, space)
-            evidence = (Evidence(f"df in {node.name}", text), *(Evidence("waste", w) for w in waste), *_refusals(facts))
-            says = " ".join([f"The node's disk has no inodes left: {text}.", *(f"{w}." for w in waste)])
+            evidence = (Evidence(f"df in {node.name}", text), *waste, *_refusals(facts))
+            begin = f"The node's disk has no inodes left: {text}."
+            says = " ".join([begin, *(f"{w.text}." for w in waste)])
             yield Finding("DE202", f"node {node.name}", says, evidence, fix, about=about, affects=_ALL)
 
 
-def _waste(facts: Facts, node: str, space: Space) -> list[str]:
-    """Return whose waste is on a node's disk, the largest first. kind's nodes share the engine's disk."""
+def _waste(facts: Facts, node: str, space: Space) -> list[Evidence]:
+    """Return whose waste is on a node's disk. kind's nodes share the engine's disk."""
     shares = facts.engine_disk is None or facts.engine_disk.total == space.total
     places = {node, ENGINE, *(n.name for n in facts.nodes)} if shares else {node}
-    return [waste_text(w, facts.taken) for w in waste_on(facts, places)[:_SHOWN]]
+    return waste_on(facts, places)
 
 
 def _refusals(facts: Facts) -> tuple[Evidence, ...]:

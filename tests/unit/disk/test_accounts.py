@@ -36,9 +36,17 @@ def test_a_volume_says_whose_it_is_or_was_and_how_to_remove_it():
     told = {what: (s.size, s.note, s.command) for what, s in shares.items()}
     assert told == {
         "volume mounted": (5, "of c-control-plane", ""),
-        "volume gone": (7, "kind node old-control-plane, which no longer exists", "docker volume rm gone"),
+        "volume gone": (
+            7,
+            "kind node old-control-plane, which no longer exists",
+            "docker volume rm gone",
+        ),
         "volume again": (None, "of an earlier kind node c-control-plane", "docker volume rm again"),
-        "volume shown": (None, "kind node x-worker, which no longer exists", "docker volume rm shown"),
+        "volume shown": (
+            None,
+            "kind node x-worker, which no longer exists",
+            "docker volume rm shown",
+        ),
         "volume app": (None, "container db, which no longer exists", "docker volume rm app"),
         "volume nobody": (None, "of no container", "docker volume rm nobody"),
     }
@@ -81,7 +89,8 @@ def test_logs_that_only_root_may_see_are_unknown(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("status", "cluster", "command"), [("exited", "", "docker rm a"), ("running", "", ""), ("exited", "c", "")]
+    ("status", "cluster", "command"),
+    [("exited", "", "docker rm a"), ("running", "", ""), ("exited", "c", "")],
 )
 def test_what_a_container_has_written_is_its_own(status, cluster, command):
     measured = Measured({}, {"a": 2 * MIB, "b": 5})

@@ -23,6 +23,7 @@ class Engine:
         self.tags = {i: tuple(t for t in tags if t != TAG) for i, tags in self.tags.items()} | {image_id: (TAG,)}
 
     def image(self, ref):
+        ref = next((i for i, tags in self.tags.items() if ref in tags), ref)
         if ref not in self.tags:
             return None
         return Image(ref, "amd64", 1, {}, self.tags[ref], (), 0.0, self.digests.get(ref, ()))
@@ -75,7 +76,11 @@ def test_builds_that_fail_leave_the_one_to_return_to_and_the_last_one(own_builds
 
 @pytest.mark.parametrize(
     ("digests", "stays"),
-    [((), False), (("127.0.0.1:4000/devenv/reload@sha256:1",), False), (("registry.example/a@sha256:1",), True)],
+    [
+        ((), False),
+        (("127.0.0.1:4000/devenv/reload@sha256:1",), False),
+        (("registry.example/a@sha256:1",), True),
+    ],
 )
 def test_what_a_registry_has_has_a_name_yet(own_builds, cluster, engine, digests, stays):
     for image_id in ("sha256:1", "sha256:2", "sha256:3"):

@@ -10,7 +10,7 @@ from devenv.profiles.load import load
 from devenv.reload.plan import Plan
 from devenv.reload.reload import Options, Reload
 from devenv.reload.rollout import Renewed
-from tests.unit.lifecycle.test_ownbuilds import Engine
+from tests.unit.lifecycle.test_ownbuilds import TAG, Engine
 from tests.unit.lifecycle.test_proven import NAME, NODE, Cluster
 
 
@@ -18,14 +18,15 @@ class FakeReload(Reload):
     """One whose builds, loads and rollouts are the test's own."""
 
     def prepare(self, cluster: Cluster) -> None:
-        self.of, self.rounds, self.fails = cluster, 0, False
+        self.of, self.rounds, self.fails, self.told = cluster, 0, False, True
         self.in_place = SimpleNamespace(build=self.build, built_images={})
         self.pusher = SimpleNamespace(forget_leftovers=lambda: None)
 
     def build(self, image):
         self.rounds += 1
         self.engine.build(f"sha256:{self.rounds}")
-        self.in_place.built_images[NAME] = [f"sha256:{self.rounds}"]
+        if self.told:
+            self.in_place.built_images[NAME] = [f"sha256:{self.rounds}"]
 
     def _early(self, wanted):
         return None
@@ -73,6 +74,13 @@ def test_after_each_proved_round_two_images_stay(reload):
         run(reload)
     assert set(reload.engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}, "the first one is the user's"
     assert (reload.of.image, reload.of.kept) == ("4", {"3"})
+
+
+def test_what_a_command_builds_under_another_name_than_the_profiles_is_its_own_too(reload):
+    reload.told = False
+    for _ in range(4):
+        reload.run([(TAG, "devenv.local/vllm-mock:reference")], 0)
+    assert set(reload.engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}
 
 
 def test_rounds_that_fail_leave_no_more_than_the_proved_ones_and_the_last(reload):
