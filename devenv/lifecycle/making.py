@@ -21,6 +21,20 @@ _EARLY = 420.0  # seconds for the first answer of one that kind is making: kind'
 _ENDED = {"exited", "dead"}
 _HOLDS_NO_PORT = {"exited", "dead", "created"}
 _ADMIN = "/etc/kubernetes/admin.conf"
+_CONTAINERD = 30.0  # seconds; 2 are usual
+# Pods reach the API server by the Service `kubernetes`, the first address of the Services' range.
+_LEAD = r"""
+manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
+setting() { sed -n "s|.*--$1=\([0-9.]*\).*|\1|p" "$manifest"; }
+base=$(setting service-cluster-ip-range)
+node=$(getent ahostsv4 "$(hostname)" | awk 'NR == 1 {print $1}')
+[ -n "$base" ] && [ -n "$node" ] || exit 0
+service=${base%.*}.$((${base##*.} + 1))
+for chain in PREROUTING OUTPUT; do
+  iptables --wait --table nat --append "$chain" --destination "$service" --protocol tcp --dport 443 \
+    --jump DNAT --to-destination "$node:$(setting secure-port)"
+done
+"""
 
 
 @dataclass
@@ -79,6 +93,8 @@ class Making:
                 self._require_port()
             for node in stopped:
                 at.containers.start(node.name)
+            for node in stopped:
+                self._lead_to_api(node)
             self.started = self.started or bool(stopped)
             note.append(f"started {', '.join(n.name for n in stopped)}" if stopped else "is there")
         else:
@@ -92,6 +108,27 @@ class Making:
         self._known = True
         made = tuple(n.id for n in at.nodes())
         remember(at, lambda record: replace(record, nodes=made, made=True, digest="", stopped=0.0))
+
+    def _lead_to_api(self, node: Node) -> None:
+        """Lead the pods of a node that was started to the API server before kube-proxy does.
+
+        All pods start at once then, and Envoy Gateway v1.2.8, where it can't reach the API server,
+        does nothing until its liveness probe restarts it, 25 to 65 s later. kube-proxy's own rules come
+        before this one; it goes with the node's network, at the next stop. Where it fails, it takes longer.
+        """
+        at = self.context
+        record = at.records.read(at.cluster)
+        if node.status not in _ENDED or "control-plane" not in node.name or (record and record.adopted):
+            return
+
+        def missing() -> str:
+            answer = at.containers.exec(node.name, ["crictl", "images", "--quiet"])
+            return "" if answer.code == 0 else "an answer from it"
+
+        with suppress(DevenvError):
+            # Before systemd runs, the node's entrypoint may still write rules of its own.
+            until(f"{node.name}'s containerd", missing, Deadline(at.clock, _CONTAINERD))
+            at.containers.exec(node.name, ["bash", "-c", _LEAD])
 
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""

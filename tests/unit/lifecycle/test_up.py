@@ -351,6 +351,27 @@ def test_pods_are_made_anew_where_a_node_has_another_image(up, fakes):
     assert applied(fakes)
 
 
+def test_pods_reach_the_api_server_before_kube_proxy_has_begun(up, fakes, monkeypatch):
+    up().run(0)
+    end(fakes)
+    execute = fakes.engine.exec
+
+    def logged(container, argv, stdin=None):
+        if "DNAT" in argv[-1]:
+            fakes.log.append("lead to the API server")
+        return execute(container, argv, stdin)
+
+    ready = fakes.kube.ready
+    monkeypatch.setattr(fakes.engine, "exec", logged)
+    monkeypatch.setattr(fakes.kube, "ready", lambda: [fakes.log.append("ask the API server"), ready()][1])
+    up().run(0)
+    assert index(fakes.log, "start c-control-plane") < index(fakes.log, "lead to the API server")
+    assert index(fakes.log, "lead to the API server") < index(fakes.log, "ask the API server")
+    fakes.log.clear()
+    up().run(0)
+    assert "lead to the API server" not in fakes.log, "a node that runs has kube-proxy's rules"
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_runs_in_a_node_ends_before_the_node(up, fakes, monkeypatch, fails):
     up().run(0)
