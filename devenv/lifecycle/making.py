@@ -1,8 +1,9 @@
 """The cluster itself: made by kind, started where it was stopped, or made anew where kind did not finish it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images.sources import Source
@@ -13,7 +14,7 @@ from devenv.lifecycle.leases import release_dead
 from devenv.lifecycle.preflight import taken_port
 from devenv.lifecycle.record import Record, api_ports
 from devenv.lifecycle.steps import step
-from devenv.ports import Node
+from devenv.ports import Manifest, Node
 from devenv.wait import Deadline, until
 
 _API = 180.0  # seconds for the API server of a cluster that kind has made, or that was just started
@@ -21,6 +22,7 @@ _EARLY = 420.0  # seconds for the first answer of one that kind is making: kind'
 _ENDED = {"exited", "dead"}
 _HOLDS_NO_PORT = {"exited", "dead", "created"}
 _ADMIN = "/etc/kubernetes/admin.conf"
+_TOLD = 120.0  # seconds for the kubelet to tell of all pods anew; 2 to 4 are usual
 _CONTAINERD = 30.0  # seconds; 2 are usual
 # Pods reach the API server by the Service `kubernetes`, the first address of the Services' range.
 _LEAD = r"""
@@ -130,6 +132,20 @@ class Making:
             until(f"{node.name}'s containerd", missing, Deadline(at.clock, _CONTAINERD))
             at.containers.exec(node.name, ["bash", "-c", _LEAD])
 
+    def told_anew(self, _: list[str]) -> None:
+        """Return when no pod is told any more as it was before its node was started.
+
+        Until the kubelet writes otherwise, every pod is said to be ready, and every gate is open.
+        """
+        at = self.context
+        started = {n.name: at.containers.state(n.name).started for n in at.nodes()}
+
+        def missing() -> str:
+            pods = at.kube.select("v1", "Pod")
+            return ", ".join(p["metadata"]["name"] for p in pods if _ran_before(p, started))
+
+        until("The pods' own word", missing, Deadline(at.clock, _TOLD), self._look)
+
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""
         until("The API server", self._not_usable, Deadline(self.context.clock, _EARLY), self._look, pause=0.5)
@@ -206,3 +222,11 @@ class Making:
             at.kube.forget()
         missing = lambda: "" if self._ready(at.nodes()) else "an answer from it"  # noqa: E731
         until("The API server", missing, Deadline(at.clock, _API), self._look)
+
+
+def _ran_before(pod: Manifest, started: Mapping[str, float]) -> bool:
+    """Whether a container of a pod is told to run since before its node was started. `started`: node → seconds since 1970."""
+    node = str((pod.get("spec") or {}).get("nodeName") or "")
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    times = [((status.get("state") or {}).get("running") or {}).get("startedAt") for status in statuses]
+    return any(datetime.fromisoformat(time).timestamp() < int(started.get(node, 0)) for time in times if time)

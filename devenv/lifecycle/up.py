@@ -208,7 +208,8 @@ class Up:
             [
                 as_task(at.reporter, "cluster", lambda note: making.run(source, note)),
                 as_task(at.reporter, "images", lambda note: loading.run(sources, note)),
-                *(as_task(at.reporter, c.name, applying.gate(c), ("cluster", *c.after)) for c in at.profile.components),
+                as_task(at.reporter, "pods", making.told_anew, ("cluster",)),
+                *(as_task(at.reporter, c.name, applying.gate(c), ("pods", *c.after)) for c in at.profile.components),
             ]
         )
         return applying.ids() == ids
