@@ -116,7 +116,8 @@ class Making:
 
         All pods start at once then, and Envoy Gateway v1.2.8, where it can't reach the API server,
         does nothing until its liveness probe restarts it, 25 to 65 s later. kube-proxy's own rules come
-        before this one; it goes with the node's network, at the next stop. Where it fails, it takes longer.
+        before this one, which goes with the node's network, at the next stop. Without it, `up` only
+        takes longer.
         """
         at = self.context
         record = at.records.read(at.cluster)
@@ -225,7 +226,10 @@ class Making:
 
 
 def _ran_before(pod: Manifest, started: Mapping[str, float]) -> bool:
-    """Whether a container of a pod is told to run since before its node was started. `started`: node → seconds since 1970."""
+    """Whether a container of a pod is told to run since before its node was started.
+
+    `started`: node → seconds since 1970.
+    """
     node = str((pod.get("spec") or {}).get("nodeName") or "")
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
     times = [((status.get("state") or {}).get("running") or {}).get("startedAt") for status in statuses]
