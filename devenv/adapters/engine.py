@@ -101,7 +101,10 @@ class _Client(docker.APIClient):
     """Docker's own client, with Go's rules for proxies: a TCP engine on loopback is asked directly."""
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """Return what applies to one request. The library would ask the environment, and knows other rules."""
+        """Return what applies to one request.
+
+        The library would ask the environment, and knows other rules.
+        """
         proxy = proxy_for(url, os.environ)
         return {
             "proxies": {**(proxies or {}), **({urlsplit(url).scheme: proxy} if proxy else {})},
@@ -166,8 +169,9 @@ class _Helper:
 
     def _fail(self, error: Exception) -> None:
         self._tell(
-            f"The credential helper {self._program} does not work: {error}. Builds and pulls go on without its credentials. "
-            f"Install it, or remove {self._keys} from {_config_file()}."
+            f"The credential helper {self._program} does not work: {error}."
+            " Builds and pulls go on without its credentials."
+            f" Install it, or remove {self._keys} from {_config_file()}."
         )
 
 
@@ -176,7 +180,10 @@ def _config_file() -> str:
 
 
 class DockerEngine:
-    """Images and containers of the engine at `address()`. `tell` gets what a user should know, each sentence once."""
+    """Images and containers of the engine at `address()`.
+
+    `tell` gets what a user should know, each sentence once.
+    """
 
     def __init__(self, tell: Callable[[str], None] = _ignore) -> None:
         self._tell, self._told, self._telling = tell, set[str](), threading.Lock()
@@ -372,7 +379,8 @@ class DockerEngine:
         Those in Docker's config file come first. One on this machine's loopback is out of a build
         container's reach, unless the container has this machine's network.
         """
-        proxies = {} if self._slow._proxy_configs.get_environment() else build_arguments(os.environ)  # noqa: SLF001
+        configured = self._slow._proxy_configs.get_environment()  # noqa: SLF001
+        proxies = {} if configured else build_arguments(os.environ)
         local = self.info().local if is_on_loopback(proxies) else False
         with _errors(), context.open("rb") as file:
             events = self._slow.build(
@@ -535,7 +543,8 @@ class DockerEngine:
             config = self._api.create_host_config(privileged=True, network_mode="none")
             made = self._api.create_container(
                 image, list(argv), name=name, labels={_HELPER: "1"}, entrypoint=[], host_config=config,
-                use_config_proxy=False,  # an image is made of it, and a proxy's password may be in its address
+                # An image is made of it, and a proxy's address may have a password in it.
+                use_config_proxy=False,
             )  # fmt: skip
             self._api.start(made["Id"])
         return str(made["Id"])

@@ -10,7 +10,7 @@ from devenv.errors import NotReachableError
 
 _ADMIN = 19000  # Envoy Gateway's choice (facts/gateway.md)
 _TIMEOUT = 5.0  # seconds for each step of it
-# The library asks the environment for a proxy unless it is told of one; no host is asked through this one.
+# The library asks the environment for a proxy unless it is told of one. Through this one no host is asked.
 _DIRECTLY = {"http_proxy_host": "none", "http_no_proxy": ["*"]}
 
 

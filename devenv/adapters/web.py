@@ -61,7 +61,7 @@ class HttpWeb:
             raise _silent(url, error) from error
 
     def problem(self, url: str) -> str:
-        """Return why nothing can be had at the address, as far as its server says at once; "" where it can."""
+        """Return why nothing can be had at the address, "" where it can, as its server says at once."""
         server = urlsplit(url).netloc
         try:
             with _session(url, Retry(0)) as session:
@@ -93,7 +93,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _context() -> ssl.SSLContext:
-    """Return OpenSSL's defaults, SSL_CERT_FILE and SSL_CERT_DIR among them, and the bundle of the user's other variables."""
+    """Return OpenSSL's defaults, with SSL_CERT_FILE, and the bundle of the user's other variables."""
     context = ssl.create_default_context()
     if bundle := os.environ.get(ca_variable(os.environ)):
         context.load_verify_locations(cafile=bundle)
@@ -112,7 +112,10 @@ def _session(url: str, tries: Retry) -> requests.Session:
 
 
 def _check_bundle() -> None:
-    """Raise DevenvError where the user's certificates can't be read: each library says so in a way of its own."""
+    """Raise DevenvError where the user's certificates can't be read.
+
+    Each library would say so in a way of its own.
+    """
     variable = ca_variable(os.environ)
     if not variable:
         return
@@ -135,4 +138,5 @@ def _silent(url: str, error: Exception) -> NotReachableError:
     text, server = str(error), urlsplit(url).netloc if "[" not in url else url
     trouble = trouble_of(text)
     fix = f"{way_out(trouble, server, os.environ)} {_BY_HAND}".strip()
-    return NotReachableError(f"{url} can't be reached.", f"{server} {trouble.value}: {text}", fix, Exit.PREREQUISITE)
+    why = f"{server} {trouble.value}: {text}"
+    return NotReachableError(f"{url} can't be reached.", why, fix, Exit.PREREQUISITE)

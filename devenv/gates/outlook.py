@@ -5,6 +5,7 @@ Only pods of the newest revision are judged: those before them may crash as they
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from devenv.facts.revisions import KEEPERS, containers_of, is_ending, newest_pods
@@ -44,6 +45,8 @@ class Outlook:
     _restarts: dict[tuple[str, str], int] = field(default_factory=dict)
     # (pod's UID, container) → number of the crash → how it ended
     _endings: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
+    # When it first looked, in seconds since 1970
+    _began: float = 0.0
     # a trouble that may pass → when it was first seen, by the clock
     _since: dict[str, float] = field(default_factory=dict)
 
@@ -52,6 +55,7 @@ class Outlook:
 
         Raises DevenvError where the API server does not answer.
         """
+        self._began = self._began or self.clock.now()
         namespace = workload["metadata"]["namespace"]
         keepers = self.kube.select(_APPS, KEEPERS[kind], namespace) if kind in KEEPERS else []
         pods = newest_pods(kind, workload, keepers, self.kube.select("v1", "Pod", namespace))
@@ -80,22 +84,33 @@ class Outlook:
             return told
         if reason == _PULL_FAILED and self._failed_pulls(pod) >= _PULLS:
             return told
-        return self._crashes(pod["metadata"]["uid"], status)
+        is_init = status in ((pod.get("status") or {}).get("initContainerStatuses") or ())
+        return self._crashes(pod["metadata"]["uid"], status, is_init=is_init)
 
-    def _crashes(self, uid: str, status: Mapping[str, Any]) -> str:
+    def _crashes(self, uid: str, status: Mapping[str, Any], *, is_init: bool) -> str:
         """Return how a container crashed twice alike, since the first look; "" where it did not."""
         key, restarts = (uid, str(status["name"])), int(status.get("restartCount") or 0)
         first = self._restarts.setdefault(key, 0 if self.fresh else restarts)
         endings = self._endings.setdefault(key, {})
         state, last = status.get("state") or {}, status.get("lastState") or {}
-        if state.get("terminated"):
+        if self._is_crash(state.get("terminated"), is_init=is_init):
             endings[restarts] = _ending(state["terminated"])
-        if last.get("terminated"):
+        if self._is_crash(last.get("terminated"), is_init=is_init):
             # A container that runs again, or has ended again, tells of the run before it; one that waits, of its own.
             endings[restarts if state.get("waiting") else restarts - 1] = _ending(last["terminated"])
         newest = [endings[n] for n in sorted(endings) if n >= first][-_CRASHES:]
         alike = len(newest) == _CRASHES and len(set(newest)) == 1
         return f"crashed {_CRASHES} times alike: {newest[0]}" if alike else ""
+
+    def _is_crash(self, terminated: Mapping[str, Any] | None, *, is_init: bool) -> bool:
+        """Whether a container ended as it should not have.
+
+        An init container that ends well has done its work. What ended before the first look ended with
+        the node, if it was stopped: the kubelet tells of it only once the node runs again.
+        """
+        if not terminated or (is_init and terminated.get("exitCode") == 0):
+            return False
+        return self.fresh or not 0 < _seconds(terminated.get("finishedAt")) < self._began
 
     def _failed_pulls(self, pod: Manifest) -> int:
         meta = pod["metadata"]
@@ -164,3 +179,11 @@ def _ending(terminated: Mapping[str, Any]) -> str:
     code, reason = terminated.get("exitCode", 0), str(terminated.get("reason") or "")
     message = str(terminated.get("message") or "").strip()
     return ", ".join(part for part in (f"exit code {code}", reason, message) if part not in {"", "Error"})
+
+
+def _seconds(text: Any) -> float:
+    """Return Kubernetes' time in seconds since 1970, 0 where there is none."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0

@@ -126,9 +126,10 @@ class Provider:
         return sources
 
     def _obtain(self, image: ProfileImage, held: HeldImages, failures: list[Failure]) -> Source:
-        """Pull an image if that is how to come by it, and return its source. What its registry refuses joins `failures`.
+        """Pull an image if that is how to come by it, and return its source.
 
-        A registry that can give nothing is asked once, and says nothing about another.
+        What its registry refuses joins `failures`. A registry that can give nothing is asked once, and
+        says nothing about another.
         """
         registry = registry_of(image.ref)
         is_open = not any(f.registry == registry and f.trouble.concerns_all for f in failures)
@@ -139,13 +140,15 @@ class Provider:
         return self._choose(image, registry=False)
 
     def _tell_of_recipes(self, sources: Iterable[Source], failures: Sequence[Failure]) -> None:
-        """Say which images are built for want of a registry, why, and how that is avoided: it takes minutes."""
+        """Say which images are built for want of a registry, why, and how to avoid the minutes."""
         built = [source.image for source in sources if source.how == "build" and source.image.pull]
         for failure in by_registry(failures):
-            names = [image.name for image in built if _reason(image, failures) == (failure.registry, failure.trouble)]
+            reason = (failure.registry, failure.trouble)
+            names = [image.name for image in built if _reason(image, failures) == reason]
             if names:
                 are = "is built from its recipe" if len(names) == 1 else "are built from their recipes"
-                self.reporter.say(f"{failure.sentence}, so {', '.join(names)} {are} instead. To pull: {failure.way_out}")
+                instead = f"so {', '.join(names)} {are} instead. To pull: {failure.way_out}"
+                self.reporter.say(f"{failure.sentence}, {instead}")
 
     def check(self, images: Sequence[ProfileImage]) -> None:
         """Refuse archives that can't be used, all at once: broken, without the image, or of another architecture."""
@@ -273,7 +276,7 @@ def _archived(image: ProfileImage) -> archive.Archived:
 
 
 def _reason(image: ProfileImage, failures: Sequence[Failure]) -> tuple[str, Trouble] | None:
-    """Return which registry's trouble kept an image from being pulled: its own, or that of an image before it."""
+    """Return which registry's trouble kept an image from being pulled, its own or an earlier image's."""
     registry = registry_of(image.ref)
     of_registry = [failure for failure in failures if failure.registry == registry]
     own = [failure for failure in of_registry if failure.ref == image.ref]

@@ -1,8 +1,9 @@
 """The cluster itself: made by kind, started where it was stopped, or made anew where kind did not finish it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.images.sources import Source
@@ -13,7 +14,7 @@ from devenv.lifecycle.leases import release_dead
 from devenv.lifecycle.preflight import taken_port
 from devenv.lifecycle.record import Record, api_ports
 from devenv.lifecycle.steps import step
-from devenv.ports import Node
+from devenv.ports import Manifest, Node
 from devenv.wait import Deadline, until
 
 _API = 180.0  # seconds for the API server of a cluster that kind has made, or that was just started
@@ -23,6 +24,21 @@ _HOLDS_NO_PORT = {"exited", "dead", "created"}
 _LOOK_WITHIN = 5.0  # seconds from one look from within the node to the next
 _READY_WITHIN = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--request-timeout=3s", "get", "--raw", "/readyz")
 _ADMIN = "/etc/kubernetes/admin.conf"
+_TOLD = 120.0  # seconds for the kubelet to tell of all pods anew; 2 to 4 are usual
+_CONTAINERD = 30.0  # seconds; 2 are usual
+# Pods reach the API server by the Service `kubernetes`, the first address of the Services' range.
+_LEAD = r"""
+manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
+setting() { sed -n "s|.*--$1=\([0-9.]*\).*|\1|p" "$manifest"; }
+base=$(setting service-cluster-ip-range)
+node=$(getent ahostsv4 "$(hostname)" | awk 'NR == 1 {print $1}')
+[ -n "$base" ] && [ -n "$node" ] || exit 0
+service=${base%.*}.$((${base##*.} + 1))
+for chain in PREROUTING OUTPUT; do
+  iptables --wait --table nat --append "$chain" --destination "$service" --protocol tcp --dport 443 \
+    --jump DNAT --to-destination "$node:$(setting secure-port)"
+done
+"""
 
 
 @dataclass
@@ -82,6 +98,8 @@ class Making:
                 self._require_port()
             for node in stopped:
                 at.containers.start(node.name)
+            for node in stopped:
+                self._lead_to_api(node)
             self.started = self.started or bool(stopped)
             note.append(f"started {', '.join(n.name for n in stopped)}" if stopped else "is there")
         else:
@@ -95,6 +113,42 @@ class Making:
         self._known = True
         made = tuple(n.id for n in at.nodes())
         remember(at, lambda record: replace(record, nodes=made, made=True, digest="", stopped=0.0))
+
+    def _lead_to_api(self, node: Node) -> None:
+        """Lead the pods of a node that was started to the API server before kube-proxy does.
+
+        All pods start at once then, and Envoy Gateway v1.2.8, where it can't reach the API server,
+        does nothing until its liveness probe restarts it, 25 to 65 s later. kube-proxy's own rules come
+        before this one, which goes with the node's network, at the next stop. Without it, `up` only
+        takes longer.
+        """
+        at = self.context
+        record = at.records.read(at.cluster)
+        if node.status not in _ENDED or "control-plane" not in node.name or (record and record.adopted):
+            return
+
+        def missing() -> str:
+            answer = at.containers.exec(node.name, ["crictl", "images", "--quiet"])
+            return "" if answer.code == 0 else "an answer from it"
+
+        with suppress(DevenvError):
+            # Before systemd runs, the node's entrypoint may still write rules of its own.
+            until(f"{node.name}'s containerd", missing, Deadline(at.clock, _CONTAINERD))
+            at.containers.exec(node.name, ["bash", "-c", _LEAD])
+
+    def told_anew(self, _: list[str]) -> None:
+        """Return when no pod is told any more as it was before its node was started.
+
+        Until the kubelet writes otherwise, every pod is said to be ready, and every gate is open.
+        """
+        at = self.context
+        started = {n.name: at.containers.state(n.name).started for n in at.nodes()}
+
+        def missing() -> str:
+            pods = at.kube.select("v1", "Pod")
+            return ", ".join(p["metadata"]["name"] for p in pods if _ran_before(p, started))
+
+        until("The pods' own word", missing, Deadline(at.clock, _TOLD), self._look)
 
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""
@@ -197,3 +251,14 @@ class Making:
             why = f"{engine.chosen} names the engine at {engine.address}, whose ports are elsewhere."
             fix = "Choose an engine on this machine: unset DOCKER_HOST and DOCKER_CONTEXT, `docker context use default`."
             raise DevenvError(what, why, fix, Exit.PREREQUISITE)
+
+
+def _ran_before(pod: Manifest, started: Mapping[str, float]) -> bool:
+    """Whether a container of a pod is told to run since before its node was started.
+
+    `started`: node → seconds since 1970.
+    """
+    node = str((pod.get("spec") or {}).get("nodeName") or "")
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    times = [((status.get("state") or {}).get("running") or {}).get("startedAt") for status in statuses]
+    return any(datetime.fromisoformat(time).timestamp() < int(started.get(node, 0)) for time in times if time)

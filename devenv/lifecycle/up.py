@@ -207,7 +207,7 @@ class Up:
         ]
 
     def _is_as_it_was(self, nodes: Sequence[Node], sources: dict[str, Source]) -> bool:
-        """Whether a cluster that was proven has only to be started: everything is in it, and nothing changed meanwhile."""
+        """Whether a cluster has only to be started: it was proven, and nothing changed meanwhile."""
         record = self.context.records.read(self.context.cluster)
         ended = all(node.status in _ENDED for node in nodes)
         return ended and record is not None and bool(record.digest) and record.digest == self._digest(sources)
@@ -224,7 +224,8 @@ class Up:
             [
                 as_task(at.reporter, "cluster", lambda note: making.run(source, note)),
                 as_task(at.reporter, "images", lambda note: loading.run(sources, note)),
-                *(as_task(at.reporter, c.name, applying.gate(c), ("cluster", *c.after)) for c in at.profile.components),
+                as_task(at.reporter, "pods", making.told_anew, ("cluster",)),
+                *(as_task(at.reporter, c.name, applying.gate(c), ("pods", *c.after)) for c in at.profile.components),
             ]
         )
         return applying.ids() == ids

@@ -11,6 +11,8 @@ def test_a_node_that_is_not_running_is_started_not_made_anew(cluster, how):
     before = cluster.docker("inspect", "-f", "{{.Id}}", cluster.node)
     if how == "stop":
         assert cluster.json("stop")["nodes"] == [cluster.node]
+        # 137: killed after its grace, etcd with it.
+        assert cluster.docker("inspect", "-f", "{{.State.ExitCode}}", cluster.node).strip() != "137"
     else:
         cluster.docker("pause", cluster.node)
     told = cluster.devenv("status", check=False)
@@ -21,6 +23,9 @@ def test_a_node_that_is_not_running_is_started_not_made_anew(cluster, how):
     assert "is not running" in refused.stderr
     assert proven(cluster)
     assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == before
+    if how == "stop":
+        last = "{.status.containerStatuses[0].lastState.terminated.exitCode}"
+        assert cluster.kubectl("-n", "kube-system", "get", "pod", f"etcd-{cluster.node}", "-o", f"jsonpath={last}") == "0"
 
 
 def address(lab: Lab) -> str:

@@ -156,3 +156,51 @@ def test_a_refused_pod_is_a_verdict_unless_it_is_refused_for_now(judge, message,
     condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
     workload["status"]["conditions"] = [condition]
     assert bool(judge(Kube([]), Kube([]), workload=workload)[1][-1]) is verdict
+
+
+def at(time, ended):
+    """An ending at a time of the fake clock, which begins at 1000."""
+    return {**ended, "finishedAt": f"1970-01-01T00:{int(time) // 60:02}:{int(time) % 60:02}Z"}
+
+
+@pytest.mark.parametrize(("fresh", "is_vain"), [(False, False), (True, True)])
+def test_what_ended_before_the_first_look_ended_with_the_node(judge, fresh, is_vain):
+    """The kubelet of a node that was started tells of it late: after the first look."""
+    before = Kube([with_containers(running(1, None))])
+    started = Kube([with_containers(running(2, at(990, PANIC)))])
+    crashed = Kube([with_containers(waiting("CrashLoopBackOff", restarts=2, ended=at(1006, PANIC)))])
+    _, verdicts = judge(before, started, crashed, fresh=fresh)
+    assert bool(verdicts[-1]) is is_vain
+
+
+def test_two_crashes_after_the_first_look_count(judge):
+    before = Kube([with_containers(running(1, None))])
+    first = Kube([with_containers(waiting("CrashLoopBackOff", restarts=1, ended=at(1003, PANIC)))])
+    second = Kube([with_containers(waiting("CrashLoopBackOff", restarts=2, ended=at(1008, PANIC)))])
+    _, verdicts = judge(before, first, second)
+    assert [bool(verdict) for verdict in verdicts] == [False, False, True]
+
+
+def test_an_init_container_that_ends_well_is_no_crash(judge):
+    def look(restarts, time):
+        ended = at(time, {"exitCode": 0, "reason": "Completed"})
+        status = {"name": "i", "restartCount": restarts, "state": {"terminated": ended}, "lastState": {"terminated": ended}}
+        return Kube([with_containers(initContainerStatuses=[status])])
+
+    _, verdicts = judge(look(0, 1001), look(1, 1004), look(2, 1009), fresh=True)
+    assert verdicts == ["", "", ""]
+
+
+def test_an_init_container_that_fails_crashes(judge):
+    def look(restarts, time):
+        ended = at(time, OTHER)
+        status = {
+            "name": "i",
+            "restartCount": restarts,
+            "state": {"waiting": {"reason": "x"}},
+            "lastState": {"terminated": ended},
+        }
+        return Kube([with_containers(initContainerStatuses=[status])])
+
+    _, verdicts = judge(look(0, 1001), look(1, 1004), fresh=True)
+    assert "crashed 2 times alike" in verdicts[-1]

@@ -327,6 +327,28 @@ def test_what_was_proven_has_only_to_be_started(up, fakes):
     assert not up().run(0).changed
 
 
+def test_what_was_told_before_a_start_opens_no_gate(up, fakes, monkeypatch):
+    up().run(0)
+    end(fakes)
+    fakes.clock.time = 5000.0
+    told = ["1970-01-01T00:10:00Z", "1970-01-01T00:10:00Z", "1970-01-01T00:16:00Z"]
+    select = fakes.kube.select
+
+    def stale(api_version, kind, namespace="", selector=""):
+        pods = select(api_version, kind, namespace, selector)
+        if (kind, namespace, selector) != ("Pod", "", ""):
+            return pods
+        time = told.pop(0) if len(told) > 1 else told[0]
+        status = {"containerStatuses": [{"name": "c", "state": {"running": {"startedAt": time}}}]}
+        spec = {"nodeName": "c-control-plane"}
+        return [*pods, {"metadata": {"name": "stale", "namespace": "n"}, "spec": spec, "status": status}]
+
+    monkeypatch.setattr(fakes.kube, "select", stale)
+    up().run(0)
+    assert len(told) == 1, "it was waited for"
+    assert index(fakes.log, "end pods") < index(fakes.log, "end redis")
+
+
 def test_what_changed_while_it_was_stopped_is_applied(up, fakes):
     up().run(0)
     end(fakes)
@@ -351,6 +373,27 @@ def test_pods_are_made_anew_where_a_node_has_another_image(up, fakes):
     fakes.engine.configs[name] = "sha256:loaded-by-hand"
     up().run(0)
     assert applied(fakes)
+
+
+def test_pods_reach_the_api_server_before_kube_proxy_has_begun(up, fakes, monkeypatch):
+    up().run(0)
+    end(fakes)
+    execute = fakes.engine.exec
+
+    def logged(container, argv, stdin=None):
+        if "DNAT" in argv[-1]:
+            fakes.log.append("lead to the API server")
+        return execute(container, argv, stdin)
+
+    ready = fakes.kube.ready
+    monkeypatch.setattr(fakes.engine, "exec", logged)
+    monkeypatch.setattr(fakes.kube, "ready", lambda: [fakes.log.append("ask the API server"), ready()][1])
+    up().run(0)
+    assert index(fakes.log, "start c-control-plane") < index(fakes.log, "lead to the API server")
+    assert index(fakes.log, "lead to the API server") < index(fakes.log, "ask the API server")
+    fakes.log.clear()
+    up().run(0)
+    assert "lead to the API server" not in fakes.log, "a node that runs has kube-proxy's rules"
 
 
 @pytest.mark.parametrize("fails", [False, True])
