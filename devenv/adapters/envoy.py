@@ -24,7 +24,8 @@ class ForwardedEnvoy:
         try:
             from kubernetes.stream.ws_client import PortForward  # noqa: PLC0415 - takes 0.1 s, and most commands need none
 
-            forward = PortForward(_websocket(settings, f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"), [_ADMIN])  # type: ignore[no-untyped-call]
+            opened = portforward(settings, namespace, pod, _ADMIN)
+            forward = PortForward(opened, [_ADMIN])  # type: ignore[no-untyped-call]
             try:
                 return self._ask(forward.socket(_ADMIN), paths)  # type: ignore[no-untyped-call]
             finally:
@@ -44,8 +45,9 @@ class ForwardedEnvoy:
         return answers
 
 
-def _websocket(settings: Any, path: str) -> Any:
-    """Connect with a limit of time, which the library's own function has not."""
+def portforward(settings: Any, namespace: str, pod: str, port: int) -> Any:
+    """Connect to a pod's port with a limit of time, which the library's own function has not."""
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
     import websocket  # noqa: PLC0415
     from kubernetes.stream.ws_client import get_websocket_url  # noqa: PLC0415
 
@@ -57,5 +59,5 @@ def _websocket(settings: Any, path: str) -> Any:
     if token := authorization(settings):
         header.append(f"authorization: {token}")
     made = websocket.WebSocket(sslopt={k: v for k, v in options.items() if v is not None}, skip_utf8_validation=True)
-    made.connect(get_websocket_url(f"{settings.host}{path}", [("ports", str(_ADMIN))]), header=header, timeout=_TIMEOUT)  # type: ignore[no-untyped-call]
+    made.connect(get_websocket_url(f"{settings.host}{path}", [("ports", str(port))]), header=header, timeout=_TIMEOUT)  # type: ignore[no-untyped-call]
     return made
