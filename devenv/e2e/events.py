@@ -12,6 +12,9 @@ _OTHER = 2000  # last lines of what belongs to no test
 # Lines by which Go itself frames a test's output.
 _FRAME = re.compile(r"^\s*(=== (RUN|PAUSE|CONT|NAME)|--- (PASS|FAIL|SKIP|BENCH))\b")
 
+_PANIC = re.compile(r"(panic|fatal error): ")
+_TESTIFY = re.compile(r"\s+Error:\s")
+
 
 class Outcome(StrEnum):
     """How a test ended."""
@@ -26,7 +29,7 @@ _ENDS = {"pass": Outcome.PASS, "fail": Outcome.FAIL, "skip": Outcome.SKIP}
 
 
 @dataclass(frozen=True)
-class Test:
+class Result:
     """A test, or a sub-test as PARENT/NAME. `output`: what it said, without Go's own lines."""
 
     name: str
@@ -40,6 +43,20 @@ class Test:
         """Whether it counts as a failure."""
         return self.outcome in {Outcome.FAIL, Outcome.UNFINISHED}
 
+    @property
+    def reason(self) -> str:
+        """The line that tells why it failed or was skipped: the panic, testify's error, the last."""
+        for telling in (_PANIC, _TESTIFY):
+            if lines := [line for line in self.output if telling.match(line)]:
+                return lines[0].strip()
+        return self.output[-1].strip() if self.output else self.outcome.value
+
+    def shown(self, count: int) -> tuple[str, ...]:
+        """Return so many lines of its output: from a panic on, else the last ones."""
+        panics = [number for number, line in enumerate(self.output) if _PANIC.match(line)]
+        first = panics[0] if panics else max(0, len(self.output) - count)
+        return self.output[first : first + count]
+
 
 @dataclass
 class Events:
@@ -49,12 +66,12 @@ class Events:
     compilers write what does not compile as plain lines.
     """
 
-    tests: list[Test] = field(default_factory=list)
+    tests: list[Result] = field(default_factory=list)
     other: deque[str] = field(default_factory=lambda: deque(maxlen=_OTHER))
     built: bool = True
     _running: dict[tuple[str, str], deque[str]] = field(default_factory=dict)
 
-    def feed(self, line: str) -> Test | None:
+    def feed(self, line: str) -> Result | None:
         """Take one line, and return the test that it ends."""
         event = _event(line)
         if event is None:
@@ -94,11 +111,11 @@ class Events:
             self.built = False
         self.other.extend(line for line in text.splitlines() if line.strip())
 
-    def _end(self, key: tuple[str, str], outcome: Outcome, elapsed: object) -> Test:
+    def _end(self, key: tuple[str, str], outcome: Outcome, elapsed: object) -> Result:
         lines = self._running.pop(key, deque())
         said = tuple(line for line in lines if line.strip() and not _FRAME.match(line))
         seconds = float(elapsed) if isinstance(elapsed, int | float) else 0.0
-        test = Test(key[1], key[0], outcome, seconds, said)
+        test = Result(key[1], key[0], outcome, seconds, said)
         self.tests.append(test)
         return test
 

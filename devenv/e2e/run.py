@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devenv.e2e import leftovers
-from devenv.e2e.events import Events, Outcome, Test
+from devenv.e2e.events import Events, Outcome, Result
 from devenv.e2e.leftovers import ObjectName
 from devenv.errors import DevenvError, Exit
 from devenv.folders import work_folder, write_private
@@ -43,7 +43,7 @@ class Report:
 
     cluster: str
     checkout: str
-    tests: tuple[Test, ...]
+    tests: tuple[Result, ...]
     built: bool
     code: int  # of `go test`
     seconds: float

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 from rich.markup import escape
 
-from devenv.e2e.events import Outcome, Test
+from devenv.e2e.events import Outcome, Result
 from devenv.e2e.run import Report
 from devenv.ui import console
 from devenv.ui.reports import emit_json
@@ -37,7 +37,7 @@ def shape(report: Report) -> dict[str, Any]:
     }
 
 
-def _test_json(test: Test) -> dict[str, Any]:
+def _test_json(test: Result) -> dict[str, Any]:
     return {
         "name": test.name,
         "package": test.package,
@@ -55,7 +55,7 @@ def report(done: Report) -> None:
             out.print(f"[yellow]·[/yellow] {escape(test.name)}  {_reason(test)}", soft_wrap=True)
     for test in (t for t in done.tests if t.failed):
         out.print(f"[bold red]✗[/bold red] {escape(test.name)}  {test.outcome}", soft_wrap=True)
-        for line in test.output[-_SHOWN:]:
+        for line in test.shown(_SHOWN):
             out.print(f"    {escape(console.harmless(line.strip()))}", soft_wrap=True)
     if done.exit_code and not any(t.failed for t in done.tests):
         for line in done.said:
@@ -66,8 +66,8 @@ def report(done: Report) -> None:
     out.print(f"Log: {escape(done.log)}", soft_wrap=True)
 
 
-def _reason(test: Test) -> str:
-    return escape(console.harmless(test.output[-1].strip())) if test.output else ""
+def _reason(test: Result) -> str:
+    return escape(console.harmless(test.reason))
 
 
 def _summary(done: Report) -> str:
@@ -106,7 +106,7 @@ def junit(done: Report) -> str:
     return ET.tostring(whole, encoding="unicode", xml_declaration=False)
 
 
-def _case(suite: ET.Element, test: Test) -> None:
+def _case(suite: ET.Element, test: Result) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
@@ -116,7 +116,7 @@ def _case(suite: ET.Element, test: Test) -> None:
     )
     said = console.harmless("\n".join(test.output))
     if test.outcome is Outcome.SKIP:
-        ET.SubElement(case, "skipped", message=said)
+        ET.SubElement(case, "skipped", message=console.harmless(test.reason))
     elif test.failed:
-        message = console.harmless(test.output[-1].strip()) if test.output else test.outcome.value
+        message = console.harmless(test.reason)
         ET.SubElement(case, "failure", message=message, type=test.outcome.value).text = said
