@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devenv import DEFAULT_CLUSTER
 from devenv.e2e import leftovers
 from devenv.e2e.events import Events, Outcome, Result
 from devenv.e2e.leftovers import ObjectName
@@ -146,7 +147,7 @@ class SourceTestRun:
     def _remedy(self, code: Exit) -> str:
         if code is Exit.PREREQUISITE:
             return "End what uses the ports: the tests have them written in."
-        where = "" if self.cluster == "devenv" else f" --name {self.cluster}"
+        where = "" if self.cluster == DEFAULT_CLUSTER else f" --name {self.cluster}"
         return f"Make the cluster with `devenv up --profile {PROFILE} --checkout PATH{where}`."
 
     def _forwards(self, tests: SourceTests) -> list[Forward]:
@@ -226,6 +227,7 @@ class SourceTestRun:
     @contextmanager
     def _progress(self, events: Events) -> Iterator["OnTestLine"]:
         with step(self.reporter, "tests") as note:
+            self.reporter.detail("tests", "compiling")
             yield OnTestLine(events, self.reporter)
             counts = Counter(test.outcome for test in events.tests)
             note += [f"{count} {outcome}" for outcome, count in sorted(counts.items())]
@@ -247,7 +249,7 @@ class OnTestLine:
         """Take one line."""
         test = self.events.feed(line)
         running = self.events.running
-        self.reporter.detail("tests", running[-1] if running else "compiling")
+        self.reporter.detail("tests", running[-1] if running else "")
         if test:
             self.reporter.say(f"  {test.outcome.upper():<4} {test.name}  {test.seconds:.1f} s")
 

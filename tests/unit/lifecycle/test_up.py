@@ -696,3 +696,11 @@ def test_a_job_that_gave_up_is_run_again_while_its_secret_is_waited_for(up, fake
     assert "delete Job/certgen" in fakes.log
     assert fakes.log.count("apply Job/certgen") == 2
     assert index(fakes.log, "apply Secret/certs") < index(fakes.log, "apply Deployment/user")
+
+
+def test_a_profile_with_tests_wants_their_checkout(up, fakes):
+    profile = load("aibrix-e2e", data.root() / "profiles")
+    with pytest.raises(DevenvError) as caught:
+        up(profile).run(0)
+    assert caught.value.exit_code == Exit.USAGE
+    assert not any(entry.startswith(("create", "apply", "pull")) for entry in fakes.log)

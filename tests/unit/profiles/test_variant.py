@@ -310,7 +310,8 @@ def test_what_the_checkout_does_not_have_is_left_out_and_named(e2e_checkout):
 
 
 def test_a_folder_of_the_checkout_is_not_seen_from_ones_own_profile(e2e_checkout, tmp_path):
-    own = tmp_path / "own.yaml"
+    own = tmp_path / "elsewhere" / "own.yaml"
+    own.parent.mkdir()
     own.write_text(
         "extends: aibrix-e2e\nname: own\nmanifests: [{name: mock, kustomize: development/app/config/other, from_checkout: true}]\n"
     )
