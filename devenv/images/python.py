@@ -58,13 +58,20 @@ def _matching(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _locked(lock: Path) -> Iterator[str]:
-    """Yield the versions in a poetry.lock as constraints. Raises DevenvError where it is none."""
+    """Yield the versions in a poetry.lock as constraints. Raises DevenvError where it is none.
+
+    A package that it has in several versions, for several Pythons, is left to pip.
+    """
+    versions: dict[str, set[str]] = {}
     try:
         for package in tomllib.loads(lock.read_text())["package"]:
-            yield f"{package['name']}=={package['version']}"
+            versions.setdefault(package["name"], set()).add(package["version"])
     except (tomllib.TOMLDecodeError, LookupError, TypeError) as error:
         what = f"{lock} is no poetry.lock that can be read."
         raise DevenvError(what, str(error), "Is it the right checkout?", Exit.USAGE) from error
+    for name, locked in versions.items():
+        if len(locked) == 1:
+            yield f"{name}=={locked.pop()}"
 
 
 def packages(host: Host, source: Source, architecture: str) -> Path:

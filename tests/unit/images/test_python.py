@@ -46,6 +46,12 @@ def test_all_that_is_missing_is_told_at_once(checkout):
     assert len(caught.value.why.splitlines()) == 3
 
 
+def test_a_package_that_is_locked_in_two_versions_is_left_to_pip(checkout):
+    twice = '[[package]]\nname = "httpx"\nversion = "0.28.0"\n'
+    (checkout / "app" / "poetry.lock").write_text(LOCK + twice)
+    assert python.read(checkout, program(lock="poetry.lock")).constraints == ("fastapi==0.112.4",)
+
+
 @pytest.mark.parametrize("text", ["not toml [", "[tool]\n", "package = 3\n"])
 def test_a_lock_that_is_none_is_refused(checkout, text):
     (checkout / "app" / "poetry.lock").write_text(text)
