@@ -57,8 +57,8 @@ def _wanted(obj: Manifest) -> int:
 
 
 def conditions(obj: Manifest, wanted: Sequence[str]) -> str:
-    """An object whose own conditions are true."""
-    return _unmet(_of(obj, "conditions"), wanted, obj["metadata"]["generation"])
+    """An object whose own conditions are true. An APIService has no generation."""
+    return _unmet(_of(obj, "conditions"), wanted, obj["metadata"].get("generation", 0))
 
 
 def ancestors(obj: Manifest, wanted: Sequence[str]) -> str:
