@@ -254,6 +254,7 @@ class Kube(Protocol):
     """One cluster's API server, addressed by its own context. Raises NotReachableError where it does not answer."""
 
     def ready(self) -> bool: ...
+    def kubeconfig(self) -> str: ...  # one that leads here and nowhere else, as JSON
     def server_port(self) -> int: ...
     def forget(self) -> None: ...
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None: ...
@@ -285,6 +286,25 @@ class Schemas(Protocol):
     """The shapes of Kubernetes' own kinds."""
 
     def problems(self, manifest: Manifest) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class ForwardTarget:
+    """Where a port of this machine's loopback leads: to a Service's pod, or to another port of it."""
+
+    port: int
+    namespace: str
+    service: str  # "" for this machine
+    target: int
+
+
+class Forwarding(Protocol):
+    """Ports of this machine's loopback that lead elsewhere, for as long as the context lasts.
+
+    `opened` raises DevenvError where a port can't be listened to; none is listened to then.
+    """
+
+    def opened(self, targets: Sequence[ForwardTarget]) -> AbstractContextManager[None]: ...
 
 
 class Envoy(Protocol):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from devenv.disk.prune import Prune
     from devenv.disk.schedule import Job
     from devenv.disk.survey import Surveyor
+    from devenv.e2e.run import SourceTestRun
     from devenv.facts.collect import Collector
     from devenv.facts.logs import LogReader
     from devenv.facts.model import Declared, Facts, WasteFacts
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from devenv.lifecycle.up import Up
     from devenv.ports import Node
     from devenv.profiles.headers import Headers
-    from devenv.profiles.model import LiveRequest, ManifestSource, Profile
+    from devenv.profiles.model import LiveRequest, ManifestSource, Profile, PythonBase
     from devenv.profiles.variant import Variant
     from devenv.recovery.recover import Proposal, Recover
     from devenv.recovery.scheduled import Scheduled
@@ -182,7 +183,15 @@ class World:
             chosen = pin(data.root() / "images").at_most(at_most)
             return Toolchain(self.host, chosen), self.engine.info().architecture
 
-        return InPlace(self.host, self.engine, self.reporter, toolchain)
+        return InPlace(self.host, self.engine, self.reporter, toolchain, self._python_base)
+
+    def _python_base(self, base: PythonBase) -> str:
+        """Bring the base of a Python program's image into the engine, and return its name there."""
+        from devenv.images.sources import Provider
+        from devenv.profiles.model import ProfileImage
+
+        image = ProfileImage(name="python", ref=base.ref, recipe=base.recipe)
+        return Provider(self.engine, self.builder, self.reporter).provide([image])[image.name].ref
 
     def check_kubeconfig(self) -> None:
         """Raise DevenvError where the kubeconfig is broken, or kind could not write to it, before anything is made."""
@@ -642,6 +651,28 @@ class World:
             pusher=Pusher(self.engine, LoopbackEndpoint(), self.host),
             in_place=self.in_place(),
             options=options,
+        )
+
+    def source_tests(self, cluster: str, profile: Profile, checkout: str) -> SourceTestRun:
+        """`test-e2e`. Raises DevenvError where there is no such cluster of devenv's."""
+        from devenv.adapters.forwarding import LoopbackForwarding
+        from devenv.e2e.run import SourceTestRun
+        from devenv.images.toolchain import Toolchain, pin
+
+        # A source that refuses newer compilers refuses them for its tests as well.
+        limits = [i.go.at_most for i in profile.images if i.go and i.go.at_most]
+        compiler = pin(data.root() / "images").at_most(limits[0] if limits else "")
+        kube = self.own(cluster)
+        return SourceTestRun(
+            cluster=cluster,
+            profile=profile,
+            checkout=checkout,
+            host=self.host,
+            clock=self.clock,
+            kube=kube,
+            reporter=self.reporter,
+            forwarding=LoopbackForwarding(kube),
+            toolchain=Toolchain(self.host, compiler),
         )
 
     def restart(self, cluster: str, profile: Profile) -> Restart:

@@ -26,7 +26,8 @@ class ForwardedEnvoy:
         try:
             from kubernetes.stream.ws_client import PortForward  # noqa: PLC0415 - takes 0.1 s, and most commands need none
 
-            forward = PortForward(_websocket(settings, f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"), [_ADMIN])  # type: ignore[no-untyped-call]
+            opened = portforward(settings, namespace, pod, _ADMIN)
+            forward = PortForward(opened, [_ADMIN])  # type: ignore[no-untyped-call]
             try:
                 return self._ask(forward.socket(_ADMIN), paths)  # type: ignore[no-untyped-call]
             finally:
@@ -46,8 +47,9 @@ class ForwardedEnvoy:
         return answers
 
 
-def _websocket(settings: Any, path: str) -> Any:
-    """Connect with a limit of time, which the library's own function has not."""
+def portforward(settings: Any, namespace: str, pod: str, port: int) -> Any:
+    """Connect to a pod's port with a limit of time, which the library's own function has not."""
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
     import websocket  # noqa: PLC0415
     from kubernetes.stream.ws_client import get_websocket_url  # noqa: PLC0415
 
@@ -59,6 +61,6 @@ def _websocket(settings: Any, path: str) -> Any:
     if token := authorization(settings):
         header.append(f"authorization: {token}")
     made = websocket.WebSocket(sslopt={k: v for k, v in options.items() if v is not None}, skip_utf8_validation=True)
-    url = get_websocket_url(f"{settings.host}{path}", [("ports", str(_ADMIN))])  # type: ignore[no-untyped-call]
+    url = get_websocket_url(f"{settings.host}{path}", [("ports", str(port))])  # type: ignore[no-untyped-call]
     made.connect(url, header=header, timeout=_TIMEOUT, **_DIRECTLY)  # type: ignore[no-untyped-call]
     return made

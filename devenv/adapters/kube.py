@@ -1,11 +1,13 @@
 """One cluster's API server. Kubernetes' own client does the connection; objects stay the JSON that they are."""
 
+import base64
 import contextlib
 import importlib
 import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -58,6 +60,32 @@ class ContextKube:
             return bool(self._call("GET", "/readyz", text=True) == "ok")
         except DevenvError:
             return False
+
+    def kubeconfig(self) -> str:
+        """Return a kubeconfig with this context alone, as the current one; JSON, keys included."""
+        settings = self.settings("its kubeconfig")
+        authority = _file("certificate-authority-data", settings.ssl_ca_cert)
+        cluster: dict[str, Any] = {"server": settings.host, **authority}
+        if settings.tls_server_name:
+            cluster["tls-server-name"] = settings.tls_server_name
+        if not settings.verify_ssl:
+            cluster["insecure-skip-tls-verify"] = True
+        user = {
+            **_file("client-certificate-data", settings.cert_file),
+            **_file("client-key-data", settings.key_file),
+        }
+        if token := authorization(settings):
+            user["token"] = token.removeprefix("Bearer ")
+        name = self._context
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": name,
+            "clusters": [{"name": name, "cluster": cluster}],
+            "users": [{"name": name, "user": user}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        }
+        return json.dumps(content)
 
     def server_port(self) -> int:
         """Return the port that the context leads to, 0 where there is no such context."""
@@ -277,6 +305,11 @@ def authorization(settings: Any) -> str:
     """
     found = str(settings.get_api_key_with_prefix("BearerToken", alias="authorization") or "")
     return found if not found or " " in found else f"Bearer {found}"
+
+
+def _file(key: str, path: str | None) -> dict[str, Any]:
+    """Return a file's content as a kubeconfig has it; nothing where there is no file."""
+    return {key: base64.b64encode(Path(path).read_bytes()).decode()} if path else {}
 
 
 def _log_path(namespace: str, pod: str) -> str:

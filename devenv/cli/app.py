@@ -23,6 +23,7 @@ COMMANDS = {
     "restart": "Restart components in the right order, gate after gate.",
     "logs": "Show the components' logs, merged by time.",
     "request": "Send a request, and prove which pod and route it took.",
+    "test-e2e": "Run AIBrix's own end-to-end tests against the cluster.",
     "model": "Add a model as AIBrix discovers them, list them, remove one.",
     "disk": "Show who takes the disk, against its budget.",
     "prune": "Make room, without ever harming the cluster.",

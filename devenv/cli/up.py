@@ -46,6 +46,9 @@ def COMMAND(  # noqa: N802 - found by this name
             world.reporter.say(
                 f"{choice.profile.version} is newer than what devenv knows; it is treated like {choice.profile.like}."
             )
+        if left_out := choice.profile.left_out:
+            paths = dict.fromkeys(entry.partition(": ")[2] for entry in left_out)
+            world.reporter.say(f"Left out, since the checkout does not have it: {', '.join(paths)}.")
         needed = 0 if world.engine.nodes(cluster) else choice.profile.needs.disk
         world.guard(cluster, choice.profile).make({"engine": needed, "host": 0}, wait, strict=False)
         result = world.up(cluster, choice, agree if adopt else None).run(wait)

@@ -11,7 +11,7 @@ from devenv.ports import Host
 _LOGS = 7 * 86400.0  # seconds that the log of a build is of use
 _DU = 20.0  # seconds
 _UNDER_WAY = 3600.0  # seconds in which a file that is being written may stand still
-AGAIN = ("go-build", "go-mod", "downloads")  # folders of the cache whose loss costs time and network only
+AGAIN = ("go-build", "go-mod", "downloads", "python")  # folders of the cache whose loss costs time and network only
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,14 @@ class HostStock:
 
 def _leftovers(cache: Path, now: float) -> Iterator[Path]:
     """Give what a killed run has left: it works in folders and files that are named so."""
-    for pattern in ("built/*/work-*", "toolchain/work-*", "downloads/work-*", "kustomize/work-*", "in-place/work-*"):
+    for pattern in (
+        "built/*/work-*",
+        "toolchain/work-*",
+        "downloads/work-*",
+        "kustomize/work-*",
+        "in-place/work-*",
+        "python/work-*",
+    ):
         for path in cache.glob(pattern):
             if now - path.lstat().st_mtime > _UNDER_WAY:
                 yield path

@@ -57,7 +57,7 @@ def _wanted(obj: Manifest) -> int:
 
 
 def conditions(obj: Manifest, wanted: Sequence[str]) -> str:
-    """An object whose own conditions are true."""
+    """An object whose own conditions are true. An APIService has no generation."""
     return _unmet(_of(obj, "conditions"), wanted, obj["metadata"].get("generation", 0))
 
 

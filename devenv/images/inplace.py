@@ -1,7 +1,8 @@
-"""Builds an image from somebody's own source: by the command that the profile names, or from a Go program alone.
+"""Builds an image from somebody's own source: by the profile's command, or from a program alone.
 
 The fast way is for a changed line: the program is compiled here, where Go keeps what it has compiled, and packed into an
 image with nothing else in it. A Dockerfile that compiles begins from nothing, or has to be told how not to.
+A Python program is packed with its packages on a base that needs no registry (images/python.py).
 """
 
 import tarfile
@@ -11,11 +12,11 @@ from pathlib import Path
 
 from devenv.errors import DevenvError, Exit
 from devenv.folders import work_folder
-from devenv.images import stamp
+from devenv.images import python, stamp
 from devenv.images.load import normalise
 from devenv.images.toolchain import Toolchain
 from devenv.ports import Engine, Host, Reporter
-from devenv.profiles.model import GoProgram, ProfileImage
+from devenv.profiles.model import GoProgram, ProfileImage, PythonBase, PythonProgram
 
 _LONGEST = 3600.0  # seconds
 _SHOWN = 15  # last lines of what failed
@@ -29,6 +30,7 @@ class InPlace:
     engine: Engine
     reporter: Reporter
     toolchain: Callable[[str], tuple[Toolchain, str]]  # Go, at most of a version, and the engine's architecture
+    base: Callable[[PythonBase], str]  # brings a base into the engine, and returns its name there
     # Name in the nodes → the engine's IDs of what was built here.
     built_images: dict[str, list[str]] = field(default_factory=dict)
 
@@ -47,6 +49,8 @@ class InPlace:
             labels = state.labels if state else {}
             if image.go and image.build_in:
                 self._go(image, image.go, ref, labels, name)
+            elif image.python and image.build_in:
+                self._python(Path(image.build_in), image.python, ref, labels, name)
             else:
                 self._command(image, name)
                 self._note(image, before)
@@ -120,6 +124,25 @@ class InPlace:
                 for file in ("Dockerfile", "program"):
                     tar.add(context / file, file, filter=_timeless)
             self.engine.build(context / "context.tar", ref, {}, labels, lambda _: None)
+
+    def _python(
+        self,
+        checkout: Path,
+        program: PythonProgram,
+        ref: str,
+        labels: Mapping[str, str],
+        name: str,
+    ) -> None:
+        architecture = self.toolchain("")[1]
+        source = python.read(checkout, program)
+        self.reporter.detail(name, "the base")
+        base = self.base(program.base)
+        self.reporter.detail(name, "packages")
+        packages = python.packages(self.host, source, architecture)
+        self.reporter.detail(name, "packing")
+        with work_folder(self.host.cache_dir() / "in-place") as context:
+            python.write_context(context / "context.tar", program, source, packages)
+            self.engine.build(context / "context.tar", ref, {"BASE": base}, labels, lambda _: None)
 
 
 def _timeless(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -222,7 +222,7 @@ class Provider:
         held = self.engine.image(own)
         if held and stamp.of_labels(held.labels) == self.state(image.build_in):
             return Source(image, "engine", own)
-        users = None if image.go else self.engine.image(image.ref)
+        users = None if image.packed else self.engine.image(image.ref)
         if users and stamp.of_labels(users.labels) is None:
             return Source(image, "engine", image.ref)
         return Source(image, "source", own)

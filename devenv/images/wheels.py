@@ -12,6 +12,25 @@ from devenv.errors import DevenvError
 from devenv.network import hint
 from devenv.ports import Host
 
+_LONGEST = 900.0  # seconds for pip
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+# What Debian 12, with its glibc 2.36, can load; pip takes each name as it is.
+_PLATFORMS = (
+    "manylinux_2_34",
+    "manylinux_2_31",
+    "manylinux_2_28",
+    "manylinux_2_17",
+    "manylinux2014",
+)
+_PYTHON = (
+    "--python-version=3.11",
+    "--implementation=cp",
+    "--only-binary=:all:",
+    "--no-compile",
+    "--no-input",
+    "--disable-pip-version-check",
+)
+
 
 def fetch(host: Host, requirement: str, hashes: Iterable[str], work: Path, log: Path, extra: Sequence[str] = ()) -> Path:
     """Download one wheel into `work` and return it. Raises DevenvError where it can't be had or its hash is another."""
@@ -29,6 +48,35 @@ def fetch(host: Host, requirement: str, hashes: Iterable[str], work: Path, log: 
             f"{hint(done.output, 'pypi.org', os.environ)} {by_hand}".strip(),
         )
     return found[0]
+
+
+def install(
+    host: Host,
+    requirements: Sequence[str],
+    constraints: Sequence[str],
+    target: Path,
+    architecture: str,
+    log: Path,
+) -> None:
+    """Unpack packages and all that they need into a folder, for Python 3.11 in a Debian container.
+
+    `requirements` and `constraints` are lines as in pip's files; `architecture` is Go's word.
+    Raises DevenvError where one can't be had as a wheel.
+    """
+    target.mkdir(parents=True)
+    names = {"--requirement": requirements, "--constraint": constraints}
+    files: list[str] = []
+    for option, lines in names.items():
+        file = target.parent / f"{option.removeprefix('--')}s.txt"
+        file.write_text("".join(f"{line}\n" for line in lines))
+        files += [option, str(file)]
+    machine = _MACHINES[architecture]
+    platforms = [word for name in _PLATFORMS for word in ("--platform", f"{name}_{machine}")]
+    argv = [sys.executable, "-m", "pip", "install", *_PYTHON, *platforms, *files]
+    done = host.run([*argv, "--target", str(target)], log=log, timeout=_LONGEST)
+    if done.code != 0:
+        what = f"{', '.join(requirements)} could not be installed from PyPI."
+        raise DevenvError(what, done.output[-1500:], f"The log is {log}.")
 
 
 def unpack_member(wheel: Path, member: str, target: Path) -> None:

@@ -22,6 +22,8 @@ from devenv.userfiles import read_manifests
 IMAGES_NOTE = "devenv/images"  # annotation of pods
 Locate = Callable[[ManifestSource], Path]  # where a source's file or folder is
 _FIRST = ("Namespace", "CustomResourceDefinition")  # what others need before they can be applied
+# Keys of a profile that decide nothing about what is in the cluster.
+_NOT_INSTALLED = {"budgets", "auto_prune", "protect", "keep_newer", "tests", "left_out"}
 _LOOKED_FOR = ("CustomResourceDefinition", "Service", *WORKLOADS)
 
 
@@ -56,7 +58,7 @@ def fingerprint(profile: Profile, locate: Locate) -> str:
 
     Raises OSError where a source is not there.
     """
-    parts = [__version__, profile.model_dump_json(exclude={"budgets", "auto_prune", "protect", "keep_newer"})]
+    parts = [__version__, profile.model_dump_json(exclude=_NOT_INSTALLED)]
     for source in profile.manifests:
         path = locate(source)
         parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in (_files(path) if path.is_dir() else [path])]

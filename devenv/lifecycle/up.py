@@ -441,6 +441,9 @@ class Up:
         if at.variant.checkout and (problems := checkout.problems(at.variant.checkout, at.profile)):
             why = "\n".join(problems)
             raise DevenvError("The checkout can't be used.", why, "Nothing was changed.", Exit.USAGE)
+        if not at.variant.checkout and at.profile.tests:
+            what = f"The profile {at.profile.name} is for a checkout: its tests come from there."
+            raise DevenvError(what, "Nothing was changed.", "Name it: --checkout PATH.", Exit.USAGE)
 
     @property
     def _folders(self) -> Folders:

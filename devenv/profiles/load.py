@@ -235,7 +235,7 @@ def known(folder: Path) -> list[Profile]:
 
 def spell(profile: Profile) -> str:
     """Return the profile as YAML, with nothing left to extend."""
-    content = profile.model_dump(mode="json", by_alias=True)
+    content = profile.model_dump(mode="json", by_alias=True, exclude={"left_out"})
     return yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
 
 
@@ -252,6 +252,7 @@ def schema_text() -> str:
     released = {"type": "boolean", "description": "Whether there are images and addresses of it."}
     schema["properties"]["released"] = released
     schema.pop("required")
+    schema["properties"].pop("left_out")
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
 
@@ -377,12 +378,18 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
     for part, key in (("manifests", "path"), ("manifests", "kustomize"), ("images", "archive"), ("images", "build_in")):
         entries = content.get(part)
         for entry in entries if isinstance(entries, list) else []:
-            if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key]:
+            if isinstance(entry, dict) and _is_own_path(entry, key):
                 # os.path, since pathlib raises for a user that is not there and for a name that is too long
                 own = beside / os.path.expanduser(entry[key])  # noqa: PTH111
                 if os.path.exists(own) or not os.path.exists(devenvs / part / entry[key]):  # noqa: PTH110
                     entry[key] = str(own)
     _root_headers(content, beside)
+
+
+def _is_own_path(entry: Mapping[str, Any], key: str) -> bool:
+    """Whether an entry has a path there that is seen from the profile's folder."""
+    of_checkout = key == "kustomize" and entry.get("from_checkout")
+    return isinstance(entry.get(key), str) and bool(entry[key]) and not of_checkout
 
 
 def _root_headers(content: Any, beside: Path) -> None:

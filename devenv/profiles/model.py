@@ -67,6 +67,30 @@ class GoProgram(Model):
     )  # the newest Go that the source takes, of those in images/toolchain.yaml
 
 
+class PythonBase(Model):
+    """The image that a Python program's stands on: pulled where a registry answers, else built."""
+
+    ref: str = "docker.io/library/python:3.11-slim-bookworm"
+    recipe: str = "python"
+
+
+class PythonProgram(Model):
+    """A Python program that makes an image of its own: its files and its packages on a base.
+
+    Packages are PyPI's wheels for Python 3.11, which the base has to have; none is compiled.
+    """
+
+    folder: str  # in the checkout
+    files: tuple[str, ...]  # patterns of what is taken from it, in the image's /app
+    requirements: str = ""  # a file of the folder that names packages
+    packages: tuple[str, ...] = ()  # further packages
+    lock: str = ""  # a poetry.lock of the folder, whose versions count
+    programs: Mapping[str, str] = {}  # a name on the image's PATH → MODULE:FUNCTION
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    base: PythonBase = PythonBase()
+
+
 class ProfileImage(Model):
     """An image and where it may come from: the engine, an archive, a registry, a recipe."""
 
@@ -79,6 +103,8 @@ class ProfileImage(Model):
     build_in: str = ""  # the folder that it runs in, seen from the profile's folder
     from_checkout: bool = False  # whether it is built in a checkout that is given with `up --checkout`, and nowhere else
     go: GoProgram | None = None  # a Go program in `build_in`, which is built here and packed, in the place of `build`
+    python: PythonProgram | None = None  # the same for a Python program
+    only_with: str = ""  # a path in the checkout: the entry counts only where it is there
     enabled: bool = True
 
     @model_validator(mode="after")
@@ -90,7 +116,13 @@ class ProfileImage(Model):
     @property
     def built_in_place(self) -> bool:
         """Whether there is a way to build it from somebody's own source."""
-        return bool((self.build or self.go) and (self.build_in or not (self.from_checkout or self.go)))
+        needs_folder = self.from_checkout or self.packed
+        return bool((self.build or self.packed) and (self.build_in or not needs_folder))
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is a program that devenv itself makes into an image."""
+        return bool(self.go or self.python)
 
 
 class Target(Model):
@@ -130,9 +162,12 @@ class ManifestSource(Model):
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     recipe: str = ""  # RECIPE/FILE
     kustomize: str = ""  # a folder
+    # whether the folder is seen from the checkout, and left out where that does not have it
+    from_checkout: bool = False
     replaces: tuple[str, ...] = ()  # addresses in kustomize folders, in whose place its file is taken
     after: tuple[str, ...] = ()  # components that must be ready before it is applied
     patches: tuple[Patch, ...] = ()
+    only_with: str = ""  # a path in the checkout: the entry counts only where it is there
     enabled: bool = True
 
     @model_validator(mode="after")
@@ -141,6 +176,8 @@ class ManifestSource(Model):
             raise ValueError(f"{self.name} needs one source: path, url, kustomize or recipe")
         if self.sha256 and not self.url:
             raise ValueError(f"{self.name}: a sha256 belongs to a url")
+        if self.from_checkout and not self.kustomize:
+            raise ValueError(f"{self.name}: from a checkout comes a kustomize folder")
         if self.replaces and self.kustomize:
             raise ValueError(f"{self.name}: a folder replaces no address; set replaces: [] beside it")
         return self
@@ -190,6 +227,7 @@ class Component(Model):
     made: bool = False  # whether a controller of the cluster makes it, so that no manifest has it
     lease: str = ""  # of a workload whose pods elect a leader: how the name of their Lease ends
     deadline: Amount = Field(default=240, gt=0, le=3600)  # seconds
+    only_with: str = ""  # a path in the checkout: the entry counts only where it is there
     enabled: bool = True
 
 
@@ -211,6 +249,26 @@ class LiveRequest(Model):
     def http_route(self) -> str:
         """The name of the HTTPRoute that it goes by."""
         return self.by or f"{self.model}-router"
+
+
+class Forward(Model):
+    """A port of this machine's loopback that leads into the cluster while tests run."""
+
+    port: int = Field(ge=1, le=65535)
+    namespace: str = ""
+    service: str = ""  # the gateway where it is empty
+    # a port of the Service's pods, the same one unless told
+    target: int = Field(default=0, ge=0, le=65535)
+
+
+class SourceTests(Model):
+    """Tests that the checkout of a profile has: a package of Go tests that want a cluster."""
+
+    package: str  # in the module, like ./test/e2e/
+    arguments: tuple[str, ...] = ()  # of `go test`
+    environment: Mapping[str, str] = {}
+    forwards: tuple[Forward, ...] = ()
+    namespace: str = "default"  # where they make objects
 
 
 class Needs(Model):
@@ -263,6 +321,8 @@ class Profile(Model):
     components: tuple[Component, ...]
     requests: tuple[LiveRequest, ...]
     ignore: tuple[Annotated[str, Field(pattern=r"^DE\d{3}$")], ...] = ()  # codes that `doctor` leaves out
+    tests: SourceTests | None = None  # what `devenv test-e2e` runs
+    left_out: tuple[str, ...] = ()  # entries that count only with a path that the checkout has not
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Profile":

@@ -7,6 +7,7 @@ the version and for the tag of its images.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from devenv.errors import DevenvError, Exit
@@ -85,6 +86,7 @@ def varied(layers: Layers, variant: Variant, name: str) -> Mapping[str, Any]:
     if not (released or variant.manifests or variant.checkout):
         fix = "Give its source with --checkout, or its manifests with --manifests."
         raise DevenvError(f"There is no release {version}.", next_step=fix, exit_code=Exit.USAGE)
+    content = _without_missing(content, variant.checkout)
     return _enabled({**content, **words, **({"like": like} if like else {})})
 
 
@@ -194,7 +196,50 @@ def _from_files(content: Mapping[str, Any], layers: Layers, variant: Variant) ->
         images = [i for i in entries(content, "images") if i.get("from_checkout") and i.get("name")]
         built = [i for i in images if not i.get("build_in")]  # one with a folder of its own keeps it
         change["images"] = [{"name": i["name"], "build_in": variant.checkout} for i in built]
+        sources = [m for m in entries(content, "manifests") if _folder_of_checkout(m)]
+        change["manifests"] += [_in_checkout(m, variant.checkout) for m in sources]
     return change
+
+
+def _in_checkout(entry: Mapping[str, Any], checkout: str) -> Mapping[str, Any]:
+    return {"name": entry["name"], "kustomize": str(Path(checkout, entry["kustomize"]))}
+
+
+def _folder_of_checkout(entry: Mapping[str, Any]) -> bool:
+    """Whether a source of manifests is a folder of the checkout."""
+    named = isinstance(entry.get("kustomize"), str) and entry.get("name")
+    return bool(named and entry.get("from_checkout"))
+
+
+def _without_missing(content: Mapping[str, Any], checkout: str) -> Mapping[str, Any]:
+    """Take out what the checkout has not, and note it under `left_out`.
+
+    Without a checkout that is all that counts only with one of its paths.
+    """
+    changed: dict[str, Any] = dict(content)
+    left_out: list[str] = []
+    for part in LISTS:
+        missing = [e for e in entries(content, part) if _on(e) and _is_missing(e, checkout)]
+        for entry in missing:
+            path = _wanted_path(entry).removeprefix(f"{checkout}/")
+            left_out.append(f"{part}.{entry['name']}: {path}")
+        if missing:
+            kept = [e for e in content[part] if e not in missing]
+            changed[part] = [*kept, *({**e, "enabled": False} for e in missing)]
+    return {**changed, "left_out": left_out} if left_out and checkout else changed
+
+
+def _is_missing(entry: Mapping[str, Any], checkout: str) -> bool:
+    path = _wanted_path(entry)
+    return bool(path) and not (checkout and Path(checkout, path).exists())
+
+
+def _wanted_path(entry: Mapping[str, Any]) -> str:
+    """Return the path in the checkout without which an entry does not count, "" for any other."""
+    path = entry.get("only_with") if entry.get("name") else ""
+    if not path and _folder_of_checkout(entry):
+        path = entry["kustomize"]
+    return path if isinstance(path, str) else ""
 
 
 def _of_the_release(layers: Layers) -> set[str]:

@@ -4,6 +4,8 @@ programs, built from a checkout that has AIBrix's layout."""
 import functools
 import http.server
 import json
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from junitparser import JUnitXml
 
 from tests.cluster import aibrix
-from tests.cluster.lab import Lab
+from tests.cluster.lab import Lab, free_port
 
 NAMED_BY_ADDRESS = ('"target-pod", target.Name, "target-pod-ip", target.Address', '"target-pod", target.Address')
 BUILD = """
@@ -43,9 +46,11 @@ def lab(built_refs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("aibrix")
     source = aibrix.checkout(folder / "checkout")
     options = ("--checkout", str(source), "--with", "metadata-service")
-    made = Lab(folder, "devenv-test-aibrix", overrides=aibrix.overrides("checkout"), base="aibrix", chosen=options)
+    ports = (free_port(), free_port())
+    overrides = f"{aibrix.overrides('checkout')}{aibrix.tests(*ports)}"
+    made = Lab(folder, "devenv-test-aibrix", overrides=overrides, base="aibrix", chosen=options)
+    made.test_ports = ports
     made.clear()
-    made.devenv("down", check=False)
     made.first = made.up()
     yield made
     forget(made, "checkout", source)
@@ -55,6 +60,42 @@ def test_a_checkout_becomes_a_cluster_that_answers_on_every_route(lab):
     assert {r["name"]: r["ok"] for r in lab.first["requests"]} == dict.fromkeys(("direct", "extension", "plain", "models"), True)
     assert (lab.first["version"], lab.first["changed"]) == ("main", True)
     assert lab.json("up")["changed"] is False, "what was chosen is remembered"
+
+
+def test_the_checkouts_own_tests_run_and_leave_nothing(lab):
+    junit = lab.folder / "junit.xml"
+    done = lab.devenv("test-e2e", "--junit", str(junit), "-o", "json", check=False)
+    assert done.returncode == 1, done.stderr
+    result = json.loads(done.stdout)["result"]
+    assert {test["name"]: test["outcome"] for test in result["tests"]} == {
+        "TestEngine": "pass", "TestGateway": "pass", "TestSkip": "skip", "TestFail/sub": "fail", "TestFail": "fail",
+        "TestLeaves": "pass",
+    }  # fmt: skip
+    assert result["removed"] == ["Service default/e2e-left"]
+    (suite,) = JUnitXml.fromfile(str(junit))
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (6, 2, 0, 1)
+    assert lab.json("test-e2e", "--run", "TestEngine")["counts"] == {"pass": 1, "fail": 0, "unfinished": 0, "skip": 0}
+    assert lab.devenv("test-e2e", "--run", "TestNone", check=False).returncode == 4
+
+
+def test_a_port_that_is_taken_is_refused_before_the_tests_begin(lab):
+    with socket.create_server(("127.0.0.1", lab.test_ports[0])):
+        done = lab.devenv("test-e2e", check=False)
+    assert done.returncode == 3
+    assert str(lab.test_ports[0]) in done.stderr
+
+
+def test_ctrl_c_ends_the_tests_closes_the_ports_and_removes_what_they_left(lab):
+    argv = lab.argv("test-e2e", "--run", "TestLeaves")
+    with subprocess.Popen(argv, env={**lab.env, "E2E_HANG": "1"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+        left = ("get", "services", "e2e-left", "--ignore-not-found", "-o", "name")
+        lab.eventually("the Service", lambda: "" if lab.kubectl(*left) else "it")
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+        assert run.returncode == 130
+    assert lab.kubectl(*left) == ""
+    with socket.create_server(("127.0.0.1", lab.test_ports[0])):
+        pass
 
 
 def test_the_webhooks_have_seen_the_models_deployment(lab):

@@ -357,6 +357,9 @@ class FakeKube:
     def ready(self) -> bool:
         return self.up
 
+    def kubeconfig(self) -> str:
+        return '{"kind": "Config"}'
+
     def server_port(self) -> int:
         return self.port
 

@@ -19,6 +19,7 @@ def checkout(folder: Path) -> Path:
     for package, source in (("controllers", HERE / "controllers"), ("metadata", HERE / "metadata"), ("plugins", plugins)):
         (folder / "cmd" / package).mkdir(parents=True)
         shutil.copy(source / "main.go", folder / "cmd" / package / "main.go")
+    shutil.copytree(HERE / "e2e", folder / "test" / "e2e")
     module = (
         (plugins / "go.mod")
         .read_text()
@@ -42,6 +43,13 @@ def overrides(tag: str) -> str:
     )
     metadata = f"  - {{name: metadata-service, ref: 'devenv-test/metadata-service:{tag}', go: {{package: ./cmd/metadata, entrypoint: /metadata-service}}}}"
     return f"images:\n{images}\n{metadata}\npatches:\n{patches}\n"
+
+
+def tests(engine: int, gateway: int) -> str:
+    """A profile's part by which `test-e2e` runs the checkout's tests, with these ports of this machine."""
+    forwards = f"[{{port: {engine}, namespace: default, service: llama2-7b, target: 8000}}, {{port: {gateway}}}]"
+    environment = f"{{E2E_ENGINE: '{engine}', E2E_GATEWAY: '{gateway}'}}"
+    return f"tests:\n  package: ./test/e2e/\n  environment: {environment}\n  forwards: {forwards}\n"
 
 
 def rendered(folder: Path) -> str:

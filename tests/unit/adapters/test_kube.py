@@ -1,5 +1,8 @@
 import http.server
+import json
 import threading
+from base64 import b64encode
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -84,3 +87,31 @@ def test_a_token_of_the_kubeconfig_is_sent(kube, tmp_path, monkeypatch):
     kube.forget()
     assert kube.ready()
     assert Server.sent == ["Bearer hush"]
+
+
+def test_the_kubeconfig_for_others_leads_to_this_cluster_alone_with_its_keys(tmp_path, monkeypatch):
+    files = {name: tmp_path / name for name in ("ssl_ca_cert", "cert_file", "key_file")}
+    for name, path in files.items():
+        path.write_text(name)
+    settings = SimpleNamespace(
+        host="https://127.0.0.1:1", verify_ssl=True, tls_server_name=None, **{n: str(p) for n, p in files.items()},
+        get_api_key_with_prefix=lambda *_, **__: None,
+    )  # fmt: skip
+    kube = ContextKube("kind-x")
+    monkeypatch.setattr(kube, "settings", lambda _: settings)
+    content = json.loads(kube.kubeconfig())
+    assert content["current-context"] == "kind-x"
+    (cluster,), (user,), (context,) = content["clusters"], content["users"], content["contexts"]
+    assert cluster["cluster"] == {"server": settings.host, "certificate-authority-data": encoded("ssl_ca_cert")}
+    assert user["user"] == {"client-certificate-data": encoded("cert_file"), "client-key-data": encoded("key_file")}
+    assert context["context"] == {"cluster": cluster["name"], "user": user["name"]}
+
+
+def encoded(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def test_a_token_goes_into_the_kubeconfig_for_others(kube, tmp_path):
+    write(tmp_path, kube.server_port(), token="hush")  # noqa: S106
+    kube.forget()
+    assert json.loads(kube.kubeconfig())["users"][0]["user"] == {"token": "hush"}

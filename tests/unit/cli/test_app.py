@@ -71,7 +71,7 @@ def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path):
 def test_an_unknown_profile_is_a_wrong_call():
     done = devenv("status", "--profile", "unknown")
     assert done.returncode == Exit.USAGE
-    assert "There are: aibrix, offline" in done.stderr
+    assert "There are: aibrix, aibrix-e2e, offline" in done.stderr
 
 
 def test_an_interrupt_ends_with_130(monkeypatch):

@@ -16,7 +16,7 @@ def run(capsys, *args: str) -> tuple[int, str, str]:
 
 
 def test_list_names_what_comes_with_devenv(capsys):
-    assert "\noffline  AIBrix's gateway layer" in run(capsys, "list")[1]
+    assert "\noffline     AIBrix's gateway layer" in run(capsys, "list")[1]
     found = json.loads(run(capsys, "list", "-o", "json")[1])
     assert found["kind"] == "profiles"
     assert found["result"][0].keys() == {"name", "description"}

@@ -63,6 +63,13 @@ def test_a_policy_that_no_controller_has_looked_at_is_not_ready():
     assert "no controller" in ready.ancestors({"metadata": {"generation": 1}}, ["Accepted"])
 
 
+@pytest.mark.parametrize(("status", "ready_"), [("True", True), ("False", False)])
+def test_an_object_without_a_generation_is_judged_by_its_conditions(status, ready_):
+    conditions = [{"type": "Available", "status": status, "reason": "FailedDiscoveryCheck"}]
+    obj = {"metadata": {"name": "v1beta1.external.metrics.k8s.io"}, "status": {"conditions": conditions}}
+    assert (ready.conditions(obj, ["Available"]) == "") is ready_
+
+
 def test_a_status_may_be_null():
     assert ready.conditions({"metadata": {"generation": 1}, "status": {"conditions": None}}, ["Established"]) != ""
     assert ready.workload({"metadata": {"generation": 1}, "spec": {}, "status": None}) != ""

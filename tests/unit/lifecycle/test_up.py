@@ -962,3 +962,11 @@ def test_what_a_user_loaded_in_place_of_a_recipe_s_is_replaced_though_docker_has
     lose(fakes, "vllm-mock")
     up().run(0)
     assert builds == ["vllm-mock"]
+
+
+def test_a_profile_with_tests_wants_their_checkout(up, fakes):
+    profile = load("aibrix-e2e", data.root() / "profiles")
+    with pytest.raises(DevenvError) as caught:
+        up(profile).run(0)
+    assert caught.value.exit_code == Exit.USAGE
+    assert not any(entry.startswith(("create", "apply", "pull")) for entry in fakes.log)

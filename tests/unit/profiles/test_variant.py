@@ -1,4 +1,6 @@
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -265,3 +267,66 @@ def test_a_variable_in_a_header_is_no_version(tmp_path):
     own.write_text("extends: aibrix\nname: mine\nrequests: [{name: direct, headers: {X-Key: '${version}'}}]\n")
     (value,) = [r.headers["X-Key"].get_secret_value() for r in load(str(own), FOLDER).requests if r.headers]
     assert value == "${version}"
+
+
+@pytest.fixture
+def e2e_checkout(tmp_path):
+    """A checkout with what the profile aibrix-e2e takes from it."""
+    for folder in ("development/app/config/mock", "test/e2e/testdata/external-metrics-adapter",
+                   "test/e2e/external-metrics-adapter", "test/e2e/roleset-inplace-image"):  # fmt: skip
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "test/e2e/scheduled_bounds_autoscaler_test.go").touch()
+    return tmp_path
+
+
+def e2e(checkout):
+    return load("aibrix-e2e", FOLDER, Variant(checkout=str(checkout)))
+
+
+def test_for_aibrixs_tests_its_mock_is_taken_from_the_checkout_and_devenvs_own_gives_way(e2e_checkout):
+    profile = e2e(e2e_checkout)
+    sources = {m.name: m.kustomize for m in profile.manifests}
+    assert sources["mock"] == str(e2e_checkout / "development/app/config/mock")
+    assert "models" not in sources
+    assert [Path(m.kustomize).name for m in profile.manifests if m.name.startswith("file ")] == ["crd", "test"]
+    images = {i.name: i for i in profile.images}
+    assert "vllm-mock" not in images
+    assert {n for n, i in images.items() if i.python} == {"mock", "runtime"}
+    assert all(images[n].build_in == str(e2e_checkout) for n in ("mock", "runtime", "external-metrics-adapter"))
+    assert profile.left_out == ()
+
+
+def test_what_the_checkout_does_not_have_is_left_out_and_named(e2e_checkout):
+    shutil.rmtree(e2e_checkout / "test" / "e2e")
+    profile = e2e(e2e_checkout)
+    assert not {"inplace-e2e-v1", "external-metrics-adapter"} & set(names(profile.images))
+    assert "external-metrics" not in {*names(profile.manifests), *names(profile.components)}
+    assert sorted(profile.left_out) == [
+        "components.external-metrics-api: test/e2e/testdata/external-metrics-adapter",
+        "components.external-metrics: test/e2e/testdata/external-metrics-adapter",
+        "images.busybox-1.36: test/e2e/scheduled_bounds_autoscaler_test.go",
+        "images.external-metrics-adapter: test/e2e/external-metrics-adapter",
+        "images.inplace-e2e-v1: test/e2e/roleset-inplace-image",
+        "images.inplace-e2e-v2: test/e2e/roleset-inplace-image",
+        "manifests.external-metrics: test/e2e/testdata/external-metrics-adapter",
+    ]
+
+
+def test_a_folder_of_the_checkout_is_not_seen_from_ones_own_profile(e2e_checkout, tmp_path):
+    own = tmp_path / "elsewhere" / "own.yaml"
+    own.parent.mkdir()
+    own.write_text(
+        "extends: aibrix-e2e\nname: own\nmanifests: [{name: mock, kustomize: development/app/config/other, from_checkout: true}]\n"
+    )
+    (e2e_checkout / "development/app/config/other").mkdir()
+    profile = load(str(own), FOLDER, Variant(checkout=str(e2e_checkout)))
+    (mock,) = [m for m in profile.manifests if m.name == "mock"]
+    assert mock.kustomize == str(e2e_checkout / "development/app/config/other")
+
+
+@pytest.mark.parametrize("version", ["v0.6.0", "v0.5.0", "v0.4.1", "v0.4.0", "v0.3.0"])
+def test_where_the_core_has_the_definitions_no_other_folder_is_rendered_for_them(e2e_checkout, version):
+    profile = load("aibrix-e2e", FOLDER, Variant(checkout=str(e2e_checkout), version=version))
+    folders = [Path(m.kustomize).name for m in profile.manifests if m.name.startswith("file ")]
+    assert folders[-1] == "test"
+    assert "crd" not in folders

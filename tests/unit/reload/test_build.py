@@ -13,7 +13,14 @@ def build(fakes, tmp_path):
     own = tmp_path / "own.yaml"
     own.write_text("extends: offline\nname: own\nimages: [{name: vllm-mock, build: [make, image], build_in: src}]\n")
     profile = load(str(own), data.root() / "profiles")
-    return Build(profile, InPlace(fakes.host, fakes.engine, fakes.reporter, lambda _: pytest.fail("no compiler is needed")))
+    in_place = InPlace(
+        fakes.host,
+        fakes.engine,
+        fakes.reporter,
+        lambda _: pytest.fail("no compiler is needed"),
+        lambda _: pytest.fail("no base is needed"),
+    )
+    return Build(profile, in_place)
 
 
 @pytest.mark.parametrize("ref", ["vllm-mock", "devenv.local/vllm-mock:reference"])

@@ -1,0 +1,96 @@
+"""devenv test-e2e."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from devenv.cli.options import name_option, output_option, profile_option, wait_option
+
+if TYPE_CHECKING:
+    from devenv.e2e.run import Report
+
+
+@click.command("test-e2e")
+@name_option
+@profile_option
+@click.option(
+    "--checkout",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Take the tests from this checkout. [default: the one that the cluster was made from]",
+)
+@click.option(
+    "--run",
+    "pattern",
+    metavar="REGEX",
+    help="Run only the tests whose names match, as `go test -run` does.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 86400),
+    default=3600.0,
+    show_default=True,
+    help="Seconds for the whole run.",
+)
+@click.option("--keep", is_flag=True, help="Leave in the cluster what the tests have left there.")
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the results as JUnit's XML.",
+)
+@wait_option
+@output_option
+@click.argument("arguments", nargs=-1, metavar="[-- GO_TEST_ARGUMENTS]...")
+def COMMAND(  # noqa: N802 - found by this name
+    arguments: tuple[str, ...],
+    cluster: str,
+    profile: str | None,
+    checkout: Path | None,
+    pattern: str | None,
+    timeout: float,
+    junit: Path | None,
+    output: str,
+    *,
+    keep: bool,
+    wait: float,
+) -> int:
+    """Run AIBrix's own end-to-end tests, from the checkout, against the cluster.
+
+    Make the cluster with `devenv up --profile aibrix-e2e --checkout PATH`. The ports that the tests
+    expect (8000, 6379, 8888) lead into the cluster while they run. What they leave in the cluster
+    is removed at the end, and after Ctrl-C.
+
+    Exits with 0 if every test passed or was skipped, 1 if one failed, 3 if a port is in use, 4 if
+    no test was run.
+    """
+    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv.e2e.run import Options  # noqa: PLC0415
+    from devenv.ui import e2e as show  # noqa: PLC0415
+
+    chosen = (*([f"-run={pattern}"] if pattern else []), *arguments)
+    with wiring.world() as world:
+        choice = world.choice(cluster, profile)
+        folder = str(checkout.resolve()) if checkout else choice.variant.checkout
+        if junit:
+            _check_target(junit)
+        run = world.source_tests(cluster, choice.profile, folder)
+        report = run.run(Options(chosen, timeout, keep), wait)
+    if junit:
+        _write(junit, report)
+    show.report_json(report) if output == "json" else show.report(report)
+    return report.exit_code
+
+
+def _check_target(junit: Path) -> None:
+    """Raise UsageError where the file can't be written: the tests take long."""
+    if not junit.absolute().parent.is_dir():
+        raise click.UsageError(f"--junit: there is no folder {junit.absolute().parent}.")
+
+
+def _write(junit: Path, report: "Report") -> None:
+    from devenv.facts import files  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import e2e as show  # noqa: PLC0415
+
+    files.write_text(show.junit(report), junit)

@@ -1,0 +1,145 @@
+"""A checkout's Python program as an image: files and packages, on a base that has Python 3.11."""
+
+import hashlib
+import io
+import json
+import tarfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from devenv.errors import DevenvError, Exit
+from devenv.folders import work_folder
+from devenv.images import wheels
+from devenv.ports import Host
+from devenv.profiles.model import PythonProgram
+
+_APP, _PACKAGES, _PROGRAMS = "app", "packages", "programs"  # folders of the build context
+_NOT_SOURCE = {"__pycache__", ".git"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a checkout has of a program. `requirements`, `constraints`: lines as in pip's files."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+
+
+def read(checkout: Path, program: PythonProgram) -> Source:
+    """Return the program's source. Raises DevenvError with all that is missing."""
+    folder = checkout / program.folder
+    patterns = {pattern: list(_matching(folder, pattern)) for pattern in program.files}
+    empty = [pattern for pattern, files in patterns.items() if not files]
+    problems = [f"{folder / pattern} is missing" for pattern in empty]
+    named = [folder / name for name in (program.requirements, program.lock) if name]
+    problems += [f"{path} is missing" for path in named if not path.is_file()]
+    if problems:
+        why = "\n".join(problems)
+        raise DevenvError(f"{folder} is not whole.", why, "Is it the right checkout?", Exit.USAGE)
+    written = (folder / program.requirements).read_text() if program.requirements else ""
+    lines = [line.strip() for line in written.splitlines()]
+    requirements = [line for line in lines if line and not line.startswith("#")]
+    return Source(
+        folder=folder,
+        files=tuple(dict.fromkeys(file for files in patterns.values() for file in files)),
+        requirements=(*requirements, *program.packages),
+        constraints=tuple(_locked(folder / program.lock)) if program.lock else (),
+    )
+
+
+def _matching(folder: Path, pattern: str) -> Iterator[Path]:
+    for path in sorted(folder.glob(pattern)):
+        if path.is_file() and not _NOT_SOURCE & set(path.relative_to(folder).parts):
+            yield path
+
+
+def _locked(lock: Path) -> Iterator[str]:
+    """Yield the versions in a poetry.lock as constraints. Raises DevenvError where it is none.
+
+    A package that it has in several versions, for several Pythons, is left to pip.
+    """
+    versions: dict[str, set[str]] = {}
+    try:
+        for package in tomllib.loads(lock.read_text())["package"]:
+            versions.setdefault(package["name"], set()).add(package["version"])
+    except (tomllib.TOMLDecodeError, LookupError, TypeError) as error:
+        what = f"{lock} is no poetry.lock that can be read."
+        raise DevenvError(what, str(error), "Is it the right checkout?", Exit.USAGE) from error
+    for name, locked in versions.items():
+        if len(locked) == 1:
+            yield f"{name}=={locked.pop()}"
+
+
+def packages(host: Host, source: Source, architecture: str) -> Path:
+    """Return a folder with the program's packages, kept by what was asked for."""
+    wanted = [source.requirements, source.constraints, architecture]
+    key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
+    kept = host.cache_dir() / "python" / key
+    if not kept.exists():
+        logs = host.cache_dir() / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        with work_folder(kept.parent) as work:
+            made = work / _PACKAGES
+            log = logs / "python-packages.log"
+            wheels.install(host, source.requirements, source.constraints, made, architecture, log)
+            made.rename(kept)
+    return kept
+
+
+def write_context(target: Path, program: PythonProgram, source: Source, folder: Path) -> None:
+    """Write the build context: the Dockerfile, the program's files, its `folder` of packages."""
+    with tarfile.open(target, "w") as tar:
+        _add_text(tar, "Dockerfile", _dockerfile(program))
+        for file in source.files:
+            tar.add(file, f"{_APP}/{file.relative_to(source.folder)}", filter=_timeless)
+        for file in _tree(folder):
+            tar.add(file, f"{_PACKAGES}/{file.relative_to(folder)}", filter=_timeless)
+        for name, function in program.programs.items():
+            _add_text(tar, f"{_PROGRAMS}/{name}", _script(function), executable=True)
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    """Yield the packages' files; what pip puts into bin/ would run this machine's Python."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.relative_to(folder).parts[0] not in {"bin", "__pycache__"}:
+            yield path
+
+
+def _add_text(tar: tarfile.TarFile, name: str, text: str, *, executable: bool = False) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(text.encode())
+    member.mode = 0o755 if executable else 0o644
+    tar.addfile(member, io.BytesIO(text.encode()))
+
+
+def _timeless(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same files make the same image, whenever they were written; anybody may read them."""
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode |= 0o444
+    return member
+
+
+def _script(function: str) -> str:
+    """Return the text of a program that calls MODULE:FUNCTION."""
+    module, _, name = function.partition(":")
+    return f"#!/usr/bin/env python3\nimport sys\nfrom {module} import {name}\nsys.exit({name}())\n"
+
+
+def _dockerfile(program: PythonProgram) -> str:
+    lines = [
+        "ARG BASE",
+        "FROM ${BASE}",
+        "ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/app:/opt/python",
+        "WORKDIR /app",
+        f"COPY {_PACKAGES} /opt/python",
+        *([f"COPY {_PROGRAMS} /usr/local/bin/"] if program.programs else []),
+        f"COPY {_APP} /app",
+    ]
+    runs = (("ENTRYPOINT", program.entrypoint), ("CMD", program.command))
+    lines += [f"{word} {json.dumps(argv)}" for word, argv in runs if argv]
+    return "\n".join([*lines, ""])
