@@ -85,12 +85,13 @@ def test_a_port_that_is_taken_is_refused_before_the_tests_begin(lab):
     assert str(lab.test_ports[0]) in done.stderr
 
 
-def test_ctrl_c_ends_the_tests_closes_the_ports_and_removes_what_they_left(lab):
+def test_an_interrupt_ends_the_tests_closes_the_ports_and_removes_what_they_left(lab):
+    """SIGTERM is treated as Ctrl-C; SIGINT itself is ignored by whatever a shell starts in the background."""
     argv = lab.argv("test-e2e", "--run", "TestLeaves")
     with subprocess.Popen(argv, env={**lab.env, "E2E_HANG": "1"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as run:
         left = ("get", "services", "e2e-left", "--ignore-not-found", "-o", "name")
         lab.eventually("the Service", lambda: "" if lab.kubectl(*left) else "it")
-        run.send_signal(signal.SIGINT)
+        run.send_signal(signal.SIGTERM)
         run.communicate(timeout=60)
         assert run.returncode == 130
     assert lab.kubectl(*left) == ""
