@@ -302,7 +302,6 @@ def test_what_the_checkout_does_not_have_is_left_out_and_named(e2e_checkout):
     assert not {"inplace-e2e-v1", "external-metrics-adapter"} & set(names(profile.images))
     assert "external-metrics" not in {*names(profile.manifests), *names(profile.components)}
     assert sorted(profile.left_out) == [
-        "components.external-metrics-api: test/e2e/testdata/external-metrics-adapter",
         "components.external-metrics: test/e2e/testdata/external-metrics-adapter",
         "images.busybox-1.36: test/e2e/scheduled_bounds_autoscaler_test.go",
         "images.external-metrics-adapter: test/e2e/external-metrics-adapter",
