@@ -113,7 +113,7 @@ def test_bad_input_moves_nothing(cluster, base):
     for wrong in ((base, "--as", "BAD NAME"), ("BAD NAME",)):
         told = cluster.devenv("reload-image", *wrong, check=False)
         assert told.returncode == 2
-        assert "'BAD NAME' is no name of an image" in told.stderr
+        assert "'BAD NAME'" in told.stderr
     told = cluster.devenv("reload-image", base, "--as", "foo/bar:1", check=False)
     assert told.returncode == 2
     assert "No workload uses docker.io/foo/bar:1" in told.stderr
