@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from devenv import wiring
-from devenv.images.innode import Nodes
 from tests.cluster.lab import Lab
 from tests.cluster.test_doctor import until_named
 
@@ -596,19 +595,33 @@ def collect(lab: Lab) -> None:
     lab.docker(*ctr, "remove", "--sync", "devenv-test/collect:1")
 
 
+HOLD = """
+import sys
+from devenv import wiring
+from devenv.images.innode import Nodes
+node, held, *blobs = sys.argv[1:]
+with wiring.world() as world:
+    nodes = Nodes(world.engine)
+    for blob in blobs:
+        into = nodes.ingest([node], [held])
+        into.put(bytes.fromhex(blob))
+        assert {done.code for done in into.end().values()} == {0}
+    print("ingested", flush=True)
+    sys.stdin.readline()
+    nodes.receive([node], [])
+"""
+
+
 def test_a_layer_on_its_way_is_not_collected(cluster):
     """Between the ingest of a layer and the import that names it, containerd may collect what nothing holds."""
-    layers = {f"sha256:{hashlib.sha256(blob).hexdigest()}": blob for blob in (os.urandom(1000), os.urandom(1000))}
-    held, unheld = layers
-    with wiring.world() as world:
-        nodes = Nodes(world.engine)
-        for blob in layers.values():
-            into = nodes.ingest([cluster.node], [held])
-            into.put(blob)
-            assert {done.code for done in into.end().values()} == {0}
+    blobs = [os.urandom(1000) for _ in range(2)]
+    held, unheld = (f"sha256:{hashlib.sha256(blob).hexdigest()}" for blob in blobs)
+    argv = [sys.executable, "-c", HOLD, cluster.node, held, *(blob.hex() for blob in blobs)]
+    with subprocess.Popen(argv, env=cluster.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline() == "ingested\n"
         collect(cluster)
         assert held in content_of(cluster)
         assert unheld not in content_of(cluster)
-        nodes.receive([cluster.node], [])
-        collect(cluster)
-        assert held not in content_of(cluster), "what no import named is let go"
+        run.communicate("go on\n", timeout=60)
+    collect(cluster)
+    assert held not in content_of(cluster), "what no import named is let go"
