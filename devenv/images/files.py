@@ -106,7 +106,8 @@ class Files:
         try:
             self._run(["go", "list", "-deps", step.package], f"{recipe.name}-{file}-modules", recipe.folder / step.dir, env)
         except DevenvError as error:
-            error.next_step = f"{hint(error.why, 'proxy.golang.org', os.environ)} {error.next_step}".strip()
+            way_out = hint(error.why, "Go's module proxy", os.environ)
+            error.next_step = f"{way_out} {error.next_step}".strip()
             raise
 
     def _cc(self, recipe: Recipe, step: CCompile | None, out: Path, name: str) -> None:

@@ -45,7 +45,7 @@ def fetch(host: Host, requirement: str, hashes: Iterable[str], work: Path, log: 
         raise DevenvError(
             f"{requirement} could not be downloaded from PyPI.",
             done.output[-1500:],
-            f"{hint(done.output, 'pypi.org', os.environ)} {by_hand}".strip(),
+            f"{hint(done.output, 'PyPI', os.environ)} {by_hand}".strip(),
         )
     return found[0]
 

@@ -132,4 +132,4 @@ def test_a_password_in_a_proxys_address_is_not_shown():
     ("undefined: x", False),
 ])  # fmt: skip
 def test_only_a_plain_refusal_makes_a_hint(output, told):
-    assert bool(network.hint(output, "proxy.golang.org", {})) is told
+    assert bool(network.hint(output, "Go's module proxy", {})) is told

