@@ -42,10 +42,13 @@ def usual(args: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
     return run(devenv(*args), "")
 
 
-@pytest.fixture(params=["> /dev/full", ">&-", "> /dev/full 2> /dev/full", "2> /dev/full", "<&- >&- 2>&-"])
+def possible(*redirections: str) -> list[str]:
+    """Return those that this system can do: a device that is always full is Linux's."""
+    return [one for one in redirections if "/dev/full" not in one or Path("/dev/full").exists()]
+
+
+@pytest.fixture(params=possible("> /dev/full", ">&-", "> /dev/full 2> /dev/full", "2> /dev/full", "<&- >&- 2>&-"))
 def redirection(request) -> str:
-    if "/dev/full" in request.param and not Path("/dev/full").exists():
-        pytest.skip("no /dev/full")
     return request.param
 
 
@@ -59,7 +62,7 @@ def test_a_change_that_has_begun_is_finished_and_the_exit_code_tells(redirection
         assert done.stderr.splitlines()[-1].startswith(b"Error: ")
 
 
-@pytest.mark.parametrize("where", ["> /dev/full", ">&-"])
+@pytest.mark.parametrize("where", possible("> /dev/full", ">&-"))
 @pytest.mark.parametrize("args", [LISTING, ("--help",)])
 def test_a_result_that_can_t_be_written_is_one_sentence_and_exit_1(args, where):
     done = run(devenv(*args), where)
