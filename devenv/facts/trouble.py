@@ -5,12 +5,12 @@ That is: its newest pods' states, their warnings, and the line of a log that tel
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from devenv.errors import DevenvError, NotReachableError
 from devenv.facts.revisions import KEEPERS, containers_of, is_lasting, newest_pods
 from devenv.facts.telling import telling_line
+from devenv.facts.times import seconds
 from devenv.ports import Kube, Manifest
 
 _EVENTS = 4  # the last ones
@@ -58,7 +58,7 @@ class Trouble:
         """Return the last warnings about these pods, and about the workload since they were made."""
         own = workload["metadata"]["name"]
         names = {own, *(p["metadata"]["name"] for p in pods)}
-        made = min((_seconds(p["metadata"].get("creationTimestamp")) for p in pods), default=0.0)
+        made = min((seconds(p["metadata"].get("creationTimestamp")) for p in pods), default=0.0)
         events = self.kube.select("v1", "Event", workload["metadata"]["namespace"])
         warnings = [e for e in events if e.get("type") == "Warning" and e["involvedObject"]["name"] in names]
         # Kubernetes' times have whole seconds.
@@ -117,14 +117,7 @@ def _kind(pods: Sequence[Manifest]) -> str:
 def _time(event: Manifest) -> float:
     """Return when an event was seen last, in seconds since 1970; 0 where it does not say."""
     series = event.get("series") or {}
-    return _seconds(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime"))
-
-
-def _seconds(time: object) -> float:
-    try:
-        return datetime.fromisoformat(str(time)).timestamp()
-    except ValueError:
-        return 0.0
+    return seconds(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime"))
 
 
 def _finished(status: dict[str, Any]) -> bool:

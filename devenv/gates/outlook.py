@@ -5,10 +5,10 @@ Only pods of the newest revision are judged: those before them may crash as they
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from devenv.facts.revisions import KEEPERS, containers_of, is_ending, newest_pods
+from devenv.facts.times import seconds
 from devenv.ports import Clock, Kube, Manifest
 
 _APPS = "apps/v1"
@@ -110,7 +110,7 @@ class Outlook:
         """
         if not terminated or (is_init and terminated.get("exitCode") == 0):
             return False
-        return self.fresh or not 0 < _seconds(terminated.get("finishedAt")) < self._began
+        return self.fresh or not 0 < seconds(terminated.get("finishedAt")) < self._began
 
     def _failed_pulls(self, pod: Manifest) -> int:
         meta = pod["metadata"]
@@ -179,11 +179,3 @@ def _ending(terminated: Mapping[str, Any]) -> str:
     code, reason = terminated.get("exitCode", 0), str(terminated.get("reason") or "")
     message = str(terminated.get("message") or "").strip()
     return ", ".join(part for part in (f"exit code {code}", reason, message) if part not in {"", "Error"})
-
-
-def _seconds(text: Any) -> float:
-    """Return Kubernetes' time in seconds since 1970, 0 where there is none."""
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        return 0.0

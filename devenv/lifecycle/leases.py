@@ -5,10 +5,11 @@ for Kubernetes' own controllers and for Envoy Gateway (client-go, tools/leaderel
 no Service learns the addresses that its pods have after a start.
 """
 
+import math
 from contextlib import suppress
-from datetime import datetime
 
 from devenv.errors import DevenvError
+from devenv.facts.times import seconds
 from devenv.ports import Kube, Manifest
 
 _LEASE = ("coordination.k8s.io/v1", "Lease")
@@ -38,7 +39,4 @@ def _is_of_a_leader(lease: Manifest) -> bool:
 
 def _renewed(lease: Manifest) -> float:
     """Return when a lease was renewed, in seconds since 1970; for ever where that can't be read."""
-    try:
-        return datetime.fromisoformat(str(lease["spec"]["renewTime"])).timestamp()
-    except (KeyError, ValueError):
-        return float("inf")
+    return seconds(lease["spec"].get("renewTime")) or math.inf

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.facts.times import seconds
 from devenv.images.sources import Source
 from devenv.lifecycle import manifests
 from devenv.lifecycle.adopt import maps_gateway, remember
@@ -261,4 +261,4 @@ def _ran_before(pod: Manifest, started: Mapping[str, float]) -> bool:
     node = str((pod.get("spec") or {}).get("nodeName") or "")
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
     times = [((status.get("state") or {}).get("running") or {}).get("startedAt") for status in statuses]
-    return any(datetime.fromisoformat(time).timestamp() < int(started.get(node, 0)) for time in times if time)
+    return any(0 < seconds(time) < int(started.get(node, 0)) for time in times if time)

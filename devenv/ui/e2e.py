@@ -8,6 +8,7 @@ from rich.markup import escape
 from devenv.e2e.events import Outcome, Result
 from devenv.e2e.run import Report
 from devenv.ui import console
+from devenv.ui.junit import document
 from devenv.ui.reports import emit_json
 
 _SHOWN = 15  # last lines of a test that failed
@@ -100,10 +101,7 @@ def junit(done: Report) -> str:
         "time": f"{done.seconds:.3f}",
     }
     suite.attrib |= {**numbers, "skipped": str(len(suite.findall("testcase/skipped")))}
-    whole = ET.Element("testsuites", {**numbers, "name": "devenv test-e2e"})
-    whole.append(suite)
-    ET.indent(whole)
-    return ET.tostring(whole, encoding="unicode", xml_declaration=False)
+    return document("devenv test-e2e", suite, numbers)
 
 
 def _case(suite: ET.Element, test: Result) -> None:

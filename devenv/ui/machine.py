@@ -15,6 +15,7 @@ from devenv import __version__
 from devenv.diagnosis.codes import Code, book
 from devenv.diagnosis.model import Cause, Diagnosis, Finding
 from devenv.ui import console
+from devenv.ui.junit import document
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _AREAS = {"1": "host", "2": "node", "3": "workload", "4": "gateway", "5": "model", "6": "request", "7": "aibrix", "9": "harmless"}
@@ -70,10 +71,7 @@ def junit(found: Diagnosis) -> str:
     numbers = {name: str(count) for name, count in counts.items()}
     suite.attrib |= {**numbers, "time": "0", "timestamp": at}
     del numbers["skipped"]  # which only a suite may have
-    whole = ET.Element("testsuites", {**numbers, "name": "devenv doctor", "time": "0"})
-    whole.append(suite)
-    ET.indent(whole)
-    return ET.tostring(whole, encoding="unicode", xml_declaration=False)
+    return document("devenv doctor", suite, {**numbers, "time": "0"})
 
 
 def _case(suite: ET.Element, case: Case) -> str:

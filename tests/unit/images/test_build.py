@@ -169,35 +169,29 @@ def test_two_compilers_that_begin_at_once_fetch_the_toolchain_once(fakes, tmp_pa
     assert fetched == [True]
 
 
-def test_what_another_process_has_built_meanwhile_is_not_built_again(fakes, folder: Path, monkeypatch):  # noqa: F811
-    mine, others = builder(fakes, folder), builder(fakes, folder)
+def build_after_another(fakes, recipes: Path, monkeypatch, recipe: str) -> None:
+    """Plan and build `app`, while another process holds the lock and builds the recipe."""
+    mine, others = builder(fakes, recipes), builder(fakes, recipes)
     plan = mine.plan(["app"])
     lock = fakes.host.lock
 
     def taken(name):
         """The other process had it, and has just let go of it."""
         monkeypatch.setattr(fakes.host, "lock", lock)
-        others.build(others.plan(["app"]))
+        others.build(others.plan([recipe]))
         fakes.log.clear()
         return lock(name)
 
     monkeypatch.setattr(fakes.host, "lock", taken)
     mine.build(plan)
+
+
+def test_what_another_process_has_built_meanwhile_is_not_built_again(fakes, folder: Path, monkeypatch):  # noqa: F811
+    build_after_another(fakes, folder, monkeypatch, "app")
     assert [entry for entry in fakes.log if "lock" not in entry] == []
 
 
 def test_what_another_process_has_built_in_part_is_gone_on_with(fakes, folder: Path, monkeypatch):  # noqa: F811
-    mine, others = builder(fakes, folder), builder(fakes, folder)
-    plan = mine.plan(["app"])
-    lock = fakes.host.lock
-
-    def taken(name):
-        monkeypatch.setattr(fakes.host, "lock", lock)
-        others.build(others.plan(["base"]))
-        fakes.log.clear()
-        return lock(name)
-
-    monkeypatch.setattr(fakes.host, "lock", taken)
-    mine.build(plan)
+    build_after_another(fakes, folder, monkeypatch, "base")
     made = [entry for entry in fakes.log if entry.startswith(("import", "build"))]
     assert made == ["build devenv.local/app"]

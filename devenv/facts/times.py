@@ -1,0 +1,11 @@
+"""Times as Kubernetes writes them."""
+
+from datetime import datetime
+
+
+def seconds(time: object) -> float:
+    """Return a time in seconds since 1970; 0 where it is none."""
+    try:
+        return datetime.fromisoformat(str(time)).timestamp()
+    except ValueError:
+        return 0.0
