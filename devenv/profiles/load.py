@@ -347,6 +347,8 @@ def _changes(document: Document, content: Mapping[str, Any]) -> None:
         else:
             odd = [name for name, change in (of or {}).items() if not isinstance(change, dict | None)]
             wrong += [((part, str(name)), "it is no map of what it changes") for name in odd]
+            unnamed = [name for name in of or {} if not isinstance(name, str)]
+            wrong += [((part, str(name)), "its name is no text: write it in quotes") for name in unnamed]
             for name, change in (of or {}).items():
                 wrong += _wrong_choices(change or {}, (part, str(name)))
     wrong += _wrong_choices(content, ())
