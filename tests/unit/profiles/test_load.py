@@ -265,3 +265,16 @@ def test_a_version_whose_name_is_a_number_is_told_with_its_line(tmp_path, part):
             call(str(path), data.root() / "profiles")
         assert error.value.exit_code == Exit.USAGE
         assert f"{path}:3: {part}.1.1" in error.value.why
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["images: [{name: redis, recipe: rediss}]", "manifests: [{name: x, recipe: ../../etc/passwd}]"],
+)
+def test_a_recipe_that_is_not_there_is_told_with_its_line(tmp_path, entry):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: offline\nname: mine\n{entry}\n")
+    with pytest.raises(DevenvError) as error:
+        check(str(path), data.root() / "profiles")
+    assert error.value.exit_code == Exit.USAGE
+    assert f"{path}:3" in error.value.why
