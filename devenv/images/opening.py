@@ -24,7 +24,8 @@ _OTHERS = (
 )
 # How packed archives begin → how tarfile opens them. Left to find out, it reads 40 GiB of zeros as
 # the padding of an xz file.
-_PACKINGS: tuple[tuple[bytes, Literal["r:gz", "r:bz2", "r:xz"]], ...] = (
+_Mode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
+_PACKINGS: tuple[tuple[bytes, _Mode], ...] = (
     (b"\x1f\x8b", "r:gz"),
     (b"BZh", "r:bz2"),
     (b"\xfd7zXZ\x00", "r:xz"),
@@ -61,7 +62,8 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
     """
     with path.open("rb") as file:
         first = file.read(16)
-    mode = next((mode for magic, mode in _PACKINGS if first.startswith(magic)), "r:")
+    modes: list[_Mode] = [mode for magic, mode in _PACKINGS if first.startswith(magic)]
+    mode: _Mode = modes[0] if modes else "r:"
     try:
         if first.startswith(ZSTD):
             with (
