@@ -2,14 +2,18 @@
 
 import sys
 
+_INTERRUPTED = 130  # Exit.INTERRUPTED, without an import that can be interrupted
+
 
 def main() -> None:
     """Run the command line."""
-    from devenv import streams  # noqa: PLC0415 - so that an import error is reported like any other
+    try:
+        from devenv import streams  # noqa: PLC0415 - so that an import error is reported like any other
 
-    streams.guard()
-    from devenv.cli.app import run  # noqa: PLC0415
-
+        streams.guard()
+        from devenv.cli.app import run  # noqa: PLC0415
+    except KeyboardInterrupt:  # what comes later is told by `run`
+        sys.exit(_INTERRUPTED)
     sys.exit(streams.finish(run()))
 
 

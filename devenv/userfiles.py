@@ -6,8 +6,11 @@ memory: see `Limits`.
 """
 
 import difflib
+import errno
 import json
+import os
 import re
+import select
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,8 @@ from devenv.errors import DevenvError, Exit
 
 _FIX = "Correct the file; nothing was changed."
 _NEAR = 0.6  # how alike two names are
+_PATIENCE = 3.0  # seconds in which a program must have opened a pipe
+_LONGEST_SILENCE = 300.0  # seconds for which one that has it open may write nothing
 _MOST_ERRORS = 20  # of a file that are told one by one
 _INT = re.compile(r"[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+")
 _FLOAT = re.compile(
@@ -100,8 +105,7 @@ def read_text(path: Path, size: int) -> str:
     larger, is endless, is not UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(size + 1)
+        content = _pipe_content(path, size + 1) if path.is_fifo() else _file_content(path, size + 1)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -116,6 +120,38 @@ def read_text(path: Path, size: int) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         why = f"{path}:{line}: this is not UTF-8."
         raise DevenvError(f"{path} is not text that can be read.", why, _FIX, Exit.USAGE) from error
+
+
+def _file_content(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def _pipe_content(path: Path, size: int) -> bytes:
+    """Return what is written into a pipe, of which `size` bytes at most are read.
+
+    Raises OSError where no program has opened it, or where one writes nothing for too long.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    content, silence = b"", 0.0
+    try:
+        while len(content) < size:
+            is_ready = bool(select.select([number], [], [], _PATIENCE)[0])
+            silence = 0.0 if is_ready else silence + _PATIENCE
+            try:
+                chunk = os.read(number, size - len(content))
+            except BlockingIOError:  # a program has it open, and may take its time
+                if silence > _LONGEST_SILENCE:
+                    raise OSError(errno.ETIMEDOUT, "Nothing more was written into the pipe") from None
+                continue
+            if not chunk and not is_ready:
+                raise OSError(errno.ETIMEDOUT, "It is a pipe that no program writes into")
+            if not chunk:
+                break
+            content += chunk
+    finally:
+        os.close(number)
+    return content
 
 
 def read_yaml(path: Path, limits: Limits = WRITTEN) -> Document:

@@ -46,6 +46,7 @@ _HELPER = "devenv.helper"  # what devenv may remove
 _USES = ("create", "start", "load", "pull", "import", "push", "save")  # events that say somebody wants an image
 _UNCHOOSE = {"DOCKER_HOST": "unset DOCKER_HOST", "DOCKER_CONTEXT": "unset DOCKER_CONTEXT"}
 _ZSTD, _WINDOW = b"\x28\xb5\x2f\xfd", 1 << 27  # how zstd begins; bytes that it may want to look back
+_MAPS = ("auths", "credHelpers", "HttpHeaders", "proxies")  # keys of Docker's config file
 _ANSWER = 30  # seconds that the engine may take to answer
 _LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
 _REGISTRY = 8  # seconds for a registry to answer
@@ -179,6 +180,45 @@ def _config_file() -> str:
     return str(find_config_file() or "~/.docker/config.json")
 
 
+def _refuse_odd_config() -> None:
+    """Raise DevenvError where Docker's config file has a value over which the library stumbles.
+
+    The library goes on without a file that is no JSON at all, as the docker program does.
+    """
+    path = _config_file()
+    try:
+        content = json.loads(Path(path).expanduser().read_bytes())
+    except RecursionError as error:
+        raise _odd_config(path, "it nests too deep") from error
+    except (OSError, ValueError):
+        return
+    if not isinstance(content, dict):
+        return
+    inner = [(f"proxies.{name}", value) for name, value in _as_map(content.get("proxies")).items()]
+    for key, value in [*((key, content.get(key)) for key in _MAPS), *inner]:
+        if value is not None and not isinstance(value, dict):
+            raise _odd_config(path, f"{key}: it must be a map of keys and values")
+
+
+def _as_map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _odd_config(path: str, why: str) -> DevenvError:
+    fix = "Correct the file; DOCKER_CONFIG says in which folder it is."
+    return DevenvError(f"Docker's {path} can't be used.", f"{path}: {why}.", fix, Exit.PREREQUISITE)
+
+
+def _connected(timeout: int) -> Any:
+    """Return a client of the engine. Raises NotReachableError for what is no address; else what the library raises."""
+    try:
+        return _Client(base_url=address(), version="auto", timeout=timeout)
+    except requests.RequestException:
+        raise
+    except (ValueError, LookupError) as error:
+        raise _unreachable(error) from error
+
+
 class DockerEngine:
     """Images and containers of the engine at `address()`.
 
@@ -202,8 +242,9 @@ class DockerEngine:
         """One client a thread: a client is a session of requests, which threads may not share."""
         clients = vars(self._local).setdefault("clients", {})
         if timeout not in clients:
+            _refuse_odd_config()
             with _errors():
-                client: Any = _Client(base_url=address(), version="auto", timeout=timeout)
+                client: Any = _connected(timeout)
                 client._auth_configs = _Credentials(client._auth_configs, self._tell_once)  # noqa: SLF001
                 clients[timeout] = client
         return clients[timeout]
@@ -653,7 +694,7 @@ def _reason(error: BaseException) -> str:
         if not isinstance(one, BaseException) or one in seen:
             continue
         seen.append(one)
-        if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and one.strerror:
-            return f"{one.strerror}."
+        if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and str(one):
+            return f"{one.strerror or one}."
         waiting += [*one.args, getattr(one, "reason", None), one.__context__, one.__cause__]
     return str(error)

@@ -295,7 +295,14 @@ def _load(files: kubeconfig.Kubeconfig, context: str, settings: Any) -> None:
     except (ConfigException, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         what = f"The context {context} of the kubeconfig can't be used."
         fix = f"Correct it in {' or '.join(names.split(os.pathsep))}."
-        raise DevenvError(what, str(error), fix, Exit.PREREQUISITE) from error
+        raise DevenvError(what, _reason(error), fix, Exit.PREREQUISITE) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what the client says of a context, in other words where it stumbles over a value of a wrong kind."""
+    if isinstance(error, AttributeError | TypeError):
+        return "It has a value, or a way to sign in, that devenv can't use; does `kubectl --context` work with it?"
+    return str(error)
 
 
 def authorization(settings: Any) -> str:

@@ -14,6 +14,9 @@ from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.userfiles import Document, near_it, nearest, read_yaml
 
 _LISTS = {"contexts": "context", "clusters": "cluster", "users": "user"}
+# What must be texts, and of these what names files, where a kubeconfig has it.
+_FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+_TEXTS = (*_FILES, "proxy-url", "tls-server-name", "token", "username", "password")
 _FIX = "Correct the file, or leave it out of KUBECONFIG; `kubectl config view` reads the same."
 
 
@@ -128,6 +131,9 @@ def _check(document: Document) -> None:
             line = lines.get((part, name)) or lines.get((part, number)) or lines.get((part,), 1)
             place = f"{document.path}:{line}: {part}.{name or number}"
             problems += [f"{place}: {what}" for what in _odd(entry, inner)]
+            content = entry.get(inner) if isinstance(entry, dict) else None
+            folder = document.path.parent
+            problems += [f"{place}: {inner}.{what}" for what in _odd_texts(content, folder)]
     if problems:
         raise _unusable(document.path, problems)
 
@@ -145,6 +151,24 @@ def _odd(entry: Any, inner: str) -> Iterator[str]:
     server = (entry.get(inner) or {}).get("server") if inner == "cluster" else "there"
     if not isinstance(server, str) or not server:
         yield "cluster.server: it must be an address"
+
+
+def _odd_texts(content: Any, folder: Path) -> Iterator[str]:
+    """Yield what is wrong with the values that the client takes unseen, and with files that it would never end reading."""
+    if not isinstance(content, dict):
+        return
+    for key in _TEXTS:
+        value = content.get(key)
+        if value is not None and not isinstance(value, str):
+            yield f"{key}: it must be a text"
+        elif value and key in _FILES and _is_no_file(folder / value):
+            yield f"{key}: {value} is not a file"
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether something else than a file is there, like a device."""
+    # os.path, since pathlib raises for a name that no path can have
+    return os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113
 
 
 def _entries(document: Document, part: str) -> list[dict[str, Any]]:

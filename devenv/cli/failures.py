@@ -7,7 +7,8 @@ from devenv import __version__
 from devenv.errors import DevenvError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_REFUSALS = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS}
+_ODD_PLACES = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+_REFUSALS = {*_FULL, *_ODD_PLACES, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def as_told(error: Exception, args: list[str]) -> DevenvError:
@@ -15,7 +16,11 @@ def as_told(error: Exception, args: list[str]) -> DevenvError:
     if isinstance(error, DevenvError):
         return error
     if isinstance(error, OSError) and error.errno in _REFUSALS:
-        fix = "Is the disk full?" if error.errno in _FULL else "Is it yours, and can it be written?"
+        fix = "Is it yours, and can it be written?"
+        if error.errno in _FULL:
+            fix = "Is the disk full?"
+        elif error.errno in _ODD_PLACES:
+            fix = "Something else stands in its place: move that away."
         return DevenvError(f"{error.filename or 'A file'} can't be used.", error.strerror or str(error), fix)
     command = shlex.join(["devenv", "--debug", *(arg for arg in args if arg != "--debug")])
     fix = (

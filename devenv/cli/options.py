@@ -29,6 +29,8 @@ def named() -> bool:
 
 def refuse_two_clusters(saved: Path | None, context: str | None) -> None:
     """Refuse a call that says in two ways which cluster is meant: by a saved file, by a context, by its name."""
+    if context == "":  # a variable of a script that is not set: the local cluster is not what was meant
+        raise click.UsageError("--context is empty: name a context; `kubectl config get-contexts` lists them.")
     if saved and (context or named()):
         raise click.UsageError("--from reads a saved file, which says of which cluster it is: leave out --name and --context.")
     if context and named():

@@ -90,4 +90,6 @@ def _bytes(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: 
 
 
 def _word(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it holds links that lead in a circle"
     return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__

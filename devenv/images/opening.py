@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 ZSTD = b"\x28\xb5\x2f\xfd"
 WINDOW = 1 << 27  # bytes that zstd may want to look back: as many as its own program allows unasked
@@ -22,6 +22,18 @@ _OTHERS = (
     (b"hsqs", "it is a squashfs, not a tar archive"),
     (b"SIF_MAGIC", "it is an image of Apptainer, not a tar archive"),
 )
+# How packed archives begin → how tarfile opens them. Left to find out, it reads 40 GiB of zeros as
+# the padding of an xz file.
+_Mode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
+_PACKINGS: tuple[tuple[bytes, _Mode], ...] = (
+    (b"\x1f\x8b", "r:gz"),
+    (b"BZh", "r:bz2"),
+    (b"\xfd7zXZ\x00", "r:xz"),
+    (b"\x5d\x00\x00", "r:xz"),
+)
+# What tarfile says of a first header that is none, and of a packing that it can't read.
+_NO_HEADER = ("could not be opened", "invalid header", "truncated header", "bad checksum")
+_NO_PACKING = ("not a gzip file", "not a bzip2 file", "not an lzma file")
 NO_IMAGE = "it holds no image: neither manifest.json nor index.json is in it"
 
 
@@ -49,20 +61,24 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
     Raises OSError and ValueError.
     """
     with path.open("rb") as file:
-        is_zstd = file.read(len(ZSTD)) == ZSTD
+        first = file.read(16)
+    modes: list[_Mode] = [mode for magic, mode in _PACKINGS if first.startswith(magic)]
+    mode: _Mode = modes[0] if modes else "r:"
     try:
-        if is_zstd:
+        if first.startswith(ZSTD):
             with (
                 io.BufferedReader(_Zstd(path), _PIECE) as content,
                 tarfile.open(fileobj=content, mode="r:") as archive,
             ):
                 yield archive
         else:
-            with tarfile.open(path) as archive:
+            with tarfile.open(path, mode) as archive:
                 yield archive
     except tarfile.ReadError as error:
-        if "could not be opened" in str(error) or "invalid header" in str(error):
+        if any(words in str(error) for words in _NO_HEADER):
             raise ValueError("it is not a tar archive") from error
+        if any(words in str(error) for words in _NO_PACKING):
+            raise ValueError("its packing is damaged or cut off") from error
         if "empty file" in str(error) or "unexpected end" in str(error):
             raise ValueError("it is cut off") from error
         raise

@@ -200,7 +200,8 @@ def read(path: Path, architecture: str, progress: Progress) -> list[StoredImage]
     except FileNotFoundError as error:
         raise DevenvError(f"There is no file {path}.", exit_code=Exit.USAGE) from error
     except RecursionError as error:
-        raise DevenvError(f"{path} is no image that can be read: its JSON nests too deep", "", _FIX, Exit.USAGE) from error
+        why = "it holds links that lead in a circle"  # JSON that nests too deep is told by `as_json`
+        raise DevenvError(f"{path} is no image that can be read: {why}", "", _FIX, Exit.USAGE) from error
     except _BROKEN as error:
         raise DevenvError(f"{path} is no image that can be read: {_word(error)}", "", _FIX, Exit.USAGE) from error
 

@@ -19,7 +19,7 @@ from devenv.profiles.headers import FILE
 from devenv.profiles.model import Profile
 from devenv.profiles.variant import ANY, FOLDERS, PLAIN, Layers, Variant, entries, merged, variants, varied
 from devenv.profiles.wording import Place, complaints
-from devenv.userfiles import Document, as_map, nearest, read_yaml, told
+from devenv.userfiles import Document, as_map, near_it, nearest, read_yaml, told
 
 Lines = Mapping[tuple[Any, ...], int]
 LISTS = ("images", "manifests", "patches", "components", "requests")
@@ -49,7 +49,11 @@ def check(name: str, folder: Path, codes: Iterable[str] | None = None) -> Profil
     for within, variant in variants(merged(files.layers)):
         with suppress(DevenvError):  # a version that only a checkout has
             changed = varied(files.layers, variant, name)
-            odd = [*_missing_files(changed, folder.parent), *_unknown_codes(changed, codes)]
+            odd = [
+                *_missing_files(changed, folder.parent),
+                *_missing_recipes(changed, folder.parent / "images"),
+                *_unknown_codes(changed, codes),
+            ]
             problems += files.spelt(odd, within)
             try:
                 Profile.model_validate(changed)
@@ -192,6 +196,20 @@ def _missing_files(content: Mapping[str, Any], devenvs: Path) -> list[tuple[Plac
             # os.path, since pathlib raises for a name that is too long
             if isinstance(path, str) and path and not _is_stand_in(path) and not os.path.exists(devenvs / part / path):  # noqa: PTH110
                 problems.append(((part, entry.get("name") or number, key), f"there is no {path}"))
+    return problems
+
+
+def _missing_recipes(content: Mapping[str, Any], recipes: Path) -> list[tuple[Place, str]]:
+    """Return which recipes a profile names that are not there. `recipes`: the folder of devenv's own."""
+    names = sorted(path.parent.name for path in recipes.glob("*/recipe.yaml"))
+    problems: list[tuple[Place, str]] = []
+    for part in ("images", "manifests"):
+        for number, entry in enumerate(entries(content, part)):
+            recipe = entry.get("recipe")
+            name = recipe.partition("/")[0] if part == "manifests" and isinstance(recipe, str) else recipe
+            if isinstance(name, str) and name and name not in names:
+                place = (part, entry.get("name") or number, "recipe")
+                problems.append((place, f"there is no recipe {name}{near_it(name, names)}"))
     return problems
 
 
@@ -347,6 +365,8 @@ def _changes(document: Document, content: Mapping[str, Any]) -> None:
         else:
             odd = [name for name, change in (of or {}).items() if not isinstance(change, dict | None)]
             wrong += [((part, str(name)), "it is no map of what it changes") for name in odd]
+            unnamed = [name for name in of or {} if not isinstance(name, str)]
+            wrong += [((part, str(name)), "its name is no text: write it in quotes") for name in unnamed]
             for name, change in (of or {}).items():
                 wrong += _wrong_choices(change or {}, (part, str(name)))
     wrong += _wrong_choices(content, ())

@@ -1,5 +1,7 @@
 """Files that users give are read within limits; what is wrong with them is said with file and line."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,17 @@ def test_very_many_errors_are_counted():
     lines = userfiles.told(f"error {n}" for n in range(10_000)).splitlines()
     assert len(lines) < 30
     assert "9980" in lines[-1]
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("a: 1\n",))
+    writer.start()
+    assert read_yaml(tmp_path / "pipe").content == {"a": 1}
+    writer.join()
+
+
+def test_a_pipe_that_has_no_writer_is_not_waited_for_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(userfiles, "_PATIENCE", 0.01)
+    os.mkfifo(tmp_path / "pipe")
+    assert str(tmp_path / "pipe") in refused(tmp_path / "pipe").what

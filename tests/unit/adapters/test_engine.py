@@ -169,3 +169,37 @@ def test_who_may_not_use_the_engine_is_told_that(docker_config, monkeypatch):
     with pytest.raises(ForbiddenError) as caught:
         DockerEngine().info()
     assert "group docker" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["tcp://127.0.0.1:99999", "tcp://127.0.0.1:x", "tcp://[::1", "[red]"],
+)
+def test_what_is_no_address_is_told_with_what_names_it(docker_config, monkeypatch, host):
+    monkeypatch.setenv("DOCKER_HOST", host)
+    with pytest.raises(ElsewhereError) as caught:
+        DockerEngine().image("a")
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert "DOCKER_HOST" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"auths": 5}, {"proxies": 5}, {"proxies": {"default": 5}}, {"HttpHeaders": 5}, {"credHelpers": []}, "[" * 100_000],
+    ids=["auths", "proxies", "a proxy", "headers", "helpers", "deep"],
+)
+def test_an_odd_value_in_docker_s_config_is_told_with_its_file(docker_config, monkeypatch, content):
+    (docker_config / "config.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nosuch.sock")
+    with pytest.raises(DevenvError) as caught:
+        DockerEngine().image("a")
+    assert caught.value.exit_code == Exit.PREREQUISITE
+    assert str(docker_config / "config.json") in caught.value.what
+
+
+def test_a_reason_without_a_number_is_told_in_its_own_words(docker_config, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nosuch.sock")
+    silent(monkeypatch, OSError("AF_UNIX path too long"))
+    with pytest.raises(ElsewhereError) as caught:
+        DockerEngine().image("a")
+    assert "OSError" not in caught.value.why

@@ -86,3 +86,27 @@ def test_a_certificate_that_is_not_there_is_told(home, monkeypatch):
     with pytest.raises(DevenvError) as caught:
         ContextKube("kind-x").get("v1", "Pod", "", "a")
     assert str(home / "c") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [("server:", "proxy-url: 7, server:", 1), ("server:", "tls-server-name: [], server:", 1),
+     ("server:", "certificate-authority: /dev/zero, server:", 1), ("user: {}", "user: {tokenFile: /dev/zero}", 2),
+     ("user: {}", "user: {tokenFile: .}", 2), ("user: {}", "user: {token: 7}", 2), ("user: {}", "user: {client-key: {}}", 2)],
+)  # fmt: skip
+def test_what_the_client_would_take_unseen_is_told_with_its_line(home, monkeypatch, old, new, line):
+    (home / "c").write_text(WHOLE.replace(old, new))
+    monkeypatch.setenv("KUBECONFIG", str(home / "c"))
+    with pytest.raises(DevenvError) as caught:
+        kubeconfig.read()
+    assert f"{home}/c:{line}" in caught.value.why
+    assert caught.value.exit_code == Exit.PREREQUISITE
+
+
+def test_what_the_client_stumbles_over_is_not_told_in_pythons_words(home, monkeypatch):
+    (home / "c").write_text(WHOLE.replace("user: {}", "user: {auth-provider: {name: gcp}}"))
+    monkeypatch.setenv("KUBECONFIG", str(home / "c"))
+    with pytest.raises(DevenvError) as caught:
+        ContextKube("kind-x").get("v1", "Pod", "", "a")
+    assert str(home / "c") in str(caught.value)
+    assert "NoneType" not in str(caught.value)

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from devenv.cli import app
+from devenv.cli.failures import as_told
 from devenv.errors import DevenvError, Exit
 
 
@@ -117,3 +118,13 @@ def test_an_error_keeps_its_own_exit_code(monkeypatch, capsys):
 def test_completion_is_to_be_had():
     done = devenv(_DEVENV_COMPLETE="bash_source")
     assert "_devenv_completion" in done.stdout
+
+
+@pytest.mark.parametrize("number", [errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG])
+def test_a_file_in_an_odd_place_is_no_internal_error(number):
+    told = as_told(OSError(number, "odd", "/state/file"), [])
+    assert told.what.startswith("/state/file")
+
+
+def test_an_empty_context_is_not_taken_for_the_local_cluster():
+    assert app.run(["doctor", "--context", ""]) == Exit.USAGE

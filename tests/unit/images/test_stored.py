@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from devenv.errors import DevenvError, Exit
-from devenv.images import stored
+from devenv.images import archive, stored
 from tests.unit.images.test_layout import unpack
 
 
@@ -403,3 +403,32 @@ def test_what_is_meant_as_a_path(tmp_path, monkeypatch, ref, expected):
     (tmp_path / "file").write_text("")
     folder(tmp_path / "lay", {"index.json": b"{}"})
     assert stored.is_file(ref) is expected
+
+
+def _endless(path: Path) -> Path:
+    with path.open("wb") as file:
+        file.truncate(40 << 30)
+    return path
+
+
+def _circle(path: Path) -> Path:
+    return tar(path, saved(**{"manifest.json": None}), {"manifest.json": "manifest.json"})
+
+
+def test_zeros_are_not_read_as_the_padding_of_an_xz_file(tmp_path, monkeypatch):
+    def refuse(*_args, **_options):
+        pytest.fail("zeros were taken for an xz file")
+
+    monkeypatch.setattr(tarfile.TarFile, "xzopen", refuse)
+    with pytest.raises(DevenvError) as error:
+        read(_endless(tmp_path / "a.tar"))
+    assert error.value.exit_code == Exit.USAGE
+
+
+def test_a_link_to_itself_is_not_called_json(tmp_path):
+    for look in (read, archive.look):  # both read the list first
+        with pytest.raises(DevenvError) as error:
+            look(_circle(tmp_path / "a.tar"))
+        assert error.value.exit_code == Exit.USAGE
+        assert "JSON" not in error.value.what
+        assert "recursion" not in error.value.what

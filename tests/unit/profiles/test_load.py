@@ -254,3 +254,27 @@ def test_an_error_in_a_file_that_is_extended_is_told_with_that_file(tmp_path):
 def test_very_many_unknown_keys_are_told_in_few_lines(tmp_path):
     lines = why(tmp_path, "extends: offline\n" + "".join(f"key{n}: 1\n" for n in range(10_000)))
     assert len(lines) < 30
+
+
+@pytest.mark.parametrize("part", ["versions", "options"])
+def test_a_version_whose_name_is_a_number_is_told_with_its_line(tmp_path, part):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: offline\nname: mine\n{part}:\n  1.10: {{keep_newer: 1}}\n")
+    for call in (load, check):
+        with pytest.raises(DevenvError) as error:
+            call(str(path), data.root() / "profiles")
+        assert error.value.exit_code == Exit.USAGE
+        assert f"{path}:3: {part}.1.1" in error.value.why
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["images: [{name: redis, recipe: rediss}]", "manifests: [{name: x, recipe: ../../etc/passwd}]"],
+)
+def test_a_recipe_that_is_not_there_is_told_with_its_line(tmp_path, entry):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: offline\nname: mine\n{entry}\n")
+    with pytest.raises(DevenvError) as error:
+        check(str(path), data.root() / "profiles")
+    assert error.value.exit_code == Exit.USAGE
+    assert f"{path}:3" in error.value.why
