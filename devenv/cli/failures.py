@@ -1,4 +1,4 @@
-"""What a user is told of an error that ends a command."""
+"""What a user reads about an error that ends a command."""
 
 import errno
 import shlex
@@ -11,11 +11,11 @@ _REFUSALS = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def as_told(error: Exception, args: list[str]) -> DevenvError:
-    """Return what is told of an error: its own words, those of a file that the system refuses, or that it is internal."""
+    """Return the error to report: a DevenvError as it is, a refused file as such, any other as internal."""
     if isinstance(error, DevenvError):
         return error
     if isinstance(error, OSError) and error.errno in _REFUSALS:
-        fix = "Is the disk full?" if error.errno in _FULL else "Is it yours, and can it be written?"
+        fix = "Free some space: `devenv disk` shows what uses it." if error.errno in _FULL else "Check its owner and permissions."
         return DevenvError(f"{error.filename or 'A file'} can't be used.", error.strerror or str(error), fix)
     command = shlex.join(["devenv", "--debug", *(arg for arg in args if arg != "--debug")])
     fix = (

@@ -67,9 +67,9 @@ def add(
 @profile_option
 @output_option
 def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ...]) -> int:
-    """List the models as each part of AIBrix sees them: the plugin their pods, the controller their workloads and routes.
+    """List the models as AIBrix sees them: their pods (the plugin), and their workloads and routes (the controller).
 
-    Exits with 0 only if all of them answer.
+    Exits with 0 only if every model answers.
     """
     with sign_of_life("Looking for models"):
         given = headers_of(headers)
