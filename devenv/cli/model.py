@@ -67,7 +67,9 @@ def add(
 @profile_option
 @output_option
 def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ...]) -> int:
-    """List the models as AIBrix sees them: their pods (the plugin), and their workloads and routes (the controller).
+    """List the models as AIBrix sees them.
+
+    The plugin sees their pods, the controller their workloads and routes.
 
     Exits with 0 only if every model answers.
     """

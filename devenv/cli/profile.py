@@ -33,9 +33,10 @@ def list_(output: str) -> None:
 @click.option("--rendered", is_flag=True, help="Print the manifests instead, as `up` applies them: patched.")
 @variant_options
 def show(name: str, *, rendered: bool, **chosen: Any) -> None:
-    """Print the profile NAME (or a YAML file) as it is used: with all that it extends, and every default.
+    """Print a profile as devenv uses it.
 
-    With --rendered, what is not there yet is fetched, built or rendered first.
+    NAME is a profile or a YAML file. Prints it with everything that it extends, and with every default. With --rendered,
+    first fetches, builds or renders what is missing.
     """
     from devenv import data, wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.profiles.load import load, spell  # noqa: PLC0415
@@ -52,7 +53,10 @@ def show(name: str, *, rendered: bool, **chosen: Any) -> None:
 @COMMAND.command("validate")
 @click.argument("name")
 def validate(name: str) -> None:
-    """Check the profile NAME (or a YAML file) with all its versions and options, and list every error with its line."""
+    """Check a profile with all its versions and options.
+
+    NAME is a profile or a YAML file. Lists every error at once, each with its line.
+    """
     from devenv import data  # noqa: PLC0415 - help must not wait for it
     from devenv.diagnosis import codes  # noqa: PLC0415
     from devenv.profiles.load import added, check  # noqa: PLC0415
@@ -82,9 +86,9 @@ def schema() -> None:
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def init(file: Path, extends: str | None, host_port: int | None, node_port: int | None, *, force: bool) -> None:
-    """Create a profile that extends another, and write it to FILE (-: standard output).
+    """Create a profile that extends another.
 
-    On a terminal, asks for what the options leave open.
+    Writes it to FILE (-: standard output). On a terminal, asks for what the options leave open.
     """
     from devenv import data, targets  # noqa: PLC0415 - help must not wait for it
     from devenv.errors import DevenvError, Exit  # noqa: PLC0415
