@@ -68,7 +68,7 @@ class InPlace:
         return [found.id for found in images if found]
 
     def _note(self, image: ProfileImage, before: Sequence[str]) -> None:
-        """Note what has the image's names now and had not before: it was built here."""
+        """Note the images that have these names now, but did not before: they were built here."""
         image_ids = self.built_images.setdefault(normalise(image.ref), [])
         own = stamp.own_ref(image) or image.ref
         new_ids = dict.fromkeys(self._ids(own, image.ref))

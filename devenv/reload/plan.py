@@ -263,8 +263,8 @@ class Planner:
             raise BadImageError(f"{(name if ref else asked)!r} is not a valid image name")
         image = self.engine.image(ref)
         if image is None:
-            near = difflib.get_close_matches(ref, self.engine.names(), 3, _NEAR)
-            raise BadImageError(f"{ref}: the engine has no such image{'; near it: ' + ', '.join(near) if near else ''}")
+            near = " or ".join(difflib.get_close_matches(ref, self.engine.names(), 3, _NEAR))
+            raise BadImageError(f"{ref}: the engine has no such image{f'; did you mean {near}?' if near else ''}")
         self._fits(ref, image)
         if not name and is_id_of(ref, image):
             asked = ref = only_name(ref, image)
@@ -310,7 +310,7 @@ class Planner:
             self._fits(asked, stored.image)
             names = (name,) if name else stored.names
             if not names:
-                raise BadImageError(f"{asked} does not say what its image is called: say it with --as")
+                raise BadImageError(f"{asked} does not name its image: name it with --as")
             found += [(Source(asked, stored.image, stored.sizes, stored), normalise(n)) for n in names]
         return found
 
@@ -345,18 +345,18 @@ class Planner:
 
 
 def is_id_of(ref: str, image: Image) -> bool:
-    """Whether a user has called the image by its ID, whole or cut, as `docker images` prints it."""
+    """Whether a user named the image by its ID, whole or cut, as `docker images` prints it."""
     digits = ref.removeprefix("sha256:")
     named = normalise(ref) in map(normalise, image.tags)
     return is_image_id(ref) and not named and image.id.removeprefix("sha256:").startswith(digits)
 
 
 def only_name(ref: str, image: Image) -> str:
-    """Return the name of an image that was called by its ID. Raises BadImageError where it has none, or several."""
+    """Return the name of an image that was given by its ID. Raises BadImageError if it has none, or several."""
     if len(image.tags) == 1:
         return image.tags[0]
     names = f"its names: {', '.join(image.tags)}" if image.tags else "it has no name"
-    raise BadImageError(f"{ref} is an ID, and {names}: say under which name the nodes know it, with --as")
+    raise BadImageError(f"{ref} is an ID, and {names}: pass the name that it has in the nodes with --as")
 
 
 class BadImageError(Exception):
