@@ -117,7 +117,7 @@ class World:
     def choice(
         self, cluster: str, asked: str | None, variant: Variant | None = None, *, new: bool = False, looking: bool = False
     ) -> Choice:
-        """The profile for a cluster; for a `new` one, what can be had here decides.
+        """The profile for a cluster; for a `new` one, what can be installed here decides.
 
         `looking`: for a command that changes nothing; broken settings are told, and left out.
         """

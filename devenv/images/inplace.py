@@ -1,4 +1,4 @@
-"""Builds an image from somebody's own source: by the profile's command, or from a program alone.
+"""Builds an image from a user's source: by the profile's command, or from a program alone.
 
 The fast way is for a changed line: the program is compiled here, where Go keeps what it has compiled, and packed into an
 image with nothing else in it. A Dockerfile that compiles begins from nothing, or has to be told how not to.

@@ -161,7 +161,7 @@ def as_json(content: bytes, what: str) -> Any:
 
 
 def as_list(value: Any, what: str) -> list[Any]:
-    """Return a value that is a list. Raises ValueError where it is none."""
+    """Return a value that is a list. Raises ValueError if it is not."""
     if not isinstance(value, list):
         # What is wrong is the file's content, and not a type in devenv.
         raise ValueError(f"{what} is not a list")  # noqa: TRY004
@@ -169,14 +169,14 @@ def as_list(value: Any, what: str) -> list[Any]:
 
 
 def as_map(value: Any, what: str) -> Mapping[str, Any]:
-    """Return a value that is a map. Raises ValueError where it is none."""
+    """Return a value that is a map. Raises ValueError if it is not."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{what} is not a map of keys and values")  # noqa: TRY004 - as above
     return value
 
 
 def as_text(value: Any, what: str) -> str:
-    """Return a value that is a string. Raises ValueError if it is none, or empty."""
+    """Return a value that is a string. Raises ValueError if it is not, or is empty."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{what} is not a string")
     return value
