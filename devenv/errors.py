@@ -32,11 +32,11 @@ class NotReachableError(DevenvError):
 
 
 class ForbiddenError(NotReachableError):
-    """The server is there, and this user may not use it."""
+    """The server answers, but this user is not allowed to use it."""
 
 
 class ElsewhereError(NotReachableError):
-    """The engine that does not answer is one that the user chose: by DOCKER_HOST or by a Docker context."""
+    """The engine does not answer, and the user chose it: by DOCKER_HOST or a Docker context."""
 
 
 class LockedError(DevenvError):

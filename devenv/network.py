@@ -15,7 +15,7 @@ _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
 # Where programs look for the certificates of authorities, the most general one first.
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO")
-# Everything by which a network reaches programs that devenv starts.
+# All network settings that programs started by devenv get.
 VARIABLES = (
     *(name for proxy in (*_PROXIES, "no_proxy") for name in (proxy, proxy.upper())),
     *CA_VARIABLES,
@@ -63,7 +63,7 @@ def credentials(proxy: str) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """Return an address that may be shown."""
+    """Return an address without its user and password, so that it may be shown."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
@@ -74,7 +74,7 @@ def ca_variable(environment: Mapping[str, str]) -> str:
 
 
 def for_children(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what programs that devenv starts need besides the environment itself.
+    """Return the variables that programs started by devenv need besides the environment.
 
     wget reads the lower case alone, others the upper case; loopback is exempt from every proxy; and each program looks
     for certificates under another name. A variable that the user has set stays as it is.
@@ -112,18 +112,18 @@ def is_on_loopback(arguments: Mapping[str, str]) -> bool:
 class Trouble(Enum):
     """Why a server gives nothing. The value is the predicate of a sentence about the server."""
 
-    UNAUTHORIZED = "asks for credentials (401)"
+    UNAUTHORIZED = "requires credentials (401)"
     FORBIDDEN = "refuses access (403)"
-    PROXY = "is not let through by the proxy"
+    PROXY = "can't be reached through the proxy"
     LIMITED = "limits requests (429)"
-    BROKEN = "has a fault of its own (5xx)"
-    UNTRUSTED = "has a certificate of an unknown authority"
+    BROKEN = "has an internal error (5xx)"
+    UNTRUSTED = "has a certificate from an unknown authority"
     ABSENT = "does not have it"
     SILENT = "does not answer"
 
     @property
     def concerns_all(self) -> bool:
-        """Whether the server's other files are out of reach just the same."""
+        """Whether the server's other files are out of reach, too."""
         return self in {Trouble.PROXY, Trouble.LIMITED, Trouble.BROKEN, Trouble.UNTRUSTED, Trouble.SILENT}
 
 
@@ -142,7 +142,7 @@ _WORDS = (
 
 
 def trouble_of(text: str) -> Trouble:
-    """Return what the words of a client say of the server that it asked."""
+    """Return what a client's message says about the server that it asked."""
     return next((trouble for trouble, words in _WORDS if re.search(words, text, re.IGNORECASE)), Trouble.SILENT)
 
 
@@ -154,14 +154,14 @@ def trouble_of_status(status: int) -> Trouble:
 
 def way_out(trouble: Trouble, server: str, environment: Mapping[str, str]) -> str:
     """Return what a user can do about a server that devenv, pip or Go asks; "" where nothing is known."""
-    proxy = without_credentials(proxy_for(f"https://{server}", environment)) or "not set for it"
+    proxy = without_credentials(proxy_for(f"https://{server}", environment)) or "not set for this server"
     ways = {
         Trouble.UNAUTHORIZED: f"Put credentials for {server} into ~/.netrc.",
         Trouble.FORBIDDEN: f"Ask whoever runs {server}, or your proxy, for access.",
-        Trouble.PROXY: f"Check HTTPS_PROXY ({proxy}): does it listen, and want a password?",
+        Trouble.PROXY: f"Check HTTPS_PROXY ({proxy}): does the proxy run, and does it need a password?",
         Trouble.LIMITED: "Try again later.",
         Trouble.BROKEN: "Try again later.",
-        Trouble.UNTRUSTED: "Name the file with your company's authority in SSL_CERT_FILE.",
+        Trouble.UNTRUSTED: "Set SSL_CERT_FILE to the file with your company's certificate authority.",
         Trouble.SILENT: f"Check the network and HTTPS_PROXY ({proxy}).",
     }
     return ways.get(trouble, "")
@@ -172,7 +172,7 @@ def _with_scheme(proxy: str) -> str:
 
 
 def hint(output: str, server: str, environment: Mapping[str, str]) -> str:
-    """Return what a program's output tells of a server that refused it, and the way out; "" where nothing is plain."""
+    """Return what a program's output says about a server that refused it, and what to do; "" if it says nothing clear."""
     trouble = trouble_of(output)
     if trouble in {Trouble.SILENT, Trouble.ABSENT}:
         return ""

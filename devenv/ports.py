@@ -111,7 +111,7 @@ class ContainerState:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock. `seconds`: for how long, 0 where it is not known; `frozen`: it is stopped, or hangs."""
+    """The holder of a lock. `seconds`: for how long, 0 if unknown; `frozen`: it is stopped, or hangs."""
 
     name: str
     seconds: float = 0.0
@@ -301,7 +301,7 @@ class ForwardTarget:
 class Forwarding(Protocol):
     """Ports of this machine's loopback that lead elsewhere, for as long as the context lasts.
 
-    `opened` raises DevenvError where a port can't be listened to; none is listened to then.
+    `opened` raises DevenvError if it can't listen on a port; then it listens on none.
     """
 
     def opened(self, targets: Sequence[ForwardTarget]) -> AbstractContextManager[None]: ...

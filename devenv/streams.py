@@ -1,4 +1,4 @@
-"""The standard streams, as a command may find them: closed, full, read by nobody, or without Unicode.
+"""The standard streams, even if they are closed, full, without a reader or without Unicode.
 
 Whatever becomes of them, what a command is doing goes on: what can't be written is dropped, and told at the end.
 """
@@ -57,7 +57,7 @@ class _Output(io.RawIOBase):
 
 
 def guard() -> None:
-    """Replace the standard streams by ones that never fail. What has no such stream gets an empty one."""
+    """Replace the standard streams by ones that never fail. A missing stream becomes an empty one."""
     closed = {number for number in range(3) if _is_closed(number)}
     for _ in closed:  # the lowest number that is free: otherwise a socket or a lock would be taken for a stream
         os.open(os.devnull, os.O_RDWR)
@@ -70,7 +70,7 @@ def guard() -> None:
 
 
 def finish(code: int) -> int:
-    """Return the code to exit with, and say so where the result could not be written. A reader that left wanted no more."""
+    """Return the exit code, and say if the result could not be written. A reader that left is no error."""
     sys.stdout.flush()
     error = _stdout_error()
     if error and error.errno != errno.EPIPE:
@@ -81,7 +81,7 @@ def finish(code: int) -> int:
 
 
 def is_unread() -> bool:
-    """Whether what is written to standard output reaches nobody any more."""
+    """Whether standard output has no reader any more."""
     return _stdout_error() is not None
 
 

@@ -1,4 +1,4 @@
-"""Files that a user names, to be written: a new one, one behind links, a device, a pipe, or standard output."""
+"""Files that a user names as targets: new ones, links, devices, pipes or standard output."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from devenv.folders import write_private
 
 _DASH = "-"
-# With what a file refuses to be replaced that can be written: its folder is closed, or something is mounted on it.
+# Errors of replacing a file that can still be written: its folder is read-only, or it is a mount point.
 _IN_PLACE = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS}
 
 
@@ -24,12 +24,12 @@ def is_stdout(target: Path) -> bool:
 
 
 def is_file(target: Path) -> bool:
-    """Whether a file is there that writing would replace; a device or a pipe is none."""
+    """Whether writing would replace a file; a device or a pipe is none."""
     return not is_stdout(target) and target.is_file()
 
 
 def write(target: Path, text: str) -> None:
-    """Write a file, as UTF-8, for its owner alone: whole or not at all, through links. What is no file gets the text.
+    """Write a file as UTF-8, for its owner alone, whole or not at all, through links. A device or pipe gets the text.
 
     Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""The boundary to files that users give: profiles, settings, manifests, facts, state.
+"""Reads the files that users give: profiles, settings, manifests, facts, state.
 
 Whatever reading or parsing raises leaves here as a DevenvError that names the file and, where there
 is one, the line. Limits keep a file that is hostile, or the wrong one, from taking all time or
@@ -39,7 +39,7 @@ _ANCHOR = re.compile(r"(?:^|[\s\[,{:-])&\w", re.MULTILINE)
 _NESTS = re.compile(r"^ {100}|^ *(?:[-?:] ){20}", re.MULTILINE)
 _LONG_NUMBER = re.compile(r"[\d_]{31}")
 _BRACKET = re.compile(r"[\[\]{}]")
-# What the library lets pass of what a value of a wrong kind raises.
+# What the library raises, unwrapped, for a value of the wrong kind.
 _STUMBLES = (ValueError, LookupError, AttributeError, TypeError)
 _DIGITS = 30  # of a number: more are no number that anything here can have
 
@@ -113,13 +113,13 @@ def read_text(path: Path, size: int) -> str:
         raise DevenvError(f"{path} can't be read.", f"{why}.", _FIX, Exit.USAGE) from error
     if len(content) > size:
         why = f"It has more than {size >> 20} MiB."
-        raise DevenvError(f"{path} can't be read.", why, "Is it the right file?", Exit.USAGE)
+        raise DevenvError(f"{path} can't be read.", why, "Check that this is the right file.", Exit.USAGE)
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         why = f"{path}:{line}: this is not UTF-8."
-        raise DevenvError(f"{path} is not text that can be read.", why, _FIX, Exit.USAGE) from error
+        raise DevenvError(f"{path} is not UTF-8 text.", why, _FIX, Exit.USAGE) from error
 
 
 def _file_content(path: Path, size: int) -> bytes:
@@ -159,7 +159,7 @@ def read_yaml(path: Path, limits: Limits = WRITTEN) -> Document:
     text = read_text(path, limits.size)
     roots = list(_documents(path, text, limits, _Loader))
     if len(roots) > 1:
-        why = f"{path}:{roots[1].start_mark.line + 1}: a second document begins."
+        why = f"{path}:{roots[1].start_mark.line + 1}: a second document begins here; only one is allowed."
         raise _not_yaml(path, why)
     root = roots[0] if roots else None
     if root:
@@ -175,11 +175,11 @@ def read_state(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise broken_state(path, f"{path}:{error.lineno}:{error.colno}: it is not JSON.") from error
     except (ValueError, RecursionError) as error:
-        raise broken_state(path, f"{path}:1: it is not JSON that can be read.") from error
+        raise broken_state(path, f"{path}:1: it can't be read as JSON.") from error
 
 
 def broken_state(path: Path, why: str) -> DevenvError:
-    """Return the error for a file of devenv's own that is not as devenv wrote it."""
+    """Return the error for a file of devenv's own state that something else changed."""
     return DevenvError(f"{path} is broken.", why)
 
 
@@ -196,23 +196,32 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name, list(names), 3, _NEAR)
 
 
-def near_it(name: str, names: Iterable[str]) -> str:
-    """Return the same as the end of a sentence, "" where there is none."""
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the question that offers those names, "" where there is none."""
     near = nearest(name, names)
-    return f"; near it: {', '.join(near)}" if near else ""
+    if not near:
+        return ""
+    offer = " or ".join(filter(None, (", ".join(near[:-1]), near[-1])))
+    return f"did you mean {offer}?"
+
+
+def near_it(name: str, names: Iterable[str]) -> str:
+    """Return the same question as the end of a sentence."""
+    question = did_you_mean(name, names)
+    return f"; {question}" if question else ""
 
 
 def told(errors: Iterable[str]) -> str:
-    """Return the errors of a file, each once, a line each; of very many the first and how many more."""
+    """Return the errors of a file, one per line, each once; of very many, the first ones and a count."""
     every = list(dict.fromkeys(errors))
     more = len(every) - _MOST_ERRORS
     return "\n".join([*every[:_MOST_ERRORS], *([f"… and {more} more errors"] if more > 0 else [])])
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text can't be more than its size tells: it has no anchor and can't nest deep.
+    """Whether a text is harmless for its size: it has no anchors, and can't nest deep.
 
-    This spares megabytes of definitions the looks at every value.
+    So megabytes of definitions need not be checked value by value.
     """
     if _ANCHOR.search(text) or _NESTS.search(text):
         return False
@@ -279,7 +288,7 @@ def _refuse_large(path: Path, text: str, limits: Limits, loader: Any) -> None:
 
 
 class _Expansion:
-    """What a document is once every alias stands for its content, told without making it."""
+    """How large a document is once every alias is expanded, without expanding it."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self._path, self._limits = path, limits
@@ -296,7 +305,7 @@ class _Expansion:
             return self._measured[id(node)]
         line = node.start_mark.line + 1 if node.start_mark else 1
         if id(node) in self._within:
-            raise _not_yaml(self._path, f"{self._path}:{line}: this holds itself.")
+            raise _not_yaml(self._path, f"{self._path}:{line}: this value contains itself.")
         self._within.add(id(node))
         parts = [self.measure(part) for part in _parts(node)]
         self._within.discard(id(node))
@@ -340,14 +349,14 @@ def _refuse_doubles(path: Path, root: yaml.Node) -> None:
                 first, line = lines.get((key.tag, name)), key.start_mark.line + 1
                 if name and first and not key.tag.endswith(":merge"):
                     full_name = f"{where}.{name}".strip(".")
-                    doubles.append(f"{path}:{line}: {full_name}: line {first} has this key, too")
+                    doubles.append(f"{path}:{line}: {full_name}: line {first} already has this key")
                 lines.setdefault((key.tag, name), line)
     if doubles:
-        raise DevenvError(f"{path} has keys twice.", told(sorted(doubles)), _FIX, Exit.USAGE)
+        raise DevenvError(f"{path} has duplicate keys.", told(sorted(doubles)), _FIX, Exit.USAGE)
 
 
 def _constructed(path: Path, root: yaml.Node, loader: Any, *, long_numbers: bool = True) -> Any:
-    """Return what a document says. Raises DevenvError for what YAML allows and JSON does not."""
+    """Return a document's content. Raises DevenvError for what YAML allows and JSON does not."""
     if long_numbers:
         _spell_long_numbers(root)
     maker = loader("")
@@ -359,14 +368,14 @@ def _constructed(path: Path, root: yaml.Node, loader: Any, *, long_numbers: bool
         raise _not_yaml(path, f"{place}: {error.problem or error.context}.") from error
     except (yaml.YAMLError, RecursionError, *_STUMBLES) as error:
         line = _culprit(root, loader)
-        raise _not_yaml(path, f"{path}:{line}: a value that can't be read.") from error
+        raise _not_yaml(path, f"{path}:{line}: this value can't be read.") from error
     finally:
         maker.dispose()
     return content
 
 
 def _spell_long_numbers(root: yaml.Node) -> None:
-    """Make texts of numbers that are too long to be any: Python refuses to read the longest."""
+    """Turn numbers with too many digits into strings: Python refuses to read the longest."""
     for node in _scalars(root):
         if node.tag.endswith(":int") and len(node.value) > _DIGITS:
             node.tag = "tag:yaml.org,2002:str"
@@ -399,7 +408,7 @@ def _scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
 
 
 def _not_yaml(path: Path, why: str) -> DevenvError:
-    return DevenvError(f"{path} is not YAML that can be read.", why, _FIX, Exit.USAGE)
+    return DevenvError(f"{path} can't be read as YAML.", why, _FIX, Exit.USAGE)
 
 
 def _name(node: yaml.Node) -> str:

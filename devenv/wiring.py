@@ -117,7 +117,7 @@ class World:
     def choice(
         self, cluster: str, asked: str | None, variant: Variant | None = None, *, new: bool = False, looking: bool = False
     ) -> Choice:
-        """The profile for a cluster; for a `new` one, what can be had here decides.
+        """The profile for a cluster; for a `new` one, what can be installed here decides.
 
         `looking`: for a command that changes nothing; broken settings are told, and left out.
         """
@@ -132,10 +132,10 @@ class World:
     def _warn(error: DevenvError) -> None:
         from devenv.ui import reports
 
-        reports.warning(error, "Your settings are left out this time.")
+        reports.warning(error, "This command ignores your settings.")
 
     def _at_hand(self, profile: Profile) -> Availability:
-        """Whether a profile can be had here: all of it is there, or every registry that it needs answers."""
+        """Whether a profile can be installed here: all of it is at hand, or its registries answer."""
         from devenv.adapters.web import HttpWeb
         from devenv.images.sources import Provider
         from devenv.lifecycle.choice import Availability
@@ -222,7 +222,7 @@ class World:
                 raise DevenvError(f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE)
 
     def _refuse_others(self, cluster: str) -> None:
-        """Raise DevenvError where a kind cluster of that name is there and is not devenv's, or not on this engine."""
+        """Raise DevenvError if a kind cluster of that name is not devenv's, or not on this engine."""
         from devenv.lifecycle.record import Records, own_nodes
 
         try:
@@ -230,7 +230,7 @@ class World:
         except NotReachableError:
             return  # the facts tell
         except DevenvError as error:
-            fix = f"`devenv doctor --context kind-{cluster}` looks at it through its API server alone."
+            fix = f"Run `devenv doctor --context kind-{cluster}` to look at it through its API server alone."
             error.next_step = f"{error.next_step} {fix}".strip()
             raise
 

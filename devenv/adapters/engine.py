@@ -66,7 +66,7 @@ def address() -> str:
 
 
 def chosen() -> str:
-    """Return what names the engine's address, "" where it is found in the usual places."""
+    """Return what names the engine's address, "" if devenv found it in the usual places."""
     if os.environ.get("DOCKER_HOST"):
         return "" if address() == f"unix://{_SOCKETS[0]}" else "DOCKER_HOST"
     name = os.environ.get("DOCKER_CONTEXT", "")
@@ -95,14 +95,14 @@ def _context_host(name: str) -> str:
 
 
 def _ignore(_: str) -> None:
-    """Tell nobody."""
+    """Say nothing."""
 
 
 class _Client(docker.APIClient):
     """Docker's own client, with Go's rules for proxies: a TCP engine on loopback is asked directly."""
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """Return what applies to one request.
+        """Return the settings for one request.
 
         The library would ask the environment, and knows other rules.
         """
@@ -139,7 +139,7 @@ class _Credentials(AuthConfig):
 
 
 class _Helper:
-    """A credential helper that has no credentials where it does not work, and says so."""
+    """A credential helper that, if it does not work, says so and has no credentials."""
 
     def __init__(self, name: str, keys: str, tell: Callable[[str], None]) -> None:
         self._program, self._keys, self._tell = f"docker-credential-{name}", keys, tell
@@ -171,7 +171,7 @@ class _Helper:
     def _fail(self, error: Exception) -> None:
         self._tell(
             f"The credential helper {self._program} does not work: {error}."
-            " Builds and pulls go on without its credentials."
+            " Builds and pulls continue without its credentials."
             f" Install it, or remove {self._keys} from {_config_file()}."
         )
 
@@ -338,7 +338,7 @@ class DockerEngine:
         ]
 
     def measure(self, seconds: float) -> Measured | None:
-        """Return what volumes and containers take; None where that takes more than `seconds`."""
+        """Return the sizes of volumes and containers; None if measuring takes more than `seconds`."""
         told = self._disk_usage(seconds, "volume", "container")
         if told is None:
             return None
@@ -390,7 +390,7 @@ class DockerEngine:
         return found
 
     def names_given(self, since: float) -> list[tuple[str, str]]:
-        """Return the names that images got, as far as the engine remembers: (image's ID, name)."""
+        """Return the names that images were given, as far as the engine remembers: (image's ID, name)."""
         filters = {"type": ["image"], "event": ["tag"]}
         with _errors():
             now = int(time.time())
@@ -461,7 +461,7 @@ class DockerEngine:
             raise NotReachableError(f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE) from error
 
     def registry_problem(self, ref: str) -> str:
-        """Return why the image's registry does not give it, in the engine's words; "" where it does.
+        """Return why the image's registry refuses it, in the engine's words; "" if it does not.
 
         The engine itself asks, by whatever way it pulls.
         """
@@ -677,16 +677,16 @@ def _unreachable(error: Exception) -> NotReachableError:
         return NotReachableError(f"The Docker engine at {where} can't be used.", why, fix, Exit.PREREQUISITE)
     if "permission denied" in why.lower():
         fix = "Add yourself to the group docker (`sudo usermod -aG docker $USER`) and log in again."
-        return ForbiddenError(f"You may not use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE)
+        return ForbiddenError(f"You are not allowed to use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE)
     if by:
         fix = f"Start that engine, or choose another: {_UNCHOOSE.get(by.split()[0], 'docker context use default')}."
-        return ElsewhereError(f"No Docker engine answers at {where}.", f"{by} names it. {why}", fix, Exit.PREREQUISITE)
+        return ElsewhereError(f"No Docker engine answers at {where}.", f"{by} points there. {why}", fix, Exit.PREREQUISITE)
     fix = "Start Docker, or run `devenv setup`. DOCKER_HOST and Docker contexts are respected."
     return NotReachableError(f"No Docker engine answers at {where}.", why, fix, Exit.PREREQUISITE)
 
 
 def _reason(error: BaseException) -> str:
-    """Return what the system said, where it said anything, and not what each library made of it."""
+    """Return the system's own message, if there is one, without what each library added to it."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:

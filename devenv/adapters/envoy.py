@@ -10,7 +10,7 @@ from devenv.errors import NotReachableError
 
 _ADMIN = 19000  # Envoy Gateway's choice (facts/gateway.md)
 _TIMEOUT = 5.0  # seconds for each step of it
-# The library asks the environment for a proxy unless it is told of one. Through this one no host is asked.
+# The library asks the environment for a proxy unless it is told of one. With this one, it asks no proxy for any host.
 _DIRECTLY = {"http_proxy_host": "none", "http_no_proxy": ["*"]}
 
 
@@ -48,7 +48,7 @@ class ForwardedEnvoy:
 
 
 def portforward(settings: Any, namespace: str, pod: str, port: int) -> Any:
-    """Connect to a pod's port with a limit of time, which the library's own function has not."""
+    """Connect to a pod's port with a timeout, which the library's own function does not have."""
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
     import websocket  # noqa: PLC0415
     from kubernetes.stream.ws_client import get_websocket_url  # noqa: PLC0415

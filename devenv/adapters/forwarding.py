@@ -57,12 +57,12 @@ class LoopbackForwarding:
             forward.close()  # type: ignore[no-untyped-call]
 
     def _pod(self, target: ForwardTarget) -> str:
-        """Return a pod that answers for the Service: looked for anew, since pods come and go."""
+        """Return a ready pod of the Service. Each call looks again, since pods come and go."""
         selector = f"{_SERVICE}={target.service}"
         slices = self._kube.select(*_SLICES, target.namespace, selector)
         pods = sorted(pod for one in slices for pod in _ready_pods(one))
         if not pods:
-            raise NotReachableError(f"No pod answers for {target.namespace}/{target.service}.")
+            raise NotReachableError(f"No pod of the Service {target.namespace}/{target.service} is ready.")
         return pods[0]
 
 
@@ -115,8 +115,8 @@ def _server(port: int, connect: Connect) -> _Server:
     try:
         return _Server(port, connect)
     except OSError as error:
-        what = f"Port {port} can't be listened to."
-        raise DevenvError(what, str(error), "End what uses it.", Exit.PREREQUISITE) from error
+        what = f"Can't listen on port {port}."
+        raise DevenvError(what, str(error), "End the program that uses it.", Exit.PREREQUISITE) from error
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ _AGAIN = urllib3.Retry(
 
 
 class RefusedError(DevenvError):
-    """The API server's answer is an error. `status`: HTTP's."""
+    """The API server answered with an error. `status`: the HTTP status."""
 
     status = 0
 
@@ -146,7 +146,7 @@ class ContextKube:
         self._call("PATCH", path, query, json.dumps(manifest))
 
     def dry_run(self, manifest: Manifest) -> str:
-        """Return why the API server would refuse to apply an object, "" where it would not, or can't say."""
+        """Return why the API server would refuse to apply an object, "" if it would not, or can't say."""
         meta = manifest["metadata"]
         path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
         query = [("fieldManager", _MANAGER), ("force", "true"), ("dryRun", "All")]
@@ -261,7 +261,7 @@ class ContextKube:
                 from kubernetes import client  # noqa: PLC0415 - takes 0.4 s, and most commands need none
 
                 settings = client.Configuration()
-                # What the kubeconfig names can then be told from what the environment names.
+                # So a proxy from the kubeconfig can be told from one of the environment.
                 settings.proxy = None
                 _load(files, self._context, settings)
                 _set_proxy(settings, proxied=self._proxied)
@@ -274,7 +274,7 @@ class ContextKube:
 
 
 def _set_proxy(settings: Any, *, proxied: bool) -> None:
-    """Choose as client-go does: `proxy-url` holds for every address, the environment's for no loopback.
+    """Choose as client-go does: `proxy-url` applies to every address, the environment's proxy not to loopback.
 
     The client's own rules are switched off: it knows neither ports nor Go's exemptions.
     """
@@ -285,7 +285,7 @@ def _set_proxy(settings: Any, *, proxied: bool) -> None:
 
 
 def _load(files: kubeconfig.Kubeconfig, context: str, settings: Any) -> None:
-    """Have the client read the files. Raises DevenvError for what only it finds, such as a certificate that is not there."""
+    """Have the client read the files. Raises DevenvError for what only the client finds, such as a missing certificate."""
     from kubernetes import config  # noqa: PLC0415 - as above
     from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
 
@@ -293,7 +293,7 @@ def _load(files: kubeconfig.Kubeconfig, context: str, settings: Any) -> None:
     try:
         config.load_kube_config(names, context, settings)  # type: ignore[no-untyped-call]
     except (ConfigException, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
-        what = f"The context {context} of the kubeconfig can't be used."
+        what = f"The kubeconfig's context {context} can't be used."
         fix = f"Correct it in {' or '.join(names.split(os.pathsep))}."
         raise DevenvError(what, _reason(error), fix, Exit.PREREQUISITE) from error
 
@@ -315,7 +315,7 @@ def authorization(settings: Any) -> str:
 
 
 def _file(key: str, path: str | None) -> dict[str, Any]:
-    """Return a file's content as a kubeconfig has it; nothing where there is no file."""
+    """Return a file's content in a kubeconfig's form; nothing if there is no file."""
     return {key: base64.b64encode(Path(path).read_bytes()).decode()} if path else {}
 
 
@@ -349,8 +349,8 @@ def _errors(context: str, what: str) -> Iterator[None]:
 
 
 def _no_socks(context: str, proxy: str, error: ImportError) -> DevenvError:
-    what = f"{context} is reached through {without_credentials(proxy)}, which takes the package PySocks."
-    fix = "Install PySocks where devenv is installed."
+    what = f"Reaching {context} through {without_credentials(proxy)} takes the package PySocks."
+    fix = "Install PySocks in devenv's environment."
     return DevenvError(what, str(error), fix, Exit.PREREQUISITE)
 
 

@@ -1,4 +1,4 @@
-"""The user's kubeconfig: which files it is, and what is wrong with them.
+"""The user's kubeconfig: its files, and what is wrong with them.
 
 As in kubectl: KUBECONFIG names files, empty is the same as not set, a file that is not there or
 holds nothing is passed over, and one that is broken is an error.
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from devenv.errors import DevenvError, Exit, NotReachableError
-from devenv.userfiles import Document, near_it, nearest, read_yaml
+from devenv.userfiles import Document, did_you_mean, near_it, read_yaml
 
 _LISTS = {"contexts": "context", "clusters": "cluster", "users": "user"}
 # What must be texts, and of these what names files, where a kubeconfig has it.
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _TEXTS = (*_FILES, "proxy-url", "tls-server-name", "token", "username", "password")
-_FIX = "Correct the file, or leave it out of KUBECONFIG; `kubectl config view` reads the same."
+_FIX = "Correct the file, or remove it from KUBECONFIG. `kubectl config view` reads the same files."
 
 
 class NoContextError(NotReachableError):
@@ -53,7 +53,7 @@ class Kubeconfig:
             name = inner.get(key)
             if name not in names and (name or key == "cluster"):
                 line = document.lines.get(("contexts", context, "context", key), 1)
-                what = f"there is no {key} {name}, which {context} names{near_it(str(name), names)}"
+                what = f"it refers to the {key} {name}, which does not exist{near_it(str(name), names)}"
                 problems.append(f"{document.path}:{line}: contexts.{context}: {what}")
         if problems:
             raise _unusable(document.path, problems)
@@ -62,9 +62,9 @@ class Kubeconfig:
         files = ", ".join(map(str, self.paths))
         names = self.contexts
         if not names:
-            why = f"It has none. Its files: {files}."
-        elif near := nearest(context, names):
-            why = f"Near it: {', '.join(near)}. Its files: {files}."
+            why = f"It has no contexts at all. Its files: {files}."
+        elif question := did_you_mean(context, names):
+            why = f"{question[:1].upper()}{question[1:]} Its files: {files}."
         else:
             why = f"It has: {', '.join(names)}. Its files: {files}."
         fix = "`kubectl config get-contexts` lists them."
@@ -107,13 +107,13 @@ def refuse_unwritable() -> None:
     target = next(filter(os.path.exists, files), files[-1])
     if not os.path.exists(target) or os.path.isfile(target):  # noqa: PTH110, PTH113
         return
-    what = f"kind can't keep the cluster's context in {target}: it is not a file."
+    what = f"kind can't save the cluster's context in {target}: it is not a file."
     why = f"KUBECONFIG is {os.environ.get('KUBECONFIG', '')}."
-    raise DevenvError(what, why, "Unset KUBECONFIG, or name a file in it.", Exit.PREREQUISITE)
+    raise DevenvError(what, why, "Unset KUBECONFIG, or set it to a file.", Exit.PREREQUISITE)
 
 
 def _check(document: Document) -> None:
-    """Raise DevenvError with all in a file that has not the shape of a kubeconfig."""
+    """Raise DevenvError with everything in a file that is not as in a kubeconfig."""
     if not isinstance(document.content, dict):
         raise _unusable(document.path, [f"{document.path}:1: it must be a map of keys and values"])
     lines = document.lines
@@ -143,7 +143,7 @@ def _odd(entry: Any, inner: str) -> Iterator[str]:
         yield "it must be a map of keys and values"
         return
     if not isinstance(entry.get("name"), str) or not entry["name"]:
-        yield "name: it must be a text"
+        yield "name: it must be a string"
     is_user_without_any = inner == "user" and entry.get(inner) is None
     if not isinstance(entry.get(inner), dict) and not is_user_without_any:
         yield f"{inner}: it must be a map of keys and values"
@@ -177,5 +177,5 @@ def _entries(document: Document, part: str) -> list[dict[str, Any]]:
 
 def _unusable(path: Path, problems: Iterable[str]) -> NotReachableError:
     what = f"The kubeconfig {path} can't be used."
-    # Not a plain DevenvError, since who writes it anew may be at it: a wait goes on.
+    # Not a plain DevenvError, since another program may be rewriting it: a wait continues.
     return NotReachableError(what, "\n".join(problems), _FIX, Exit.PREREQUISITE)

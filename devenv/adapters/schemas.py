@@ -14,12 +14,12 @@ from devenv.userfiles import near_it
 _LIST = re.compile(r"[Ll]ist\[(.+)\]")
 _MAP = re.compile(r"[Dd]ict[(\[]str, (.+)[)\]]")
 _PLAIN = {"str": str, "int": int, "bool": bool, "float": (int, float), "datetime": str, "date": str}
-_WORDS = {str: "a text", int: "a whole number", bool: "true or false", (int, float): "a number"}
+_WORDS = {str: "a string", int: "a whole number", bool: "true or false", (int, float): "a number"}
 # Texts for which the API server takes numbers, too: quantities.
 _QUANTITIES = {
     "limits", "requests", "hard", "capacity", "overhead", "sizeLimit", "divisor", "storage",
 }  # fmt: skip
-# Fields that take few words, whatever kind they are in.
+# Fields that allow only these words, in every kind.
 _CHOICES = {
     "imagePullPolicy": ("Always", "IfNotPresent", "Never"),
     "terminationMessagePolicy": ("File", "FallbackToLogsOnError"),

@@ -61,7 +61,7 @@ class HttpWeb:
             raise _silent(url, error) from error
 
     def problem(self, url: str) -> str:
-        """Return why nothing can be had at the address, "" where it can, as its server says at once."""
+        """Return why the address gives nothing, "" where it does, as its server says at once."""
         server = urlsplit(url).netloc
         try:
             with _session(url, Retry(0)) as session:
@@ -79,11 +79,11 @@ def _receive(url: str, answer: requests.Response, file: BinaryIO, progress: Call
         if time.monotonic() > end:
             raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
     if "content-encoding" not in answer.headers and file.tell() < total:
-        raise urllib3.exceptions.ProtocolError(f"it broke off after {file.tell()} of {total} bytes")
+        raise urllib3.exceptions.ProtocolError(f"the download broke off after {file.tell()} of {total} bytes")
 
 
 class _Adapter(HTTPAdapter):
-    """Trusts what this system and the user trust, besides the authorities that `requests` brings."""
+    """Trusts the system's and the user's authorities, besides those of `requests`."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, ssl_context=_context())
@@ -114,7 +114,7 @@ def _session(url: str, tries: Retry) -> requests.Session:
 def _check_bundle() -> None:
     """Raise DevenvError where the user's certificates can't be read.
 
-    Each library would say so in a way of its own.
+    Otherwise each library would report it differently.
     """
     variable = ca_variable(os.environ)
     if not variable:
@@ -123,15 +123,15 @@ def _check_bundle() -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=bundle)
     except OSError as error:
-        what = f"{variable} names {bundle}, which can't be read as certificates."
-        raise DevenvError(what, str(error), "Correct it or unset it.", Exit.PREREQUISITE) from error
+        what = f"{variable} names {bundle}, which holds no readable certificates."
+        raise DevenvError(what, str(error), "Correct the variable, or unset it.", Exit.PREREQUISITE) from error
 
 
 def _refused(url: str, error: requests.HTTPError) -> DevenvError:
     trouble, server = trouble_of_status(error.response.status_code), urlsplit(url).netloc
     ways = (way_out(trouble, server, os.environ), "Check the address.", _BY_HAND)
     why = f"{server} {trouble.value}: {error}"
-    return DevenvError(f"{url} can't be had.", why, " ".join(filter(None, ways)), Exit.PREREQUISITE)
+    return DevenvError(f"{url} could not be downloaded.", why, " ".join(filter(None, ways)), Exit.PREREQUISITE)
 
 
 def _silent(url: str, error: Exception) -> NotReachableError:

@@ -11,26 +11,26 @@ from devenv import __version__
 from devenv.errors import Exit
 
 _DEBUG = "debug"
-_DEBUG_HELP = "Show a traceback when something goes wrong."
+_DEBUG_HELP = "Show a traceback if the command fails."
 # name → one line of help. The function is COMMAND in devenv/cli/NAME.py; help must not import what it needs.
 COMMANDS = {
-    "setup": "Bring what is missing on this machine, and start the engine.",
-    "up": "Make a cluster that answers on every route, or finish making it.",
+    "setup": "Install missing prerequisites and start Docker.",
+    "up": "Create the cluster, or finish creating it, and verify every route.",
     "status": "Show the components, what each still lacks, the URL and the disks.",
-    "doctor": "Say what is wrong, since when, what follows from it, and the fix.",
-    "recover": "Repair what doctor finds, gate after gate, and prove it.",
-    "reload-image": "Put a rebuilt image into the cluster, and prove that it runs.",
-    "restart": "Restart components in the right order, gate after gate.",
+    "doctor": "Diagnose the cluster: root cause, onset, effects and fix.",
+    "recover": "Repair what doctor finds, step by step, and verify the result.",
+    "reload-image": "Load a rebuilt image into the cluster, and prove that it runs.",
+    "restart": "Restart components in the right order, waiting for each.",
     "logs": "Show the components' logs, merged by time.",
     "request": "Send a request, and prove which pod and route it took.",
     "test-e2e": "Run AIBrix's own end-to-end tests against the cluster.",
-    "model": "Add a model as AIBrix discovers them, list them, remove one.",
-    "disk": "Show who takes the disk, against its budget.",
-    "prune": "Make room, without ever harming the cluster.",
-    "schedule": "Have room made every day, before lunch.",
-    "stop": "Stop the cluster, to give its CPU and memory back.",
+    "model": "Add, list and remove models.",
+    "disk": "Show what uses the disk, against its budget.",
+    "prune": "Free disk space without harming the cluster.",
+    "schedule": "Schedule a daily prune and health check.",
+    "stop": "Stop the cluster to free its CPU and memory.",
     "down": "Remove the cluster.",
-    "profile": "Look at profiles, check them, and begin one of your own.",
+    "profile": "List, show, check and create profiles.",
     "images": "List and build the images that need no registry.",
 }
 
@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
 
 
 def _with_debug(command: click.Command) -> click.Command:
-    """Add --debug to a command and to those below it, so that it may stand after their names, too."""
+    """Add --debug to a command and its subcommands, so that it may follow their names."""
     for below in command.commands.values() if isinstance(command, click.Group) else ():
         _with_debug(below)
     if not any(param.name == _DEBUG for param in command.params):
@@ -91,12 +91,12 @@ def run(args: list[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nInterrupted. The same command goes on from here.", err=True)
+        click.echo("\nInterrupted. Run the same command again to continue.", err=True)
         return Exit.INTERRUPTED
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
-    except Exception as error:  # noqa: BLE001 - devenv's own mistake is told in the form of all others
+    except Exception as error:  # noqa: BLE001 - an internal error is reported like any other
         if _DEBUG in settings:
             traceback.print_exception(error)
         return _tell(error, sys.argv[1:] if args is None else args)

@@ -20,40 +20,40 @@ _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 @click.command("doctor")
 @name_option
 @profile_option
-@click.option("--timeout", type=click.FloatRange(1, 300), default=10.0, show_default=True, help="Seconds for all looks together.")
-@click.option("--all", "everything", is_flag=True, help="Show also what looks alarming and is harmless, and all evidence.")
-@click.option("--ignore", multiple=True, metavar="CODE", help="Leave a code out; may be given several times.")
-@click.option("--save", type=_FILE, help="Write the facts to a file, redacted; -: to standard output.")
-@click.option("--from", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Diagnose a saved file.")
+@click.option("--timeout", type=click.FloatRange(1, 300), default=10.0, show_default=True, help="Seconds for collecting facts.")
+@click.option("--all", "everything", is_flag=True, help="Also show harmless warnings and all evidence.")
+@click.option("--ignore", multiple=True, metavar="CODE", help="Ignore a code; may be given several times.")
+@click.option("--save", type=_FILE, help="Save the facts to a file, redacted (-: standard output).")
+@click.option("--from", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Diagnose saved facts.")
 @click.option(
-    "--context", metavar="NAME", help="Any cluster, by its context in the kubeconfig: only read, nothing is sent to it."
+    "--context", metavar="NAME", help="Diagnose any cluster by its kubeconfig context: only read from it, send it nothing."
 )
 @click.option(
     "--compare",
     is_flag=False,
     flag_value="good",
     metavar="[FILE|good]",
-    help="Show what differs from a saved look; good: the one that the last healthy `up` has kept.",
+    help="Show what differs from saved facts; good: those that the last healthy `up` kept.",
 )
 @click.option("--list", "listing", is_flag=True, help="List all codes.")
-@click.option("--explain", metavar="CODE", help="Say what a code means, why it happens, and its fix.")
+@click.option("--explain", metavar="CODE", help="Explain a code: its meaning, cause and fix.")
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["text", "json", "html", "junit", "sarif"]),
     default="text",
     show_default=True,
-    help="The form of the result; html is one page that loads nothing, to be attached to an issue.",
+    help="Output format; html is one self-contained page to attach to an issue.",
 )
-@click.option("--to", "target", type=_FILE, help="Write the result to a file; -: to standard output.")
+@click.option("--to", "target", type=_FILE, help="Write the result to a file (-: standard output).")
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, timeout: float, ignore: tuple[str, ...], save: Path | None, source: Path | None,
     context: str | None, compare: str | None,
     explain: str | None, output: str, target: Path | None, *, everything: bool, listing: bool,
 ) -> int:  # fmt: skip
-    """Say what is wrong: one root cause, its evidence, since when, what follows from it, and the fix.
+    """Diagnose the cluster: one root cause with its evidence, onset, effects and fix.
 
-    Changes nothing and takes no lock. Exits with 0 if all is well, 1 if not, 4 if something could not be told.
+    Changes nothing and takes no lock. Exits with 0 if all is well, 1 if not, 4 if something could not be determined.
     """
     with sign_of_life("Looking at the cluster"):
         from devenv.diagnosis import codes  # noqa: PLC0415 - help must not wait for it

@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 @click.command("down")
 @name_option
 @wait_option
-@click.option("--purge", is_flag=True, help="Also remove the images that devenv built and its caches: listed first, then asked.")
+@click.option("--purge", is_flag=True, help="Also remove the images that devenv built and its caches; list them and ask first.")
 @click.option("--all", "everything", is_flag=True, help="With --purge: also remove images and caches that other clusters use.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option("--yes", is_flag=True, help="Purge without asking.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, output: str, *, wait: float, purge: bool, everything: bool, dry_run: bool, yes: bool
 ) -> int:
-    """Remove the cluster: its nodes with their volumes, and its context in the kubeconfig. Images and caches stay.
+    """Remove the cluster: its nodes, their volumes and its kubeconfig context. Images and caches stay.
 
-    A cluster that was adopted stays too: only what devenv brought into it is taken out.
+    An adopted cluster stays, too: devenv removes only what it brought into it.
 
-    --purge lists everything first, the cluster included, and asks for the cluster's name. It never removes another cluster,
-    nor an image that you built.
+    --purge lists everything first, the cluster included, and asks you to type the cluster's name. It never removes another
+    cluster, nor an image that you built.
     """
     if everything and not purge:
-        raise click.UsageError("--all goes with --purge.")
+        raise click.UsageError("--all works only with --purge.")
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.lifecycle.purge import PurgePlan  # noqa: PLC0415
     from devenv.ui import reports  # noqa: PLC0415
@@ -58,7 +58,7 @@ def COMMAND(  # noqa: N802 - found by this name
 
 
 def _confirm(cluster: str, removal: "Removal", plan: "PurgePlan", *, yes: bool) -> None:
-    """List what would go and what stays, and ask once. Raises DevenvError where the answer is not a clear yes."""
+    """List what would go and what stays, and ask once. Raises DevenvError unless the answer is a clear yes."""
     from devenv.ui import prompts, reports  # noqa: PLC0415 - only where something is purged
 
     if removal.is_empty and not plan.items:

@@ -1,4 +1,4 @@
-"""What a user is told of an error that ends a command."""
+"""What a user reads about an error that ends a command."""
 
 import errno
 import shlex
@@ -12,13 +12,13 @@ _REFUSALS = {*_FULL, *_ODD_PLACES, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def as_told(error: Exception, args: list[str]) -> DevenvError:
-    """Return what is told of an error: its own words, those of a file that the system refuses, or that it is internal."""
+    """Return the error to report: a DevenvError as it is, a refused file as such, any other as internal."""
     if isinstance(error, DevenvError):
         return error
     if isinstance(error, OSError) and error.errno in _REFUSALS:
-        fix = "Is it yours, and can it be written?"
+        fix = "Check its owner and permissions."
         if error.errno in _FULL:
-            fix = "Is the disk full?"
+            fix = "Free some space: `devenv disk` shows what uses it."
         elif error.errno in _ODD_PLACES:
             fix = "Something else stands in its place: move that away."
         return DevenvError(f"{error.filename or 'A file'} can't be used.", error.strerror or str(error), fix)

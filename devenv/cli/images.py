@@ -43,9 +43,9 @@ def list_(folder: Path | None, output: str) -> None:
 @name_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be built.")
 def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run: bool) -> None:
-    """Build the recipes of these NAMES, all unless told, with what they stand on. What is built already is left alone.
+    """Build the recipes NAMES, or all of them.
 
-    The budgets that it keeps are those of the cluster's profile.
+    Also builds what they stand on, and skips what is already built. Keeps the budgets of the cluster's profile.
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
 

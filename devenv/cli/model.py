@@ -67,9 +67,11 @@ def add(
 @profile_option
 @output_option
 def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ...]) -> int:
-    """List the models as each part of AIBrix sees them: the plugin their pods, the controller their workloads and routes.
+    """List the models as AIBrix sees them.
 
-    Exits with 0 only if all of them answer.
+    The plugin sees their pods, the controller their workloads and routes.
+
+    Exits with 0 only if every model answers.
     """
     with sign_of_life("Looking for models"):
         given = headers_of(headers)

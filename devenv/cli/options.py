@@ -17,7 +17,7 @@ def _cluster_name(_ctx: click.Context, _option: click.Parameter, value: str) -> 
     """Refuse what kind would refuse, before it becomes part of a path or a label."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,48}", value):
         raise click.BadParameter(
-            f"{value!r} is no cluster name: at most 49 of a-z, 0-9, dot and dash, beginning with a letter or digit"
+            f"{value!r} is not a cluster name: use at most 49 of a-z, 0-9, dot and dash, and begin with a letter or digit"
         )
     return value
 
@@ -28,13 +28,13 @@ def named() -> bool:
 
 
 def refuse_two_clusters(saved: Path | None, context: str | None) -> None:
-    """Refuse a call that says in two ways which cluster is meant: by a saved file, by a context, by its name."""
+    """Refuse a call that chooses the cluster twice: by a saved file, a context or a name."""
     if context == "":  # a variable of a script that is not set: the local cluster is not what was meant
         raise click.UsageError("--context is empty: name a context; `kubectl config get-contexts` lists them.")
     if saved and (context or named()):
-        raise click.UsageError("--from reads a saved file, which says of which cluster it is: leave out --name and --context.")
+        raise click.UsageError("--from reads a saved file, which names its cluster: leave out --name and --context.")
     if context and named():
-        raise click.UsageError("--name and --context are two ways to say which cluster: choose one.")
+        raise click.UsageError("--name and --context both choose the cluster: pass only one.")
 
 
 _LOCK_WAIT = 600.0  # seconds
@@ -51,12 +51,12 @@ name_option: Callable[[Any], Any] = click.option(
     default=DEFAULT_CLUSTER,
     envvar="DEVENV_CLUSTER",
     show_default=True,
-    help="The cluster's name.",
+    help="Cluster name.",
 )
 profile_option: Callable[[Any], Any] = click.option(
     "--profile",
     envvar="DEVENV_PROFILE",
-    help="A profile's name, or a YAML file. [default: the one that the cluster remembers]",
+    help="Profile name or YAML file. [default: the cluster's own]",
 )
 output_option: Callable[[Any], Any] = click.option(
     "-o",
@@ -64,34 +64,36 @@ output_option: Callable[[Any], Any] = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="The form of the result.",
+    help="Output format.",
 )
 wait_option: Callable[[Any], Any] = click.option(
     "--wait/--no-wait",
     callback=_seconds,
     default=True,
-    help="Wait for whoever is changing the cluster, or give up at once. [default: wait]",
+    help="Wait while another command changes the cluster, or give up at once. [default: wait]",
 )
 
 
 _VARIANT = (
-    click.option("--aibrix-version", "version", metavar="VERSION", help="Which release of AIBrix, like v0.7.0."),
+    click.option("--aibrix-version", "version", metavar="VERSION", help="Install this release of AIBrix, such as v0.7.0."),
     click.option(
         "--manifests",
         multiple=True,
         type=click.Path(exists=True, path_type=Path),
         metavar="PATH",
-        help="AIBrix's manifests from this file or folder, instead of the release's; may be given several times.",
+        help="Take AIBrix's manifests from this file or folder, not from the release; may be given several times.",
     ),
     click.option(
         "--checkout",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="PATH",
-        help="AIBrix from its source: its kustomize folders, and its programs built here.",
+        help="Install AIBrix from this checkout: render its kustomize folders, and build its programs here.",
     ),
-    click.option("--make", is_flag=True, help="With --checkout: build images by its own make targets."),
-    click.option("--with", "extras", multiple=True, metavar="NAME", help="What routing does not need, too: metadata-service."),
-    click.option("--full", is_flag=True, help="Everything as released: it asks for 4.4 CPUs and 17 GiB."),
+    click.option("--make", is_flag=True, help="With --checkout: build the images with its own make targets."),
+    click.option(
+        "--with", "extras", multiple=True, metavar="NAME", help="Also install what routing does not need: metadata-service."
+    ),
+    click.option("--full", is_flag=True, help="Install everything as released: it requests 4.4 CPUs and 17 GiB."),
 )
 
 

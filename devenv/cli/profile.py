@@ -10,7 +10,7 @@ from devenv.cli.options import output_option, variant_of, variant_options
 
 @click.group("profile")
 def COMMAND() -> None:  # noqa: N802 - found by this name
-    """Look at profiles, check them, and begin one of your own."""
+    """List, show, check and create profiles."""
 
 
 @COMMAND.command("list")
@@ -33,9 +33,10 @@ def list_(output: str) -> None:
 @click.option("--rendered", is_flag=True, help="Print the manifests instead, as `up` applies them: patched.")
 @variant_options
 def show(name: str, *, rendered: bool, **chosen: Any) -> None:
-    """Print the profile NAME (or a YAML file) as it is used: with all that it extends, and every default.
+    """Print a profile as devenv uses it.
 
-    With --rendered, what is not there yet is fetched, built or rendered first.
+    NAME is a profile or a YAML file. Prints it with everything that it extends, and with every default. With --rendered,
+    first fetches, builds or renders what is missing.
     """
     from devenv import data, wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.profiles.load import load, spell  # noqa: PLC0415
@@ -52,17 +53,20 @@ def show(name: str, *, rendered: bool, **chosen: Any) -> None:
 @COMMAND.command("validate")
 @click.argument("name")
 def validate(name: str) -> None:
-    """Check the profile NAME (or a YAML file) with all its versions and options: its errors at once, each with its line."""
+    """Check a profile with all its versions and options.
+
+    NAME is a profile or a YAML file. Lists every error at once, each with its line.
+    """
     from devenv import data  # noqa: PLC0415 - help must not wait for it
     from devenv.diagnosis import codes  # noqa: PLC0415
     from devenv.profiles.load import added, check  # noqa: PLC0415
 
     profile = check(name, data.root() / "profiles", codes.book())
     click.echo(
-        f"{name} is right: {len(profile.images)} images, {len(profile.components)} components, {len(profile.requests)} requests."
+        f"{name} is valid: {len(profile.images)} images, {len(profile.components)} components, {len(profile.requests)} requests."
     )
     if new := added(name, data.root() / "profiles"):
-        click.echo(f"New in it: {', '.join(new)}.")
+        click.echo(f"New names: {', '.join(new)}.")
 
 
 @COMMAND.command("schema")
@@ -75,14 +79,16 @@ def schema() -> None:
 
 @COMMAND.command("init")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--extends", help="The profile to start from. [default: offline]")
-@click.option("--host-port", type=click.IntRange(1, 65535), help="Where the gateway is on this machine. [default: 8888]")
-@click.option("--node-port", type=click.IntRange(30000, 32767), help="Its port in the node. [default: 30888]")
-@click.option("--force", is_flag=True, help="Write over the file if it is there.")
+@click.option("--extends", help="Extend this profile. [default: offline]")
+@click.option("--host-port", type=click.IntRange(1, 65535), help="Use this port for the gateway on this machine. [default: 8888]")
+@click.option(
+    "--node-port", type=click.IntRange(30000, 32767), help="Use this port for the gateway in the node. [default: 30888]"
+)
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def init(file: Path, extends: str | None, host_port: int | None, node_port: int | None, *, force: bool) -> None:
-    """Write a profile of your own to FILE: one that extends another and changes what you say. -: to standard output.
+    """Create a profile that extends another.
 
-    On a terminal it asks for what no option says.
+    Writes it to FILE (-: standard output). On a terminal, asks for what the options leave open.
     """
     from devenv import data, targets  # noqa: PLC0415 - help must not wait for it
     from devenv.errors import DevenvError, Exit  # noqa: PLC0415
@@ -90,10 +96,10 @@ def init(file: Path, extends: str | None, host_port: int | None, node_port: int 
     from devenv.ui import prompts  # noqa: PLC0415
 
     if targets.is_file(file) and not force:
-        raise DevenvError(f"{file} is there already.", next_step="Choose another name, or --force.", exit_code=Exit.USAGE)
+        raise DevenvError(f"{file} already exists.", next_step="Choose another name, or pass --force.", exit_code=Exit.USAGE)
     folder = data.root() / "profiles"
     base = extends or prompts.choice("Which profile to start from?", sorted(p.stem for p in folder.glob("*.yaml")), "offline")
     host_port = host_port or int(prompts.text("The gateway's port on this machine?", "8888", prompts.is_port))
     begin(file, folder, base, host_port, node_port)
     if not targets.is_stdout(file):
-        click.echo(f"{file} is written. Use it with: devenv up --name {file.stem} --profile {file}")
+        click.echo(f"Wrote {file}. Use it with: devenv up --name {file.stem} --profile {file}")

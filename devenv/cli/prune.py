@@ -22,25 +22,23 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> i
 @name_option
 @profile_option
 @wait_option
-@click.option("--free", callback=_size, metavar="SIZE", help="Free so much (5Gi) on one disk, whatever the budget says.")
-@click.option(
-    "--on", "place", metavar="LEDGER", help="Only the disk of host, engine, or a node. [default: all; with --free engine]"
-)
-@click.option("--caches", is_flag=True, help="devenv's own caches may go too: the next build takes longer.")
+@click.option("--free", callback=_size, metavar="SIZE", help="Free this much (like 5Gi) on one disk, whatever its budget.")
+@click.option("--on", "place", metavar="DISK", help="Only this disk: host, engine or a node. [default: all; with --free: engine]")
+@click.option("--caches", is_flag=True, help="Allow devenv's own caches to go, too; the next build takes longer.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and remove nothing.")
-@click.option("--yes", is_flag=True, help="Do it without asking.")
-@click.option("--history", is_flag=True, help="Show what was removed so far, and how much it freed.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("--history", is_flag=True, help="Show past removals, and how much each freed.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, output: str, *, wait: float, free: int | None, place: str | None, caches: bool,
     dry_run: bool, yes: bool, history: bool,
 ) -> int:  # fmt: skip
-    """Make room: list what may go, cheapest first, and remove exactly that, until the disk is below its low mark.
+    """Free disk space: list what may go, cheapest first, then remove exactly that, until the disk is below its low mark.
 
-    Images without a name, and build cache that no image needs, go first, whatever their age.
+    Images without a name and build cache that no image needs go first, whatever their age.
 
-    Never removed: what any container or workload has, in whatever state, kind's node images, volumes, networks, what
-    config.yaml protects, and images with a name that were loaded, built or used in the last 24 hours.
+    Never removes what a container or workload uses, whatever its state; kind's node images; volumes; networks; what
+    config.yaml protects; or images with a name that were loaded, built or used in the last 24 hours.
     """
     with sign_of_life("Looking for what may go"):
         from devenv import wiring  # noqa: PLC0415 - help must not wait for it

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, output: str, *, wait: float, dry_run: bool, yes: bool
 ) -> int:
-    """Repair what `doctor` finds: show the plan, do it gate after gate, and end with the live requests.
+    """Repair what `doctor` finds: show the plan, carry it out step by step, and end with the live requests.
 
-    On a full disk it deletes devenv's own caches there and images that nothing in the node uses, each listed first. What
-    it can't repair it says, with the fix.
+    On a full disk, deletes devenv's own caches there and images that nothing in the node uses, each listed first. Shows
+    what it can't repair, with the fix.
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import prompts  # noqa: PLC0415

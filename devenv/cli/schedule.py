@@ -18,7 +18,7 @@ def _time(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[in
 
 @click.group("schedule")
 def COMMAND() -> None:  # noqa: N802 - found by this name
-    """Have the disk kept below its budget by itself, and the cluster looked at, once a day."""
+    """Schedule a daily prune and health check."""
 
 
 @COMMAND.command("install")
@@ -29,10 +29,10 @@ def COMMAND() -> None:  # noqa: N802 - found by this name
 @profile_option
 @output_option
 def install(at: tuple[int, int], cluster: str, profile: str | None, output: str, *, weekdays: bool, recover: bool) -> None:
-    """Install it, in the place of an earlier one: a systemd user timer, a launchd agent or a crontab entry.
+    """Install the daily job, replacing an earlier one.
 
-    It removes without asking what `devenv prune --dry-run` would list, and only where a budget is exceeded. Each removal is
-    in the journal before it is done: `devenv prune --history`.
+    The job is a systemd user timer, a launchd agent or a crontab entry. It removes without asking what `devenv prune
+    --dry-run` would list, and only if a budget is exceeded. It journals each removal first: `devenv prune --history`.
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import schedule as show  # noqa: PLC0415
@@ -47,7 +47,7 @@ def install(at: tuple[int, int], cluster: str, profile: str | None, output: str,
 @COMMAND.command("status")
 @output_option
 def status(output: str) -> int:
-    """Show when it runs next, when it last ran, and what that came to. Exits with 1 where it is not installed."""
+    """Show the next run, the last run and its result. Exits with 1 if the job is not installed."""
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import schedule as show  # noqa: PLC0415
 
@@ -60,7 +60,7 @@ def status(output: str) -> int:
 @COMMAND.command("remove")
 @output_option
 def remove(output: str) -> None:
-    """Remove it, and leave nothing of it."""
+    """Remove the daily job, and leave nothing of it."""
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import schedule as show  # noqa: PLC0415
 
@@ -73,7 +73,7 @@ def remove(output: str) -> None:
 @click.option("--job", type=click.Path(path_type=Path), help="The job's file. [default: the one that is installed]")
 @output_option
 def run(job: Path | None, output: str) -> int:
-    """Do it now, as it is installed. Exits with 1 where something is left that does not work."""
+    """Run the job now, as it is installed. Exits with 1 if something still does not work."""
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import schedule as show  # noqa: PLC0415
 

@@ -10,10 +10,10 @@ from devenv.cli.options import name_option, profile_option
 @profile_option
 @click.option("--yes", is_flag=True, help="Install packages without asking.")
 def COMMAND(cluster: str, profile: str | None, *, yes: bool) -> None:  # noqa: N802 - found by this name
-    """Bring what is missing on this machine, and start the engine.
+    """Install missing prerequisites and start Docker.
 
-    Docker's packages and, where no registry answers, those that images are built with. Where devenv may not install,
-    it prints the commands that do.
+    Installs Docker's packages and, if no registry answers, those that images are built with. If devenv may not install
+    them, it prints the commands that do.
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import prompts  # noqa: PLC0415

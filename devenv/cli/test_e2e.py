@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     "--checkout",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="PATH",
-    help="Take the tests from this checkout. [default: the one that the cluster was made from]",
+    help="Run the tests of this checkout. [default: the one that the cluster was made from]",
 )
 @click.option(
     "--run",
     "pattern",
     metavar="REGEX",
-    help="Run only the tests whose names match, as `go test -run` does.",
+    help="Run only tests whose names match, as `go test -run` does.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(1, 86400),
     default=3600.0,
     show_default=True,
-    help="Seconds for the whole run.",
+    help="Limit the whole run to this many seconds.",
 )
-@click.option("--keep", is_flag=True, help="Leave in the cluster what the tests have left there.")
+@click.option("--keep", is_flag=True, help="Do not remove what the tests leave in the cluster.")
 @click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the results as JUnit's XML.",
+    help="Also write the results to this file, as JUnit XML.",
 )
 @wait_option
 @output_option
@@ -56,14 +56,14 @@ def COMMAND(  # noqa: N802 - found by this name
     keep: bool,
     wait: float,
 ) -> int:
-    """Run AIBrix's own end-to-end tests, from the checkout, against the cluster.
+    """Run AIBrix's own end-to-end tests from a checkout against the cluster.
 
-    Make the cluster with `devenv up --profile aibrix-e2e --checkout PATH`. The ports that the tests
-    expect (8000, 6379, 8888) lead into the cluster while they run. What they leave in the cluster
-    is removed at the end, and after Ctrl-C.
+    Create the cluster with `devenv up --profile aibrix-e2e --checkout PATH`. While the tests run,
+    the ports that they expect (8000, 6379, 8888) lead into the cluster. At the end, and after
+    Ctrl-C, devenv removes what the tests left in the cluster.
 
-    Exits with 0 if every test passed or was skipped, 1 if one failed, 3 if a port is in use, 4 if
-    no test was run.
+    Exits with 0 if every test passed or was skipped, 1 if a test failed or did not finish, 2 if
+    there is no checkout or the profile names no tests, 3 if a port is in use, 4 if no test ran.
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.e2e.run import Options  # noqa: PLC0415
@@ -84,9 +84,9 @@ def COMMAND(  # noqa: N802 - found by this name
 
 
 def _check_target(junit: Path) -> None:
-    """Raise UsageError where the file can't be written: the tests take long."""
+    """Raise UsageError if the file's folder is missing: better now than after the tests."""
     if not junit.absolute().parent.is_dir():
-        raise click.UsageError(f"--junit: there is no folder {junit.absolute().parent}.")
+        raise click.UsageError(f"--junit: no such folder: {junit.absolute().parent}")
 
 
 def _write(junit: Path, report: "Report") -> None:

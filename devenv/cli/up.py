@@ -16,25 +16,26 @@ if TYPE_CHECKING:
 @profile_option
 @wait_option
 @variant_options
-@click.option("--adopt", is_flag=True, help="Take over a kind cluster that devenv did not make: list what would change, and ask.")
+@click.option("--adopt", is_flag=True, help="Take over a kind cluster that devenv did not make; list the changes and ask first.")
 @click.option("--yes", is_flag=True, help="Adopt without asking.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, output: str, *, wait: float, adopt: bool, yes: bool, **chosen: Any
 ) -> None:
-    """Make a cluster that answers on every route, or finish making it.
+    """Create the cluster, or finish creating it, and verify every route.
 
-    Images are taken from the engine, pulled, or built where no registry answers. What is there already is left as it
-    is; a run that was cut off is gone on with. Returns only when a request on each route was proven by Envoy's log.
+    Takes images from the engine, pulls them, or builds them if no registry answers. Leaves existing resources untouched
+    and resumes an interrupted run. Returns only when Envoy's log has proved a request on each route.
 
-    A new cluster gets AIBrix's own release where its images are at hand or a registry answers, else the profile offline.
+    A new cluster runs AIBrix's own release if its images are at hand or a registry answers; otherwise it uses the
+    profile offline.
     """
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import prompts, reports  # noqa: PLC0415
 
     def agree(adoption: "Adoption") -> None:
         reports.adoption(adoption)
-        prompts.confirm_or_stop("Change this cluster so?", "Nothing was changed.", assume_yes=yes)
+        prompts.confirm_or_stop("Make these changes to the cluster?", "Nothing was changed.", assume_yes=yes)
 
     with wiring.world() as world:
         variant = variant_of(chosen)
@@ -48,7 +49,7 @@ def COMMAND(  # noqa: N802 - found by this name
             )
         if left_out := choice.profile.left_out:
             paths = dict.fromkeys(entry.partition(": ")[2] for entry in left_out)
-            world.reporter.say(f"Left out, since the checkout does not have it: {', '.join(paths)}.")
+            world.reporter.say(f"Left out, because the checkout does not have it: {', '.join(paths)}.")
         needed = 0 if world.engine.nodes(cluster) else choice.profile.needs.disk
         world.guard(cluster, choice.profile).make({"engine": needed, "host": 0}, wait, strict=False)
         result = world.up(cluster, choice, agree if adopt else None).run(wait)

@@ -46,7 +46,7 @@ def kubectl(facts: Facts, *words: str) -> str:
 
 
 def ago(span: float) -> str:
-    """Return a time that has passed, as a person says it. `span` is in seconds."""
+    """Return a span of time as a person would say it. `span` is in seconds."""
     minutes, hours = round(span / 60), round(span / 3600)
     if hours > 1:
         return f"{hours} h"

@@ -1,4 +1,4 @@
-"""What an engine keeps, as a ledger lists it: each thing with its size, and whose it is or was."""
+"""What an engine keeps, as a ledger lists it: each thing with its size and its present or former owner."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -12,7 +12,7 @@ from devenv.ports import ListedContainer, ListedImage
 
 _LONG_LOG = 50 << 20  # bytes
 _WRITTEN = 1 << 20  # bytes that a container has written, from which on it is listed
-# How the folder of etcd's logs is called in a node; the node's name follows.
+# Prefix of the folder with etcd's logs in a node; the node's name follows.
 _ETCD = "kube-system_etcd-"
 
 
@@ -73,7 +73,7 @@ def _alone(stored: Stored) -> dict[str, int]:
 
 
 def container_shares(stored: Stored) -> Iterator[Share]:
-    """Give what containers have written, where the engine has measured it.
+    """Give what containers have written, if the engine has measured it.
 
     kind's nodes write most of it into a volume instead.
     """
@@ -87,7 +87,7 @@ def container_shares(stored: Stored) -> Iterator[Share]:
 
 
 def mounts(containers: Iterable[ListedContainer]) -> dict[str, Owner]:
-    """Return for each volume the container that has it, running or not."""
+    """Return, for each volume, the container that uses it, running or not."""
     return {volume: Owner(c.name, c.cluster) for c in containers for volume in c.volumes}
 
 
@@ -97,7 +97,7 @@ def volume_shares(
     node_of: Mapping[str, str],
     surveyed: Collection[str],
 ) -> Iterator[Share]:
-    """Give each volume, with whose it is or was.
+    """Give each volume, with its present or former owner.
 
     `owners`: of those that are or were seen mounted; `node_of`: volume → the node that its content
     shows; `surveyed`: nodes with a ledger of their own, in which their volumes are.
@@ -120,7 +120,7 @@ def volume_shares(
 
 
 def _whose(owner: Owner | None, node: str, existing: Collection[str]) -> str:
-    """Return whose a volume was that no container has."""
+    """Return the former owner of a volume that no container uses."""
     kind_of_owner = "kind node" if node or (owner and owner.cluster) else "container"
     name = owner.container if owner else node
     if not name:

@@ -12,7 +12,7 @@ _INODES = 0.02  # of the disk: fewer free ones count as full, whatever the budge
 
 @dataclass(frozen=True)
 class Marks:
-    """Bytes that users can't have: above `high` room is made, down to `low`.
+    """Bytes that users can't have: above `high`, devenv makes room, down to `low`.
 
     `inodes`: how many may be in use, 0 where there is no limit.
     """

@@ -161,7 +161,7 @@ def things(
 
 
 def _build_cache(stored: Stored, wasted: Sequence[Thing]) -> list[Thing]:
-    """Return the build cache that no image which stays needs, as one thing, if there is any.
+    """Return the build cache that no remaining image needs, as one thing, if there is any.
 
     BuildKit's cache holds the layers of what it built, too: those of an image without a name are
     free only once both are gone, so they count as the cache's, which goes after the images.
@@ -180,7 +180,7 @@ def _build_cache(stored: Stored, wasted: Sequence[Thing]) -> list[Thing]:
 
 
 def is_waste(image: ListedImage, past: Past) -> bool:
-    """Whether an image has neither a tag nor a registry's digest, and no undo returns to it.
+    """Whether an image has neither a tag nor a registry's digest, and `--undo` does not return to it.
 
     The engine lists no image that others are built on and that has no name itself.
     """
@@ -216,7 +216,7 @@ def _waste(stored: Stored, image: ListedImage, keep: Keep, past: Past, now: floa
 
 
 def _may_be_building(stored: Stored, now: float) -> bool:
-    """Whether a container may be a step of a build, and an image without a name one of its stages.
+    """Whether a container may be a step of a running build, whose stages are images without a name.
 
     Docker's classic builder runs each step in a container of an image that has no name.
     """

@@ -107,7 +107,7 @@ class History:
         volumes: Iterable[str],
         mounted: Mapping[str, Owner],
     ) -> dict[str, Owner]:
-        """Return whose each of these volumes is, or was when it was last seen mounted.
+        """Return the owner of each of these volumes, or the last one that was seen.
 
         `mounted`: as it is now.
         """

@@ -144,7 +144,7 @@ def names_by_id(kept: Kept) -> dict[str, str]:
 
 
 def is_waste(image: NodeImage, returnable: Mapping[str, str]) -> bool:
-    """Whether an image has no name but that of a superseded one to which one does not return."""
+    """Whether an image has only the name of a superseded one, and `--undo` does not return to it."""
     return all(is_own_name(name) and name not in returnable for name in image.names)
 
 

@@ -44,7 +44,7 @@ class Thing:
     place: str = HOST
     id: str = ""
     names: tuple[str, ...] = ()
-    # The name that an image without one had last, "" where nobody saw it.
+    # The last name of an image that has none, "" where it was never seen.
     former_name: str = ""
 
     @property
@@ -54,7 +54,7 @@ class Thing:
 
 
 def nameless_label(image_id: str, former_name: str) -> str:
-    """Return what lists call an image that has no name. `former_name`: its last, "" if unknown."""
+    """Return a label for an image that has no name. `former_name`: its last name, "" if unknown."""
     label = f"image {image_id.removeprefix('sha256:')[:12]}"
     return f"{label}, an earlier build of {former_name}" if former_name else label
 
@@ -87,7 +87,7 @@ class _Held:
 
 
 def frees(things: Sequence[Thing], groups: Iterable[Iterable[Thing]]) -> list[int]:
-    """Return the bytes that each of these groups frees, when those before it are gone.
+    """Return the bytes that each of these groups frees once those before it are gone.
 
     `things`: all that is there.
     """

@@ -12,7 +12,7 @@ _KINDS = (Worth.DANGLING, Worth.BUILD_CACHE)
 class Waste:
     """Earlier builds of one image, or the build cache.
 
-    `place`: the engine or a node; `former_name`: the image's name, "" where nobody saw it, and for
+    `place`: the engine or a node; `former_name`: the image's name, "" where it was never seen, and for
     the build cache; `size`: bytes that they free; `oldest`, `newest`: when they came, in seconds
     since 1970.
     """
@@ -27,9 +27,9 @@ class Waste:
 
 
 def waste(things: Iterable[Thing]) -> tuple[Waste, ...]:
-    """Return what of these is waste and may go, by whose it was, the largest first.
+    """Return the waste among these that may go, by former owner, the largest first.
 
-    What several of them have is counted once, with the last that has it.
+    Parts that several of them share count once, with the last that has them.
     """
     every = list(things)
     groups: dict[tuple[str, str, Worth], list[Thing]] = {}

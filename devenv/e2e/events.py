@@ -45,14 +45,14 @@ class Result:
 
     @property
     def reason(self) -> str:
-        """The line that tells why it failed or was skipped: the panic, testify's error, the last."""
+        """The line that says why it failed or was skipped: the panic, testify's error, or the last one."""
         for telling in (_PANIC, _TESTIFY):
             if lines := [line for line in self.output if telling.match(line)]:
                 return lines[0].strip()
         return self.output[-1].strip() if self.output else self.outcome.value
 
     def shown(self, count: int) -> tuple[str, ...]:
-        """Return so many lines of its output: from a panic on, else the last ones."""
+        """Return at most that many lines of its output: from a panic on, or else the last ones."""
         panics = [number for number, line in enumerate(self.output) if _PANIC.match(line)]
         first = panics[0] if panics else max(0, len(self.output) - count)
         return self.output[first : first + count]
@@ -72,7 +72,7 @@ class Events:
     _running: dict[tuple[str, str], deque[str]] = field(default_factory=dict)
 
     def feed(self, line: str) -> Result | None:
-        """Take one line, and return the test that it ends."""
+        """Take one line, and return the test that it ends, if any."""
         event = _event(line)
         if event is None:
             self._note(line)

@@ -1,4 +1,4 @@
-"""What tests have left in a namespace: objects that were not there before, and that nothing owns."""
+"""What tests leave in a namespace: new objects that no other object owns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _DEFINITIONS = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
 @dataclass(frozen=True, order=True)
 class ObjectName:
-    """That by which the API server finds an object."""
+    """What identifies an object to the API server."""
 
     kind: str
     namespace: str
@@ -30,7 +30,7 @@ class ObjectName:
 
 
 def objects(kube: Kube, namespace: str) -> set[ObjectName]:
-    """Return a namespace's objects that no other owns and that are not on their way out."""
+    """Return a namespace's objects without an owner, except those that are being deleted."""
     kinds = [*_KINDS, *_own_kinds(kube)]
     return {
         ObjectName(kind, namespace, obj["metadata"]["name"], api_version)
@@ -54,7 +54,7 @@ def _stands_alone(obj: Manifest) -> bool:
 
 
 def remove(kube: Kube, leftovers: set[ObjectName]) -> list[ObjectName]:
-    """Ask for the removal of these objects, and return those that are asked to go."""
+    """Delete these objects, and return those whose deletion was accepted."""
     removed: list[ObjectName] = []
     for leftover in sorted(leftovers):
         try:

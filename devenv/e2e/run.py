@@ -1,4 +1,4 @@
-"""`test-e2e`: runs the tests that a checkout has for a cluster, with all that they expect."""
+"""`test-e2e`: runs a checkout's tests against a cluster, with all that they expect."""
 
 import os
 from collections import Counter
@@ -27,7 +27,7 @@ _SAID = 12  # last lines of what is no test's
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. `seconds`: for the whole run; `keep`: leave what the tests have left."""
+    """What the user asked for. `seconds`: for the whole run; `keep`: don't remove what the tests leave."""
 
     arguments: tuple[str, ...] = ()
     seconds: float = 3600.0
@@ -36,7 +36,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run came to.
+    """The outcome of a run.
 
     `said`: the end of what belongs to no test. `ended`: why it was ended early, "" if it was not.
     `removed`: what the tests had left in the cluster, and `kept` what of it is still there.
@@ -56,12 +56,12 @@ class Report:
 
     @property
     def counts(self) -> Counter[Outcome]:
-        """How many tests ended how."""
+        """How many tests had each outcome."""
         return Counter(test.outcome for test in self.tests)
 
     @property
     def exit_code(self) -> Exit:
-        """FAILED where a test failed or none could be run, UNKNOWN where none was to be run."""
+        """FAILED if a test failed or none could run, UNKNOWN if there was none to run."""
         if not self.built or self.ended or self.code != 0 or any(t.failed for t in self.tests):
             return Exit.FAILED
         return Exit.OK if self.tests else Exit.UNKNOWN
@@ -83,7 +83,7 @@ class SourceTestRun:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def check(self) -> SourceTests:
-        """Return what is to be run. Raises DevenvError with all that keeps it from being run."""
+        """Return the tests to run. Raises DevenvError with everything that prevents it."""
         tests = self.profile.tests
         problems = [(Exit.USAGE, problem) for problem in self._source_problems(tests)]
         taken = self._taken_ports(tests) if tests else []
@@ -91,11 +91,11 @@ class SourceTestRun:
         if problems or tests is None:
             why = "\n".join(problem for _, problem in problems)
             code = min(code for code, _ in problems)
-            raise DevenvError("The tests can't be run.", why, self._remedy(code), code)
+            raise DevenvError("The tests can't run.", why, self._remedy(code), code)
         return tests
 
     def run(self, options: Options, wait: float) -> Report:
-        """Run the tests and tidy up, whatever becomes of them. `wait`: seconds for the lock.
+        """Run the tests and clean up, whether they pass or not. `wait`: seconds for the lock.
 
         Raises DevenvError where they can't be run; a test that fails is part of the report.
         """
@@ -132,7 +132,7 @@ class SourceTestRun:
         if tests is None:
             yield f"The profile {self.profile.name} names no tests."
         if not self.checkout:
-            yield f"The cluster {self.cluster} was not made from a checkout, and none is named."
+            yield f"The cluster {self.cluster} was not made from a checkout, and you named none."
         elif tests:
             package = Path(self.checkout, tests.package)
             if not any(package.glob("*_test.go")):
@@ -146,12 +146,12 @@ class SourceTestRun:
 
     def _remedy(self, code: Exit) -> str:
         if code is Exit.PREREQUISITE:
-            return "End what uses the ports: the tests have them written in."
+            return "End the programs that use the ports: the tests have these ports hard-coded."
         where = "" if self.cluster == DEFAULT_CLUSTER else f" --name {self.cluster}"
         return f"Make the cluster with `devenv up --profile {PROFILE} --checkout PATH{where}`."
 
     def _forwards(self, tests: SourceTests) -> list[Forward]:
-        """Return the ports to forward: all but the gateway's own, which kind has mapped."""
+        """Return the ports to forward: all but the gateway's own, which kind already maps."""
         own = self.profile.gateway.host_port
         return [f for f in tests.forwards if f.service or f.port != own]
 
@@ -166,9 +166,9 @@ class SourceTestRun:
 
     def _wait_for_pods(self) -> None:
         """Wait until every pod is ready: the tests count them."""
-        look = f"`devenv doctor --name {self.cluster}` tells why."
+        look = f"Run `devenv doctor --name {self.cluster}` to find out why."
         with step(self.reporter, "pods ready"):
-            until("A pod", self._missing_pods, Deadline(self.clock, _READY), look, pause=1.0)
+            until("At least one pod", self._missing_pods, Deadline(self.clock, _READY), look, pause=1.0)
 
     def _missing_pods(self) -> str:
         waited_for = [p for p in self.kube.select("v1", "Pod") if not _is_ready(p)]
@@ -203,7 +203,7 @@ class SourceTestRun:
             except DevenvError as error:
                 if error.exit_code is not Exit.FAILED:
                     raise
-                # It did not end in time; what has ended until then counts.
+                # The time ran out; the tests that ended before that count.
                 return 1, error.what
         return done.code, ""
 
@@ -234,13 +234,13 @@ class SourceTestRun:
 
     def _remove(self, left: set[ObjectName]) -> list[ObjectName]:
         names = ", ".join(map(str, sorted(left)))
-        self.reporter.say(f"The tests have left, and it is removed: {names}.")
+        self.reporter.say(f"Removing what the tests left: {names}.")
         return leftovers.remove(self.kube, left)
 
 
 @dataclass(frozen=True)
 class OnTestLine:
-    """Takes the lines of a run, and tells of each test that ends."""
+    """Takes the lines of a run, and reports each test that ends."""
 
     events: Events
     reporter: Reporter
@@ -255,7 +255,7 @@ class OnTestLine:
 
 
 def _is_ready(pod: Manifest) -> bool:
-    """Whether a pod is ready, or is none that will be."""
+    """Whether a pod is ready, or has ended and never will be."""
     status = pod.get("status") or {}
     if status.get("phase") in _ENDED:
         return True

@@ -177,7 +177,7 @@ class Collector:
         )  # fmt: skip
 
     def _waste_where_full(self, looks: Looks, nodes: Sequence[Node]) -> tuple[WasteFacts, ...]:
-        """Return what goes first, where a disk is full; else nothing is asked."""
+        """Return what goes first, if a disk is full; otherwise ask nothing."""
         disks = [looks.get("engine's disk", _no_space()), *(_seen(looks, n).disk for n in nodes)]
         return self.waste() if any(disk and is_nearly_full(disk) for disk in disks) else ()
 

@@ -9,7 +9,7 @@ _LITTLE, _FEW_INODES = 256 << 20, 2000  # bytes, inodes
 
 
 def is_nearly_full(space: Space) -> bool:
-    """Whether a disk has so little left that it matters what takes it."""
+    """Whether a disk has so little left that its use matters."""
     return space.free < _LITTLE or (space.total_inodes > 0 and space.free_inodes < _FEW_INODES)
 
 

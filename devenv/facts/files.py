@@ -14,7 +14,7 @@ from devenv.facts.redact import redacted
 from devenv.targets import write as write_target
 from devenv.userfiles import read_text
 
-_FIX = "`devenv doctor --save FILE` writes one."
+_FIX = "Write a facts file with `devenv doctor --save FILE`."
 _LARGEST = 256 << 20  # bytes of a file: a cluster of thousands of objects has some ten MiB
 
 
@@ -67,8 +67,8 @@ def read(source: Path) -> Facts:
         return reading.read(text)
     except reading.NewerError as error:
         what = f"A newer devenv{f' ({error})' if str(error) else ''} saved {source}."
-        why = f"This one is {__version__}, and does not know that form of facts."
-        raise DevenvError(what, why, "Read it with that devenv or a newer one.", Exit.USAGE) from error
+        why = f"This is devenv {__version__}, which can't read that format."
+        raise DevenvError(what, why, "Use that version of devenv, or a newer one.", Exit.USAGE) from error
     except json.JSONDecodeError as error:
         where = f"{source}:{error.lineno}:{error.colno}: {error.msg}."
         raise DevenvError(f"{source} has no facts: it is not JSON.", where, _FIX, Exit.USAGE) from error

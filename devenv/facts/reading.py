@@ -1,4 +1,4 @@
-"""Reads saved facts in which any value may be odd: that is unknown, and the rest still tells.
+"""Reads saved facts in which any value may be odd: that one is unknown, the rest counts.
 
 What a diagnosis must not do is crash, or take for fine what it could not read. So each value that
 does not fit is left out, and `Facts.unknown` says which.
@@ -20,14 +20,14 @@ from devenv.profiles.model import FOUND, Profile
 _ROUNDS = 60  # of leaving something out and validating again
 _MOST = 40  # odd values that are named one by one
 _DIGITS = 18  # of a whole number
-_ODD = "the file has a value there that makes no sense"
+_ODD = "its value in the file makes no sense"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
-_KEY = "[key]"  # how pydantic marks an error in a map's key
+_KEY = "[key]"  # how pydantic marks an error in a key of a map
 _NO_VALUE: Mapping[str, Any] = {"devenv": "", "cluster": "unknown"}
 
 
 class NewerError(ValueError):
-    """A newer devenv wrote the file. Its text is that devenv's version, "" where it is not told."""
+    """A newer devenv wrote the file. The text is its version, "" if unknown."""
 
 
 def read(text: str) -> Facts:
@@ -39,7 +39,7 @@ def read(text: str) -> Facts:
         content = json.loads(text, parse_constant=_nothing, parse_float=_float, parse_int=_int)
         content = _printable(content)
     except RecursionError as error:
-        raise ValueError("it nests too deep") from error
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(content, dict) or not content.keys() & {"objects", "nodes", "profile"}:
         raise ValueError("it holds no facts")
     _refuse_newer(content)
@@ -60,7 +60,7 @@ def _float(digits: str) -> float | None:
 
 
 def _printable(value: Any) -> Any:
-    """Return a value whose texts can be encoded: JSON can spell halves of characters."""
+    """Return the value with strings that can be encoded: JSON can hold half characters."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode(errors="replace").decode()
     if isinstance(value, list):
@@ -77,7 +77,7 @@ def _refuse_newer(content: Mapping[str, Any]) -> None:
 
 
 class _Reading:
-    """The content of one file while what does not fit is taken out of it."""
+    """The content of one file, from which everything odd is removed step by step."""
 
     def __init__(self, content: dict[str, Any], text: str) -> None:
         self._content, self._text = content, text
@@ -94,10 +94,10 @@ class _Reading:
             else:
                 unknown = {**facts.unknown, **self._told()}
                 return facts.model_copy(update={"unknown": unknown})
-        raise ValueError("too much of it makes no sense")
+        raise ValueError("too many of its values make no sense")
 
     def _version(self) -> None:
-        """Take an odd version for this one, and keep what the file says is unknown."""
+        """Treat an odd version as this one, and keep what the file says is unknown."""
         unknown = self._content.get("unknown")
         if isinstance(unknown, dict):
             self._content["unknown"] = {key: _word(why) for key, why in unknown.items()}
@@ -133,7 +133,7 @@ class _Reading:
         return fitted
 
     def _leave_out(self, error: ValidationError) -> None:
-        """Take out everything that the error names: the value, or what can't be without it."""
+        """Remove everything that the error names: the value, or what needs it."""
         paths: list[Sequence[int | str]] = []
         for one in error.errors(include_url=False):
             where = one["loc"]
@@ -150,7 +150,7 @@ class _Reading:
             self._delete(path)
 
     def _stand_in(self, key: str) -> None:
-        """Give a key at the top a value that says nothing."""
+        """Give a top-level key a neutral value."""
         self._note(key)
         if key == "profile":
             self._content[key] = self._discovered()
@@ -180,11 +180,11 @@ class _Reading:
         return content
 
     def _last_time(self) -> float:
-        """Return the last time that the file names: the look was not before it."""
+        """Return the latest time in the file: the facts were not taken before it."""
         return max(map(_seconds, set(_TIME.findall(self._text))), default=0.0)
 
     def _mend_profile(self) -> None:
-        """Make a profile whole again whose parts don't fit each other."""
+        """Repair a profile whose parts don't fit each other."""
         self._note("profile")
         profile = self._content["profile"]
         names = {c["name"] for c in profile["components"]}
@@ -243,5 +243,5 @@ def _word(why: Any) -> str:
 
 
 def _order(path: Sequence[int | str]) -> list[tuple[int, str]]:
-    """Return by what paths are sorted: by place in a list, by name in a map."""
+    """Return the sort key of a path: by place in a list, by name in a map."""
     return [(key, "") if isinstance(key, int) else (-1, key) for key in path]

@@ -1,4 +1,4 @@
-"""What Kubernetes objects look like where a diagnosis reads them.
+"""The shape of Kubernetes objects, as far as a diagnosis reads them.
 
 A saved file may have been edited, cut or written by another program. Checks and pages rely on the
 shape that the API server gives. Here an object from a file gets that shape: what does not fit is
@@ -19,7 +19,7 @@ Note = Callable[[str], None]
 
 
 class OddError(ValueError):
-    """A value does not have the shape that it must have. Its text is the path to it."""
+    """A value does not have its required shape. The text is the path to it."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def shape_of(kind: str) -> Fields:
 
 
 def shaped(obj: Any, kind: str, note: Note) -> Manifest:
-    """Return an object without what has no shape that its kind has.
+    """Return an object without the values that do not have their kind's shape.
 
     `note` gets the path of each such value. Raises OddError where the whole object can't be told.
     """
@@ -221,7 +221,7 @@ def shaped(obj: Any, kind: str, note: Note) -> Manifest:
 
 
 def _fit(value: Any, shape: Shape, path: str, note: Note) -> Any:
-    """Return the value as the shape has it. Raises OddError where it has not that shape."""
+    """Return the part of a value that fits the shape. Raises OddError if the value does not fit."""
     if isinstance(shape, Fields):
         return _fit_fields(value, shape, path, note)
     if isinstance(shape, Each):

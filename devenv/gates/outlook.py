@@ -103,7 +103,7 @@ class Outlook:
         return f"crashed {_CRASHES} times alike: {newest[0]}" if alike else ""
 
     def _is_crash(self, terminated: Mapping[str, Any] | None, *, is_init: bool) -> bool:
-        """Whether a container ended as it should not have.
+        """Whether a container ended with a fault.
 
         An init container that ends well has done its work. What ended before the first look ended with
         the node, if it was stopped: the kubelet tells of it only once the node runs again.

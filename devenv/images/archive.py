@@ -42,7 +42,7 @@ def look(path: Path) -> list[Archived]:
                 members[member.name.removeprefix("./")] = member
             if _MANIFEST not in members:
                 why = f"it has no {_MANIFEST}" if _INDEX in members else NO_IMAGE
-                raise DevenvError(f"{path} is no image archive: {why}.", "", _FIX, Exit.USAGE)
+                raise DevenvError(f"{path} is not an image archive: {why}.", "", _FIX, Exit.USAGE)
             entries = as_list(_json(archive, members, _MANIFEST), _MANIFEST)
             if not entries:
                 raise DevenvError(f"{path} holds no image: its {_MANIFEST} lists none.", "", _FIX, Exit.USAGE)
@@ -50,7 +50,7 @@ def look(path: Path) -> list[Archived]:
             descriptors = [as_map(m, "an entry of the index") for m in as_list(index.get("manifests"), _INDEX)]
             return [_archived(archive, members, as_map(entry, "an image of the list"), descriptors) for entry in entries]
     except _BROKEN as error:
-        raise DevenvError(f"{path} is no image archive that can be read: {_word(error)}", "", _FIX, Exit.USAGE) from error
+        raise DevenvError(f"{path} is not a readable image archive: {_word(error)}", "", _FIX, Exit.USAGE) from error
 
 
 def _archived(

@@ -85,7 +85,7 @@ class Builder:
         return BuildPlan(tuple(missing.values()), asked_images, asked_files)
 
     def wait(self) -> None:
-        """Return once nobody builds."""
+        """Return once no other process builds."""
         with locked(self.host, self.clock, "images", self.reporter.say):
             pass
 
@@ -133,17 +133,17 @@ class Builder:
         return problems
 
     def build(self, plan: BuildPlan) -> None:
-        """Make everything in the plan that is still missing once nobody else builds.
+        """Make everything in the plan that is still missing once no other process builds.
 
         What is done stays done, whatever becomes of the rest.
         """
         if not plan.pieces:
             return
-        _refuse(self._missing_tools(plan))  # nobody waits for another's build to be told that
+        _refuse(self._missing_tools(plan))  # before waiting for another process
         with locked(self.host, self.clock, "images", self.reporter.say):
             plan = self.plan(plan.images, plan.files) if plan.images or plan.files else plan
             if not plan.pieces:
-                self.reporter.say("Nothing is left to build: another process has built it.")
+                self.reporter.say("Nothing is left to build: another process has built everything.")
                 return
             self.check(plan)
             self.reporter.say(plan.summary)
@@ -245,7 +245,7 @@ class Builder:
 
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
-        raise DevenvError("The images cannot be built here.", "\n".join(problems), exit_code=Exit.PREREQUISITE)
+        raise DevenvError("The images can't be built here.", "\n".join(problems), exit_code=Exit.PREREQUISITE)
 
 
 def _lane(recipe: Recipe, file: str) -> str:

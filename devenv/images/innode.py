@@ -30,7 +30,7 @@ for try in 1 2 3 4 5; do
 done
 exit 1
 """
-# A name under which an image comes: it gets its own only once it is whole and unpacked.
+# A temporary name: an arriving image gets its own only once it is complete and unpacked.
 INCOMING = "devenv.local/incoming"
 _AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
 MARK = "--- devenv ---"  # between the parts of a look
@@ -209,12 +209,12 @@ def kept_name(digest: str) -> str:
 
 
 def incoming_name(name: str) -> str:
-    """Return the name under which an image comes that is to have this name in the nodes."""
+    """Return the temporary name under which the image of this name arrives in the nodes."""
     return f"{INCOMING}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def is_own_name(name: str) -> bool:
-    """Whether devenv gave it for its own use: no workload needs what has no other."""
+    """Whether devenv gave the name for its own use: no workload needs an image that has no other."""
     return name.startswith((f"{KEPT}:", f"{INCOMING}:"))
 
 

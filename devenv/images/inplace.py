@@ -1,4 +1,4 @@
-"""Builds an image from somebody's own source: by the profile's command, or from a program alone.
+"""Builds an image from a user's source: by the profile's command, or from a program alone.
 
 The fast way is for a changed line: the program is compiled here, where Go keeps what it has compiled, and packed into an
 image with nothing else in it. A Dockerfile that compiles begins from nothing, or has to be told how not to.
@@ -68,7 +68,7 @@ class InPlace:
         return [found.id for found in images if found]
 
     def _note(self, image: ProfileImage, before: Sequence[str]) -> None:
-        """Note what has the image's names now and had not before: it was built here."""
+        """Note the images that have these names now, but did not before: they were built here."""
         image_ids = self.built_images.setdefault(normalise(image.ref), [])
         own = stamp.own_ref(image) or image.ref
         new_ids = dict.fromkeys(self._ids(own, image.ref))

@@ -1,4 +1,4 @@
-"""Opens image archives, whatever they are packed with, and says of other files what they are."""
+"""Opens image archives, however they are packed, and names the kind of any other file."""
 
 import io
 import json
@@ -38,13 +38,13 @@ NO_IMAGE = "it holds no image: neither manifest.json nor index.json is in it"
 
 
 def refuse_others(path: Path) -> None:
-    """Raise ValueError with what it is for a file that can't be an archive. Raises OSError."""
+    """Raise ValueError, which names the file's kind, if it can't be an archive. Raises OSError."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise ValueError("it is a folder")
     if not stat.S_ISREG(mode):
         kind = "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a pipe or a socket"
-        raise ValueError(f"it is {kind}, and an archive is read more than once")
+        raise ValueError(f"it is {kind}, but devenv reads an archive more than once")
     with path.open("rb") as file:
         first = file.read(16)
     if not first:
@@ -138,7 +138,7 @@ def unpacked(source: IO[bytes]) -> Any:
 
 
 def unpack(source: IO[bytes]) -> Iterator[bytes]:
-    """Yield what a zstd stream unpacks to. Raises ValueError where it is no zstd."""
+    """Yield what a zstd stream unpacks to. Raises ValueError if it is not zstd."""
     reader = unpacked(source)
     while content := _read(reader, _PIECE):
         yield content
@@ -154,7 +154,7 @@ def _read(reader: Any, size: int) -> bytes:
 
 
 def is_tar(first: bytes) -> bool:
-    """Whether a tar may begin with these 512 bytes: a header with a right sum, or zeros."""
+    """Whether a tar may begin with these 512 bytes: a header with a correct checksum, or zeros."""
     if len(first) < tarfile.BLOCKSIZE:
         return False
     if not any(first[: tarfile.BLOCKSIZE]):
@@ -167,17 +167,17 @@ def is_tar(first: bytes) -> bool:
 
 
 def as_json(content: bytes, what: str) -> Any:
-    """Return what JSON says. Raises ValueError where it is none."""
+    """Return the content of JSON. Raises ValueError if it is not JSON."""
     try:
         return json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{what} is not JSON") from error
     except RecursionError as error:
-        raise ValueError(f"{what} nests too deep") from error
+        raise ValueError(f"{what} is nested too deeply") from error
 
 
 def as_list(value: Any, what: str) -> list[Any]:
-    """Return a value that is a list. Raises ValueError where it is none."""
+    """Return a value that is a list. Raises ValueError if it is not."""
     if not isinstance(value, list):
         # What is wrong is the file's content, and not a type in devenv.
         raise ValueError(f"{what} is not a list")  # noqa: TRY004
@@ -185,14 +185,14 @@ def as_list(value: Any, what: str) -> list[Any]:
 
 
 def as_map(value: Any, what: str) -> Mapping[str, Any]:
-    """Return a value that is a map. Raises ValueError where it is none."""
+    """Return a value that is a map. Raises ValueError if it is not."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{what} is not a map of keys and values")  # noqa: TRY004 - as above
     return value
 
 
 def as_text(value: Any, what: str) -> str:
-    """Return a value that is a text. Raises ValueError where it is none, or empty."""
+    """Return a value that is a string. Raises ValueError if it is not, or is empty."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{what} is not a text")
+        raise ValueError(f"{what} is not a string")
     return value

@@ -1,4 +1,4 @@
-"""A checkout's Python program as an image: files and packages, on a base that has Python 3.11."""
+"""Makes an image from a checkout's Python program: files and packages on a base with Python 3.11."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ _NOT_SOURCE = {"__pycache__", ".git"}
 
 @dataclass(frozen=True)
 class Source:
-    """What a checkout has of a program. `requirements`, `constraints`: lines as in pip's files."""
+    """A program's source in a checkout. `requirements`, `constraints`: lines as in pip's files."""
 
     folder: Path
     files: tuple[Path, ...]
@@ -30,7 +30,7 @@ class Source:
 
 
 def read(checkout: Path, program: PythonProgram) -> Source:
-    """Return the program's source. Raises DevenvError with all that is missing."""
+    """Return the program's source. Raises DevenvError with everything that is missing."""
     folder = checkout / program.folder
     patterns = {pattern: list(_matching(folder, pattern)) for pattern in program.files}
     empty = [pattern for pattern, files in patterns.items() if not files]
@@ -39,7 +39,7 @@ def read(checkout: Path, program: PythonProgram) -> Source:
     problems += [f"{path} is missing" for path in named if not path.is_file()]
     if problems:
         why = "\n".join(problems)
-        raise DevenvError(f"{folder} is not whole.", why, "Is it the right checkout?", Exit.USAGE)
+        raise DevenvError(f"{folder} is incomplete.", why, "Check that this is the right checkout.", Exit.USAGE)
     written = (folder / program.requirements).read_text() if program.requirements else ""
     lines = [line.strip() for line in written.splitlines()]
     requirements = [line for line in lines if line and not line.startswith("#")]
@@ -58,7 +58,7 @@ def _matching(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _locked(lock: Path) -> Iterator[str]:
-    """Yield the versions in a poetry.lock as constraints. Raises DevenvError where it is none.
+    """Yield the versions in a poetry.lock as constraints. Raises DevenvError if it can't be read.
 
     A package that it has in several versions, for several Pythons, is left to pip.
     """
@@ -67,15 +67,15 @@ def _locked(lock: Path) -> Iterator[str]:
         for package in tomllib.loads(lock.read_text())["package"]:
             versions.setdefault(package["name"], set()).add(package["version"])
     except (tomllib.TOMLDecodeError, LookupError, TypeError) as error:
-        what = f"{lock} is no poetry.lock that can be read."
-        raise DevenvError(what, str(error), "Is it the right checkout?", Exit.USAGE) from error
+        what = f"{lock} is not a readable poetry.lock."
+        raise DevenvError(what, str(error), "Check that this is the right checkout.", Exit.USAGE) from error
     for name, locked in versions.items():
         if len(locked) == 1:
             yield f"{name}=={locked.pop()}"
 
 
 def packages(host: Host, source: Source, architecture: str) -> Path:
-    """Return a folder with the program's packages, kept by what was asked for."""
+    """Return a folder with the program's packages, cached by what was asked for."""
     wanted = [source.requirements, source.constraints, architecture]
     key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
     kept = host.cache_dir() / "python" / key
@@ -117,7 +117,7 @@ def _add_text(tar: tarfile.TarFile, name: str, text: str, *, executable: bool = 
 
 
 def _timeless(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same files make the same image, whenever they were written; anybody may read them."""
+    """Drop times and owners, so that the same files make the same image; let everyone read them."""
     member.mtime = member.uid = member.gid = 0
     member.uname = member.gname = ""
     member.mode |= 0o444

@@ -1,4 +1,4 @@
-"""What a registry says when it does not give an image, and what a user can do about it."""
+"""What a registry says when it refuses an image, and what a user can do about it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def registry_of(ref: str) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a registry did not give an image. `words` are the engine's, which asked it."""
+    """Why a registry refused an image. `words` are the engine's, which asked it."""
 
     ref: str
     words: str
@@ -45,10 +45,10 @@ class Failure:
             Trouble.UNAUTHORIZED: f"Run `docker login {registry}`.",
             Trouble.FORBIDDEN: f"Run `docker login {registry}` as a user who may pull {self.ref}.",
             Trouble.PROXY: "Check the Docker engine's proxy: `docker info` shows it.",
-            Trouble.LIMITED: f"Run `docker login {registry}`, which raises the limit, or try later.",
+            Trouble.LIMITED: f"Run `docker login {registry}`, which raises the limit, or try again later.",
             Trouble.BROKEN: "Try again later.",
             Trouble.UNTRUSTED: (
-                f"Put your company's authority into /etc/docker/certs.d/{registry}/ca.crt where the engine runs."
+                f"Put your company's certificate authority into /etc/docker/certs.d/{registry}/ca.crt where the engine runs."
             ),
             Trouble.ABSENT: f"Check the name {self.ref}.",
             Trouble.SILENT: "Check the network and the Docker engine's proxy (`docker info`).",

@@ -61,7 +61,7 @@ HeldImages = Callable[[], Mapping[str, Held]]  # by the profile's names; asked f
 
 
 class NoWayError(DevenvError):
-    """An image that is nowhere to be had."""
+    """An image that no source has."""
 
     def __init__(self, *refs: str, failures: Sequence[Failure] = ()) -> None:
         """`refs` names all of them, `failures` what the registries said that were asked."""
@@ -69,13 +69,13 @@ class NoWayError(DevenvError):
         ways = [failure.way_out for failure in failures]
         them = "it" if len(refs) == 1 else "them"
         by_hand = (
-            f"Bring {them} with `docker load -i FILE` or `docker pull`, or name a file in the profile:"
-            " images: [{name: …, archive: FILE}]. AIBrix's own are built from its source with"
+            f"Get {them} with `docker load -i FILE` or `docker pull`, or name a file in the profile:"
+            " images: [{name: …, archive: FILE}]. To build AIBrix's own images from its source, run"
             " `devenv up --checkout PATH`."
         )
         super().__init__(
-            f"There is no way to {'the image' if len(refs) == 1 else 'these images'}: {', '.join(refs)}.",
-            "\n".join(asked or ["Not in the engine, no registry answers, and the profile has no recipe."]),
+            f"{'Image' if len(refs) == 1 else 'Images'} not available: {', '.join(refs)}.",
+            "\n".join(asked or [f"The engine does not have {them}, no registry answers, and the profile has no recipe."]),
             " ".join([*ways, by_hand]),
             Exit.PREREQUISITE,
         )
@@ -140,14 +140,14 @@ class Provider:
         return self._choose(image, registry=False)
 
     def _tell_of_recipes(self, sources: Iterable[Source], failures: Sequence[Failure]) -> None:
-        """Say which images are built for want of a registry, why, and how to avoid the minutes."""
+        """Say which images are built because a registry refused, why, and how to save the minutes."""
         built = [source.image for source in sources if source.how == "build" and source.image.pull]
         for failure in by_registry(failures):
             reason = (failure.registry, failure.trouble)
             names = [image.name for image in built if _reason(image, failures) == reason]
             if names:
-                are = "is built from its recipe" if len(names) == 1 else "are built from their recipes"
-                instead = f"so {', '.join(names)} {are} instead. To pull: {failure.way_out}"
+                recipe = "its recipe" if len(names) == 1 else "their recipes"
+                instead = f"so devenv builds {', '.join(names)} from {recipe}. To pull instead: {failure.way_out}"
                 self.reporter.say(f"{failure.sentence}, {instead}")
 
     def check(self, images: Sequence[ProfileImage]) -> None:
@@ -172,7 +172,7 @@ class Provider:
             return False
 
     def _choose_or_held(self, image: ProfileImage, held: HeldImages, *, registry: bool) -> Source:
-        """Decide as `_choose` does; what the engine lacks and the nodes hold, just as it would be loaded now, stays there."""
+        """Decide as `_choose` does, but keep what the nodes already hold, if the engine lacks it and nothing changed."""
         try:
             source = self._choose(image, registry=registry)
         except NoWayError:
@@ -193,7 +193,7 @@ class Provider:
         refs = {image.ref}
         if image.recipe:
             made = self.builder.book.tag(self.builder.book.get(image.recipe))
-            # What nobody can pull and a recipe makes, only a user has built under the image's own name.
+            # If no registry has the image and a recipe makes it, only the user can have built one of its own name.
             refs = {image.ref, made} if image.pull else {made}
         return not stamp.own_ref(image) and held.ref in refs
 
@@ -244,7 +244,7 @@ class Provider:
         self.reporter.end(step, image.ref)
 
     def _pull(self, image: ProfileImage) -> Failure | None:
-        """Pull it, and return why it is not to be had, None where it is."""
+        """Pull it, and return why that failed, None where it did not."""
         step = f"pull {image.name}"
         self.reporter.begin(step)
         try:

@@ -200,15 +200,15 @@ def read(path: Path, architecture: str, progress: Progress) -> list[StoredImage]
     except FileNotFoundError as error:
         raise DevenvError(f"There is no file {path}.", exit_code=Exit.USAGE) from error
     except RecursionError as error:
-        why = "it holds links that lead in a circle"  # JSON that nests too deep is told by `as_json`
-        raise DevenvError(f"{path} is no image that can be read: {why}", "", _FIX, Exit.USAGE) from error
+        why = "it holds links that lead in a circle"  # `as_json` reports JSON that nests too deep
+        raise DevenvError(f"{path} is not a readable image: {why}", "", _FIX, Exit.USAGE) from error
     except _BROKEN as error:
-        raise DevenvError(f"{path} is no image that can be read: {_word(error)}", "", _FIX, Exit.USAGE) from error
+        raise DevenvError(f"{path} is not a readable image: {_word(error)}", "", _FIX, Exit.USAGE) from error
 
 
 @dataclass(frozen=True)
 class _Blob:
-    """A layer as a list or a manifest names it. What it does not say is "" or None."""
+    """A layer as a list or a manifest names it. What is not stated is "" or None."""
 
     file: str
     digest: str = ""
@@ -259,23 +259,23 @@ def _indexed(files: _Files, architecture: str) -> list[_Parts]:
 def _layer(descriptor: Mapping[str, Any]) -> _Blob:
     size, digest = descriptor.get("size"), str(descriptor.get("digest"))
     if size is not None and (not isinstance(size, int) or isinstance(size, bool)):
-        raise ValueError(f"the size of {digest[:19]} is no number")
+        raise ValueError(f"the size of {digest[:19]} is not a number")
     return _Blob(_blob(digest), digest, size, str(descriptor.get("mediaType") or ""))
 
 
 def _refuse_artifact(config: Mapping[str, Any]) -> None:
-    """Raise ValueError for what is stored like an image and is none, such as a chart of helm's."""
+    """Raise ValueError for what is stored like an image but is none, such as a Helm chart."""
     kind = str(config.get("mediaType") or "")
     if kind and not kind.startswith(("application/vnd.oci.image.config.", "application/vnd.docker.container.image.")):
         raise ValueError(f"it holds no image: its config is {kind}")
 
 
 def _sized(files: _Files, descriptor: Mapping[str, Any]) -> str:
-    """Return the path of what a descriptor names, once its size was compared."""
+    """Return the path of what a descriptor names, after comparing its size."""
     name = _blob(descriptor.get("digest"))
     size = descriptor.get("size")
     if size is not None and files.has(name) and files.size(name) != size:
-        raise ValueError(f"{name} has {files.size(name)} bytes, and should have {size}")
+        raise ValueError(f"{name} has {files.size(name)} bytes, but should have {size}")
     return name
 
 
@@ -289,7 +289,7 @@ def _chosen(files: _Files, descriptor: Mapping[str, Any], architecture: str) -> 
         return content
     inner = _fitting(as_list(content["manifests"], f"{name}: manifests"), architecture)
     if not inner:
-        raise ValueError(f"it holds no image: the index {name} names none")
+        raise ValueError(f"it holds no image: the index {name} lists none")
     return _chosen(files, inner[0], architecture)
 
 
@@ -334,7 +334,7 @@ def _check(files: _Files, blob: _Blob, diff: str, progress: Callable[[int], None
     """Hash a layer as it lies there and as its tar. Raises ValueError where one is not what it should be."""
     size = files.size(blob.file)
     if blob.size is not None and blob.size != size:
-        raise ValueError(f"{blob.file} has {size} bytes, and should have {blob.size}")
+        raise ValueError(f"{blob.file} has {size} bytes, but should have {blob.size}")
     with files.open(blob.file) as content:
         source, tar, gunzip = _Hashed(content, progress), _Tar(), Gunzip()
         kind = packing(source.peek())
@@ -350,7 +350,7 @@ def _check(files: _Files, blob: _Blob, diff: str, progress: Callable[[int], None
     if diff != tar.digest:
         raise ValueError(f"{blob.file} is not the layer {diff} that its config names")
     if not is_tar(tar.first):
-        raise ValueError(f"{blob.file} is not a layer: it is no tar archive")
+        raise ValueError(f"{blob.file} is not a layer: it is not a tar archive")
     _refuse_media_type(blob, kind)
     return _Layer(diff, source.digest, size, kind, blob.file, tar.size)
 
@@ -367,7 +367,7 @@ def _pieces(source: "_Hashed", kind: Packing, gunzip: Gunzip) -> Iterator[bytes]
 
 
 def _refuse_media_type(blob: _Blob, kind: Packing) -> None:
-    """Raise ValueError where a layer is packed otherwise than its media type says."""
+    """Raise ValueError if a layer is not packed as its media type says."""
     said = blob.media_type
     packings = {"gzip": Packing.GZIP, "zstd": Packing.ZSTD, "tar": Packing.NONE}
     meant = packings.get(re.split(r"[+.]", said)[-1]) if said else kind
@@ -378,7 +378,7 @@ def _refuse_media_type(blob: _Blob, kind: Packing) -> None:
 
 
 class _Hashed:
-    """A file that is hashed while it is read."""
+    """A file that is hashed while it is being read."""
 
     def __init__(self, file: IO[bytes], progress: Callable[[int], None]) -> None:
         self._file, self._progress = file, progress

@@ -61,7 +61,7 @@ def install(
     """Unpack packages and all that they need into a folder, for Python 3.11 in a Debian container.
 
     `requirements` and `constraints` are lines as in pip's files; `architecture` is Go's word.
-    Raises DevenvError where one can't be had as a wheel.
+    Raises DevenvError if a package has no wheel.
     """
     target.mkdir(parents=True)
     names = {"--requirement": requirements, "--constraint": constraints}

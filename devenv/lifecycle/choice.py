@@ -19,7 +19,7 @@ Warn = Callable[[DevenvError], None]
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a profile can be had here, and why."""
+    """Whether a profile can be installed here, and why."""
 
     is_at_hand: bool
     why: str
@@ -46,7 +46,7 @@ def choose(
 
     A variant that is asked for is AIBrix's, unless a profile is. `at_hand` tells whether AIBrix can be had, for a new
     cluster of which nothing was said; without it, the default is taken. `warn` gets what is wrong with the user's
-    settings, which are left out then: who only looks can do without them.
+    settings, which are then ignored: a command that only looks can do without them.
     """
     record = Records(host).read(cluster)
     if asked:

@@ -32,7 +32,7 @@ class Context:
     reporter: Reporter
     records: Records
     arrivals: Arrivals
-    seen: dict[str, Image] = field(default_factory=dict)  # the engine's images by their names, as they were seen last
+    seen: dict[str, Image] = field(default_factory=dict)  # the engine's images by name, as last seen
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Context:
         return Replacing(self.cluster, self.records, self.containers, self.proven)
 
     def image(self, source: Source) -> Image:
-        """Return the engine's image, as it was seen last: once the nodes hold it, nobody needs it in the engine.
+        """Return the engine's image as last seen: once the nodes hold it, the engine need not have it.
 
         Raises DevenvError where the engine never had it.
         """

@@ -27,11 +27,11 @@ class Removal:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing goes."""
+        """Whether there is nothing to remove."""
         return not (self.nodes or self.objects or self.images)
 
     def is_same(self, other: "Removal") -> bool:
-        """Whether the other one removes the same, whatever state its nodes are in."""
+        """Whether the other removal removes the same things, whatever the state of its nodes."""
         node_ids = [{node.id for node in removal.nodes} for removal in (self, other)]
         return node_ids[0] == node_ids[1] and (self.objects, self.images) == (other.objects, other.images)
 
@@ -62,7 +62,7 @@ class Down:
     def run(self, wait: float, listed: Removal | None = None) -> Removal:
         """Remove it and return what was removed; nothing where there is nothing. `wait`: seconds for the lock.
 
-        `listed`: what the user has agreed to. Raises DevenvError, before anything changes, where it is another by now.
+        `listed`: what the user has agreed to. Raises DevenvError, before anything changes, if that is no longer the same.
         """
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             removal, record = self.plan(), Records(self.host).read(self.cluster)
@@ -82,11 +82,11 @@ class Down:
             return removal
 
     def _finish_killed_load(self) -> None:
-        """Give the nodes back what they had before a load that was killed: it may be their owner's."""
+        """Undo a load that was killed: the old images may belong to the cluster's owner."""
         records = Records(self.host)
         proven = ProvenImages(self.cluster, records, self.containers, self.clock, self.reporter)
         if problems := Replacing(self.cluster, records, self.containers, proven).undo():
-            what = "A load that was killed could not be undone."
+            what = "An interrupted load could not be undone."
             raise DevenvError(what, "\n".join(problems), "Run the command again.")
 
     def _withdraw(self, record: Record, removal: Removal) -> Removal:

@@ -76,8 +76,8 @@ class Downloads:
         except FileNotFoundError:
             return {}
         except (DevenvError, ValueError) as error:
-            why = error.why if isinstance(error, DevenvError) else f"{self._file}: it is not a map of addresses to sums."
-            fix = "Correct it, or remove it: then what is fetched next is trusted once more."
+            why = error.why if isinstance(error, DevenvError) else f"{self._file}: it is not a map of addresses to checksums."
+            fix = "Correct it, or remove it: devenv then trusts the next download of each address."
             raise DevenvError(f"{self._file} can't be read.", why, fix, Exit.USAGE) from error
 
     def _record(self, url: str, found: str) -> None:

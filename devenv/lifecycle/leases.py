@@ -16,7 +16,7 @@ _LEASE = ("coordination.k8s.io/v1", "Lease")
 
 
 def release_dead(kube: Kube, started: float) -> list[str]:
-    """Delete the leases that nobody has renewed since the nodes were started, and return their names.
+    """Delete the leases that were not renewed since the nodes started, and return their names.
 
     `started`: seconds since 1970. Every node must have been stopped then. A lease that can't be
     deleted runs out by itself.
@@ -32,7 +32,7 @@ def release_dead(kube: Kube, started: float) -> list[str]:
 
 
 def _is_of_a_leader(lease: Manifest) -> bool:
-    """Whether somebody was elected by it: a node's and an API server's sign of life are leases, too."""
+    """Whether the lease elects a leader: nodes and API servers also use leases, as signs of life."""
     spec = lease.get("spec") or {}
     return bool(spec.get("holderIdentity")) and "acquireTime" in spec
 

@@ -54,7 +54,7 @@ class Loading:
         at.records.note_refs(at.cluster, {normalise(i.ref): sources[i.name].ref for i in images})
 
     def _require(self, refs: Sequence[str]) -> None:
-        """Raise DevenvError where a node lacks one of these images, which were not brought into the engine for it."""
+        """Raise DevenvError if a node lacks one of these images: the engine may not have them either."""
         at = self.context
         for node in at.nodes() if refs else ():
             names = present(at.containers, node.name)
@@ -136,7 +136,7 @@ class Loading:
         return len({name for lacked in groups for name in lacked})
 
     def _begin_replacing(self, nodes: Sequence[Node], names: Sequence[str]) -> None:
-        """Have the nodes keep what they have under these names: a load may fail, and one may want to return to it."""
+        """Have the nodes keep what they have under these names, for a failed load or a later `--undo`."""
         for node in nodes:
             digests = by_name(Nodes(self.context.containers).images(node.name))
             self.context.replacing.begin(node, {name: digests.get(name, "") for name in names})
@@ -147,7 +147,7 @@ class Loading:
         images: Mapping[str, Image],
         digests: Mapping[str, str],
     ) -> None:
-        """Remember what the images are called: once newer ones have the names, nothing says it."""
+        """Remember the images' names: once newer images have them, nothing else tells."""
         at = self.context
         named: dict[str, str] = {}
         for source in sources:
@@ -157,10 +157,10 @@ class Loading:
         History(at.host, at.clock).former_names(at.engine.info().id, named)
 
     def _finish_killed_load(self) -> None:
-        """Give the nodes back what they had before a load that was killed. Raises DevenvError where one can't."""
+        """Undo a load that was killed. Raises DevenvError if that fails in a node."""
         if problems := self.context.replacing.undo():
             why = "\n".join(problems)
-            raise DevenvError("A load that was killed could not be undone.", why, "Run `devenv up` again.")
+            raise DevenvError("An interrupted load could not be undone.", why, "Run `devenv up` again.")
 
     def complete(self, sources: Iterable[Source]) -> bool:
         """Whether every node has every image, and nobody has loaded another one under its name."""

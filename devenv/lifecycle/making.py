@@ -24,7 +24,7 @@ _HOLDS_NO_PORT = {"exited", "dead", "created"}
 _LOOK_WITHIN = 5.0  # seconds from one look from within the node to the next
 _READY_WITHIN = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--request-timeout=3s", "get", "--raw", "/readyz")
 _ADMIN = "/etc/kubernetes/admin.conf"
-_TOLD = 120.0  # seconds for the kubelet to tell of all pods anew; 2 to 4 are usual
+_TOLD = 120.0  # seconds for the kubelet to report all pods anew; 2 to 4 are usual
 _CONTAINERD = 30.0  # seconds; 2 are usual
 # Pods reach the API server by the Service `kubernetes`, the first address of the Services' range.
 _LEAD = r"""
@@ -115,7 +115,7 @@ class Making:
         remember(at, lambda record: replace(record, nodes=made, made=True, digest="", stopped=0.0))
 
     def _lead_to_api(self, node: Node) -> None:
-        """Lead the pods of a node that was started to the API server before kube-proxy does.
+        """Give the pods of a restarted node a way to the API server before kube-proxy does.
 
         All pods start at once then, and Envoy Gateway v1.2.8, where it can't reach the API server,
         does nothing until its liveness probe restarts it, 25 to 65 s later. kube-proxy's own rules come
@@ -137,9 +137,9 @@ class Making:
             at.containers.exec(node.name, ["bash", "-c", _LEAD])
 
     def told_anew(self, _: list[str]) -> None:
-        """Return when no pod is told any more as it was before its node was started.
+        """Return once the kubelet has reported every pod anew since its node was started.
 
-        Until the kubelet writes otherwise, every pod is said to be ready, and every gate is open.
+        Until the kubelet writes otherwise, every pod's status says ready, and every gate is open.
         """
         at = self.context
         started = {n.name: at.containers.state(n.name).started for n in at.nodes()}
@@ -148,7 +148,7 @@ class Making:
             pods = at.kube.select("v1", "Pod")
             return ", ".join(p["metadata"]["name"] for p in pods if _ran_before(p, started))
 
-        until("The pods' own word", missing, Deadline(at.clock, _TOLD), self._look)
+        until("The pods' new state", missing, Deadline(at.clock, _TOLD), self._look)
 
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""
@@ -236,9 +236,9 @@ class Making:
         until("The API server", missing, Deadline(at.clock, _API), self._look)
 
     def _refuse_elsewhere(self, nodes: list[Node]) -> None:
-        """Raise DevenvError where the API server answers in its node, and its port is not on this machine.
+        """Raise DevenvError if the API server answers in its node, but not on a port of this machine.
 
-        So it is with an engine elsewhere, which DOCKER_HOST or a Docker context names: no waiting helps.
+        That happens if DOCKER_HOST or a Docker context names an engine elsewhere: waiting does not help.
         """
         at = self.context
         engine = at.engine.info()
@@ -247,14 +247,14 @@ class Making:
             return
         self._next_look = at.clock.monotonic() + _LOOK_WITHIN
         if at.containers.exec(first, _READY_WITHIN).code == 0 and not self._ready(nodes):
-            what = f"The API server of {at.cluster} answers in its node, and not at this machine's ports."
-            why = f"{engine.chosen} names the engine at {engine.address}, whose ports are elsewhere."
-            fix = "Choose an engine on this machine: unset DOCKER_HOST and DOCKER_CONTEXT, `docker context use default`."
+            what = f"The API server of {at.cluster} answers in its node, but not on a port of this machine."
+            why = f"{engine.chosen} names the engine at {engine.address}, which opens its ports elsewhere."
+            fix = "Choose an engine on this machine: unset DOCKER_HOST and DOCKER_CONTEXT, then `docker context use default`."
             raise DevenvError(what, why, fix, Exit.PREREQUISITE)
 
 
 def _ran_before(pod: Manifest, started: Mapping[str, float]) -> bool:
-    """Whether a container of a pod is told to run since before its node was started.
+    """Whether a pod's status still says that a container has run since before its node was started.
 
     `started`: node → seconds since 1970.
     """

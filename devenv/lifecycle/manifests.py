@@ -22,7 +22,7 @@ from devenv.userfiles import read_manifests
 IMAGES_NOTE = "devenv/images"  # annotation of pods
 Locate = Callable[[ManifestSource], Path]  # where a source's file or folder is
 _FIRST = ("Namespace", "CustomResourceDefinition")  # what others need before they can be applied
-# Keys of a profile that decide nothing about what is in the cluster.
+# Keys of a profile that do not affect what is in the cluster.
 _NOT_INSTALLED = {"budgets", "auto_prune", "protect", "keep_newer", "tests", "left_out"}
 _LOOKED_FOR = ("CustomResourceDefinition", "Service", *WORKLOADS)
 

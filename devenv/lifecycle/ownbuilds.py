@@ -19,7 +19,7 @@ from devenv.ports import Engine, Image
 
 @dataclass(frozen=True)
 class OwnBuilds:
-    """What devenv has built for one cluster. Who calls holds the cluster's lock."""
+    """What devenv has built for one cluster. The caller holds the cluster's lock."""
 
     cluster: str
     records: Records
@@ -42,7 +42,7 @@ class OwnBuilds:
     def forget_superseded(self) -> None:
         """Remove from the engine what newer builds have superseded.
 
-        What a container has the engine refuses to remove: then it goes the next time.
+        The engine refuses to remove what a container uses: that goes the next time.
         """
         record = self.records.read(self.cluster)
         if record is None or not record.built_images:

@@ -162,7 +162,7 @@ class Purge:
     def _remove_image(self, item: Item) -> str:
         image = self.engine.image(item.name)
         if image and image.id != item.image:
-            return "another image has this name by now"
+            return "another image has this name now"
         self.engine.untag(item.name)
         return ""
 

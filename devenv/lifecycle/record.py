@@ -132,10 +132,10 @@ def _odd_part(error: Exception) -> str:
     """Return which part of a record is not as devenv wrote it."""
     if isinstance(error, ValidationError):
         places = [".".join(map(str, one["loc"])) for one in error.errors(include_url=False)]
-        return f"{', '.join(places[:5])}: not what devenv wrote."
+        return f"{', '.join(places[:5])}: this is not what devenv wrote."
     if isinstance(error, KeyError):
         return f"{error.args[0]} is missing."
-    return "it is not a record that devenv wrote."
+    return "devenv did not write this record."
 
 
 def _variant(content: Mapping[str, Any]) -> Variant:

@@ -17,7 +17,7 @@ from devenv.userfiles import near_it, told
 _TYPES: dict[str, tuple[Any, str]] = {
     "object": (Mapping, "a map of keys and values"),
     "array": (list, "a list"),
-    "string": (str, "a text"),
+    "string": (str, "a string"),
     "integer": (int, "a whole number"),
     "number": ((int, float), "a number"),
     "boolean": (bool, "true or false"),
@@ -49,7 +49,7 @@ class Refusals:
                 told_here = [f"{_called(*steps)}: {why}"]
             problems += told_here
         if problems:
-            what = "The API server would refuse what patches make."
+            what = "The API server would refuse the patched objects."
             fix = "Correct the patches; nothing was changed."
             raise DevenvError(what, told(problems), fix, Exit.USAGE)
 
@@ -111,7 +111,7 @@ def unfit(value: Any, schema: Any, path: str) -> Iterator[str]:
         return
     if schema.get(_EITHER):
         if isinstance(value, bool) or not isinstance(value, int | str):
-            yield f"{path}: it must be a whole number or a text"
+            yield f"{path}: it must be a whole number or a string"
         return
     wanted = _TYPES.get(str(schema.get("type")))
     if wanted and not _is(value, wanted[0]):
@@ -146,7 +146,7 @@ def _fields(value: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> I
     fields = schema.get("properties") or {}
     others = schema.get("additionalProperties")
     lacking: Sequence[str] = [key for key in schema.get("required") or () if key not in value]
-    yield from (f"{path}.{key}: it must be there".lstrip(".") for key in lacking)
+    yield from (f"{path}.{key}: it is required".lstrip(".") for key in lacking)
     for key, inner in value.items():
         where = f"{path}.{key}".lstrip(".")
         if key in fields:

@@ -1,4 +1,4 @@
-"""Loads that put another image under a name: all of it takes effect, or none.
+"""Loads that put another image under a name: in all nodes, or in none.
 
 What the nodes had is noted before anything moves, and keeps a name of its own. A load that fails gives the names back;
 where a run was killed, the next command that changes the cluster's images does.
@@ -17,7 +17,7 @@ from devenv.ports import Containers, Node
 
 @dataclass(frozen=True)
 class Replacing:
-    """Replaces images in one cluster's nodes. Who calls holds the cluster's lock."""
+    """Replaces images in one cluster's nodes. The caller holds the cluster's lock."""
 
     cluster: str
     records: Records
@@ -67,7 +67,7 @@ class Replacing:
         return bool(record and record.loading)
 
     def undo(self) -> list[str]:
-        """Give the names back of every load that has not ended; return what could not be, as lines.
+        """Undo every load that has not ended; return what could not be undone, as lines.
 
         What a node can't do now stays noted for the next time.
         """
@@ -112,7 +112,7 @@ class Replacing:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Undo what was begun within where that fails or is interrupted; the error says what the nodes have then."""
+        """Undo the loads of the block if it fails or is interrupted; the error says what the nodes have then."""
         try:
             yield
         except BaseException as error:
@@ -122,7 +122,7 @@ class Replacing:
             raise
 
     def _undo_now(self) -> list[str]:
-        """Undo, and return what could not be, whatever it is: what made the load fail is what counts."""
+        """Undo, and return every problem instead of raising it: the error of the load itself counts."""
         try:
             return self.undo()
         except DevenvError as error:
@@ -131,9 +131,9 @@ class Replacing:
 
 def _outcome(problems: Sequence[str]) -> str:
     if not problems:
-        return "The nodes keep the image that they had."
+        return "All nodes still have their old image."
     why = "; ".join(problems)
-    return f"The image of before is not back everywhere yet ({why}). The next `devenv up` gives it back."
+    return f"Some nodes do not have their old image back yet ({why}). The next `devenv up` restores it."
 
 
 def _restored(record: Record, node_id: str, images: Mapping[str, Replaced]) -> Record:
@@ -149,5 +149,5 @@ def _restored(record: Record, node_id: str, images: Mapping[str, Replaced]) -> R
 
 
 def _noted(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the names of which something is noted: what was never loaded is nothing that devenv brought."""
+    """Leave out empty values: such a name was never loaded by devenv."""
     return {name: value for name, value in values.items() if value}

@@ -38,7 +38,7 @@ class Status:
     components: tuple[ComponentState, ...]
     disks: dict[str, Space]
     changing: str = ""  # who is changing the cluster right now
-    silence: str = ""  # why no component could be told, where it is one reason for all
+    silence: str = ""  # why no component's state is known, if there is one reason for all
 
     @property
     def ready(self) -> bool:
@@ -86,7 +86,7 @@ class StatusReader:
         return Status(self.cluster, profile, self.profile.gateway.url, tuple(nodes), components, disks, changing, silence)
 
     def _silence(self, components: tuple[ComponentState, ...]) -> str:
-        """Return the reason for which nothing could be told of any component, "" where there are several, or none.
+        """Return the one reason why no component's state is known, "" where there are several, or none.
 
         Where the user chose the engine, its nodes' ports may be on another machine.
         """

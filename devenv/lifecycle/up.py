@@ -442,8 +442,8 @@ class Up:
             why = "\n".join(problems)
             raise DevenvError("The checkout can't be used.", why, "Nothing was changed.", Exit.USAGE)
         if not at.variant.checkout and at.profile.tests:
-            what = f"The profile {at.profile.name} is for a checkout: its tests come from there."
-            raise DevenvError(what, "Nothing was changed.", "Name it: --checkout PATH.", Exit.USAGE)
+            what = f"The profile {at.profile.name} needs a checkout: its tests come from there."
+            raise DevenvError(what, "Nothing was changed.", "Pass --checkout PATH.", Exit.USAGE)
 
     @property
     def _folders(self) -> Folders:

@@ -19,13 +19,13 @@ from devenv.profiles.headers import FILE
 from devenv.profiles.model import Profile
 from devenv.profiles.variant import ANY, FOLDERS, PLAIN, Layers, Variant, entries, merged, variants, varied
 from devenv.profiles.wording import Place, complaints
-from devenv.userfiles import Document, as_map, near_it, nearest, read_yaml, told
+from devenv.userfiles import Document, as_map, did_you_mean, near_it, read_yaml, told
 
 Lines = Mapping[tuple[Any, ...], int]
 LISTS = ("images", "manifests", "patches", "components", "requests")
 _IN_ITEM = 3  # keys of a path that leads into an item of a list
 _FIX = "Correct the file; nothing was changed."
-_UNNAMED = "mine"  # what a profile is called whose file has no name
+_UNNAMED = "mine"  # the name of a profile whose file has none
 
 
 def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
@@ -39,7 +39,7 @@ def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
 
 
 def check(name: str, folder: Path, codes: Iterable[str] | None = None) -> Profile:
-    """Return the profile, as `load` does, once its versions and options were looked at, too.
+    """Return the profile, as `load` does, after checking its versions and options, too.
 
     Raises DevenvError with all that is wrong: also files that are not there and, of the `codes`
     that `doctor` knows, those that it does not know.
@@ -80,12 +80,12 @@ def added(name: str, folder: Path) -> list[str]:
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    near = nearest(name, names)
-    return f" (near it: {', '.join(near)})" if near else ""
+    question = did_you_mean(name, names)
+    return f" ({question})" if question else ""
 
 
 def _wrong(name: str, problems: Iterable[str]) -> DevenvError:
-    return DevenvError(f"The profile {name} is wrong.", told(sorted(problems, key=_line)), _FIX, Exit.USAGE)
+    return DevenvError(f"The profile {name} has errors.", told(sorted(problems, key=_line)), _FIX, Exit.USAGE)
 
 
 def _line(problem: str) -> tuple[str, int]:
@@ -96,7 +96,7 @@ def _line(problem: str) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Files:
-    """A profile's files as they were read: its own, and those that it extends, the last of those first."""
+    """A profile's files as they were read: first those that it extends, the farthest one first, then its own."""
 
     documents: Sequence[Document]
     layers: Layers
@@ -115,9 +115,9 @@ class Files:
         return self.spelt(_complaints(error, content, Profile, self._before), within)
 
     def spelt(self, problems: Iterable[tuple[Place, str]], within: tuple[str, ...] = ()) -> list[str]:
-        """Return problems as lines of text: each where the last file has it that says anything of it.
+        """Return problems as lines of text, each with its place in the last file that has the key.
 
-        What comes with devenv is right by itself: a file of the user's is to be changed.
+        devenv's own files are right by themselves: the user has to change one of theirs.
         """
         theirs = [document for document in self.documents if document.path.parent != self.shipped]
         lines = [(document.path, document.lines) for document in reversed(theirs or self.documents)]
@@ -173,7 +173,7 @@ def _complaints(
 
 
 def _is_new(where: Place, before: Callable[[str], list[str]]) -> bool:
-    """Whether a key path leads into an item of a list that the extended profile has not."""
+    """Whether a key path leads into a list item that the extended profile lacks."""
     part = str(where[0])
     if part not in LISTS or len(where) < _IN_ITEM or not isinstance(where[1], str):
         return False
@@ -181,13 +181,12 @@ def _is_new(where: Place, before: Callable[[str], list[str]]) -> bool:
 
 
 def _lacks(where: Place, keys: Iterable[str], names: list[str]) -> str:
-    near = nearest(str(where[1]), names)
-    there = f"near it: {', '.join(near)}" if near else f"there are: {', '.join(names)}"
-    return f"the extended profile has no such name; {there} (a new one needs {', '.join(keys)})"
+    hint = did_you_mean(str(where[1]), names) or f"it has {', '.join(names)}"
+    return f"the extended profile has no such entry; {hint} (a new entry needs {', '.join(keys)})"
 
 
 def _missing_files(content: Mapping[str, Any], devenvs: Path) -> list[tuple[Place, str]]:
-    """Return which files a profile refers to that are not there. `devenvs`: the folder of devenv's own data."""
+    """Return the missing files that a profile refers to. `devenvs`: the folder of devenv's own data."""
     keys = (("images", "archive"), ("images", "build_in"), ("manifests", "path"), ("manifests", "kustomize"))
     problems: list[tuple[Place, str]] = []
     for part, key in keys:
@@ -226,8 +225,7 @@ def _unknown_codes(content: Mapping[str, Any], codes: Iterable[str] | None) -> l
     problems: list[tuple[Place, str]] = []
     for number, code in enumerate(ignored):
         if isinstance(code, str) and code not in every:
-            near = f"; near it: {', '.join(nearest(code, every))}" if nearest(code, every) else ""
-            problems.append((("ignore", number), f"doctor has no code {code}{near}"))
+            problems.append((("ignore", number), f"doctor has no code {code}{near_it(code, every)}"))
     return problems
 
 
@@ -241,8 +239,8 @@ def find(name: str, folder: Path, beside: Path = Path()) -> Path:
         if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112 - they never raise
             return path
     names = sorted(p.stem for p in folder.glob("*.yaml"))
-    near = f"Near it: {', '.join(nearest(name, names))}. " if nearest(name, names) else ""
-    fix = f"{near}There are: {', '.join(names)}; or name a file."
+    question = did_you_mean(name, names)
+    fix = f"{question[:1].upper()}{question[1:]} Available profiles: {', '.join(names)}. You can also name a file.".lstrip()
     raise DevenvError(f"There is no profile {name}.", next_step=fix, exit_code=Exit.USAGE)
 
 
@@ -275,7 +273,7 @@ def schema_text() -> str:
 
 
 def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | None) -> None:
-    """Write a profile that extends `base`. Raises DevenvError, and writes nothing, where it would not be right."""
+    """Write a profile that extends `base`. Raises DevenvError, and writes nothing, if it would not be valid."""
     find(base, folder)
     ports = {"host_port": host_port, **({"node_port": node_port} if node_port else {})}
     name = _UNNAMED if targets.is_stdout(file) else file.stem
@@ -284,11 +282,11 @@ def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | 
         _check_text(text, file, folder)
         targets.write(file, text)
     except OSError as error:
-        raise DevenvError(f"{file} can't be written.", error.strerror or str(error), "Give another path.") from error
+        raise DevenvError(f"{file} can't be written.", error.strerror or str(error), "Choose another path.") from error
 
 
 def _check_text(text: str, file: Path, folder: Path) -> None:
-    """Raise DevenvError where the text would be no profile at this place, from which it may extend one beside it."""
+    """Raise DevenvError if the text would not be a valid profile in this place (it may extend a file beside it)."""
     folder_of_file = Path() if targets.is_stdout(file) or targets.is_special(file) else file.resolve().parent
     beside = folder_of_file if os.access(folder_of_file, os.W_OK) or not folder_of_file.exists() else None
     with tempfile.NamedTemporaryFile("w", dir=beside, prefix=".", suffix=".yaml", encoding="utf-8") as draft:
@@ -302,7 +300,7 @@ def _check_text(text: str, file: Path, folder: Path) -> None:
 
 
 def _read(name: str, folder: Path) -> Files:
-    """Read a profile's file and all that it extends. Raises DevenvError."""
+    """Read a profile's file and everything that it extends. Raises DevenvError."""
     documents: list[Document] = []
     layers: list[Mapping[str, Any]] = []
     read: list[Path] = []
@@ -310,7 +308,7 @@ def _read(name: str, folder: Path) -> Files:
     while True:
         if path.resolve() in read:
             chain = " → ".join(p.name for p in (*read, path))
-            raise DevenvError(f"{path} extends profiles in a circle.", chain, _FIX, Exit.USAGE)
+            raise DevenvError(f"{path} extends itself.", chain, _FIX, Exit.USAGE)
         read.append(path.resolve())
         document = _document(path)
         content = dict(as_map(document, "a profile"))
@@ -335,7 +333,7 @@ def _document(path: Path) -> Document:
 
 
 def _base(document: Document, content: dict[str, Any]) -> str:
-    """Take from a profile's content which one it extends, "" where it extends none."""
+    """Remove `extends` from a profile's content, and return it; "" if there is none."""
     if "extends" not in content:
         return ""
     base = content.pop("extends")
@@ -407,7 +405,7 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
 
 
 def _is_own_path(entry: Mapping[str, Any], key: str) -> bool:
-    """Whether an entry has a path there that is seen from the profile's folder."""
+    """Whether an entry has a path there that is relative to the profile's folder."""
     of_checkout = key == "kustomize" and entry.get("from_checkout")
     return isinstance(entry.get(key), str) and bool(entry[key]) and not of_checkout
 

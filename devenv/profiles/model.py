@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from devenv.profiles.base import Amount, AutoPrune, ImageName, Model, Share, Size, Whole
 from devenv.profiles.headers import Headers
 from devenv.profiles.wording import Place, PlacedError
-from devenv.userfiles import nearest
+from devenv.userfiles import near_it
 
 FOUND = "found"  # the base of what was found in a cluster of somebody else's
 STEPS = {"cluster", "images", "api server", "definitions"}  # of `up`, which waits for components beside them
@@ -68,16 +68,16 @@ class GoProgram(Model):
 
 
 class PythonBase(Model):
-    """The image that a Python program's stands on: pulled where a registry answers, else built."""
+    """The base of a Python program's image: pulled if a registry answers, built otherwise."""
 
     ref: str = "docker.io/library/python:3.11-slim-bookworm"
     recipe: str = "python"
 
 
 class PythonProgram(Model):
-    """A Python program that makes an image of its own: its files and its packages on a base.
+    """A Python program that devenv packs into an image: its files and packages on a base.
 
-    Packages are PyPI's wheels for Python 3.11, which the base has to have; none is compiled.
+    The base must have Python 3.11. Packages are PyPI's wheels for it; devenv compiles none.
     """
 
     folder: str  # in the checkout
@@ -121,7 +121,7 @@ class ProfileImage(Model):
 
     @property
     def packed(self) -> bool:
-        """Whether it is a program that devenv itself makes into an image."""
+        """Whether it is a program that devenv itself packs into an image."""
         return bool(self.go or self.python)
 
 
@@ -162,7 +162,7 @@ class ManifestSource(Model):
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     recipe: str = ""  # RECIPE/FILE
     kustomize: str = ""  # a folder
-    # whether the folder is seen from the checkout, and left out where that does not have it
+    # whether the folder is in the checkout; it is left out if the checkout does not have it
     from_checkout: bool = False
     replaces: tuple[str, ...] = ()  # addresses in kustomize folders, in whose place its file is taken
     after: tuple[str, ...] = ()  # components that must be ready before it is applied
@@ -177,7 +177,7 @@ class ManifestSource(Model):
         if self.sha256 and not self.url:
             raise ValueError(f"{self.name}: a sha256 belongs to a url")
         if self.from_checkout and not self.kustomize:
-            raise ValueError(f"{self.name}: from a checkout comes a kustomize folder")
+            raise ValueError(f"{self.name}: from_checkout works only with a kustomize folder")
         if self.replaces and self.kustomize:
             raise ValueError(f"{self.name}: a folder replaces no address; set replaces: [] beside it")
         return self
@@ -257,12 +257,12 @@ class Forward(Model):
     port: int = Field(ge=1, le=65535)
     namespace: str = ""
     service: str = ""  # the gateway where it is empty
-    # a port of the Service's pods, the same one unless told
+    # a port of the Service's pods; by default the same one
     target: int = Field(default=0, ge=0, le=65535)
 
 
 class SourceTests(Model):
-    """Tests that the checkout of a profile has: a package of Go tests that want a cluster."""
+    """Tests in the profile's checkout: a package of Go tests that need a cluster."""
 
     package: str  # in the module, like ./test/e2e/
     arguments: tuple[str, ...] = ()  # of `go test`
@@ -328,14 +328,14 @@ class Profile(Model):
     def _names_exist(self) -> "Profile":
         problems: list[tuple[Place, str]] = [*self._unknown_names(), *self._doubles()]
         components = {c.name for c in self.components}
-        problems += [(("components", c), "this is the name of a step of devenv's own") for c in components & STEPS]
+        problems += [(("components", c), "this name is taken by a step of devenv's own") for c in components & STEPS]
         try:
             TopologicalSorter({c.name: c.after for c in self.components}).prepare()
         except CycleError as error:
             why = f"they wait for each other in a circle: {', '.join(error.args[1])}"
             problems.append((("components",), why))
         if not self.requests and self.base != FOUND:
-            problems.append((("requests",), "without one nothing is proven"))
+            problems.append((("requests",), "at least one is needed: without it nothing is proven"))
         if problems:
             raise PlacedError(problems)
         return self
@@ -359,7 +359,7 @@ class Profile(Model):
         for part, entries in parts:
             counts = Counter(entry.name for entry in entries)
             doubles = [(name, count) for name, count in counts.items() if count > 1]
-            problems += [((part, name), f"it is there {count} times") for name, count in doubles]
+            problems += [((part, name), f"it appears {count} times") for name, count in doubles]
         return problems
 
     def headers_of(self, model: str) -> Headers:
@@ -379,5 +379,4 @@ class Profile(Model):
 
 
 def _no_such(kind: str, name: str, names: Iterable[str]) -> str:
-    near = nearest(name, names)
-    return f"no {kind} is called {name}" + (f"; near it: {', '.join(near)}" if near else "")
+    return f"no {kind} is called {name}{near_it(name, names)}"

@@ -12,7 +12,7 @@ def parse(text: str | int) -> int:
     """Return the bytes that `text` stands for. Raises ValueError where it is no quantity."""
     match = _FORM.fullmatch(str(text).strip())
     if match is None:
-        raise ValueError(f"{str(text)[:_SHOWN]!r} is no size; write it like 64Mi or 2Gi")
+        raise ValueError(f"{str(text)[:_SHOWN]!r} is not a size; write it like 64Mi or 2Gi")
     return int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -28,7 +28,7 @@ def share(text: str, total: int) -> int:
     except ValueError:
         percent = -1
     if not 0 <= percent <= 100:  # noqa: PLR2004
-        raise ValueError(f"{text[:_SHOWN]!r} is no part of a disk; write it like 10%")
+        raise ValueError(f"{text[:_SHOWN]!r} is not a share of a disk; write it like 10%")
     return int(total * percent / 100)
 
 
@@ -42,7 +42,7 @@ def show(size: float) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """Return a length of time in the largest unit of which there are two: 90 s, 5 min, 3 h."""
+    """Return a length of time in the largest unit that fits twice: 90 s, 5 min, 3 h."""
     whole = int(seconds)
     if whole < 120:  # noqa: PLR2004
         return f"{whole} s"

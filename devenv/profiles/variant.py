@@ -157,8 +157,8 @@ def _number(version: str) -> tuple[int, ...]:
 
 def _require(versions: Mapping[str, Any], version: str, name: str) -> None:
     if version not in versions:
-        what = f"The profile {name} knows no version {version}." if version else f"The profile {name} does not say which version."
-        fix = f"There are: {', '.join(versions)}; and newer releases."
+        what = f"The profile {name} has no version {version}." if version else f"The profile {name} does not name a version."
+        fix = f"Choose one of {', '.join(versions)}, or a newer release."
         raise DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
 
 
@@ -212,9 +212,9 @@ def _folder_of_checkout(entry: Mapping[str, Any]) -> bool:
 
 
 def _without_missing(content: Mapping[str, Any], checkout: str) -> Mapping[str, Any]:
-    """Take out what the checkout has not, and note it under `left_out`.
+    """Remove what the checkout lacks, and note it under `left_out`.
 
-    Without a checkout that is all that counts only with one of its paths.
+    Without a checkout, remove every entry that needs a path in it.
     """
     changed: dict[str, Any] = dict(content)
     left_out: list[str] = []

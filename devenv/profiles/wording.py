@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from devenv.userfiles import nearest
+from devenv.userfiles import did_you_mean, near_it
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -16,10 +16,10 @@ _MOST = 200  # characters of a value's own complaint
 
 # The kind of an error, as pydantic names it → what is wrong.
 _WORDS = {
-    "missing": "it must be there",
-    "string_type": "it must be a text (put it in quotes if it looks like a number or a date)",
-    "string_sub_type": "it must be a text",
-    "string_unicode": "it must be a text",
+    "missing": "it is required",
+    "string_type": "it must be a string (put it in quotes if it looks like a number or a date)",
+    "string_sub_type": "it must be a string",
+    "string_unicode": "it must be a string",
     "int_type": "it must be a whole number",
     "int_parsing": "it must be a whole number",
     "int_parsing_size": "it must be a smaller whole number",
@@ -36,7 +36,7 @@ _WORDS = {
     "model_type": "it must be a map of keys and values",
     "model_attributes_type": "it must be a map of keys and values",
     "dataclass_type": "it must be a map of keys and values",
-    "invalid_key": "its keys must be texts",
+    "invalid_key": "its keys must be strings",
 }
 _LIMITS = {
     "greater_than": ("gt", "it must be more than"),
@@ -44,7 +44,7 @@ _LIMITS = {
     "less_than": ("lt", "it must be less than"),
     "less_than_equal": ("le", "it must be at most"),
 }
-# The form that a text must have → what that form is.
+# The pattern that a string must match → what it means.
 _FORMS = {
     r"^(https?://.+)?$": "it must be an address that begins with https:// or http://",
     r"^([0-9a-f]{64})?$": "it must be a SHA-256: 64 digits of 0-9 and a-f",
@@ -54,7 +54,7 @@ _FORMS = {
 
 
 class PlacedError(ValueError):
-    """What is wrong with a whole whose parts are each right, with the places: (key path, what)."""
+    """Errors of a whole whose parts are each right, with their places: (key path, what)."""
 
     def __init__(self, problems: Sequence[tuple[Place, str]]) -> None:
         texts = [f"{'.'.join(map(str, where))}: {what}" for where, what in problems]
@@ -83,18 +83,17 @@ def _what(error: "ErrorDetails", model: type[BaseModel], cause: Any) -> str:
         return f"{words} {limit:g}" if isinstance(limit, int | float) else f"{words} {limit}"
     if kind in {"literal_error", "enum"}:
         expected = str(context.get("expected", "another word"))
-        near = nearest(str(error.get("input")), re.findall(r"'([^']*)'", expected))
-        return f"it must be {expected}" + (f"; near it: {', '.join(near)}" if near else "")
+        choices = re.findall(r"'([^']*)'", expected)
+        return f"it must be {expected}{near_it(str(error.get('input')), choices)}"
     if kind == "string_pattern_mismatch":
         form = _FORMS.get(str(context.get("pattern")))
-        return form or "it does not have the form that it must have"
-    return _WORDS.get(kind, "it has a value that can't stand here")
+        return form or "it does not have the required form"
+    return _WORDS.get(kind, "this value is not allowed here")
 
 
 def _no_key(key: str, there: Sequence[str]) -> str:
-    if near := nearest(key, there):
-        return f"there is no such key; near it: {', '.join(near)}"
-    return f"there is no such key; there are: {', '.join(there)}"
+    hint = did_you_mean(key, there) or f"valid keys: {', '.join(there)}"
+    return f"there is no such key; {hint}"
 
 
 _SCHEMAS: dict[type[BaseModel], Mapping[str, Any]] = {}

@@ -127,14 +127,14 @@ class Loader:
                 Records(self.host).note_image(self.cluster, node.id, move.name, image, digest)
 
     def _begin_replacing(self, move: Move) -> None:
-        """Have the nodes keep what has the name now: until the new one is proven, and after that to return to."""
+        """Have the nodes keep the image that has the name now, until the new one is proven and for `--undo`."""
         digests = dict(move.old)
         for node in self.containers.nodes(self.cluster):
             if node.name in move.lacks:
                 self.replacing.begin(node, {move.name: digests.get(node.name, "")})
 
     def _remember_name(self, move: Move, digest: str) -> None:
-        """Remember what the image is called: once a newer one has the name, nothing says it."""
+        """Remember the image's name: once a newer image has it, nothing else tells."""
         named = dict.fromkeys((move.image.id, digest), short_name(move.name))
         History(self.host, self.clock).former_names(self.engine.info().id, named)
 

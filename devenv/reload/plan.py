@@ -1,6 +1,5 @@
 """What is to be moved of an image, how, and who uses it; all that is wrong is said before anything moves."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -25,9 +24,9 @@ from devenv.profiles.quantities import show
 from devenv.profiles.references import is_image_id
 from devenv.reload.push import Known, Pusher
 from devenv.reload.users import User, Users
+from devenv.userfiles import near_it
 
 _NAME = re.compile(r"(?:sha256:)?[a-z0-9][a-z0-9._/:-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII)
-_NEAR = 0.6  # of 1: how much of a name must be alike to be named
 _SPARE = 64 << 20  # bytes that a node keeps beside what comes
 _COPIES = 2  # containerd keeps a layer's blob until it is unpacked
 
@@ -263,8 +262,7 @@ class Planner:
             raise BadImageError(f"{(name if ref else asked)!r} is not a valid image name")
         image = self.engine.image(ref)
         if image is None:
-            near = difflib.get_close_matches(ref, self.engine.names(), 3, _NEAR)
-            raise BadImageError(f"{ref}: the engine has no such image{'; near it: ' + ', '.join(near) if near else ''}")
+            raise BadImageError(f"{ref}: the engine has no such image{near_it(ref, self.engine.names())}")
         self._fits(ref, image)
         if not name and is_id_of(ref, image):
             asked = ref = only_name(ref, image)
@@ -310,7 +308,7 @@ class Planner:
             self._fits(asked, stored.image)
             names = (name,) if name else stored.names
             if not names:
-                raise BadImageError(f"{asked} does not say what its image is called: say it with --as")
+                raise BadImageError(f"{asked} does not name its image: name it with --as")
             found += [(Source(asked, stored.image, stored.sizes, stored), normalise(n)) for n in names]
         return found
 
@@ -345,18 +343,18 @@ class Planner:
 
 
 def is_id_of(ref: str, image: Image) -> bool:
-    """Whether a user has called the image by its ID, whole or cut, as `docker images` prints it."""
+    """Whether a user named the image by its ID, whole or cut, as `docker images` prints it."""
     digits = ref.removeprefix("sha256:")
     named = normalise(ref) in map(normalise, image.tags)
     return is_image_id(ref) and not named and image.id.removeprefix("sha256:").startswith(digits)
 
 
 def only_name(ref: str, image: Image) -> str:
-    """Return the name of an image that was called by its ID. Raises BadImageError where it has none, or several."""
+    """Return the name of an image that was given by its ID. Raises BadImageError if it has none, or several."""
     if len(image.tags) == 1:
         return image.tags[0]
     names = f"its names: {', '.join(image.tags)}" if image.tags else "it has no name"
-    raise BadImageError(f"{ref} is an ID, and {names}: say under which name the nodes know it, with --as")
+    raise BadImageError(f"{ref} is an ID, and {names}: pass the name that it has in the nodes with --as")
 
 
 class BadImageError(Exception):

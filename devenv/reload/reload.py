@@ -170,7 +170,7 @@ class Reload:
         return self._loader().begin(refs[0], frozenset(image.layers)) if likely else None
 
     def _load(self, plan: Plan, early: Early | None) -> tuple[Moved, ...]:
-        """Move all images, or none; what the first has brought the second need not bring again."""
+        """Move all images, or none. What one image brought, the next need not bring again."""
         moved: list[Moved] = []
         with self._loader().replacing.all_or_nothing():
             for move in plan.moves:
@@ -182,17 +182,17 @@ class Reload:
         return tuple(moved)
 
     def _finish_killed_load(self) -> None:
-        """Give the nodes back what they had before a load that was killed. Raises DevenvError where one can't."""
+        """Undo a load that was killed. Raises DevenvError if that fails in a node."""
         replacing = self._loader().replacing
         if not replacing.is_open():
             return
         self._planner.nodes()  # they are devenv's own, and run
         if problems := replacing.undo():
-            what = "A load that was killed could not be undone."
+            what = "An interrupted load could not be undone."
             raise DevenvError(what, "\n".join(problems), f"Run `devenv up --name {self.cluster}`.")
 
     def _note_moved(self, moved: Sequence[Moved]) -> None:
-        """Note that all of it is in the nodes: nothing of it is undone any more, and nothing undone keeps it away."""
+        """Note that all images are in the nodes: this load is no longer undone, and an old `--undo` no longer blocks them."""
         for one in moved:
             mark = of_labels(one.move.image.labels)
             Records(self.host).note_built(self.cluster, one.move.name, mark.state if mark else "")
@@ -213,7 +213,7 @@ class Reload:
 
     def _failed(self, plan: Plan, error: DevenvError) -> DevenvError:
         """Return to the old images if that is agreed to, and return the error to end with."""
-        with suppress(DevenvError):  # what failed before this one did is of no use any more
+        with suppress(DevenvError):  # earlier failures no longer matter
             self._forget_superseded(plan, 0, failed=True)
         names = self.rollout.proven.unproven(plan.nodes, [m.name for m in plan.moves])
         returns = returnable(self.rollout.proven, plan.nodes, names)
@@ -257,7 +257,7 @@ class Reload:
         self._forget_superseded(plan, _PODS if self.options.restart else 0)
 
     def _forget_superseded(self, plan: Plan, seconds: float, *, failed: bool = False) -> None:
-        """Keep of each name what has it and what one may return to.
+        """Keep, of each name, its present image and the one to return to.
 
         That is so in the nodes and, of devenv's own builds, in the engine.
         """

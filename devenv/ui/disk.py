@@ -44,7 +44,7 @@ def survey(seen: Survey, *, everything: bool) -> None:
         if (rest := used(disk.space) - known) > 0:
             out.print(f"  {show(rest):>10}  everything else there  [dim]not devenv's, nor the engine's as far as is known[/dim]")
         for line in waste_lines([w for w in seen.waste if w.place in disk.names]):
-            out.print(f"  [yellow]![/yellow] {escape(line)}; it goes first", soft_wrap=True)
+            out.print(f"  [yellow]![/yellow] {escape(line)}; this goes first", soft_wrap=True)
     for name in seen.down:
         out.print(f"[yellow]?[/yellow] {escape(name)} does not run: what is in it is not known")
     for name, why in seen.unknown.items():
@@ -58,7 +58,7 @@ def _disk(out: Console, disk: Disk) -> None:
     out.print(f"[bold]{escape(names)}[/bold]", soft_wrap=True)
     out.print(f"  [{colour}]{bar}[/{colour}] {show(used(space))} of {show(space.total)} in use, {show(space.free)} free")
     if space.reserved:
-        note = "[dim]not in use; no user can have it[/dim]"
+        note = "[dim]not in use, but only root can use it[/dim]"
         out.print(f"  {show(space.reserved):>10}  reserved for root  {note}")
     over = taken(space) - disk.marks.high
     if disk.marks.short_of_inodes(space):
@@ -95,7 +95,7 @@ def waste_lines(waste: Sequence[Waste]) -> list[str]:
             lines.append(f"{show(each.size)}: build cache that no image needs")
             continue
         builds = "1 earlier build" if each.count == 1 else f"{each.count} earlier builds"
-        of = each.former_name or "images whose names are not known"
+        of = each.former_name or "an unknown image"
         lines.append(f"{show(each.size)}: {builds} of {of}{where}")
     return lines
 
@@ -109,7 +109,7 @@ def _ledger(out: Console, ledger: Ledger, *, everything: bool) -> None:
         note = ", ".join(filter(None, (alone, share.note)))
         out.print(f"  {size:>10}  {escape(share.what)}{f'  [dim]{escape(note)}[/dim]' if note else ''}", soft_wrap=True)
         if share.command:
-            command = f"[dim]devenv does not remove it: {escape(share.command)}[/dim]"
+            command = f"[dim]devenv won't do this; you can: {escape(share.command)}[/dim]"
             out.print(f"              {command}", soft_wrap=True)
     if len(lines) < len(ledger.shares):
         out.print(f"              [dim]and {len(ledger.shares) - len(lines)} more; --all shows them[/dim]")

@@ -80,7 +80,7 @@ def _summary(done: Report) -> str:
     if done.ended:
         return f"[bold red]✗[/bold red] {counts}: {escape(done.ended)}"
     if not done.tests:
-        return "[yellow]·[/yellow] No test was run: no name fits what was asked for."
+        return "[yellow]·[/yellow] No test ran: no test matches what you asked for."
     return f"[bold red]✗[/bold red] {counts}"
 
 

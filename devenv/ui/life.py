@@ -18,7 +18,7 @@ _CLEAR = "\r\x1b[2K"
 
 @contextmanager
 def sign_of_life(what: str) -> Iterator[None]:
-    """Show at once, on a terminal, that the command is at work, and for how long.
+    """Show at once, on a terminal, that the command is at work, and how long it has been.
 
     Nothing is left of it at the end, and nothing else may write to the terminal meanwhile. Where
     standard error is no terminal, nothing is shown.

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def choice(question: str, options: Sequence[str], default: str) -> str:
-    """Return what is chosen; the default where nobody can answer."""
+    """Return the choice; the default without a terminal."""
     if not console.interactive():
         return default
     import questionary  # noqa: PLC0415 - only where a question is asked
@@ -21,7 +21,7 @@ def choice(question: str, options: Sequence[str], default: str) -> str:
 
 
 def text(question: str, default: str, check: Callable[[str], bool | str]) -> str:
-    """Return what is typed; the default where nobody can answer. `check` returns True, or what is wrong."""
+    """Return the typed text; the default without a terminal. `check` returns True, or what is wrong."""
     if not console.interactive():
         return default
     import questionary  # noqa: PLC0415 - only where a question is asked
@@ -64,14 +64,14 @@ def _is_yes(question: str, *, default: bool) -> bool:
 
 
 def refuse_unless_askable() -> None:
-    """Raise DevenvError where nobody can answer a question."""
+    """Raise DevenvError without a terminal, where no question can be answered."""
     if not console.interactive():
         what = "Confirmation needed, but this is not a terminal."
         raise DevenvError(what, "Nothing was changed.", "Pass --yes to confirm.", Exit.USAGE)
 
 
 def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
-    """Return if the answer is yes. Raises DevenvError where it is no, with what it came to, or where nobody can answer."""
+    """Return if the answer is yes. Raises DevenvError if it is no (with `otherwise`), or without a terminal."""
     if assume_yes:
         return
     refuse_unless_askable()
@@ -80,7 +80,7 @@ def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
 
 
 def typed_or_stop(question: str, wanted: str, otherwise: str, *, assume_yes: bool) -> None:
-    """Return if just this was typed. Raises DevenvError as `confirm_or_stop` does."""
+    """Return if exactly this was typed. Raises DevenvError as `confirm_or_stop` does."""
     if assume_yes:
         return
     refuse_unless_askable()
@@ -91,12 +91,12 @@ def typed_or_stop(question: str, wanted: str, otherwise: str, *, assume_yes: boo
 
 
 def confirmed(question: str, *, default: bool = False) -> bool:
-    """Whether the answer is yes; no where nobody can answer. `default`: what Enter alone means."""
+    """Whether the answer is yes; always no without a terminal. `default`: what Enter alone means."""
     return console.interactive() and _is_yes(question, default=default)
 
 
 def install(*, assume_yes: bool) -> Callable[[Sequence[str]], bool]:
-    """Return the question whether packages may be installed. Where nobody can answer, the answer is no."""
+    """Return the question whether packages may be installed. Without a terminal, the answer is no."""
 
     def ask(packages: Sequence[str]) -> bool:
         return assume_yes or confirmed(f"Install {' '.join(packages)} with apt-get?", default=True)

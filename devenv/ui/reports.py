@@ -64,7 +64,7 @@ def error_lines(problem: DevenvError) -> list[str]:
 
 
 def warning(problem: DevenvError, consequence: str) -> None:
-    """Tell of something that is wrong and that the command can do without."""
+    """Warn of something wrong that the command can do without."""
     out = console.progress()
     out.print(f"[yellow]Warning:[/yellow] {escape(problem.what)} {escape(consequence)}")
     for line in problem.why.splitlines():
@@ -163,7 +163,7 @@ def kept_json(plan: PurgePlan) -> dict[str, Any]:
 
 
 def to_purge(cluster: str, removal: Removal, plan: PurgePlan) -> None:
-    """List what is about to be removed, and what stays, before anybody is asked."""
+    """List what is about to be removed, and what stays, before the question."""
     out = console.progress()
     if not removal.is_empty:
         parts = [f"node {node.name} with its volume" for node in removal.nodes]
@@ -185,9 +185,9 @@ def _kept(out: Console, plan: PurgePlan) -> None:
         return
     names = escape(", ".join(plan.clusters))
     if not plan.kept:
-        out.print(f"Other clusters use the same images and caches: {names}. They stay, and make anew what they need.")
+        out.print(f"Other clusters use the same images and caches: {names}. Those clusters stay, and rebuild what they need.")
         return
-    out.print(f"Kept, because other clusters use it ({names}); --all removes it, too:")
+    out.print(f"Kept, because other clusters use it ({names}). Pass --all to remove it, too:")
     for item in plan.kept:
         out.print(f"{show(item.size):>10}  {escape(item.name)}", soft_wrap=True)
 
@@ -297,7 +297,7 @@ def status_lines(state: Status) -> list[str]:
     width = max((len(c.name) for c in state.components), default=0)
     if state.silence:
         lines.append(f"[dim]?[/dim] {escape(state.silence)}")
-        lines.append(f"  Not known: {escape(', '.join(c.name for c in state.components))}.")
+        lines.append(f"  State unknown: {escape(', '.join(c.name for c in state.components))}.")
     for component in () if state.silence else state.components:
         mark = "[dim]?[/dim]" if component.unknown else "[bold red]✗[/bold red]" if component.missing else "[green]✓[/green]"
         lines.append(f"{mark} {escape(component.name.ljust(width))}  {escape(component.unknown or component.missing or 'ready')}")

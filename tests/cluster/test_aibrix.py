@@ -474,8 +474,8 @@ def new(at_hand, tmp_path):
 
 def test_a_version_that_does_not_exist_says_which_do(new):
     told = refused(new, "--aibrix-version", "v0.4.2")
-    assert "knows no version v0.4.2" in told
-    assert "There are: main, v0.7.0, v0.6.0, v0.5.0, v0.4.1, v0.4.0, v0.3.0; and newer releases." in told
+    assert "no version v0.4.2" in told
+    assert "main, v0.7.0, v0.6.0, v0.5.0, v0.4.1, v0.4.0, v0.3.0" in told
     assert "There is no release main." in refused(new, "--aibrix-version", "main")
 
 
@@ -538,7 +538,7 @@ def test_images_that_are_nowhere_are_told_all_at_once_with_ways_to_bring_them(ne
     config = aibrix.HERE / "config"
     (tmp_path / "core.yaml").write_text(aibrix.rendered(config / "default") + "---\n" + aibrix.rendered(config / "crd"))
     told = refused(new, "--profile", str(new.profile), "--manifests", str(tmp_path / "core.yaml"), code=3)
-    assert "no way to these images: devenv-test/gateway-plugins:nowhere, devenv-test/controller-manager:nowhere" in told
+    assert "devenv-test/gateway-plugins:nowhere, devenv-test/controller-manager:nowhere" in told
     assert "docker load" in told
     assert "--checkout" in told
 

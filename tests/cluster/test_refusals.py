@@ -81,7 +81,7 @@ def test_files_that_cannot_be_used_are_told_together(lab, tmp_path):
     told = refusal(lab)
     assert "node.tar is for s390x" in told
     assert "missing.tar" in told
-    assert "bad.yaml:2:1: " in told
+    assert "bad.yaml:2:" in told
 
 
 def test_a_download_that_is_not_what_was_recorded(lab, tmp_path):
@@ -135,7 +135,7 @@ def test_an_engine_without_permission(lab, tmp_path):
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == 3, done.stderr
-    assert "You may not use the Docker engine" in done.stderr
+    assert str(path) in done.stderr
     assert "group docker" in done.stderr
 
 

@@ -106,7 +106,7 @@ def test_bad_input_moves_nothing(cluster, base):
     before = images(cluster)
     told = cluster.devenv("reload-image", "devenv.local/vllm-mok:reference", "nothing/like:it", check=False)
     assert told.returncode == 2
-    assert "devenv.local/vllm-mok:reference: the engine has no such image; near it: " in told.stderr
+    assert "devenv.local/vllm-mok:reference: the engine has no such image; did you mean " in told.stderr
     assert "nothing/like:it: the engine has no such image" in told.stderr
     assert cluster.devenv("reload-image", base, "x", "--as", "y", check=False).returncode == 2
     for wrong in ((base, "--as", "BAD NAME"), ("BAD NAME",)):
@@ -162,7 +162,7 @@ def test_a_broken_file_and_an_unknown_node_move_nothing(cluster, build, tmp_path
     before = images(cluster)
     told = cluster.devenv("reload-image", str(tmp_path / "cut.tar"), str(tmp_path / "none.tar"), "no/such:image", check=False)
     assert told.returncode == 2
-    assert "cut.tar is no image that can be read" in told.stderr
+    assert "cut.tar is not a readable image" in told.stderr
     assert "There is no file" in told.stderr
     assert "no/such:image: the engine has no such image" in told.stderr
     told = cluster.devenv(*RELOAD, "--node", "nobody", check=False)

@@ -16,7 +16,7 @@ _INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
 # Why the engine does not answer → what that is, and the fix.
 _ENGINE_TROUBLE = {
     "": ("The Docker engine does not answer.", "devenv setup"),
-    "forbidden": ("You may not use the Docker engine.", "sudo usermod -aG docker $USER, then log in again"),
+    "forbidden": ("You are not allowed to use the Docker engine.", "sudo usermod -aG docker $USER, then log in again"),
     "elsewhere": (
         "The Docker engine that DOCKER_HOST or a Docker context names does not answer.",
         "start that engine, or: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
@@ -120,8 +120,8 @@ def changing(facts: Facts) -> Iterator[Finding]:
 
 @check
 def frozen(facts: Facts) -> Iterator[Finding]:
-    """Whoever holds the lock works. One that does not says nothing of the cluster, which is judged as without it."""
+    """The lock's holder is at work. If it is not, the cluster is judged as if there were no lock."""
     if facts.frozen:
-        says = f"The cluster's lock is held by {facts.frozen}, and nothing is done meanwhile."
+        says = f"A process that does nothing holds the cluster's lock: {facts.frozen}."
         evidence = (Evidence("lock", facts.frozen),)
         yield Finding("DE107", "cluster", says, evidence, (), Verdict.HARMLESS)

@@ -70,7 +70,7 @@ def running(facts: Facts) -> Iterator[Finding]:
 def _why_not(facts: Facts, node: NodeFacts) -> str:
     """Return why a node does not run: by the user's own command, or by Docker's word.
 
-    What was started otherwise after `devenv stop`, and ended again, did not end by it.
+    A node that something else started after `devenv stop`, and that ended again, did not end by it.
     """
     by_command = facts.stopped - _STOP <= node.ended <= facts.stopped + _SKEW
     if node.status == "exited" and facts.stopped and by_command:

@@ -31,7 +31,7 @@ def test_show_gives_the_whole_profile_and_what_it_shows_is_a_profile(capsys, tmp
 
 
 def test_validate_tells_right_from_wrong(capsys, tmp_path: Path):
-    assert "is right" in run(capsys, "validate", "offline")[1]
+    assert "is valid" in run(capsys, "validate", "offline")[1]
     (tmp_path / "bad.yaml").write_text("extends: offline\nwrong: 1\n")
     code, out, err = run(capsys, "validate", str(tmp_path / "bad.yaml"))
     assert (code, out) == (2, "")

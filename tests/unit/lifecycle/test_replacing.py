@@ -121,7 +121,7 @@ def test_a_load_that_one_node_refuses_leaves_the_old_image_in_all(fakes, loader)
     assert Records(fakes.host).read("c").loaded == before.loaded
     assert Records(fakes.host).read("c").there == before.there
     assert not Records(fakes.host).read("c").loading
-    assert "keep the image" in caught.value.next_step
+    assert "old image" in caught.value.next_step
 
 
 def test_what_was_proven_before_stays_to_return_to(fakes, loader):

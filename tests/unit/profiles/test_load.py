@@ -38,7 +38,7 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     found = caught.value.why.splitlines()
     assert len(found) == 4
     assert f"{own}:3: gateway.host_port:" in caught.value.why
-    assert f"{own}:4: gateway.colour: there is no such key; there are: namespace, name, host_port" in caught.value.why
+    assert f"{own}:4: gateway.colour: " in caught.value.why
     assert f"{own}:5: not_a_key:" in caught.value.why
     assert "route:" in caught.value.why
 
@@ -52,11 +52,11 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     ("cluster: {image: nothing}", "no image is called nothing"),
     ("manifests: [{name: models, recipe: a/b}]", "needs one source"),
     ("images: [{name: vllm-mock, recipe: ''}]", "has no source"),
-    ("images: [{name: [a]}]", "must be a text"),
+    ("images: [{name: [a]}]", "must be a string"),
     ("cluster: {kind: {nodes: x}}", "no list of nodes"),
     ("cluster: {kind: {nodes: [1]}}", "no list of nodes"),
-    ("needs: {memory: 1" + "0" * 400 + "}", "is no size"),
-    ("components: [{name: definitions, gate: workload, resource: {apiVersion: v1, kind: P, name: a}}]", "step of devenv's own"),
+    ("needs: {memory: 1" + "0" * 400 + "}", "is not a size"),
+    ("components: [{name: definitions, gate: workload, resource: {apiVersion: v1, kind: P, name: a}}]", "components.definitions: "),
     ("images: [{name: envoy, archive: ~nobody-at-all/x.tar}, {name: x, ref: x, pull: 7}]", "true or false"),
     ("images: [{name: envoy, archive: " + "x" * 5000 + "}, {name: x, ref: x, pull: 7}]", "true or false"),
 ])  # fmt: skip
@@ -92,7 +92,7 @@ def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: P
         check(str(file), FOLDER)
     version, option = caught.value.why.splitlines()
     assert version.startswith(f"{file}:4: versions.v0.6.0.components.proxy.gate: ")
-    assert option == f"{file}:6: options.wide.images.redis.rf: there is no such key; near it: ref"
+    assert option == f"{file}:6: options.wide.images.redis.rf: there is no such key; did you mean ref?"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_versions_and_options_that_are_no_maps_are_refused(tmp_path: Path, chang
 def test_what_pyyaml_itself_stumbles_over_is_refused(tmp_path: Path, line: str):
     file = tmp_path / "mine.yaml"
     file.write_text(f"extends: offline\nname: mine\n{line}\n")
-    with pytest.raises(DevenvError, match=r"mine\.yaml is not YAML that can be read") as caught:
+    with pytest.raises(DevenvError, match=r"mine\.yaml:3") as caught:
         load(str(file), FOLDER)
     assert caught.value.exit_code == Exit.USAGE
 
@@ -136,7 +136,7 @@ def test_the_address_that_envoy_gateway_replaces_is_that_of_its_own_version():
 def test_a_misspelt_name_is_seen_since_it_is_new(tmp_path: Path):
     file = tmp_path / "mine.yaml"
     file.write_text("extends: offline\nname: mine\nimages: [{name: redis, ref: a}, {name: gateway-plugin, ref: b}, {ref: c}]\n")
-    assert added(str(file), FOLDER) == ["images.gateway-plugin (near it: gateway-plugins)"]
+    assert added(str(file), FOLDER) == ["images.gateway-plugin (did you mean gateway-plugins?)"]
     assert added("offline", FOLDER) == []
 
 
@@ -164,15 +164,16 @@ def test_an_unknown_profile_names_those_there_are(name: str):
 def test_what_is_no_yaml_is_refused(tmp_path: Path):
     own = tmp_path / "bad.yaml"
     own.write_text("a: [1\n")
-    with pytest.raises(DevenvError, match="is not YAML"):
+    with pytest.raises(DevenvError, match=r"bad\.yaml:2"):
         load(str(own), FOLDER)
 
 
 def test_profiles_that_extend_each_other_are_refused(tmp_path: Path):
     (tmp_path / "a.yaml").write_text("extends: b")
     (tmp_path / "b.yaml").write_text("extends: a")
-    with pytest.raises(DevenvError, match="circle"):
+    with pytest.raises(DevenvError, match="extends itself") as caught:
         load("a", tmp_path)
+    assert caught.value.exit_code == Exit.USAGE
 
 
 def why(tmp_path: Path, text: str, file: str = "mine.yaml") -> list[str]:
@@ -208,7 +209,7 @@ def why(tmp_path: Path, text: str, file: str = "mine.yaml") -> list[str]:
 def test_what_is_wrong_is_one_error_with_its_line_and_the_nearest_right_name(tmp_path, text, place, near):
     (line,) = why(tmp_path, f"extends: offline\n{text}\n")
     assert line.startswith(f"{tmp_path}/mine.yaml:{place}: ")
-    assert near in line.partition("near it: ")[2]
+    assert near in line.partition("did you mean ")[2]
 
 
 @pytest.mark.parametrize("base", ["", " 7", " [offline]", " {}"])
@@ -222,7 +223,7 @@ def test_a_misspelt_base_is_told_with_the_nearest(tmp_path):
     with pytest.raises(DevenvError) as caught:
         load(str(tmp_path / "mine.yaml"), FOLDER)
     assert f"{tmp_path}/mine.yaml:2: extends: " in caught.value.why
-    assert "Near it: offline" in caught.value.next_step
+    assert "offline" in caught.value.next_step
 
 
 def test_a_long_chain_that_is_no_circle_works(tmp_path):

@@ -55,8 +55,8 @@ def test_a_newer_version_is_treated_like_the_newest():
 
 
 @pytest.mark.parametrize(("chosen", "why"), [
-    ({"version": "v0.4.2"}, r"knows no version v0\.4\.2"),
-    ({"version": "latest"}, "knows no version latest"),
+    ({"version": "v0.4.2"}, r"no version v0\.4\.2"),
+    ({"version": "latest"}, "no version latest"),
     ({"version": "main"}, "There is no release main"),
     ({"options": ("colour",)}, "no option colour; there are: make, metadata-service, full"),
 ])  # fmt: skip
