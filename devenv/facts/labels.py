@@ -61,6 +61,11 @@ def by_storm_service(pods: Iterable[Manifest]) -> bool:
     return bool(labels) and all(STORM_SERVICE in own for own in labels)
 
 
+def is_controller(pod: Manifest) -> bool:
+    """Whether Envoy Gateway's own controller runs in the pod."""
+    return (pod["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"
+
+
 def is_ready(pod: Manifest) -> bool:
     """Whether a pod takes requests."""
     conditions = (pod.get("status") or {}).get("conditions") or []

@@ -13,11 +13,16 @@ from devenv.ports import Clock, Kube, Manifest
 
 _APPS = "apps/v1"
 # Reasons for which a container waits that no time heals. The image is in the node, or the kubelet may not fetch it.
-_FINAL = {"CreateContainerError", "RunContainerError", "ErrImageNeverPull", "InvalidImageName"}
+_FINAL = {"ErrImageNeverPull", "InvalidImageName"}
+# runc could not start a container. Its next attempt may do better ("unable to freeze", kubernetes/kubernetes#131087), so
+# such a failure counts as a crash, unless runc says that the image lacks the program ("exec: … no such file").
+_NOT_STARTED = "RunContainerError"
+_NO_PROGRAM = ("exec: ", "exec format error")
 _PULL_FAILED = "ImagePullBackOff"
 _PULLS = 2  # failed attempts: the first may have met a registry that hiccups
-_CONFIG = "CreateContainerConfigError"  # a Secret or ConfigMap may still be made
-_CONFIG_SECONDS = 10.0
+# A Secret or ConfigMap may still be made; containerd may still hold the name, or be slow.
+_NOT_CREATED = {"CreateContainerConfigError", "CreateContainerError"}
+_NOT_CREATED_SECONDS = 10.0
 _CRASHES = 2
 _NO_NODE_SECONDS = 3.0  # the scheduler tries again within that when a pod ends or a node becomes ready
 _REFUSED_SECONDS = 3.0
@@ -78,9 +83,10 @@ class Outlook:
         waiting = (status.get("state") or {}).get("waiting") or {}
         reason = str(waiting.get("reason") or "")
         told = f"{reason}: {waiting.get('message') or ''}".rstrip(": ")
-        if reason in _FINAL:
+        if reason in _FINAL or (reason == _NOT_STARTED and any(words in told for words in _NO_PROGRAM)):
             return told
-        if reason == _CONFIG and self._lasts(f"{pod['metadata']['uid']} {told}", _CONFIG_SECONDS):
+        place = f"{pod['metadata']['uid']} {status['name']}"
+        if reason in _NOT_CREATED and self._lasts(f"{place} {reason}", _NOT_CREATED_SECONDS):
             return told
         if reason == _PULL_FAILED and self._failed_pulls(pod) >= _PULLS:
             return told

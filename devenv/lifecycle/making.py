@@ -5,12 +5,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.facts.labels import is_ready
 from devenv.facts.times import seconds
 from devenv.images.sources import Source
 from devenv.lifecycle import manifests
 from devenv.lifecycle.adopt import maps_gateway, remember
 from devenv.lifecycle.context import Context
 from devenv.lifecycle.leases import release_dead
+from devenv.lifecycle.nudges import replace_unstarted, retry_sandboxes
 from devenv.lifecycle.preflight import taken_port
 from devenv.lifecycle.record import Record, api_ports
 from devenv.lifecycle.steps import step
@@ -24,7 +26,7 @@ _HOLDS_NO_PORT = {"exited", "dead", "created"}
 _LOOK_WITHIN = 5.0  # seconds from one look from within the node to the next
 _READY_WITHIN = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--request-timeout=3s", "get", "--raw", "/readyz")
 _ADMIN = "/etc/kubernetes/admin.conf"
-_TOLD = 120.0  # seconds for the kubelet to report all pods anew; 2 to 4 are usual
+_STARTED = 120.0  # seconds for all pods of a node that was started; 2 to 8 are usual
 _CONTAINERD = 30.0  # seconds; 2 are usual
 # Pods reach the API server by the Service `kubernetes`, the first address of the Services' range.
 _LEAD = r"""
@@ -136,19 +138,23 @@ class Making:
             until(f"{node.name}'s containerd", missing, Deadline(at.clock, _CONTAINERD))
             at.containers.exec(node.name, ["bash", "-c", _LEAD])
 
-    def told_anew(self, _: list[str]) -> None:
-        """Return once the kubelet has reported every pod anew since its node was started.
+    def pods_started(self, _: list[str]) -> None:
+        """Return when every pod runs anew in the nodes that were started, and Services lead somewhere.
 
-        Until the kubelet writes otherwise, every pod's status says ready, and every gate is open.
+        Until the kubelet writes otherwise, every pod is said to be ready, and every gate is open.
         """
         at = self.context
         started = {n.name: at.containers.state(n.name).started for n in at.nodes()}
 
         def missing() -> str:
             pods = at.kube.select("v1", "Pod")
-            return ", ".join(p["metadata"]["name"] for p in pods if _ran_before(p, started))
+            not_yet = [p for p in pods if _ran_before(p, started) or (_is_network(p) and not is_ready(p))]
+            if not_yet:
+                retry_sandboxes(at.kube, pods)
+                replace_unstarted(at.kube, pods)
+            return ", ".join(p["metadata"]["name"] for p in not_yet)
 
-        until("The pods' new state", missing, Deadline(at.clock, _TOLD), self._look)
+        until("The pods' start", missing, Deadline(at.clock, _STARTED), self._look)
 
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""
@@ -251,6 +257,11 @@ class Making:
             why = f"{engine.chosen} names the engine at {engine.address}, which opens its ports elsewhere."
             fix = "Choose an engine on this machine: unset DOCKER_HOST and DOCKER_CONTEXT, then `docker context use default`."
             raise DevenvError(what, why, fix, Exit.PREREQUISITE)
+
+
+def _is_network(pod: Manifest) -> bool:
+    """Whether a pod leads to Services, or to their names: kube-proxy and CoreDNS, as kubeadm installs them."""
+    return (pod["metadata"].get("labels") or {}).get("k8s-app") in {"kube-proxy", "kube-dns"}
 
 
 def _ran_before(pod: Manifest, started: Mapping[str, float]) -> bool:

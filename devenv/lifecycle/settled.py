@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from devenv.errors import DevenvError, NotReachableError
 from devenv.facts import envoy as admin
 from devenv.facts.collect import EXTENSIONS, GATEWAY_API, is_proxy
+from devenv.facts.labels import is_controller
 from devenv.facts.model import owns
 from devenv.gates import ready, rollout
 from devenv.lifecycle.applying import find
@@ -103,7 +104,7 @@ class Settled:
 
     def leases(self, this: RolledOut, pods: Sequence[Manifest]) -> list[Manifest]:
         """Return the leases that a workload's pods compete for, so far as they are there."""
-        suffix = this.lease or (_LEADERS if any(_is_controller(p) for p in pods) else "")
+        suffix = this.lease or (_LEADERS if any(is_controller(p) for p in pods) else "")
         if not suffix:
             return []
         leases = self.kube.select(*LEASE, this.namespace)
@@ -225,8 +226,3 @@ def _lack(this: RolledOut, obj: Manifest) -> str:
 
 def _key(obj: Manifest) -> rollout.ServiceKey:
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-
-
-def _is_controller(pod: Manifest) -> bool:
-    """Whether Envoy Gateway's own controller runs in the pod."""
-    return (pod["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"

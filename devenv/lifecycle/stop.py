@@ -12,16 +12,25 @@ from devenv.wait import locked
 _SECONDS = 25  # seconds for what runs in a node to end; 3 to 5 are usual
 # Left to itself, a node waits for whatever ignores SIGTERM until Docker kills it, etcd with it. So its
 # containers end first, all at once, and etcd last and by itself. Without the kubelet nothing starts
-# them anew; a shim, which ignores SIGTERM, is left with nothing to look after.
+# them anew; a shim, which ignores SIGTERM, is left with nothing to look after. Under cgroup v1, runc
+# freezes what it starts for a moment. A process that stays frozen can't end, not even by SIGKILL, and Docker
+# gives the node up after 45 s ("did not receive an exit event").
 _END = r"""
+thaw() {
+  find /sys/fs/cgroup/freezer/kube* -name freezer.state 2>/dev/null | while read -r state; do echo THAWED >"$state"; done
+}
 systemctl stop kubelet
+thaw
 store=$(crictl ps --quiet --name '^etcd$')
 crictl ps --quiet | grep -vxF "${store:-none}" | xargs -r -P 32 -n 1 crictl stop --timeout 3
 [ -z "$store" ] || crictl stop --timeout 20 $store
 systemctl stop containerd
 for process in /proc/[0-9]*; do
-  case $(tr '\0' ' ' <"$process/cmdline") in *containerd-shim*) kill -KILL "${process#/proc/}" ;; esac
+  case $(tr '\0' ' ' <"$process/cmdline") in
+    *containerd-shim* | runc*) kill -KILL "${process#/proc/}" ;;
+  esac
 done
+thaw
 """
 
 

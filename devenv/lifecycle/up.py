@@ -31,6 +31,7 @@ from devenv.lifecycle.making import Making
 from devenv.lifecycle.ownbuilds import OwnBuilds
 from devenv.lifecycle.preflight import Preflight
 from devenv.lifecycle.proven import current_digest, is_proven, undo_command, unproven_names
+from devenv.lifecycle.reconnect import Reconnect
 from devenv.lifecycle.record import api_ports, own_nodes
 from devenv.lifecycle.refusals import Refusals
 from devenv.lifecycle.settled import Settled
@@ -224,11 +225,18 @@ class Up:
             [
                 as_task(at.reporter, "cluster", lambda note: making.run(source, note)),
                 as_task(at.reporter, "images", lambda note: loading.run(sources, note)),
-                as_task(at.reporter, "pods", making.told_anew, ("cluster",)),
+                as_task(at.reporter, "pods", making.pods_started, ("cluster",)),
+                as_task(at.reporter, "proxy's connection", self._reconnect, ("pods",)),
                 *(as_task(at.reporter, c.name, applying.gate(c), ("pods", *c.after)) for c in at.profile.components),
             ]
         )
         return applying.ids() == ids
+
+    def _reconnect(self, note: list[str]) -> None:
+        at = self.context
+        record = at.records.read(at.cluster)
+        if not (record and record.adopted):
+            Reconnect(at.profile, at.kube, at.clock).run(note)
 
     def _run(self, tasks: list[Task]) -> None:
         began = self.context.clock.now()

@@ -94,13 +94,30 @@ def test_a_container_status_that_is_unknown_is_no_verdict(judge):
     assert not any(judge(Kube([with_containers(unknown)]), Kube([with_containers(unknown)]))[1])
 
 
-@pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError", "ErrImageNeverPull", "InvalidImageName"])
-def test_what_no_time_heals_is_a_verdict_at_once(judge, reason):
-    assert reason in judge(Kube([with_containers(waiting(reason, "why"))]))[1][0]
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("RunContainerError", 'unable to start container process: exec: "/x": stat /x: no such file or directory'),
+        ("RunContainerError", "exec /x: exec format error"),
+        ("ErrImageNeverPull", "why"),
+        ("InvalidImageName", "why"),
+    ],
+)
+def test_what_no_time_heals_is_a_verdict_at_once(judge, reason, message):
+    assert reason in judge(Kube([with_containers(waiting(reason, message))]))[1][0]
 
 
-def test_a_missing_config_map_has_a_moment_to_come(judge):
-    lacking = Kube([with_containers(waiting("CreateContainerConfigError", "no ConfigMap"))])
+def test_a_runtime_that_stumbles_once_is_no_verdict_and_twice_alike_is(judge):
+    words = "runc create failed: unable to start container process: unable to freeze"
+    start_error = {"exitCode": 128, "reason": "StartError", "message": words}
+    first, second = (waiting("RunContainerError", words, restarts=n, ended=start_error) for n in (0, 1))
+    looks = [Kube([with_containers(status)]) for status in (first, first, second)]
+    assert [bool(v) for v in judge(*looks)[1]] == [False, False, True]
+
+
+@pytest.mark.parametrize("reason", ["CreateContainerConfigError", "CreateContainerError"])
+def test_a_container_that_is_not_created_has_a_moment_to_come(judge, reason):
+    lacking = Kube([with_containers(waiting(reason, "not yet"))])
     assert [bool(v) for v in judge(lacking, lacking, lacking)[1]] == [False, False, True]
 
 

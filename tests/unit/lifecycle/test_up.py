@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -347,6 +348,71 @@ def test_what_was_told_before_a_start_opens_no_gate(up, fakes, monkeypatch):
     up().run(0)
     assert len(told) == 1, "it was waited for"
     assert index(fakes.log, "end pods") < index(fakes.log, "end redis")
+
+
+def pods_beside(fakes, monkeypatch, *more):
+    """Have every look at all pods show these, too."""
+    select = fakes.kube.select
+
+    def with_more(api_version, kind, namespace="", selector=""):
+        objects = select(api_version, kind, namespace, selector)
+        return [*objects, *more] if (kind, namespace, selector) == ("Pod", "", "") else objects
+
+    monkeypatch.setattr(fakes.kube, "select", with_more)
+
+
+def not_ready(name, **meta):
+    meta = {"name": name, "namespace": "n", **meta}
+    return {"metadata": meta, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+
+
+def test_a_start_that_the_runtime_spoilt_is_tried_again_at_once(up, fakes, monkeypatch):
+    up().run(0)
+    end(fakes)
+    owners = [{"kind": "DaemonSet", "name": "kube-proxy", "controller": True}]
+    stuck = not_ready("stuck", labels={"k8s-app": "kube-proxy"}, ownerReferences=owners)
+    ended = {"reason": "StartError", "message": "unable to freeze"}
+    stuck["status"]["containerStatuses"] = [{"name": "c", "state": {"waiting": {}}, "lastState": {"terminated": ended}}]
+    pods_beside(fakes, monkeypatch, stuck)
+    with pytest.raises(DevenvError):
+        up().run(0)
+    assert "delete Pod/stuck" in fakes.log
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_proxy_that_waits_for_its_controller_is_replaced_in_devenvs_own_cluster(up, fakes, monkeypatch, adopted):
+    up().run(0)
+    end(fakes)
+    Records(fakes.host).update("c", lambda record: dataclasses.replace(record, adopted=adopted))
+    owner = "gateway.envoyproxy.io/owning-gateway"
+    gateway = up().context.profile.gateway
+    labels = {f"{owner}-name": gateway.name, f"{owner}-namespace": gateway.namespace}
+    pods_beside(fakes, monkeypatch, not_ready("waiting-proxy", labels=labels))
+    with contextlib.suppress(DevenvError):
+        up().run(0)
+    assert ("delete Pod/waiting-proxy" in fakes.log) is not adopted
+
+
+@pytest.mark.parametrize(("app", "waits"), [("kube-proxy", True), ("kube-dns", True), ("mine", False)])
+def test_services_lead_somewhere_before_any_gate_is_looked_at(up, fakes, monkeypatch, app, waits):
+    up().run(0)
+    end(fakes)
+    looks = []
+    select = fakes.kube.select
+
+    def starting(api_version, kind, namespace="", selector=""):
+        pods = select(api_version, kind, namespace, selector)
+        if (kind, namespace, selector) != ("Pod", "", ""):
+            return pods
+        looks.append(fakes.clock.monotonic())
+        status = {"conditions": [{"type": "Ready", "status": str(len(looks) > 3)}]}
+        return [*pods, {"metadata": {"name": "net", "namespace": "kube-system", "labels": {"k8s-app": app}}, "status": status}]
+
+    monkeypatch.setattr(fakes.kube, "select", starting)
+    pods = []
+    monkeypatch.setattr(fakes.reporter, "end", lambda step, note="": pods.append(len(looks)) if step == "pods" else None)
+    up().run(0)
+    assert (pods[0] > 3) is waits
 
 
 def test_what_changed_while_it_was_stopped_is_applied(up, fakes):

@@ -3,7 +3,8 @@
 import pytest
 
 from devenv.errors import DevenvError, NotFoundError
-from devenv.lifecycle.watch import SECRET_SEEN, Watch, changed_since_start, mounted_secrets
+from devenv.lifecycle.nudges import SANDBOX_RETRIED, SECRET_SEEN, changed_since_start, mounted_secrets
+from devenv.lifecycle.watch import Watch
 from tests.fakes.world import FakeKube
 
 VOLUMES = [{"secret": {"secretName": "cert"}}, {"projected": {"sources": [{"secret": {"name": "other"}}, {"configMap": {}}]}}, {}]
@@ -36,10 +37,10 @@ class SecretKube(FakeKube):
     def __init__(self, log, pods, secrets):
         super().__init__(log)
         self.own_pods, self.secrets, self.merged, self.gone = pods, secrets, [], False
-        self.keepers = []
+        self.keepers, self.events, self.key = [], [], SECRET_SEEN
 
     def select(self, api_version, kind, namespace="", selector=""):
-        return {"Pod": self.own_pods, "ReplicaSet": self.keepers}.get(kind, [])
+        return {"Pod": self.own_pods, "ReplicaSet": self.keepers, "Event": self.events}.get(kind, [])
 
     def get(self, api_version, kind, namespace, name):
         self.log.append(f"get {name}")
@@ -48,7 +49,7 @@ class SecretKube(FakeKube):
     def merge(self, manifest):
         if self.gone:
             raise NotFoundError("no such pod")
-        self.merged.append(manifest["metadata"]["annotations"][SECRET_SEEN])
+        self.merged.append(manifest["metadata"]["annotations"][self.key])
         self.own_pods[0]["metadata"]["annotations"] = manifest["metadata"]["annotations"]
 
 
@@ -124,3 +125,13 @@ def test_a_rollout_that_cant_end_well_is_given_up(fakes):
     with pytest.raises(DevenvError) as given_up:
         Watch(kube, fakes.clock).look("Deployment", own)
     assert "ErrImageNeverPull" in given_up.value.why
+
+
+def test_a_pod_without_a_sandbox_is_tried_again(fakes):
+    waiting = pod()
+    waiting["metadata"]["uid"] = "u"
+    kube = SecretKube(fakes.log, [waiting], {})
+    failed = {"reason": "FailedCreatePodSandBox", "involvedObject": {"uid": "u"}, "lastTimestamp": "t"}
+    kube.events, kube.key = [failed], SANDBOX_RETRIED
+    Watch(kube, fakes.clock).look("Deployment", workload([]))
+    assert kube.merged == ["t"]

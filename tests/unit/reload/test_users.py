@@ -92,7 +92,7 @@ def test_pods_of_the_image_before_may_crash_as_they_like(rolled, fakes):
 
 
 def test_a_pod_of_the_new_image_that_can_t_start_ends_the_wait(rolled, fakes):
-    users, user = rolled(Kube([old_pod(), with_containers(waiting("RunContainerError", "no such file"))]))
+    users, user = rolled(Kube([old_pod(), with_containers(waiting("RunContainerError", "exec: /x: no such file"))]))
     began = fakes.clock.now()
     with pytest.raises(DevenvError) as error:
         users.await_rollout(user, began)
