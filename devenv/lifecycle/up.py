@@ -103,10 +103,9 @@ class Up:
                 return self._result(proofs, changed=False)
             if nodes:
                 self._check_host(exists=True)
-            self._check_files()
+            checked = self._check_files()
             sources = self._provide()
-            rendered = self._rendered(self._locate)
-            self._check_patches(rendered)
+            rendered = self._with_recipes(checked)
             if foreign and self.agree:
                 Adopting(at, self.agree).adopt(foreign, rendered)
             making.discard_half_made()
@@ -373,8 +372,11 @@ class Up:
             raise self._refused(problems)
         raise host
 
-    def _check_files(self) -> None:
-        """Refuse manifests and archives that can't be used, all at once, before any change."""
+    def _check_files(self) -> manifests.Rendered:
+        """Refuse manifests and archives that can't be used, all at once, before any change.
+
+        Returns the manifests, without those of recipes whose files are yet to be made.
+        """
         profile = self.context.profile
         there = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
         some = None if len(there) == len(profile.manifests) else there
@@ -382,6 +384,15 @@ class Up:
         if problems := self._unusable(lambda: rendered.append(self._rendered(self._fetched, some))):
             raise self._refused(problems)
         self._check_patches(rendered[0])
+        return rendered[0]
+
+    def _with_recipes(self, checked: manifests.Rendered) -> manifests.Rendered:
+        """Return the manifests that were checked, with those of recipes as they are once they are provided."""
+        if not any(m.recipe for m in self.context.profile.manifests):
+            return checked
+        rendered = self._rendered(self._locate)
+        self._check_patches(rendered)
+        return rendered
 
     def _check_patches(self, rendered: manifests.Rendered) -> None:
         """Refuse what patches make and the API server would refuse: the one that runs is asked."""
