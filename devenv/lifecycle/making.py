@@ -1,6 +1,6 @@
 """The cluster itself: made by kind, started where it was stopped, or made anew where kind did not finish it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -148,7 +148,7 @@ class Making:
 
         def missing() -> str:
             pods = at.kube.select("v1", "Pod")
-            not_yet = [p for p in pods if _ran_before(p, started) or (_is_network(p) and not is_ready(p))]
+            not_yet = [*(p for p in pods if _ran_before(p, started)), *_network_missing(pods)]
             if not_yet:
                 retry_sandboxes(at.kube, pods)
                 replace_unstarted(at.kube, pods)
@@ -259,9 +259,15 @@ class Making:
             raise DevenvError(what, why, fix, Exit.PREREQUISITE)
 
 
-def _is_network(pod: Manifest) -> bool:
-    """Whether a pod leads to Services, or to their names: kube-proxy and CoreDNS, as kubeadm installs them."""
-    return (pod["metadata"].get("labels") or {}).get("k8s-app") in {"kube-proxy", "kube-dns"}
+def _network_missing(pods: Sequence[Manifest]) -> list[Manifest]:
+    """Return the pods without which Services lead nowhere: each node's kube-proxy, and CoreDNS where none is ready."""
+    proxies = [p for p in pods if _app(p) == "kube-proxy" and not is_ready(p)]
+    resolvers = [p for p in pods if _app(p) == "kube-dns"]
+    return proxies if any(map(is_ready, resolvers)) else [*proxies, *resolvers]
+
+
+def _app(pod: Manifest) -> str:
+    return str((pod["metadata"].get("labels") or {}).get("k8s-app") or "")
 
 
 def _ran_before(pod: Manifest, started: Mapping[str, float]) -> bool:

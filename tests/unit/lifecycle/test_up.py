@@ -393,8 +393,11 @@ def test_a_proxy_that_waits_for_its_controller_is_replaced_in_devenvs_own_cluste
     assert ("delete Pod/waiting-proxy" in fakes.log) is not adopted
 
 
-@pytest.mark.parametrize(("app", "waits"), [("kube-proxy", True), ("kube-dns", True), ("mine", False)])
-def test_services_lead_somewhere_before_any_gate_is_looked_at(up, fakes, monkeypatch, app, waits):
+@pytest.mark.parametrize(
+    ("app", "others_ready", "waits"),
+    [("kube-proxy", True, True), ("kube-dns", False, True), ("kube-dns", True, False), ("mine", False, False)],
+)
+def test_services_lead_somewhere_before_any_gate_is_looked_at(up, fakes, monkeypatch, app, others_ready, waits):
     up().run(0)
     end(fakes)
     looks = []
@@ -405,8 +408,10 @@ def test_services_lead_somewhere_before_any_gate_is_looked_at(up, fakes, monkeyp
         if (kind, namespace, selector) != ("Pod", "", ""):
             return pods
         looks.append(fakes.clock.monotonic())
-        status = {"conditions": [{"type": "Ready", "status": str(len(looks) > 3)}]}
-        return [*pods, {"metadata": {"name": "net", "namespace": "kube-system", "labels": {"k8s-app": app}}, "status": status}]
+        own, other = not_ready("net", labels={"k8s-app": app}), not_ready("other", labels={"k8s-app": app})
+        own["status"]["conditions"][0]["status"] = str(len(looks) > 3)
+        other["status"]["conditions"][0]["status"] = str(others_ready or len(looks) > 3)
+        return [*pods, own, other]
 
     monkeypatch.setattr(fakes.kube, "select", starting)
     pods = []
