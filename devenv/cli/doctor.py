@@ -59,9 +59,9 @@ def COMMAND(  # noqa: N802 - found by this name
         from devenv.diagnosis import codes  # noqa: PLC0415 - help must not wait for it
         from devenv.ui import diagnosis as show  # noqa: PLC0415
 
-    if listing or explain:
-        asked = [codes.get(explain)] if explain else list(codes.book().values())
-        show.codes_json(asked) if output == "json" else show.explain(asked[0]) if explain else show.listing(asked)
+    if listing or explain is not None:
+        asked = list(codes.book().values()) if explain is None else [codes.get(explain)]
+        show.codes_json(asked) if output == "json" else show.listing(asked) if explain is None else show.explain(asked[0])
         return Exit.OK
     refuse_two_clusters(source, context)
     from devenv.ui import forms  # noqa: PLC0415
@@ -70,7 +70,7 @@ def COMMAND(  # noqa: N802 - found by this name
         codes.get(code)
     forms.divert(save, target)
     with sign_of_life("Looking at the cluster"):
-        good = _good(cluster, compare) if compare else None
+        good = _good(cluster, compare) if compare is not None else None
         facts = _read(source) if source else _collect(cluster, profile, context, timeout)
     if save:
         forms.save(facts, save)

@@ -41,11 +41,11 @@ class Ring:
             self._append(entry)
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        current, other = sorted(self._files(), key=_last, reverse=True)
-        line = json.dumps({**entry, "n": _last(current) + 1}, ensure_ascii=False).encode() + b"\n"
+        current, other = sorted(self._files(), key=self._last, reverse=True)
+        line = json.dumps({**entry, "n": self._last(current) + 1}, ensure_ascii=False).encode() + b"\n"
         if len(line) > self.size // 2:
             raise ValueError("an entry is too long for its log")
-        end = _end(current)
+        end = len(self._content(current).rstrip(_NONE))
         if end + len(line) + 1 > self.size:
             with other.open("r+b") as file:  # in place: an emptied file would give its blocks away
                 file.write(_NONE * self.size)
@@ -60,24 +60,24 @@ class Ring:
 
     def read(self) -> list[dict[str, Any]]:
         """Return all entries that are whole."""
-        found = [entry for path in self._files() if path.exists() for entry in _entries(path)]
+        found = [entry for path in self._files() if path.exists() for entry in _entries(self._content(path))]
         return sorted(found, key=_number)
+
+    def _last(self, path: Path) -> int:
+        """Return the number of a file's newest entry, 0 where it has none. The current file has the highest; clocks go back."""
+        return max(map(_number, _entries(self._content(path))), default=0)
+
+    def _content(self, path: Path) -> bytes:
+        """Return what a file holds, which is never more than its size: something else may stand in its place."""
+        with path.open("rb") as file:
+            return file.read(self.size)
 
     def _files(self) -> tuple[Path, Path]:
         return self.folder / f"{self.name}.0", self.folder / f"{self.name}.1"
 
 
-def _end(path: Path) -> int:
-    return len(path.read_bytes().rstrip(_NONE))
-
-
 def _byte(descriptor: int, at: int) -> bytes:
     return os.pread(descriptor, 1, at)
-
-
-def _last(path: Path) -> int:
-    """Return the number of the file's newest entry, 0 where it has none. The current file has the highest; clocks go back."""
-    return max(map(_number, _entries(path)), default=0)
 
 
 def _number(entry: Mapping[str, Any]) -> int:
@@ -85,9 +85,9 @@ def _number(entry: Mapping[str, Any]) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
+def _entries(content: bytes) -> list[dict[str, Any]]:
     found = []
-    for line in path.read_bytes().strip(_NONE).split(b"\n"):
+    for line in content.strip(_NONE).split(b"\n"):
         try:
             entry = json.loads(line)
         except ValueError:

@@ -1,6 +1,8 @@
 """What every file format of devenv's shares: unknown keys are refused, values never change, sizes are quantities."""
 
+import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
@@ -33,6 +35,51 @@ def _reference(text: str) -> str:
 
 
 ImageName = Annotated[str, AfterValidator(_reference)]
+
+# As a Kubernetes object may be called (RFC 1123), so that no other name gets into a path or a URL.
+_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def _object_name(text: str) -> str:
+    if not _OBJECT.fullmatch(text):
+        raise ValueError("it is not a name that Kubernetes allows: a-z, 0-9, - and ., a letter or digit at both ends")
+    return text
+
+
+_OBJECT_SCHEMA = {"type": "string", "pattern": f"^{_OBJECT.pattern}$"}
+ObjectName = Annotated[str, AfterValidator(_object_name), WithJsonSchema(_OBJECT_SCHEMA)]
+
+
+def _title(text: str) -> str:
+    if not text.strip() or not text.isprintable() or "/" in text:
+        raise ValueError("it must be one line of text without a slash")
+    return text
+
+
+Title = Annotated[str, AfterValidator(_title)]
+
+
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_right = not text or (parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1))
+    except ValueError:
+        is_right = False
+    if not is_right or not text.isprintable() or " " in text:
+        raise ValueError("it must be an address like https://HOST/PATH")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address), WithJsonSchema({"type": "string", "pattern": "^(https?://.+)?$"})]
+
+
+def _argument(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("it has a NUL character, which no command's argument can have")
+    return text
+
+
+Argument = Annotated[str, AfterValidator(_argument)]
 
 _SPELT = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size as Kubernetes spells it: 64Mi, 2Gi."}
 Size = Annotated[int, BeforeValidator(quantities.parse), WithJsonSchema(_SPELT)]  # bytes

@@ -62,8 +62,11 @@ def _name(name: str) -> str:
 
 def _value(value: SecretStr) -> SecretStr:
     """Refuse what can't be sent; of what a file or a variable holds, only sending can tell."""
-    if why := sendable(value.get_secret_value()):
+    text = value.get_secret_value()
+    if why := sendable(text):
         raise ValueError(why)
+    if "${" in VARIABLE.sub("", text):
+        raise ValueError("after ${ it needs the name of a variable and }, like ${API_KEY}")
     return value
 
 

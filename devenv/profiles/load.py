@@ -192,10 +192,18 @@ def _missing_files(content: Mapping[str, Any], devenvs: Path) -> list[tuple[Plac
     for part, key in keys:
         for number, entry in enumerate(entries(content, part)):
             path = entry.get(key)
-            # os.path, since pathlib raises for a name that is too long
-            if isinstance(path, str) and path and not _is_stand_in(path) and not os.path.exists(devenvs / part / path):  # noqa: PTH110
-                problems.append(((part, entry.get("name") or number, key), f"there is no {path}"))
+            if isinstance(path, str) and path and not _is_stand_in(path) and (why := _unusable(devenvs / part / path)):
+                problems.append(((part, entry.get("name") or number, key), why.format(path)))
     return problems
+
+
+def _unusable(path: Path) -> str:
+    """Return why nothing can be read from a path, "" where something can. {} stands for the path as it is written."""
+    # os.path, since pathlib raises for a name that is too long
+    if not os.path.exists(path):  # noqa: PTH110
+        return "there is no {}"
+    is_usual = os.path.isfile(path) or os.path.isdir(path)  # noqa: PTH112, PTH113
+    return "" if is_usual else "{} is neither a file nor a folder"
 
 
 def _missing_recipes(content: Mapping[str, Any], recipes: Path) -> list[tuple[Place, str]]:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from devenv.profiles.base import Amount, AutoPrune, ImageName, Model, Share, Size, Whole
+from devenv.profiles.base import Address, Amount, Argument, AutoPrune, ImageName, Model, ObjectName, Share, Size, Title, Whole
 from devenv.profiles.headers import Headers
 from devenv.profiles.wording import Place, PlacedError
 from devenv.userfiles import near_it
 
 FOUND = "found"  # the base of what was found in a cluster of somebody else's
+_ROLES = ("control-plane", "worker")  # that kind knows
 STEPS = {"cluster", "images", "api server", "definitions"}  # of `up`, which waits for components beside them
 
 
@@ -38,14 +39,21 @@ class Cluster(Model):
         nodes = self.kind.get("nodes", [])
         if not (nodes is None or (isinstance(nodes, list) and all(isinstance(n, Mapping) for n in nodes))):
             raise ValueError("kind.nodes is no list of nodes")
+        roles = [n.get("role", "control-plane") for n in nodes or ()]
+        unknown: list[tuple[Place, str]] = []
+        unknown += [(("kind", "nodes", i), f"kind has no role {role!r}") for i, role in enumerate(roles) if role not in _ROLES]
+        if not unknown and roles and "control-plane" not in roles:
+            unknown = [(("kind", "nodes"), "one node must have the role control-plane")]
+        if unknown:
+            raise PlacedError(unknown)
         return self
 
 
 class GatewayPorts(Model):
     """The Gateway and its ports, from which the port mapping, the NodePort and the URL follow."""
 
-    namespace: str
-    name: str
+    namespace: ObjectName
+    name: ObjectName
     host_port: Whole = Field(ge=1, le=65535)
     node_port: Whole = Field(ge=30000, le=32767)
 
@@ -99,7 +107,7 @@ class ProfileImage(Model):
     archive: str = ""  # a file that `docker save` wrote, seen from the profile's folder; it comes before all others
     recipe: str = ""
     pull: bool = True
-    build: tuple[str, ...] = ()  # the command that builds it in the engine, for `reload-image --build`
+    build: tuple[Argument, ...] = ()  # the command that builds it in the engine, for `reload-image --build`
     build_in: str = ""  # the folder that it runs in, seen from the profile's folder
     from_checkout: bool = False  # whether it is built in a checkout that is given with `up --checkout`, and nowhere else
     go: GoProgram | None = None  # a Go program in `build_in`, which is built here and packed, in the place of `build`
@@ -158,7 +166,7 @@ class ManifestSource(Model):
 
     name: str
     path: str = ""
-    url: str = Field(default="", pattern=r"^(https?://.+)?$")
+    url: Address = ""
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     recipe: str = ""  # RECIPE/FILE
     kustomize: str = ""  # a folder
@@ -274,7 +282,7 @@ class SourceTests(Model):
 class Needs(Model):
     """What the engine must have for it."""
 
-    cpus: Whole = 2
+    cpus: Whole = Field(default=2, ge=0)
     memory: Size = 3 << 30
     disk: Size = 4 << 30  # a node with its images takes about 2 GiB; the rest is for what one does with it
 
@@ -298,7 +306,7 @@ class Budgets(Model):
 class Profile(Model):
     """An environment."""
 
-    name: str
+    name: Title
     description: str = ""
     base: str = ""  # the profile at the bottom of all that it extends
     version: str = ""  # of what it installs, where it has several

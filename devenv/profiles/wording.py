@@ -46,7 +46,6 @@ _LIMITS = {
 }
 # The pattern that a string must match → what it means.
 _FORMS = {
-    r"^(https?://.+)?$": "it must be an address that begins with https:// or http://",
     r"^([0-9a-f]{64})?$": "it must be a SHA-256: 64 digits of 0-9 and a-f",
     r"^DE\d{3}$": "it must be a code of `devenv doctor`, like DE401",
     r"^(1\.25)?$": "it must be 1.25, or left out",

@@ -77,6 +77,8 @@ def test_a_crashing_reload_leaves_the_gateway_answering_and_undo_returns(lab, pl
 
 
 def test_up_compiles_nothing_in_a_cluster_that_runs(lab, plugins):
+    # The test before returned to an image, which `up` would keep without naming the command.
+    lab.devenv("reload-image", "gateway-plugins", "--build")
     plugins.write_text(f"{plugins.read_text()}\n// changed\n")
     told = lab.devenv("up")
     assert "build gateway-plugins" not in told.stderr

@@ -69,3 +69,8 @@ def test_what_is_no_entry_is_passed_over(tmp_path):
 def test_an_entry_that_never_fits_is_refused(tmp_path):
     with pytest.raises(ValueError, match="too long"):
         Ring(tmp_path, "log", 512).append({"at": 1, "text": "x" * 600})
+
+
+def test_an_endless_file_in_its_place_ends(tmp_path):
+    (tmp_path / "log.0").symlink_to("/dev/zero")
+    assert Ring(tmp_path, "log", 4096).read() == []

@@ -58,6 +58,19 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     ("needs: {memory: 1" + "0" * 400 + "}", "is not a size"),
     ("components: [{name: definitions, gate: workload, resource: {apiVersion: v1, kind: P, name: a}}]", "components.definitions: "),
     ("images: [{name: envoy, archive: ~nobody-at-all/x.tar}, {name: x, ref: x, pull: 7}]", "true or false"),
+    ("name: ../x", "name: "),
+    ("name: ''", "name: "),
+    ('name: "a\\nb"', "name: "),
+    ("needs: {cpus: -2}", "needs.cpus: "),
+    ("gateway: {namespace: 'A b'}", "gateway.namespace: "),
+    ("gateway: {name: ../x}", "gateway.name: "),
+    ("cluster: {kind: {nodes: [{role: worker}, {role: boss}]}}", "cluster.kind.nodes.1: "),
+    ("cluster: {kind: {nodes: [{role: worker}]}}", "cluster.kind.nodes: "),
+    ("manifests: [{name: models, path: '', url: 'https://', sha256: '" + "0" * 64 + "'}]", "manifests.models.url: "),
+    ("manifests: [{name: models, path: '', url: 'https://h:99999/', sha256: '" + "0" * 64 + "'}]", "manifests.models.url: "),
+    ("manifests: [{name: models, path: '', url: 'ftp://h/x', sha256: '" + "0" * 64 + "'}]", "manifests.models.url: "),
+    ("requests: [{name: direct, route: direct, model: m, headers: {x-a: 'Bearer ${API KEY}'}}]", "requests.direct.headers.x-a: "),
+    ('images: [{name: vllm-mock, build: ["a\\0b"]}]', "images.vllm-mock.build.0: "),
     ("images: [{name: envoy, archive: " + "x" * 5000 + "}, {name: x, ref: x, pull: 7}]", "true or false"),
 ])  # fmt: skip
 def test_what_cannot_work_is_refused(tmp_path: Path, change: str, why: str):
@@ -66,6 +79,14 @@ def test_what_cannot_work_is_refused(tmp_path: Path, change: str, why: str):
     with pytest.raises(DevenvError) as caught:
         load(str(own), FOLDER)
     assert why in caught.value.why
+
+
+def test_a_device_in_a_files_place_is_refused_before_it_is_read(tmp_path: Path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: offline\nname: mine\nmanifests:\n  - {name: models, path: /dev/zero}\n")
+    with pytest.raises(DevenvError) as caught:
+        check(str(own), FOLDER)
+    assert f"{own}:4: manifests.models.path: " in caught.value.why
 
 
 def test_an_error_in_a_list_is_told_by_the_items_name_and_its_own_line(tmp_path: Path):
