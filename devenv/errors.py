@@ -23,6 +23,12 @@ class DevenvError(Exception):
         # Whether the user has seen it already: a failure is printed once.
         self.told = False
 
+    @property
+    def in_one_line(self) -> str:
+        """What happened and why."""
+        separator = " " if self.what.endswith(".") else ": "
+        return separator.join(filter(None, (self.what, " ".join(self.why.split()))))
+
     def __str__(self) -> str:
         return "\n".join(part for part in (self.what, self.why, self.next_step) if part)
 

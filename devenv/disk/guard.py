@@ -32,7 +32,7 @@ class Guard:
                 except DevenvError as error:
                     if strict:
                         raise
-                    self.prune.reporter.say(f"No room was made: {error.what} {error.why}".strip())
+                    self.prune.reporter.say(f"No room was made: {error.in_one_line}")
                 if strict:
                     self._require(place, more)
 

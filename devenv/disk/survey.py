@@ -207,7 +207,7 @@ class Surveyor:
             # After the look: an engine of an older API measures all of it, and only once at a time.
             return replace(stored, measured=self.stock.measure(_MEASURE))
         except DevenvError as error:
-            unknown[ENGINE] = f"{error.what} {error.why}".strip()
+            unknown[ENGINE] = error.in_one_line
             return None
 
     def _nodes(self, unknown: dict[str, str]) -> list[Node]:

@@ -215,7 +215,7 @@ class Collector:
             disk, memory = told.get("fs") or {}, told.get("memory") or {}
             space = Space(int(disk["availableBytes"]), int(disk["capacityBytes"]), int(disk["inodesFree"]), int(disk["inodes"]))
         except DevenvError as error:
-            looks.unknown[f"disk of {name}"] = ": ".join(filter(None, (error.what, error.why)))
+            looks.unknown[f"disk of {name}"] = error.in_one_line
             return NodeFacts(name=name, status="running")
         except (LookupError, TypeError, ValueError):
             looks.unknown[f"disk of {name}"] = "its kubelet does not say"

@@ -36,7 +36,7 @@ class Looks:
         except TimeoutError:
             self.unknown[name] = f"no answer within {min(own.seconds, self._all.seconds):.0f} s"
         except DevenvError as error:
-            self.unknown[name] = ": ".join(filter(None, (error.what, error.why)))
+            self.unknown[name] = error.in_one_line
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest must be looked at
             self.unknown[name] = f"the answer could not be read: {type(error).__name__}: {error}"
         return otherwise

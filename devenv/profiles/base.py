@@ -36,17 +36,17 @@ def _reference(text: str) -> str:
 
 ImageName = Annotated[str, AfterValidator(_reference)]
 
-# As a Kubernetes object may be called (RFC 1123), so that no other name gets into a path or a URL.
+# As a Kubernetes object may be called (RFC 1123), so that no other name gets into a path or a URL. Empty: there is none.
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def _object_name(text: str) -> str:
-    if not _OBJECT.fullmatch(text):
+    if text and not _OBJECT.fullmatch(text):
         raise ValueError("it is not a name that Kubernetes allows: a-z, 0-9, - and ., a letter or digit at both ends")
     return text
 
 
-_OBJECT_SCHEMA = {"type": "string", "pattern": f"^{_OBJECT.pattern}$"}
+_OBJECT_SCHEMA = {"type": "string", "pattern": f"^({_OBJECT.pattern})?$"}
 ObjectName = Annotated[str, AfterValidator(_object_name), WithJsonSchema(_OBJECT_SCHEMA)]
 
 

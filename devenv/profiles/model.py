@@ -344,6 +344,9 @@ class Profile(Model):
             problems.append((("components",), why))
         if not self.requests and self.base != FOUND:
             problems.append((("requests",), "at least one is needed: without it nothing is proven"))
+        if self.base != FOUND:
+            empty = [key for key in ("namespace", "name") if not getattr(self.gateway, key)]
+            problems += [(("gateway", key), "it must not be empty") for key in empty]
         if problems:
             raise PlacedError(problems)
         return self

@@ -187,7 +187,7 @@ class Recover:
         self._rollouts.clear()
 
     def _tell(self, error: DevenvError) -> None:
-        self.up.context.reporter.say(f"{error.what} {' '.join(error.why.split())}".strip())
+        self.up.context.reporter.say(error.in_one_line)
 
     # The steps
 

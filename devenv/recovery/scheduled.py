@@ -52,7 +52,7 @@ class Scheduled:
         try:
             outcome = self.prune.run(proposal, SCHEDULE, _PATIENCE)
         except LockedError as error:
-            return Report(f"gave up: {error.what} {error.why}".strip(), well=False)
+            return Report(f"gave up: {error.in_one_line}", well=False)
         left = "" if not outcome.left else f"; {', '.join(d.names[0] for d in outcome.left)} is still too full"
         return Report(f"{show(max(0, outcome.freed))} freed on {', '.join(full)}{left}", well=not outcome.left)
 
@@ -75,6 +75,6 @@ def _part(do: Callable[[], Report]) -> Report:
     try:
         return do()
     except DevenvError as error:
-        return Report(f"{error.what} {error.why}".strip(), well=False)
+        return Report(error.in_one_line, well=False)
     except Exception as error:  # noqa: BLE001 - a mistake of devenv's own is told like any other
         return Report(f"{type(error).__name__}: {error}", well=False)

@@ -64,6 +64,7 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     ("needs: {cpus: -2}", "needs.cpus: "),
     ("gateway: {namespace: 'A b'}", "gateway.namespace: "),
     ("gateway: {name: ../x}", "gateway.name: "),
+    ("gateway: {name: ''}", "gateway.name: "),
     ("cluster: {kind: {nodes: [{role: worker}, {role: boss}]}}", "cluster.kind.nodes.1: "),
     ("cluster: {kind: {nodes: [{role: worker}]}}", "cluster.kind.nodes: "),
     ("manifests: [{name: models, path: '', url: 'https://', sha256: '" + "0" * 64 + "'}]", "manifests.models.url: "),
