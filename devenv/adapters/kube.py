@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -24,6 +24,7 @@ _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _ABOUT_THE_OBJECT = {400, 422}  # a status that says that the object is wrong, and not who asks or when
 _PAGE = 250  # objects of a list that are asked for at once
 _TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
+_SIGN_IN = 60.0  # seconds for the program by which a context signs in; a person may have to answer it
 # A server that asks to be asked again ("storage is (re)initializing", after a change of CRDs) is asked again, as it says.
 _AGAIN = urllib3.Retry(
     total=None, connect=False, read=False, redirect=False, other=False, status=8, status_forcelist=[429], allowed_methods=None,
@@ -291,11 +292,34 @@ def _load(files: kubeconfig.Kubeconfig, context: str, settings: Any) -> None:
 
     names = os.pathsep.join(str(document.path) for document in files.documents)
     try:
-        config.load_kube_config(names, context, settings)  # type: ignore[no-untyped-call]
+        _within_limit(lambda: config.load_kube_config(names, context, settings), context)  # type: ignore[no-untyped-call]
     except (ConfigException, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         what = f"The kubeconfig's context {context} can't be used."
         fix = f"Correct it in {' or '.join(names.split(os.pathsep))}."
         raise DevenvError(what, _reason(error), fix, Exit.PREREQUISITE) from error
+
+
+def _within_limit(load: Callable[[], None], context: str) -> None:
+    """Load, and raise NotReachableError where that does not end: a context may name a program that signs in.
+
+    The client sets that program no limit. It is left to itself: it may wait for its user.
+    """
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            load()
+        except Exception as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(_SIGN_IN)
+    if thread.is_alive():
+        what = f"The program that signs in to the kubeconfig's context {context} did not end within {_SIGN_IN:.0f} s."
+        raise NotReachableError(what, "", f"Sign in first: `kubectl --context {context} get namespaces`.", Exit.PREREQUISITE)
+    if errors:
+        raise errors[0]
 
 
 def _reason(error: Exception) -> str:

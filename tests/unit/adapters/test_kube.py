@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from devenv.adapters.kube import ContextKube
-from devenv.errors import DevenvError, NotReachableError
+from devenv.errors import DevenvError, Exit, NotReachableError
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -59,6 +59,16 @@ def test_a_server_that_asks_to_be_asked_again_is_asked_again_for_a_while(kube, m
     monkeypatch.setattr(Server, "again", again)
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
     assert kube.ready() is ready
+
+
+def test_a_program_that_signs_in_and_never_ends_is_given_up(kube, tmp_path, monkeypatch):
+    program = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["5"], "interactiveMode": "Never"}
+    write(tmp_path, 9, exec=program)
+    monkeypatch.setattr("devenv.adapters.kube._SIGN_IN", 0.2)
+    with pytest.raises(NotReachableError) as caught:
+        kube.server_port()
+    assert "kubectl --context kind-x" in caught.value.next_step
+    assert caught.value.exit_code == Exit.PREREQUISITE
 
 
 def test_the_kubeconfig_is_read_anew_after_a_silence(kube, tmp_path):
