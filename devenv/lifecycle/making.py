@@ -145,13 +145,16 @@ class Making:
         """
         at = self.context
         started = {n.name: at.containers.state(n.name).started for n in at.nodes()}
+        record = at.records.read(at.cluster)
+        is_own = not (record and record.adopted)
 
         def missing() -> str:
             pods = at.kube.select("v1", "Pod")
-            not_yet = [*(p for p in pods if _ran_before(p, started)), *_network_missing(pods)]
-            if not_yet:
+            network_pods = _network_missing(pods)
+            not_yet = [*(p for p in pods if _ran_before(p, started)), *network_pods]
+            if not_yet and is_own:
                 retry_sandboxes(at.kube, pods)
-                replace_unstarted(at.kube, pods)
+                replace_unstarted(at.kube, network_pods)
             return ", ".join(p["metadata"]["name"] for p in not_yet)
 
         until("The pods' start", missing, Deadline(at.clock, _STARTED), self._look)

@@ -366,17 +366,24 @@ def not_ready(name, **meta):
     return {"metadata": meta, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "False"}]}}
 
 
-def test_a_start_that_the_runtime_spoilt_is_tried_again_at_once(up, fakes, monkeypatch):
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_start_that_the_runtime_spoilt_is_tried_again_at_once(up, fakes, monkeypatch, adopted):
     up().run(0)
     end(fakes)
+    Records(fakes.host).update("c", lambda record: dataclasses.replace(record, adopted=adopted))
     owners = [{"kind": "DaemonSet", "name": "kube-proxy", "controller": True}]
-    stuck = not_ready("stuck", labels={"k8s-app": "kube-proxy"}, ownerReferences=owners)
     ended = {"reason": "StartError", "message": "unable to freeze"}
-    stuck["status"]["containerStatuses"] = [{"name": "c", "state": {"waiting": {}}, "lastState": {"terminated": ended}}]
-    pods_beside(fakes, monkeypatch, stuck)
+    stuck, users = (
+        not_ready("stuck", labels={"k8s-app": "kube-proxy"}, ownerReferences=owners),
+        not_ready("users", ownerReferences=owners),
+    )
+    for pod in (stuck, users):
+        pod["status"]["containerStatuses"] = [{"name": "c", "state": {"waiting": {}}, "lastState": {"terminated": ended}}]
+    pods_beside(fakes, monkeypatch, stuck, users)
     with pytest.raises(DevenvError):
         up().run(0)
-    assert "delete Pod/stuck" in fakes.log
+    assert ("delete Pod/stuck" in fakes.log) is not adopted
+    assert "delete Pod/users" not in fakes.log
 
 
 @pytest.mark.parametrize("adopted", [False, True])
