@@ -7,7 +7,7 @@ from typing import Any
 
 from devenv import DEFAULT_CLUSTER
 from devenv.facts.collect import is_of, is_proxy
-from devenv.facts.labels import asked_models, by_storm_service, model_name, route_of
+from devenv.facts.labels import asked_models, by_storm_service, is_controller, model_name, route_of
 from devenv.facts.model import WORKLOADS, Facts, owns, selects
 from devenv.facts.revisions import KEEPERS, is_lasting, lasting_pods, newest_pods
 from devenv.ports import Manifest, Space
@@ -274,7 +274,7 @@ def role(facts: Facts, workload: Manifest) -> str:
         return "plugins"
     if meta["namespace"] == "kube-system" and labels.get("k8s-app") in _NETWORK:
         return "network"
-    return "controller" if (meta.get("labels") or {}).get("control-plane") == "envoy-gateway" else ""
+    return "controller" if is_controller(workload) else ""
 
 
 def _answers_metadata(facts: Facts, namespace: str, labels: Mapping[str, str]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from devenv.facts.labels import model_name
+from devenv.facts.labels import is_controller, model_name
 from devenv.facts.model import selects
 from devenv.ports import Manifest
 from devenv.profiles.model import FOUND, Profile
@@ -85,7 +85,7 @@ def _called(obj: Manifest) -> tuple[str, str]:
 
 
 def _components(objects: Objects, gateway: Manifest | None) -> Iterator[dict[str, Any]]:
-    controllers = [d for d in objects.get("Deployment", ()) if _label(d, "control-plane") == "envoy-gateway"]
+    controllers = [d for d in objects.get("Deployment", ()) if is_controller(d)]
     for deployment in controllers:
         yield _part("envoy-gateway", "workload", "apps/v1", "Deployment", deployment)
     after = ["envoy-gateway"] if controllers else []

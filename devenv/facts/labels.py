@@ -61,9 +61,9 @@ def by_storm_service(pods: Iterable[Manifest]) -> bool:
     return bool(labels) and all(STORM_SERVICE in own for own in labels)
 
 
-def is_controller(pod: Manifest) -> bool:
-    """Whether Envoy Gateway's own controller runs in the pod."""
-    return (pod["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"
+def is_controller(obj: Manifest) -> bool:
+    """Whether a workload, or a pod, is Envoy Gateway's own controller."""
+    return (obj["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"
 
 
 def is_ready(pod: Manifest) -> bool:

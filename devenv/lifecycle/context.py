@@ -45,6 +45,12 @@ class Context:
         return self.containers.nodes(self.cluster)
 
     @property
+    def is_adopted(self) -> bool:
+        """Whether somebody else made the cluster."""
+        record = self.records.read(self.cluster)
+        return record is not None and record.adopted
+
+    @property
     def proven(self) -> ProvenImages:
         """The images that were proven in the cluster."""
         return ProvenImages(self.cluster, self.records, self.containers, self.clock, self.reporter)

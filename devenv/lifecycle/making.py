@@ -125,8 +125,7 @@ class Making:
         takes longer.
         """
         at = self.context
-        record = at.records.read(at.cluster)
-        if node.status not in _ENDED or "control-plane" not in node.name or (record and record.adopted):
+        if node.status not in _ENDED or "control-plane" not in node.name or at.is_adopted:
             return
 
         def missing() -> str:
@@ -145,8 +144,7 @@ class Making:
         """
         at = self.context
         started = {n.name: at.containers.state(n.name).started for n in at.nodes()}
-        record = at.records.read(at.cluster)
-        is_own = not (record and record.adopted)
+        is_own = not at.is_adopted
 
         def missing() -> str:
             pods = at.kube.select("v1", "Pod")
@@ -221,9 +219,7 @@ class Making:
     def _require_port(self) -> None:
         """Refuse to start a node whose port was taken since the first look, minutes ago."""
         at = self.context
-        record = at.records.read(at.cluster)
-        adopted = record is not None and record.adopted
-        if not adopted and (taken := taken_port(at.host, at.profile)):
+        if not at.is_adopted and (taken := taken_port(at.host, at.profile)):
             raise DevenvError("The node can't be started.", taken, exit_code=Exit.PREREQUISITE)
 
     def _detail(self, name: str) -> Callable[[str], None]:

@@ -40,12 +40,13 @@ def retry_sandboxes(kube: Kube, pods: Iterable[Manifest]) -> None:
     The kubelet tries again after 10 to 15 s (workerBackOffPeriod, kubernetes/kubernetes).
     """
     waiting = [p for p in live(pods) if not is_ready(p)]
-    if not waiting:
-        return
-    events = [e for e in kube.select("v1", "Event") if e.get("reason") == _NO_SANDBOX]
+    namespaces = {pod["metadata"]["namespace"] for pod in waiting}
+    failures: list[Manifest] = []
+    for namespace in sorted(namespaces):
+        failures += [e for e in kube.select("v1", "Event", namespace) if e.get("reason") == _NO_SANDBOX]
     for pod in waiting:
         uid = pod["metadata"].get("uid")
-        own = [e for e in events if (e.get("involvedObject") or {}).get("uid") == uid]
+        own = [e for e in failures if (e.get("involvedObject") or {}).get("uid") == uid]
         _annotate(kube, pod, SANDBOX_RETRIED, max(map(_last_time, own), default=""))
 
 

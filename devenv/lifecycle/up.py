@@ -177,8 +177,7 @@ class Up:
     def _forget_gone(self) -> None:
         """An adopted cluster that its owner has deleted is none any more."""
         at = self.context
-        record = at.records.read(at.cluster)
-        if record and record.adopted and not at.nodes():
+        if at.is_adopted and not at.nodes():
             at.reporter.say(f"The adopted cluster {at.cluster} is gone; it is forgotten.")
             at.records.remove(at.cluster)
 
@@ -233,8 +232,7 @@ class Up:
 
     def _reconnect(self, note: list[str]) -> None:
         at = self.context
-        record = at.records.read(at.cluster)
-        if not (record and record.adopted):
+        if not at.is_adopted:
             Reconnect(at.profile, at.kube, at.clock).run(note)
 
     def _run(self, tasks: list[Task]) -> None:

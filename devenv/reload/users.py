@@ -9,6 +9,7 @@ from typing import Any
 
 from devenv.errors import DevenvError, Exit
 from devenv.facts.collect import containers_in, is_of
+from devenv.facts.labels import is_controller
 from devenv.facts.model import WORKLOADS
 from devenv.facts.revisions import lasting_pods
 from devenv.facts.trouble import Trouble
@@ -51,7 +52,7 @@ class User:
     @property
     def leads_gateway(self) -> bool:
         """Whether it is Envoy Gateway's controller, of which a ready pod is not enough: it must lead."""
-        return (self.obj["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"
+        return is_controller(self.obj)
 
     @property
     def images(self) -> set[str]:

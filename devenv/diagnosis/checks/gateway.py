@@ -24,7 +24,7 @@ from devenv.diagnosis.read import (
     seconds,
 )
 from devenv.facts.collect import CRD
-from devenv.facts.labels import asked_models
+from devenv.facts.labels import asked_models, is_controller
 from devenv.facts.model import ContainerLog, Facts
 from devenv.gates import ready
 from devenv.ports import Manifest
@@ -254,7 +254,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
     pods = {p["metadata"]["name"]: p for p in facts.of("Pod")}
     for lease in (o for o in facts.of("Lease") if o["metadata"]["name"].endswith(".gateway.envoyproxy.io")):
         holder = str((lease.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
-        controllers = [p for p in pods.values() if (p["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"]
+        controllers = [p for p in pods.values() if is_controller(p)]
         if not pods or holder in pods or not controllers:
             continue
         began = max(seconds(p["metadata"].get("creationTimestamp")) for p in controllers)
