@@ -84,11 +84,15 @@ _ManifestLoader.yaml_implicit_resolvers = _resolvers(_Loader, without="timestamp
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as it was read once. `content` is None where it is empty."""
+    """A YAML file as it was read once. `content` is None where it is empty.
+
+    `duplicates`: keys that a map has twice, each as a line of text with its place.
+    """
 
     path: Path
     content: Any
     root: yaml.Node | None
+    duplicates: tuple[str, ...] = ()
 
     @property
     def lines(self) -> dict[tuple[Any, ...], int]:
@@ -154,17 +158,24 @@ def _pipe_content(path: Path, size: int) -> bytes:
     return content
 
 
-def read_yaml(path: Path, limits: Limits = WRITTEN) -> Document:
-    """Return the only document of a YAML file. Raises as `read_text` does."""
+def read_yaml(path: Path, limits: Limits = WRITTEN, *, lenient: bool = False) -> Document:
+    """Return the only document of a YAML file. Raises as `read_text` does.
+
+    `lenient`: duplicate keys are left to the caller to refuse, with what else is wrong; else they raise DevenvError,
+    as one of two values would be lost.
+    """
     text = read_text(path, limits.size)
     roots = list(_documents(path, text, limits, _Loader))
     if len(roots) > 1:
         why = f"{path}:{roots[1].start_mark.line + 1}: a second document begins here; only one is allowed."
         raise _not_yaml(path, why)
     root = roots[0] if roots else None
-    if root:
-        _refuse_doubles(path, root)
-    return Document(path, _constructed(path, root, _Loader) if root else None, root)
+    if root is None:
+        return Document(path, None, root)
+    duplicates = _duplicates(path, root)
+    if duplicates and not lenient:
+        raise DevenvError(f"{path} has duplicate keys.", told(duplicates), _FIX, Exit.USAGE)
+    return Document(path, _constructed(path, root, _Loader), root, duplicates)
 
 
 def read_state(path: Path) -> Any:
@@ -328,8 +339,8 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-def _refuse_doubles(path: Path, root: yaml.Node) -> None:
-    """Raise DevenvError where a map has a key twice: one of two values would be lost."""
+def _duplicates(path: Path, root: yaml.Node) -> tuple[str, ...]:
+    """Return the places where a map has a key twice."""
     doubles: list[str] = []
     seen: set[int] = set()
     waiting: list[tuple[yaml.Node, str]] = [(root, "")]
@@ -351,8 +362,7 @@ def _refuse_doubles(path: Path, root: yaml.Node) -> None:
                     full_name = f"{where}.{name}".strip(".")
                     doubles.append(f"{path}:{line}: {full_name}: line {first} already has this key")
                 lines.setdefault((key.tag, name), line)
-    if doubles:
-        raise DevenvError(f"{path} has duplicate keys.", told(sorted(doubles)), _FIX, Exit.USAGE)
+    return tuple(sorted(doubles))
 
 
 def _constructed(path: Path, root: yaml.Node, loader: Any, *, long_numbers: bool = True) -> Any:

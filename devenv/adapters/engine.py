@@ -665,9 +665,20 @@ def _errors() -> Iterator[None]:
     except docker.errors.NotFound as error:
         raise NotFoundError(str(error.explanation or error)) from error
     except docker.errors.APIError as error:
-        raise DevenvError("The Docker engine refused.", str(error.explanation or error)) from error
+        why = str(error.explanation or error)
+        raise DevenvError("The Docker engine refused.", why, _engines_remedy(why)) from error
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise _unreachable(error) from error
+
+
+def _engines_remedy(why: str) -> str:
+    """Return what helps against the engine's refusal, "" where only its words can tell.
+
+    A firewall that is loaded anew drops the chains that the engine made as it started; it makes them only then.
+    """
+    if "iptables" in why and "No chain" in why:
+        return "Restart the Docker engine: something removed its firewall rules, and it makes them only as it starts."
+    return ""
 
 
 def _unreachable(error: Exception) -> NotReachableError:

@@ -15,7 +15,7 @@ from devenv.ui.life import sign_of_life
 def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool) -> int:  # noqa: N802 - found by this name
     """Show what uses the disk on this machine, in the engine and in the nodes: each file system once, against its budget.
 
-    Exits with 1 if a budget is exceeded, 4 if the engine or a node could not be asked.
+    Exits with 1 if a budget is exceeded, 4 if the engine or a running node could not be asked.
     """
     with sign_of_life("Looking at the disks"):
         from devenv import wiring  # noqa: PLC0415 - help must not wait for it

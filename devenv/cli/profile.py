@@ -80,7 +80,11 @@ def schema() -> None:
 @COMMAND.command("init")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--extends", help="Extend this profile. [default: offline]")
-@click.option("--host-port", type=click.IntRange(1, 65535), help="Use this port for the gateway on this machine. [default: 8888]")
+@click.option(
+    "--host-port",
+    type=click.IntRange(1, 65535),
+    help="Use this port for the gateway on this machine. [default: the first free one from 8888 on]",
+)
 @click.option(
     "--node-port", type=click.IntRange(30000, 32767), help="Use this port for the gateway in the node. [default: 30888]"
 )
@@ -90,16 +94,19 @@ def init(file: Path, extends: str | None, host_port: int | None, node_port: int 
 
     Writes it to FILE (-: standard output). On a terminal, asks for what the options leave open.
     """
-    from devenv import data, targets  # noqa: PLC0415 - help must not wait for it
+    from devenv import data, targets, wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.errors import DevenvError, Exit  # noqa: PLC0415
-    from devenv.profiles.load import begin  # noqa: PLC0415
+    from devenv.profiles.load import begin, free_port  # noqa: PLC0415
     from devenv.ui import prompts  # noqa: PLC0415
 
     if targets.is_file(file) and not force:
         raise DevenvError(f"{file} already exists.", next_step="Choose another name, or pass --force.", exit_code=Exit.USAGE)
     folder = data.root() / "profiles"
     base = extends or prompts.choice("Which profile to start from?", sorted(p.stem for p in folder.glob("*.yaml")), "offline")
-    host_port = host_port or int(prompts.text("The gateway's port on this machine?", "8888", prompts.is_port))
+    if host_port is None:
+        with wiring.world() as world:
+            free = free_port(world.host.port_owner)
+        host_port = int(prompts.text("The gateway's port on this machine?", str(free), prompts.is_port))
     begin(file, folder, base, host_port, node_port)
     if not targets.is_stdout(file):
         click.echo(f"Wrote {file}. Use it with: devenv up --name {file.stem} --profile {file}")

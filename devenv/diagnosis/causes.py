@@ -54,7 +54,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "DE403": ("DE414", *_REQUEST),
     "DE404": ("DE403", "DE414", *_REQUEST),
     "DE405": ("DE403", "DE410", *_REQUEST),
-    "DE406": ("DE308", "DE402", "DE403", "DE407", "DE408", "DE410", "DE412", "DE414", "DE507", *_REQUEST),
+    "DE406": ("DE308", "DE402", "DE403", "DE405", "DE407", "DE408", "DE410", "DE412", "DE414", "DE507", *_REQUEST),
     "DE407": ("DE308", "DE402", "DE403", "DE412", "DE507", *_ENVOY, *_REQUEST),
     "DE408": _REQUEST,
     "DE409": (*_STATUS, *_ENVOY, *_REQUEST),

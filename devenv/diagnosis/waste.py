@@ -22,11 +22,11 @@ def _text(waste: WasteFacts, taken: float) -> str:
     size = show(waste.size)
     if waste.build_cache:
         return f"Build cache that no image needs takes {size}"
-    name = waste.former_name or "an unknown image"
-    made = _made(waste, taken)
-    if waste.count == 1:
-        return f"1 earlier build of {name} ({made}) takes {size}"
-    return f"{waste.count} earlier builds of {name} ({made}) take {size}"
+    made, verb = _made(waste, taken), "takes" if waste.count == 1 else "take"
+    thing = "earlier build" if waste.former_name else "image"
+    things = f"1 {thing}" if waste.count == 1 else f"{waste.count} {thing}s"
+    whose = f"of {waste.former_name}" if waste.former_name else "without a name"
+    return f"{things} {whose} ({made}) {verb} {size}"
 
 
 def _made(waste: WasteFacts, taken: float) -> str:

@@ -28,7 +28,7 @@ class HostStock:
         stale = [p for p in stale if _really_in(cache, p)]
         again = [p for p in (cache / name for name in AGAIN) if p.is_dir() and _really_in(cache, p)]
         sizes = self._sizes([*stale, *again])
-        kept = "" if caches else "with --caches it goes too"
+        kept = "" if caches else "devenv's caches go with --caches"
         found = [_thing(p, Worth.STALE, sizes.get(p, 0)) for p in stale]
         found += [_thing(p, Worth.CACHE, sizes.get(p, 0), kept) for p in again]
         return [t for t in found if t.size]

@@ -99,6 +99,7 @@ def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
     """Return what to remove to free `goal` bytes, in order: the cheapest first, then what was not used for longest.
 
     Less comes of it where what may go does not suffice. An image that frees nothing, by itself or with others, is left.
+    Nothing dearer takes the place of waste: an image without a name that frees anything stays in the plan.
     """
     held, chosen = _Held(things), list[Thing]()
     for thing in sorted((t for t in things if not t.kept), key=lambda t: (t.worth, t.used, t.place, t.name, t.id)):
@@ -108,8 +109,10 @@ def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
         chosen.append(thing)
     wanted, needed = min(goal, held.freed), list[Thing]()
     for thing in reversed(chosen):  # an image that turned out not to be needed stays
+        freed_with_it = held.freed
         held.put_back(thing)
-        if held.freed < wanted or thing.worth in _ALWAYS:
+        is_waste = thing.worth is Worth.DANGLING and held.freed < freed_with_it
+        if held.freed < wanted or is_waste or thing.worth in _ALWAYS:
             held.remove(thing)
             needed.append(thing)
     again = _Held(things)

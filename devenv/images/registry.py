@@ -1,5 +1,6 @@
 """What a registry says when it refuses an image, and what a user can do about it."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ from devenv.images.load import normalise
 from devenv.network import Trouble, trouble_of
 
 _SHOWN = 200  # characters of what the engine said
+_NO_ADDRESS = re.compile(r"lookup (\S+)(?: on \S+)?: no such host")
+_REQUEST = re.compile(r'^Get "[^"]*": ')
 
 
 def registry_of(ref: str) -> str:
@@ -34,8 +37,7 @@ class Failure:
     @property
     def sentence(self) -> str:
         """What happened, as part of a sentence: the registry, what it did, and the engine's words."""
-        words = " ".join(self.words.split())[:_SHOWN]
-        return f"{self.registry} {self.trouble.value} ({words or 'no answer'})"
+        return f"{self.registry} {self.trouble.value} ({_reason(self.words) or 'no answer'})"
 
     @property
     def way_out(self) -> str:
@@ -54,6 +56,14 @@ class Failure:
             Trouble.SILENT: "Check the network and the Docker engine's proxy (`docker info`).",
         }
         return ways[self.trouble]
+
+
+def _reason(words: str) -> str:
+    """Return what the engine's words come to: a name without an address as just that, without the request else."""
+    text = " ".join(words.split())
+    if unknown := _NO_ADDRESS.search(text):
+        return f"no address is known for {unknown[1]}"
+    return _REQUEST.sub("", text)[:_SHOWN]
 
 
 def by_registry(failures: Iterable[Failure]) -> list[Failure]:

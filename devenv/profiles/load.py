@@ -25,12 +25,15 @@ Lines = Mapping[tuple[Any, ...], int]
 LISTS = ("images", "manifests", "patches", "components", "requests")
 _IN_ITEM = 3  # keys of a path that leads into an item of a list
 _FIX = "Correct the file; nothing was changed."
+_PORTS = range(8888, 8988)  # for a new profile's gateway on this machine
 _UNNAMED = "mine"  # the name of a profile whose file has none
 
 
 def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
     """Return the profile: `name` is that of a file in `folder`, or a path of one's own. Raises DevenvError."""
     files = _read(name, folder)
+    if files.duplicates:
+        raise _wrong(name, files.duplicates)
     content = varied(files.layers, variant, name)
     try:
         return Profile.model_validate(content)
@@ -45,7 +48,7 @@ def check(name: str, folder: Path, codes: Iterable[str] | None = None) -> Profil
     that `doctor` knows, those that it does not know.
     """
     files = _read(name, folder)
-    problems: list[str] = []
+    problems = files.duplicates
     for within, variant in variants(merged(files.layers)):
         with suppress(DevenvError):  # a version that only a checkout has
             changed = varied(files.layers, variant, name)
@@ -106,6 +109,11 @@ class Files:
     def own(self) -> Document:
         """The file that was named."""
         return self.documents[-1]
+
+    @property
+    def duplicates(self) -> list[str]:
+        """Keys that a file has twice, each with its place."""
+        return [line for document in self.documents for line in document.duplicates]
 
     def places(self, error: ValidationError, content: Any, within: tuple[str, ...] = ()) -> list[str]:
         """Return all that an error of the merged `content` names, each with its file, line and key.
@@ -280,6 +288,11 @@ def schema_text() -> str:
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
 
+def free_port(owner: Callable[[int], str | None]) -> int:
+    """Return the first port from the usual one on that nobody listens on. `owner`: who listens on a port, None for nobody."""
+    return next((port for port in _PORTS if owner(port) is None), _PORTS[0])
+
+
 def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | None) -> None:
     """Write a profile that extends `base`. Raises DevenvError, and writes nothing, if it would not be valid."""
     find(base, folder)
@@ -335,7 +348,7 @@ def _read(name: str, folder: Path) -> Files:
 
 def _document(path: Path) -> Document:
     try:
-        return read_yaml(path)
+        return read_yaml(path, lenient=True)
     except FileNotFoundError as error:
         raise DevenvError(f"There is no profile {path}.", exit_code=Exit.USAGE) from error
 

@@ -44,7 +44,7 @@ def survey(seen: Survey, *, everything: bool) -> None:
         if (rest := used(disk.space) - known) > 0:
             out.print(f"  {show(rest):>10}  everything else there  [dim]not devenv's, nor the engine's as far as is known[/dim]")
         for line in waste_lines([w for w in seen.waste if w.place in disk.names]):
-            out.print(f"  [yellow]![/yellow] {escape(line)}; this goes first", soft_wrap=True)
+            out.print(f"  [yellow]![/yellow] {escape(line)}; a prune removes this first", soft_wrap=True)
     for name in seen.down:
         out.print(f"[yellow]?[/yellow] {escape(name)} does not run: what is in it is not known")
     for name, why in seen.unknown.items():
@@ -65,13 +65,19 @@ def _disk(out: Console, disk: Disk) -> None:
         out.print(f"  [red]✗[/red] only {space.free_inodes} of {space.total_inodes} inodes are free; run `devenv prune`")
     if over > 0:
         out.print(
-            f"  [red]✗[/red] {show(over)} above the budget, which ends at {show(disk.marks.high)}; run `devenv prune`",
+            f"  [red]✗[/red] {show(over)} above the budget, which {_end(disk)}; run `devenv prune`",
             soft_wrap=True,
         )
     else:
-        out.print(f"  [green]✓[/green] {show(-over)} below the budget, which ends at {show(disk.marks.high)}")
+        out.print(f"  [green]✓[/green] {show(-over)} below the budget, which {_end(disk)}")
     if disk.full_in is not None:
         out.print(f"  [yellow]![/yellow] full in about {_duration(disk.full_in)} at the present rate")
+
+
+def _end(disk: Disk) -> str:
+    """Say where the budget ends, so that the figures beside it add up."""
+    counted = " with what is reserved" if disk.space.reserved else ""
+    return f"ends at {show(disk.marks.high)}{counted}"
 
 
 def _bar(disk: Disk) -> str:
@@ -95,8 +101,11 @@ def waste_lines(waste: Sequence[Waste]) -> list[str]:
             lines.append(f"{show(each.size)}: build cache that no image needs")
             continue
         builds = "1 earlier build" if each.count == 1 else f"{each.count} earlier builds"
-        of = each.former_name or "an unknown image"
-        lines.append(f"{show(each.size)}: {builds} of {of}{where}")
+        if each.former_name:
+            lines.append(f"{show(each.size)}: {builds} of {each.former_name}{where}")
+            continue
+        images = "1 image" if each.count == 1 else f"{each.count} images"
+        lines.append(f"{show(each.size)}: {images} without a name{where}")
     return lines
 
 
@@ -118,13 +127,8 @@ def _ledger(out: Console, ledger: Ledger, *, everything: bool) -> None:
 def _largest(shares: Sequence[Share]) -> list[Share]:
     """The sums, and of single images, volumes and containers the largest."""
     single = _single(shares)
-    largest = sorted((s for s in single if s.size), key=lambda s: -_own(s))[: max(0, _SHOWN - 2)]
+    largest = sorted((s for s in single if s.size), key=lambda s: -(s.size or 0))[: max(0, _SHOWN - 2)]
     return [s for s in shares if s not in single or s in largest or s.what.startswith("log of ")]
-
-
-def _own(share: Share) -> int:
-    """Return the bytes that nothing else has."""
-    return share.alone if share.alone is not None else share.size or 0
 
 
 def _single(shares: Sequence[Share]) -> list[Share]:
@@ -211,8 +215,18 @@ def _plan(out: Console, each: DiskPlan) -> None:
 
 def _stays(things: Sequence[Thing]) -> list[str]:
     """Return why things stay and how many for each reason; which they are `-o json` says."""
-    reasons = Counter("a container has it" if t.kept.startswith("the container ") else t.kept for t in things if t.kept)
-    return [f"{count:>10}  stay: {why}" for why, count in reasons.most_common()]
+    kept = [(_reason(thing), thing.size) for thing in things if thing.kept]
+    counts = Counter(why for why, _ in kept)
+    return [f"{count:>10}  stay ({_total(kept, why)}): {why}" for why, count in counts.most_common()]
+
+
+def _reason(thing: Thing) -> str:
+    return "a container has it" if thing.kept.startswith("the container ") else thing.kept
+
+
+def _total(kept: Sequence[tuple[str, int]], why: str) -> str:
+    """Return the bytes that stay for one reason; parts that several things share count more than once."""
+    return f"up to {show(sum(size for reason, size in kept if reason == why))}"
 
 
 def removal_lines(each: DiskPlan) -> list[str]:

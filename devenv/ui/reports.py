@@ -291,8 +291,10 @@ def status_lines(state: Status) -> list[str]:
         return [*lines, f"There is no cluster {escape(state.cluster)}. Make it with `{_up(state.cluster)}`."]
     nodes = ", ".join(f"{n.name} {n.status}" for n in state.nodes)
     lines.append(f"cluster  {escape(state.cluster)}  [dim]({escape(nodes)})[/dim]")
-    lines += [f"profile  {escape(state.profile)}", f"gateway  {state.url}"]
-    if not state.components:
+    lines.append(f"profile  {escape(state.profile)}")
+    if state.components:
+        lines.append(f"gateway  {state.url}")
+    else:
         lines.append(f"It is not running. Start it again with `{_up(state.cluster)}`.")
     width = max((len(c.name) for c in state.components), default=0)
     if state.silence:

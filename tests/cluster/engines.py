@@ -89,7 +89,11 @@ class Engine:
     def launch(self) -> None:
         """Start the daemon on what is there."""
         config = self.folder / "daemon.json"
-        config.write_text(json.dumps({**daemon_config(LocalHost(), self.folder, Path(runc_trimmed.__file__)), **self.settings}))
+        # A daemon that starts removes and makes anew iptables' chains, which the machine's own engine uses: meanwhile
+        # that one can publish no port. Ports on loopback need docker-proxy alone.
+        alone = {"iptables": False, "ip6tables": False}
+        own = daemon_config(LocalHost(), self.folder, Path(runc_trimmed.__file__))
+        config.write_text(json.dumps({**own, **alone, **self.settings}))
         argv = ["dockerd", "--config-file", config, "--data-root", self.root, "--exec-root", self._exec_root,
                 "--pidfile", self._pidfile, "-H", self.docker_host, "--bridge", self._bridge]  # fmt: skip
         LocalHost().forget_dead(self._exec_root / "containerd" / "containerd.pid", "containerd")

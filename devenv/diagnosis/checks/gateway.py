@@ -67,6 +67,7 @@ def missing(facts: Facts) -> Iterator[Finding]:
         what = f"EndpointSlice of the Service {'/'.join(service)}" if service else str(component.resource)
         about = {f"component/{component.name}"}
         affects = about | {f"component/{n}" for n in after(facts, component.name)} | _affected(component)
+        affects.add(f"{kind}/{component.resource.namespace}/{component.resource.name}")
         evidence = (Evidence("API server", f"no {what}"),)
         yield Finding(
             "DE406", component.name, f"{what} does not exist.", evidence, (devenv(facts, "recover"),),
@@ -191,9 +192,10 @@ def _nameless(facts: Facts, policy: Manifest, keys: set[str]) -> Iterator[Findin
             text = f"its route switches on the filter of EnvoyExtensionPolicy {namespace}/{name}; there is: {there}"
             says = f"The patch {label(policy)} names an extension policy that does not exist: {namespace}/{name}."
             edit = kubectl(facts, "-n", policy["metadata"]["namespace"], "edit", "envoypatchpolicy", policy["metadata"]["name"])
+            about = {*keys, f"EnvoyExtensionPolicy/{namespace}/{name}"}
             yield Finding(
                 "DE405", label(policy), says, (Evidence(f"EnvoyPatchPolicy {label(policy)}", text),),
-                (devenv(facts, "recover"), edit), about=frozenset(keys), affects=frozenset(keys | _PATCHED | {"filter"}),
+                (devenv(facts, "recover"), edit), about=frozenset(about), affects=frozenset(keys | _PATCHED | {"filter"}),
             )  # fmt: skip
 
 

@@ -201,3 +201,9 @@ EVERYTHING = (
 @pytest.mark.parametrize(("name", "code"), [("node-paused", "DE203"), ("engine-stopped", "DE101")])
 def test_what_could_not_be_read_is_not_said_to_be_gone(name, code):
     assert Cluster(name, declared=EVERYTHING).codes() == [code]
+
+
+def test_a_patch_that_names_a_deleted_extension_policy_follows_from_that():
+    (cause,) = Cluster().without("EnvoyExtensionPolicy").causes()
+    assert cause.root.code == "DE406"
+    assert "DE405" in [f.code for f in cause.consequences]

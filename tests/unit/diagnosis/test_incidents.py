@@ -105,6 +105,15 @@ def test_the_incident_has_a_time_line():
     assert 0 < cause.since <= cause.timeline[1].time
 
 
+def test_a_request_of_this_look_began_nothing():
+    facts = read("the-incident")
+    failed = [e for f in diagnose(facts).causes[0].findings if f.code == "DE601" for e in f.evidence if e.time]
+    earlier = facts.model_copy(update={"taken": min(e.time for e in failed)})
+    (cause,) = diagnose(earlier).causes
+    assert failed
+    assert not [e for e in cause.timeline if e.source == "access log"]
+
+
 def test_codes_may_be_ignored():
     """What followed from it stands alone then: nothing is hidden with it."""
     found = diagnose(read("redis-is-down"), ["DE305"])

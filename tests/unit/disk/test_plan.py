@@ -58,7 +58,21 @@ def test_no_image_goes_in_vain(things, goal):
     planned = [r.thing for r in plan(things, goal)]
     whole = freed(things, planned)
     for thing in (t for t in planned if t.worth not in {Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB}):
-        assert freed(things, [t for t in planned if t is not thing]) < min(goal, whole)
+        needed = whole if thing.worth is Worth.DANGLING else min(goal, whole)
+        assert freed(things, [t for t in planned if t is not thing]) < needed
+
+
+def test_nothing_dearer_takes_the_place_of_waste():
+    earlier_build = Thing("image", Worth.DANGLING, {"layer": 1})
+    cache = Thing("go-build", Worth.CACHE, {"files": 8})
+    assert [r.thing for r in plan([cache, earlier_build], 5)] == [earlier_build, cache]
+
+
+def test_a_waste_that_frees_nothing_stays():
+    earlier_build = Thing("image", Worth.DANGLING, {"layer": 1})
+    image = Thing("named", Worth.IMAGE, {"layer": 1}, kept="a container has it")
+    cache = Thing("go-build", Worth.CACHE, {"files": 8})
+    assert [r.thing for r in plan([image, cache, earlier_build], 5)] == [cache]
 
 
 def test_the_cheapest_goes_first_then_what_was_not_used_for_longest():

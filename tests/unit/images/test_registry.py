@@ -106,3 +106,13 @@ def test_every_trouble_has_a_way_out():
 ])  # fmt: skip
 def test_the_registry_of_a_name(ref, registry):
     assert registry_of(ref) == registry
+
+
+@pytest.mark.parametrize(("words", "absent"), [
+    ('Get "https://a.invalid/v2/": dial tcp: lookup a.invalid on 10.0.0.1:53: no such host', ["https://", "10.0.0.1"]),
+    ('Get "https://a.invalid/v2/": dial tcp 10.0.0.2:443: i/o timeout', ["https://"]),
+])  # fmt: skip
+def test_what_the_engine_says_is_told_without_its_request(words, absent):
+    told = Failure("a.invalid/x:1", words).sentence
+    assert "a.invalid" in told
+    assert not [word for word in absent if word in told]

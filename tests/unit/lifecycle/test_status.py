@@ -44,3 +44,9 @@ def test_a_frozen_holder_is_told_with_its_age(reader, fakes):
     assert "3 h" in reader.read().changing
     fakes.host.holder = Holder("process 7", 3)
     assert reader.read().changing == "process 7"
+
+
+def test_a_stopped_cluster_has_no_gateway_to_ask(reader, fakes, monkeypatch):
+    assert any(line.startswith("gateway") for line in status_lines(reader.read()))
+    monkeypatch.setattr(fakes.engine, "nodes", lambda _: [Node("c-control-plane", "id", "exited", "c")])
+    assert not [line for line in status_lines(reader.read()) if line.startswith("gateway")]

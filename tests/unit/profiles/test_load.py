@@ -5,7 +5,7 @@ import pytest
 
 from devenv import data
 from devenv.errors import DevenvError, Exit
-from devenv.profiles.load import added, check, load
+from devenv.profiles.load import added, check, free_port, load
 
 FOLDER = data.root() / "profiles"
 
@@ -301,3 +301,22 @@ def test_a_recipe_that_is_not_there_is_told_with_its_line(tmp_path, entry):
         check(str(path), data.root() / "profiles")
     assert error.value.exit_code == Exit.USAGE
     assert f"{path}:3" in error.value.why
+
+
+def test_a_duplicate_key_hides_no_other_error(tmp_path):
+    lines = why(tmp_path, "extends: offline\nname: mine\nname: other\nwrong: 1\ngateway: {host_port: true, host_port: 1}\n")
+    places = [line.partition(": ")[0].rpartition(":")[2] for line in lines]
+    assert places == ["3", "4", "5"]
+
+
+def test_a_profile_with_a_duplicate_key_is_not_used(tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: offline\nname: mine\nname: other\n")
+    with pytest.raises(DevenvError) as caught:
+        load(str(tmp_path / "mine.yaml"), FOLDER)
+    assert (caught.value.exit_code, "mine.yaml:3: name" in caught.value.why) == (Exit.USAGE, True)
+
+
+def test_a_new_profile_gets_a_port_that_nobody_listens_on():
+    taken = {8888: "devenv", 8889: "other"}
+    assert free_port(taken.get) == 8890
+    assert free_port(lambda _: "somebody") == 8888

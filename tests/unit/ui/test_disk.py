@@ -131,7 +131,7 @@ def test_a_plan_says_what_each_frees_and_why_it_may_go(printed):
     told = " ".join(printed(lambda: show.planned(Proposal(SURVEY, (PLAN,)))).split())
     assert "1.0 GiB old:1 (not used, last used 1970-01-0" in told
     assert "1.0 GiB can be freed, of 9.0 GiB that should go" in told
-    assert "1 stay: the profile has it" in told
+    assert "1 stay (up to 1.0 GiB): the profile has it" in told
     nothing = Proposal(SURVEY, (DiskPlan(DISK, 0, ()),))
     assert "nothing is to be removed" in " ".join(printed(lambda: show.planned(nothing)).split())
 
