@@ -27,6 +27,7 @@ from devenv.reload.users import User, Users
 from devenv.userfiles import near_it
 
 _NAME = re.compile(r"(?:sha256:)?[a-z0-9][a-z0-9._/:-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII)
+_BY_CONTENT = re.compile(r":[0-9a-f]{16}(?:-unloaded)?$")
 _SPARE = 64 << 20  # bytes that a node keeps beside what comes
 _COPIES = 2  # containerd keeps a layer's blob until it is unpacked
 
@@ -262,7 +263,7 @@ class Planner:
             raise BadImageError(f"{(name if ref else asked)!r} is not a valid image name")
         image = self.engine.image(ref)
         if image is None:
-            raise BadImageError(f"{ref}: the engine has no such image{near_it(ref, self.engine.names())}")
+            raise self.absent(ref)
         self._fits(ref, image)
         if not name and is_id_of(ref, image):
             asked = ref = only_name(ref, image)
@@ -270,6 +271,15 @@ class Planner:
         in_nodes = normalise(known_as.ref if known_as and not name else name or ref)
         self._same_checkout(ref, image, known_as)
         return Source(ref, image, sizes(self.engine.history(ref), len(image.layers))), in_nodes
+
+    def absent(self, ref: str) -> DevenvError:
+        """Return the error for an image that the engine lacks. No workload has the names that recipes give by content."""
+        what, known = f"{ref}: the engine has no such image", {image.ref for image in self.profile.images}
+        if ref in known:
+            fix = f"Build it: `docker build -t {ref} .`. Or load another in its place: `devenv reload-image OTHER --as {ref}`."
+            return DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
+        names = {name for name in self.engine.names() if not _BY_CONTENT.search(name)}
+        return DevenvError(f"{what}{near_it(ref, names | known)}", exit_code=Exit.USAGE)
 
     def has(self, ref: str) -> bool:
         """Whether the engine has an image of that name."""

@@ -37,7 +37,7 @@ def listed(found: Sequence[Seen]) -> None:
         whose = "  [dim]added by devenv[/dim]" if seen.ours else ""
         out.print(f"{'[green]✓[/green]' if seen.answers else '[red]✗[/red]'} {escape(seen.name)}{whose}", soft_wrap=True)
         out.print(f"  plugin      {seen.pods[0]} of {seen.pods[1]} pods ready", soft_wrap=True)
-        workloads = ", ".join(seen.workloads) or "no Deployment has its label"
+        workloads = ", ".join(seen.workloads) or "no Deployment names it"
         out.print(f"  controller  {escape(workloads)}", soft_wrap=True)
         out.print(f"  route       {escape(seen.route)}", soft_wrap=True)
         out.print(f"  service     {escape(seen.service)}", soft_wrap=True)

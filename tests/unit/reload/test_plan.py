@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devenv import data
 from devenv.images.innode import NodeImages
 from devenv.images.layers import chain_ids, sizes
 from devenv.ports import Image, Space
+from devenv.profiles.load import load
 from devenv.profiles.model import Budget
-from devenv.reload.plan import BadImageError, Source, Way, choose, is_id_of, only_name, room
+from devenv.reload.plan import BadImageError, Planner, Source, Way, choose, is_id_of, only_name, room
 
 NAME = "docker.io/library/a:1"
 ANY = Budget(keep_free="0")
@@ -151,3 +153,16 @@ def test_an_image_that_is_called_by_its_id_goes_by_its_only_name():
     for tags in ((), ("a:1", "b:1")):
         with pytest.raises(BadImageError, match="--as"):
             only_name("0123456789ab", replace(IMAGE, tags=tags))
+
+
+@pytest.mark.parametrize(("asked", "near", "remedy"), [
+    ("devenv.local/vllm-mok:reference", "devenv.local/vllm-mock:reference", False),
+    ("devenv.local/vllm-mock:reference", "", True),
+])  # fmt: skip
+def test_an_image_that_the_engine_lacks_is_never_confused_with_what_a_recipe_built(fakes, asked, near, remedy):
+    fakes.engine.add("devenv.local/vllm-mok:0123456789abcdef")
+    profile = load("offline", data.root() / "profiles")
+    planner = Planner("c", profile, fakes.host, fakes.clock, fakes.engine, fakes.engine, fakes.kube, None, fakes.reporter)
+    error = planner.absent(asked)
+    assert error.what.partition("did you mean ")[2].partition(" or ")[0] == near
+    assert (asked in error.next_step) is remedy
