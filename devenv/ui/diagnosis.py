@@ -42,7 +42,7 @@ def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
     if not found.healthy:
         shown += ["", _path(found)]
     for cause in (*found.causes, *found.progress):
-        shown += ["", *_cause(cause, found.taken, everything=everything)]
+        shown += ["", *_cause(cause, found, everything=everything)]
     if found.unknown:
         shown += [
             "",
@@ -87,8 +87,8 @@ def _path(found: Diagnosis) -> str:
     return " → ".join(f"{_CROSS} [red]{p}[/red]" if p in found.broken else f"[dim]{p}[/dim]" for p in Place)
 
 
-def _cause(cause: Cause, taken: float, *, everything: bool) -> list[str]:
-    root = cause.root
+def _cause(cause: Cause, found: Diagnosis, *, everything: bool) -> list[str]:
+    root, taken = cause.root, found.taken
     mark = "[yellow]…[/yellow]" if root.verdict is Verdict.PROGRESS else _CROSS
     shown = [f"{mark} [bold]{root.code}[/bold] {escape(_one_line(root.says, _LONG))}"]
     words = [root.verdict.value] if root.verdict is not Verdict.FAILED else []
@@ -102,6 +102,8 @@ def _cause(cause: Cause, taken: float, *, everything: bool) -> list[str]:
         shown += [f"    {f.code} {escape(_one_line(f.says))}" for f in cause.consequences[:most]]
         if len(cause.consequences) > most:
             shown.append(f"    and {len(cause.consequences) - most} more (--all)")
+    elif found.requests and all(ok for _, ok in found.requests):
+        shown.append("  No live request fails so far.")
     times = cause.timeline
     if len(times) > 1:
         shown.append("  When:")
