@@ -148,3 +148,11 @@ def test_the_journal_has_estimated_and_measured(printed):
         "removed old:1: 2.0 GiB freed, 1.0 GiB expected (schedule)", "kept x: used (user)", "schedule: all gone",
     ]  # fmt: skip
     assert "Nothing was removed" in printed(lambda: show.history([]))
+
+
+def test_the_largest_images_are_shown_by_their_size_though_others_share_it(printed):
+    small = [Share(f"image small-{n}", GIB, "", GIB) for n in range(6)]
+    ledger = replace(SURVEY.ledgers[0], shares=(*small, Share("image large", 9 * GIB, "", 0)))
+    told = printed(lambda: show.survey(replace(SURVEY, ledgers=(ledger,)), everything=False))
+    assert "image large" in told
+    assert told.count("image small") == 3
