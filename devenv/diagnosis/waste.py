@@ -22,11 +22,15 @@ def _text(waste: WasteFacts, taken: float) -> str:
     size = show(waste.size)
     if waste.build_cache:
         return f"Build cache that no image needs takes {size}"
-    made, verb = _made(waste, taken), "takes" if waste.count == 1 else "take"
-    thing = "earlier build" if waste.former_name else "image"
-    things = f"1 {thing}" if waste.count == 1 else f"{waste.count} {thing}s"
-    whose = f"of {waste.former_name}" if waste.former_name else "without a name"
-    return f"{things} {whose} ({made}) {verb} {size}"
+    verb = "takes" if waste.count == 1 else "take"
+    return f"{earlier_builds(waste.count, waste.former_name)} ({_made(waste, taken)}) {verb} {size}"
+
+
+def earlier_builds(count: int, former_name: str) -> str:
+    """Say: 4 earlier builds of vllm-mock; or 4 images without a name. `former_name`: "" where it was never seen."""
+    thing = "earlier build" if former_name else "image"
+    things = f"1 {thing}" if count == 1 else f"{count} {thing}s"
+    return f"{things} of {former_name}" if former_name else f"{things} without a name"
 
 
 def _made(waste: WasteFacts, taken: float) -> str:

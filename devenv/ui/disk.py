@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from devenv.diagnosis.waste import earlier_builds
 from devenv.disk.accounts import Share
 from devenv.disk.budget import taken, used
 from devenv.disk.plan import ENGINE, HOST, Thing, Worth
@@ -100,12 +101,7 @@ def waste_lines(waste: Sequence[Waste]) -> list[str]:
         if each.build_cache:
             lines.append(f"{show(each.size)}: build cache that no image needs")
             continue
-        builds = "1 earlier build" if each.count == 1 else f"{each.count} earlier builds"
-        if each.former_name:
-            lines.append(f"{show(each.size)}: {builds} of {each.former_name}{where}")
-            continue
-        images = "1 image" if each.count == 1 else f"{each.count} images"
-        lines.append(f"{show(each.size)}: {images} without a name{where}")
+        lines.append(f"{show(each.size)}: {earlier_builds(each.count, each.former_name)}{where}")
     return lines
 
 
@@ -215,18 +211,17 @@ def _plan(out: Console, each: DiskPlan) -> None:
 
 def _stays(things: Sequence[Thing]) -> list[str]:
     """Return why things stay and how many for each reason; which they are `-o json` says."""
-    kept = [(_reason(thing), thing.size) for thing in things if thing.kept]
-    counts = Counter(why for why, _ in kept)
-    return [f"{count:>10}  stay ({_total(kept, why)}): {why}" for why, count in counts.most_common()]
+    counts, sizes = Counter[str](), Counter[str]()
+    for thing in things:
+        if thing.kept:
+            counts[_reason(thing)] += 1
+            # Parts that several things share count more than once: hence "up to".
+            sizes[_reason(thing)] += thing.size
+    return [f"{n:>10}  stay (up to {show(sizes[why])}): {why}" for why, n in counts.most_common()]
 
 
 def _reason(thing: Thing) -> str:
     return "a container has it" if thing.kept.startswith("the container ") else thing.kept
-
-
-def _total(kept: Sequence[tuple[str, int]], why: str) -> str:
-    """Return the bytes that stay for one reason; parts that several things share count more than once."""
-    return f"up to {show(sum(size for reason, size in kept if reason == why))}"
 
 
 def removal_lines(each: DiskPlan) -> list[str]:
