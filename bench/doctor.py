@@ -13,7 +13,11 @@ from pathlib import Path
 
 from devenv import wiring
 
-EG, AIBRIX, POLICY = "envoy-gateway-system", "aibrix-system", "aibrix-gateway-plugins-extension-policy"
+EG, AIBRIX, POLICY = (
+    "envoy-gateway-system",
+    "aibrix-system",
+    "aibrix-gateway-plugins-extension-policy",
+)
 OWNER = "gateway.envoyproxy.io/owning-gateway-name=aibrix-eg"
 ROUNDS = 5
 
@@ -38,7 +42,9 @@ class Person:
         """Run df and system df; top and describe nodes; the policies; logs of three; routes; gateway and class."""
         run("docker", "exec", self.node, "df", "-h", "/")
         run("docker", "system", "df")
-        subprocess.run([*self.kubectl, "top", "nodes"], check=False, capture_output=True)  # fails without metrics, as it did
+        subprocess.run(
+            [*self.kubectl, "top", "nodes"], check=False, capture_output=True
+        )  # fails without metrics, as it did
         self.k("describe", "nodes")
         self.k("-n", AIBRIX, "get", "envoyextensionpolicy", "-o", "yaml")
         self.k("-n", AIBRIX, "describe", "envoyextensionpolicy")
@@ -66,13 +72,19 @@ class Person:
 
     def led(self) -> bool:
         """Whether one of the pods that are there writes status."""
-        lease = json.loads(self.k("-n", EG, "get", "lease", "5b9825d2.gateway.envoyproxy.io", "-o", "json"))
+        lease = json.loads(
+            self.k("-n", EG, "get", "lease", "5b9825d2.gateway.envoyproxy.io", "-o", "json")
+        )
         holder = lease["spec"]["holderIdentity"].rpartition("_")[0]
-        return holder in self.k("-n", EG, "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "name")
+        return holder in self.k(
+            "-n", EG, "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "name"
+        )
 
     def accepted(self) -> bool:
         """Whether every condition of the extension policy is true."""
-        policy = json.loads(self.k("-n", AIBRIX, "get", "envoyextensionpolicy", POLICY, "-o", "json"))
+        policy = json.loads(
+            self.k("-n", AIBRIX, "get", "envoyextensionpolicy", POLICY, "-o", "json")
+        )
         return all(c["status"] == "True" for c in policy["status"]["ancestors"][0]["conditions"])
 
 

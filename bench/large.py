@@ -20,7 +20,13 @@ _WRITERS = 16
 
 def node(number: int) -> dict[str, object]:
     """A node whose kubelet says nothing."""
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": None, "lastTransitionTime": None}
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "lastHeartbeatTime": None,
+        "lastTransitionTime": None,
+    }
     meta = {"name": f"made-up-{number}", "labels": {"made-up": "true"}}
     return {
         "apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {"unschedulable": True},
@@ -31,8 +37,14 @@ def node(number: int) -> dict[str, object]:
 def pod(number: int) -> dict[str, object]:
     """A pod on one of those, as large as pods are."""
     env = [{"name": f"VARIABLE_{n}", "value": "x" * 40} for n in range(20)]
-    containers = [{"name": f"c{n}", "image": f"example.com/image:{n}", "env": env} for n in range(3)]
-    meta = {"name": f"made-up-{number}", "namespace": "made-up", "labels": {"made-up": "true", "app": f"a{number % 50}"}}
+    containers = [
+        {"name": f"c{n}", "image": f"example.com/image:{n}", "env": env} for n in range(3)
+    ]
+    meta = {
+        "name": f"made-up-{number}",
+        "namespace": "made-up",
+        "labels": {"made-up": "true", "app": f"a{number % 50}"},
+    }
     return {
         "apiVersion": "v1", "kind": "Pod", "metadata": meta,
         "spec": {"nodeName": f"made-up-{number % NODES}", "containers": containers},
@@ -53,20 +65,39 @@ def main() -> None:
 
     began = time.monotonic()
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "made-up"}})
-    apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "made-up"}})
+    apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "default", "namespace": "made-up"},
+        }
+    )
     with ThreadPoolExecutor(_WRITERS) as pool:
         list(pool.map(apply, map(node, range(NODES))))
         list(pool.map(apply, map(pod, range(PODS))))
     print(f"{NODES} nodes and {PODS} pods made up in {time.monotonic() - began:.0f} s", flush=True)
     for timeout in ("10", "30"):
         began = time.monotonic()
-        argv = [sys.executable, "-m", "devenv", "doctor", "--context", context, "--timeout", timeout, "-o", "json"]
+        argv = [
+            sys.executable,
+            "-m",
+            "devenv",
+            "doctor",
+            "--context",
+            context,
+            "--timeout",
+            timeout,
+            "-o",
+            "json",
+        ]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         took = time.monotonic() - began
         found = json.loads(done.stdout)["result"]
         most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
         unread = [u["what"] for u in found["unknown"] if not u["what"].startswith("disk of ")]
-        print(f"doctor --timeout {timeout}: {took:.1f} s, {most} MiB at most, {len(found['causes'])} causes, not read: {unread}")
+        print(
+            f"doctor --timeout {timeout}: {took:.1f} s, {most} MiB at most, {len(found['causes'])} causes, not read: {unread}"
+        )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ def save(source: Path, text: str, number: int) -> None:
 def answered_by(port: int, number: int) -> bool:
     """Whether a request with a routing strategy is answered by that version."""
     headers = {"content-type": "application/json", "routing-strategy": "random"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/chat/completions", json.dumps(ASK).encode(), headers)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/chat/completions", json.dumps(ASK).encode(), headers
+    )
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             return answer.headers.get("x-loop") == str(number)
@@ -46,7 +48,14 @@ def until_answered(lab: Lab, number: int) -> None:
     lab.eventually(f"version {number}", lambda: "" if answered_by(lab.port, number) else "it", 180)
 
 
-def rounds(lab: Lab, source: Path, text: str, first: int, act: Callable[[], object], after: Callable[[], object]) -> float:
+def rounds(
+    lab: Lab,
+    source: Path,
+    text: str,
+    first: int,
+    act: Callable[[], object],
+    after: Callable[[], object],
+) -> float:
     """Return the seconds of the median round. `after`: what is done between two rounds, and not measured."""
     taken = []
     for number in range(first, first + ROUNDS):
@@ -69,11 +78,15 @@ def main() -> None:
             sys.exit(f"The engine has an image {REF} of your own; this would replace it.")
         folder, kind = Path(name) / "plugins", str(world.kind._find())  # noqa: SLF001
         shutil.copytree(data.root() / "images" / "gateway-plugins", folder)
-        go = world.builder.files.toolchain.environment(world.engine.info().architecture, cgo=False, host=False)
+        go = world.builder.files.toolchain.environment(
+            world.engine.info().architecture, cgo=False, host=False
+        )
         lab = Lab(Path(name) / "lab", "devenv-bench")
         env = {**lab.env, **go}
         build = folder / "build.sh"
-        build.write_text(f"#!/bin/sh\nset -e\ngo build -o gateway-plugins .\ndocker build -q -t {REF} .\n")
+        build.write_text(
+            f"#!/bin/sh\nset -e\ngo build -o gateway-plugins .\ndocker build -q -t {REF} .\n"
+        )
         build.chmod(0o700)
         own = Path(name) / "own.yaml"
         own.write_text(
@@ -90,7 +103,15 @@ def main() -> None:
 def measure(lab: Lab, env: dict[str, str], folder: Path, kind: str, own: Path) -> None:
     source = folder / "main.go"
     text = source.read_text()
-    kubectl = ("docker", "exec", lab.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "-n", "aibrix-system")
+    kubectl = (
+        "docker",
+        "exec",
+        lab.node,
+        "kubectl",
+        "--kubeconfig=/etc/kubernetes/admin.conf",
+        "-n",
+        "aibrix-system",
+    )
 
     def person() -> None:
         run("./build.sh", env=env, cwd=folder)
@@ -99,15 +120,21 @@ def measure(lab: Lab, env: dict[str, str], folder: Path, kind: str, own: Path) -
         run(*kubectl, "rollout", "status", "deployment/aibrix-gateway-plugins", env=env)
 
     hand = rounds(lab, source, text, 1, person, lambda: None)
-    argv = lab.argv("reload-image", "--watch", str(source), "--profile", str(own), "gateway-plugins")
-    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watch:
+    argv = lab.argv(
+        "reload-image", "--watch", str(source), "--profile", str(own), "gateway-plugins"
+    )
+    with subprocess.Popen(
+        argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as watch:
         try:
             lines = [watch.stdout.readline()]  # the first round
             told = lambda: lines.append(watch.stdout.readline())  # noqa: E731 - the round has proven itself by then, too
             tool = rounds(lab, source, text, 100, lambda: None, told)
         finally:
             watch.terminate()
-    print(f"saved to answered: by hand {hand:.1f} s, reload-image --watch {tool:.1f} s: {hand / tool:.1f} times faster")
+    print(
+        f"saved to answered: by hand {hand:.1f} s, reload-image --watch {tool:.1f} s: {hand / tool:.1f} times faster"
+    )
     print("".join(lines[-2:]), end="")
 
 

@@ -20,7 +20,17 @@ def inventory() -> list[Thing]:
         shared = {name: pool[name] for name in chance.sample(sorted(pool), LAYERS // 2)}
         own = {f"own{n}.{k}": chance.randrange(1 << 28) for k in range(LAYERS // 2)}
         worth = chance.choice([Worth.DANGLING, Worth.SUPERSEDED, Worth.IMAGE])
-        things.append(Thing(f"image{n}", worth, shared | own, n, "a container has it" if n % 2 else "", ENGINE, str(n)))
+        things.append(
+            Thing(
+                f"image{n}",
+                worth,
+                shared | own,
+                n,
+                "a container has it" if n % 2 else "",
+                ENGINE,
+                str(n),
+            )
+        )
     return things
 
 
@@ -32,8 +42,14 @@ def main() -> None:
         print(f"plan of {len(found)} out of {IMAGES} images: {time.monotonic() - began:.3f} s")
     for again in ("first", "second"):
         began = time.monotonic()
-        subprocess.run([sys.executable, "-m", "devenv", "disk"], stdout=subprocess.DEVNULL, check=False)
-        count = len(subprocess.run(["docker", "images", "-q"], capture_output=True, text=True, check=True).stdout.split())
+        subprocess.run(
+            [sys.executable, "-m", "devenv", "disk"], stdout=subprocess.DEVNULL, check=False
+        )
+        count = len(
+            subprocess.run(
+                ["docker", "images", "-q"], capture_output=True, text=True, check=True
+            ).stdout.split()
+        )
         print(f"devenv disk, {again}: {time.monotonic() - began:.2f} s with {count} images")
 
 

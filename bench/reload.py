@@ -94,7 +94,9 @@ class Bench:
         """Return the seconds until the CRI had the image, and what was told."""
         argv = self.lab.argv("reload-image", "--no-restart", "-o", "json", tag)
         began = time.monotonic()
-        with subprocess.Popen(argv, env=self.lab.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        with subprocess.Popen(
+            argv, env=self.lab.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as run:
             lines = iter(run.stderr)
             next(line for line in lines if line.startswith("✓ load"))
             taken = time.monotonic() - began
@@ -106,7 +108,9 @@ class Bench:
 
     def untaught(self) -> None:
         """Wait for the push that teaches the engine in the background, and forget what was learned from it."""
-        teaching = lambda: any("--teach" in (p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"]))  # noqa: E731
+        teaching = lambda: any(  # noqa: E731
+            "--teach" in (p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])
+        )
         self.lab.eventually("the teaching", lambda: "its end" if teaching() else "", 120)
         for path in Path(self.lab.env["XDG_STATE_HOME"]).rglob("layers-*.json"):
             path.unlink()
@@ -118,7 +122,9 @@ class Bench:
         return seen[-1]
 
     def _same(self, seen: list[int]) -> bool:
-        du = self.docker("exec", self.lab.node, "du", "--summarize", "--block-size=1", "/var/lib/containerd")
+        du = self.docker(
+            "exec", self.lab.node, "du", "--summarize", "--block-size=1", "/var/lib/containerd"
+        )
         seen.append(int(du.split()[0]))
         return abs(seen[-1] - seen[-2]) < 1 << 20
 
@@ -126,15 +132,21 @@ class Bench:
         """Measure, and say it."""
         hand, tool = self.build("hand"), self.build("tool")
         loaded, (taken, _) = self.load(hand), self.reload(tool)
-        say(f"first load of 1.1 GB: kind load {loaded:.1f} s, reload-image {taken:.1f} s: {taken / loaded:.2f} times")
+        say(
+            f"first load of 1.1 GB: kind load {loaded:.1f} s, reload-image {taken:.1f} s: {taken / loaded:.2f} times"
+        )
         self.untaught()
         self.build("hand"), self.build("tool")
         before, loaded = self.used(), self.load(hand)
         kinds = self.used() - before
         before, (taken, told) = self.used(), self.reload(tool)
         grown = self.used() - before
-        say(f"changed, untaught, by {told['way']}: kind load {loaded:.1f} s, reload-image {taken:.1f} s: {times(loaded, taken)}")
-        say(f"the node's disk grew by {kinds / (CHANGED << 20):.2f} and {grown / (CHANGED << 20):.2f} times the changed bytes")
+        say(
+            f"changed, untaught, by {told['way']}: kind load {loaded:.1f} s, reload-image {taken:.1f} s: {times(loaded, taken)}"
+        )
+        say(
+            f"the node's disk grew by {kinds / (CHANGED << 20):.2f} and {grown / (CHANGED << 20):.2f} times the changed bytes"
+        )
         self.untaught()
         self.lab.devenv("reload-image", "--teach", tool)
         by_hand, by_tool = [], []
@@ -144,7 +156,9 @@ class Bench:
             taken, told = self.reload(tool)
             by_tool.append(taken)
         loaded, taken = sorted(by_hand)[ROUNDS // 2], sorted(by_tool)[ROUNDS // 2]
-        say(f"changed, by {told['way']}: kind load {loaded:.1f} s, reload-image {taken:.2f} s: {times(loaded, taken)}")
+        say(
+            f"changed, by {told['way']}: kind load {loaded:.1f} s, reload-image {taken:.2f} s: {times(loaded, taken)}"
+        )
         say(f"already there: {self.reload(tool)[0]:.2f} s")
         before = self.used()
         for _ in range(RELOADS):
@@ -172,7 +186,10 @@ def engine(refs: list[str], folder: Path, *, docker29: bool) -> Iterator[str]:
         return
     with wiring.world(RECIPES) as tests_own, wiring.world() as own:
         programs = [tests_own.recipe_file("docker29", file) for file in ("dockerd", "docker-proxy")]
-        programs += [own.recipe_file("node", f) for f in ("containerd", "ctr", "containerd-shim-runc-v2", "runc")]
+        programs += [
+            own.recipe_file("node", f)
+            for f in ("containerd", "ctr", "containerd-shim-runc-v2", "runc")
+        ]
     path = os.pathsep.join(dict.fromkeys(str(p.parent) for p in programs))
     store = {"features": {"containerd-snapshotter": True}}
     with engines.Engine("bench", folder / "engine", 242, store, path).running(refs) as made:
@@ -188,8 +205,16 @@ def main() -> None:
         refs = [s.ref for s in _sources(world).values()]
         kind = str(world.kind._find())  # noqa: SLF001
         base = world.builder.book.tag(world.builder.book.get("debian"))
-    with tempfile.TemporaryDirectory() as name, engine([*refs, base], Path(name), docker29=asked.docker29) as host:
-        lab = Lab(Path(name), "devenv-bench", host, NODES + WORKER * (asked.nodes - 1) if asked.nodes > 1 else "")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        engine([*refs, base], Path(name), docker29=asked.docker29) as host,
+    ):
+        lab = Lab(
+            Path(name),
+            "devenv-bench",
+            host,
+            NODES + WORKER * (asked.nodes - 1) if asked.nodes > 1 else "",
+        )
         bench = Bench(lab, kind, base, Path(name))
         version = bench.docker("version", "-f", "{{.Server.Version}}")
         say(f"Docker {version}, {asked.nodes} node{'s' if asked.nodes > 1 else ''}")
@@ -205,7 +230,9 @@ def main() -> None:
 
 
 def _sources(world: wiring.World) -> dict:
-    return Provider(world.engine, world.builder, world.reporter).provide(world.choice("none", "offline").profile.images)
+    return Provider(world.engine, world.builder, world.reporter).provide(
+        world.choice("none", "offline").profile.images
+    )
 
 
 if __name__ == "__main__":

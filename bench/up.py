@@ -34,7 +34,9 @@ def by_hand(world: wiring.World, profile: Profile) -> None:
     """One thing after the other, each only when the one before is done."""
     sources = Provider(world.engine, world.builder, world.reporter).provide(profile.images)
     folder = data.root() / "manifests"
-    rendered = manifests.render(profile, lambda s: folder / s.path if s.path else world.recipe_file(*s.recipe_file))
+    rendered = manifests.render(
+        profile, lambda s: folder / s.path if s.path else world.recipe_file(*s.recipe_file)
+    )
     node, kind = f"{NAME}-control-plane", str(world.kind._find())  # noqa: SLF001
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
         config.write(manifests.kind_config(profile))
@@ -44,9 +46,28 @@ def by_hand(world: wiring.World, profile: Profile) -> None:
     for wanted in profile.cluster_images:
         ref = sources[wanted.name].ref
         run(kind, "load", "docker-image", ref, "--name", NAME)
-        run("docker", "exec", node, "ctr", "-n", "k8s.io", "images", "tag", "--force", ref, normalise(wanted.ref))
+        run(
+            "docker",
+            "exec",
+            node,
+            "ctr",
+            "-n",
+            "k8s.io",
+            "images",
+            "tag",
+            "--force",
+            ref,
+            normalise(wanted.ref),
+        )
     kubectl = ("docker", "exec", "-i", node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
-    run(*kubectl, "apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(rendered.definitions))
+    run(
+        *kubectl,
+        "apply",
+        "--server-side",
+        "-f",
+        "-",
+        stdin=yaml.safe_dump_all(rendered.definitions),
+    )
     run(*kubectl, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     rest = [o for name in rendered.sources for o in rendered.rest(name)]
     run(*kubectl, "apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(rest))
@@ -75,7 +96,9 @@ def main() -> None:
             again = time.monotonic() - began
         finally:
             devenv("down", "--name", NAME)
-    print(f"by hand {hand:.1f} s, devenv up {tool:.1f} s: {tool / hand:.2f} times; a second up {again:.1f} s")
+    print(
+        f"by hand {hand:.1f} s, devenv up {tool:.1f} s: {tool / hand:.2f} times; a second up {again:.1f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ class Exit(IntEnum):
 class DevenvError(Exception):
     """What happened, why, and what to do next. Everything that a command refuses or fails with is one of these."""
 
-    def __init__(self, what: str, why: str = "", next_step: str = "", exit_code: Exit = Exit.FAILED) -> None:
+    def __init__(
+        self, what: str, why: str = "", next_step: str = "", exit_code: Exit = Exit.FAILED
+    ) -> None:
         super().__init__(what)
         self.what, self.why, self.next_step, self.exit_code = what, why, next_step, exit_code
         # Whether the user has seen it already: a failure is printed once.

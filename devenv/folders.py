@@ -17,7 +17,9 @@ def work_folder(parent: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="work-", dir=parent) as work:
             yield Path(work)
     except OSError as error:
-        raise DevenvError(f"Nothing can be written below {parent}.", str(error), "Is the disk full?") from error
+        raise DevenvError(
+            f"Nothing can be written below {parent}.", str(error), "Is the disk full?"
+        ) from error
 
 
 def write_private(path: Path, text: str | bytes) -> None:

@@ -14,7 +14,13 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy")
 _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
 # Where programs look for the certificates of authorities, the most general one first.
-CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO")
+CA_VARIABLES = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+)
 # All network settings that programs started by devenv get.
 VARIABLES = (
     *(name for proxy in (*_PROXIES, "no_proxy") for name in (proxy, proxy.upper())),
@@ -83,7 +89,9 @@ def for_children(environment: Mapping[str, str]) -> dict[str, str]:
     for proxy in _PROXIES:
         added |= _both_cases(environment, proxy, _value(environment, proxy))
     if any(_value(environment, proxy) for proxy in _PROXIES):
-        exempt = [entry.strip() for entry in _value(environment, "no_proxy").split(",") if entry.strip()]
+        exempt = [
+            entry.strip() for entry in _value(environment, "no_proxy").split(",") if entry.strip()
+        ]
         exempt += [entry for entry in _LOOPBACK if entry not in exempt]
         added |= {"NO_PROXY": ",".join(exempt), "no_proxy": ",".join(exempt)}
     if bundle := environment.get(ca_variable(environment), ""):
@@ -124,14 +132,26 @@ class Trouble(Enum):
     @property
     def concerns_all(self) -> bool:
         """Whether the server's other files are out of reach, too."""
-        return self in {Trouble.PROXY, Trouble.LIMITED, Trouble.BROKEN, Trouble.UNTRUSTED, Trouble.SILENT}
+        return self in {
+            Trouble.PROXY,
+            Trouble.LIMITED,
+            Trouble.BROKEN,
+            Trouble.UNTRUSTED,
+            Trouble.SILENT,
+        }
 
 
 # In the words of Docker, containerd, Go, Python, pip and curl; the first that matches counts.
 _STATUS = r"(status|HTTP|code|error)\D{0,20}"
 _WORDS = (
-    (Trouble.UNTRUSTED, r"x509|certificate.verify.failed|unknown authority|self.signed certificate"),
-    (Trouble.PROXY, r"proxyconnect|proxy authentication|connect to proxy|ProxyError|tunnel connection"),
+    (
+        Trouble.UNTRUSTED,
+        r"x509|certificate.verify.failed|unknown authority|self.signed certificate",
+    ),
+    (
+        Trouble.PROXY,
+        r"proxyconnect|proxy authentication|connect to proxy|ProxyError|tunnel connection",
+    ),
     (Trouble.LIMITED, rf"toomanyrequests|too many requests|too many 429|rate limit|{_STATUS}429"),
     (Trouble.BROKEN, rf"{_STATUS}5\d\d\b|too many 5\d\d|internal server error|bad gateway"),
     (Trouble.BROKEN, r"service unavailable|gateway time-?out"),
@@ -143,18 +163,29 @@ _WORDS = (
 
 def trouble_of(text: str) -> Trouble:
     """Return what a client's message says about the server that it asked."""
-    return next((trouble for trouble, words in _WORDS if re.search(words, text, re.IGNORECASE)), Trouble.SILENT)
+    return next(
+        (trouble for trouble, words in _WORDS if re.search(words, text, re.IGNORECASE)),
+        Trouble.SILENT,
+    )
 
 
 def trouble_of_status(status: int) -> Trouble:
     """Return what an HTTP status of 400 or more says."""
-    exact = {401: Trouble.UNAUTHORIZED, 403: Trouble.FORBIDDEN, 407: Trouble.PROXY, 429: Trouble.LIMITED}
+    exact = {
+        401: Trouble.UNAUTHORIZED,
+        403: Trouble.FORBIDDEN,
+        407: Trouble.PROXY,
+        429: Trouble.LIMITED,
+    }
     return exact.get(status) or (Trouble.BROKEN if status >= 500 else Trouble.ABSENT)  # noqa: PLR2004
 
 
 def way_out(trouble: Trouble, server: str, environment: Mapping[str, str]) -> str:
     """Return what a user can do about a server that devenv, pip or Go asks; "" where nothing is known."""
-    proxy = without_credentials(proxy_for(f"https://{server}", environment)) or "not set for this server"
+    proxy = (
+        without_credentials(proxy_for(f"https://{server}", environment))
+        or "not set for this server"
+    )
     ways = {
         Trouble.UNAUTHORIZED: f"Put credentials for {server} into ~/.netrc.",
         Trouble.FORBIDDEN: f"Ask whoever runs {server}, or your proxy, for access.",
@@ -203,7 +234,9 @@ def _exempts(entry: str, host: str, port: str) -> bool:
     if _is_address(name) or _is_address(host):
         return _is_address(name) and _is_within(host, name)
     name = name.removeprefix("*")
-    return host.endswith(name) if name.startswith(".") else host == name or host.endswith(f".{name}")
+    return (
+        host.endswith(name) if name.startswith(".") else host == name or host.endswith(f".{name}")
+    )
 
 
 def _divided(entry: str) -> tuple[str, str]:

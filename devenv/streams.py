@@ -59,7 +59,9 @@ class _Output(io.RawIOBase):
 def guard() -> None:
     """Replace the standard streams by ones that never fail. A missing stream becomes an empty one."""
     closed = {number for number in range(3) if _is_closed(number)}
-    for _ in closed:  # the lowest number that is free: otherwise a socket or a lock would be taken for a stream
+    for _ in (
+        closed
+    ):  # the lowest number that is free: otherwise a socket or a lock would be taken for a stream
         os.open(os.devnull, os.O_RDWR)
     codecs.register_error(_ERRORS, _in_ascii)
     codecs.register(_codec)
@@ -74,7 +76,9 @@ def finish(code: int) -> int:
     sys.stdout.flush()
     error = _stdout_error()
     if error and error.errno != errno.EPIPE:
-        sys.stderr.write(f"Error: The result can't be written to standard output: {error.strerror}.\n")
+        sys.stderr.write(
+            f"Error: The result can't be written to standard output: {error.strerror}.\n"
+        )
         code = code or 1
     sys.stderr.flush()
     return code

@@ -18,7 +18,9 @@ class Task:
 
 
 def run_all(
-    tasks: Iterable[Task], places: Mapping[str, int] | None = None, on_failure: Callable[[], None] = lambda: None
+    tasks: Iterable[Task],
+    places: Mapping[str, int] | None = None,
+    on_failure: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the tasks; where one fails, start no more, call `on_failure` once, wait for the others, raise what it raised.
 
@@ -36,7 +38,9 @@ def run_all(
         try:
             while order.is_active():
                 waiting = sorted([*waiting, *order.get_ready()], key=ranks.__getitem__)
-                for task in _startable([by_name[n] for n in waiting], running.values(), places or {}):
+                for task in _startable(
+                    [by_name[n] for n in waiting], running.values(), places or {}
+                ):
                     waiting.remove(task.name)
                     running[pool.submit(task.run)] = task
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -48,7 +52,9 @@ def run_all(
             raise
 
 
-def _startable(waiting: list[Task], running: Iterable[Task], places: Mapping[str, int]) -> list[Task]:
+def _startable(
+    waiting: list[Task], running: Iterable[Task], places: Mapping[str, int]
+) -> list[Task]:
     taken = Counter(task.lane for task in running)
     chosen = []
     for task in waiting:

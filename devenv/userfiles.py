@@ -117,7 +117,9 @@ def read_text(path: Path, size: int) -> str:
         raise DevenvError(f"{path} can't be read.", f"{why}.", _FIX, Exit.USAGE) from error
     if len(content) > size:
         why = f"It has more than {size >> 20} MiB."
-        raise DevenvError(f"{path} can't be read.", why, "Check that this is the right file.", Exit.USAGE)
+        raise DevenvError(
+            f"{path} can't be read.", why, "Check that this is the right file.", Exit.USAGE
+        )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -146,7 +148,9 @@ def _pipe_content(path: Path, size: int) -> bytes:
                 chunk = os.read(number, size - len(content))
             except BlockingIOError:  # a program has it open, and may take its time
                 if silence > _LONGEST_SILENCE:
-                    raise OSError(errno.ETIMEDOUT, "Nothing more was written into the pipe") from None
+                    raise OSError(
+                        errno.ETIMEDOUT, "Nothing more was written into the pipe"
+                    ) from None
                 continue
             if not chunk and not is_ready:
                 raise OSError(errno.ETIMEDOUT, "It is a pipe that no program writes into")

@@ -58,7 +58,9 @@ class StoppableClock:
         self._stopped.set()
 
 
-def until(what: str, missing: Callable[[], str], deadline: Deadline, look: str = "", pause: float = 0.2) -> None:
+def until(
+    what: str, missing: Callable[[], str], deadline: Deadline, look: str = "", pause: float = 0.2
+) -> None:
     """Call `missing` until it returns "", which means that nothing is missing any more.
 
     `pause` is in seconds. Raises DevenvError at the deadline, with what was missing last and with `look`, how to look.
@@ -66,12 +68,16 @@ def until(what: str, missing: Callable[[], str], deadline: Deadline, look: str =
 
     def give_up(state: RetryCallState) -> None:
         last = state.outcome.result() if state.outcome else ""
-        raise DevenvError(f"{what} was not ready within {deadline.seconds:.0f} s.", f"Still missing: {last}", look)
+        raise DevenvError(
+            f"{what} was not ready within {deadline.seconds:.0f} s.", f"Still missing: {last}", look
+        )
 
     def look_once() -> str:
         try:
             return missing()
-        except NotReachableError as error:  # one hiccup of a server is no reason to end a wait of minutes
+        except (
+            NotReachableError
+        ) as error:  # one hiccup of a server is no reason to end a wait of minutes
             return error.what
 
     Retrying(
@@ -84,7 +90,9 @@ def until(what: str, missing: Callable[[], str], deadline: Deadline, look: str =
 
 
 @contextmanager
-def locked(host: Host, clock: Clock, name: str, say: Callable[[str], None], seconds: float = 600) -> Iterator[None]:
+def locked(
+    host: Host, clock: Clock, name: str, say: Callable[[str], None], seconds: float = 600
+) -> Iterator[None]:
     """Hold the lock of that name, waiting for whoever has it and saying who that is.
 
     Raises LockedError with the holder when it is not free within `seconds`.
@@ -109,5 +117,7 @@ def locked(host: Host, clock: Clock, name: str, say: Callable[[str], None], seco
         try:
             until(f"The lock of {name}", holder, Deadline(clock, seconds))
         except DevenvError as error:
-            raise LockedError(error.what, error.why, "Wait until it is done, then try again.") from error
+            raise LockedError(
+                error.what, error.why, "Wait until it is done, then try again."
+            ) from error
         yield

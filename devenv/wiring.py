@@ -115,7 +115,13 @@ class World:
         return self.builder.files.path(self.builder.book.get(name), file)
 
     def choice(
-        self, cluster: str, asked: str | None, variant: Variant | None = None, *, new: bool = False, looking: bool = False
+        self,
+        cluster: str,
+        asked: str | None,
+        variant: Variant | None = None,
+        *,
+        new: bool = False,
+        looking: bool = False,
     ) -> Choice:
         """The profile for a cluster; for a `new` one, what can be installed here decides.
 
@@ -145,9 +151,13 @@ class World:
         if kept and Provider(self.engine, self.builder, self.reporter).obtainable(profile.images):
             return Availability(is_at_hand=True, why="its images and manifests are at hand")
         if problem := self._registry_problem(profile):
-            return Availability(is_at_hand=False, why=f"AIBrix's images are not at hand, and {problem}")
+            return Availability(
+                is_at_hand=False, why=f"AIBrix's images are not at hand, and {problem}"
+            )
         if not kept and (problem := HttpWeb().problem(urls[0].url)):
-            return Availability(is_at_hand=False, why=f"AIBrix's manifests are not at hand, and {problem}")
+            return Availability(
+                is_at_hand=False, why=f"AIBrix's manifests are not at hand, and {problem}"
+            )
         return Availability(is_at_hand=True, why="a registry answers")
 
     def _registry_problem(self, profile: Profile) -> str:
@@ -206,8 +216,14 @@ class World:
 
         nodes = own_nodes(Records(self.host), self.engine, self.engine, cluster)
         if not any(n.status == "running" for n in nodes):
-            what = f"The cluster {cluster} is not running." if nodes else f"There is no cluster {cluster}."
-            raise DevenvError(what, next_step=f"Run `devenv up --name {cluster}`.", exit_code=Exit.FAILED)
+            what = (
+                f"The cluster {cluster} is not running."
+                if nodes
+                else f"There is no cluster {cluster}."
+            )
+            raise DevenvError(
+                what, next_step=f"Run `devenv up --name {cluster}`.", exit_code=Exit.FAILED
+            )
 
     def refuse_unknown(self, cluster: str) -> None:
         """Raise DevenvError where somebody names a cluster that devenv does not know, for a command that needs none."""
@@ -219,7 +235,9 @@ class World:
         with suppress(NotReachableError):
             if not self.engine.nodes(cluster):
                 fix = f"`devenv up --name {cluster}` makes it. devenv's clusters: {', '.join(known) or 'none'}."
-                raise DevenvError(f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE)
+                raise DevenvError(
+                    f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE
+                )
 
     def _refuse_others(self, cluster: str) -> None:
         """Raise DevenvError if a kind cluster of that name is not devenv's, or not on this engine."""
@@ -252,14 +270,25 @@ class World:
         """Whether every node of a cluster has an image of that name."""
         from devenv.images.load import normalise, present
 
-        return all(normalise(image) in present(self.engine, node.name) for node in self.engine.nodes(cluster))
+        return all(
+            normalise(image) in present(self.engine, node.name)
+            for node in self.engine.nodes(cluster)
+        )
 
     def models(self, cluster: str, profile: Profile, headers: Headers | None = None) -> Models:
         """`model`. Raises DevenvError where there is no such cluster of devenv's. `headers`: of the requests."""
         from devenv.lifecycle.models import Models
 
         kube = self.own(cluster)
-        return Models(cluster, profile, kube, self.clock, self.reporter, lambda: self.prober(cluster, profile), headers or {})
+        return Models(
+            cluster,
+            profile,
+            kube,
+            self.clock,
+            self.reporter,
+            lambda: self.prober(cluster, profile),
+            headers or {},
+        )
 
     def own(self, cluster: str) -> ContextKube:
         """Return the API server of a running cluster of devenv's. Raises DevenvError where it is none."""
@@ -270,7 +299,9 @@ class World:
         own_context(kube, self.engine.nodes(cluster), cluster)
         return kube
 
-    def up(self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None) -> Up:
+    def up(
+        self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None
+    ) -> Up:
         """`up`; with `agree`, also of a cluster that somebody else made."""
         kube = ContextKube(f"kind-{cluster}")
         kube.prepare()
@@ -333,7 +364,9 @@ class World:
         """What `down --purge` removes."""
         from devenv.lifecycle.purge import Purge
 
-        return Purge(self.host, self.clock, self.engine, self.engine, self.reporter, self._recipe_images)
+        return Purge(
+            self.host, self.clock, self.engine, self.engine, self.reporter, self._recipe_images
+        )
 
     def _recipe_images(self, cluster: str) -> frozenset[str]:
         """Return the names of the images that recipes make for a cluster, with those that they stand on."""
@@ -375,7 +408,12 @@ class World:
             current=self._current,
             history=History(self.host, self.clock),
             wanted=lambda: frozenset([*map(normalise, refs(profile)), *held()]),
-            loaded=lambda: frozenset(name for record in records.all() for names in record.loaded.values() for name in names),
+            loaded=lambda: frozenset(
+                name
+                for record in records.all()
+                for names in record.loaded.values()
+                for name in names
+            ),
             nodes=nodes,
             returnable=lambda: self._returnable(cluster),
             returnable_in_engine=lambda: returnable_images(records.all()),
@@ -390,11 +428,15 @@ class World:
         records = Records(self.host)
         proven = ProvenImages(cluster, records, self.engine, self.clock, self.reporter)
         targets = [proven.targets(node) for node in self.engine.nodes(cluster)]
-        kept = {kept_name(image.digest): name for images in targets for name, image in images.items()}
+        kept = {
+            kept_name(image.digest): name for images in targets for name, image in images.items()
+        }
         record = records.read(cluster)
         # A load that was killed is undone with what the nodes had before.
         for images in record.loading.values() if record else ():
-            kept |= {kept_name(before.digest): name for name, before in images.items() if before.digest}
+            kept |= {
+                kept_name(before.digest): name for name, before in images.items() if before.digest
+            }
         return kept
 
     def _current(self) -> tuple[frozenset[str], frozenset[Path]]:
@@ -405,7 +447,9 @@ class World:
             return frozenset(), frozenset()
         recipes = builder.book.recipes.values()
         names = frozenset(builder.book.tag(r) for r in recipes if r.spec.image)
-        return names, frozenset(builder.files.path(r, file) for r in recipes for file in r.spec.files)
+        return names, frozenset(
+            builder.files.path(r, file) for r in recipes for file in r.spec.files
+        )
 
     def pruner(self, cluster: str, profile: Profile, *, caches: bool = False) -> Prune:
         """`prune`."""
@@ -424,7 +468,9 @@ class World:
 
         disk.proposal(proposal)
         if not console.interactive():
-            self.reporter.say("Nobody can be asked here: run `devenv prune`, or say `auto_prune: yes` in config.yaml.")
+            self.reporter.say(
+                "Nobody can be asked here: run `devenv prune`, or say `auto_prune: yes` in config.yaml."
+            )
         return prompts.confirmed("Remove all of this first?")
 
     @property
@@ -443,7 +489,11 @@ class World:
         launchd = Launchd(self.host, home / "Library" / "LaunchAgents", os.getuid())
         systemd, cron = Systemd(self.host, units), Cron(self.host, self.host.state_dir())
         can: list[Backend] = [launchd] if sys.platform == "darwin" else []
-        if not can and self.host.which("systemctl") and self.host.run(["systemctl", "--user", "show-environment"]).code == 0:
+        if (
+            not can
+            and self.host.which("systemctl")
+            and self.host.run(["systemctl", "--user", "show-environment"]).code == 0
+        ):
             can.append(systemd)
         every: list[Backend] = [launchd, systemd]
         if self.host.which("crontab"):
@@ -481,7 +531,14 @@ class World:
         """`status`."""
         from devenv.lifecycle.status import StatusReader
 
-        return StatusReader(cluster, choice.profile, self.host, self.engine, self.engine, ContextKube(f"kind-{cluster}"))
+        return StatusReader(
+            cluster,
+            choice.profile,
+            self.host,
+            self.engine,
+            self.engine,
+            ContextKube(f"kind-{cluster}"),
+        )
 
     def collector(self, cluster: str, profile: Profile) -> Collector:
         """Who collects the facts of a cluster."""
@@ -546,8 +603,17 @@ class World:
         if source.url:
             return self.downloads.path(source.url, source.sha256)
         if source.kustomize:
-            return Folders(Kustomize(self.host, self.reporter), profile, PLAIN, partial(self._manifest, profile)).path(source)
-        return data.root() / "manifests" / source.path if source.path else self.recipe_file(*source.recipe_file)
+            return Folders(
+                Kustomize(self.host, self.reporter),
+                profile,
+                PLAIN,
+                partial(self._manifest, profile),
+            ).path(source)
+        return (
+            data.root() / "manifests" / source.path
+            if source.path
+            else self.recipe_file(*source.recipe_file)
+        )
 
     def facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
         """Return the facts of a cluster, redacted."""
@@ -572,10 +638,14 @@ class World:
 
         kube = ContextKube(context, proxied=True)
         try:
-            kube.settings("its address")  # a context that is not there is a wrong call, not a finding
+            kube.settings(
+                "its address"
+            )  # a context that is not there is a wrong call, not a finding
         except NoContextError as error:
             fix = "`kubectl config get-contexts` lists them."
-            raise DevenvError(f"The kubeconfig has no context {context}.", error.why, fix, Exit.USAGE) from error
+            raise DevenvError(
+                f"The kubeconfig has no context {context}.", error.why, fix, Exit.USAGE
+            ) from error
         collector = self.collector(context, discovered(context, {}))
         return files.clean(replace(collector, kube=kube).collect_api(seconds, context))
 
@@ -597,7 +667,9 @@ class World:
         except (DevenvError, OSError) as error:
             self.reporter.say(f"No good look was kept: {error}")
 
-    def recover(self, cluster: str, choice: Choice, agree: Callable[[Proposal], None], who: str = "user") -> Recover:
+    def recover(
+        self, cluster: str, choice: Choice, agree: Callable[[Proposal], None], who: str = "user"
+    ) -> Recover:
         """`recover`. `who` agrees."""
         from devenv.adapters.envoy import ForwardedEnvoy
         from devenv.recovery.recover import Recover
@@ -711,7 +783,16 @@ class World:
         from devenv.lifecycle.setup import Setup
 
         wrapper = Path(runc_trimmed.__file__)
-        return Setup(self.host, self.engine, lambda: self.builder, self.clock, self.reporter, choice.profile, wrapper, confirm)
+        return Setup(
+            self.host,
+            self.engine,
+            lambda: self.builder,
+            self.clock,
+            self.reporter,
+            choice.profile,
+            wrapper,
+            confirm,
+        )
 
 
 @contextmanager
@@ -726,7 +807,13 @@ def world(images_folder: Path | None = None) -> Iterator[World]:
 
 
 def live_request(
-    profile: Profile, route: str, model: str | None, strategy: str, headers: Headers, *, stream: bool
+    profile: Profile,
+    route: str,
+    model: str | None,
+    strategy: str,
+    headers: Headers,
+    *,
+    stream: bool,
 ) -> LiveRequest:
     """Return a request as a user asks for it: without headers, with those of the profile's requests to the model.
 
@@ -740,7 +827,12 @@ def live_request(
         found = next((r for r in profile.requests if r.route is kind), None)
         if found is None:
             fix = "AIBrix's metadata service answers it, in a cluster that is made with `devenv up --with metadata-service`."
-            raise DevenvError(f"The profile {profile.name} has no request for the list of models.", "", fix, Exit.USAGE)
+            raise DevenvError(
+                f"The profile {profile.name} has no request for the list of models.",
+                "",
+                fix,
+                Exit.USAGE,
+            )
         live = found.model_copy(update={"headers": headers or found.headers})
     else:
         asked = model or profile.requests[0].model

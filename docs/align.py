@@ -35,7 +35,9 @@ def modules(folder: Path) -> Iterator[tuple[Path, list[GoBuild]]]:
 
 def go(env: Mapping[str, str], folder: Path, *argv: str) -> str:
     """Run the pinned compiler; its errors go to the terminal."""
-    return subprocess.run(["go", *argv], cwd=folder, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        ["go", *argv], cwd=folder, env=env, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def used(env: Mapping[str, str], folder: Path, steps: list[GoBuild]) -> dict[str, str]:
@@ -61,9 +63,15 @@ def main() -> None:
     with wiring.world() as world:
         toolchain = world.builder.files.toolchain
         toolchain.ensure(world.builder.files.log("toolchain"))
-        env = {**os.environ, **toolchain.environment(world.builder.book.architecture, cgo=False, host=False)}
+        env = {
+            **os.environ,
+            **toolchain.environment(world.builder.book.architecture, cgo=False, host=False),
+        }
     env["GOFLAGS"] = env["GOFLAGS"].replace("-mod=readonly", "-mod=mod")
-    found = {**dict(modules(data.root() / "images")), **dict(modules(data.root() / "tests" / "cluster" / "images"))}
+    found = {
+        **dict(modules(data.root() / "images")),
+        **dict(modules(data.root() / "tests" / "cluster" / "images")),
+    }
     for _ in range(ROUNDS):
         have = {folder: used(env, folder, steps) for folder, steps in found.items()}
         newest: dict[str, str] = {}
@@ -84,7 +92,11 @@ def main() -> None:
 
 def upgrades(folder: Path, libraries: Mapping[str, str], newest: Mapping[str, str]) -> list[str]:
     """Return what the folder is behind in."""
-    behind = {m: newest[m] for m, v in libraries.items() if settled(folder, m) and m in newest and age(newest[m]) > age(v)}
+    behind = {
+        m: newest[m]
+        for m, v in libraries.items()
+        if settled(folder, m) and m in newest and age(newest[m]) > age(v)
+    }
     return [f"{module}@{version}" for module, version in behind.items()]
 
 

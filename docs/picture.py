@@ -43,7 +43,9 @@ def main() -> None:
     for line in lasting(record(sys.argv[1:])):
         console.print(Text.from_ansi(line))
     drawn = console.export_svg(title="devenv up")
-    alone = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)  # nothing is loaded from elsewhere
+    alone = re.sub(
+        r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL
+    )  # nothing is loaded from elsewhere
     (Path(__file__).parent / "up.svg").write_text(alone.replace("Fira Code", "monospace"))
 
 

@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.fakes.world import FakeClock, FakeEngine, FakeGateway, FakeHost, FakeKind, FakeKube, FakeReporter, FakeWeb
+from tests.fakes.world import (
+    FakeClock,
+    FakeEngine,
+    FakeGateway,
+    FakeHost,
+    FakeKind,
+    FakeKube,
+    FakeReporter,
+    FakeWeb,
+)
 from tests.groups import Groups, rank
 
 # No test asserts a time: on a busy machine an example may take a second.
@@ -53,6 +62,10 @@ def pytest_runtest_makereport(item, call):
     """With DEVENV_REQUIRE_CLUSTER=1 a test of the cluster tier, or in a browser, that skips has failed."""
     outcome = yield
     report = outcome.get_result()
-    if report.skipped and os.environ.get("DEVENV_REQUIRE_CLUSTER") == "1" and {"cluster", "browser"} & set(item.keywords):
+    if (
+        report.skipped
+        and os.environ.get("DEVENV_REQUIRE_CLUSTER") == "1"
+        and {"cluster", "browser"} & set(item.keywords)
+    ):
         report.outcome = "failed"
         report.longrepr = f"skipped, with DEVENV_REQUIRE_CLUSTER=1: {report.longrepr}"

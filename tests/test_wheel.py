@@ -16,20 +16,35 @@ pytestmark = pytest.mark.slow
 def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(data.root())],
+        [
+            sys.executable,
+            "-m",
+            "build",
+            "--wheel",
+            "--no-isolation",
+            "--outdir",
+            str(folder),
+            str(data.root()),
+        ],
         check=True,
         capture_output=True,
     )
     venv.create(folder / "env", with_pip=True)
     wheel = next(folder.glob("*.whl"))
     assert wheel.name.startswith("aibrix_devenv-")
-    subprocess.run([folder / "env" / "bin" / "pip", "install", "-q", str(wheel)], check=True, capture_output=True)
+    subprocess.run(
+        [folder / "env" / "bin" / "pip", "install", "-q", str(wheel)],
+        check=True,
+        capture_output=True,
+    )
     return folder / "env" / "bin" / "devenv"
 
 
 def run(program, cwd, *args: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    return subprocess.run([program, *args], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [program, *args], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_wheel_brings_its_data_along(installed, tmp_path):
@@ -39,7 +54,13 @@ def test_the_wheel_brings_its_data_along(installed, tmp_path):
         "root = data.root(); print(root, load('offline', root / 'profiles').name)\n"
         "print(len(recipe.load(root / 'images', 'amd64', '').recipes), (root / 'manifests/offline/models.yaml').exists())"
     )
-    done = subprocess.run([installed.parent / "python", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [installed.parent / "python", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     place, name, recipes, manifest = done.stdout.split()
     assert place.endswith("devenv/_data")
     assert name == "offline"
@@ -47,8 +68,13 @@ def test_the_wheel_brings_its_data_along(installed, tmp_path):
     assert manifest == "True"
     assert "DE401" in run(installed, tmp_path, "doctor", "--list").stdout
     seen = data.root() / "tests" / "incidents" / "the-incident" / "facts.json"
-    assert run(installed, tmp_path, "doctor", "--from", str(seen), "-o", "html").stdout.startswith("<!DOCTYPE html>")
-    assert "aibrix-core-crds-v0.7.0.yaml" in run(installed, tmp_path, "profile", "show", "aibrix").stdout
+    assert run(installed, tmp_path, "doctor", "--from", str(seen), "-o", "html").stdout.startswith(
+        "<!DOCTYPE html>"
+    )
+    assert (
+        "aibrix-core-crds-v0.7.0.yaml"
+        in run(installed, tmp_path, "profile", "show", "aibrix").stdout
+    )
 
 
 def test_the_wheel_finds_what_a_checkout_has_built(installed, tmp_path):

@@ -108,7 +108,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except DevenvError:
             self._answer(403)
             return
-        self._answer(200 if size >= 0 else 404, {"Docker-Content-Digest": digest} if size >= 0 else {}, length=max(size, 0))
+        self._answer(
+            200 if size >= 0 else 404,
+            {"Docker-Content-Digest": digest} if size >= 0 else {},
+            length=max(size, 0),
+        )
 
     def do_POST(self) -> None:
         """Begin an upload; what asks to mount a blob of another repository may send it."""
@@ -129,7 +133,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         self.server.uploads[name] = blob
         self._take(blob)
-        self._answer(202, {"Location": self._upload_path(name), "Range": f"0-{max(blob.size - 1, 0)}"})
+        self._answer(
+            202, {"Location": self._upload_path(name), "Range": f"0-{max(blob.size - 1, 0)}"}
+        )
 
     def do_PUT(self) -> None:
         """End an upload, or take a manifest."""
@@ -147,7 +153,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._take(blob)
         digest = parse_qs(urlsplit(self.path).query).get("digest", [""])[0]
         good = self.server.sink.end(blob, digest)
-        self._answer(201 if good else 400, {"Docker-Content-Digest": digest, "Location": f"/v2/{REPOSITORY}/blobs/{digest}"})
+        self._answer(
+            201 if good else 400,
+            {"Docker-Content-Digest": digest, "Location": f"/v2/{REPOSITORY}/blobs/{digest}"},
+        )
 
     def _begun(self, name: str) -> Any:
         """Return the upload of that name, a new one where there is none; None, and the engine is refused, where none may be."""
@@ -155,7 +164,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.server.uploads.get(name) or self.server.sink.begin()
         except DevenvError:
             self.close_connection = True  # what it sends is not read
-            self._answer(403, body=_DENIED if self.command == "POST" else b"")  # unread bytes would reset it
+            self._answer(
+                403, body=_DENIED if self.command == "POST" else b""
+            )  # unread bytes would reset it
             return None
 
     def _target(self) -> str:
@@ -201,7 +212,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for _ in self._chunks():
             pass
 
-    def _answer(self, status: int, headers: dict[str, str] | None = None, length: int = 0, body: bytes = b"") -> None:
+    def _answer(
+        self, status: int, headers: dict[str, str] | None = None, length: int = 0, body: bytes = b""
+    ) -> None:
         self.send_response(status)
         self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
         for name, value in (headers or {}).items():

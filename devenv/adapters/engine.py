@@ -25,7 +25,14 @@ from docker.credentials.errors import CredentialsNotFound, StoreError
 from docker.utils.config import find_config_file
 from docker.utils.socket import frames_iter
 
-from devenv.errors import DevenvError, ElsewhereError, Exit, ForbiddenError, NotFoundError, NotReachableError
+from devenv.errors import (
+    DevenvError,
+    ElsewhereError,
+    Exit,
+    ForbiddenError,
+    NotFoundError,
+    NotReachableError,
+)
 from devenv.network import build_arguments, is_on_loopback, proxy_for
 from devenv.ports import (
     CacheRecord,
@@ -41,11 +48,25 @@ from devenv.ports import (
 )
 
 _CLUSTER = "io.x-k8s.kind.cluster"  # kind's own label
-_ROLE, _BALANCER = "io.x-k8s.kind.role", "external-load-balancer"  # what stands before several control planes is no node
+_ROLE, _BALANCER = (
+    "io.x-k8s.kind.role",
+    "external-load-balancer",
+)  # what stands before several control planes is no node
 _HELPER = "devenv.helper"  # what devenv may remove
-_USES = ("create", "start", "load", "pull", "import", "push", "save")  # events that say somebody wants an image
+_USES = (
+    "create",
+    "start",
+    "load",
+    "pull",
+    "import",
+    "push",
+    "save",
+)  # events that say somebody wants an image
 _UNCHOOSE = {"DOCKER_HOST": "unset DOCKER_HOST", "DOCKER_CONTEXT": "unset DOCKER_CONTEXT"}
-_ZSTD, _WINDOW = b"\x28\xb5\x2f\xfd", 1 << 27  # how zstd begins; bytes that it may want to look back
+_ZSTD, _WINDOW = (
+    b"\x28\xb5\x2f\xfd",
+    1 << 27,
+)  # how zstd begins; bytes that it may want to look back
 _MAPS = ("auths", "credHelpers", "HttpHeaders", "proxies")  # keys of Docker's config file
 _ANSWER = 30  # seconds that the engine may take to answer
 _LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
@@ -90,7 +111,12 @@ def _context_host(name: str) -> str:
         context = None
     if context is None and name:
         fix = "See `docker context ls`."
-        raise NotReachableError(f"There is no Docker context {name}.", "DOCKER_CONTEXT names it.", fix, Exit.PREREQUISITE)
+        raise NotReachableError(
+            f"There is no Docker context {name}.",
+            "DOCKER_CONTEXT names it.",
+            fix,
+            Exit.PREREQUISITE,
+        )
     return str(context.Host) if context and context.name != "default" and context.Host else ""
 
 
@@ -101,7 +127,9 @@ def _ignore(_: str) -> None:
 class _Client(docker.APIClient):
     """Docker's own client, with Go's rules for proxies: a TCP engine on loopback is asked directly."""
 
-    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
         """Return the settings for one request.
 
         The library would ask the environment, and knows other rules.
@@ -285,7 +313,16 @@ class DockerEngine:
         tagged = _time((found.get("Metadata") or {}).get("LastTagTime"))
         names = tuple(found.get("RepoTags") or ())
         digests = tuple(found.get("RepoDigests") or ())
-        return Image(found["Id"], found["Architecture"], found["Size"], labels, names, layers, tagged, digests)
+        return Image(
+            found["Id"],
+            found["Architecture"],
+            found["Size"],
+            labels,
+            names,
+            layers,
+            tagged,
+            digests,
+        )
 
     def history(self, ref: str) -> list[int]:
         """Return how many bytes each step of the image's making added, from the first on."""
@@ -294,7 +331,10 @@ class DockerEngine:
     def steps(self, ref: str) -> list[tuple[int, str]]:
         """Return the bytes that each step of the image's making added, and its command, from the first on."""
         with _errors():
-            return [(int(step["Size"]), str(step.get("CreatedBy") or "")) for step in reversed(self._api.history(ref))]
+            return [
+                (int(step["Size"]), str(step.get("CreatedBy") or ""))
+                for step in reversed(self._api.history(ref))
+            ]
 
     def listed_images(self) -> list[ListedImage]:
         """Return all images but those that only others are built on."""
@@ -332,7 +372,11 @@ class DockerEngine:
         found = told.get("BuildCache") or (told.get("BuildCacheUsage") or {}).get("Items") or []
         return [
             CacheRecord(
-                r["ID"], int(r["Size"]), bool(r["InUse"]), bool(r["Shared"]), _time(r.get("LastUsedAt") or r.get("CreatedAt"))
+                r["ID"],
+                int(r["Size"]),
+                bool(r["InUse"]),
+                bool(r["Shared"]),
+                _time(r.get("LastUsedAt") or r.get("CreatedAt")),
             )
             for r in found
         ]
@@ -373,18 +417,29 @@ class DockerEngine:
         filters = json.dumps({"private": {}, "until": {f"{int(unused_for)}s": True}})
         with _errors():
             api = self._slow
-            api._raise_for_status(api._post(api._url("/build/prune"), params={"all": "true", "filters": filters}))  # noqa: SLF001
+            api._raise_for_status(  # noqa: SLF001
+                api._post(api._url("/build/prune"), params={"all": "true", "filters": filters})  # noqa: SLF001
+            )
 
     def uses(self, since: float) -> list[tuple[float, str]]:
         """Return when images were used since then, as far as the engine remembers, each with its name or ID."""
         with _errors():
             events = list(
-                self._api.events(since=int(since), until=int(time.time()), decode=True, filters={"type": ["container", "image"]})
+                self._api.events(
+                    since=int(since),
+                    until=int(time.time()),
+                    decode=True,
+                    filters={"type": ["container", "image"]},
+                )
             )
         found = []
         for event in events:
             actor = event.get("Actor") or {}
-            image = actor.get("ID", "") if event.get("Type") == "image" else (actor.get("Attributes") or {}).get("image", "")
+            image = (
+                actor.get("ID", "")
+                if event.get("Type") == "image"
+                else (actor.get("Attributes") or {}).get("image", "")
+            )
             if event.get("Action") in _USES and image:
                 found.append((float(event.get("time") or 0), str(image)))
         return found
@@ -394,7 +449,9 @@ class DockerEngine:
         filters = {"type": ["image"], "event": ["tag"]}
         with _errors():
             now = int(time.time())
-            events = list(self._api.events(since=int(since), until=now, decode=True, filters=filters))
+            events = list(
+                self._api.events(since=int(since), until=now, decode=True, filters=filters)
+            )
         pairs = []
         for event in events:
             actor = event.get("Actor") or {}
@@ -407,14 +464,24 @@ class DockerEngine:
         """Return the images that carry the label."""
         with _errors():
             found = self._api.images(filters={"label": label})
-        return [Image(i["Id"], "", i["Size"], i["Labels"] or {}, tuple(i["RepoTags"] or ())) for i in found]
+        return [
+            Image(i["Id"], "", i["Size"], i["Labels"] or {}, tuple(i["RepoTags"] or ()))
+            for i in found
+        ]
 
     def names(self) -> list[str]:
         """Return the names of all images."""
         with _errors():
             return [tag for image in self._api.images() for tag in image["RepoTags"] or ()]
 
-    def build(self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: OnLine) -> None:
+    def build(
+        self,
+        context: Path,
+        tag: str,
+        args: Mapping[str, str],
+        labels: Mapping[str, str],
+        log: OnLine,
+    ) -> None:
         """Build from a context that is a tar archive, through the user's proxies.
 
         Those in Docker's config file come first. One on this machine's loopback is out of a build
@@ -439,8 +506,12 @@ class DockerEngine:
         repository, _, version = tag.rpartition(":")
         changes = [f"LABEL {name}={value}" for name, value in labels.items()]
         with _errors(), tar.open("rb") as file:
-            chunks = iter(partial(file.read, 1 << 20), b"")  # the library says "chunked", which a file would not be sent as
-            answer = self._slow.import_image_from_stream(chunks, repository=repository, tag=version, changes=changes)
+            chunks = iter(
+                partial(file.read, 1 << 20), b""
+            )  # the library says "chunked", which a file would not be sent as
+            answer = self._slow.import_image_from_stream(
+                chunks, repository=repository, tag=version, changes=changes
+            )
         for line in answer.splitlines():
             if "error" in (event := json.loads(line)):
                 raise DevenvError(f"{tag} could not be imported.", event["error"])
@@ -455,10 +526,16 @@ class DockerEngine:
                     detail = event.get("progressDetail") or {}
                     if event.get("status") == "Downloading" and "total" in detail:
                         layers[event["id"]] = (detail["current"], detail["total"])
-                        progress(sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
-        except DevenvError as error:  # the engine reports a registry that does not answer as a fault of its own
+                        progress(
+                            sum(c for c, _ in layers.values()), sum(t for _, t in layers.values())
+                        )
+        except (
+            DevenvError
+        ) as error:  # the engine reports a registry that does not answer as a fault of its own
             fix = f"Check `docker pull {ref}`, or bring it with `docker load`."
-            raise NotReachableError(f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE) from error
+            raise NotReachableError(
+                f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE
+            ) from error
 
     def registry_problem(self, ref: str) -> str:
         """Return why the image's registry refuses it, in the engine's words; "" if it does not.
@@ -479,7 +556,9 @@ class DockerEngine:
         def chunks(file: Any) -> Iterator[bytes]:
             content = file
             if file.read(len(_ZSTD)) == _ZSTD:  # not every engine unpacks it
-                content = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(file, read_across_frames=True)
+                content = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(
+                    file, read_across_frames=True
+                )
             file.seek(0)
             while chunk := content.read(1 << 20):
                 yield chunk
@@ -508,7 +587,9 @@ class DockerEngine:
         with (
             _errors(),
             # Closed whatever happens: the engine stops when nobody listens.
-            contextlib.closing(self._slow.push(repository, tag=version, stream=True, decode=True, auth_config={})) as events,
+            contextlib.closing(
+                self._slow.push(repository, tag=version, stream=True, decode=True, auth_config={})
+            ) as events,
         ):
             for event in events:
                 if "error" in event:
@@ -537,7 +618,14 @@ class DockerEngine:
         with _errors():
             found = self._api.containers(all=True, filters={"label": label})
         nodes = [
-            Node(c["Names"][0].lstrip("/"), c["Id"], c["State"], c["Labels"][_CLUSTER], c["Created"], _ports(c))
+            Node(
+                c["Names"][0].lstrip("/"),
+                c["Id"],
+                c["State"],
+                c["Labels"][_CLUSTER],
+                c["Created"],
+                _ports(c),
+            )
             for c in found
             if c["Labels"].get(_ROLE) != _BALANCER
         ]
@@ -549,7 +637,9 @@ class DockerEngine:
             found = self._api.inspect_container(container)
         networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
         address = next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), "")
-        return ContainerState(address, _time(found["State"].get("StartedAt")), _time(found["State"].get("FinishedAt")))
+        return ContainerState(
+            address, _time(found["State"].get("StartedAt")), _time(found["State"].get("FinishedAt"))
+        )
 
     def start(self, container: str) -> None:
         """Start a stopped container, or wake a paused one."""
@@ -564,7 +654,9 @@ class DockerEngine:
         with _errors():
             self._slow.stop(container, timeout=30)
 
-    def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed:
+    def exec(
+        self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None
+    ) -> Completed:
         """Run a program in a container, its output and errors as one, `stdin` streamed into it."""
         with _errors():
             run = self._api.exec_create(container, list(argv), stdin=stdin is not None)["Id"]
@@ -600,17 +692,25 @@ class DockerEngine:
         """Remove a helper, running or not; nothing where there is none. Raises DevenvError where it isn't devenv's own."""
         with contextlib.suppress(NotFoundError), _errors():
             if _HELPER not in (self._api.inspect_container(name)["Config"]["Labels"] or {}):
-                raise DevenvError(f"The container {name} is not devenv's own.", next_step="Rename or remove it.")
+                raise DevenvError(
+                    f"The container {name} is not devenv's own.", next_step="Rename or remove it."
+                )
             self._api.remove_container(name, force=True, v=True)
 
 
 def _ports(container: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
-    return tuple((p["PrivatePort"], p["PublicPort"]) for p in container.get("Ports") or () if "PublicPort" in p)
+    return tuple(
+        (p["PrivatePort"], p["PublicPort"])
+        for p in container.get("Ports") or ()
+        if "PublicPort" in p
+    )
 
 
 def _names(image: Mapping[str, Any]) -> tuple[str, ...]:
     """Tags and digests; the engine spells what is missing "<none>"."""
-    return tuple(n for key in ("RepoTags", "RepoDigests") for n in image.get(key) or () if "<none>" not in n)
+    return tuple(
+        n for key in ("RepoTags", "RepoDigests") for n in image.get(key) or () if "<none>" not in n
+    )
 
 
 def _time(text: str | None) -> float:
@@ -643,7 +743,9 @@ def _converse(raw: Any, stdin: Iterable[bytes]) -> bytes:
 
     sender = threading.Thread(target=feed, daemon=True)
     sender.start()
-    hung = threading.Timer(_LONGEST, connection.shutdown, [socket.SHUT_RDWR])  # the library's own read has no limit
+    hung = threading.Timer(
+        _LONGEST, connection.shutdown, [socket.SHUT_RDWR]
+    )  # the library's own read has no limit
     hung.daemon = True
     hung.start()
     try:
@@ -685,13 +787,22 @@ def _unreachable(error: Exception) -> NotReachableError:
     where, why, by = address(), _reason(error), chosen()
     if where.startswith("ssh://"):
         fix = "Use an engine on this machine: devenv reaches none by ssh yet."
-        return NotReachableError(f"The Docker engine at {where} can't be used.", why, fix, Exit.PREREQUISITE)
+        return NotReachableError(
+            f"The Docker engine at {where} can't be used.", why, fix, Exit.PREREQUISITE
+        )
     if "permission denied" in why.lower():
         fix = "Add yourself to the group docker (`sudo usermod -aG docker $USER`) and log in again."
-        return ForbiddenError(f"You are not allowed to use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE)
+        return ForbiddenError(
+            f"You are not allowed to use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE
+        )
     if by:
         fix = f"Start that engine, or choose another: {_UNCHOOSE.get(by.split()[0], 'docker context use default')}."
-        return ElsewhereError(f"No Docker engine answers at {where}.", f"{by} points there. {why}", fix, Exit.PREREQUISITE)
+        return ElsewhereError(
+            f"No Docker engine answers at {where}.",
+            f"{by} points there. {why}",
+            fix,
+            Exit.PREREQUISITE,
+        )
     fix = "Start Docker, or run `devenv setup`. DOCKER_HOST and Docker contexts are respected."
     return NotReachableError(f"No Docker engine answers at {where}.", why, fix, Exit.PREREQUISITE)
 

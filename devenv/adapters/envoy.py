@@ -32,8 +32,12 @@ class ForwardedEnvoy:
                 return self._ask(forward.socket(_ADMIN), paths)  # type: ignore[no-untyped-call]
             finally:
                 forward.close()  # type: ignore[no-untyped-call]
-        except Exception as error:  # the library raises of its own, and websocket's, ssl's and http's besides
-            raise NotReachableError(f"Envoy's admin interface in {pod} does not answer.", str(error)) from error
+        except (
+            Exception
+        ) as error:  # the library raises of its own, and websocket's, ssl's and http's besides
+            raise NotReachableError(
+                f"Envoy's admin interface in {pod} does not answer.", str(error)
+            ) from error
 
     @staticmethod
     def _ask(connection: Any, paths: Iterable[str]) -> dict[str, str]:
@@ -60,7 +64,9 @@ def portforward(settings: Any, namespace: str, pod: str, port: int) -> Any:
     header = ["sec-websocket-protocol: v4.channel.k8s.io"]
     if token := authorization(settings):
         header.append(f"authorization: {token}")
-    made = websocket.WebSocket(sslopt={k: v for k, v in options.items() if v is not None}, skip_utf8_validation=True)
+    made = websocket.WebSocket(
+        sslopt={k: v for k, v in options.items() if v is not None}, skip_utf8_validation=True
+    )
     url = get_websocket_url(f"{settings.host}{path}", [("ports", str(port))])  # type: ignore[no-untyped-call]
     made.connect(url, header=header, timeout=_TIMEOUT, **_DIRECTLY)  # type: ignore[no-untyped-call]
     return made

@@ -62,7 +62,9 @@ class LoopbackForwarding:
         slices = self._kube.select(*_SLICES, target.namespace, selector)
         pods = sorted(pod for one in slices for pod in _ready_pods(one))
         if not pods:
-            raise NotReachableError(f"No pod of the Service {target.namespace}/{target.service} is ready.")
+            raise NotReachableError(
+                f"No pod of the Service {target.namespace}/{target.service} is ready."
+            )
         return pods[0]
 
 
@@ -116,7 +118,9 @@ def _server(port: int, connect: Connect) -> _Server:
         return _Server(port, connect)
     except OSError as error:
         what = f"Can't listen on port {port}."
-        raise DevenvError(what, str(error), "End the program that uses it.", Exit.PREREQUISITE) from error
+        raise DevenvError(
+            what, str(error), "End the program that uses it.", Exit.PREREQUISITE
+        ) from error
 
 
 @contextlib.contextmanager

@@ -19,7 +19,11 @@ class HttpGateway:
             headers = {name.lower(): value for name, value in answer.getheaders()}
             body = answer.read().decode(errors="replace")
             return HttpAnswer(answer.status, headers, body, time.monotonic() - began)
-        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a header that is none
+        except (
+            OSError,
+            http.client.HTTPException,
+            ValueError,
+        ) as error:  # ValueError: a header that is none
             why = str(error) or type(error).__name__
             return HttpAnswer(0, seconds=time.monotonic() - began, error=why)
         finally:

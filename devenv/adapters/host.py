@@ -60,7 +60,9 @@ class LocalHost:
             )  # fmt: skip
         except FileNotFoundError as error:
             raise DevenvError(
-                f"{argv[0]} is not installed.", next_step="Run `devenv setup`.", exit_code=Exit.PREREQUISITE
+                f"{argv[0]} is not installed.",
+                next_step="Run `devenv setup`.",
+                exit_code=Exit.PREREQUISITE,
             ) from error
         with self._guard:
             self._children.add(child)
@@ -87,7 +89,9 @@ class LocalHost:
             with self._guard:
                 self._children.discard(child)
         if expired.is_set():
-            raise DevenvError(f"{argv[0]} did not end within {timeout:.0f} s.", "".join(lines[-12:]))
+            raise DevenvError(
+                f"{argv[0]} did not end within {timeout:.0f} s.", "".join(lines[-12:])
+            )
         return Completed(child.returncode, "".join(lines))
 
     def stop_children(self) -> None:
@@ -123,7 +127,9 @@ class LocalHost:
 
     def which(self, program: str) -> Path | None:
         """Where a program of that name is, on PATH or where administrators' programs are."""
-        found = shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")
+        found = shutil.which(program) or shutil.which(
+            program, path="/usr/local/sbin:/usr/sbin:/sbin"
+        )
         return Path(found) if found else None
 
     def is_root(self) -> bool:
@@ -135,7 +141,9 @@ class LocalHost:
         status, last = Path("/proc/self/status"), Path("/proc/sys/kernel/cap_last_cap")
         if not (status.exists() and last.exists()):
             return False
-        bounding = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("CapBnd"))
+        bounding = next(
+            line.split()[1] for line in status.read_text().splitlines() if line.startswith("CapBnd")
+        )
         return int(bounding, 16) != (1 << int(last.read_text()) + 1) - 1
 
     def python(self) -> Path:
@@ -147,7 +155,10 @@ class LocalHost:
         while not path.exists():
             path = path.parent
         stat = os.statvfs(path)
-        free, reserved = stat.f_bavail * stat.f_frsize, (stat.f_bfree - stat.f_bavail) * stat.f_frsize
+        free, reserved = (
+            stat.f_bavail * stat.f_frsize,
+            (stat.f_bfree - stat.f_bavail) * stat.f_frsize,
+        )
         return Space(free, stat.f_blocks * stat.f_frsize, stat.f_favail, stat.f_files, reserved)
 
     def memory(self) -> int:
@@ -156,13 +167,21 @@ class LocalHost:
 
     def cores(self) -> int:
         """Processors that this process may use."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
 
     def port_owner(self, port: int) -> str | None:
         """Who listens on the TCP port, as "name (pid)"; None where nobody does."""
         with contextlib.suppress(psutil.AccessDenied):  # macOS lets only root see others' sockets
             for connection in psutil.net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                if (
+                    connection.status == psutil.CONN_LISTEN
+                    and connection.laddr
+                    and connection.laddr.port == port
+                ):
                     return _process(connection.pid)
         return None
 
@@ -181,7 +200,10 @@ class LocalHost:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DevenvError(
-                f"The state folder {path} can't be written.", str(error), "Set XDG_STATE_HOME.", Exit.PREREQUISITE
+                f"The state folder {path} can't be written.",
+                str(error),
+                "Set XDG_STATE_HOME.",
+                Exit.PREREQUISITE,
             ) from error
         return path
 
@@ -208,7 +230,9 @@ class LocalHost:
         """The user's limits of inotify instances and watches; None where the system has none."""
         folder = Path("/proc/sys/fs/inotify")
         try:
-            return int((folder / "max_user_instances").read_text()), int((folder / "max_user_watches").read_text())
+            return int((folder / "max_user_instances").read_text()), int(
+                (folder / "max_user_watches").read_text()
+            )
         except (OSError, ValueError):
             return None
 
@@ -220,8 +244,12 @@ class LocalHost:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 fix = "Wait until it is done, then try again."
-                raise LockedError(f"{name} is being changed by {_holder(file)}.", next_step=fix) from error
-            with contextlib.suppress(OSError):  # who holds it is good to know, but a full disk must not stop a repair
+                raise LockedError(
+                    f"{name} is being changed by {_holder(file)}.", next_step=fix
+                ) from error
+            with contextlib.suppress(
+                OSError
+            ):  # who holds it is good to know, but a full disk must not stop a repair
                 file.truncate(0)
                 file.write(f"process {os.getpid()}\n")
                 file.flush()
@@ -241,11 +269,19 @@ class LocalHost:
             return path.open("a+")
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise DevenvError(f"The lock {path} can't be taken.", str(error), "Look who owns it.") from error
-            others = [p for p in sorted(self.state_dir().glob("*.lock")) if p.stat().st_ino not in self._held]
+                raise DevenvError(
+                    f"The lock {path} can't be taken.", str(error), "Look who owns it."
+                ) from error
+            others = [
+                p
+                for p in sorted(self.state_dir().glob("*.lock"))
+                if p.stat().st_ino not in self._held
+            ]
             if not others:
                 fix = "Free a little by hand, then try again."
-                raise DevenvError("The disk is too full even for a lock.", str(error), fix) from error
+                raise DevenvError(
+                    "The disk is too full even for a lock.", str(error), fix
+                ) from error
             return others[0].open("a+")
 
 
@@ -260,7 +296,10 @@ def _is_stopped(holder: str) -> bool:
     if not number.isdigit():
         return False
     try:
-        return psutil.Process(int(number)).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+        return psutil.Process(int(number)).status() in {
+            psutil.STATUS_STOPPED,
+            psutil.STATUS_TRACING_STOP,
+        }
     except (psutil.Error, OverflowError):
         return False
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from devenv.errors import DevenvError, Exit
 from devenv.ports import Host, OnLine
 
-_CREATE_TIMEOUT = 600.0  # seconds; 11 to 14 s is usual (facts of the lab), a slow laptop that pulls needs minutes
+_CREATE_TIMEOUT = (
+    600.0  # seconds; 11 to 14 s is usual (facts of the lab), a slow laptop that pulls needs minutes
+)
 
 
 class KindProgram:
@@ -18,7 +20,9 @@ class KindProgram:
     that kind calls finds the same engine as devenv does.
     """
 
-    def __init__(self, host: Host, find: Callable[[], Path | None], engine: Callable[[], dict[str, str]]) -> None:
+    def __init__(
+        self, host: Host, find: Callable[[], Path | None], engine: Callable[[], dict[str, str]]
+    ) -> None:
         self._host, self._find, self._engine = host, find, engine
 
     def version(self) -> str | None:
@@ -34,7 +38,21 @@ class KindProgram:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write(config)
             file.flush()
-            self._run(["create", "cluster", "--name", name, "--config", file.name, "--image", image, "--wait", "0s"], log)
+            self._run(
+                [
+                    "create",
+                    "cluster",
+                    "--name",
+                    name,
+                    "--config",
+                    file.name,
+                    "--image",
+                    image,
+                    "--wait",
+                    "0s",
+                ],
+                log,
+            )
 
     def delete(self, name: str, log: OnLine) -> None:
         """Delete the cluster with its nodes and their volumes."""
@@ -47,11 +65,21 @@ class KindProgram:
     def _run(self, argv: list[str], log: OnLine) -> None:
         program = self._find()
         if program is None:
-            raise DevenvError("kind is not installed.", next_step="Run `devenv setup`.", exit_code=Exit.PREREQUISITE)
+            raise DevenvError(
+                "kind is not installed.",
+                next_step="Run `devenv setup`.",
+                exit_code=Exit.PREREQUISITE,
+            )
         env = {"KIND_EXPERIMENTAL_PROVIDER": "docker", **self._engine()}
         done = self._host.run([str(program), *argv], env=env, on_line=log, timeout=_CREATE_TIMEOUT)
         if done.code != 0:
             # Without each of kubeadm's tries to reach what it starts.
-            telling = [line for line in done.output.rstrip().splitlines() if "round_trippers.go" not in line]
+            telling = [
+                line
+                for line in done.output.rstrip().splitlines()
+                if "round_trippers.go" not in line
+            ]
             end = "\n".join(telling[-15:])
-            raise DevenvError(f"`kind {' '.join(argv[:2])}` failed.", end, f"By hand: kind {' '.join(argv)}")
+            raise DevenvError(
+                f"`kind {' '.join(argv[:2])}` failed.", end, f"By hand: kind {' '.join(argv)}"
+            )

@@ -21,10 +21,15 @@ from devenv.ports import Manifest
 
 _MANAGER = "devenv"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_ABOUT_THE_OBJECT = {400, 422}  # a status that says that the object is wrong, and not who asks or when
+_ABOUT_THE_OBJECT = {
+    400,
+    422,
+}  # a status that says that the object is wrong, and not who asks or when
 _PAGE = 250  # objects of a list that are asked for at once
 _TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
-_SIGN_IN = 60.0  # seconds for the program by which a context signs in; a person may have to answer it
+_SIGN_IN = (
+    60.0  # seconds for the program by which a context signs in; a person may have to answer it
+)
 # A server that asks to be asked again ("storage is (re)initializing", after a change of CRDs) is asked again, as it says.
 _AGAIN = urllib3.Retry(
     total=None, connect=False, read=False, redirect=False, other=False, status=8, status_forcelist=[429], allowed_methods=None,
@@ -53,7 +58,9 @@ class ContextKube:
 
     def prepare(self) -> None:
         """Begin to import the client, which takes 0.4 s, while others wait for the engine."""
-        threading.Thread(target=importlib.import_module, args=["kubernetes.config"], daemon=True).start()
+        threading.Thread(
+            target=importlib.import_module, args=["kubernetes.config"], daemon=True
+        ).start()
 
     def ready(self) -> bool:
         """Whether the API server says that it is ready."""
@@ -108,7 +115,9 @@ class ContextKube:
             return found
         return None
 
-    def select(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
+    def select(
+        self, api_version: str, kind: str, namespace: str = "", selector: str = ""
+    ) -> list[Manifest]:
         """Return all objects of the kind that the labels select."""
         query = [("labelSelector", selector)] if selector else []
         with contextlib.suppress(NotFoundError):
@@ -136,50 +145,78 @@ class ContextKube:
 
     def node_stats(self, name: str) -> Manifest:
         """Return what a node's kubelet says of its resources, through the API server."""
-        found: Manifest = self._call("GET", f"/api/v1/nodes/{quote(name)}/proxy/stats/summary?only_cpu_and_memory=false")
+        found: Manifest = self._call(
+            "GET", f"/api/v1/nodes/{quote(name)}/proxy/stats/summary?only_cpu_and_memory=false"
+        )
         return found
 
     def apply(self, manifest: Manifest) -> None:
         """Apply one object on the server's side, as the manager `devenv`, taking over what others hold."""
         meta = manifest["metadata"]
-        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        path = self._path(
+            manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"]
+        )
         query = [("fieldManager", _MANAGER), ("force", "true")]
         self._call("PATCH", path, query, json.dumps(manifest))
 
     def dry_run(self, manifest: Manifest) -> str:
         """Return why the API server would refuse to apply an object, "" if it would not, or can't say."""
         meta = manifest["metadata"]
-        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        path = self._path(
+            manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"]
+        )
         query = [("fieldManager", _MANAGER), ("force", "true"), ("dryRun", "All")]
         try:
             self._call("PATCH", path, query, json.dumps(manifest))
         except RefusedError as error:
-            is_about_it = error.status in _ABOUT_THE_OBJECT or "failed to create typed patch object" in error.why
+            is_about_it = (
+                error.status in _ABOUT_THE_OBJECT
+                or "failed to create typed patch object" in error.why
+            )
             return error.why if is_about_it and "does not support dry run" not in error.why else ""
         return ""
 
     def replace(self, manifest: Manifest) -> None:
         """Put an object in place of the one that is there, so that what others have set in it is gone."""
         meta = manifest["metadata"]
-        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        path = self._path(
+            manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"]
+        )
         there = self._call("GET", path)["metadata"]
-        kept = {k: there[k] for k in ("resourceVersion", "ownerReferences", "finalizers") if k in there}
+        kept = {
+            k: there[k] for k in ("resourceVersion", "ownerReferences", "finalizers") if k in there
+        }
         body = {**manifest, "metadata": {**meta, **kept}}
-        self._call("PUT", path, [("fieldManager", _MANAGER)], json.dumps(body), form="application/json")
+        self._call(
+            "PUT", path, [("fieldManager", _MANAGER)], json.dumps(body), form="application/json"
+        )
 
     def merge(self, manifest: Manifest) -> None:
         """Change the fields that are given, and no others, whoever owns them."""
         meta = manifest["metadata"]
-        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+        path = self._path(
+            manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"]
+        )
         body = json.dumps({k: v for k, v in manifest.items() if k not in {"apiVersion", "kind"}})
-        self._call("PATCH", path, [("fieldManager", f"{_MANAGER}-reload")], body, form="application/merge-patch+json")
+        self._call(
+            "PATCH",
+            path,
+            [("fieldManager", f"{_MANAGER}-reload")],
+            body,
+            form="application/merge-patch+json",
+        )
 
-    def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None:
+    def delete(
+        self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None
+    ) -> None:
         """Ask for an object's removal, with all that it owns; nothing where there is none. It may take its time to go.
 
         `grace`: seconds that a pod's containers get to end; by their own wish unless told.
         """
-        query = [("propagationPolicy", "Background"), *([("gracePeriodSeconds", str(grace))] if grace is not None else [])]
+        query = [
+            ("propagationPolicy", "Background"),
+            *([("gracePeriodSeconds", str(grace))] if grace is not None else []),
+        ]
         with contextlib.suppress(NotFoundError):
             self._call("DELETE", self._path(api_version, kind, namespace, name), query)
 
@@ -188,14 +225,23 @@ class ContextKube:
         *, timestamps: bool = False, previous: bool = False, head: int = 0,
     ) -> str:  # fmt: skip
         """Return the last lines of a container's log; with `head`, its first bytes instead. 0 sets no limit."""
-        query = [("container", container), ("timestamps", str(timestamps).lower()), ("previous", str(previous).lower())]
+        query = [
+            ("container", container),
+            ("timestamps", str(timestamps).lower()),
+            ("previous", str(previous).lower()),
+        ]
         limits = (("sinceSeconds", since_seconds), ("tailLines", tail), ("limitBytes", head))
         query += [(name, str(value)) for name, value in limits if value]
         return str(self._call("GET", _log_path(namespace, pod), query, text=True))
 
     def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]:
         """Yield the lines of a container's log, with timestamps, as they are written, until the container ends."""
-        query = [("container", container), ("timestamps", "true"), ("follow", "true"), ("sinceSeconds", str(since_seconds))]
+        query = [
+            ("container", container),
+            ("timestamps", "true"),
+            ("follow", "true"),
+            ("sinceSeconds", str(since_seconds)),
+        ]
         what = f"GET {_log_path(namespace, pod)}"
         with _errors(self._context, what):
             settings, pool = self._connection()
@@ -246,7 +292,9 @@ class ContextKube:
                 if token := authorization(settings):
                     headers["Authorization"] = token
                 url = f"{settings.host}{path}{'?' + urlencode(query) if query else ''}"
-                answer = pool.request(method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=_AGAIN)
+                answer = pool.request(
+                    method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=_AGAIN
+                )
         except NotReachableError:
             self.forget()  # the kubeconfig may be written anew before the next call
             raise
@@ -317,7 +365,12 @@ def _within_limit(load: Callable[[], None], context: str) -> None:
     thread.join(_SIGN_IN)
     if thread.is_alive():
         what = f"The program that signs in to the kubeconfig's context {context} did not end within {_SIGN_IN:.0f} s."
-        raise NotReachableError(what, "", f"Sign in first: `kubectl --context {context} get namespaces`.", Exit.PREREQUISITE)
+        raise NotReachableError(
+            what,
+            "",
+            f"Sign in first: `kubectl --context {context} get namespaces`.",
+            Exit.PREREQUISITE,
+        )
     if errors:
         raise errors[0]
 

@@ -56,7 +56,9 @@ NAMES = [
 
 def available(status: str) -> set[str]:
     """Return the capabilities that /proc/self/status grants at most."""
-    bounding = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd")), 16)
+    bounding = int(
+        next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd")), 16
+    )
     return {f"CAP_{name}" for number, name in enumerate(NAMES) if bounding >> number & 1}
 
 

@@ -24,7 +24,9 @@ class FileWatcher:
         usual = DefaultFilter()
 
         def wanted(change: Change, changed: str) -> bool:
-            return usual(change, changed) and any(Path(changed).is_relative_to(path) for path in whole)
+            return usual(change, changed) and any(
+                Path(changed).is_relative_to(path) for path in whole
+            )
 
         folders = {path if path.is_dir() else path.parent for path in whole}
 
@@ -40,5 +42,7 @@ class FileWatcher:
 
         try:
             yield from look(polling=False)
-        except WatchfilesRustInternalError:  # no more watches are to be had: each kind cluster takes dozens
+        except (
+            WatchfilesRustInternalError
+        ):  # no more watches are to be had: each kind cluster takes dozens
             yield from look(polling=True)

@@ -22,7 +22,12 @@ _LONGEST = 900.0  # seconds for one file
 _AGAIN = 3  # times that an answer may break off
 _BY_HAND = "Or download it by hand and name the file in the profile."
 _PIECE = 1 << 18  # bytes
-_TRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), respect_retry_after_header=False)
+_TRIES = Retry(
+    total=3,
+    backoff_factor=0.5,
+    status_forcelist=(429, 502, 503, 504),
+    respect_retry_after_header=False,
+)
 
 
 class HttpWeb:
@@ -55,9 +60,19 @@ class HttpWeb:
                 _receive(url, answer, file, progress, end)
         except requests.HTTPError as error:
             raise _refused(url, error) from error
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # requests' own errors are OSErrors, too
-            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
-                raise DevenvError(f"{target} can't be written.", str(error), "Is the disk full?") from error
+        except (
+            urllib3.exceptions.HTTPError,
+            OSError,
+            ValueError,
+        ) as error:  # requests' own errors are OSErrors, too
+            if isinstance(error, OSError) and error.errno in {
+                errno.ENOSPC,
+                errno.EDQUOT,
+                errno.EROFS,
+            }:
+                raise DevenvError(
+                    f"{target} can't be written.", str(error), "Is the disk full?"
+                ) from error
             raise _silent(url, error) from error
 
     def problem(self, url: str) -> str:
@@ -68,18 +83,34 @@ class HttpWeb:
                 status = session.head(url, timeout=_TIMEOUT[0], allow_redirects=True).status_code
         except (requests.RequestException, OSError, ValueError) as error:
             return f"{server} {trouble_of(str(error)).value}"
-        return f"{server} {trouble_of_status(status).value}" if status >= requests.codes.bad_request else ""
+        return (
+            f"{server} {trouble_of_status(status).value}"
+            if status >= requests.codes.bad_request
+            else ""
+        )
 
 
-def _receive(url: str, answer: requests.Response, file: BinaryIO, progress: Callable[[int, int], None], end: float) -> None:
+def _receive(
+    url: str,
+    answer: requests.Response,
+    file: BinaryIO,
+    progress: Callable[[int, int], None],
+    end: float,
+) -> None:
     total = int(answer.headers.get("content-length", 0))
-    while chunk := answer.raw.read1(_PIECE, decode_content=True):  # what is there, not only whole pieces
+    while chunk := answer.raw.read1(
+        _PIECE, decode_content=True
+    ):  # what is there, not only whole pieces
         file.write(chunk)
         progress(file.tell(), total)
         if time.monotonic() > end:
-            raise NotReachableError(f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE)
+            raise NotReachableError(
+                f"{url} took longer than {_LONGEST:.0f} s.", exit_code=Exit.PREREQUISITE
+            )
     if "content-encoding" not in answer.headers and file.tell() < total:
-        raise urllib3.exceptions.ProtocolError(f"the download broke off after {file.tell()} of {total} bytes")
+        raise urllib3.exceptions.ProtocolError(
+            f"the download broke off after {file.tell()} of {total} bytes"
+        )
 
 
 class _Adapter(HTTPAdapter):
@@ -124,14 +155,18 @@ def _check_bundle() -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=bundle)
     except OSError as error:
         what = f"{variable} names {bundle}, which holds no readable certificates."
-        raise DevenvError(what, str(error), "Correct the variable, or unset it.", Exit.PREREQUISITE) from error
+        raise DevenvError(
+            what, str(error), "Correct the variable, or unset it.", Exit.PREREQUISITE
+        ) from error
 
 
 def _refused(url: str, error: requests.HTTPError) -> DevenvError:
     trouble, server = trouble_of_status(error.response.status_code), urlsplit(url).netloc
     ways = (way_out(trouble, server, os.environ), "Check the address.", _BY_HAND)
     why = f"{server} {trouble.value}: {error}"
-    return DevenvError(f"{url} could not be downloaded.", why, " ".join(filter(None, ways)), Exit.PREREQUISITE)
+    return DevenvError(
+        f"{url} could not be downloaded.", why, " ".join(filter(None, ways)), Exit.PREREQUISITE
+    )
 
 
 def _silent(url: str, error: Exception) -> NotReachableError:

@@ -46,7 +46,9 @@ class LazyGroup(click.Group):
         """Import the command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"devenv.cli.{cmd_name.replace('-', '_')}").COMMAND
+        command: click.Command = importlib.import_module(
+            f"devenv.cli.{cmd_name.replace('-', '_')}"
+        ).COMMAND
         return _with_debug(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
@@ -60,7 +62,13 @@ def _with_debug(command: click.Command) -> click.Command:
     for below in command.commands.values() if isinstance(command, click.Group) else ():
         _with_debug(below)
     if not any(param.name == _DEBUG for param in command.params):
-        option = click.Option([f"--{_DEBUG}"], is_flag=True, expose_value=False, callback=_note_debug, help=_DEBUG_HELP)
+        option = click.Option(
+            [f"--{_DEBUG}"],
+            is_flag=True,
+            expose_value=False,
+            callback=_note_debug,
+            help=_DEBUG_HELP,
+        )
         command.params.append(option)
     return command
 
@@ -72,7 +80,9 @@ def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bo
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(f"--{_DEBUG}", is_flag=True, expose_value=False, callback=_note_debug, help=_DEBUG_HELP)
+@click.option(
+    f"--{_DEBUG}", is_flag=True, expose_value=False, callback=_note_debug, help=_DEBUG_HELP
+)
 @click.version_option(__version__, prog_name="devenv")
 def app() -> None:
     """Give an AIBrix developer a local cluster that works, and goes on working after lunch.

@@ -10,7 +10,9 @@ from devenv.ui.life import sign_of_life
 @click.command("disk")
 @name_option
 @profile_option
-@click.option("--all", "everything", is_flag=True, help="Show every image and volume, not only the largest.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Show every image and volume, not only the largest."
+)
 @output_option
 def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool) -> int:  # noqa: N802 - found by this name
     """Show what uses the disk on this machine, in the engine and in the nodes: each file system once, against its budget.
@@ -24,7 +26,9 @@ def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool)
         with wiring.world() as world:
             if named():
                 world.refuse_unknown(cluster)
-            survey = world.surveyor(cluster, world.choice(cluster, profile, looking=True).profile).look(plan=False)
+            survey = world.surveyor(
+                cluster, world.choice(cluster, profile, looking=True).profile
+            ).look(plan=False)
     show.survey_json(survey) if output == "json" else show.survey(survey, everything=everything)
     if any(d.over for d in survey.disks):
         return Exit.FAILED

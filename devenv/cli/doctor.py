@@ -20,13 +20,30 @@ _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 @click.command("doctor")
 @name_option
 @profile_option
-@click.option("--timeout", type=click.FloatRange(1, 300), default=10.0, show_default=True, help="Seconds for collecting facts.")
-@click.option("--all", "everything", is_flag=True, help="Also show harmless warnings and all evidence.")
-@click.option("--ignore", multiple=True, metavar="CODE", help="Ignore a code; may be given several times.")
-@click.option("--save", type=_FILE, help="Save the facts to a file, redacted (-: standard output).")
-@click.option("--from", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Diagnose saved facts.")
 @click.option(
-    "--context", metavar="NAME", help="Diagnose any cluster by its kubeconfig context: only read from it, send it nothing."
+    "--timeout",
+    type=click.FloatRange(1, 300),
+    default=10.0,
+    show_default=True,
+    help="Seconds for collecting facts.",
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="Also show harmless warnings and all evidence."
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CODE", help="Ignore a code; may be given several times."
+)
+@click.option("--save", type=_FILE, help="Save the facts to a file, redacted (-: standard output).")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Diagnose saved facts.",
+)
+@click.option(
+    "--context",
+    metavar="NAME",
+    help="Diagnose any cluster by its kubeconfig context: only read from it, send it nothing.",
 )
 @click.option(
     "--compare",
@@ -61,7 +78,9 @@ def COMMAND(  # noqa: N802 - found by this name
 
     if listing or explain is not None:
         asked = list(codes.book().values()) if explain is None else [codes.get(explain)]
-        show.codes_json(asked) if output == "json" else show.listing(asked) if explain is None else show.explain(asked[0])
+        show.codes_json(asked) if output == "json" else show.listing(
+            asked
+        ) if explain is None else show.explain(asked[0])
         return Exit.OK
     refuse_two_clusters(source, context)
     from devenv.ui import forms  # noqa: PLC0415
@@ -105,7 +124,9 @@ def _collect(cluster: str, profile: str | None, context: str | None, timeout: fl
     with wiring.world() as world:
         if context:
             return world.facts_of_context(context, timeout)
-        return world.own_facts(cluster, world.choice(cluster, profile, looking=True).profile, timeout)
+        return world.own_facts(
+            cluster, world.choice(cluster, profile, looking=True).profile, timeout
+        )
 
 
 def _read(source: Path) -> "Facts":

@@ -15,13 +15,29 @@ if TYPE_CHECKING:
 @click.command("down")
 @name_option
 @wait_option
-@click.option("--purge", is_flag=True, help="Also remove the images that devenv built and its caches; list them and ask first.")
-@click.option("--all", "everything", is_flag=True, help="With --purge: also remove images and caches that other clusters use.")
+@click.option(
+    "--purge",
+    is_flag=True,
+    help="Also remove the images that devenv built and its caches; list them and ask first.",
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="With --purge: also remove images and caches that other clusters use.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option("--yes", is_flag=True, help="Purge without asking.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
-    cluster: str, output: str, *, wait: float, purge: bool, everything: bool, dry_run: bool, yes: bool
+    cluster: str,
+    output: str,
+    *,
+    wait: float,
+    purge: bool,
+    everything: bool,
+    dry_run: bool,
+    yes: bool,
 ) -> int:
     """Remove the cluster: its nodes, their volumes and its kubeconfig context. Images and caches stay.
 
@@ -48,7 +64,9 @@ def COMMAND(  # noqa: N802 - found by this name
             removal = down.run(wait, removal)
             stayed = world.purge.apply(plan.items, wait) if plan.items else []
     if output == "json":
-        removed = [i.name for i in plan.items if not any(s.startswith(f"{i.name}:") for s in stayed)]
+        removed = [
+            i.name for i in plan.items if not any(s.startswith(f"{i.name}:") for s in stayed)
+        ]
         shape = reports.down_json(cluster, removal, dry_run=dry_run, purged=removed, stayed=stayed)
         reports.emit_json("down", shape | reports.kept_json(plan))
     else:

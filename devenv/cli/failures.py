@@ -21,7 +21,9 @@ def as_told(error: Exception, args: list[str]) -> DevenvError:
             fix = "Free some space: `devenv disk` shows what uses it."
         elif error.errno in _ODD_PLACES:
             fix = "Something else stands in its place: move that away."
-        return DevenvError(f"{error.filename or 'A file'} can't be used.", error.strerror or str(error), fix)
+        return DevenvError(
+            f"{error.filename or 'A file'} can't be used.", error.strerror or str(error), fix
+        )
     command = shlex.join(["devenv", "--debug", *(arg for arg in args if arg != "--debug")])
     fix = (
         f"Report it in devenv's issue tracker, and attach what `{command}` prints"

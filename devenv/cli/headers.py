@@ -26,11 +26,15 @@ def headers_of(texts: tuple[str, ...]) -> "Headers":
 
     pairs = [text.partition(":") for text in texts]
     if not all(colon for _, colon, _ in pairs):
-        raise click.UsageError("--header takes NAME: VALUE, such as 'Authorization: Bearer ${API_KEY}'.")
+        raise click.UsageError(
+            "--header takes NAME: VALUE, such as 'Authorization: Bearer ${API_KEY}'."
+        )
     values = {name.strip(): value.strip() for name, _, value in pairs}
     try:
         found: Headers = TypeAdapter(Headers).validate_python(values)
     except ValidationError as error:
-        problems = [f"{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        problems = [
+            f"{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        ]
         raise click.UsageError(f"--header: {'; '.join(problems)}.") from None
     return found

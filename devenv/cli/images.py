@@ -54,7 +54,9 @@ def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run:
         if not dry_run:
             builder.wait()  # what another process builds is not to be built again
         wanted = names or tuple(builder.book.recipes)
-        plan = builder.plan(wanted, [(n, f) for n in wanted for f in builder.book.get(n).spec.files])
+        plan = builder.plan(
+            wanted, [(n, f) for n in wanted for f in builder.book.get(n).spec.files]
+        )
         if not plan.pieces:
             world.reporter.say("Nothing to do: all of it is built.")
             return

@@ -21,12 +21,27 @@ def _seconds(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
 @click.argument("components", nargs=-1, metavar="[COMPONENT]...")
 @name_option
 @profile_option
-@click.option("--since", callback=_seconds, default="10m", show_default=True, help="How far back: 30s, 10m, 2h.")
-@click.option("--problems", is_flag=True, help="Only errors, failed requests, and lines that doctor knows.")
+@click.option(
+    "--since",
+    callback=_seconds,
+    default="10m",
+    show_default=True,
+    help="How far back: 30s, 10m, 2h.",
+)
+@click.option(
+    "--problems", is_flag=True, help="Only errors, failed requests, and lines that doctor knows."
+)
 @click.option("--follow", is_flag=True, help="Go on showing what is written, until Ctrl-C.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
-    components: tuple[str, ...], cluster: str, profile: str | None, since: int, output: str, *, problems: bool, follow: bool
+    components: tuple[str, ...],
+    cluster: str,
+    profile: str | None,
+    since: int,
+    output: str,
+    *,
+    problems: bool,
+    follow: bool,
 ) -> None:
     """Show the components' logs merged by time, all of them if none is named, with known lines marked by their code.
 

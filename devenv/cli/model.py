@@ -15,10 +15,26 @@ def COMMAND() -> None:  # noqa: N802 - found by this name
 
 @COMMAND.command("add")
 @click.argument("model", metavar="NAME")
-@click.option("--image", metavar="REF", help="What serves it: an image of the engine, which is loaded, or one of the nodes'.")
-@click.option("--mock", is_flag=True, help="A server that only pretends, and names its pod. [default: without --image]")
-@click.option("--replicas", type=click.IntRange(1, 100), default=1, show_default=True, help="How many pods.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Where its server listens.")
+@click.option(
+    "--image",
+    metavar="REF",
+    help="What serves it: an image of the engine, which is loaded, or one of the nodes'.",
+)
+@click.option(
+    "--mock",
+    is_flag=True,
+    help="A server that only pretends, and names its pod. [default: without --image]",
+)
+@click.option(
+    "--replicas", type=click.IntRange(1, 100), default=1, show_default=True, help="How many pods."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8000,
+    show_default=True,
+    help="Where its server listens.",
+)
 @click.option("--namespace", default="default", show_default=True, help="Where it is.")
 @header_option
 @name_option
@@ -53,12 +69,16 @@ def add(
         models.check(wanted)
         if image and not held and not world.in_nodes(cluster, image):
             fix = "Build or pull it first; see `docker images`. For a server that only pretends, leave --image out."
-            raise DevenvError(f"Neither the engine nor the nodes have the image {image}.", "", fix, Exit.USAGE)
+            raise DevenvError(
+                f"Neither the engine nor the nodes have the image {image}.", "", fix, Exit.USAGE
+            )
         if image and held:
             world.reload(cluster, chosen, Options(restart=False)).run([(image, "")], wait)
         with world.locked(cluster, wait):
             proofs = models.add(wanted)
-    show.added_json(wanted, proofs) if output == "json" else show.added(wanted, proofs, chosen.gateway.url)
+    show.added_json(wanted, proofs) if output == "json" else show.added(
+        wanted, proofs, chosen.gateway.url
+    )
 
 
 @COMMAND.command("list")
@@ -79,7 +99,9 @@ def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ..
         from devenv.ui import models as show  # noqa: PLC0415
 
         with wiring.world() as world:
-            found = world.models(cluster, world.choice(cluster, profile, looking=True).profile, given).look()
+            found = world.models(
+                cluster, world.choice(cluster, profile, looking=True).profile, given
+            ).look()
     show.listed_json(found) if output == "json" else show.listed(found)
     return Exit.OK if all(seen.answers for seen in found) else Exit.FAILED
 
@@ -92,7 +114,16 @@ def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ..
 @profile_option
 @wait_option
 @output_option
-def rm(model: str, cluster: str, profile: str | None, output: str, *, wait: float, dry_run: bool, yes: bool) -> None:
+def rm(
+    model: str,
+    cluster: str,
+    profile: str | None,
+    output: str,
+    *,
+    wait: float,
+    dry_run: bool,
+    yes: bool,
+) -> None:
     """Remove a model that `model add` has added: listed first, then asked."""
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import models as show  # noqa: PLC0415
@@ -104,6 +135,10 @@ def rm(model: str, cluster: str, profile: str | None, output: str, *, wait: floa
             objects = models.objects(model)
             if not dry_run:
                 show.to_remove(objects)
-                prompts.confirm_or_stop("Remove all of this?", "Nothing was removed.", assume_yes=yes)
+                prompts.confirm_or_stop(
+                    "Remove all of this?", "Nothing was removed.", assume_yes=yes
+                )
                 models.remove(model, objects)
-    show.removed_json(model, objects, done=not dry_run) if output == "json" else show.removed(model, objects, done=not dry_run)
+    show.removed_json(model, objects, done=not dry_run) if output == "json" else show.removed(
+        model, objects, done=not dry_run
+    )

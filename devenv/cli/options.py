@@ -24,15 +24,24 @@ def _cluster_name(_ctx: click.Context, _option: click.Parameter, value: str) -> 
 
 def named() -> bool:
     """Whether the cluster's name was given with this command, and not by the environment or not at all."""
-    return click.get_current_context().get_parameter_source("cluster") is click.core.ParameterSource.COMMANDLINE
+    return (
+        click.get_current_context().get_parameter_source("cluster")
+        is click.core.ParameterSource.COMMANDLINE
+    )
 
 
 def refuse_two_clusters(saved: Path | None, context: str | None) -> None:
     """Refuse a call that chooses the cluster twice: by a saved file, a context or a name."""
-    if context == "":  # a variable of a script that is not set: the local cluster is not what was meant
-        raise click.UsageError("--context is empty: name a context; `kubectl config get-contexts` lists them.")
+    if (
+        context == ""
+    ):  # a variable of a script that is not set: the local cluster is not what was meant
+        raise click.UsageError(
+            "--context is empty: name a context; `kubectl config get-contexts` lists them."
+        )
     if saved and (context or named()):
-        raise click.UsageError("--from reads a saved file, which names its cluster: leave out --name and --context.")
+        raise click.UsageError(
+            "--from reads a saved file, which names its cluster: leave out --name and --context."
+        )
     if context and named():
         raise click.UsageError("--name and --context both choose the cluster: pass only one.")
 
@@ -75,7 +84,12 @@ wait_option: Callable[[Any], Any] = click.option(
 
 
 _VARIANT = (
-    click.option("--aibrix-version", "version", metavar="VERSION", help="Install this release of AIBrix, such as v0.7.0."),
+    click.option(
+        "--aibrix-version",
+        "version",
+        metavar="VERSION",
+        help="Install this release of AIBrix, such as v0.7.0.",
+    ),
     click.option(
         "--manifests",
         multiple=True,
@@ -89,11 +103,21 @@ _VARIANT = (
         metavar="PATH",
         help="Install AIBrix from this checkout: render its kustomize folders, and build its programs here.",
     ),
-    click.option("--make", is_flag=True, help="With --checkout: build the images with its own make targets."),
     click.option(
-        "--with", "extras", multiple=True, metavar="NAME", help="Also install what routing does not need: metadata-service."
+        "--make", is_flag=True, help="With --checkout: build the images with its own make targets."
     ),
-    click.option("--full", is_flag=True, help="Install everything as released: it requests 4.4 CPUs and 17 GiB."),
+    click.option(
+        "--with",
+        "extras",
+        multiple=True,
+        metavar="NAME",
+        help="Also install what routing does not need: metadata-service.",
+    ),
+    click.option(
+        "--full",
+        is_flag=True,
+        help="Install everything as released: it requests 4.4 CPUs and 17 GiB.",
+    ),
 )
 
 

@@ -23,14 +23,18 @@ def list_(output: str) -> None:
 
     found = known(data.root() / "profiles")
     if output == "json":
-        reports.emit_json("profiles", [{"name": p.name, "description": p.description} for p in found])
+        reports.emit_json(
+            "profiles", [{"name": p.name, "description": p.description} for p in found]
+        )
     else:
         reports.profiles(found)
 
 
 @COMMAND.command("show")
 @click.argument("name")
-@click.option("--rendered", is_flag=True, help="Print the manifests instead, as `up` applies them: patched.")
+@click.option(
+    "--rendered", is_flag=True, help="Print the manifests instead, as `up` applies them: patched."
+)
 @variant_options
 def show(name: str, *, rendered: bool, **chosen: Any) -> None:
     """Print a profile as devenv uses it.
@@ -86,10 +90,14 @@ def schema() -> None:
     help="Use this port for the gateway on this machine. [default: the first free one from 8888 on]",
 )
 @click.option(
-    "--node-port", type=click.IntRange(30000, 32767), help="Use this port for the gateway in the node. [default: 30888]"
+    "--node-port",
+    type=click.IntRange(30000, 32767),
+    help="Use this port for the gateway in the node. [default: 30888]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
-def init(file: Path, extends: str | None, host_port: int | None, node_port: int | None, *, force: bool) -> None:
+def init(
+    file: Path, extends: str | None, host_port: int | None, node_port: int | None, *, force: bool
+) -> None:
     """Create a profile that extends another.
 
     Writes it to FILE (-: standard output). On a terminal, asks for what the options leave open.
@@ -100,13 +108,21 @@ def init(file: Path, extends: str | None, host_port: int | None, node_port: int 
     from devenv.ui import prompts  # noqa: PLC0415
 
     if targets.is_file(file) and not force:
-        raise DevenvError(f"{file} already exists.", next_step="Choose another name, or pass --force.", exit_code=Exit.USAGE)
+        raise DevenvError(
+            f"{file} already exists.",
+            next_step="Choose another name, or pass --force.",
+            exit_code=Exit.USAGE,
+        )
     folder = data.root() / "profiles"
-    base = extends or prompts.choice("Which profile to start from?", sorted(p.stem for p in folder.glob("*.yaml")), "offline")
+    base = extends or prompts.choice(
+        "Which profile to start from?", sorted(p.stem for p in folder.glob("*.yaml")), "offline"
+    )
     if host_port is None:
         with wiring.world() as world:
             free = free_port(world.host.port_owner)
-        host_port = int(prompts.text("The gateway's port on this machine?", str(free), prompts.is_port))
+        host_port = int(
+            prompts.text("The gateway's port on this machine?", str(free), prompts.is_port)
+        )
     begin(file, folder, base, host_port, node_port)
     if not targets.is_stdout(file):
         click.echo(f"Wrote {file}. Use it with: devenv up --name {file.stem} --profile {file}")

@@ -22,9 +22,23 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> i
 @name_option
 @profile_option
 @wait_option
-@click.option("--free", callback=_size, metavar="SIZE", help="Free this much (like 5Gi) on one disk, whatever its budget.")
-@click.option("--on", "place", metavar="DISK", help="Only this disk: host, engine or a node. [default: all; with --free: engine]")
-@click.option("--caches", is_flag=True, help="Allow devenv's own caches to go, too; the next build takes longer.")
+@click.option(
+    "--free",
+    callback=_size,
+    metavar="SIZE",
+    help="Free this much (like 5Gi) on one disk, whatever its budget.",
+)
+@click.option(
+    "--on",
+    "place",
+    metavar="DISK",
+    help="Only this disk: host, engine or a node. [default: all; with --free: engine]",
+)
+@click.option(
+    "--caches",
+    is_flag=True,
+    help="Allow devenv's own caches to go, too; the next build takes longer.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan, and remove nothing.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @click.option("--history", is_flag=True, help="Show past removals, and how much each freed.")

@@ -35,7 +35,11 @@ def COMMAND(  # noqa: N802 - found by this name
     def agree(proposal: "Proposal") -> None:
         nonlocal rounds
         show.proposal(proposal)
-        prompts.confirm_or_stop("Do this?", "Nothing more was changed." if rounds else "Nothing was changed.", assume_yes=yes)
+        prompts.confirm_or_stop(
+            "Do this?",
+            "Nothing more was changed." if rounds else "Nothing was changed.",
+            assume_yes=yes,
+        )
         rounds += 1
 
     with wiring.world() as world:

@@ -14,7 +14,12 @@ from devenv.errors import Exit
 @name_option
 @profile_option
 @wait_option
-@click.option("--as", "known_as", metavar="NAME", help="The image's name in the nodes, if it is another than REF. For one REF.")
+@click.option(
+    "--as",
+    "known_as",
+    metavar="NAME",
+    help="The image's name in the nodes, if it is another than REF. For one REF.",
+)
 @click.option("--build", is_flag=True, help="First run the profile's build command for it.")
 @click.option(
     "--watch",
@@ -23,13 +28,37 @@ from devenv.errors import Exit
     metavar="PATH",
     help="Build and reload whenever something in PATH changes, until Ctrl-C; may be given several times.",
 )
-@click.option("--restart/--no-restart", default=True, help="Restart the workloads that use it. [default: restart]")
-@click.option("--fix-pull-policy", is_flag=True, help="Set IfNotPresent where a workload would always pull the image.")
-@click.option("--rollback", is_flag=True, help="Return to the old image without asking if the new one does not become ready.")
-@click.option("--undo", is_flag=True, help="Return to the last other image that was proven in this cluster.")
-@click.option("--replace-first", is_flag=True, help="End old pods first if new ones find no room beside them.")
-@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only into this node; may be given several times.")
-@click.option("--teach", is_flag=True, hidden=True)  # a push whose bytes are dropped, in the background after a first load
+@click.option(
+    "--restart/--no-restart",
+    default=True,
+    help="Restart the workloads that use it. [default: restart]",
+)
+@click.option(
+    "--fix-pull-policy",
+    is_flag=True,
+    help="Set IfNotPresent where a workload would always pull the image.",
+)
+@click.option(
+    "--rollback",
+    is_flag=True,
+    help="Return to the old image without asking if the new one does not become ready.",
+)
+@click.option(
+    "--undo", is_flag=True, help="Return to the last other image that was proven in this cluster."
+)
+@click.option(
+    "--replace-first", is_flag=True, help="End old pods first if new ones find no room beside them."
+)
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="NODE",
+    help="Only into this node; may be given several times.",
+)
+@click.option(
+    "--teach", is_flag=True, hidden=True
+)  # a push whose bytes are dropped, in the background after a first load
 @click.option("--dry-run", is_flag=True, help="Show what would move and restart, and do nothing.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
@@ -49,7 +78,9 @@ def COMMAND(  # noqa: N802 - found by this name
     if known_as and len(refs) > 1:
         raise click.UsageError("--as gives one image a name, and there are several.")
     if undo and (build or watch or rollback or known_as or nodes or fix_pull_policy or not restart):
-        raise click.UsageError("--undo goes with no option but --name, --profile, --dry-run, --replace-first and --output.")
+        raise click.UsageError(
+            "--undo goes with no option but --name, --profile, --dry-run, --replace-first and --output."
+        )
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.cli import reloading  # noqa: PLC0415
     from devenv.reload.reload import Options  # noqa: PLC0415
@@ -66,6 +97,10 @@ def COMMAND(  # noqa: N802 - found by this name
             reload.teach(refs)
             return Exit.OK
         if undo:
-            return reloading.undo(reload, cluster, refs, wait, dry_run=dry_run, as_json=output == "json")
+            return reloading.undo(
+                reload, cluster, refs, wait, dry_run=dry_run, as_json=output == "json"
+            )
         wanted = [(ref, known_as or "") for ref in refs]
-        return reloading.run(world, reload, wanted, wait, watch, dry_run=dry_run, as_json=output == "json")
+        return reloading.run(
+            world, reload, wanted, wait, watch, dry_run=dry_run, as_json=output == "json"
+        )

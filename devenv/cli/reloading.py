@@ -48,7 +48,9 @@ def undo(
     return Exit.OK
 
 
-def agree(world: "World", cluster: str, profile: "Profile", error: DevenvError, *, rollback: bool) -> bool:
+def agree(
+    world: "World", cluster: str, profile: "Profile", error: DevenvError, *, rollback: bool
+) -> bool:
     """Show the failure and what is wrong with the cluster now; return whether to return to the old image."""
     from devenv.diagnosis.diagnose import diagnose  # noqa: PLC0415 - only where something failed
     from devenv.ui import diagnosis as show  # noqa: PLC0415
@@ -65,7 +67,9 @@ def may_replace_first(error: DevenvError, *, agreed: bool) -> bool:
 
     if agreed:
         return True
-    error.next_step = "--replace-first ends the old pod before the new one is ready: requests fail meanwhile."
+    error.next_step = (
+        "--replace-first ends the old pod before the new one is ready: requests fail meanwhile."
+    )
     if not console.interactive():
         return False
     reports.error(error)

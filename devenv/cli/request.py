@@ -42,9 +42,13 @@ def COMMAND(  # noqa: N802 - found by this name
     Exits with 0 only if the request took the route that it was sent for.
     """
     if route == "models" and (model or stream):
-        raise click.UsageError("The route models asks for the list of all models: --model and --stream have no meaning for it.")
+        raise click.UsageError(
+            "The route models asks for the list of all models: --model and --stream have no meaning for it."
+        )
     if strategy and route != "extension":
-        raise click.UsageError(f"--strategy has a meaning for the route extension only, and this is {route}.")
+        raise click.UsageError(
+            f"--strategy has a meaning for the route extension only, and this is {route}."
+        )
     given = headers_of(headers)
     from devenv import wiring  # noqa: PLC0415 - help must not wait for it
     from devenv.ui import reports  # noqa: PLC0415
@@ -52,7 +56,9 @@ def COMMAND(  # noqa: N802 - found by this name
     with wiring.world() as world:
         choice = world.choice(cluster, profile)
         world.own(cluster)
-        live = wiring.live_request(choice.profile, route, model, strategy or "random", given, stream=stream)
+        live = wiring.live_request(
+            choice.profile, route, model, strategy or "random", given, stream=stream
+        )
         proof = world.prober(cluster, choice.profile).probe([live], timeout)[0]
     if output == "json":
         reports.emit_json("request", reports.proof_json(proof))

@@ -32,6 +32,8 @@ def COMMAND(  # noqa: N802 - found by this name
     names = [c.name for c in order]
     if output == "json":
         requests = [reports.proof_json(p) for p in proofs]
-        reports.emit_json("restart", {"cluster": cluster, "components": names, "requests": requests})
+        reports.emit_json(
+            "restart", {"cluster": cluster, "components": names, "requests": requests}
+        )
     else:
         reports.restarted(names, proofs)

@@ -28,7 +28,15 @@ def COMMAND() -> None:  # noqa: N802 - found by this name
 @name_option
 @profile_option
 @output_option
-def install(at: tuple[int, int], cluster: str, profile: str | None, output: str, *, weekdays: bool, recover: bool) -> None:
+def install(
+    at: tuple[int, int],
+    cluster: str,
+    profile: str | None,
+    output: str,
+    *,
+    weekdays: bool,
+    recover: bool,
+) -> None:
     """Install the daily job, replacing an earlier one.
 
     The job is a systemd user timer, a launchd agent or a crontab entry. It removes without asking what `devenv prune
@@ -40,7 +48,9 @@ def install(at: tuple[int, int], cluster: str, profile: str | None, output: str,
     with wiring.world() as world:
         if named():
             world.refuse_unknown(cluster)
-        state = world.schedule.install(at, cluster, world.choice(cluster, profile).name, weekdays=weekdays, recover=recover)
+        state = world.schedule.install(
+            at, cluster, world.choice(cluster, profile).name, weekdays=weekdays, recover=recover
+        )
     show.status_json(state) if output == "json" else show.installed(state)
 
 
@@ -70,7 +80,11 @@ def remove(output: str) -> None:
 
 
 @COMMAND.command("run")
-@click.option("--job", type=click.Path(path_type=Path), help="The job's file. [default: the one that is installed]")
+@click.option(
+    "--job",
+    type=click.Path(path_type=Path),
+    help="The job's file. [default: the one that is installed]",
+)
 @output_option
 def run(job: Path | None, output: str) -> int:
     """Run the job now, as it is installed. Exits with 1 if something still does not work."""
@@ -81,7 +95,9 @@ def run(job: Path | None, output: str) -> int:
         installed = world.schedule.enter(job)
         try:
             report = world.scheduled(installed).run()
-        except DevenvError as error:  # a profile or settings that are wrong by now: nobody would see it
+        except (
+            DevenvError
+        ) as error:  # a profile or settings that are wrong by now: nobody would see it
             world.schedule.keep(str(error))
             raise
     show.ran_json(report) if output == "json" else show.ran(report)

@@ -21,4 +21,6 @@ def COMMAND(cluster: str, profile: str | None, *, yes: bool) -> None:  # noqa: N
     with wiring.world() as world:
         confirm = prompts.install(assume_yes=yes)
         done = world.setup(world.choice(cluster, profile), confirm).run()
-        world.reporter.say("\n".join(done) if done else "Nothing to do: this machine has what devenv needs.")
+        world.reporter.say(
+            "\n".join(done) if done else "Nothing to do: this machine has what devenv needs."
+        )

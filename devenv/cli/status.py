@@ -19,7 +19,11 @@ _PAUSE = 2.0  # seconds from one look to the next
 @click.command("status")
 @name_option
 @profile_option
-@click.option("--watch", is_flag=True, help="Refresh every 2 s until Ctrl-C; with -o json, print one line per change.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Refresh every 2 s until Ctrl-C; with -o json, print one line per change.",
+)
 @output_option
 def COMMAND(cluster: str, profile: str | None, output: str, *, watch: bool) -> int:  # noqa: N802 - found by this name
     """Show the components, what each still lacks, the URL and the disks. Exits with 0 only if all are ready."""

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devenv.cli.options import name_option, output_option, profile_option, variant_of, variant_options, wait_option
+from devenv.cli.options import (
+    name_option,
+    output_option,
+    profile_option,
+    variant_of,
+    variant_options,
+    wait_option,
+)
 
 if TYPE_CHECKING:
     from devenv.lifecycle.adopt import Adoption
@@ -16,11 +23,22 @@ if TYPE_CHECKING:
 @profile_option
 @wait_option
 @variant_options
-@click.option("--adopt", is_flag=True, help="Take over a kind cluster that devenv did not make; list the changes and ask first.")
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Take over a kind cluster that devenv did not make; list the changes and ask first.",
+)
 @click.option("--yes", is_flag=True, help="Adopt without asking.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
-    cluster: str, profile: str | None, output: str, *, wait: float, adopt: bool, yes: bool, **chosen: Any
+    cluster: str,
+    profile: str | None,
+    output: str,
+    *,
+    wait: float,
+    adopt: bool,
+    yes: bool,
+    **chosen: Any,
 ) -> None:
     """Create the cluster, or finish creating it, and verify every route.
 
@@ -35,7 +53,9 @@ def COMMAND(  # noqa: N802 - found by this name
 
     def agree(adoption: "Adoption") -> None:
         reports.adoption(adoption)
-        prompts.confirm_or_stop("Make these changes to the cluster?", "Nothing was changed.", assume_yes=yes)
+        prompts.confirm_or_stop(
+            "Make these changes to the cluster?", "Nothing was changed.", assume_yes=yes
+        )
 
     with wiring.world() as world:
         variant = variant_of(chosen)
@@ -49,7 +69,9 @@ def COMMAND(  # noqa: N802 - found by this name
             )
         if left_out := choice.profile.left_out:
             paths = dict.fromkeys(entry.partition(": ")[2] for entry in left_out)
-            world.reporter.say(f"Left out, because the checkout does not have it: {', '.join(paths)}.")
+            world.reporter.say(
+                f"Left out, because the checkout does not have it: {', '.join(paths)}."
+            )
         needed = 0 if world.engine.nodes(cluster) else choice.profile.needs.disk
         world.guard(cluster, choice.profile).make({"engine": needed, "host": 0}, wait, strict=False)
         result = world.up(cluster, choice, agree if adopt else None).run(wait)

@@ -8,8 +8,29 @@ from collections.abc import Iterable, Mapping
 
 from devenv.diagnosis.model import ANYTHING, Cause, Finding, Verdict
 
-_PODS = ("DE301", "DE302", "DE303", "DE304", "DE305", "DE306", "DE307", "DE308", "DE309", "DE310", "DE311", "DE312")
-_STATUS = ("DE402", "DE403", "DE407", "DE408", "DE409", "DE412", "DE507")  # what a controller writes
+_PODS = (
+    "DE301",
+    "DE302",
+    "DE303",
+    "DE304",
+    "DE305",
+    "DE306",
+    "DE307",
+    "DE308",
+    "DE309",
+    "DE310",
+    "DE311",
+    "DE312",
+)
+_STATUS = (
+    "DE402",
+    "DE403",
+    "DE407",
+    "DE408",
+    "DE409",
+    "DE412",
+    "DE507",
+)  # what a controller writes
 _ENVOY = ("DE410", "DE411", "DE413", "DE414")
 _REQUEST = ("DE601",)
 _BELOW = (*_STATUS, *_ENVOY, "DE501", "DE701", "DE702", *_REQUEST)
@@ -54,7 +75,19 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "DE403": ("DE414", *_REQUEST),
     "DE404": ("DE403", "DE414", *_REQUEST),
     "DE405": ("DE403", "DE410", *_REQUEST),
-    "DE406": ("DE308", "DE402", "DE403", "DE405", "DE407", "DE408", "DE410", "DE412", "DE414", "DE507", *_REQUEST),
+    "DE406": (
+        "DE308",
+        "DE402",
+        "DE403",
+        "DE405",
+        "DE407",
+        "DE408",
+        "DE410",
+        "DE412",
+        "DE414",
+        "DE507",
+        *_REQUEST,
+    ),
     "DE407": ("DE308", "DE402", "DE403", "DE412", "DE507", *_ENVOY, *_REQUEST),
     "DE408": _REQUEST,
     "DE409": (*_STATUS, *_ENVOY, *_REQUEST),

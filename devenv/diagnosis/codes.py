@@ -28,15 +28,23 @@ class Code:
 @cache
 def book() -> Mapping[str, Code]:
     """Return all codes, in their order."""
-    content: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "codes.yaml").read_text())
-    return {code: Code(code, **{**entry, "place": _place(entry)}) for code, entry in content.items()}
+    content: dict[str, dict[str, Any]] = yaml.safe_load(
+        (Path(__file__).parent / "codes.yaml").read_text()
+    )
+    return {
+        code: Code(code, **{**entry, "place": _place(entry)}) for code, entry in content.items()
+    }
 
 
 def get(code: str) -> Code:
     """Return one. Raises DevenvError where there is none."""
     found = book().get(code.upper())
     if found is None:
-        raise DevenvError(f"There is no code {code}.", next_step="`devenv doctor --list` has all of them.", exit_code=Exit.USAGE)
+        raise DevenvError(
+            f"There is no code {code}.",
+            next_step="`devenv doctor --list` has all of them.",
+            exit_code=Exit.USAGE,
+        )
     return found
 
 
@@ -49,7 +57,14 @@ def markdown() -> str:
         "",
     ]
     for code in book().values():
-        parts += [f"## {code.code}: {code.title}", "", code.meaning, "", f"**Why it happens.** {code.why}", ""]
+        parts += [
+            f"## {code.code}: {code.title}",
+            "",
+            code.meaning,
+            "",
+            f"**Why it happens.** {code.why}",
+            "",
+        ]
         parts += [f"**Fix.** {code.fix}", "", f"**Source.** {code.source}", ""]
     return "\n".join(parts)
 

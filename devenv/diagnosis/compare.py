@@ -21,15 +21,28 @@ _CONFIGURED = (
     "EnvoyProxy", "HTTPRoute", "ReferenceGrant", "ModelAdapter", "Service", "ConfigMap", "MutatingWebhookConfiguration",
     "ValidatingWebhookConfiguration",
 )  # fmt: skip
-_CONDITIONED = ("Gateway", "GatewayClass", "HTTPRoute", "EnvoyPatchPolicy", "EnvoyExtensionPolicy", "ClientTrafficPolicy")
+_CONDITIONED = (
+    "Gateway",
+    "GatewayClass",
+    "HTTPRoute",
+    "EnvoyPatchPolicy",
+    "EnvoyExtensionPolicy",
+    "ClientTrafficPolicy",
+)
 _KEPT = ("spec", "data", "webhooks")  # of an object, what its owner has written
 _NOISE = re.compile(  # the variable is kindnet's, and holds the node's name
     r"\.env\[CONTROL_PLANE_ENDPOINT\]|(^|\.)(clusterIPs?|nodeName|healthCheckNodePort|ipFamil(y|ies)\w*|pod-template-hash|kubectl\.kubernetes\.io/restartedAt)(\.|$|\[)"
 )
 _NODE_PORT = re.compile(r"^spec\.ports\[[^\]]*\]\.nodePort$")
-_IMAGE = re.compile(r"^spec\.template\.spec\.(?:initContainers|containers)\[(?P<container>[^\]]+)\]\.image$")
-_ENV = re.compile(r"^spec\.template\.spec\.(?:initContainers|containers)\[[^\]]+\]\.env\[(?P<name>[^\]]+)\](?:\..*)?$")
-_LATER = frozenset({"command", "args", "mark", "readinessProbe", "livenessProbe", "startupProbe"})  # kept by some devenvs only
+_IMAGE = re.compile(
+    r"^spec\.template\.spec\.(?:initContainers|containers)\[(?P<container>[^\]]+)\]\.image$"
+)
+_ENV = re.compile(
+    r"^spec\.template\.spec\.(?:initContainers|containers)\[[^\]]+\]\.env\[(?P<name>[^\]]+)\](?:\..*)?$"
+)
+_LATER = frozenset(
+    {"command", "args", "mark", "readinessProbe", "livenessProbe", "startupProbe"}
+)  # kept by some devenvs only
 _LONG = 120  # characters of a value that are shown
 _FULL = 0.95  # of a disk
 
@@ -59,7 +72,10 @@ class Comparison:
 
 def compare(good: Facts, other: Facts) -> Comparison:
     """Return what differs, ordered by what could matter."""
-    return Comparison(tuple(sorted({*_versions(good, other), *_objects(good, other)})), tuple(sorted({*_state(good, other)})))
+    return Comparison(
+        tuple(sorted({*_versions(good, other), *_objects(good, other)})),
+        tuple(sorted({*_state(good, other)})),
+    )
 
 
 # Configuration
@@ -69,7 +85,12 @@ def _versions(good: Facts, other: Facts) -> Iterator[Difference]:
     was, now = (f"{f.profile.base} {f.profile.version}" for f in (good, other))
     pairs = (
         ("profile", was, now, 1),
-        ("Docker", good.engine.version if good.engine else "", other.engine.version if other.engine else "", 6),
+        (
+            "Docker",
+            good.engine.version if good.engine else "",
+            other.engine.version if other.engine else "",
+            6,
+        ),
         ("Kubernetes", _kubernetes(good), _kubernetes(other), 5),
     )
     for name, was, now, rank in pairs:
@@ -78,7 +99,10 @@ def _versions(good: Facts, other: Facts) -> Iterator[Difference]:
 
 
 def _kubernetes(facts: Facts) -> str:
-    versions = {str(((n.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion", "")) for n in facts.of("Node")}
+    versions = {
+        str(((n.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion", ""))
+        for n in facts.of("Node")
+    }
     return ", ".join(sorted(filter(None, versions)))
 
 
@@ -102,7 +126,9 @@ def _objects(good: Facts, other: Facts) -> Iterator[Difference]:
 
 def _containers(facts: Facts) -> set[str]:
     """Return what the look has kept of containers, wherever any has it: another devenv keeps more, or less."""
-    templates = [((w["spec"].get("template") or {}).get("spec") or {}) for w in facts.of("Deployment")]
+    templates = [
+        ((w["spec"].get("template") or {}).get("spec") or {}) for w in facts.of("Deployment")
+    ]
     return {
         field
         for template in templates for container in template.get("containers") or ()
@@ -110,7 +136,9 @@ def _containers(facts: Facts) -> set[str]:
     }  # fmt: skip
 
 
-def _fields(subject: str, was: Manifest, now: Manifest, unkept: AbstractSet[str]) -> Iterator[Difference]:
+def _fields(
+    subject: str, was: Manifest, now: Manifest, unkept: AbstractSet[str]
+) -> Iterator[Difference]:
     before, after = dict(_flat(_owned(was))), dict(_flat(_owned(now)))
     told: set[str] = set()
     for path in sorted(before.keys() | after.keys()):
@@ -149,20 +177,39 @@ def _keyed(items: list[Any]) -> Iterator[tuple[str, Any]]:
 def _in_words(subject: str, path: str, was: Any, now: Any) -> Difference:
     short = subject.rpartition("/")[2] if subject.startswith(WORKLOADS) else subject
     if found := _IMAGE.match(path):
-        return Difference(0, subject, f"{short}: image of {found['container']} changed: {_shown(was)} → {_shown(now)}", path)
+        return Difference(
+            0,
+            subject,
+            f"{short}: image of {found['container']} changed: {_shown(was)} → {_shown(now)}",
+            path,
+        )
     if found := _ENV.match(path):
         name = found["name"]
-        what = "is new" if was is None else "is gone" if now is None else "changed (values are not kept)"
+        what = (
+            "is new"
+            if was is None
+            else "is gone"
+            if now is None
+            else "changed (values are not kept)"
+        )
         whole = path[: path.index(f".env[{name}]")] + f".env[{name}]"
         return Difference(1, subject, f"{short}: variable {name} {what}", whole)
-    rank = 1 if re.search(r"\.(args|command)\b", path) else 2 if re.search(r"replicas|resources|imagePullPolicy", path) else 3
+    rank = (
+        1
+        if re.search(r"\.(args|command)\b", path)
+        else 2
+        if re.search(r"replicas|resources|imagePullPolicy", path)
+        else 3
+    )
     if not subject.startswith((*WORKLOADS, "Service")):
         rank = 1
     if was is None:
         return Difference(rank, subject, f"{short}: {path} is new: {_shown(now)}", path)
     if now is None:
         return Difference(rank, subject, f"{short}: {path} is gone; it was {_shown(was)}", path)
-    return Difference(rank, subject, f"{short}: {path} changed: {_shown(was)} → {_shown(now)}", path)
+    return Difference(
+        rank, subject, f"{short}: {path} changed: {_shown(was)} → {_shown(now)}", path
+    )
 
 
 def _shown(value: Any) -> str:
@@ -187,7 +234,12 @@ def _nodes(good: Facts, other: Facts) -> Iterator[Difference]:
     for role, node in _by_role(other):
         before = roles.get(role)
         if before and before.status != node.status:
-            yield Difference(0, f"node {role}", f"the node {role} is {node.status}; it was {before.status}", "status")
+            yield Difference(
+                0,
+                f"node {role}",
+                f"the node {role} is {node.status}; it was {before.status}",
+                "status",
+            )
         if before and before.disk and node.disk and _use(node.disk) >= _FULL > _use(before.disk):
             says = f"the disk of the node {role} has {show(node.disk.free)} free; it had {show(before.disk.free)}"
             yield Difference(0, f"node {role}", says, "disk")
@@ -209,7 +261,10 @@ def _verdicts(good: Facts, other: Facts) -> Iterator[Difference]:
         was, now = ({label(o): _conditions(o) for o in f.of(kind)} for f in (good, other))
         for name in sorted(was.keys() & now.keys()):
             for condition in sorted(was[name].keys() | now[name].keys()):
-                before, after = was[name].get(condition, ("not reported", "")), now[name].get(condition, ("not reported", ""))
+                before, after = (
+                    was[name].get(condition, ("not reported", "")),
+                    now[name].get(condition, ("not reported", "")),
+                )
                 if before[0] != after[0]:
                     says = f"{kind} {name}: {condition}={after[0]} {after[1]}; it was {before[0]}"
                     yield Difference(1, f"{kind} {name}", says, condition)
@@ -217,7 +272,10 @@ def _verdicts(good: Facts, other: Facts) -> Iterator[Difference]:
 
 def _conditions(obj: Manifest) -> dict[str, tuple[str, str]]:
     return {
-        str(c["type"]): (str(c["status"]), f"{c.get('reason', '')}: {c.get('message', '').strip()}".strip(": "))
+        str(c["type"]): (
+            str(c["status"]),
+            f"{c.get('reason', '')}: {c.get('message', '').strip()}".strip(": "),
+        )
         for c in conditions(obj)
     }
 
@@ -233,7 +291,9 @@ def _workloads(good: Facts, other: Facts) -> Iterator[Difference]:
 def _models(good: Facts, other: Facts) -> Iterator[Difference]:
     was, now = (_ready_models(f) for f in (good, other))
     for model in sorted(was - now):
-        yield Difference(2, f"model {model}", f"the model {model} has no ready pod any more", "pods")
+        yield Difference(
+            2, f"model {model}", f"the model {model} has no ready pod any more", "pods"
+        )
 
 
 def _ready_models(facts: Facts) -> set[str]:
@@ -253,7 +313,9 @@ def _envoy(good: Facts, other: Facts) -> Iterator[Difference]:
         for name in sorted(was - now):
             yield Difference(1, "Envoy", f"Envoy has no {what} {name} any more", f"{what} {name}")
         for name in sorted(now - was):
-            yield Difference(3, "Envoy", f"Envoy has the {what} {name}, which it had not", f"{what} {name}")
+            yield Difference(
+                3, "Envoy", f"Envoy has the {what} {name}, which it had not", f"{what} {name}"
+            )
 
 
 def _filters(proxies: Iterable[ProxyFacts]) -> set[str]:

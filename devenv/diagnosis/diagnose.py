@@ -5,7 +5,18 @@ from dataclasses import replace
 
 from devenv.diagnosis import codes
 from devenv.diagnosis.causes import BLINDING, causes
-from devenv.diagnosis.checks import aibrix, declared, envoy, gateway, harmless, host, model, node, requests, workload
+from devenv.diagnosis.checks import (
+    aibrix,
+    declared,
+    envoy,
+    gateway,
+    harmless,
+    host,
+    model,
+    node,
+    requests,
+    workload,
+)
 from devenv.diagnosis.checks.registry import CHECKS
 from devenv.diagnosis.model import Cause, Diagnosis, Finding, Place, Verdict
 from devenv.facts.collect import KINDS, LATER, NEWEST, REQUESTS
@@ -67,7 +78,12 @@ def _findings(facts: Facts) -> tuple[list[Finding], list[tuple[str, str]]]:
             found += list(check(facts))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             where = f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
-            failed.append((f"check {where}", f"an object of a shape that it does not know: {type(error).__name__}: {error}"))
+            failed.append(
+                (
+                    f"check {where}",
+                    f"an object of a shape that it does not know: {type(error).__name__}: {error}",
+                )
+            )
     return found, failed
 
 
@@ -76,24 +92,42 @@ def _unknown(facts: Facts, judged: list[Cause]) -> tuple[tuple[str, str], ...]:
     found = [f for c in judged for f in c.findings]
     if any(f.code in BLINDING for f in found):
         return ()
-    failing = tuple(key.rpartition("/")[2] for f in found for key in f.about if key.startswith("deployment/"))
-    unread = [(what, why) for what, why in facts.unknown.items() if not (failing and _pod(what).startswith(failing))]
+    failing = tuple(
+        key.rpartition("/")[2] for f in found for key in f.about if key.startswith("deployment/")
+    )
+    unread = [
+        (what, why)
+        for what, why in facts.unknown.items()
+        if not (failing and _pod(what).startswith(failing))
+    ]
     unproven = [(f"request {p.name}", UNPROVEN) for p in facts.proofs if p.failures == (UNPROVEN,)]
     return (*unread, *unproven, *_absent(facts, failed=bool(failing)))
 
 
 def _absent(facts: Facts, *, failed: bool) -> Iterator[tuple[str, str]]:
     """What should be among the facts, and is neither there nor said to be unknown."""
-    wanted = [k for _, k in KINDS if k not in NEWEST and (k not in LATER or any(c.lease for c in facts.profile.components))]
+    wanted = [
+        k
+        for _, k in KINDS
+        if k not in NEWEST and (k not in LATER or any(c.lease for c in facts.profile.components))
+    ]
     for kind in (k for k in wanted if k not in facts.objects and facts.knows(k)):
         yield (kind, "it is not among the facts")
     if facts.context:  # nothing else was looked for
         return
     if len(facts.proofs) < len(facts.profile.requests) and facts.knows(REQUESTS):
         yield (REQUESTS, "some were not sent")
-    for one in (n for n in facts.nodes if n.status == "running" and n.disk is None and facts.knows(f"node {n.name}")):
+    for one in (
+        n
+        for n in facts.nodes
+        if n.status == "running" and n.disk is None and facts.knows(f"node {n.name}")
+    ):
         yield (f"disk of {one.name}", "it is not among the facts")
-    if not facts.proxies and not failed and not any(what.startswith("Envoy ") for what in facts.unknown):
+    if (
+        not facts.proxies
+        and not failed
+        and not any(what.startswith("Envoy ") for what in facts.unknown)
+    ):
         yield ("Envoy", "no proxy of the Gateway's could be asked")
 
 
@@ -108,7 +142,9 @@ def _broken(judged: list[Cause]) -> frozenset[Place]:
     places: set[Place] = set()
     for cause in judged:
         own = _place(cause.root)
-        followed = sorted((p for f in cause.consequences if (p := _place(f))), key=list(Place).index)
+        followed = sorted(
+            (p for f in cause.consequences if (p := _place(f))), key=list(Place).index
+        )
         places |= {own} if own else set(followed[:1])
     return frozenset(places)
 

@@ -85,7 +85,10 @@ class Cause:
     @property
     def timeline(self) -> list[Evidence]:
         """Everything that has a time, in its order."""
-        return sorted({e for f in self.findings for e in f.evidence if e.time}, key=lambda e: (e.time, e.source, e.text))
+        return sorted(
+            {e for f in self.findings for e in f.evidence if e.time},
+            key=lambda e: (e.time, e.source, e.text),
+        )
 
     @property
     def since(self) -> float:

@@ -17,10 +17,16 @@ from devenv.profiles.model import Component, Route
 UNPROVEN = "unproven image/"
 ROUTES = tuple(r.value for r in Route)
 BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
-GATEWAY_GROUPS = (".gateway.networking.k8s.io", ".gateway.envoyproxy.io")  # how the names of their definitions end
+GATEWAY_GROUPS = (
+    ".gateway.networking.k8s.io",
+    ".gateway.envoyproxy.io",
+)  # how the names of their definitions end
 _SERVICE = "kubernetes.io/service-name"  # label of an EndpointSlice
 _WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-_ZAP, _LONGEST = 6, 200  # columns of a line that Envoy Gateway's logger writes; characters that are kept
+_ZAP, _LONGEST = (
+    6,
+    200,
+)  # columns of a line that Envoy Gateway's logger writes; characters that are kept
 _NETWORK = {"kube-dns", "kube-proxy", "kindnet"}  # what kind brings for it, by its label k8s-app
 _FULL, _INODES = 128 << 20, 1000  # bytes, inodes
 
@@ -37,7 +43,9 @@ def no_inodes(space: Space) -> bool:
 
 def devenv(facts: Facts, *words: str) -> str:
     """Return a devenv command for this cluster, to copy."""
-    return " ".join(["devenv", *words, *([] if facts.cluster == DEFAULT_CLUSTER else ["--name", facts.cluster])])
+    return " ".join(
+        ["devenv", *words, *([] if facts.cluster == DEFAULT_CLUSTER else ["--name", facts.cluster])]
+    )
 
 
 def kubectl(facts: Facts, *words: str) -> str:
@@ -141,7 +149,9 @@ def newest_pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
 def _keeps_older_pods(workload: Manifest) -> bool:
     """Whether a StatefulSet or DaemonSet replaces no pod by itself, or not all of them."""
     strategy = workload["spec"].get("updateStrategy") or {}
-    return strategy.get("type") == "OnDelete" or bool((strategy.get("rollingUpdate") or {}).get("partition"))
+    return strategy.get("type") == "OnDelete" or bool(
+        (strategy.get("rollingUpdate") or {}).get("partition")
+    )
 
 
 def ended_pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
@@ -281,7 +291,12 @@ def _answers_metadata(facts: Facts, namespace: str, labels: Mapping[str, str]) -
     """Whether pods with these labels are behind the route by which the list of models goes."""
     by = {r.http_route for r in facts.profile.requests if r.route is Route.MODELS}
     routes = [r for r in facts.of("HTTPRoute") if r["metadata"]["name"] in by or _lists_models(r)]
-    names = {b for r in routes for rule in r["spec"].get("rules") or () for b in _backends(rule, r["metadata"]["namespace"])}
+    names = {
+        b
+        for r in routes
+        for rule in r["spec"].get("rules") or ()
+        for b in _backends(rule, r["metadata"]["namespace"])
+    }
     there = (facts.one("Service", ns, name) for ns, name in names if ns == namespace)
     return any(s is not None and selects(s["spec"].get("selector"), labels) for s in there)
 
@@ -298,7 +313,9 @@ def _ext_proc_selectors(facts: Facts, namespace: str) -> Iterator[Mapping[str, s
         for processor in policy["spec"].get("extProc") or ():
             names |= _backends(processor, policy["metadata"]["namespace"])
     for route in facts.of("HTTPRoute"):
-        if route["metadata"]["namespace"] == facts.profile.gateway.namespace and not _lists_models(route):
+        if route["metadata"]["namespace"] == facts.profile.gateway.namespace and not _lists_models(
+            route
+        ):
             for rule in route["spec"].get("rules") or ():
                 names |= _backends(rule, route["metadata"]["namespace"])
     for service in facts.of("Service"):
@@ -316,11 +333,19 @@ def affected(facts: Facts, workload: Manifest) -> set[str]:
     component = component_of(facts, workload)
     names = {component.name, *after(facts, component.name)} if component else set()
     keys = {f"component/{n}" for n in names}
-    if component and component.lease:  # AIBrix's controller: it makes the models' routes, and answers the webhooks
+    if (
+        component and component.lease
+    ):  # AIBrix's controller: it makes the models' routes, and answers the webhooks
         keys |= {f"http route/{m}" for m in served(facts)}
     workloads = [
         workload,
-        *(o for c in facts.profile.components if c.name in names for o in objects_of(facts, c) if c.gate == "workload"),
+        *(
+            o
+            for c in facts.profile.components
+            if c.name in names
+            for o in objects_of(facts, c)
+            if c.gate == "workload"
+        ),
     ]
     for one in workloads:
         keys |= requests_through(facts, one)
@@ -331,7 +356,10 @@ def requests_through(facts: Facts, workload: Manifest) -> set[str]:
     """Return the keys of the requests that need a workload."""
     meaning = role(facts, workload)
     if meaning == "proxy":  # the Gateway is programmed when its proxy is there
-        return {f"Gateway/{facts.profile.gateway.namespace}/{facts.profile.gateway.name}", *(f"route/{r}" for r in ROUTES)}
+        return {
+            f"Gateway/{facts.profile.gateway.namespace}/{facts.profile.gateway.name}",
+            *(f"route/{r}" for r in ROUTES),
+        }
     if meaning in {"controller", "network"}:
         return {f"route/{r}" for r in ROUTES}
     if meaning == "metadata":

@@ -11,7 +11,13 @@ from devenv.facts.collect import component_pods
 from devenv.facts.model import Facts
 
 _BAD = 500  # HTTP status from which on an answer is a failure
-_CONDITIONED = ("Gateway", "HTTPRoute", "EnvoyPatchPolicy", "EnvoyExtensionPolicy", "ClientTrafficPolicy")
+_CONDITIONED = (
+    "Gateway",
+    "HTTPRoute",
+    "EnvoyPatchPolicy",
+    "EnvoyExtensionPolicy",
+    "ClientTrafficPolicy",
+)
 
 
 class Sort(StrEnum):
@@ -41,7 +47,11 @@ def timeline(facts: Facts, found: Diagnosis) -> list[Moment]:
         for cause in (*found.causes, *found.progress) for e in cause.timeline
     }  # fmt: skip
     said = {(m.time, m.source) for m in told}
-    others = {m for m in (*_starts(facts), *_conditions(facts), *_requests(facts)) if m.time and (m.time, m.source) not in said}
+    others = {
+        m
+        for m in (*_starts(facts), *_conditions(facts), *_requests(facts))
+        if m.time and (m.time, m.source) not in said
+    }
     return sorted([*told, *others, Moment(facts.taken, Sort.LOOK, "devenv doctor", "this look")])
 
 
@@ -54,8 +64,15 @@ def _starts(facts: Facts) -> Iterator[Moment]:
         for status in (pod.get("status") or {}).get("containerStatuses") or ():
             running = (status.get("state") or {}).get("running") or {}
             again = status.get("restartCount") or 0
-            text = f"{component.name}: container {status['name']} started" + (f", restart {again}" if again else "")
-            yield Moment(seconds(running.get("startedAt")), Sort.START, f"pod {pod['metadata']['name']}", text)
+            text = f"{component.name}: container {status['name']} started" + (
+                f", restart {again}" if again else ""
+            )
+            yield Moment(
+                seconds(running.get("startedAt")),
+                Sort.START,
+                f"pod {pod['metadata']['name']}",
+                text,
+            )
 
 
 def _conditions(facts: Facts) -> Iterator[Moment]:
@@ -63,7 +80,12 @@ def _conditions(facts: Facts) -> Iterator[Moment]:
         for obj in facts.of(kind):
             for condition in conditions(obj):
                 text = f"{condition['type']}={condition['status']} {condition.get('reason', '')}".strip()
-                yield Moment(seconds(condition.get("lastTransitionTime")), Sort.CONDITION, f"{kind} {label(obj)}", text)
+                yield Moment(
+                    seconds(condition.get("lastTransitionTime")),
+                    Sort.CONDITION,
+                    f"{kind} {label(obj)}",
+                    text,
+                )
 
 
 def _requests(facts: Facts) -> Iterator[Moment]:
@@ -79,8 +101,12 @@ def _requests(facts: Facts) -> Iterator[Moment]:
         code = str(entry.get("response_code") or "")
         if code.isdigit() and int(code) >= _BAD:
             route = str(entry.get("route_name") or "no route")
-            first.setdefault(route, (seconds(when), f"{code} {entry.get('response_flags') or ''}".strip()))
+            first.setdefault(
+                route, (seconds(when), f"{code} {entry.get('response_flags') or ''}".strip())
+            )
             count[route] = count.get(route, 0) + 1
     for route, (at, what) in first.items():
         more = f", and {count[route] - 1} more by this route" if count[route] > 1 else ""
-        yield Moment(at, Sort.REQUEST, f"access log, {route}", f"the first failed request: {what}{more}")
+        yield Moment(
+            at, Sort.REQUEST, f"access log, {route}", f"the first failed request: {what}{more}"
+        )

@@ -32,7 +32,10 @@ class Marks:
 
 def marks(budget: Budget, space: Space) -> Marks:
     """Return the marks of a budget on a disk: what an ordinary user can't have counts as used."""
-    high = max(0, min(space.total - share(budget.keep_free, space.total), share(budget.max_use, space.total)))
+    high = max(
+        0,
+        min(space.total - share(budget.keep_free, space.total), share(budget.max_use, space.total)),
+    )
     low = max(0, high - share(budget.headroom, space.total))
     return Marks(high, low, int(space.total_inodes * (1 - _INODES)))
 
@@ -40,7 +43,9 @@ def marks(budget: Budget, space: Space) -> Marks:
 def strictest(found: Iterable[Marks]) -> Marks:
     """Return the marks that hold for a disk with several budgets. There is at least one."""
     every = list(found)
-    return Marks(min(m.high for m in every), min(m.low for m in every), min(m.inodes for m in every))
+    return Marks(
+        min(m.high for m in every), min(m.low for m in every), min(m.inodes for m in every)
+    )
 
 
 def used(space: Space) -> int:

@@ -17,7 +17,9 @@ from devenv.images.stamp import is_of_a_push
 from devenv.ports import CacheRecord, ListedContainer, ListedImage, Measured, Stock
 
 _AT_ONCE = 8
-_METADATA = "#(nop) "  # of the classic builder: a step that only notes something, but for ADD and COPY
+_METADATA = (
+    "#(nop) "  # of the classic builder: a step that only notes something, but for ADD and COPY
+)
 _LAYERED = ("ADD", "COPY", "WORKDIR")
 _BUILDKIT = ("RUN ", "COPY ", "ADD ", "WORKDIR ")
 _CACHE_TIME = 1.5  # seconds
@@ -39,7 +41,9 @@ class Stored:
 
     def users(self, image: ListedImage) -> list[str]:
         """Return the names of the containers, in any state, that have the image."""
-        return [c.name for c in self.containers if c.image == image.id or c.image_name in image.names]
+        return [
+            c.name for c in self.containers if c.image == image.id or c.image_name in image.names
+        ]
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,23 @@ class EngineStock:
         images = self.stock.listed_images()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             cache = pool.submit(self.stock.build_cache, _CACHE_TIME)
-            containers, volumes = pool.submit(self.stock.listed_containers), pool.submit(self.stock.volumes)
-            held = {c.image for c in containers.result()} - {i.id for i in images}  # of images that others are built on
+            containers, volumes = (
+                pool.submit(self.stock.listed_containers),
+                pool.submit(self.stock.volumes),
+            )
+            held = {c.image for c in containers.result()} - {
+                i.id for i in images
+            }  # of images that others are built on
             known = dict(load(self.kept))
             wanted = [i for i in {*(i.id for i in images), *held} if i not in known]
-            known |= {i: found for i, found in zip(wanted, pool.map(self._layers, wanted), strict=True) if found}
-            times = dict(pool.map(self._tagged, [i.id for i in images if i.names])) if tagged else {}
+            known |= {
+                i: found
+                for i, found in zip(wanted, pool.map(self._layers, wanted), strict=True)
+                if found
+            }
+            times = (
+                dict(pool.map(self._tagged, [i.id for i in images if i.names])) if tagged else {}
+            )
             store(self.kept, {i: known[i] for i in {*(i.id for i in images), *held} if i in known})
             records = cache.result()
         return Stored(
@@ -74,7 +89,13 @@ class EngineStock:
         try:
             found = self.stock.image(image)
             if found:
-                return dict(zip(chain_ids(found.layers), sizes(self.stock.steps(image), len(found.layers)), strict=True))
+                return dict(
+                    zip(
+                        chain_ids(found.layers),
+                        sizes(self.stock.steps(image), len(found.layers)),
+                        strict=True,
+                    )
+                )
         except NotReachableError:
             raise
         except DevenvError:  # one that is gone, or that the engine itself can't read
@@ -109,14 +130,18 @@ def _makes_layer(command: str) -> bool:
     return command.startswith((*_BUILDKIT, "/bin/sh -c", "|"))
 
 
-def _agreed(images: Iterable[ListedImage], known: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+def _agreed(
+    images: Iterable[ListedImage], known: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
     """Add to each layer its part of what the store keeps packed besides; where images differ about a layer, the least counts."""
     found: dict[str, dict[str, int]] = {i: dict(layers) for i, layers in known.items()}
     for image in images:
         layers = known.get(image.id, {})
         unpacked = sum(layers.values())
         if unpacked and image.size > unpacked:
-            found[image.id] = {chain: size * image.size // unpacked for chain, size in layers.items()}
+            found[image.id] = {
+                chain: size * image.size // unpacked for chain, size in layers.items()
+            }
     least: dict[str, int] = {}
     for layers in found.values():
         for chain, size in layers.items():
@@ -155,7 +180,15 @@ def things(
     for container in stored.containers:
         if container.image not in listed and container.image in stored.layers:
             why = f"the container {container.name} has it"
-            found.append(Thing(container.image_name, Worth.IMAGE, stored.layers[container.image], kept=why, place=ENGINE))
+            found.append(
+                Thing(
+                    container.image_name,
+                    Worth.IMAGE,
+                    stored.layers[container.image],
+                    kept=why,
+                    place=ENGINE,
+                )
+            )
     wasted = [thing for thing in found if thing.worth is Worth.DANGLING and not thing.kept]
     return found + _build_cache(stored, wasted)
 
@@ -226,7 +259,12 @@ def _may_be_building(stored: Stored, now: float) -> bool:
 
 
 def _image(
-    stored: Stored, image: ListedImage, keep: Keep, uses: Mapping[str, float], current: frozenset[str], now: float
+    stored: Stored,
+    image: ListedImage,
+    keep: Keep,
+    uses: Mapping[str, float],
+    current: frozenset[str],
+    now: float,
 ) -> Thing:
     learned = [uses.get(n, 0.0) for n in (image.id, *map(normalise, image.names))]
     used = max(image.created, stored.tagged.get(image.id, 0.0), *learned, *_created(stored, image))
@@ -237,7 +275,16 @@ def _image(
     label = ", ".join(n for n in named if "@" not in n) or next(iter(named), "")
     if not label:
         label = f"{nameless_label(image.id, '')} to return to (reload-image --undo)"
-    return Thing(label, _worth(image, current), stored.layers.get(image.id, {}), used, why, ENGINE, image.id, image.names)
+    return Thing(
+        label,
+        _worth(image, current),
+        stored.layers.get(image.id, {}),
+        used,
+        why,
+        ENGINE,
+        image.id,
+        image.names,
+    )
 
 
 def _created(stored: Stored, image: ListedImage) -> list[float]:

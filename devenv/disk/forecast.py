@@ -15,7 +15,9 @@ def full_in(samples: Sequence[tuple[float, int]], total: int, now: float) -> flo
 
     `samples`: (seconds since 1970, bytes in use). Room that was made begins a new count.
     """
-    recent = _since_last_drop([(at, used) for at, used in sorted(samples) if now - _RECENT <= at <= now], total)
+    recent = _since_last_drop(
+        [(at, used) for at, used in sorted(samples) if now - _RECENT <= at <= now], total
+    )
     if len(recent) < _LEAST or recent[-1][0] - recent[0][0] < _SPAN:
         return None
     times, use = [at for at, _ in recent], [float(used) for _, used in recent]

@@ -45,7 +45,9 @@ class Guard:
             return
         if at.profile.auto_prune == "yes":
             at_once = sum(p.frees for p in proposal.plans)
-            self.prune.reporter.say(f"The disk of the {place} is above its budget: making room, at most {show(at_once)}.")
+            self.prune.reporter.say(
+                f"The disk of the {place} is above its budget: making room, at most {show(at_once)}."
+            )
             self.prune.run(proposal, POLICY, wait)
         elif self.ask(proposal):
             self.prune.run(proposal, USER, wait)
@@ -59,7 +61,9 @@ class Guard:
             if limits.short_of_inodes(space):
                 why = f"Only {space.free_inodes} of {space.total_inodes} inodes are free."
             fix = "`devenv disk` shows who takes it; `devenv prune --free SIZE` makes room."
-            raise DevenvError(f"The disk of the {place} would be above its budget.", why, fix, Exit.PREREQUISITE)
+            raise DevenvError(
+                f"The disk of the {place} would be above its budget.", why, fix, Exit.PREREQUISITE
+            )
 
     def _seen(self, place: str) -> tuple[Space, Marks] | None:
         """Return what is free at a place, and its marks; None where only a node could tell."""

@@ -14,7 +14,9 @@ from devenv.images.load import normalise
 from devenv.ports import Clock, Host
 
 _OFTEN = 600.0  # seconds: samples closer together say nothing new
-_FORGET = 180 * 86400.0  # seconds without a use, after which an image's last use is its creation again
+_FORGET = (
+    180 * 86400.0
+)  # seconds without a use, after which an image's last use is its creation again
 _OVERLAP = 5.0
 _NAMES = 2000  # images whose last names are remembered
 
@@ -62,7 +64,11 @@ class History:
 
     def samples(self, device: str) -> list[tuple[float, int]]:
         """Return (seconds since 1970, bytes in use) of a disk, the oldest first."""
-        return [(float(e["at"]), int(e["used"])) for e in self._samples.read() if e.get("device") == device and "used" in e]
+        return [
+            (float(e["at"]), int(e["used"]))
+            for e in self._samples.read()
+            if e.get("device") == device and "used" in e
+        ]
 
     def note(self, event: str, **details: Any) -> None:
         """Write an entry into the journal. Raises OSError where it can't be written."""
@@ -72,7 +78,9 @@ class History:
         """Return the journal, the oldest entry first."""
         return self._journal.read()
 
-    def learn(self, engine: str, ask: Callable[[float], Sequence[tuple[float, str]]]) -> dict[str, float]:
+    def learn(
+        self, engine: str, ask: Callable[[float], Sequence[tuple[float, str]]]
+    ) -> dict[str, float]:
         """Return the last use of each image, by ID and by normalised name, with what the engine has seen since it was asked last.
 
         `ask`: gives the uses since a time.

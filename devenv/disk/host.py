@@ -11,7 +11,12 @@ from devenv.ports import Host
 _LOGS = 7 * 86400.0  # seconds that the log of a build is of use
 _DU = 20.0  # seconds
 _UNDER_WAY = 3600.0  # seconds in which a file that is being written may stand still
-AGAIN = ("go-build", "go-mod", "downloads", "python")  # folders of the cache whose loss costs time and network only
+AGAIN = (
+    "go-build",
+    "go-mod",
+    "downloads",
+    "python",
+)  # folders of the cache whose loss costs time and network only
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,17 @@ class HostStock:
 
     host: Host
 
-    def things(self, current: frozenset[Path], now: float, newer: float, *, caches: bool) -> list[Thing]:
+    def things(
+        self, current: frozenset[Path], now: float, newer: float, *, caches: bool
+    ) -> list[Thing]:
         """Return what may go. `current`: files that the recipes make now. `newer`: seconds. `caches`: whether those may go."""
         cache = self.host.cache_dir()
         stale = [*_leftovers(cache, now), *_outdated(cache / "built", current, now - newer)]
-        stale += [p for p in (cache / "logs").glob("*") if p.is_file() and now - p.stat().st_mtime > max(_LOGS, newer)]
+        stale += [
+            p
+            for p in (cache / "logs").glob("*")
+            if p.is_file() and now - p.stat().st_mtime > max(_LOGS, newer)
+        ]
         stale = [p for p in stale if _really_in(cache, p)]
         again = [p for p in (cache / name for name in AGAIN) if p.is_dir() and _really_in(cache, p)]
         sizes = self._sizes([*stale, *again])
@@ -68,8 +79,14 @@ def _leftovers(cache: Path, now: float) -> Iterator[Path]:
 def _outdated(built: Path, current: frozenset[Path], before: float) -> Iterator[Path]:
     """Give the folders built/RECIPE/KEY of keys that no recipe has any more."""
     keys = {p.parent for p in current}
-    for recipe in {key.parent for key in keys if key.is_relative_to(built)}:  # another folder's recipes are not ours to judge
-        yield from (p for p in recipe.glob("*") if p.is_dir() and p not in keys and p.lstat().st_mtime < before)
+    for recipe in {
+        key.parent for key in keys if key.is_relative_to(built)
+    }:  # another folder's recipes are not ours to judge
+        yield from (
+            p
+            for p in recipe.glob("*")
+            if p.is_dir() and p not in keys and p.lstat().st_mtime < before
+        )
 
 
 def _really_in(cache: Path, path: Path) -> bool:

@@ -67,7 +67,11 @@ class Keep:
             return "the profile has it"
         if pattern := next((p for p in self.patterns if any(_fits(n, p) for n in full)), ""):
             return f"you protect {pattern}"
-        return f"loaded, built or used in the last {self.newer / 3600:g} hours" if max(0.0, age) < self.newer else ""
+        return (
+            f"loaded, built or used in the last {self.newer / 3600:g} hours"
+            if max(0.0, age) < self.newer
+            else ""
+        )
 
     @cached_property
     def _named(self) -> frozenset[str]:

@@ -74,7 +74,12 @@ class Kept:
         if not all(image.read for image in self.images):
             return {}
         needed = {blob for image in self.images for blob in image.blobs if blob not in image.loose}
-        return {blob: image.blobs[blob] for image in self.images for blob in image.loose if blob not in needed}
+        return {
+            blob: image.blobs[blob]
+            for image in self.images
+            for blob in image.loose
+            if blob not in needed
+        }
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,15 @@ class NodeStock:
 
     def users(self, node: str) -> frozenset[str]:
         """Return the IDs of the images that a container of the node has, in any state."""
-        listed = as_json(node, Nodes(self.containers).run(node, ["crictl", "ps", "-a", "-o", "json"])).get("containers") or ()
-        return frozenset(str(c[key]) for c in listed for key in ("imageRef", "imageId") if c.get(key))
+        listed = (
+            as_json(
+                node, Nodes(self.containers).run(node, ["crictl", "ps", "-a", "-o", "json"])
+            ).get("containers")
+            or ()
+        )
+        return frozenset(
+            str(c[key]) for c in listed for key in ("imageRef", "imageId") if c.get(key)
+        )
 
     def remove_image(self, node: str, image: str) -> None:
         """Delete an image by its ID, with all its names. containerd collects what only it had before this returns."""
@@ -103,7 +115,9 @@ class NodeStock:
     def remove_blobs(self, node: str, digests: Sequence[str]) -> None:
         """Delete those of the blobs that snapshots still make needless."""
         if loose := [d for d in digests if d in self.look(node).loose]:
-            Nodes(self.containers).run(node, ["ctr", "--namespace", "k8s.io", "content", "rm", *loose])
+            Nodes(self.containers).run(
+                node, ["ctr", "--namespace", "k8s.io", "content", "rm", *loose]
+            )
 
 
 def things(
@@ -129,7 +143,18 @@ def things(
     loose = kept.loose
     if sum(loose.values()):
         label = f"{len(loose)} packed layers that are unpacked beside them"
-        found.append(Thing(label, Worth.BLOB, _of(kept.node, loose), 0, "", kept.node, "blobs", tuple(sorted(loose))))
+        found.append(
+            Thing(
+                label,
+                Worth.BLOB,
+                _of(kept.node, loose),
+                0,
+                "",
+                kept.node,
+                "blobs",
+                tuple(sorted(loose)),
+            )
+        )
     return found
 
 
@@ -165,7 +190,11 @@ def _returnable_name(thing: Thing, returnable: Mapping[str, str]) -> str:
 
 
 def _image(kept: Kept, image: NodeImage, keep: Keep, seen: float, now: float) -> Thing:
-    label = ", ".join(n for n in image.names if "@" not in n) or next(iter(image.names), "") or f"image {image.id[7:19]}"
+    label = (
+        ", ".join(n for n in image.names if "@" not in n)
+        or next(iter(image.names), "")
+        or f"image {image.id[7:19]}"
+    )
     last = max(image.came, seen, kept.used.get(image.id, 0.0))
     why = keep.node(image.names, used=image.id in kept.used, pinned=image.pinned, age=now - last)
     parts = _parts(kept, image)
@@ -191,7 +220,11 @@ def _read(node: str, parts: Sequence[str]) -> Kept:
     stored = {f"sha256:{name}": (int(size), float(at)) for name, size, at in _fields(blobs)}
     documents = list(_documents(small))
     configs = {digest: _chains(d) for digest, d in documents if "rootfs" in d}
-    manifests = [(digest, d) for digest, d in documents if isinstance(d.get("layers"), list) and d.get("config")]
+    manifests = [
+        (digest, d)
+        for digest, d in documents
+        if isinstance(d.get("layers"), list) and d.get("config")
+    ]
     used = _used(as_json(node, containers).get("containers") or ())
     found = []
     for listed in as_json(node, images).get("images") or ():
@@ -230,7 +263,11 @@ def _used(containers: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     found: dict[str, float] = {}
     for container in containers:
         at = int(container.get("createdAt") or 0) / 1e9
-        for image in (container.get("imageRef"), container.get("imageId"), (container.get("image") or {}).get("image")):
+        for image in (
+            container.get("imageRef"),
+            container.get("imageId"),
+            (container.get("image") or {}).get("image"),
+        ):
             if image:
                 found[image] = max(at, found.get(image, 0.0))
     return found

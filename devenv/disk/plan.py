@@ -102,7 +102,9 @@ def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
     Nothing dearer takes the place of waste: an image without a name that frees anything stays in the plan.
     """
     held, chosen = _Held(things), list[Thing]()
-    for thing in sorted((t for t in things if not t.kept), key=lambda t: (t.worth, t.used, t.place, t.name, t.id)):
+    for thing in sorted(
+        (t for t in things if not t.kept), key=lambda t: (t.worth, t.used, t.place, t.name, t.id)
+    ):
         if held.freed >= goal:
             break
         held.remove(thing)

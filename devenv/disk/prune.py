@@ -81,7 +81,9 @@ class Prune:
     reporter: Reporter
     caches: bool = False
 
-    def propose(self, free: int | None = None, *, more: int = 0, place: str = "", least: int = 0) -> Proposal:
+    def propose(
+        self, free: int | None = None, *, more: int = 0, place: str = "", least: int = 0
+    ) -> Proposal:
         """Return what would be done: down to the low mark where a disk is above its high one; with `free`, so many bytes.
 
         `more`: bytes that are about to be written, and must fit too. `place`: only its disk. `least`: bytes that must be free
@@ -92,10 +94,16 @@ class Prune:
         disks = [d for d in survey.disks if not place or place in d.names]
         if not disks and place not in survey.unknown:
             known = ", ".join(name for d in survey.disks for name in d.names)
-            raise DevenvError(f"There is no ledger {place}.", next_step=f"There are: {known}.", exit_code=Exit.USAGE)
+            raise DevenvError(
+                f"There is no ledger {place}.",
+                next_step=f"There are: {known}.",
+                exit_code=Exit.USAGE,
+            )
         if free is None and (wrong := [d.names[0] for d in disks if d.marks.high <= 0]):
             fix = "Mend keep_free and max_use in the profile or in config.yaml."
-            raise DevenvError(f"The budget leaves nothing of the disk of {', '.join(wrong)}.", "", fix, Exit.USAGE)
+            raise DevenvError(
+                f"The budget leaves nothing of the disk of {', '.join(wrong)}.", "", fix, Exit.USAGE
+            )
         return Proposal(survey, tuple(_plan(survey, disk, free, more, least) for disk in disks))
 
     def run(self, proposal: Proposal, who: str, wait: float) -> Outcome:
@@ -114,7 +122,9 @@ class Prune:
         """The same for a caller that holds the cluster's lock."""
         at = self.surveyor
         nodes = tuple(x.name for x in proposal.survey.ledgers if x.name not in {HOST, ENGINE})
-        now = {(t.place, t.id): t for t in at.look(plan=True, caches=self.caches).things}  # somebody may have waited for a lock
+        now = {
+            (t.place, t.id): t for t in at.look(plan=True, caches=self.caches).things
+        }  # somebody may have waited for a lock
         done: list[Done] = []
         try:
             for planned in proposal.plans:
@@ -122,13 +132,22 @@ class Prune:
             after = tuple(at.space(p.disk, proposal.survey) for p in proposal.plans)
         finally:
             at.ballast.restore(nodes)
-        left = tuple(p.disk for p, space in zip(proposal.plans, after, strict=True) if p.goal and not _reached(p, space))
+        left = tuple(
+            p.disk
+            for p, space in zip(proposal.plans, after, strict=True)
+            if p.goal and not _reached(p, space)
+        )
         for planned, space in zip(proposal.plans, after, strict=True):
             at.history.sample(planned.disk.device, taken(space), space.total)
         return Outcome(tuple(done), tuple(p.disk for p in proposal.plans), after, left)
 
     def _disk(
-        self, planned: DiskPlan, survey: Survey, who: str, nodes: tuple[str, ...], now: Mapping[tuple[str, str], Thing]
+        self,
+        planned: DiskPlan,
+        survey: Survey,
+        who: str,
+        nodes: tuple[str, ...],
+        now: Mapping[tuple[str, str], Thing],
     ) -> list[Done]:
         at, done, total = self.surveyor, list[Done](), len(planned.removals)
         name = f"make room on {planned.disk.names[0]}"
@@ -143,11 +162,21 @@ class Prune:
                 at.ballast.drop(nodes)
             self.reporter.update(name, number, total, "steps")
             self.reporter.detail(name, removal.thing.name)
-            done.append(self._one(removal, planned.disk, survey, who, now.get((removal.thing.place, removal.thing.id))))
+            done.append(
+                self._one(
+                    removal,
+                    planned.disk,
+                    survey,
+                    who,
+                    now.get((removal.thing.place, removal.thing.id)),
+                )
+            )
         self.reporter.end(name, f"{len([d for d in done if not d.skipped])} of {total} steps")
         return done
 
-    def _one(self, removal: Removal, disk: Disk, survey: Survey, who: str, seen: Thing | None) -> Done:
+    def _one(
+        self, removal: Removal, disk: Disk, survey: Survey, who: str, seen: Thing | None
+    ) -> Done:
         """Remove one thing, journalled before and after."""
         at, thing = self.surveyor, removal.thing
         self._note("remove", who, thing, removal.frees)
@@ -162,20 +191,38 @@ class Prune:
                 why = getattr(error, "why", "") or getattr(error, "what", "") or str(error)
         after = at.space(disk, survey)
         measured = _gone(before, after)
-        self._note("skipped" if why else "removed", who, thing, removal.frees, measured=measured, why=why)
+        self._note(
+            "skipped" if why else "removed", who, thing, removal.frees, measured=measured, why=why
+        )
         return Done(thing, removal.frees, measured, why)
 
     def _note(self, event: str, who: str, thing: Thing, estimated: int, **more: object) -> None:
         """Nobody was asked where a policy prunes: then nothing goes before it is on the disk that it is to go."""
         at = self.surveyor
         try:
-            at.history.note(event, who=who, place=thing.place, name=thing.name, id=thing.id, estimated=estimated, **more)
+            at.history.note(
+                event,
+                who=who,
+                place=thing.place,
+                name=thing.name,
+                id=thing.id,
+                estimated=estimated,
+                **more,
+            )
         except OSError as error:
             if who == USER:
                 return
             with suppress(OSError):  # once more, with the space of the ballast
                 at.ballast.drop(())
-                at.history.note(event, who=who, place=thing.place, name=thing.name, id=thing.id, estimated=estimated, **more)
+                at.history.note(
+                    event,
+                    who=who,
+                    place=thing.place,
+                    name=thing.name,
+                    id=thing.id,
+                    estimated=estimated,
+                    **more,
+                )
                 return
             what = "Nothing is removed that is not in the journal first, and it can't be written."
             raise DevenvError(what, str(error), "Run `devenv prune` yourself.") from error
@@ -186,10 +233,18 @@ class Prune:
         """Return why a thing must stay right now: a container may have begun to use it a moment ago."""
         at = self.surveyor
         if thing.place == ENGINE and thing.id != BUILD_CACHE:
-            held = [c.name for c in at.stock.listed_containers() if c.image == thing.id or c.image_name in thing.names]
+            held = [
+                c.name
+                for c in at.stock.listed_containers()
+                if c.image == thing.id or c.image_name in thing.names
+            ]
             return f"the container {held[0]} has it by now" if held else ""
         if thing.place not in {HOST, ENGINE} and thing.worth is not Worth.BLOB:
-            return "a container has it by now" if thing.id in NodeStock(at.containers).users(thing.place) else ""
+            return (
+                "a container has it by now"
+                if thing.id in NodeStock(at.containers).users(thing.place)
+                else ""
+            )
         return ""
 
     def _remove(self, thing: Thing) -> None:
@@ -229,7 +284,11 @@ def _in_vain(done: Sequence[Done]) -> bool:
     """Whether much was removed and the disk has nothing of it: then it is not this disk that all of it was on."""
     removed = [d for d in done if not d.skipped]
     expected = sum(d.estimated for d in removed)
-    return len(removed) >= _TRIES and expected >= _MUCH and sum(d.measured for d in removed) < expected // 10
+    return (
+        len(removed) >= _TRIES
+        and expected >= _MUCH
+        and sum(d.measured for d in removed) < expected // 10
+    )
 
 
 def _plan(survey: Survey, disk: Disk, free: int | None, more: int, least: int) -> DiskPlan:
@@ -242,7 +301,10 @@ def _plan(survey: Survey, disk: Disk, free: int | None, more: int, least: int) -
 def _reached(planned: DiskPlan, space: Space) -> bool:
     """Whether a disk has what the plan is for."""
     if planned.goal == _EVERYTHING:
-        return not planned.disk.marks.short_of_inodes(space) and taken(space) <= planned.disk.marks.high
+        return (
+            not planned.disk.marks.short_of_inodes(space)
+            and taken(space) <= planned.disk.marks.high
+        )
     if planned.disk.over and planned.goal == planned.disk.goal:
         return taken(space) <= planned.disk.marks.low
     return _gone(planned.disk.space, space) >= planned.goal

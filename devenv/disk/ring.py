@@ -42,7 +42,9 @@ class Ring:
 
     def _append(self, entry: Mapping[str, Any]) -> None:
         current, other = sorted(self._files(), key=self._last, reverse=True)
-        line = json.dumps({**entry, "n": self._last(current) + 1}, ensure_ascii=False).encode() + b"\n"
+        line = (
+            json.dumps({**entry, "n": self._last(current) + 1}, ensure_ascii=False).encode() + b"\n"
+        )
         if len(line) > self.size // 2:
             raise ValueError("an entry is too long for its log")
         end = len(self._content(current).rstrip(_NONE))
@@ -60,7 +62,12 @@ class Ring:
 
     def read(self) -> list[dict[str, Any]]:
         """Return all entries that are whole."""
-        found = [entry for path in self._files() if path.exists() for entry in _entries(self._content(path))]
+        found = [
+            entry
+            for path in self._files()
+            if path.exists()
+            for entry in _entries(self._content(path))
+        ]
         return sorted(found, key=_number)
 
     def _last(self, path: Path) -> int:

@@ -83,7 +83,11 @@ class Jobs:
         except FileNotFoundError:
             return None
         except (DevenvError, ValueError) as error:
-            why = error.why if isinstance(error, DevenvError) else f"{source}: it is not a job that devenv wrote."
+            why = (
+                error.why
+                if isinstance(error, DevenvError)
+                else f"{source}: it is not a job that devenv wrote."
+            )
             fix = "Run `devenv schedule install` again."
             raise DevenvError(f"{source} is broken.", why, fix, Exit.FAILED) from error
 

@@ -125,7 +125,13 @@ class Surveyor:
             named = pool.submit(self.named if plan else lambda: None)
             nodes = self._nodes(unknown)
             down = tuple(n.name for n in nodes if n.status != "running")
-            kept = [k for k in pool.map(lambda n: self._node(n, unknown), [n for n in nodes if n.name not in down]) if k]
+            kept = [
+                k
+                for k in pool.map(
+                    lambda n: self._node(n, unknown), [n for n in nodes if n.name not in down]
+                )
+                if k
+            ]
             stored = engines.result()
         ledgers = [self._host_ledger(own.result())]
         uses = self._uses(stored, kept) if stored else {}
@@ -133,7 +139,9 @@ class Surveyor:
         if stored:
             ledgers += self._engine_ledger(stored, kept, past.former_names)
             if not any(x.name == ENGINE for x in ledgers):
-                unknown[ENGINE] = "It is not on this machine, and no node runs that could tell how full its disk is."
+                unknown[ENGINE] = (
+                    "It is not on this machine, and no node runs that could tell how full its disk is."
+                )
         ledgers += [self._node_ledger(k) for k in kept]
         disks = self._disks(ledgers)
         returnable = self.returnable() if kept else {}
@@ -178,9 +186,18 @@ class Surveyor:
     def space(self, disk: Disk, survey: Survey) -> Space:
         """Return what is free on a disk now. Raises DevenvError where it does not say."""
         ledger = next(x for x in survey.ledgers if x.device == disk.device)
-        if ledger.name == HOST or (ledger.name == ENGINE and not ledger.device.startswith("engine ")):
+        if ledger.name == HOST or (
+            ledger.name == ENGINE and not ledger.device.startswith("engine ")
+        ):
             return self.host.space(Path(ledger.path))
-        inside = next((x.name for x in survey.ledgers if x.device == disk.device and x.name not in {HOST, ENGINE}), "")
+        inside = next(
+            (
+                x.name
+                for x in survey.ledgers
+                if x.device == disk.device and x.name not in {HOST, ENGINE}
+            ),
+            "",
+        )
         return node_space(self.containers, inside)
 
     # One ledger each
@@ -234,17 +251,24 @@ class Surveyor:
         for image, at in self.history.came(engine_id, [i.id for i in stored.images]).items():
             uses[image] = max(at, uses.get(image, 0.0))
         for k in kept:
-            uses |= {f"{k.node} {i}": at for i, at in self.history.came(k.node, [i.id for i in k.images]).items()}
+            uses |= {
+                f"{k.node} {i}": at
+                for i, at in self.history.came(k.node, [i.id for i in k.images]).items()
+            }
         return uses
 
     def _named_before(self, now: frozenset[str] | None, stored: Stored | None) -> frozenset[str]:
         """Return what this cluster's workloads named last, and what devenv put into this one and all others."""
-        return (self.history.named(self.cluster, self.stock.info().id, now) if stored else frozenset()) | self.loaded()
+        return (
+            self.history.named(self.cluster, self.stock.info().id, now) if stored else frozenset()
+        ) | self.loaded()
 
     def _host_ledger(self, own: list[tuple[str, int]]) -> Ledger:
         path = self.host.cache_dir()
         shares = tuple(Share(_tilde(name), size, "devenv's own") for name, size in own)
-        return Ledger(HOST, str(path), _device(path), self.host.space(path), self.profile.budgets.host, shares)
+        return Ledger(
+            HOST, str(path), _device(path), self.host.space(path), self.profile.budgets.host, shares
+        )
 
     def _engine_shares(
         self,
@@ -277,7 +301,9 @@ class Surveyor:
         if self._local and all(k.device == _device(root) for k in kept):
             return [Ledger(ENGINE, str(root), _device(root), self.host.space(root), budget, shares)]
         if kept:
-            return [Ledger(ENGINE, str(root), f"engine {kept[0].device}", kept[0].space, budget, shares)]
+            return [
+                Ledger(ENGINE, str(root), f"engine {kept[0].device}", kept[0].space, budget, shares)
+            ]
         return []
 
     def _node_ledger(self, kept: Kept) -> Ledger:
@@ -293,7 +319,9 @@ class Surveyor:
     def _returnable_shares(self, kept: Kept) -> list[Share]:
         """Return the images to which one can return. Their layers are among the snapshots already."""
         returnable = self.returnable()
-        names = [(image, returnable[n]) for image in kept.images for n in image.names if n in returnable]
+        names = [
+            (image, returnable[n]) for image in kept.images for n in image.names if n in returnable
+        ]
         note = "of these; reload-image --undo returns to it"
         shares = []
         for image, name in names:

@@ -168,7 +168,13 @@ class SourceTestRun:
         """Wait until every pod is ready: the tests count them."""
         look = f"Run `devenv doctor --name {self.cluster}` to find out why."
         with step(self.reporter, "pods ready"):
-            until("At least one pod", self._missing_pods, Deadline(self.clock, _READY), look, pause=1.0)
+            until(
+                "At least one pod",
+                self._missing_pods,
+                Deadline(self.clock, _READY),
+                look,
+                pause=1.0,
+            )
 
     def _missing_pods(self) -> str:
         waited_for = [p for p in self.kube.select("v1", "Pod") if not _is_ready(p)]

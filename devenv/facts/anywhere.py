@@ -20,7 +20,9 @@ _LEASE = "aibrix-controller-manager"  # in every release (facts/aibrix.md)
 def discovered(name: str, objects: Objects) -> Profile:
     """Return a profile of what is there, which asks for nothing: no live request is sent to a cluster of somebody else's."""
     gateway = _gateway(objects)
-    namespace, own = (gateway["metadata"]["namespace"], gateway["metadata"]["name"]) if gateway else ("", "")
+    namespace, own = (
+        (gateway["metadata"]["namespace"], gateway["metadata"]["name"]) if gateway else ("", "")
+    )
     return Profile.model_validate({
         "name": name, "base": FOUND, "requests": [], "manifests": [], "model_annotations": True,
         "images": [{"name": "node", "ref": "none"}], "cluster": {"image": "node", "kind": {}},
@@ -31,11 +33,20 @@ def discovered(name: str, objects: Objects) -> Profile:
 
 def concerning(objects: Objects, profile: Profile) -> dict[str, tuple[Manifest, ...]]:
     """Return the objects of the namespaces that have a part in it, and those of none: the rest is of no use, and of thousands."""
-    places = {c.resource.namespace for c in profile.components} | {profile.gateway.namespace, "kube-system", ""}
+    places = {c.resource.namespace for c in profile.components} | {
+        profile.gateway.namespace,
+        "kube-system",
+        "",
+    }
     places |= {_called(p)[0] for p in objects.get("Pod", ()) if model_name(p, annotated=True)}
-    places |= {_called(d)[0] for d in objects.get("Deployment", ()) if model_name(d, annotated=True)}
+    places |= {
+        _called(d)[0] for d in objects.get("Deployment", ()) if model_name(d, annotated=True)
+    }
     by_kind = dict.fromkeys(_ANSWERING, places | _asked(objects))
-    return {kind: tuple(o for o in found if _called(o)[0] in by_kind.get(kind, places)) for kind, found in objects.items()}
+    return {
+        kind: tuple(o for o in found if _called(o)[0] in by_kind.get(kind, places))
+        for kind, found in objects.items()
+    }
 
 
 def _asked(objects: Objects) -> set[str]:
@@ -77,7 +88,10 @@ def _by_plugin(objects: Objects) -> list[Manifest]:
 
 def _parents(route: Manifest) -> list[tuple[str, str]]:
     own = route["metadata"]["namespace"]
-    return [(str(p.get("namespace") or own), str(p["name"])) for p in route["spec"].get("parentRefs") or ()]
+    return [
+        (str(p.get("namespace") or own), str(p["name"]))
+        for p in route["spec"].get("parentRefs") or ()
+    ]
 
 
 def _called(obj: Manifest) -> tuple[str, str]:
@@ -91,11 +105,20 @@ def _components(objects: Objects, gateway: Manifest | None) -> Iterator[dict[str
     after = ["envoy-gateway"] if controllers else []
     if gateway:
         namespace, name = _called(gateway)
-        yield {**_part("gateway", "conditions", _GATEWAY, "Gateway", gateway), "conditions": ["Accepted"], "after": after}
+        yield {
+            **_part("gateway", "conditions", _GATEWAY, "Gateway", gateway),
+            "conditions": ["Accepted"],
+            "after": after,
+        }
         selector = f"{_OWNER}-name={name},{_OWNER}-namespace={namespace}"
         proxies = [d for d in objects.get("Deployment", ()) if _label(d, f"{_OWNER}-name") == name]
         if proxies:
-            resource = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": _called(proxies[0])[0], "selector": selector}
+            resource = {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "namespace": _called(proxies[0])[0],
+                "selector": selector,
+            }
             yield {"name": "proxy", "gate": "workload", "resource": resource, "after": after}
     yield from _policies(objects, ["gateway"] if gateway else [])
     for deployment in _plugins(objects):
@@ -116,26 +139,42 @@ def _policies(objects: Objects, after: list[str]) -> Iterator[dict[str, Any]]:
 def _controllers(objects: Objects) -> Iterator[dict[str, Any]]:
     """Yield AIBrix's own controllers, which elect a leader."""
     for deployment in objects.get("Deployment", ()):
-        leads = any(_called(o) == (_called(deployment)[0], _LEASE) for o in objects.get("Lease", ()))
+        leads = any(
+            _called(o) == (_called(deployment)[0], _LEASE) for o in objects.get("Lease", ())
+        )
         if _label(deployment, "control-plane") == "controller-manager" and leads:
-            yield {**_part("controller-manager", "workload", "apps/v1", "Deployment", deployment), "lease": _LEASE}
+            yield {
+                **_part("controller-manager", "workload", "apps/v1", "Deployment", deployment),
+                "lease": _LEASE,
+            }
 
 
 def _plugins(objects: Objects) -> Iterator[Manifest]:
     """Yield the workloads behind the external processors that policies name."""
     for policy in objects.get("EnvoyExtensionPolicy", ()):
-        for backend in (b for p in policy["spec"].get("extProc") or () for b in p.get("backendRefs") or ()):
-            wanted = (str(backend.get("namespace") or policy["metadata"]["namespace"]), str(backend["name"]))
+        for backend in (
+            b for p in policy["spec"].get("extProc") or () for b in p.get("backendRefs") or ()
+        ):
+            wanted = (
+                str(backend.get("namespace") or policy["metadata"]["namespace"]),
+                str(backend["name"]),
+            )
             for service in (s for s in objects.get("Service", ()) if _called(s) == wanted):
                 for deployment in objects.get("Deployment", ()):
                     labels = deployment["spec"]["template"]["metadata"].get("labels")
-                    if _called(deployment)[0] == wanted[0] and selects(service["spec"].get("selector"), labels):
+                    if _called(deployment)[0] == wanted[0] and selects(
+                        service["spec"].get("selector"), labels
+                    ):
                         yield deployment
 
 
 def _part(name: str, gate: str, version: str, kind: str, obj: Manifest) -> dict[str, Any]:
     namespace, own = _called(obj)
-    return {"name": name, "gate": gate, "resource": {"apiVersion": version, "kind": kind, "namespace": namespace, "name": own}}
+    return {
+        "name": name,
+        "gate": gate,
+        "resource": {"apiVersion": version, "kind": kind, "namespace": namespace, "name": own},
+    }
 
 
 def _label(obj: Manifest, key: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Protocol
 
 from devenv import __version__
@@ -14,10 +15,30 @@ from devenv.facts.anywhere import concerning, discovered
 from devenv.facts.df import is_nearly_full, node_space
 from devenv.facts.live import Proof
 from devenv.facts.looks import Looks
-from devenv.facts.model import ContainerLog, Declared, Facts, NodeFacts, ProxyFacts, WasteFacts, selects
+from devenv.facts.model import (
+    ContainerLog,
+    Declared,
+    Facts,
+    NodeFacts,
+    ProxyFacts,
+    WasteFacts,
+    selects,
+)
 from devenv.facts.revisions import KEEPERS, lasting_pods
 from devenv.facts.trim import revision, trimmed
-from devenv.ports import Clock, Containers, Engine, EngineInfo, Envoy, Holder, Host, Kube, Manifest, Node, Space
+from devenv.ports import (
+    Clock,
+    Containers,
+    Engine,
+    EngineInfo,
+    Envoy,
+    Holder,
+    Host,
+    Kube,
+    Manifest,
+    Node,
+    Space,
+)
 from devenv.profiles.model import Component, LiveRequest, Profile
 from devenv.profiles.quantities import lasting
 
@@ -52,7 +73,9 @@ _EACH = 6.0  # seconds for one look
 _ANSWER = 4.0  # seconds for a live request, and for the API server's first answer
 _DAY = 86400  # seconds
 _TAIL, _HEAD = 600, 96 << 10  # lines from a log's end, bytes from its beginning
-_TELLING = re.compile(r"error|fail|panic|fatal|denied|refused|no space|warn|deprecat", re.IGNORECASE)
+_TELLING = re.compile(
+    r"error|fail|panic|fatal|denied|refused|no space|warn|deprecat", re.IGNORECASE
+)
 _AT_ONCE = 16  # kubelets that are asked
 _KEPT = 60  # lines from a log's end that are kept whatever they say
 _MOST = 120  # telling lines that are kept, the first and the last of them
@@ -78,7 +101,9 @@ class Collector:
     kube: Kube
     envoy: Envoy
     requests: Requests
-    declared: Callable[[], tuple[Declared, ...] | None] = lambda: None  # what the profile's manifests have
+    declared: Callable[[], tuple[Declared, ...] | None] = lambda: (
+        None
+    )  # what the profile's manifests have
     # Names in the nodes of images that were loaded and never proven, beside one to return to.
     returnable: Callable[[], tuple[str, ...]] = tuple
     stopped: Callable[[], float] = lambda: 0.0  # when `devenv stop` had stopped the cluster
@@ -120,7 +145,9 @@ class Collector:
         if not api and API not in looks.unknown:
             looks.unknown[API] = "no node is running" if nodes else "there is no cluster"
         if running or not engine:
-            looks.begin(REQUESTS, lambda: self.requests.probe(self.profile.requests, _ANSWER, api=api))
+            looks.begin(
+                REQUESTS, lambda: self.requests.probe(self.profile.requests, _ANSWER, api=api)
+            )
         else:
             looks.begin(REQUESTS, list)
         if api:
@@ -213,7 +240,12 @@ class Collector:
         try:
             told = self.kube.node_stats(name).get("node") or {}
             disk, memory = told.get("fs") or {}, told.get("memory") or {}
-            space = Space(int(disk["availableBytes"]), int(disk["capacityBytes"]), int(disk["inodesFree"]), int(disk["inodes"]))
+            space = Space(
+                int(disk["availableBytes"]),
+                int(disk["capacityBytes"]),
+                int(disk["inodesFree"]),
+                int(disk["inodes"]),
+            )
         except DevenvError as error:
             looks.unknown[f"disk of {name}"] = error.in_one_line
             return NodeFacts(name=name, status="running")
@@ -223,12 +255,14 @@ class Collector:
         available = memory.get("availableBytes")
         return NodeFacts(name=name, status="running", disk=space, memory_available=available)
 
-    def _own_logs(self, looks: Looks, objects: dict[str, tuple[Manifest, ...]]) -> tuple[ContainerLog, ...]:
+    def _own_logs(
+        self, looks: Looks, objects: dict[str, tuple[Manifest, ...]]
+    ) -> tuple[ContainerLog, ...]:
         names = []
         for component, pod in component_pods(self.profile, objects):
             for status in (pod.get("status") or {}).get("containerStatuses") or ():
                 names.append(f"log {pod['metadata']['name']}/{status['name']}")
-                looks.begin(names[-1], lambda c=component, p=pod, s=status: self._logs(c.name, p, s))  # type: ignore[misc]
+                looks.begin(names[-1], partial(self._logs, component.name, pod, status))
         return tuple(log for name in names for log in looks.get(name, _no_logs()))
 
     def _answers(self) -> bool:
@@ -239,18 +273,35 @@ class Collector:
 
     def _node(self, node: Node) -> NodeFacts:
         state = self.containers.state(node.name)
-        facts = NodeFacts(name=node.name, status=node.status, address=state.address, started=state.started, ended=state.ended)
+        facts = NodeFacts(
+            name=node.name,
+            status=node.status,
+            address=state.address,
+            started=state.started,
+            ended=state.ended,
+        )
         if node.status != "running":
             return facts
         names = self.containers.exec(node.name, _IMAGES)
-        images = tuple(sorted(filter(_NAME.fullmatch, names.output.split()))) if names.code == 0 else None
-        seen = {"disk": node_space(self.containers, node.name), "images": images, **self._effort(node.name)}
+        images = (
+            tuple(sorted(filter(_NAME.fullmatch, names.output.split())))
+            if names.code == 0
+            else None
+        )
+        seen = {
+            "disk": node_space(self.containers, node.name),
+            "images": images,
+            **self._effort(node.name),
+        }
         return facts.model_copy(update=seen)
 
     def _effort(self, node: str) -> dict[str, float]:
         """Return load, memory, and whether inotify is used up, as the kernel beneath the node tells it; nothing where not."""
         told = self.containers.exec(node, ["sh", "-c", _EFFORT]).output
-        found = {name: int(kib) << 10 for name, kib in re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", told, re.MULTILINE)}
+        found = {
+            name: int(kib) << 10
+            for name, kib in re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", told, re.MULTILINE)
+        }
         load = re.match(r"\d+\.\d+", told)
         if not load or len(found) < 2:  # noqa: PLR2004
             return {}
@@ -266,13 +317,19 @@ class Collector:
 
     def _definitions(self) -> tuple[Manifest, ...]:
         """Return that definitions are there, not what they define, which is megabytes."""
-        return tuple(trimmed({"metadata": o["metadata"]}) for o in self.kube.metadata(*_DEFINITIONS))
+        return tuple(
+            trimmed({"metadata": o["metadata"]}) for o in self.kube.metadata(*_DEFINITIONS)
+        )
 
     def _select(self, api_version: str, kind: str) -> tuple[Manifest, ...]:
         """Keep of each object what a diagnosis needs as it comes: of thousands, the rest would fill the memory."""
         found = self.kube.each(api_version, kind)
         if kind == "Event":
-            found = (e for e in found if e.get("type") == "Warning" or e.get("reason") == "ScalingReplicaSet")
+            found = (
+                e
+                for e in found
+                if e.get("type") == "Warning" or e.get("reason") == "ScalingReplicaSet"
+            )
         if kind == "ConfigMap":
             found = (c for c in found if c["metadata"]["name"] == _CONFIG)
         trim = revision if kind in KEEPERS.values() else trimmed
@@ -304,7 +361,9 @@ class Collector:
             return ()  # it has not run yet
         found = []
         for previous in [False, True] if status.get("restartCount") else [False]:
-            gone = DevenvError if previous else NotFoundError  # the earlier container's log may be gone before its pod is
+            gone = (
+                DevenvError if previous else NotFoundError
+            )  # the earlier container's log may be gone before its pod is
             with suppress(gone):
                 lines = self._lines(meta["namespace"], meta["name"], container, previous=previous)
                 found.append(
@@ -315,17 +374,25 @@ class Collector:
                 )  # fmt: skip
         return tuple(found)
 
-    def _lines(self, namespace: str, pod: str, container: str, *, previous: bool) -> tuple[str, ...]:
+    def _lines(
+        self, namespace: str, pod: str, container: str, *, previous: bool
+    ) -> tuple[str, ...]:
         """Read a log's end, and where that is not all of it, its beginning: what fails once, at the start, is said there."""
-        end = self.kube.logs(namespace, pod, container, _DAY, _TAIL, timestamps=True, previous=previous).splitlines()
+        end = self.kube.logs(
+            namespace, pod, container, _DAY, _TAIL, timestamps=True, previous=previous
+        ).splitlines()
         if len(end) >= _TAIL:
-            head = self.kube.logs(namespace, pod, container, 0, 0, timestamps=True, previous=previous, head=_HEAD)
+            head = self.kube.logs(
+                namespace, pod, container, 0, 0, timestamps=True, previous=previous, head=_HEAD
+            )
             end = [*(line for line in head.splitlines()[:-1] if line < end[0]), *end]
         return _telling(end)
 
     def _proxy(self, pod: Manifest) -> ProxyFacts:
         meta = pod["metadata"]
-        return envoy.read(meta["name"], self.envoy.read(meta["namespace"], meta["name"], envoy.PATHS))
+        return envoy.read(
+            meta["name"], self.envoy.read(meta["namespace"], meta["name"], envoy.PATHS)
+        )
 
 
 def _telling(lines: Sequence[str]) -> tuple[str, ...]:
@@ -336,11 +403,15 @@ def _telling(lines: Sequence[str]) -> tuple[str, ...]:
     return (*telling, *lines[-_KEPT:])
 
 
-def component_pods(profile: Profile, objects: dict[str, tuple[Manifest, ...]]) -> list[tuple[Component, Manifest]]:
+def component_pods(
+    profile: Profile, objects: dict[str, tuple[Manifest, ...]]
+) -> list[tuple[Component, Manifest]]:
     """Return the pods of the profile's workloads that are to run on, in the profile's order."""
     found = []
     for component in profile.components:
-        for workload in (o for o in objects.get(component.resource.kind, ()) if is_of(component, o)):
+        for workload in (
+            o for o in objects.get(component.resource.kind, ()) if is_of(component, o)
+        ):
             found += [(component, pod) for pod in lasting_pods(workload, objects.get("Pod", ()))]
     return found
 
@@ -353,11 +424,16 @@ def is_of(component: Component, obj: Manifest) -> bool:
 def is_proxy(profile: Profile, pod: Manifest) -> bool:
     """Whether Envoy Gateway made the pod for the profile's Gateway."""
     owner = "gateway.envoyproxy.io/owning-gateway"
-    wanted = {f"{owner}-name": profile.gateway.name, f"{owner}-namespace": profile.gateway.namespace}
+    wanted = {
+        f"{owner}-name": profile.gateway.name,
+        f"{owner}-namespace": profile.gateway.namespace,
+    }
     return selects(wanted, pod["metadata"].get("labels"))
 
 
-def akin(names: Iterable[str], profile: Profile, objects: Mapping[str, tuple[Manifest, ...]]) -> list[str]:
+def akin(
+    names: Iterable[str], profile: Profile, objects: Mapping[str, tuple[Manifest, ...]]
+) -> list[str]:
     """Return the images of those repositories that the profile and the cluster's pods name.
 
     What else the engine has is its owner's business.

@@ -48,13 +48,17 @@ def _filters(listener: Mapping[str, Any]) -> Iterator[str]:
 def _routes(configs: list[dict[str, Any]]) -> Iterator[RouteFacts]:
     for entry in _entries(configs, "dynamic_route_configs", "static_route_configs"):
         table = entry.get("route_config") or {}
-        for route in (r for host in table.get("virtual_hosts") or () for r in host.get("routes") or ()):
+        for route in (
+            r for host in table.get("virtual_hosts") or () for r in host.get("routes") or ()
+        ):
             yield RouteFacts(
                 name=route.get("name", ""),
                 table=table.get("name", ""),
                 cluster=_target(route),
                 filters=tuple(route.get("typed_per_filter_config") or {}),
-                headers=tuple(h.get("name", "") for h in route.get("match", {}).get("headers") or ()),
+                headers=tuple(
+                    h.get("name", "") for h in route.get("match", {}).get("headers") or ()
+                ),
             )
 
 
@@ -66,7 +70,9 @@ def _target(route: Mapping[str, Any]) -> str:
     return str(action.get("cluster") or ", ".join(c["name"] for c in weighted))
 
 
-def _upstreams(configs: list[dict[str, Any]], hosts: Mapping[str, Mapping[str, bool]]) -> Iterator[UpstreamFacts]:
+def _upstreams(
+    configs: list[dict[str, Any]], hosts: Mapping[str, Mapping[str, bool]]
+) -> Iterator[UpstreamFacts]:
     for entry in _entries(configs, "static_clusters", "dynamic_active_clusters"):
         cluster = entry.get("cluster") or {}
         name = cluster.get("name", "")
@@ -84,7 +90,12 @@ def _hosts(status: Mapping[str, Any]) -> dict[str, bool]:
 
 def _rejected(configs: list[dict[str, Any]]) -> Iterator[str]:
     """Envoy keeps the last update that it refused beside what it works with."""
-    lists = ("dynamic_listeners", "dynamic_route_configs", "dynamic_active_clusters", "dynamic_warming_clusters")
+    lists = (
+        "dynamic_listeners",
+        "dynamic_route_configs",
+        "dynamic_active_clusters",
+        "dynamic_warming_clusters",
+    )
     for entry in _entries(configs, *lists):
         if error := entry.get("error_state"):
             name = entry.get("name") or (error.get("failed_configuration") or {}).get("name", "")

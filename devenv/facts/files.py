@@ -21,7 +21,12 @@ _LARGEST = 256 << 20  # bytes of a file: a cluster of thousands of objects has s
 def clean(facts: Facts, secrets: Iterable[str] = ()) -> Facts:
     """Return the facts as a file would have them. `secrets`: texts that go wherever they stand."""
     whole = json.loads(dump(facts))
-    for part, key in (("images", "build_in"), ("images", "archive"), ("manifests", "kustomize"), ("manifests", "path")):
+    for part, key in (
+        ("images", "build_in"),
+        ("images", "archive"),
+        ("manifests", "kustomize"),
+        ("manifests", "path"),
+    ):
         for entry in whole["profile"][part]:
             entry[key] = _short(entry[key])
     return parse(json.dumps(redacted(whole, str(Path.home()), _users(), secrets)))
@@ -50,7 +55,9 @@ def write_text(text: str, target: Path) -> None:
     try:
         write_target(target, text)
     except OSError as error:
-        raise DevenvError(f"{target} can't be written.", error.strerror or str(error), "Give another path.") from error
+        raise DevenvError(
+            f"{target} can't be written.", error.strerror or str(error), "Give another path."
+        ) from error
 
 
 def read(source: Path) -> Facts:
@@ -68,10 +75,14 @@ def read(source: Path) -> Facts:
     except reading.NewerError as error:
         what = f"A newer devenv{f' ({error})' if str(error) else ''} saved {source}."
         why = f"This is devenv {__version__}, which can't read that format."
-        raise DevenvError(what, why, "Use that version of devenv, or a newer one.", Exit.USAGE) from error
+        raise DevenvError(
+            what, why, "Use that version of devenv, or a newer one.", Exit.USAGE
+        ) from error
     except json.JSONDecodeError as error:
         where = f"{source}:{error.lineno}:{error.colno}: {error.msg}."
-        raise DevenvError(f"{source} has no facts: it is not JSON.", where, _FIX, Exit.USAGE) from error
+        raise DevenvError(
+            f"{source} has no facts: it is not JSON.", where, _FIX, Exit.USAGE
+        ) from error
     except ValueError as error:
         what = f"{source} has no facts that devenv can read: {error}."
         raise DevenvError(what, "", _FIX, Exit.USAGE) from error

@@ -39,7 +39,12 @@ def _annotation(obj: Mapping[str, Any], key: str) -> str:
 def asked_models(route: Manifest) -> set[str]:
     """Return the models whose header a route matches on: such a route is a model's own."""
     matches = [m for rule in route["spec"].get("rules") or () for m in rule.get("matches") or ()]
-    return {str(h.get("value")) for m in matches for h in m.get("headers") or () if h.get("name") == "model"}
+    return {
+        str(h.get("value"))
+        for m in matches
+        for h in m.get("headers") or ()
+        if h.get("name") == "model"
+    }
 
 
 def route_of(model: str, routes: Iterable[Manifest], namespace: str) -> Manifest | None:

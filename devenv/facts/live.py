@@ -10,7 +10,9 @@ from typing import Any
 from devenv.ports import HttpAnswer, HttpRequest
 from devenv.profiles.model import LiveRequest, Route
 
-PATCHED_ROUTE = "original_route"  # AIBrix's EnvoyPatchPolicy names it so in every release (facts/aibrix.md)
+PATCHED_ROUTE = (
+    "original_route"  # AIBrix's EnvoyPatchPolicy names it so in every release (facts/aibrix.md)
+)
 REACHED = "x-went-into-req-headers"  # set by the plugin on every answer that it has seen
 _POD = re.compile(r"\(pod ([a-z0-9.-]+)\)")  # how a mock model names its pod, AIBrix's own too
 
@@ -37,7 +39,13 @@ class AccessLine:
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "AccessLine":
         """Read one entry of the log."""
-        keys = ("route_name", "upstream_cluster", "response_flags", "response_code_details", "upstream_host")
+        keys = (
+            "route_name",
+            "upstream_cluster",
+            "response_flags",
+            "response_code_details",
+            "upstream_host",
+        )
         return cls(*(str(entry.get(key) or "-") for key in keys))
 
 
@@ -83,19 +91,29 @@ def agent_of(route: str) -> str:
     return f"devenv/{route}/"
 
 
-def compose(live: LiveRequest, port: int, timeout: float = 10.0, headers: Mapping[str, str] | None = None) -> Sent:
+def compose(
+    live: LiveRequest, port: int, timeout: float = 10.0, headers: Mapping[str, str] | None = None
+) -> Sent:
     """Return the HTTP request that takes the live request's route. `headers`: its own, as they are sent."""
     agent = f"{agent_of(live.route)}{uuid.uuid4().hex}"
     own = {"user-agent": agent}
-    if live.route is Route.MODELS:  # with a routing strategy it would go into the patched route, and nowhere (facts/aibrix.md)
-        request = HttpRequest(port, "/v1/models", "GET", {**(headers or {}), **own}, timeout=timeout)
+    if (
+        live.route is Route.MODELS
+    ):  # with a routing strategy it would go into the patched route, and nowhere (facts/aibrix.md)
+        request = HttpRequest(
+            port, "/v1/models", "GET", {**(headers or {}), **own}, timeout=timeout
+        )
         return Sent(live, request, agent)
     own["content-type"] = "application/json"
     if live.route is Route.DIRECT:
         own["model"] = live.model
     if live.route is Route.EXTENSION:
         own["routing-strategy"] = live.strategy
-    body = {"model": live.model, "messages": [{"role": "user", "content": "hello"}], "stream": live.stream}
+    body = {
+        "model": live.model,
+        "messages": [{"role": "user", "content": "hello"}],
+        "stream": live.stream,
+    }
     request = HttpRequest(
         port,
         "/v1/chat/completions",
@@ -117,7 +135,13 @@ def find_line(log: str, agent: str) -> AccessLine | None:
     return None
 
 
-def prove(live: LiveRequest, answer: HttpAnswer, line: AccessLine | None, pods: Mapping[str, str], namespace: str) -> Proof:
+def prove(
+    live: LiveRequest,
+    answer: HttpAnswer,
+    line: AccessLine | None,
+    pods: Mapping[str, str],
+    namespace: str,
+) -> Proof:
     """Judge one request. `pods` maps the model's pods to their addresses; `namespace` is that of AIBrix's routes.
 
     A 200 alone proves no route: it may have come by another one. So each kind shows what only its own route can show.
@@ -126,17 +150,25 @@ def prove(live: LiveRequest, answer: HttpAnswer, line: AccessLine | None, pods: 
     named, by_log = answering_pod(answer, pods), _upstream_pod(line, pods) if line else ""
     pod = named or by_log
     if answer.status not in {0, _OK}:  # nothing that a good answer shows can be looked for in it
-        refused = [f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)]
+        refused = [
+            f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)
+        ]
         failures = [*_answered(answer, live), *refused, *_routed(live, line, namespace)]
         return Proof(name, live.route, answer, line, pod, tuple(failures))
     if live.route is Route.MODELS:
-        failures = [*_answered(answer, live), *_listed(answer, live.model), *_routed(live, line, namespace)]
+        failures = [
+            *_answered(answer, live),
+            *_listed(answer, live.model),
+            *_routed(live, line, namespace),
+        ]
         return Proof(name, live.route, answer, line, "", tuple(failures))
     if answer.status == 0:
         return Proof(name, live.route, answer, line, pod, tuple(_answered(answer, live)))
     failures = [*_answered(answer, live), *_routed(live, line, namespace)]
     if line and named in pods and line.upstream.rsplit(":", 1)[0] != pods[named]:
-        failures.append(f"Envoy sent it to {line.upstream}, but the pod that answered, {named}, has the address {pods[named]}")
+        failures.append(
+            f"Envoy sent it to {line.upstream}, but the pod that answered, {named}, has the address {pods[named]}"
+        )
     if live.route is not Route.DIRECT and REACHED not in answer.headers:
         failures.append(f"the answer has no {REACHED}: the plugin never saw the request")
     if live.route is Route.EXTENSION:
@@ -152,7 +184,14 @@ UNPROVEN = "the API server does not answer, so its route can't be proven"
 def unproven(live: LiveRequest, answer: HttpAnswer) -> Proof:
     """Say what an answer shows where neither pods nor logs can be read."""
     failures = _answered(answer, live) or [UNPROVEN]
-    return Proof(live.name or live.route.value, live.route, answer, None, answering_pod(answer), tuple(failures))
+    return Proof(
+        live.name or live.route.value,
+        live.route,
+        answer,
+        None,
+        answering_pod(answer),
+        tuple(failures),
+    )
 
 
 def remedies(proofs: Iterable[Proof]) -> list[str]:
@@ -166,7 +205,9 @@ def remedies(proofs: Iterable[Proof]) -> list[str]:
         )
     if unnamed := [p.name for p in failed if p.unnamed]:
         entries = ", ".join(f"{{name: {name}, anonymous: true}}" for name in unnamed)
-        found.append(f"Where the model never names its pod, say so in the profile: requests: [{entries}].")
+        found.append(
+            f"Where the model never names its pod, say so in the profile: requests: [{entries}]."
+        )
     if unsent := [p.answer.error for p in failed if not p.answer.sent]:
         found.append(f"Set what the headers refer to: {'; '.join(dict.fromkeys(unsent))}.")
     return found
@@ -180,7 +221,11 @@ def answering_pod(answer: HttpAnswer, pods: Iterable[str] = ()) -> str:
     """
     text = answer.body
     if answer.headers.get("content-type", "").startswith("text/event-stream"):
-        text = "".join(_piece(event[len("data: ") :]) for event in text.splitlines() if event.startswith("data: {"))
+        text = "".join(
+            _piece(event[len("data: ") :])
+            for event in text.splitlines()
+            if event.startswith("data: {")
+        )
     if found := _POD.search(text):
         return found[1]
     named = [p for p in pods if re.search(rf"(?<![a-z0-9.-]){re.escape(p)}(?![a-z0-9-])", text)]
@@ -211,7 +256,9 @@ def _answered(answer: HttpAnswer, live: LiveRequest) -> list[str]:
     if answer.status != _OK:
         return [f"{answer.status}: {body}"]
     streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
-    return ["a stream was asked for, and the answer is none"] if live.stream and not streamed else []
+    return (
+        ["a stream was asked for, and the answer is none"] if live.stream and not streamed else []
+    )
 
 
 def _listed(answer: HttpAnswer, model: str) -> list[str]:
@@ -222,10 +269,16 @@ def _listed(answer: HttpAnswer, model: str) -> list[str]:
         names = [str(entry["id"]) for entry in json.loads(answer.body)["data"]]
     except (ValueError, LookupError, TypeError):
         return ["the answer is no list of models"]
-    return [] if model in names else [f"the list has {', '.join(names) or 'no model'}, and not {model}"]
+    return (
+        []
+        if model in names
+        else [f"the list has {', '.join(names) or 'no model'}, and not {model}"]
+    )
 
 
-def _from_model(named: str, by_log: str, live: LiveRequest, pods: Mapping[str, str], line: AccessLine | None) -> list[str]:
+def _from_model(
+    named: str, by_log: str, live: LiveRequest, pods: Mapping[str, str], line: AccessLine | None
+) -> list[str]:
     if named:
         return [] if named in pods else [f"{named} answered, which is no pod of the model"]
     if by_log and live.anonymous:
@@ -234,7 +287,9 @@ def _from_model(named: str, by_log: str, live: LiveRequest, pods: Mapping[str, s
         remedy = "`anonymous: true` in the profile's request lets the log count"
         return [f"the answer names no pod; by Envoy's log {by_log} gave it: {remedy}"]
     if line:
-        return [f"the answer names no pod, and Envoy sent it to {line.upstream}, which is none of the model's"]
+        return [
+            f"the answer names no pod, and Envoy sent it to {line.upstream}, which is none of the model's"
+        ]
     return ["the answer names no pod"]
 
 

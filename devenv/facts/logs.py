@@ -15,7 +15,9 @@ from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Profile
 
 _TAIL = 5000  # lines of one container
-_KNOCK = re.compile(r"TLS handshake error from \S+: EOF")  # somebody looked whether the port answers, as `up` does
+_KNOCK = re.compile(
+    r"TLS handshake error from \S+: EOF"
+)  # somebody looked whether the port answers, as `up` does
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class LogLine:
     @property
     def problem(self) -> bool:
         """Whether it is one to look at: a known signature, an error, or a request that failed."""
-        if self.code.startswith("DE9") or _KNOCK.search(self.text):  # harmless, though it looks alarming
+        if self.code.startswith("DE9") or _KNOCK.search(
+            self.text
+        ):  # harmless, though it looks alarming
             return False
         return (
             bool(self.code)
@@ -62,11 +66,18 @@ class LogReader:
         known = [c.name for c in self.profile.components if c.gate == "workload"]
         if unknown := [c for c in components if c not in known]:
             fix = f"There are: {', '.join(known)}."
-            raise DevenvError(f"The profile {self.profile.name} has no workload {', '.join(unknown)}.", "", fix, Exit.USAGE)
+            raise DevenvError(
+                f"The profile {self.profile.name} has no workload {', '.join(unknown)}.",
+                "",
+                fix,
+                Exit.USAGE,
+            )
 
     def read(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
         """Yield the lines of the last `since` seconds in their order; of all components where none is named."""
-        yield from merge(*(self._lines(s, since) for s in self._sources(components)), key=lambda line: line.time)
+        yield from merge(
+            *(self._lines(s, since) for s in self._sources(components)), key=lambda line: line.time
+        )
 
     def follow(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
         """Yield lines as they are written, for ever; those of pods that are there now."""
@@ -84,7 +95,9 @@ class LogReader:
             if isinstance(found, NotReachableError):
                 raise found
 
-    def _feed(self, source: _Source, since: int, queue: "SimpleQueue[LogLine | DevenvError | None]") -> None:
+    def _feed(
+        self, source: _Source, since: int, queue: "SimpleQueue[LogLine | DevenvError | None]"
+    ) -> None:
         try:
             for line in self.kube.follow(source.namespace, source.pod, source.container, since):
                 queue.put(parse(source.component, source.pod, source.container, line))
@@ -94,7 +107,10 @@ class LogReader:
 
     def _sources(self, components: Iterable[str]) -> list[_Source]:
         wanted = set(components)
-        objects = {kind: tuple(self.kube.select(v, kind)) for v, kind in (("apps/v1", "Deployment"), ("v1", "Pod"))}
+        objects = {
+            kind: tuple(self.kube.select(v, kind))
+            for v, kind in (("apps/v1", "Deployment"), ("v1", "Pod"))
+        }
         return [
             _Source(
                 component.name,
@@ -112,7 +128,13 @@ class LogReader:
         for previous in [True, False] if source.restarted else [False]:
             try:
                 log = self.kube.logs(
-                    source.namespace, source.pod, source.container, since, _TAIL, timestamps=True, previous=previous
+                    source.namespace,
+                    source.pod,
+                    source.container,
+                    since,
+                    _TAIL,
+                    timestamps=True,
+                    previous=previous,
                 )
             except NotReachableError:
                 raise
@@ -144,7 +166,12 @@ def _readable(text: str) -> str:
         return text
     if "response_code" not in entry:
         return text
-    shown = [entry.get("response_code"), entry.get("method"), entry.get("x-envoy-origin-path"), f"{entry.get('duration')} ms"]
+    shown = [
+        entry.get("response_code"),
+        entry.get("method"),
+        entry.get("x-envoy-origin-path"),
+        f"{entry.get('duration')} ms",
+    ]
     shown += [entry.get("route_name"), f"→ {entry.get('upstream_host') or 'nowhere'}"]
     if (flags := entry.get("response_flags") or "-") != "-":
         shown.append(f"flags {flags} ({entry.get('response_code_details')})")

@@ -28,7 +28,9 @@ class NodeFacts(Model):
     started: float = Field(default=0, ge=0, le=_LATEST)
     ended: float = Field(default=0, ge=0, le=_LATEST)
     disk: Space | None = None
-    load: float | None = None  # processes that ran or waited to, over the last minute; of the machine that the engine is on
+    load: float | None = (
+        None  # processes that ran or waited to, over the last minute; of the machine that the engine is on
+    )
     memory: int | None = None  # bytes; of that machine too
     memory_available: int | None = None
     inotify_used_up: bool = False  # no program of its root gets an instance any more
@@ -162,7 +164,14 @@ class Facts(Model):
     def one(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return the object of that name."""
         wanted = (namespace, name)
-        return next((o for o in self.of(kind) if (o["metadata"].get("namespace", ""), o["metadata"]["name"]) == wanted), None)
+        return next(
+            (
+                o
+                for o in self.of(kind)
+                if (o["metadata"].get("namespace", ""), o["metadata"]["name"]) == wanted
+            ),
+            None,
+        )
 
     def declares(self, kind: str) -> list[Declared]:
         """Return what the profile's manifests have of a kind; nothing where they were not read."""
@@ -178,7 +187,11 @@ class Facts(Model):
 def dump(facts: Facts) -> str:
     """Return the facts as JSON, one key a line at the top, so that two files can be compared."""
     content = json.loads(facts.model_dump_json(by_alias=True))
-    return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()) + "\n}\n"
+    return (
+        "{\n"
+        + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+        + "\n}\n"
+    )
 
 
 def parse(text: str) -> Facts:
@@ -195,7 +208,11 @@ def owns(workload: Manifest, pod: Manifest) -> bool:
     if meta.get("namespace") != workload["metadata"].get("namespace"):
         return False
     name = workload["metadata"]["name"]
-    by = {("ReplicaSet", f"{name}-{labels.get('pod-template-hash')}"), ("StatefulSet", name), ("DaemonSet", name)}
+    by = {
+        ("ReplicaSet", f"{name}-{labels.get('pod-template-hash')}"),
+        ("StatefulSet", name),
+        ("DaemonSet", name),
+    }
     return any((o.get("kind"), o.get("name")) in by for o in meta.get("ownerReferences") or ())
 
 

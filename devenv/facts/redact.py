@@ -16,18 +16,37 @@ _RULES = tuple(
     for pattern, replacement in (
         (r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", _GONE),
         (r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", _GONE),  # a JSON Web Token
-        (r"\b(?:sk|hf|ghp|gho|glpat)[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}", _GONE),  # keys by their makers' prefixes
+        (
+            r"\b(?:sk|hf|ghp|gho|glpat)[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}",
+            _GONE,
+        ),  # keys by their makers' prefixes
         (r"(://[^/\s:@]*:)[^@\s/]+@", rf"\1{_GONE}@"),  # a password in an address
         (r"\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {_GONE}"),
-        (rf"((?:{_NAMES})[\w-]*\\*[\"']?\s*[:=]\s*)(\[[^\]]*\]|\\*\"[^\"]*\"|'[^']*'|[^\s,;}}\]]{{3,}})", rf"\1{_GONE}"),
+        (
+            rf"((?:{_NAMES})[\w-]*\\*[\"']?\s*[:=]\s*)(\[[^\]]*\]|\\*\"[^\"]*\"|'[^']*'|[^\s,;}}\]]{{3,}})",
+            rf"\1{_GONE}",
+        ),
         (rf"(--?(?:{_NAMES})[\w-]*[ =])\S+", rf"\1{_GONE}"),
         # What a model is asked: whatever follows on the line, however it is quoted or cut off.
         (r"(\b(?:messages|prompt|input)\\*[\"']?\s*[:=]\s*\\*[\[\"'{]).*", rf"\1{_GONE}"),
     )
 )
-_SENSITIVE = re.compile(rf"(?:set-)?cookie|(?:{_NAMES})s?", re.IGNORECASE)  # a key whose value goes, whatever it is
+_SENSITIVE = re.compile(
+    rf"(?:set-)?cookie|(?:{_NAMES})s?", re.IGNORECASE
+)  # a key whose value goes, whatever it is
 _OPTION = re.compile(rf"--?(?:{_NAMES})", re.IGNORECASE)
-_FREE = {"lines", "message", "body", "error", "unknown", "failures", "changing", "port_owner", "rejected", "text"}
+_FREE = {
+    "lines",
+    "message",
+    "body",
+    "error",
+    "unknown",
+    "failures",
+    "changing",
+    "port_owner",
+    "rejected",
+    "text",
+}
 _SHORTEST = 3  # characters of a name that is looked for
 
 
@@ -55,8 +74,13 @@ class _Hider:
         if isinstance(value, str):
             return self.hide(value, free=free)
         if isinstance(value, Mapping):
-            named = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(value["name"])  # {name: …, value: …}
-            return {k: self._of_key(str(k), v, free=free, hidden=bool(named) and k == "value") for k, v in value.items()}
+            named = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(
+                value["name"]
+            )  # {name: …, value: …}
+            return {
+                k: self._of_key(str(k), v, free=free, hidden=bool(named) and k == "value")
+                for k, v in value.items()
+            }
         if isinstance(value, list | tuple):
             return self._of_list(value, free=free)
         return value
@@ -74,7 +98,9 @@ class _Hider:
         return self.walk(value, free=free or key in _FREE)
 
 
-def redacted(facts: Mapping[str, Any], home: str, users: Sequence[str], secrets: Iterable[str] = ()) -> dict[str, Any]:
+def redacted(
+    facts: Mapping[str, Any], home: str, users: Sequence[str], secrets: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return facts, as JSON has them, without them. Of `users`, root stays: it is a word of the system's own.
 
     `secrets`: texts that go wherever they stand, such as the values of a request's headers.

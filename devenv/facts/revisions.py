@@ -11,7 +11,10 @@ from devenv.facts.model import owns
 from devenv.ports import Manifest
 
 REVISION = "deployment.kubernetes.io/revision"
-KEEPERS = {"Deployment": "ReplicaSet", "DaemonSet": "ControllerRevision"}  # who keeps a workload's revisions
+KEEPERS = {
+    "Deployment": "ReplicaSet",
+    "DaemonSet": "ControllerRevision",
+}  # who keeps a workload's revisions
 _POD_HASHES = {"Deployment": "pod-template-hash"}
 _ENDED = {"Failed", "Succeeded"}
 
@@ -38,7 +41,9 @@ def newest_hash(kind: str, workload: Manifest, keepers: Iterable[Manifest]) -> s
     return _label(newest, "pod-template-hash") if newest else ""
 
 
-def newest_pods(kind: str, workload: Manifest, keepers: Iterable[Manifest], pods: Iterable[Manifest]) -> list[Manifest]:
+def newest_pods(
+    kind: str, workload: Manifest, keepers: Iterable[Manifest], pods: Iterable[Manifest]
+) -> list[Manifest]:
     """Return the workload's pods of its newest revision that are to run on: neither ending nor ended.
 
     `keepers`: see `newest_hash`; while that is unknown there are none.
@@ -83,4 +88,7 @@ def _is_owned(keeper: Manifest, kind: str, workload: Manifest) -> bool:
     owners = keeper["metadata"].get("ownerReferences") or ()
     name = workload["metadata"]["name"]
     uid = workload["metadata"].get("uid")
-    return any((o.get("kind"), o.get("name")) == (kind, name) and o.get("uid") in {uid, None} for o in owners)
+    return any(
+        (o.get("kind"), o.get("name")) == (kind, name) and o.get("uid") in {uid, None}
+        for o in owners
+    )

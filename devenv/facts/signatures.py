@@ -5,13 +5,19 @@ import re
 SIGNATURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
-        (r"Failed to create Wasm cache directory|failed to start wasm cache|wasm cache is not initialized", "DE401"),
+        (
+            r"Failed to create Wasm cache directory|failed to start wasm cache|wasm cache is not initialized",
+            "DE401",
+        ),
         (r"no space left on device", "DE201"),
         (r"too many open files|inotify", "DE108"),
         (r"exec format error", "DE309"),
         (r"EnvoyPatchPolicy is disabled", "DE404"),
         (r"unable to find xds resources|failed to (?:build|generate) .*patch", "DE403"),
-        (r"failed to create (?:new|or update) infra|failed to create or update deployment", "DE407"),
+        (
+            r"failed to create (?:new|or update) infra|failed to create or update deployment",
+            "DE407",
+        ),
         (r"gRPC config for \S+ rejected", "DE411"),
         (r"\[ext_proc\].*no healthy upstream", "DE304"),
         (r"model \S+ does not exist", "DE505"),
@@ -24,7 +30,10 @@ SIGNATURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"failed calling webhook", "DE701"),
         (r"Failed to create httproute|httproutes\S* \S+-router\S* not found", "DE503"),
         (r"failed to parse model port", "DE506"),
-        (r"rayclusters\.ray\.io\S* (?:is missing|not found)|no matches for kind \"RayCluster\"", "DE302"),
+        (
+            r"rayclusters\.ray\.io\S* (?:is missing|not found)|no matches for kind \"RayCluster\"",
+            "DE302",
+        ),
         (r"redis\.exceptions\.ConnectionError", "DE303"),
         (r"deprecat.*match", "DE901"),
     )

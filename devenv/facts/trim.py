@@ -14,15 +14,28 @@ from devenv.facts.labels import MODEL, SERVICE
 from devenv.facts.revisions import REVISION
 from devenv.ports import Manifest
 
-_META = ("name", "namespace", "labels", "generation", "creationTimestamp", "deletionTimestamp", "uid", "ownerReferences")
+_META = (
+    "name",
+    "namespace",
+    "labels",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "uid",
+    "ownerReferences",
+)
 _CONTAINER = (
     "name", "image", "imagePullPolicy", "ports", "resources", "command", "args", "readinessProbe", "livenessProbe",
     "startupProbe",
 )  # fmt: skip
-_SECRET = re.compile(r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE)  # in the name of a variable
+_SECRET = re.compile(
+    r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE
+)  # in the name of a variable
 _MARK = 12  # hexadecimal digits
 _ANNOTATIONS = (MODEL, SERVICE, REVISION)  # no others are kept
-_CONFIG = "envoy-gateway-config"  # Envoy Gateway's own settings, the one ConfigMap whose content is read
+_CONFIG = (
+    "envoy-gateway-config"  # Envoy Gateway's own settings, the one ConfigMap whose content is read
+)
 
 
 def trimmed(obj: Manifest) -> Manifest:
@@ -33,13 +46,24 @@ def trimmed(obj: Manifest) -> Manifest:
         kept["spec"] = _spec(obj["spec"])
     if "status" in obj:
         kept["status"] = _status(obj["status"])
-    for name in ("reason", "message", "type", "count", "firstTimestamp", "lastTimestamp", "eventTime", "involvedObject"):
+    for name in (
+        "reason",
+        "message",
+        "type",
+        "count",
+        "firstTimestamp",
+        "lastTimestamp",
+        "eventTime",
+        "involvedObject",
+    ):
         if name in obj:
             kept[name] = obj[name]
     if "webhooks" in obj:
         kept["webhooks"] = [_webhook(w) for w in obj["webhooks"] or ()]
     if "endpoints" in obj:
-        kept["endpoints"] = [{k: e[k] for k in ("addresses", "conditions") if k in e} for e in obj["endpoints"] or ()]
+        kept["endpoints"] = [
+            {k: e[k] for k in ("addresses", "conditions") if k in e} for e in obj["endpoints"] or ()
+        ]
     if meta["name"] == _CONFIG and "data" in obj:
         kept["data"] = obj["data"]
     return kept
@@ -67,7 +91,13 @@ def _webhook(hook: Mapping[str, Any]) -> dict[str, Any]:
     """Whom it asks about what; of the certificate only whether there is one."""
     client = hook.get("clientConfig") or {}
     kept = {k: hook[k] for k in ("name", "failurePolicy", "rules") if k in hook}
-    return {**kept, "clientConfig": {"service": client.get("service"), "caBundle": "there" if client.get("caBundle") else ""}}
+    return {
+        **kept,
+        "clientConfig": {
+            "service": client.get("service"),
+            "caBundle": "there" if client.get("caBundle") else "",
+        },
+    }
 
 
 def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,4 +136,8 @@ def _variable(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _status(status: Mapping[str, Any]) -> dict[str, Any]:
     """A node's status has the names of all its images, twice."""
-    return {k: v for k, v in status.items() if k not in {"images", "daemonEndpoints", "volumesInUse", "volumesAttached"}}
+    return {
+        k: v
+        for k, v in status.items()
+        if k not in {"images", "daemonEndpoints", "volumesInUse", "volumesAttached"}
+    }

@@ -60,12 +60,17 @@ class Trouble:
         names = {own, *(p["metadata"]["name"] for p in pods)}
         made = min((seconds(p["metadata"].get("creationTimestamp")) for p in pods), default=0.0)
         events = self.kube.select("v1", "Event", workload["metadata"]["namespace"])
-        warnings = [e for e in events if e.get("type") == "Warning" and e["involvedObject"]["name"] in names]
+        warnings = [
+            e for e in events if e.get("type") == "Warning" and e["involvedObject"]["name"] in names
+        ]
         # Kubernetes' times have whole seconds.
         new = [e for e in warnings if _time(e) >= int(since)]
         new = [e for e in new if e["involvedObject"]["name"] != own or _time(e) >= made]
         new.sort(key=_time)
-        return [f"event {e['involvedObject']['name']}: {e['reason']}: {e['message'].strip()}" for e in new[-_EVENTS:]]
+        return [
+            f"event {e['involvedObject']['name']}: {e['reason']}: {e['message'].strip()}"
+            for e in new[-_EVENTS:]
+        ]
 
     def _log(self, pod: Manifest) -> list[str]:
         meta, shown = pod["metadata"], []
@@ -79,10 +84,14 @@ class Trouble:
                 shown.append(f"log {meta['name']}/{status['name']}: {told}")
         return shown
 
-    def _lines(self, meta: Mapping[str, Any], container: str, *, previous: bool = False) -> list[str]:
+    def _lines(
+        self, meta: Mapping[str, Any], container: str, *, previous: bool = False
+    ) -> list[str]:
         """Return the end of a log; nothing of a run before that is gone."""
         try:
-            log = self.kube.logs(meta["namespace"], meta["name"], container, _HOUR, _LINES, previous=previous)
+            log = self.kube.logs(
+                meta["namespace"], meta["name"], container, _HOUR, _LINES, previous=previous
+            )
         except NotReachableError:
             raise
         except DevenvError:
@@ -117,7 +126,9 @@ def _kind(pods: Sequence[Manifest]) -> str:
 def _time(event: Manifest) -> float:
     """Return when an event was seen last, in seconds since 1970; 0 where it does not say."""
     series = event.get("series") or {}
-    return seconds(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime"))
+    return seconds(
+        series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    )
 
 
 def _finished(status: dict[str, Any]) -> bool:

@@ -27,7 +27,12 @@ class Prober:
     profile: Profile
 
     def probe(
-        self, requests: Iterable[LiveRequest], timeout: float = 10.0, log_wait: float = _LOG_WAIT, *, api: bool = True
+        self,
+        requests: Iterable[LiveRequest],
+        timeout: float = 10.0,
+        log_wait: float = _LOG_WAIT,
+        *,
+        api: bool = True,
     ) -> list[Proof]:
         """Send all of them at once, then look for their lines together. What went wrong is in each proof.
 
@@ -81,7 +86,9 @@ class Prober:
         """
         return self.prove_all("The gateway", self.profile.requests, seconds, look)
 
-    def prove_all(self, what: str, requests: Sequence[LiveRequest], seconds: float, look: str = "") -> list[Proof]:
+    def prove_all(
+        self, what: str, requests: Sequence[LiveRequest], seconds: float, look: str = ""
+    ) -> list[Proof]:
         """Probe until all of these prove their routes. Raises DevenvError with what failed last."""
         proofs: list[Proof] = []
 
@@ -113,7 +120,9 @@ class Prober:
 
     def _log(self, seconds: int) -> str:
         proxies = self.kube.select("v1", "Pod", selector=proxy_selector(self.profile))
-        return "\n".join(self._pod_log(p, seconds) for p in proxies if p["status"].get("phase") == "Running")
+        return "\n".join(
+            self._pod_log(p, seconds) for p in proxies if p["status"].get("phase") == "Running"
+        )
 
     def _pod_log(self, pod: Manifest, seconds: int) -> str:
         meta = pod["metadata"]

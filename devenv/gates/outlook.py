@@ -24,7 +24,9 @@ _PULLS = 2  # failed attempts: the first may have met a registry that hiccups
 _NOT_CREATED = {"CreateContainerConfigError", "CreateContainerError"}
 _NOT_CREATED_SECONDS = 10.0
 _CRASHES = 2
-_NO_NODE_SECONDS = 3.0  # the scheduler tries again within that when a pod ends or a node becomes ready
+_NO_NODE_SECONDS = (
+    3.0  # the scheduler tries again within that when a pod ends or a node becomes ready
+)
 _REFUSED_SECONDS = 3.0
 _REFUSED = ("forbidden", "denied the request", "is invalid")
 # What refuses only for a moment: a webhook whose pod starts, a namespace whose service account is being made.
@@ -83,7 +85,9 @@ class Outlook:
         waiting = (status.get("state") or {}).get("waiting") or {}
         reason = str(waiting.get("reason") or "")
         told = f"{reason}: {waiting.get('message') or ''}".rstrip(": ")
-        if reason in _FINAL or (reason == _NOT_STARTED and any(words in told for words in _NO_PROGRAM)):
+        if reason in _FINAL or (
+            reason == _NOT_STARTED and any(words in told for words in _NO_PROGRAM)
+        ):
             return told
         place = f"{pod['metadata']['uid']} {status['name']}"
         if reason in _NOT_CREATED and self._lasts(f"{place} {reason}", _NOT_CREATED_SECONDS):
@@ -103,7 +107,9 @@ class Outlook:
             endings[restarts] = _ending(state["terminated"])
         if self._is_crash(last.get("terminated"), is_init=is_init):
             # A container that runs again, or has ended again, tells of the run before it; one that waits, of its own.
-            endings[restarts if state.get("waiting") else restarts - 1] = _ending(last["terminated"])
+            endings[restarts if state.get("waiting") else restarts - 1] = _ending(
+                last["terminated"]
+            )
         newest = [endings[n] for n in sorted(endings) if n >= first][-_CRASHES:]
         alike = len(newest) == _CRASHES and len(set(newest)) == 1
         return f"crashed {_CRASHES} times alike: {newest[0]}" if alike else ""
@@ -162,7 +168,9 @@ def _becomes_ready(node: Manifest) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or ()
     is_ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
     taints = (node.get("spec") or {}).get("taints") or ()
-    starts = any("not-ready" in str(t.get("key")) or "uninitialized" in str(t.get("key")) for t in taints)
+    starts = any(
+        "not-ready" in str(t.get("key")) or "uninitialized" in str(t.get("key")) for t in taints
+    )
     return not is_ready or starts
 
 
@@ -184,4 +192,6 @@ def _ending(terminated: Mapping[str, Any]) -> str:
     """Return how a container ended, in a form in which two endings can be compared."""
     code, reason = terminated.get("exitCode", 0), str(terminated.get("reason") or "")
     message = str(terminated.get("message") or "").strip()
-    return ", ".join(part for part in (f"exit code {code}", reason, message) if part not in {"", "Error"})
+    return ", ".join(
+        part for part in (f"exit code {code}", reason, message) if part not in {"", "Error"}
+    )

@@ -84,19 +84,31 @@ def lease(obj: Manifest, _: Sequence[str] = ()) -> str:
         return "nobody leads"
     age = (datetime.now(UTC) - datetime.fromisoformat(renewed)).total_seconds()
     limit = float(spec.get("leaseDurationSeconds") or 0) + _SKEW
-    return "" if age <= limit else f"{holder.rpartition('_')[0] or holder} leads, and has not said so for {age:.0f} s"
+    return (
+        ""
+        if age <= limit
+        else f"{holder.rpartition('_')[0] or holder} leads, and has not said so for {age:.0f} s"
+    )
 
 
 def endpoints(obj: Manifest, _: Sequence[str] = ()) -> str:
     """An EndpointSlice with an address that is ready."""
-    there = [e for e in obj.get("endpoints") or () if (e.get("conditions") or {}).get("ready") is not False]
+    there = [
+        e
+        for e in obj.get("endpoints") or ()
+        if (e.get("conditions") or {}).get("ready") is not False
+    ]
     return "" if any(e.get("addresses") for e in there) else "no address is ready"
 
 
 def webhook(obj: Manifest, _: Sequence[str] = ()) -> str:
     """A webhook configuration whose every hook knows the certificate of who answers, which its controller puts in."""
     own = [(w, w.get("clientConfig") or {}) for w in obj.get("webhooks") or ()]
-    without = [str(w.get("name")) for w, client in own if client.get("service") and not client.get("caBundle")]
+    without = [
+        str(w.get("name"))
+        for w, client in own
+        if client.get("service") and not client.get("caBundle")
+    ]
     return f"no certificate is known for {', '.join(without)}" if without else ""
 
 
@@ -122,12 +134,16 @@ def _each(obj: Manifest, field: str, wanted: Sequence[str]) -> str:
     if not found:
         return f"status.{field} is empty: no controller has looked at it yet"
     generation = obj["metadata"].get("generation", 0)
-    return "; ".join(filter(None, (_unmet(part.get("conditions") or [], wanted, generation) for part in found)))
+    return "; ".join(
+        filter(None, (_unmet(part.get("conditions") or [], wanted, generation) for part in found))
+    )
 
 
 def _unmet(found: Iterable[Mapping[str, Any]], wanted: Iterable[str], generation: int) -> str:
     by_type = {c["type"]: c for c in found}
-    return "; ".join(filter(None, (_unmet_one(by_type.get(name), name, generation) for name in wanted)))
+    return "; ".join(
+        filter(None, (_unmet_one(by_type.get(name), name, generation) for name in wanted))
+    )
 
 
 def _unmet_one(condition: Mapping[str, Any] | None, name: str, generation: int) -> str:
@@ -136,5 +152,7 @@ def _unmet_one(condition: Mapping[str, Any] | None, name: str, generation: int) 
     if condition.get("observedGeneration", generation) < generation:
         return f"{name} is reported for an older generation"
     if condition["status"] != "True":
-        return f"{name}={condition['status']} {condition.get('reason', '')}: {condition.get('message', '').strip()}".rstrip(": ")
+        return f"{name}={condition['status']} {condition.get('reason', '')}: {condition.get('message', '').strip()}".rstrip(
+            ": "
+        )
     return ""

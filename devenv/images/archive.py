@@ -45,12 +45,25 @@ def look(path: Path) -> list[Archived]:
                 raise DevenvError(f"{path} is not an image archive: {why}.", "", _FIX, Exit.USAGE)
             entries = as_list(_json(archive, members, _MANIFEST), _MANIFEST)
             if not entries:
-                raise DevenvError(f"{path} holds no image: its {_MANIFEST} lists none.", "", _FIX, Exit.USAGE)
-            index = as_map(_json(archive, members, _INDEX), _INDEX) if _INDEX in members else {"manifests": []}
-            descriptors = [as_map(m, "an entry of the index") for m in as_list(index.get("manifests"), _INDEX)]
-            return [_archived(archive, members, as_map(entry, "an image of the list"), descriptors) for entry in entries]
+                raise DevenvError(
+                    f"{path} holds no image: its {_MANIFEST} lists none.", "", _FIX, Exit.USAGE
+                )
+            index = (
+                as_map(_json(archive, members, _INDEX), _INDEX)
+                if _INDEX in members
+                else {"manifests": []}
+            )
+            descriptors = [
+                as_map(m, "an entry of the index") for m in as_list(index.get("manifests"), _INDEX)
+            ]
+            return [
+                _archived(archive, members, as_map(entry, "an image of the list"), descriptors)
+                for entry in entries
+            ]
     except _BROKEN as error:
-        raise DevenvError(f"{path} is not a readable image archive: {_word(error)}", "", _FIX, Exit.USAGE) from error
+        raise DevenvError(
+            f"{path} is not a readable image archive: {_word(error)}", "", _FIX, Exit.USAGE
+        ) from error
 
 
 def _archived(
@@ -92,4 +105,8 @@ def _bytes(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: 
 def _word(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it holds links that lead in a circle"
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
+    return (
+        f"{error.args[0]} is missing"
+        if isinstance(error, KeyError)
+        else str(error) or type(error).__name__
+    )

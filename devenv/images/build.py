@@ -52,7 +52,10 @@ class BuildPlan:
     @property
     def seconds(self) -> int:
         """Time it takes on two cores: lanes go side by side, except that compilers and image steps share the cores."""
-        by_lane = {lane: sum(p.seconds for p in self.pieces if p.lane == lane) for lane in ("go", "net", "engine")}
+        by_lane = {
+            lane: sum(p.seconds for p in self.pieces if p.lane == lane)
+            for lane in ("go", "net", "engine")
+        }
         return max(by_lane["go"] + by_lane["engine"] // 2, by_lane["net"] + by_lane["engine"])
 
     @property
@@ -91,7 +94,9 @@ class Builder:
 
     def built(self, recipe: Recipe) -> bool:
         """Whether the engine has the recipe's image, of today's key."""
-        return recipe.spec.image is not None and self.engine.image(self.book.tag(recipe)) is not None
+        return (
+            recipe.spec.image is not None and self.engine.image(self.book.tag(recipe)) is not None
+        )
 
     def _add_image(self, recipe: Recipe, missing: dict[str, Piece]) -> None:
         if recipe.name in missing or self.built(recipe):
@@ -108,7 +113,13 @@ class Builder:
         missing[recipe.name] = Piece(recipe.name, "", "engine", image.seconds, image.disk)
 
     def _add_file(self, recipe: Recipe, file: str, missing: dict[str, Piece]) -> None:
-        piece = Piece(recipe.name, file, _lane(recipe, file), recipe.spec.files[file].seconds, recipe.spec.files[file].disk)
+        piece = Piece(
+            recipe.name,
+            file,
+            _lane(recipe, file),
+            recipe.spec.files[file].seconds,
+            recipe.spec.files[file].disk,
+        )
         if piece.name not in missing and not self.files.exists(recipe, file):
             missing[piece.name] = piece
 
@@ -119,17 +130,25 @@ class Builder:
         for place in {self.host.cache_dir(), *([engine.data_root] if engine.local else [])}:
             if (free := self.host.space(place).free) < plan.disk + _SPARE:
                 wanted = f"{show(plan.disk)} and {show(_SPARE)} to spare"
-                problems.append(f"The disk of {place} has {show(free)} free; the build needs {wanted}.")
+                problems.append(
+                    f"The disk of {place} has {show(free)} free; the build needs {wanted}."
+                )
         _refuse([*problems, *self._missing_tools(plan)])
 
     def _missing_tools(self, plan: BuildPlan) -> list[str]:
         problems = []
         steps = [(p, self.book.get(p.recipe).spec.files[p.file]) for p in plan.pieces if p.file]
-        programs = {"gcc" for _, s in steps if s.cc or (s.go and s.go.cgo)} | {"debootstrap" for _, s in steps if s.debootstrap}
+        programs = {"gcc" for _, s in steps if s.cc or (s.go and s.go.cgo)} | {
+            "debootstrap" for _, s in steps if s.debootstrap
+        }
         if missing := sorted(program for program in programs if self.host.which(program) is None):
-            problems.append(f"These programs are missing: {', '.join(missing)}. Run `devenv setup`.")
+            problems.append(
+                f"These programs are missing: {', '.join(missing)}. Run `devenv setup`."
+            )
         if any(s.debootstrap for _, s in steps) and not self.host.is_root():
-            problems.append("debootstrap makes a Debian tree, which needs root. Run `sudo devenv images build`.")
+            problems.append(
+                "debootstrap makes a Debian tree, which needs root. Run `sudo devenv images build`."
+            )
         return problems
 
     def build(self, plan: BuildPlan) -> None:
@@ -176,7 +195,9 @@ class Builder:
 
         def fetch(piece: Piece) -> Task:
             recipe = self.book.get(piece.recipe)
-            return Task(_modules(piece), lambda: self.files.fetch_modules(recipe, piece.file), (), "modules")
+            return Task(
+                _modules(piece), lambda: self.files.fetch_modules(recipe, piece.file), (), "modules"
+            )
 
         self.reporter.update(STEP, 0, total, "s")
         # Two compilers at once were slower on two cores, not faster: what both need, both compile.
@@ -191,7 +212,9 @@ class Builder:
         seconds = {p.name: p.seconds for p in plan.pieces}
 
         def tail(name: str) -> int:
-            return max((seconds[n] + tail(n) for n, needs in after.items() if name in needs), default=0)
+            return max(
+                (seconds[n] + tail(n) for n, needs in after.items() if name in needs), default=0
+            )
 
         return sorted(plan.pieces, key=lambda p: (-tail(p.name), -p.seconds))
 
@@ -219,7 +242,9 @@ class Builder:
         self._docker_build(recipe, first, labels)
         if image.preload:
             sources = {self.book.tag(self.book.get(n)): names for n, names in image.preload.items()}
-            Preloader(self.engine, self.containers, self.clock).fill(first, tag, sources, image.entrypoint)
+            Preloader(self.engine, self.containers, self.clock).fill(
+                first, tag, sources, image.entrypoint
+            )
 
     def _docker_build(self, recipe: Recipe, tag: str, labels: dict[str, str]) -> None:
         image, log = recipe.spec.image, self.files.log(f"{recipe.name}-image")
@@ -231,9 +256,13 @@ class Builder:
             _pack(context, [*members, *(self.files.path(recipe, f) for f in image.files)])
             args = {arg: self.book.tag(self.book.get(n)) for arg, n in image.from_.items()}
             with log.open("w") as out:
-                self.engine.build(context, tag, args, labels, lambda line: print(line, file=out, flush=True))
+                self.engine.build(
+                    context, tag, args, labels, lambda line: print(line, file=out, flush=True)
+                )
         except DevenvError as error:
-            raise made.build_failure(f"{recipe.name}'s image", log.read_text() + str(error), log) from error
+            raise made.build_failure(
+                f"{recipe.name}'s image", log.read_text() + str(error), log
+            ) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -245,7 +274,9 @@ class Builder:
 
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
-        raise DevenvError("The images can't be built here.", "\n".join(problems), exit_code=Exit.PREREQUISITE)
+        raise DevenvError(
+            "The images can't be built here.", "\n".join(problems), exit_code=Exit.PREREQUISITE
+        )
 
 
 def _lane(recipe: Recipe, file: str) -> str:

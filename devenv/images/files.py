@@ -15,7 +15,13 @@ from devenv.network import hint
 from devenv.ports import Host
 
 _MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
-_USELESS = ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
+_USELESS = (
+    "var/cache/apt/archives",
+    "var/lib/apt/lists",
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+)
 _LONGEST = 3600.0  # seconds that one step may take, on the slowest machine that is still of use
 
 
@@ -29,7 +35,9 @@ class Files:
 
     def path(self, recipe: Recipe, file: str) -> Path:
         """Where the file is, or will be once it is made."""
-        return self.host.cache_dir() / "built" / recipe.name / self.book.file_key(recipe, file) / file
+        return (
+            self.host.cache_dir() / "built" / recipe.name / self.book.file_key(recipe, file) / file
+        )
 
     def exists(self, recipe: Recipe, file: str) -> bool:
         """Whether it is made."""
@@ -68,7 +76,13 @@ class Files:
             return lambda work, out: self._wheel(step.wheel, work, out, name)
         return lambda work, out: self._debootstrap(step.debootstrap, work, out, name)
 
-    def _run(self, argv: Sequence[str], name: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+    def _run(
+        self,
+        argv: Sequence[str],
+        name: str,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+    ) -> None:
         log = self.log(name)
         done = self.host.run(argv, cwd=cwd, env=env, log=log, timeout=_LONGEST)
         if done.code != 0:
@@ -104,7 +118,12 @@ class Files:
         self.toolchain.ensure(self.log("toolchain"))
         env = self.toolchain.environment(self.book.architecture, cgo=step.cgo, host=step.host)
         try:
-            self._run(["go", "list", "-deps", step.package], f"{recipe.name}-{file}-modules", recipe.folder / step.dir, env)
+            self._run(
+                ["go", "list", "-deps", step.package],
+                f"{recipe.name}-{file}-modules",
+                recipe.folder / step.dir,
+                env,
+            )
         except DevenvError as error:
             way_out = hint(error.why, "Go's module proxy", os.environ)
             error.next_step = f"{way_out} {error.next_step}".strip()
@@ -118,9 +137,14 @@ class Files:
         assert step  # noqa: S101 - _way chose it
         architecture = self.book.architecture
         if architecture not in step.sha256:
-            raise DevenvError(f"{step.requirement} has no recorded hash for {architecture}.", exit_code=Exit.PREREQUISITE)
+            raise DevenvError(
+                f"{step.requirement} has no recorded hash for {architecture}.",
+                exit_code=Exit.PREREQUISITE,
+            )
         platform = ["--platform", f"manylinux_2_31_{_MACHINE[architecture]}"]
-        wheel = wheels.fetch(self.host, step.requirement, [step.sha256[architecture]], work, self.log(name), platform)
+        wheel = wheels.fetch(
+            self.host, step.requirement, [step.sha256[architecture]], work, self.log(name), platform
+        )
         wheels.unpack_member(wheel, step.member, out)
 
     def _debootstrap(self, step: Debootstrap | None, work: Path, out: Path, name: str) -> None:
@@ -142,7 +166,11 @@ class Files:
 def build_failure(name: str, output: str, log: Path) -> DevenvError:
     """Return the error for a step that failed: the end of what it said, and where the rest is."""
     end = "\n".join(output.rstrip().splitlines()[-12:])
-    return DevenvError(f"{name} could not be built.", end, f"The whole log is {log}. Another run goes on from here.")
+    return DevenvError(
+        f"{name} could not be built.",
+        end,
+        f"The whole log is {log}. Another run goes on from here.",
+    )
 
 
 def remove_leftovers(cache: Path) -> None:

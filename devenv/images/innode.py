@@ -86,7 +86,9 @@ class Nodes:
         images, snapshots, blobs, space = parts
         chains = (line.split()[0] for line in snapshots.splitlines() if line.startswith("sha256:"))
         held = (line for line in blobs.splitlines() if line.startswith("sha256:"))
-        return NodeImages(node, _images(node, images), frozenset(chains), frozenset(held), parse(node, space))
+        return NodeImages(
+            node, _images(node, images), frozenset(chains), frozenset(held), parse(node, space)
+        )
 
     def looks(self, nodes: Sequence[str]) -> list[NodeImages]:
         """Return what the nodes have, asked at the same time."""
@@ -97,7 +99,9 @@ class Nodes:
         """Return the node's images as the CRI knows them: config digest → names."""
         return _images(node, self.run(node, ["crictl", "images", "-o", "json"]))
 
-    def receive(self, nodes: Sequence[str], stream: Iterable[bytes], staged: Sequence[str] = ()) -> dict[str, Completed]:
+    def receive(
+        self, nodes: Sequence[str], stream: Iterable[bytes], staged: Sequence[str] = ()
+    ) -> dict[str, Completed]:
         """Import one layout into all nodes at once: it is read once, and no node may fall behind by more than 16 MiB.
 
         `staged`: names that the layout spells as `incoming_name` does; a node gives them to what came once it is whole.
@@ -125,8 +129,15 @@ class Nodes:
 
         `layers`: the digests of all that is on its way, as it will lie there. containerd keeps them until the next import.
         """
-        references = (f"containerd.io/gc.ref.content.{number}={digest}" for number, digest in enumerate(sorted(layers)))
-        return Fan(self.containers, nodes, ("sh", "-c", _INGEST, "sh", f"devenv-{uuid.uuid4().hex}", *references))
+        references = (
+            f"containerd.io/gc.ref.content.{number}={digest}"
+            for number, digest in enumerate(sorted(layers))
+        )
+        return Fan(
+            self.containers,
+            nodes,
+            ("sh", "-c", _INGEST, "sh", f"devenv-{uuid.uuid4().hex}", *references),
+        )
 
     def tag(self, node: str, name: str, new: str) -> None:
         """Give an image another name."""
@@ -139,7 +150,11 @@ class Nodes:
         """
         argv = [*CTR, "tag", name, new]
         done = self.containers.exec(node, argv)
-        if done.code != 0 and "not found" not in done.output and "already exists" not in done.output:
+        if (
+            done.code != 0
+            and "not found" not in done.output
+            and "already exists" not in done.output
+        ):
             raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", done.output[-500:])
 
     def untag(self, node: str, name: str) -> None:

@@ -29,7 +29,9 @@ class InPlace:
     host: Host
     engine: Engine
     reporter: Reporter
-    toolchain: Callable[[str], tuple[Toolchain, str]]  # Go, at most of a version, and the engine's architecture
+    toolchain: Callable[
+        [str], tuple[Toolchain, str]
+    ]  # Go, at most of a version, and the engine's architecture
     base: Callable[[PythonBase], str]  # brings a base into the engine, and returns its name there
     # Name in the nodes → the engine's IDs of what was built here.
     built_images: dict[str, list[str]] = field(default_factory=dict)
@@ -94,18 +96,41 @@ class InPlace:
         )
         if done.code != 0:
             last = "\n".join(done.output.splitlines()[-_SHOWN:])
-            raise DevenvError(f"`{' '.join(image.build)}` failed ({done.code}).", last, "Nothing was moved.")
+            raise DevenvError(
+                f"`{' '.join(image.build)}` failed ({done.code}).", last, "Nothing was moved."
+            )
 
-    def _go(self, image: ProfileImage, program: GoProgram, ref: str, labels: Mapping[str, str], name: str) -> None:
+    def _go(
+        self,
+        image: ProfileImage,
+        program: GoProgram,
+        ref: str,
+        labels: Mapping[str, str],
+        name: str,
+    ) -> None:
         folder = Path(image.build_in)
         if not (folder / program.package).is_dir():
-            raise DevenvError(f"{folder / program.package} is not there.", "", "Is it the right checkout?", Exit.USAGE)
+            raise DevenvError(
+                f"{folder / program.package} is not there.",
+                "",
+                "Is it the right checkout?",
+                Exit.USAGE,
+            )
         toolchain, architecture = self.toolchain(program.at_most)
         self.reporter.detail(name, "Go's compiler")
         toolchain.ensure(self.host.cache_dir() / "logs" / "toolchain.log")
         env = toolchain.environment(architecture, cgo=False, host=False)
         with work_folder(self.host.cache_dir() / "in-place") as context:
-            argv = ["go", "build", "-ldflags", "-s -w", "-tags", ",".join(program.tags), "-o", str(context / "program")]
+            argv = [
+                "go",
+                "build",
+                "-ldflags",
+                "-s -w",
+                "-tags",
+                ",".join(program.tags),
+                "-o",
+                str(context / "program"),
+            ]
             self.reporter.detail(name, f"go build {program.package}")
             done = self.host.run(
                 [*argv, program.package],
@@ -153,6 +178,11 @@ def _timeless(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _dockerfile(program: GoProgram) -> str:
-    return (
-        f'FROM scratch\nCOPY program {program.entrypoint}\nUSER {program.user}\nENV PATH=/\nENTRYPOINT ["{program.entrypoint}"]\n'
+    lines = (
+        "FROM scratch",
+        f"COPY program {program.entrypoint}",
+        f"USER {program.user}",
+        "ENV PATH=/",
+        f'ENTRYPOINT ["{program.entrypoint}"]',
     )
+    return "".join(f"{line}\n" for line in lines)

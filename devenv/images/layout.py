@@ -79,13 +79,21 @@ class Layout:
                 for member in archive:
                     yield from self._member(archive, member)
             yield from self._ending()
-        except (tarfile.TarError, KeyError, ValueError, TypeError, OSError) as error:  # OSError: no room for a layer
+        except (
+            tarfile.TarError,
+            KeyError,
+            ValueError,
+            TypeError,
+            OSError,
+        ) as error:  # OSError: no room for a layer
             raise _not_whole(self.names, error) from error
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
         path = member.name.removeprefix("./")
         if member.issym() or member.islnk():  # Docker up to 24 links layers that are the same
-            self._links[path] = _joined(path, member.linkname) if member.issym() else member.linkname
+            self._links[path] = (
+                _joined(path, member.linkname) if member.issym() else member.linkname
+            )
         if not member.isfile() or (file := archive.extractfile(member)) is None:
             return
         if path.endswith("/layer.tar"):
@@ -153,7 +161,9 @@ def renamed(stream: Iterable[bytes], names: Mapping[str, Sequence[str]]) -> Iter
                 if member.name not in _NAMING:
                     yield from _same(archive, member)
                 elif member.name == _LIST and (file := archive.extractfile(member)):
-                    listed = [{**x, "RepoTags": list(_names(names, x))} for x in json.loads(file.read())]
+                    listed = [
+                        {**x, "RepoTags": list(_names(names, x))} for x in json.loads(file.read())
+                    ]
                     came |= {name for x in listed for name in x["RepoTags"]}
                     body = json.dumps(listed).encode()
                     yield _header(_LIST, len(body)) + body + _padding(len(body))
@@ -184,7 +194,9 @@ def _names(names: Mapping[str, Sequence[str]], listed: Mapping[str, Any]) -> Seq
 
 
 def _not_whole(names: Iterable[str], error: Exception) -> DevenvError:
-    return DevenvError(f"What the engine sent of {', '.join(names)} is no whole image.", str(error), "Try again.")
+    return DevenvError(
+        f"What the engine sent of {', '.join(names)} is no whole image.", str(error), "Try again."
+    )
 
 
 def entry(digest: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -243,7 +255,9 @@ class _Reader(io.RawIOBase):
             if not chunk:
                 break
             self._rest += chunk
-        taken, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        taken, self._rest = (
+            (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        )
         return taken
 
 

@@ -27,14 +27,27 @@ def entries(builder: Builder) -> list[Entry]:
 
 def _entry(builder: Builder, recipe: Recipe) -> Entry:
     spec = recipe.spec
-    seconds = sum(f.seconds for f in spec.files.values()) + (spec.image.seconds if spec.image else 0)
+    seconds = sum(f.seconds for f in spec.files.values()) + (
+        spec.image.seconds if spec.image else 0
+    )
     if spec.image is None:
         paths = [builder.files.path(recipe, f) for f in spec.files]
         built = all(p.exists() for p in paths)
         size = sum(p.stat().st_size for p in paths) if built else 0
-        return Entry(recipe.name, spec.version, spec.description, paths[0].parent.name, "", built, size, seconds)
+        return Entry(
+            recipe.name,
+            spec.version,
+            spec.description,
+            paths[0].parent.name,
+            "",
+            built,
+            size,
+            seconds,
+        )
     ref = builder.book.tag(recipe)
     image = builder.engine.image(ref)
     size = image.size if image else 0
     key = builder.book.image_key(recipe)
-    return Entry(recipe.name, spec.version, spec.description, key, ref, image is not None, size, seconds)
+    return Entry(
+        recipe.name, spec.version, spec.description, key, ref, image is not None, size, seconds
+    )

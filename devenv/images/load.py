@@ -11,7 +11,11 @@ CTR = ("ctr", "--namespace", "k8s.io", "images")
 def normalise(ref: str) -> str:
     """Return the name as containerd has it: redis → docker.io/library/redis:latest."""
     name, digest, sha = ref.partition("@")
-    name = name.removeprefix("index.").removeprefix("docker.io/") if name.startswith(("docker.io/", "index.docker.io/")) else name
+    name = (
+        name.removeprefix("index.").removeprefix("docker.io/")
+        if name.startswith(("docker.io/", "index.docker.io/"))
+        else name
+    )
     host, slash, rest = name.partition("/")
     if not slash:
         name = f"docker.io/library/{name}"
@@ -27,7 +31,14 @@ def present(containers: Containers, node: str) -> frozenset[str]:
     return frozenset(_ctr(containers, node, ["list", "--quiet"]).split())
 
 
-def send(containers: Containers, engine: Engine, node: str, images: Mapping[str, Sequence[str]], *, unpack: bool = True) -> None:
+def send(
+    containers: Containers,
+    engine: Engine,
+    node: str,
+    images: Mapping[str, Sequence[str]],
+    *,
+    unpack: bool = True,
+) -> None:
     """Import the engine's images into `node`, each under the names given for it. Layers that they share go once.
 
     With `unpack`, layers are kept once, as snapshots; without, as blobs (a node image is made so: overlayfs cannot be

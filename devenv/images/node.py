@@ -21,7 +21,9 @@ class Preloader:
     containers: Containers
     clock: Clock
 
-    def fill(self, base: str, tag: str, sources: Mapping[str, Sequence[str]], entrypoint: Sequence[str]) -> None:
+    def fill(
+        self, base: str, tag: str, sources: Mapping[str, Sequence[str]], entrypoint: Sequence[str]
+    ) -> None:
         """Commit `base` as `tag`, with each source image in its containerd under the names given for it."""
         helper = f"devenv-preload-{tag.rsplit(':', 1)[-1]}"
         self.containers.remove_helper(helper)  # a killed run's
@@ -30,7 +32,9 @@ class Preloader:
             self._start(helper)
             send(self.containers, self.engine, helper, sources, unpack=False)
             if self.containers.exec(helper, ["timeout", "30", "bash", "-c", _STOP]).code != 0:
-                raise DevenvError("containerd in the node image did not end.", "Its store may be half written.")
+                raise DevenvError(
+                    "containerd in the node image did not end.", "Its store may be half written."
+                )
             self.containers.commit(helper, tag, [f"ENTRYPOINT {json.dumps(list(entrypoint))}"])
         finally:
             self.containers.remove_helper(helper)
@@ -39,6 +43,10 @@ class Preloader:
         self.containers.exec_detached(helper, ["containerd"])
 
         def missing() -> str:
-            return "" if self.containers.exec(helper, _ANSWER).code == 0 else "an answer from containerd"
+            return (
+                ""
+                if self.containers.exec(helper, _ANSWER).code == 0
+                else "an answer from containerd"
+            )
 
         until("containerd in the node image", missing, Deadline(self.clock, 60))

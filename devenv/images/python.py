@@ -39,7 +39,9 @@ def read(checkout: Path, program: PythonProgram) -> Source:
     problems += [f"{path} is missing" for path in named if not path.is_file()]
     if problems:
         why = "\n".join(problems)
-        raise DevenvError(f"{folder} is incomplete.", why, "Check that this is the right checkout.", Exit.USAGE)
+        raise DevenvError(
+            f"{folder} is incomplete.", why, "Check that this is the right checkout.", Exit.USAGE
+        )
     written = (folder / program.requirements).read_text() if program.requirements else ""
     lines = [line.strip() for line in written.splitlines()]
     requirements = [line for line in lines if line and not line.startswith("#")]
@@ -68,7 +70,9 @@ def _locked(lock: Path) -> Iterator[str]:
             versions.setdefault(package["name"], set()).add(package["version"])
     except (tomllib.TOMLDecodeError, LookupError, TypeError) as error:
         what = f"{lock} is not a readable poetry.lock."
-        raise DevenvError(what, str(error), "Check that this is the right checkout.", Exit.USAGE) from error
+        raise DevenvError(
+            what, str(error), "Check that this is the right checkout.", Exit.USAGE
+        ) from error
     for name, locked in versions.items():
         if len(locked) == 1:
             yield f"{name}=={locked.pop()}"

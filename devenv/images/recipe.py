@@ -76,7 +76,9 @@ class ImageStep(Model):
     """How the image is made of the files: as a root file system, or by the Dockerfile that stands in the folder."""
 
     rootfs: str = ""
-    from_: Mapping[str, str] = Field(default={}, alias="from")  # build argument → recipe whose image it names
+    from_: Mapping[str, str] = Field(
+        default={}, alias="from"
+    )  # build argument → recipe whose image it names
     files: tuple[str, ...] = ()
     context: tuple[str, ...] = ()  # files of the folder that the Dockerfile copies
     preload: Mapping[str, tuple[str, ...]] = {}  # recipe → the names its image has inside the node
@@ -127,7 +129,11 @@ class Book:
         """Raise DevenvError where there is no recipe of that name."""
         if name not in self.recipes:
             known = ", ".join(sorted(self.recipes))
-            raise DevenvError(f"There is no recipe {name}.", next_step=f"Known recipes: {known}.", exit_code=Exit.USAGE)
+            raise DevenvError(
+                f"There is no recipe {name}.",
+                next_step=f"Known recipes: {known}.",
+                exit_code=Exit.USAGE,
+            )
         return self.recipes[name]
 
     def closure(self, names: Iterable[str]) -> list[Recipe]:
@@ -136,7 +142,9 @@ class Book:
 
         def visit(name: str, path: tuple[str, ...]) -> None:
             if name in path:
-                raise DevenvError(f"Recipes need each other in a circle: {' → '.join((*path, name))}.")
+                raise DevenvError(
+                    f"Recipes need each other in a circle: {' → '.join((*path, name))}."
+                )
             recipe = self.get(name)
             for needed in recipe.needs:
                 visit(needed, (*path, name))
@@ -153,20 +161,29 @@ class Book:
     def file_key(self, recipe: Recipe, file: str) -> str:
         """Key of one file of the recipe: 16 hex digits."""
         if file not in recipe.spec.files:
-            raise DevenvError(f"The recipe {recipe.name} makes no file {file}.", exit_code=Exit.USAGE)
+            raise DevenvError(
+                f"The recipe {recipe.name} makes no file {file}.", exit_code=Exit.USAGE
+            )
         step = recipe.spec.files[file]
         inputs = _inputs(recipe.folder, step)
         toolchain = self.toolchain if step.go else ""
         way = step.model_dump(exclude={"seconds", "disk"}, exclude_none=True)
-        return _digest(FORMAT, self.architecture, toolchain, file, way, _contents(recipe.folder, inputs))
+        return _digest(
+            FORMAT, self.architecture, toolchain, file, way, _contents(recipe.folder, inputs)
+        )
 
     def image_key(self, recipe: Recipe) -> str:
         """Key of the recipe's image: its own step, its files' keys and its bases' keys."""
         if recipe.name not in self._keys:
             image = recipe.spec.image
             if image is None:
-                raise DevenvError(f"The recipe {recipe.name} makes files, not an image.", exit_code=Exit.USAGE)
-            made = [self.file_key(recipe, f) for f in (*image.files, *([image.rootfs] if image.rootfs else []))]
+                raise DevenvError(
+                    f"The recipe {recipe.name} makes files, not an image.", exit_code=Exit.USAGE
+                )
+            made = [
+                self.file_key(recipe, f)
+                for f in (*image.files, *([image.rootfs] if image.rootfs else []))
+            ]
             bases = [self.image_key(self.get(n)) for n in recipe.needs]
             plain = [*image.context, *([] if image.rootfs else ["Dockerfile"])]
             way = image.model_dump(exclude={"seconds", "disk"}, by_alias=True)
@@ -200,7 +217,9 @@ def load(folder: Path, architecture: str, toolchain: str) -> Book:
 
 def _inputs(folder: Path, step: FileStep) -> list[Path]:
     if step.go:
-        return sorted(p for p in (folder / step.go.dir).rglob("*") if p.suffix in {".go", ".mod", ".sum"})
+        return sorted(
+            p for p in (folder / step.go.dir).rglob("*") if p.suffix in {".go", ".mod", ".sum"}
+        )
     return [folder / step.cc.source] if step.cc else []
 
 

@@ -25,12 +25,16 @@ class Source:
     ref: str
 
 
-def choose(image: ProfileImage, built_tag: str, has: Callable[[str], bool], *, registry: bool) -> Source:
+def choose(
+    image: ProfileImage, built_tag: str, has: Callable[[str], bool], *, registry: bool
+) -> Source:
     """Decide where the image comes from: what is there before what must be fetched, a registry before a recipe.
 
     `built_tag` is the name of what its recipe makes, "" without one. Raises DevenvError where there is no way.
     """
-    if not image.pull and has(image.ref):  # only somebody who built it himself has an image of that name
+    if not image.pull and has(
+        image.ref
+    ):  # only somebody who built it himself has an image of that name
         return Source(image, "engine", image.ref)
     if built_tag and has(built_tag):
         return Source(image, "engine", built_tag)
@@ -57,7 +61,9 @@ class Held:
     is_any: bool = False
 
 
-HeldImages = Callable[[], Mapping[str, Held]]  # by the profile's names; asked for only where the engine lacks an image
+HeldImages = Callable[
+    [], Mapping[str, Held]
+]  # by the profile's names; asked for only where the engine lacks an image
 
 
 class NoWayError(DevenvError):
@@ -75,7 +81,12 @@ class NoWayError(DevenvError):
         )
         super().__init__(
             f"{'Image' if len(refs) == 1 else 'Images'} not available: {', '.join(refs)}.",
-            "\n".join(asked or [f"The engine does not have {them}, no registry answers, and the profile has no recipe."]),
+            "\n".join(
+                asked
+                or [
+                    f"The engine does not have {them}, no registry answers, and the profile has no recipe."
+                ]
+            ),
             " ".join([*ways, by_hand]),
             Exit.PREREQUISITE,
         )
@@ -160,14 +171,21 @@ class Provider:
                 problems.append(f"images.{image.name}: {error}")
                 continue
             if found != wanted:
-                problems.append(f"images.{image.name}: {image.archive} is for {found}; the engine runs {wanted}.")
+                problems.append(
+                    f"images.{image.name}: {image.archive} is for {found}; the engine runs {wanted}."
+                )
         if problems:
-            raise DevenvError("Image archives are wrong.", "\n".join(problems), "Nothing was changed.", Exit.USAGE)
+            raise DevenvError(
+                "Image archives are wrong.", "\n".join(problems), "Nothing was changed.", Exit.USAGE
+            )
 
     def ready(self, images: Sequence[ProfileImage], held: HeldImages = dict) -> bool:
         """Whether the engine has them all already, or the nodes hold what it lacks."""
         try:
-            return all(self._choose_or_held(i, held, registry=True).how in {"engine", "node"} for i in images)
+            return all(
+                self._choose_or_held(i, held, registry=True).how in {"engine", "node"}
+                for i in images
+            )
         except NoWayError:
             return False
 
@@ -207,7 +225,11 @@ class Provider:
     def _choose(self, image: ProfileImage, *, registry: bool) -> Source:
         if image.archive:
             held = self.engine.image(image.ref)
-            return Source(image, "engine" if held and held.id in _archived(image).ids else "archive", image.ref)
+            return Source(
+                image,
+                "engine" if held and held.id in _archived(image).ids else "archive",
+                image.ref,
+            )
         if own := stamp.own_ref(image):
             return self._of_checkout(image, own)
         book = self.builder.book
@@ -237,7 +259,10 @@ class Provider:
         step = f"load {image.name}"
         self.reporter.begin(step)
         try:
-            self.engine.load(Path(image.archive), lambda done, total: self.reporter.update(step, done, total, "B"))
+            self.engine.load(
+                Path(image.archive),
+                lambda done, total: self.reporter.update(step, done, total, "B"),
+            )
         except DevenvError:
             self.reporter.fail(step)
             raise
@@ -249,7 +274,11 @@ class Provider:
         self.reporter.begin(step)
         try:
             platform = f"linux/{self.builder.book.architecture}"
-            self.engine.pull(image.ref, platform, lambda done, total: self.reporter.update(step, done, total, "B"))
+            self.engine.pull(
+                image.ref,
+                platform,
+                lambda done, total: self.reporter.update(step, done, total, "B"),
+            )
         except NotReachableError as error:
             failure = Failure(image.ref, error.why)
             self.reporter.end(step, f"{failure.registry} {failure.trouble.value}")
@@ -272,7 +301,9 @@ def _archived(image: ProfileImage) -> archive.Archived:
         if normalise(image.ref) in map(normalise, one.names):
             return one
     names = ", ".join(name for one in found for name in one.names) or "no image with a name"
-    raise DevenvError(f"{image.archive} does not have {image.ref}.", f"It has {names}.", "", Exit.USAGE)
+    raise DevenvError(
+        f"{image.archive} does not have {image.ref}.", f"It has {names}.", "", Exit.USAGE
+    )
 
 
 def _reason(image: ProfileImage, failures: Sequence[Failure]) -> tuple[str, Trouble] | None:

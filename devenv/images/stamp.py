@@ -60,7 +60,9 @@ def read(host: Host, folder: str) -> Stamp:
     if commit.code != 0 or top.code != 0 or top.output.strip():
         return Stamp(folder, "", _digest(folder, _sources(Path(folder))))
     changed = host.run([*git, "diff", "--name-only", "-z", "HEAD"], timeout=_LONGEST).output
-    untracked = host.run([*git, "ls-files", "--others", "--exclude-standard", "-z"], timeout=_LONGEST).output
+    untracked = host.run(
+        [*git, "ls-files", "--others", "--exclude-standard", "-z"], timeout=_LONGEST
+    ).output
     names = sorted({n.strip("\n") for n in (changed + untracked).split("\0") if n.strip("\n")})
     changes = _digest(folder, (Path(folder) / name for name in names)) if names else ""
     return Stamp(folder, commit.output.strip(), changes)
@@ -81,7 +83,11 @@ def is_of_a_push(name: str) -> bool:
 
 def _sources(root: Path) -> Iterable[Path]:
     for path in sorted(root.rglob("*")):
-        if path.is_file() and not _IGNORED & set(path.relative_to(root).parts) and path.stat().st_size <= _LARGEST:
+        if (
+            path.is_file()
+            and not _IGNORED & set(path.relative_to(root).parts)
+            and path.stat().st_size <= _LARGEST
+        ):
             yield path
 
 

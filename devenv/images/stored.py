@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
@@ -92,7 +93,11 @@ class _Archive:
 
 def _link(member: tarfile.TarInfo) -> str:
     """Return what a link means, as seen from the archive's top."""
-    return str(PurePosixPath(member.name).parent / member.linkname) if member.issym() else member.linkname
+    return (
+        str(PurePosixPath(member.name).parent / member.linkname)
+        if member.issym()
+        else member.linkname
+    )
 
 
 class _Folder:
@@ -147,7 +152,14 @@ class StoredImage:
         """The image as an engine would describe it."""
         architecture = str(json.loads(self.config)["architecture"])
         size = sum(layer.size for layer in self.layers)
-        return Image(digest_of(self.config), architecture, size, {}, self.names, tuple(layer.diff for layer in self.layers))
+        return Image(
+            digest_of(self.config),
+            architecture,
+            size,
+            {},
+            self.names,
+            tuple(layer.diff for layer in self.layers),
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -162,7 +174,9 @@ class StoredImage:
         try:
             yield from self._layout(name, wanted)
         except _BROKEN as error:
-            raise DevenvError("The image's file was changed while it was read.", _word(error), "Try again.") from error
+            raise DevenvError(
+                "The image's file was changed while it was read.", _word(error), "Try again."
+            ) from error
 
     def _layout(self, name: str, wanted: AbstractSet[str]) -> Iterator[bytes]:
         sent = set()
@@ -203,7 +217,9 @@ def read(path: Path, architecture: str, progress: Progress) -> list[StoredImage]
         why = "it holds links that lead in a circle"  # `as_json` reports JSON that nests too deep
         raise DevenvError(f"{path} is not a readable image: {why}", "", _FIX, Exit.USAGE) from error
     except _BROKEN as error:
-        raise DevenvError(f"{path} is not a readable image: {_word(error)}", "", _FIX, Exit.USAGE) from error
+        raise DevenvError(
+            f"{path} is not a readable image: {_word(error)}", "", _FIX, Exit.USAGE
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -225,8 +241,14 @@ def _listed(files: _Files) -> list[_Parts]:
     for number, listed in enumerate(as_list(_json(files, _LIST), _LIST)):
         where = f"{_LIST}: image {number + 1}"
         entry = as_map(listed, where)
-        layers = [_inside(as_text(name, f"{where}: a layer")) for name in as_list(entry.get("Layers"), f"{where}: Layers")]
-        names = tuple(as_text(tag, f"{where}: a tag") for tag in as_list(entry.get("RepoTags") or [], f"{where}: RepoTags"))
+        layers = [
+            _inside(as_text(name, f"{where}: a layer"))
+            for name in as_list(entry.get("Layers"), f"{where}: Layers")
+        ]
+        names = tuple(
+            as_text(tag, f"{where}: a tag")
+            for tag in as_list(entry.get("RepoTags") or [], f"{where}: RepoTags")
+        )
         config = _config(files, as_text(entry.get("Config"), f"{where}: Config"))
         found.append((names, config, [_Blob(name, _digest_in(name)) for name in layers]))
     return found
@@ -251,7 +273,10 @@ def _indexed(files: _Files, architecture: str) -> list[_Parts]:
         described = as_map(manifest.get("config"), f"{where}: config")
         _refuse_artifact(described)
         config = _config(files, _sized(files, described))
-        layers = [_layer(as_map(x, f"{where}: a layer")) for x in as_list(manifest.get("layers"), f"{where}: layers")]
+        layers = [
+            _layer(as_map(x, f"{where}: a layer"))
+            for x in as_list(manifest.get("layers"), f"{where}: layers")
+        ]
         found.append((names, config, layers))
     return found
 
@@ -266,7 +291,9 @@ def _layer(descriptor: Mapping[str, Any]) -> _Blob:
 def _refuse_artifact(config: Mapping[str, Any]) -> None:
     """Raise ValueError for what is stored like an image but is none, such as a Helm chart."""
     kind = str(config.get("mediaType") or "")
-    if kind and not kind.startswith(("application/vnd.oci.image.config.", "application/vnd.docker.container.image.")):
+    if kind and not kind.startswith(
+        ("application/vnd.oci.image.config.", "application/vnd.docker.container.image.")
+    ):
         raise ValueError(f"it holds no image: its config is {kind}")
 
 
@@ -296,8 +323,12 @@ def _chosen(files: _Files, descriptor: Mapping[str, Any], architecture: str) -> 
 def _fitting(listed: Sequence[Any], architecture: str) -> list[Mapping[str, Any]]:
     """Return the images among an index's entries, those of the architecture where there are some: no attestations."""
     entries = [as_map(m, "an entry of the index") for m in listed]
-    images = [m for m in entries if _platform(m).get("os", "linux") == "linux" and "artifactType" not in m]
-    return [m for m in images if _platform(m).get("architecture", architecture) == architecture] or images
+    images = [
+        m for m in entries if _platform(m).get("os", "linux") == "linux" and "artifactType" not in m
+    ]
+    return [
+        m for m in images if _platform(m).get("architecture", architecture) == architecture
+    ] or images
 
 
 def _platform(descriptor: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -311,23 +342,37 @@ def _names(descriptor: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple([text for text in texts if ":" in text or "/" in text][:1])
 
 
-def _checked(files: _Files, names: tuple[str, ...], config: bytes, layers: Sequence[_Blob], progress: Progress) -> StoredImage:
+def _checked(
+    files: _Files,
+    names: tuple[str, ...],
+    config: bytes,
+    layers: Sequence[_Blob],
+    progress: Progress,
+) -> StoredImage:
     if len(names) > _MOST_NAMES:
-        raise ValueError(f"its image has {len(names)} names: {', '.join(names[:3])} …; save it under one of them")
+        raise ValueError(
+            f"its image has {len(names)} names: {', '.join(names[:3])} …; save it under one of them"
+        )
     if odd := [name for name in names if not is_reference(name)]:
         raise ValueError(f"{odd[0]!r} is not a valid image name")
     content = as_map(as_json(config, "its config"), "its config")
     if not isinstance(content.get("architecture"), str):
         raise ValueError("its config has no architecture")  # noqa: TRY004 - what is wrong is the file's content
-    diffs = as_list(as_map(content.get("rootfs"), "its config: rootfs").get("diff_ids"), "its config: diff_ids")
+    diffs = as_list(
+        as_map(content.get("rootfs"), "its config: rootfs").get("diff_ids"), "its config: diff_ids"
+    )
     if len(diffs) != len(layers):
         raise ValueError(f"its config has {len(diffs)} layers, and there are {len(layers)}")
     total, done, checked = sum(files.size(layer.file) for layer in layers), 0, []
     for blob, diff in zip(layers, diffs, strict=True):
-        layer = _check(files, blob, str(diff), lambda seen, before=done: progress(before + seen, total))  # type: ignore[misc]
+        layer = _check(files, blob, str(diff), partial(_report, progress, done, total))
         done += layer.size
         checked.append(layer)
     return StoredImage(names, config, tuple(checked), files)
+
+
+def _report(progress: Progress, before: int, total: int, seen: int) -> None:
+    progress(before + seen, total)
 
 
 def _check(files: _Files, blob: _Blob, diff: str, progress: Callable[[int], None]) -> _Layer:
@@ -478,4 +523,8 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _word(error: Exception) -> str:
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
+    return (
+        f"{error.args[0]} is missing"
+        if isinstance(error, KeyError)
+        else str(error) or type(error).__name__
+    )

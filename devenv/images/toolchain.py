@@ -15,7 +15,9 @@ from devenv.images import wheels
 from devenv.ports import Host
 from devenv.profiles.base import Model
 
-_ROOMY = 3 * 2**30  # bytes of memory a core from which on the compiler may collect garbage less often
+_ROOMY = (
+    3 * 2**30
+)  # bytes of memory a core from which on the compiler may collect garbage less often
 
 
 class Wheel(Model):
@@ -97,5 +99,8 @@ class Toolchain:
             env |= {"GOOS": "linux", "GOARCH": architecture}
         if roomy(self.host):
             each = self.host.memory() // (self.host.cores() + 1)
-            env |= {"GOGC": "off", "GOMEMLIMIT": f"{each >> 20}MiB"}  # 10 % less CPU over etcd than a GOGC of 400
+            env |= {
+                "GOGC": "off",
+                "GOMEMLIMIT": f"{each >> 20}MiB",
+            }  # 10 % less CPU over etcd than a GOGC of 400
         return env

@@ -11,7 +11,11 @@ from devenv.ports import Containers, Engine, Image
 
 
 def transfer(
-    containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
+    containers: Containers,
+    engine: Engine,
+    nodes: Sequence[str],
+    images: Mapping[str, Image],
+    names: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
     """Import the engine's images, by their refs, into the nodes under the names given for each.
 
@@ -19,19 +23,33 @@ def transfer(
     containerd's own words; another run goes on from there.
     """
     configs: dict[str, str] = {}
-    digests = [ref for ref in images if "@" in ref]  # the engine does not say which is which of several of them
+    digests = [
+        ref for ref in images if "@" in ref
+    ]  # the engine does not say which is which of several of them
     for refs in [[ref for ref in images if ref not in digests], *([ref] for ref in digests)]:
         if refs:
-            configs |= _transfer(containers, engine, nodes, {ref: images[ref] for ref in refs}, {ref: names[ref] for ref in refs})
+            configs |= _transfer(
+                containers,
+                engine,
+                nodes,
+                {ref: images[ref] for ref in refs},
+                {ref: names[ref] for ref in refs},
+            )
     return configs
 
 
 def _transfer(
-    containers: Containers, engine: Engine, nodes: Sequence[str], images: Mapping[str, Image], names: Mapping[str, Sequence[str]]
+    containers: Containers,
+    engine: Engine,
+    nodes: Sequence[str],
+    images: Mapping[str, Image],
+    names: Mapping[str, Sequence[str]],
 ) -> Mapping[str, str]:
     have = Nodes(containers).looks(nodes)
     staged = _taken(names, have)
-    coming = {ref: [incoming_name(n) if n in staged else n for n in given] for ref, given in names.items()}
+    coming = {
+        ref: [incoming_name(n) if n in staged else n for n in given] for ref, given in names.items()
+    }
     layout, configs = stream(engine, images, coming, have)
     done = Nodes(containers).receive(nodes, layout, staged)
     if lost(done):
@@ -40,7 +58,9 @@ def _transfer(
         done = Nodes(containers).receive(nodes, layout, staged)
     if failed := {node: d for node, d in done.items() if d.code != 0}:
         why = "\n".join(f"{node}: {d.output[-1500:]}" for node, d in failed.items())
-        raise DevenvError(f"{', '.join(images)} could not be loaded.", why, "Run `devenv up` again.")
+        raise DevenvError(
+            f"{', '.join(images)} could not be loaded.", why, "Run `devenv up` again."
+        )
     own_names = {incoming_name(name): name for name in staged}
     return {own_names.get(name, name): digest for name, digest in configs.items()}
 
@@ -48,18 +68,25 @@ def _transfer(
 def _taken(names: Mapping[str, Sequence[str]], have: Sequence[NodeImages]) -> list[str]:
     """Return those of the names that some node has for another image. A name with a digest is never another's."""
     in_nodes = {name for node in have for held in node.images.values() for name in held}
-    return [name for given in names.values() for name in given if name in in_nodes and "@" not in name]
+    return [
+        name for given in names.values() for name in given if name in in_nodes and "@" not in name
+    ]
 
 
 def stream(
-    engine: Engine, images: Mapping[str, Image], names: Mapping[str, Sequence[str]], have: Sequence[NodeImages]
+    engine: Engine,
+    images: Mapping[str, Image],
+    names: Mapping[str, Sequence[str]],
+    have: Sequence[NodeImages],
 ) -> tuple[Iterator[bytes], Mapping[str, str]]:
     """Return what the nodes are to import, and the digests of configs by name, once that was read.
 
     Where they lack everything, it passes through as the engine sends it, and an image's ID is its config's digest.
     """
     every = frozenset(layer for image in images.values() for layer in image.layers)
-    wanted = frozenset().union(*(lacking(image.layers, h.snapshots) for image in images.values() for h in have))
+    wanted = frozenset().union(
+        *(lacking(image.layers, h.snapshots) for image in images.values() for h in have)
+    )
     held = frozenset.intersection(*(h.blobs for h in have))
     info = engine.info()
     saved = engine.save(list(images), f"linux/{info.architecture}")

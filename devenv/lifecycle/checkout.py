@@ -39,11 +39,17 @@ def problems(folder: str, profile: Profile) -> list[str]:
         return [f"{folder} is no folder"]
     found = _MODULE.search(_text(root / "go.mod"))
     if not found:
-        return [f"{folder} is no checkout of {profile.module}: it has no go.mod that names a module"]
+        return [
+            f"{folder} is no checkout of {profile.module}: it has no go.mod that names a module"
+        ]
     if found[1] != profile.module:
         return [f"{folder} is no checkout of {profile.module}: its go.mod says {found[1]}"]
     programs = [i.go.package for i in profile.images if i.go and i.build_in]
-    return [f"{root / package} is missing: the checkout is not whole" for package in programs if not (root / package).is_dir()]
+    return [
+        f"{root / package} is missing: the checkout is not whole"
+        for package in programs
+        if not (root / package).is_dir()
+    ]
 
 
 def _text(path: Path) -> str:
@@ -114,7 +120,12 @@ class Kustomize:
         if found := self.host.which("kubectl"):
             return [str(found), "kustomize"]
         fix = "Install either; or render it elsewhere and name the file: --manifests FILE."
-        raise DevenvError("There is neither kustomize nor kubectl to render the checkout with.", "", fix, Exit.PREREQUISITE)
+        raise DevenvError(
+            "There is neither kustomize nor kubectl to render the checkout with.",
+            "",
+            fix,
+            Exit.PREREQUISITE,
+        )
 
 
 def _copied(tree: Sequence[Kustomization], files: Mapping[str, Path], target: Path) -> Path:

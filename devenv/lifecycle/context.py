@@ -32,13 +32,20 @@ class Context:
     reporter: Reporter
     records: Records
     arrivals: Arrivals
-    seen: dict[str, Image] = field(default_factory=dict)  # the engine's images by name, as last seen
+    seen: dict[str, Image] = field(
+        default_factory=dict
+    )  # the engine's images by name, as last seen
 
     @property
     def chosen(self) -> dict[str, Any]:
         """What the record keeps of the profile."""
         p = self.profile
-        return {"profile": self.profile_name, "variant": self.variant, "base": p.base, "version": p.version}
+        return {
+            "profile": self.profile_name,
+            "variant": self.variant,
+            "base": p.base,
+            "version": p.version,
+        }
 
     def nodes(self) -> list[Node]:
         """Return the cluster's nodes as they are now."""
@@ -67,7 +74,9 @@ class Context:
         """
         image = self.engine.image(source.ref) or self.seen.get(source.ref)
         if image is None:
-            raise DevenvError(f"The engine has lost the image {source.ref}.", next_step="Run `devenv up` again.")
+            raise DevenvError(
+                f"The engine has lost the image {source.ref}.", next_step="Run `devenv up` again."
+            )
         self.seen[source.ref] = image
         return image
 

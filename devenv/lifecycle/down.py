@@ -33,7 +33,10 @@ class Removal:
     def is_same(self, other: "Removal") -> bool:
         """Whether the other removal removes the same things, whatever the state of its nodes."""
         node_ids = [{node.id for node in removal.nodes} for removal in (self, other)]
-        return node_ids[0] == node_ids[1] and (self.objects, self.images) == (other.objects, other.images)
+        return node_ids[0] == node_ids[1] and (self.objects, self.images) == (
+            other.objects,
+            other.images,
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ class Down:
                     self.kind.delete(self.cluster, lambda _: None)
             elif record and (removal.objects or removal.images):
                 self._finish_killed_load()
-                removal = self._withdraw(Records(self.host).read(self.cluster) or record, self.plan())
+                removal = self._withdraw(
+                    Records(self.host).read(self.cluster) or record, self.plan()
+                )
             if not removal.stayed:
                 Records(self.host).remove(self.cluster)
             return removal
@@ -96,4 +101,6 @@ class Down:
             stayed = Withdraw(self.kube, self.containers, self.clock).run(record, nodes)
         if stayed:  # another `down` tries again
             Records(self.host).write(replace(record, objects=tuple(stayed), loaded={}))
-        return replace(removal, objects=tuple(k for k in removal.objects if k not in stayed), stayed=stayed)
+        return replace(
+            removal, objects=tuple(k for k in removal.objects if k not in stayed), stayed=stayed
+        )

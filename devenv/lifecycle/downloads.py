@@ -33,9 +33,13 @@ class Downloads:
 
     def path(self, url: str, sha256: str) -> Path:
         """Where the file of that address and sum is, or will be; without a sum, that of the one that is recorded."""
-        return self.host.cache_dir() / "downloads" / (sha256 or self._recorded().get(url) or "not-yet")
+        return (
+            self.host.cache_dir() / "downloads" / (sha256 or self._recorded().get(url) or "not-yet")
+        )
 
-    def fetch(self, url: str, sha256: str, check: Callable[[Path], object] = lambda _: None) -> Path:
+    def fetch(
+        self, url: str, sha256: str, check: Callable[[Path], object] = lambda _: None
+    ) -> Path:
         """Return the file at the address. Raises DevenvError where it can't be had, or is another than recorded.
 
         `check` raises where a file is not what it should be: such a one is not recorded. A portal's page comes with 200, too.
@@ -47,7 +51,9 @@ class Downloads:
         name = f"download {url.rsplit('/', 1)[-1]}"
         with step(self.reporter, name) as note, work_folder(path.parent) as work:
             part = work / "part"
-            self.web.fetch(url, part, lambda done, total: self.reporter.update(name, done, total, "B"))
+            self.web.fetch(
+                url, part, lambda done, total: self.reporter.update(name, done, total, "B")
+            )
             found = _sum(part)
             if wanted and found != wanted:
                 raise self._another(url, wanted, found, given=bool(sha256))
@@ -76,7 +82,11 @@ class Downloads:
         except FileNotFoundError:
             return {}
         except (DevenvError, ValueError) as error:
-            why = error.why if isinstance(error, DevenvError) else f"{self._file}: it is not a map of addresses to checksums."
+            why = (
+                error.why
+                if isinstance(error, DevenvError)
+                else f"{self._file}: it is not a map of addresses to checksums."
+            )
             fix = "Correct it, or remove it: devenv then trusts the next download of each address."
             raise DevenvError(f"{self._file} can't be read.", why, fix, Exit.USAGE) from error
 
@@ -87,7 +97,9 @@ class Downloads:
                 self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_private(self._file, json.dumps(sums, indent=1, sort_keys=True) + "\n")
             except OSError as error:
-                raise DevenvError(f"{self._file} can't be written.", str(error), "Is the disk full?") from error
+                raise DevenvError(
+                    f"{self._file} can't be written.", str(error), "Is the disk full?"
+                ) from error
 
 
 def _sum(path: Path) -> str:

@@ -142,7 +142,9 @@ def _read(file: Path) -> Kustomization | None:
         document, text = read_yaml(file), read_text(file, WRITTEN.size)
     except (DevenvError, FileNotFoundError):
         return None
-    return Kustomization(file, text, document.content) if isinstance(document.content, dict) else None
+    return (
+        Kustomization(file, text, document.content) if isinstance(document.content, dict) else None
+    )
 
 
 def _texts(content: Mapping[str, Any], keys: Iterable[str]) -> Iterator[str]:

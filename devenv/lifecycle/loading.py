@@ -34,7 +34,9 @@ class Loading:
     def run(self, sources: dict[str, Source], note: list[str]) -> None:
         """Return when every node has every image; each is announced to those who wait for it as soon as it is there."""
         at = self.context
-        until("The node's containerd", self._containerd_missing, Deadline(at.clock, _NODE), pause=0.1)
+        until(
+            "The node's containerd", self._containerd_missing, Deadline(at.clock, _NODE), pause=0.1
+        )
         at.proven.finish()
         self._finish_killed_load()
         loaded, images = 0, [i for i in at.profile.cluster_images if sources[i.name].how != "node"]
@@ -59,7 +61,9 @@ class Loading:
         for node in at.nodes() if refs else ():
             names = present(at.containers, node.name)
             if lost := [ref for ref in refs if normalise(ref) not in names]:
-                raise DevenvError(f"{node.name} has lost {', '.join(lost)}.", next_step="Run `devenv up` again.")
+                raise DevenvError(
+                    f"{node.name} has lost {', '.join(lost)}.", next_step="Run `devenv up` again."
+                )
 
     def _keep_undone(self, sources: Sequence[Source]) -> None:
         """Say which images of the engine are not loaded, since the user returned to the one before; note their IDs."""
@@ -109,7 +113,9 @@ class Loading:
         """Load into the nodes what they lack of the batch; return how many images any node lacked."""
         at = self.context
         images = {s.ref: at.image(s) for s in batch}
-        groups: dict[tuple[str, ...], list[Node]] = {}  # images by their names in the profile → the nodes that lack just those
+        groups: dict[
+            tuple[str, ...], list[Node]
+        ] = {}  # images by their names in the profile → the nodes that lack just those
         for node in at.nodes():
             lacking = tuple(s.image.name for s in self._lacking(node, batch, images))
             groups.setdefault(lacking, []).append(node)
@@ -123,15 +129,21 @@ class Loading:
                 with at.replacing.all_or_nothing():
                     self._begin_replacing(nodes, in_nodes)
                     wanted_images = {ref: images[ref] for ref in names}
-                    digests = transfer(at.containers, at.engine, [n.name for n in nodes], wanted_images, names)
+                    digests = transfer(
+                        at.containers, at.engine, [n.name for n in nodes], wanted_images, names
+                    )
                 for source in wanted:
                     state = of_labels(images[source.ref].labels)
-                    at.records.note_built(at.cluster, normalise(source.image.ref), state.state if state else "")
+                    at.records.note_built(
+                        at.cluster, normalise(source.image.ref), state.state if state else ""
+                    )
                 self._remember_names(wanted, images, digests)
                 for node in nodes:
                     for source in wanted:
                         name = normalise(source.image.ref)
-                        at.records.note_image(at.cluster, node.id, name, images[source.ref].id, digests.get(name, ""))
+                        at.records.note_image(
+                            at.cluster, node.id, name, images[source.ref].id, digests.get(name, "")
+                        )
                 at.replacing.end(in_nodes)
         return len({name for lacked in groups for name in lacked})
 
@@ -160,7 +172,9 @@ class Loading:
         """Undo a load that was killed. Raises DevenvError if that fails in a node."""
         if problems := self.context.replacing.undo():
             why = "\n".join(problems)
-            raise DevenvError("An interrupted load could not be undone.", why, "Run `devenv up` again.")
+            raise DevenvError(
+                "An interrupted load could not be undone.", why, "Run `devenv up` again."
+            )
 
     def complete(self, sources: Iterable[Source]) -> bool:
         """Whether every node has every image, and nobody has loaded another one under its name."""
@@ -173,11 +187,15 @@ class Loading:
         except DevenvError:  # a CRI that is busy: who loads waits for it
             return False
 
-    def _lacking(self, node: Node, wanted: Sequence[Source], images: Mapping[str, Image]) -> list[Source]:
+    def _lacking(
+        self, node: Node, wanted: Sequence[Source], images: Mapping[str, Image]
+    ) -> list[Source]:
         """Return the images that the node has not. Another one under the name is noted, so that pods are made anew."""
         at = self.context
         record = at.records.read(at.cluster)
-        noted, digests = (record.loaded.get(node.id, {}), record.there.get(node.id, {})) if record else ({}, {})
+        noted, digests = (
+            (record.loaded.get(node.id, {}), record.there.get(node.id, {})) if record else ({}, {})
+        )
         now = by_name(Nodes(at.containers).images(node.name)) if noted else {}
         if not at.engine.info().containerd_store:  # there an image's ID is its config's digest
             digests = {**noted, **{name: digest for name, digest in digests.items() if digest}}
@@ -187,7 +205,9 @@ class Loading:
             is_left = record is not None and is_undone(record, name, engine_id)
             if name in now and digests.get(name) not in {None, "", now[name]}:
                 at.records.note_others(at.cluster, node.id, name)
-                at.reporter.say(f"{name}: {node.name} has another image than devenv loaded; the engine's replaces it.")
+                at.reporter.say(
+                    f"{name}: {node.name} has another image than devenv loaded; the engine's replaces it."
+                )
             elif name in now and (noted.get(name) == engine_id or is_left):
                 continue
             lacking.append(source)

@@ -24,7 +24,15 @@ _EARLY = 420.0  # seconds for the first answer of one that kind is making: kind'
 _ENDED = {"exited", "dead"}
 _HOLDS_NO_PORT = {"exited", "dead", "created"}
 _LOOK_WITHIN = 5.0  # seconds from one look from within the node to the next
-_READY_WITHIN = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--request-timeout=3s", "get", "--raw", "/readyz")
+_READY_WITHIN = (
+    "kubectl",
+    "--kubeconfig",
+    "/etc/kubernetes/admin.conf",
+    "--request-timeout=3s",
+    "get",
+    "--raw",
+    "/readyz",
+)
 _ADMIN = "/etc/kubernetes/admin.conf"
 _STARTED = 120.0  # seconds for all pods of a node that was started; 2 to 8 are usual
 _CONTAINERD = 30.0  # seconds; 2 are usual
@@ -74,7 +82,10 @@ class Making:
         if record is None or not at.nodes():
             return
         base = record.base or "offline"  # what devenv noted before it had another
-        was, wanted = f"{base} {record.version}".strip(), f"{at.profile.base} {at.profile.version}".strip()
+        was, wanted = (
+            f"{base} {record.version}".strip(),
+            f"{at.profile.base} {at.profile.version}".strip(),
+        )
         if was != wanted:
             raise DevenvError(
                 f"The cluster {at.cluster} was made with {was}, and {wanted} was asked for.",
@@ -159,22 +170,35 @@ class Making:
 
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""
-        until("The API server", self._not_usable, Deadline(self.context.clock, _EARLY), self._look, pause=0.5)
+        until(
+            "The API server",
+            self._not_usable,
+            Deadline(self.context.clock, _EARLY),
+            self._look,
+            pause=0.5,
+        )
 
     def _not_usable(self) -> str:
         at = self.context
-        nodes, wanted = at.nodes(), at.profile.cluster.kind.get("nodes") or [{"role": "control-plane"}]
+        nodes, wanted = (
+            at.nodes(),
+            at.profile.cluster.kind.get("nodes") or [{"role": "control-plane"}],
+        )
         if len([n for n in nodes if n.status == "running"]) < len(wanted):
             return "running nodes"
         if not (self._known and self._ready(nodes)):
             self._refuse_elsewhere(nodes)
-            self._export_early(nodes, alone=len([w for w in wanted if w.get("role") == "control-plane"]) == 1)
+            self._export_early(
+                nodes, alone=len([w for w in wanted if w.get("role") == "control-plane"]) == 1
+            )
             return "an answer from it"
         try:
             at.kube.get("v1", "Namespace", "", "kube-system")
         except NotReachableError:
             raise
-        except DevenvError as error:  # kubeadm gives the administrator his rights only after the first answer
+        except (
+            DevenvError
+        ) as error:  # kubeadm gives the administrator his rights only after the first answer
             return error.what
         return ""
 
@@ -182,7 +206,9 @@ class Making:
         """Have the context written as soon as its content is there, once: kind itself does it in the end."""
         at = self.context
         record = at.records.read(at.cluster)
-        if self._exported or not alone or record is None or record.made:  # several control planes get a balancer first
+        if (
+            self._exported or not alone or record is None or record.made
+        ):  # several control planes get a balancer first
             return
         first = next(n.name for n in nodes if "control-plane" in n.name)
         if at.containers.exec(first, ["test", "-s", _ADMIN]).code == 0:
@@ -208,7 +234,9 @@ class Making:
         at = self.context
         self._require_port()
         config, engine = manifests.kind_config(at.profile), at.engine.info().id
-        at.records.write(Record(at.cluster, engine=engine, config=config, began=at.clock.now(), **at.chosen))
+        at.records.write(
+            Record(at.cluster, engine=engine, config=config, began=at.clock.now(), **at.chosen)
+        )
         try:
             at.kind.create(at.cluster, config, source.ref, self._detail("cluster"))
         except DevenvError:
@@ -228,7 +256,9 @@ class Making:
     def _await_api(self, *, created: bool) -> None:
         at = self.context
         if not created and not self._ready(at.nodes()):
-            at.kind.export_kubeconfig(at.cluster, lambda _: None)  # its context may be missing, or its port another
+            at.kind.export_kubeconfig(
+                at.cluster, lambda _: None
+            )  # its context may be missing, or its port another
             at.kube.forget()
 
         def missing() -> str:
@@ -247,7 +277,9 @@ class Making:
         """
         at = self.context
         engine = at.engine.info()
-        first = next((n.name for n in nodes if "control-plane" in n.name and n.status == "running"), "")
+        first = next(
+            (n.name for n in nodes if "control-plane" in n.name and n.status == "running"), ""
+        )
         if not engine.chosen or not first or at.clock.monotonic() < self._next_look:
             return
         self._next_look = at.clock.monotonic() + _LOOK_WITHIN
@@ -276,5 +308,7 @@ def _ran_before(pod: Manifest, started: Mapping[str, float]) -> bool:
     """
     node = str((pod.get("spec") or {}).get("nodeName") or "")
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    times = [((status.get("state") or {}).get("running") or {}).get("startedAt") for status in statuses]
+    times = [
+        ((status.get("state") or {}).get("running") or {}).get("startedAt") for status in statuses
+    ]
     return any(0 < seconds(time) < int(started.get(node, 0)) for time in times if time)

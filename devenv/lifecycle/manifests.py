@@ -61,11 +61,16 @@ def fingerprint(profile: Profile, locate: Locate) -> str:
     parts = [__version__, profile.model_dump_json(exclude=_NOT_INSTALLED)]
     for source in profile.manifests:
         path = locate(source)
-        parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in (_files(path) if path.is_dir() else [path])]
+        parts += [
+            hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in (_files(path) if path.is_dir() else [path])
+        ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | None = None) -> Rendered:
+def render(
+    profile: Profile, locate: Locate, only: Iterable[ManifestSource] | None = None
+) -> Rendered:
     """Read and patch the profile's manifests, all or some. Raises DevenvError with all that is wrong with them."""
     sources: dict[str, tuple[Manifest, ...]] = {}
     patched: list[Patched] = []
@@ -85,7 +90,9 @@ def render(profile: Profile, locate: Locate, only: Iterable[ManifestSource] | No
         fix = f"Nothing was changed.{_without_network(profile)}"
         raise DevenvError("Manifests can't be reached.", "\n".join(errors), fix, Exit.PREREQUISITE)
     if errors:
-        raise DevenvError("Manifests are wrong.", "\n".join(errors), "Nothing was changed.", min(codes))
+        raise DevenvError(
+            "Manifests are wrong.", "\n".join(errors), "Nothing was changed.", min(codes)
+        )
     return Rendered(_once(sources), tuple(patched))
 
 
@@ -113,7 +120,9 @@ def _declared(obj: Manifest) -> Declared:
         namespace=meta.get("namespace", ""),
         name=meta["name"],
         selector={str(k): str(v) for k, v in selector.items()},
-        defines=str(_map(spec.get("names")).get("kind") or "") if obj["kind"] == "CustomResourceDefinition" else "",
+        defines=str(_map(spec.get("names")).get("kind") or "")
+        if obj["kind"] == "CustomResourceDefinition"
+        else "",
     )
 
 
@@ -123,14 +132,19 @@ def _lacking(profile: Profile, sources: Mapping[str, tuple[Manifest, ...]]) -> l
     return [
         f"components.{c.name}: no manifest has its {c.resource}"
         for c in profile.components
-        if c.resource.name and not c.made and (c.resource.kind, c.resource.namespace, c.resource.name) not in there
+        if c.resource.name
+        and not c.made
+        and (c.resource.kind, c.resource.namespace, c.resource.name) not in there
     ]
 
 
 def _once(sources: Mapping[str, tuple[Manifest, ...]]) -> dict[str, tuple[Manifest, ...]]:
     """Of two sources with the same object keep the later one's: applied by both, they would never agree."""
     last = {key(obj): name for name, objects in sources.items() for obj in objects}
-    return {name: tuple(obj for obj in objects if last[key(obj)] == name) for name, objects in sources.items()}
+    return {
+        name: tuple(obj for obj in objects if last[key(obj)] == name)
+        for name, objects in sources.items()
+    }
 
 
 def read(path: Path) -> list[Manifest]:
@@ -142,12 +156,16 @@ def read(path: Path) -> list[Manifest]:
         fix = f"Name it as one: manifests: [{{name: …, kustomize: {kustomize[0].parent}}}]"
         raise DevenvError(f"{path} is a kustomize folder.", "", fix, Exit.USAGE)
     if not files:
-        raise DevenvError(f"{path} has no manifests: no .yaml, .yml or .json file.", exit_code=Exit.USAGE)
+        raise DevenvError(
+            f"{path} has no manifests: no .yaml, .yml or .json file.", exit_code=Exit.USAGE
+        )
     return [obj for file in files for obj in _read_file(file)]
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and p.is_file())
+    return sorted(
+        p for p in folder.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and p.is_file()
+    )
 
 
 def _read_file(path: Path) -> list[Manifest]:
@@ -157,16 +175,24 @@ def _read_file(path: Path) -> list[Manifest]:
     except FileNotFoundError as error:
         raise DevenvError(f"There is no {path}.", exit_code=Exit.USAGE) from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise DevenvError(f"{path} has a value that JSON can't have: {error}.", exit_code=Exit.USAGE) from error
+        raise DevenvError(
+            f"{path} has a value that JSON can't have: {error}.", exit_code=Exit.USAGE
+        ) from error
     for number, document in enumerate(documents, 1):
         if not _is_object(document):
-            raise DevenvError(f"{path}: document {number} is no Kubernetes object.", exit_code=Exit.USAGE)
+            raise DevenvError(
+                f"{path}: document {number} is no Kubernetes object.", exit_code=Exit.USAGE
+            )
     return documents
 
 
 def _items(document: Any) -> list[Any]:
     """What `kubectl get -o yaml` writes for several objects is one list of them."""
-    if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
+    if (
+        isinstance(document, dict)
+        and document.get("kind") == "List"
+        and isinstance(document.get("items"), list)
+    ):
         return list(document["items"])
     return [document]
 
@@ -191,7 +217,9 @@ def images_in(obj: Any) -> Iterator[str]:
     if isinstance(obj, Mapping):
         if isinstance(obj.get("image"), str):
             yield normalise(obj["image"])
-        elif isinstance(volume := obj.get("image"), Mapping) and isinstance(volume.get("reference"), str):
+        elif isinstance(volume := obj.get("image"), Mapping) and isinstance(
+            volume.get("reference"), str
+        ):
             yield normalise(volume["reference"])
         for value in obj.values():
             yield from images_in(value)
@@ -204,7 +232,11 @@ def secrets_in(obj: Manifest) -> list[str]:
     """Return the Secrets without which a workload's pods cannot start."""
     volumes = _map(_map(_map(obj.get("spec")).get("template")).get("spec")).get("volumes")
     mounted = [_map(_map(v).get("secret")) for v in volumes] if isinstance(volumes, list) else []
-    return [s["secretName"] for s in mounted if isinstance(s.get("secretName"), str) and not s.get("optional")]
+    return [
+        s["secretName"]
+        for s in mounted
+        if isinstance(s.get("secretName"), str) and not s.get("optional")
+    ]
 
 
 def _map(value: Any) -> Mapping[str, Any]:
@@ -218,9 +250,13 @@ def stamped(obj: Manifest, ids: Mapping[str, str]) -> Manifest:
     `ids` maps names as containerd spells them to the IDs that the engine has.
     """
     note = images_note(obj, ids)
-    if not note or "template" not in _map(obj.get("spec")) or obj["kind"] == "Job":  # a Job's pods cannot be changed
+    if (
+        not note or "template" not in _map(obj.get("spec")) or obj["kind"] == "Job"
+    ):  # a Job's pods cannot be changed
         return obj
-    return dict(merge(obj, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: note}}}}}))
+    return dict(
+        merge(obj, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: note}}}}})
+    )
 
 
 def images_note(obj: Manifest, ids: Mapping[str, str]) -> str:
@@ -229,14 +265,18 @@ def images_note(obj: Manifest, ids: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(used).encode()).hexdigest()[:16] if used else ""
 
 
-def _patched(profile: Profile, source: ManifestSource, obj: Manifest, note: Callable[[Patched], None]) -> Manifest | None:
+def _patched(
+    profile: Profile, source: ManifestSource, obj: Manifest, note: Callable[[Patched], None]
+) -> Manifest | None:
     for patch in (*source.patches, *profile.patches):
         if patch.enabled and _fits(patch, obj):
             if patch.remove:
                 return None
             before, obj = obj, merge(obj, patch.merge)
             if not _is_object(obj):
-                raise DevenvError(f"the patch {patch.name} leaves no Kubernetes object.", exit_code=Exit.USAGE)
+                raise DevenvError(
+                    f"the patch {patch.name} leaves no Kubernetes object.", exit_code=Exit.USAGE
+                )
             note(Patched(patch.name, before, obj))
     return merge(obj, _node_port(profile)) if obj["kind"] == "EnvoyProxy" else obj
 
@@ -258,7 +298,9 @@ def _node_port(profile: Profile) -> Manifest:
 
 def kind_config(profile: Profile) -> str:
     """Return kind's config with the gateway's port mapped to the host's loopback, on the first node."""
-    nodes = [dict(node) for node in profile.cluster.kind.get("nodes") or [{"role": "control-plane"}]]
+    nodes = [
+        dict(node) for node in profile.cluster.kind.get("nodes") or [{"role": "control-plane"}]
+    ]
     gateway = profile.gateway
     mapping = {
         "containerPort": gateway.node_port,

@@ -40,8 +40,13 @@ _OWNER = {"app.kubernetes.io/managed-by": "devenv"}
 _MODEL = "devenv/model"  # annotation: the model's name, which a label can't always hold
 _ANNOTATED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,252}")  # as model hubs have them
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,54}[a-z0-9])?")  # with `-router` behind it, it is a name of at most 63
-_ROUTES, _GRANTS = ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant")
+_SERVICE = re.compile(
+    r"[a-z]([-a-z0-9]{0,54}[a-z0-9])?"
+)  # with `-router` behind it, it is a name of at most 63
+_ROUTES, _GRANTS = (
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"),
+)
 _DEPLOYMENT = ("apps/v1", "Deployment")
 _ROUTE_WAIT = 60.0  # seconds for the controller to make a route, and for Envoy Gateway to accept it
 _GONE = 60.0  # seconds for what was removed to be gone
@@ -109,13 +114,21 @@ class Models:
         """Refuse what can't be added, with all that is wrong."""
         problems = list(resolve(self.requests(wanted.name, "", anonymous=True)[0]).problems)
         if not _NAMESPACE.fullmatch(wanted.namespace):
-            raise DevenvError(f"{wanted.namespace!r} is no name of a namespace.", exit_code=Exit.USAGE)
+            raise DevenvError(
+                f"{wanted.namespace!r} is no name of a namespace.", exit_code=Exit.USAGE
+            )
         problems += self._misnamed(wanted.name)
         for kind in (_DEPLOYMENT, ("v1", "Service")):
             there = self.kube.get(*kind, wanted.namespace, wanted.slug)
             if there is not None and not _ours(there):
-                problems.append(f"{kind[1]} {wanted.namespace}/{wanted.slug} is there already, and devenv did not make it")
-            elif there is not None and kind is _DEPLOYMENT and (port := _port(there)) != str(wanted.port):
+                problems.append(
+                    f"{kind[1]} {wanted.namespace}/{wanted.slug} is there already, and devenv did not make it"
+                )
+            elif (
+                there is not None
+                and kind is _DEPLOYMENT
+                and (port := _port(there)) != str(wanted.port)
+            ):
                 problems.append(
                     f"it is there with port {port}, and AIBrix's controller does not change a route that it has made:"
                     f" `devenv model rm {wanted.name}` first"
@@ -146,11 +159,19 @@ class Models:
             template = workload["spec"].get("template") or {}
             serves = wanted.name in {self._name(workload), self._name(template)} | _noted(workload)
             if serves and (meta.get("namespace"), meta["name"]) != own:
-                found.append(f"Deployment {meta.get('namespace')}/{meta['name']} serves a model of that name")
+                found.append(
+                    f"Deployment {meta.get('namespace')}/{meta['name']} serves a model of that name"
+                )
         for route in self.kube.select(*_ROUTES):
             name, ours = route["metadata"]["name"], _adds(route, wanted.name)
-            if name == f"{wanted.slug}-router" and not ours and wanted.name not in asked_models(route):
-                found.append(f"HTTPRoute {name} is there already, and is none of a model of that name")
+            if (
+                name == f"{wanted.slug}-router"
+                and not ours
+                and wanted.name not in asked_models(route)
+            ):
+                found.append(
+                    f"HTTPRoute {name} is there already, and is none of a model of that name"
+                )
             if ours and self._by_controller(wanted):
                 found.append(
                     f"an older devenv made HTTPRoute {name} for it, where the controller makes one now:"
@@ -210,11 +231,20 @@ class Models:
 
         with step(self.reporter, "pods"):
             try:
-                until("The model's workload", missing, Deadline(self.clock, 240), f"Look at it: {self._look(wanted)}")
+                until(
+                    "The model's workload",
+                    missing,
+                    Deadline(self.clock, 240),
+                    f"Look at it: {self._look(wanted)}",
+                )
             except DevenvError as error:
                 found = self.kube.get(*_DEPLOYMENT, wanted.namespace, wanted.slug)
-                error.why = "\n".join([error.why, *(Trouble(self.kube).lines(found) if found else [])])
-                error.next_step = f"{error.next_step}\nIt stays until `devenv model rm {wanted.name}`.".strip()
+                error.why = "\n".join(
+                    [error.why, *(Trouble(self.kube).lines(found) if found else [])]
+                )
+                error.next_step = (
+                    f"{error.next_step}\nIt stays until `devenv model rm {wanted.name}`.".strip()
+                )
                 raise
 
     def _look(self, wanted: Wanted) -> str:
@@ -240,23 +270,39 @@ class Models:
             until("The model's route", missing, Deadline(self.clock, _ROUTE_WAIT), look)
 
     def _prove(self, wanted: Wanted) -> list[Proof]:
-        requests = self.requests(wanted.name, self.route_of(wanted.name), anonymous=bool(wanted.image))
+        requests = self.requests(
+            wanted.name, self.route_of(wanted.name), anonymous=bool(wanted.image)
+        )
         look = "See what `devenv doctor` and `devenv model list` say."
         return self.prober().prove_all("The model", requests, _PROOF, look)
 
-    def requests(self, name: str, route: str, *, anonymous: bool, routed: bool = True) -> list[LiveRequest]:
+    def requests(
+        self, name: str, route: str, *, anonymous: bool, routed: bool = True
+    ) -> list[LiveRequest]:
         """Return a request of each kind that AIBrix can answer for the model.
 
         `routed`: whether it has a route at all; a StormService's model has none.
         """
         # Without annotations its plugin looks for a route of the model's own name.
         plain = not self._controlled or self._annotated or Wanted(name).own_name
-        kinds = [Route.DIRECT, Route.EXTENSION, Route.PLAIN] if plain else [Route.DIRECT, Route.EXTENSION]
+        kinds = (
+            [Route.DIRECT, Route.EXTENSION, Route.PLAIN]
+            if plain
+            else [Route.DIRECT, Route.EXTENSION]
+        )
         if not routed:
             kinds = [Route.EXTENSION]
         headers = self.headers or self.profile.headers_of(name)
         return [
-            LiveRequest(name=kind.value, route=kind, model=name, by=route, anonymous=anonymous, headers=headers) for kind in kinds
+            LiveRequest(
+                name=kind.value,
+                route=kind,
+                model=name,
+                by=route,
+                anonymous=anonymous,
+                headers=headers,
+            )
+            for kind in kinds
         ]
 
     def route_of(self, name: str) -> str:
@@ -280,7 +326,12 @@ class Models:
         return bool(self._name(pod)) and "deletionTimestamp" not in pod["metadata"]
 
     def _seen(
-        self, name: str, pods: Sequence[Manifest], workloads: Sequence[Manifest], routes: Sequence[Manifest], mine: set[str]
+        self,
+        name: str,
+        pods: Sequence[Manifest],
+        workloads: Sequence[Manifest],
+        routes: Sequence[Manifest],
+        mine: set[str],
     ) -> Seen:
         own = [p for p in pods if self._name(p) == name]
         made = [w for w in workloads if self._name(w) == name]
@@ -305,7 +356,9 @@ class Models:
 
     def _service(self, route: Manifest | None, name: str, pods: Sequence[Manifest]) -> str:
         targets = [(b.get("namespace"), b["name"]) for b in _backends(route)] if route else []
-        targets = targets or [(namespace, name) for namespace in {p["metadata"]["namespace"] for p in pods}]
+        targets = targets or [
+            (namespace, name) for namespace in {p["metadata"]["namespace"] for p in pods}
+        ]
         for namespace, service in targets:
             where = str(namespace or self.profile.gateway.namespace)
             if self.kube.get("v1", "Service", where, service) is not None:
@@ -324,11 +377,20 @@ class Models:
         if not found:
             known = ", ".join(s for s in sorted(self._ours())) or "none"
             what = f"devenv has not added a model {name}."
-            raise DevenvError(what, f"It has added: {known}.", "`devenv model list` shows all of them.", Exit.USAGE)
+            raise DevenvError(
+                what,
+                f"It has added: {known}.",
+                "`devenv model list` shows all of them.",
+                Exit.USAGE,
+            )
         return found
 
     def _ours(self) -> set[str]:
-        return {str(d["metadata"]["annotations"][_MODEL]) for d in self.kube.select(*_DEPLOYMENT) if _ours(d)}
+        return {
+            str(d["metadata"]["annotations"][_MODEL])
+            for d in self.kube.select(*_DEPLOYMENT)
+            if _ours(d)
+        }
 
     def remove(self, name: str, objects: Sequence[Manifest]) -> None:
         """Remove these, and return when the model's route is gone, too."""
@@ -338,11 +400,18 @@ class Models:
                 self.kube.delete(obj["apiVersion"], obj["kind"], meta["namespace"], meta["name"])
 
         def left() -> str:
-            routes = [r["metadata"]["name"] for r in self.kube.select(*_ROUTES) if name in asked_models(r)]
+            routes = [
+                r["metadata"]["name"] for r in self.kube.select(*_ROUTES) if name in asked_models(r)
+            ]
             return f"HTTPRoute {', '.join(routes)} to be gone" if routes else ""
 
         with step(self.reporter, "route"):
-            until("The end of the model's route", left, Deadline(self.clock, _GONE), "See what `devenv doctor` says.")
+            until(
+                "The end of the model's route",
+                left,
+                Deadline(self.clock, _GONE),
+                "See what `devenv doctor` says.",
+            )
 
     def _own_route(self, wanted: Wanted) -> list[Manifest]:
         """Return the route and the grant that the controller would make."""
@@ -351,7 +420,9 @@ class Models:
         paths = ("/v1/completions", "/v1/chat/completions", "/v1/embeddings")
         rule = {
             "matches": [{"path": {"type": "PathPrefix", "value": path}, **match} for path in paths],
-            "backendRefs": [{"name": wanted.slug, "namespace": wanted.namespace, "port": wanted.port}],
+            "backendRefs": [
+                {"name": wanted.slug, "namespace": wanted.namespace, "port": wanted.port}
+            ],
         }
         route = _object(_ROUTES, f"{wanted.slug}-router", system, wanted, spec={
             "parentRefs": [{"name": self.profile.gateway.name}], "rules": [rule]
@@ -367,8 +438,15 @@ class Models:
         return [route, *([] if wanted.namespace == system else [grant])]
 
 
-def _object(kind: tuple[str, str], name: str, namespace: str, wanted: Wanted, **rest: Any) -> Manifest:
-    meta = {"name": name, "namespace": namespace, "labels": dict(_OWNER), "annotations": {_MODEL: wanted.name}}
+def _object(
+    kind: tuple[str, str], name: str, namespace: str, wanted: Wanted, **rest: Any
+) -> Manifest:
+    meta = {
+        "name": name,
+        "namespace": namespace,
+        "labels": dict(_OWNER),
+        "annotations": {_MODEL: wanted.name},
+    }
     return {"apiVersion": kind[0], "kind": kind[1], "metadata": meta, **rest}
 
 
@@ -405,7 +483,9 @@ def _deployment(wanted: Wanted, *, seen: bool) -> Manifest:
             {"name": "MODEL_NAME", "value": wanted.name},
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ]
-        container["lifecycle"] = {"preStop": {"sleep": {"seconds": 3}}}  # Envoy learns a moment later that it ends
+        container["lifecycle"] = {
+            "preStop": {"sleep": {"seconds": 3}}
+        }  # Envoy learns a moment later that it ends
     notes = annotations | ({IMAGES_NOTE: wanted.image_id} if wanted.image_id else {})
     meta = {"labels": {"app": wanted.slug, **labels}, **({"annotations": notes} if notes else {})}
     spec = {
@@ -416,7 +496,9 @@ def _deployment(wanted: Wanted, *, seen: bool) -> Manifest:
     made = _object(_DEPLOYMENT, wanted.slug, wanted.namespace, wanted, spec=spec)
     made["metadata"]["labels"] |= labels
     made["metadata"]["annotations"] |= annotations
-    if not seen:  # the controller would make a route to a Service that can't be, beside devenv's own
+    if (
+        not seen
+    ):  # the controller would make a route to a Service that can't be, beside devenv's own
         made["metadata"]["labels"].pop(MODEL, None)
         made["metadata"]["annotations"].pop(MODEL, None)
     return made
@@ -425,7 +507,11 @@ def _deployment(wanted: Wanted, *, seen: bool) -> Manifest:
 def _service(wanted: Wanted) -> Manifest:
     ports = [{"name": "http", "port": wanted.port, "targetPort": wanted.port}]
     return _object(
-        ("v1", "Service"), wanted.slug, wanted.namespace, wanted, spec={"selector": {"app": wanted.slug}, "ports": ports}
+        ("v1", "Service"),
+        wanted.slug,
+        wanted.namespace,
+        wanted,
+        spec={"selector": {"app": wanted.slug}, "ports": ports},
     )
 
 

@@ -25,7 +25,9 @@ def named(kube: Kube) -> frozenset[str]:
     """
     kinds = [*_TEMPLATES, *(kind for crd in kube.select(*_CRD) for kind in _stored(crd))]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        objects = [obj for found in pool.map(lambda kind: kube.select(*kind), kinds) for obj in found]
+        objects = [
+            obj for found in pool.map(lambda kind: kube.select(*kind), kinds) for obj in found
+        ]
     return frozenset(normalise(name) for obj in objects for name in images_in(obj))
 
 
@@ -35,7 +37,9 @@ def _stored(crd: Manifest) -> list[tuple[str, str]]:
     return [(f"{spec['group']}/{version}", spec["names"]["kind"]) for version in versions]
 
 
-def named_or_unknown(kube: Kube, look: Callable[[], list[Node]], cluster: str) -> frozenset[str] | None:
+def named_or_unknown(
+    kube: Kube, look: Callable[[], list[Node]], cluster: str
+) -> frozenset[str] | None:
     """Return the same; nothing where there is no cluster, None where nobody can say. `look`: gives its nodes."""
     with suppress(DevenvError):
         nodes = look()

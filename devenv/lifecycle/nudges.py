@@ -43,7 +43,9 @@ def retry_sandboxes(kube: Kube, pods: Iterable[Manifest]) -> None:
     namespaces = {pod["metadata"]["namespace"] for pod in waiting}
     failures: list[Manifest] = []
     for namespace in sorted(namespaces):
-        failures += [e for e in kube.select("v1", "Event", namespace) if e.get("reason") == _NO_SANDBOX]
+        failures += [
+            e for e in kube.select("v1", "Event", namespace) if e.get("reason") == _NO_SANDBOX
+        ]
     for pod in waiting:
         uid = pod["metadata"].get("uid")
         own = [e for e in failures if (e.get("involvedObject") or {}).get("uid") == uid]
@@ -63,14 +65,20 @@ def replace_unstarted(kube: Kube, pods: Iterable[Manifest]) -> None:
 
 
 def _owner(pod: Manifest) -> str:
-    return next((o["kind"] for o in pod["metadata"].get("ownerReferences") or () if o.get("controller")), "")
+    return next(
+        (o["kind"] for o in pod["metadata"].get("ownerReferences") or () if o.get("controller")), ""
+    )
 
 
 def _is_unstarted(status: Mapping[str, Any]) -> bool:
     """Whether a container waits for its next start since runc could not freeze it."""
     is_waiting = "waiting" in (status.get("state") or {})
     ended = (status.get("lastState") or {}).get("terminated") or {}
-    return is_waiting and ended.get("reason") == "StartError" and _UNFROZEN in str(ended.get("message"))
+    return (
+        is_waiting
+        and ended.get("reason") == "StartError"
+        and _UNFROZEN in str(ended.get("message"))
+    )
 
 
 def _last_time(event: Manifest) -> str:

@@ -12,7 +12,10 @@ from devenv.profiles.quantities import show
 
 _OLDEST = (20, 10)  # the engine's version: older ones have not been tried
 _INODES = 50_000
-_INSTANCES, _WATCHES = 128, 8192  # fs.inotify, a Linux kernel's own defaults: with less, kubelet and kube-proxy fail
+_INSTANCES, _WATCHES = (
+    128,
+    8192,
+)  # fs.inotify, a Linux kernel's own defaults: with less, kubelet and kube-proxy fail
 
 
 def taken_port(host: Host, profile: Profile) -> str:
@@ -35,13 +38,23 @@ class Preflight:
 
     def check(self, *, exists: bool) -> None:
         """Raise DevenvError with every problem. `exists`: the cluster is there already, with its port and its disk."""
-        looks: list[Callable[[EngineInfo], str]] = [self._docker_program, self._version, self._inotify, self._cpus, self._memory]
+        looks: list[Callable[[EngineInfo], str]] = [
+            self._docker_program,
+            self._version,
+            self._inotify,
+            self._cpus,
+            self._memory,
+        ]
         if not exists:
             looks += [self._port, self._disk]
         engine = self.engine.info()
         problems = [problem for look in looks if (problem := look(engine))]
         if problems:
-            raise DevenvError("devenv can't start here.", "\n".join(f"- {p}" for p in problems), exit_code=Exit.PREREQUISITE)
+            raise DevenvError(
+                "devenv can't start here.",
+                "\n".join(f"- {p}" for p in problems),
+                exit_code=Exit.PREREQUISITE,
+            )
 
     def _docker_program(self, _: EngineInfo) -> str:
         if self.host.which("docker"):
@@ -52,7 +65,9 @@ class Preflight:
         found = tuple(map(int, re.findall(r"\d+", engine.version)[:2]))
         if not found or found >= _OLDEST:
             return ""
-        return f"The Docker engine is {engine.version}; at least {_OLDEST[0]}.{_OLDEST[1]} is needed."
+        return (
+            f"The Docker engine is {engine.version}; at least {_OLDEST[0]}.{_OLDEST[1]} is needed."
+        )
 
     def _inotify(self, engine: EngineInfo) -> str:
         limits = self.host.inotify() if engine.local else None
@@ -63,7 +78,11 @@ class Preflight:
 
     def _cpus(self, engine: EngineInfo) -> str:
         wanted = self.profile.needs.cpus
-        return "" if engine.cpus >= wanted else f"The engine has {engine.cpus} CPUs; the profile needs {wanted}."
+        return (
+            ""
+            if engine.cpus >= wanted
+            else f"The engine has {engine.cpus} CPUs; the profile needs {wanted}."
+        )
 
     def _memory(self, engine: EngineInfo) -> str:
         wanted = self.profile.needs.memory
@@ -80,7 +99,9 @@ class Preflight:
         space, wanted = self.host.space(engine.data_root), self.profile.needs.disk
         if space.free < wanted:
             return self._full(engine, f"{show(space.free)} free; {show(wanted)} are needed")
-        if (left := space.free - wanted) < (keep := space.total - marks(self.profile.budgets.engine, space).high):
+        if (left := space.free - wanted) < (
+            keep := space.total - marks(self.profile.budgets.engine, space).high
+        ):
             how = f"{show(space.free)} free; with {show(wanted)} for the cluster, {show(max(0, left))} would be left"
             return self._full(engine, f"{how}, and the profile's budget keeps {show(keep)}")
         if space.total_inodes > 0 and space.free_inodes < _INODES:

@@ -96,7 +96,9 @@ class ProvenImages:
                     problems.append(f"{name}: no other image of it was proven in {node.name}")
                 elif image.digest not in images:
                     removed = f"{node.name} no longer has {short(image)}"
-                    problems.append(f"{name}: {removed}; `devenv prune --history` lists what was removed")
+                    problems.append(
+                        f"{name}: {removed}; `devenv prune --history` lists what was removed"
+                    )
                 else:
                     every.append(Return(node, name, image))
         if problems:
@@ -125,7 +127,9 @@ class ProvenImages:
                 undone[one.name] = engine_ids.get(one.name, "")
                 record = replace(
                     record,
-                    loaded=_with(record.loaded, one.node.id, one.name, one.image.image or one.image.digest),
+                    loaded=_with(
+                        record.loaded, one.node.id, one.name, one.image.image or one.image.digest
+                    ),
                     there=_with(record.there, one.node.id, one.name, one.image.digest),
                 )
             names = dict.fromkeys([*record.returning, *(r.name for r in returns)])
@@ -163,7 +167,10 @@ class ProvenImages:
         for node in self._running_nodes():
             for container in Nodes(self.containers).running(node.name):
                 labels = container.get("labels") or {}
-                key = (labels.get("io.kubernetes.pod.uid", ""), labels.get("io.kubernetes.container.name", ""))
+                key = (
+                    labels.get("io.kubernetes.pod.uid", ""),
+                    labels.get("io.kubernetes.container.name", ""),
+                )
                 images[key] = str(container.get("imageRef") or "")
         return images
 
@@ -210,7 +217,9 @@ class ProvenImages:
 
     def note_undone(self, name: str, engine_id: str) -> None:
         """Note which image of the engine is the one that was undone: another one, built later, is not."""
-        self.records.update(self.cluster, lambda r: replace(r, undone={**r.undone, name: engine_id}))
+        self.records.update(
+            self.cluster, lambda r: replace(r, undone={**r.undone, name: engine_id})
+        )
 
     def forget_undone(self, names: Iterable[str]) -> None:
         """The user asked for another image of these names: nothing that was undone keeps it away."""
@@ -218,7 +227,9 @@ class ProvenImages:
 
         def change(record: Record) -> Record:
             undone = {name: image for name, image in record.undone.items() if name not in left}
-            return replace(record, undone=undone, returning=tuple(n for n in record.returning if n not in left))
+            return replace(
+                record, undone=undone, returning=tuple(n for n in record.returning if n not in left)
+            )
 
         self.records.update(self.cluster, change)
 
@@ -280,19 +291,25 @@ def current_digest(record: Record, node_id: str, name: str) -> str:
 
     On the classic store an image's ID is its config's digest, and `there` may be empty.
     """
-    return record.there.get(node_id, {}).get(name, "") or record.loaded.get(node_id, {}).get(name, "")
+    return record.there.get(node_id, {}).get(name, "") or record.loaded.get(node_id, {}).get(
+        name, ""
+    )
 
 
 def is_proven(record: Record, node_ids: Iterable[str], name: str) -> bool:
     """Whether all these nodes have, by the record, an image under the name that was proven there."""
-    pairs = [(record.proven.get(i, {}).get(name), current_digest(record, i, name)) for i in node_ids]
+    pairs = [
+        (record.proven.get(i, {}).get(name), current_digest(record, i, name)) for i in node_ids
+    ]
     return bool(pairs) and all(proven and proven.digest == current for proven, current in pairs)
 
 
 def unproven_names(record: Record) -> list[str]:
     """Return the names under which some node has an image that was not proven, beside one to return to."""
     names = {name for images in record.proven.values() for name in images}
-    return sorted(n for n in names if any(_is_unproven(record, node_id, n) for node_id in record.proven))
+    return sorted(
+        n for n in names if any(_is_unproven(record, node_id, n) for node_id in record.proven)
+    )
 
 
 def _is_unproven(record: Record, node_id: str, name: str) -> bool:

@@ -84,7 +84,9 @@ class Purge:
         records = Records(self.host)
         here = self.engine.info().id
         containers = self.stock.listed_containers()
-        alive = {container.cluster: container.image for container in containers if container.cluster}
+        alive = {
+            container.cluster: container.image for container in containers if container.cluster
+        }
         others = []
         for path in sorted(records.path(cluster).parent.glob("*.json")):
             name = path.stem
@@ -102,7 +104,9 @@ class Purge:
     def _needs(self, cluster: str, record: Record | None) -> Needs:
         if record is None:
             return Needs(cluster)
-        ids = frozenset(image for images in record.loaded.values() for image in images.values() if image)
+        ids = frozenset(
+            image for images in record.loaded.values() for image in images.values() if image
+        )
         try:
             names = self.recipes_of(cluster)
         except DevenvError:
@@ -121,7 +125,9 @@ class Purge:
 
     def _folders(self, cluster: str, others: Sequence[Needs]) -> tuple[list[Item], list[Item]]:
         """Return the folders of the cache and the ballast: those that go, and those that other clusters use."""
-        needed = {name for name in _NEEDED if others} | {name for name in _TO_BUILD if any(o.builds for o in others)}
+        needed = {name for name in _NEEDED if others} | {
+            name for name in _TO_BUILD if any(o.builds for o in others)
+        }
         disk = self.host.state_dir() / "disk"  # the ballast, and what is remembered of disks
         go, kept = [], []
         for path in sorted(self.host.cache_dir().iterdir()):
@@ -139,7 +145,10 @@ class Purge:
     def apply(self, items: Sequence[Item], wait: float) -> list[str]:
         """Remove the items; return what had to stay, each with its reason: an image that a container uses is never forced."""
         stayed = []
-        with locked(self.host, self.clock, "images", self.reporter.say, wait), step(self.reporter, "purge") as note:
+        with (
+            locked(self.host, self.clock, "images", self.reporter.say, wait),
+            step(self.reporter, "purge") as note,
+        ):
             for number, item in enumerate(items):
                 self.reporter.update("purge", number, len(items), "items")
                 if reason := self._remove(item):

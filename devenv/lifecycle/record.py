@@ -17,7 +17,9 @@ from devenv.profiles.model import Profile
 from devenv.profiles.variant import PLAIN, Variant
 from devenv.userfiles import read_state
 
-Key = tuple[str, str, str, str]  # by which the API server finds an object: apiVersion, kind, namespace, name
+Key = tuple[
+    str, str, str, str
+]  # by which the API server finds an object: apiVersion, kind, namespace, name
 _API_PORT = 6443  # in kind's nodes
 _BIRTH = 60.0  # seconds from kind's start to its containers'; 1 s is usual, pulling the node image comes before
 
@@ -57,9 +59,15 @@ class Record:
     began: float = 0.0  # when kind was started, in seconds since 1970
     made: bool = False
     nodes: tuple[str, ...] = ()
-    loaded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # node ID → name in the node → image's ID
-    there: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # the same → its config's digest, "" where not told
-    again: Mapping[str, int] = field(default_factory=dict)  # name → how often another image was found under it, and replaced
+    loaded: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # node ID → name in the node → image's ID
+    there: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # the same → its config's digest, "" where not told
+    again: Mapping[str, int] = field(
+        default_factory=dict
+    )  # name → how often another image was found under it, and replaced
     digest: str = ""  # of all that was installed, once it was proven
     adopted: bool = False  # somebody else made it: what is in it may be removed, it itself may not
     objects: tuple[Key, ...] = ()  # of an adopted cluster: those that devenv brought
@@ -114,7 +122,9 @@ def parse(text: str) -> Record:
 
 def read_record(content: Any) -> Record:
     """Return the record that JSON holds. Raises as `parse` does."""
-    known = {f.name: content[f.name] for f in fields(Record) if f.name in content}  # a newer devenv may have written more
+    known = {
+        f.name: content[f.name] for f in fields(Record) if f.name in content
+    }  # a newer devenv may have written more
     for name in ("objects", "agreed"):
         known[name] = tuple((o[0], o[1], o[2], o[3]) for o in content.get(name, ()))
     known["variant"] = _variant(content.get("variant") or {})
@@ -124,7 +134,9 @@ def read_record(content: Any) -> Record:
     built_images = content.get("built_images") or {}
     known["built_images"] = {str(name): tuple(map(str, ids)) for name, ids in built_images.items()}
     known["returning"] = tuple(map(str, content.get("returning", ())))
-    record = Record(**{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))})
+    record = Record(
+        **{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))}
+    )
     return _RECORD.validate_python(asdict(record))
 
 
@@ -140,15 +152,23 @@ def _odd_part(error: Exception) -> str:
 
 def _variant(content: Mapping[str, Any]) -> Variant:
     lists = {name: tuple(map(str, content.get(name, ()))) for name in ("options", "manifests")}
-    return Variant(version=str(content.get("version", "")), checkout=str(content.get("checkout", "")), **lists)
+    return Variant(
+        version=str(content.get("version", "")), checkout=str(content.get("checkout", "")), **lists
+    )
 
 
 def _proven_images(content: Mapping[str, Any]) -> dict[str, dict[str, ProvenImage]]:
-    return {node: {name: ProvenImage(**image) for name, image in images.items()} for node, images in content.items()}
+    return {
+        node: {name: ProvenImage(**image) for name, image in images.items()}
+        for node, images in content.items()
+    }
 
 
 def _replaced_images(content: Mapping[str, Any]) -> dict[str, dict[str, Replaced]]:
-    return {node: {name: Replaced(**image) for name, image in images.items()} for node, images in content.items()}
+    return {
+        node: {name: Replaced(**image) for name, image in images.items()}
+        for node, images in content.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -192,7 +212,9 @@ class Records:
             new.write_text(spell(record))
             new.replace(path)
         except OSError as error:
-            raise DevenvError(f"{path} can't be written.", str(error), "Is the disk full?") from error
+            raise DevenvError(
+                f"{path} can't be written.", str(error), "Is the disk full?"
+            ) from error
         return record
 
     def remove(self, cluster: str) -> None:
@@ -213,11 +235,15 @@ class Records:
     def note_image(self, cluster: str, node: str, name: str, image: str, digest: str = "") -> None:
         """Note that the node has the engine's image under the name; `digest`: of its config, "" where not known."""
 
-        def noted(now: Mapping[str, Mapping[str, str]], value: str) -> Mapping[str, Mapping[str, str]]:
+        def noted(
+            now: Mapping[str, Mapping[str, str]], value: str
+        ) -> Mapping[str, Mapping[str, str]]:
             return {**now, node: {**now.get(node, {}), name: value}}
 
         def change(record: Record) -> Record:
-            return replace(record, loaded=noted(record.loaded, image), there=noted(record.there, digest))
+            return replace(
+                record, loaded=noted(record.loaded, image), there=noted(record.there, digest)
+            )
 
         self.update(cluster, change)
 
@@ -232,7 +258,10 @@ class Records:
     def note_others(self, cluster: str, node: str, name: str) -> None:
         """Note that somebody has loaded another image under the name into the node: what was proven is so no more."""
         self.note_image(cluster, node, name, "")
-        self.update(cluster, lambda r: replace(r, digest="", again={**r.again, name: r.again.get(name, 0) + 1}))
+        self.update(
+            cluster,
+            lambda r: replace(r, digest="", again={**r.again, name: r.again.get(name, 0) + 1}),
+        )
 
 
 def same_engine(record: Record | None, engine: Engine) -> None:

@@ -57,7 +57,9 @@ class Replacing:
                 node: {name: before for name, before in images.items() if name not in ended}
                 for node, images in record.loading.items()
             }
-            return replace(record, loading={node: images for node, images in left.items() if images})
+            return replace(
+                record, loading={node: images for node, images in left.items() if images}
+            )
 
         self.records.update(self.cluster, change)
 
@@ -106,7 +108,9 @@ class Replacing:
         node_ids = {node.id for node in self.containers.nodes(self.cluster)}
 
         def change(record: Record) -> Record:
-            return replace(record, loading={node: i for node, i in record.loading.items() if node in node_ids})
+            return replace(
+                record, loading={node: i for node, i in record.loading.items() if node in node_ids}
+            )
 
         self.records.update(self.cluster, change)
 

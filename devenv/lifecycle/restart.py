@@ -51,7 +51,9 @@ class Restart:
         wanted = set(names) or set(workloads)
         if unknown := wanted - set(workloads):
             what = f"The profile {self.profile.name} has no workload {', '.join(sorted(unknown))}."
-            raise DevenvError(what, next_step=f"There are: {', '.join(workloads)}.", exit_code=Exit.USAGE)
+            raise DevenvError(
+                what, next_step=f"There are: {', '.join(workloads)}.", exit_code=Exit.USAGE
+            )
         order = TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order()
         return [workloads[n] for n in order if n in wanted]
 
@@ -75,7 +77,9 @@ class Restart:
         before = self._pods(component)
         deadline = Deadline(self.clock, component.deadline)
         for pod in before:
-            self.kube.delete("v1", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], grace=_GRACE)
+            self.kube.delete(
+                "v1", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], grace=_GRACE
+            )
         old = {p["metadata"]["uid"] for p in before}
         leases = self._leases(component, before)
         watch = Watch(self.kube, self.clock)
@@ -92,11 +96,17 @@ class Restart:
             note.append("leads")
             self._await_policies(component)
         if any(is_proxy(self.profile, p) for p in self._pods(component)):
-            until("Envoy's configuration", lambda: self._config_lacks(component), Deadline(self.clock, _LIVE))
+            until(
+                "Envoy's configuration",
+                lambda: self._config_lacks(component),
+                Deadline(self.clock, _LIVE),
+            )
             note.append("has its filters")
 
     def _pods(self, component: Component) -> list[Manifest]:
-        return [pod for workload in find(self.kube, component) for pod in pods_of(self.kube, workload)]
+        return [
+            pod for workload in find(self.kube, component) for pod in pods_of(self.kube, workload)
+        ]
 
     def _watch(self, component: Component, watch: Watch) -> None:
         for workload in find(self.kube, component):
@@ -108,7 +118,11 @@ class Restart:
             return "the end of the old pod"
         if lacks := ready.missing(component, find(self.kube, component)):
             return lacks
-        new = [p for p in pods if p["metadata"]["uid"] not in old and "deletionTimestamp" not in p["metadata"]]
+        new = [
+            p
+            for p in pods
+            if p["metadata"]["uid"] not in old and "deletionTimestamp" not in p["metadata"]
+        ]
         if not new:
             return "a new pod"
         return "" if all(is_ready(p) for p in new) else "readiness of the new pod"
@@ -120,9 +134,13 @@ class Restart:
         rollouts = self.settled.of([component])
         return [lease for this in rollouts for lease in self.settled.leases(this, pods)]
 
-    def _lead(self, component: Component, leases: list[Manifest], old: set[str], deadline: Deadline) -> None:
+    def _lead(
+        self, component: Component, leases: list[Manifest], old: set[str], deadline: Deadline
+    ) -> None:
         """Return when a new pod leads. A lease whose pod is gone is deleted: else it is waited for, 30 s (facts/gateway.md)."""
-        names = {p["metadata"]["name"] for p in self._pods(component) if p["metadata"]["uid"] not in old}
+        names = {
+            p["metadata"]["name"] for p in self._pods(component) if p["metadata"]["uid"] not in old
+        }
         for lease in leases:
             meta = lease["metadata"]
             if holder(self.kube.get(*LEASE, meta["namespace"], meta["name"])) not in names:
@@ -142,10 +160,18 @@ class Restart:
     def _await_policies(self, component: Component) -> None:
         if not self.policies:
             return
-        wanted = [c for c in self.profile.components if c.gate != "workload" and c.name in self.profile.after(component.name)]
+        wanted = [
+            c
+            for c in self.profile.components
+            if c.gate != "workload" and c.name in self.profile.after(component.name)
+        ]
 
         def missing() -> str:
-            return "; ".join(f"{c.name}: {lacks}" for c in wanted if (lacks := ready.missing(c, find(self.kube, c))))
+            return "; ".join(
+                f"{c.name}: {lacks}"
+                for c in wanted
+                if (lacks := ready.missing(c, find(self.kube, c)))
+            )
 
         until("The policies and routes", missing, Deadline(self.clock, _POLICIES))
 
@@ -155,7 +181,9 @@ class Restart:
             if "deletionTimestamp" in meta:
                 continue
             try:
-                proxy = admin.read(meta["name"], self.envoy.read(meta["namespace"], meta["name"], admin.PATHS))
+                proxy = admin.read(
+                    meta["name"], self.envoy.read(meta["namespace"], meta["name"], admin.PATHS)
+                )
             except NotReachableError as error:
                 return error.what
             if lacks := config_lacks(self.profile, proxy):

@@ -14,7 +14,14 @@ from devenv.errors import DevenvError, Exit
 from devenv.ports import Clock, Host
 
 _TITLE = "devenv"
-_SCRIPT = ("-e", "on run argv", "-e", f'display notification (item 1 of argv) with title "{_TITLE}"', "-e", "end run")
+_SCRIPT = (
+    "-e",
+    "on run argv",
+    "-e",
+    f'display notification (item 1 of argv) with title "{_TITLE}"',
+    "-e",
+    "end run",
+)
 
 
 @dataclass(frozen=True)
@@ -41,15 +48,21 @@ class Schedule:
     every: Sequence[Backend]
     engine: Callable[[], Mapping[str, str]]
 
-    def install(self, at: tuple[int, int], cluster: str, profile: str, *, weekdays: bool, recover: bool) -> State:
+    def install(
+        self, at: tuple[int, int], cluster: str, profile: str, *, weekdays: bool, recover: bool
+    ) -> State:
         """Install it in the place of an earlier one. Raises DevenvError where this machine has nobody to run it."""
         if not self.backends:
             what = "Nothing on this machine can run it: there is no systemd for users, no launchd and no cron."
-            raise DevenvError(what, next_step="Install cron, then try again.", exit_code=Exit.PREREQUISITE)
+            raise DevenvError(
+                what, next_step="Install cron, then try again.", exit_code=Exit.PREREQUISITE
+            )
         environment = {n: v for n in ENVIRONMENT if (v := os.environ.get(n))} | dict(self.engine())
         self.remove()
         backend, jobs = self.backends[0], Jobs(self.host)
-        job = Job(*at, weekdays, recover, cluster, profile, sys.executable, environment, backend.name)
+        job = Job(
+            *at, weekdays, recover, cluster, profile, sys.executable, environment, backend.name
+        )
         try:
             jobs.write(job)
             backend.install(job, jobs.argv(job))
@@ -72,13 +85,23 @@ class Schedule:
         job, last = jobs.read(), jobs.last()
         present = job is not None and any(b.name == job.backend and b.present() for b in self.every)
         now = datetime.fromtimestamp(self.clock.now()).astimezone()
-        return State(job, present, job.next(now) if job else None, float(last.get("at") or 0), str(last.get("says") or ""))
+        return State(
+            job,
+            present,
+            job.next(now) if job else None,
+            float(last.get("at") or 0),
+            str(last.get("says") or ""),
+        )
 
     def enter(self, path: Path | None) -> Job:
         """Return the job in the file, and take its environment. Raises DevenvError where there is none."""
         job = Jobs(self.host).read(path)
         if job is None:
-            raise DevenvError("Nothing is scheduled.", next_step="Run `devenv schedule install`.", exit_code=Exit.USAGE)
+            raise DevenvError(
+                "Nothing is scheduled.",
+                next_step="Run `devenv schedule install`.",
+                exit_code=Exit.USAGE,
+            )
         os.environ.update(job.environment)
         return replace(job)
 
@@ -95,7 +118,9 @@ class Schedule:
         """Show it on the desktop, where there is one."""
         if sys.platform == "darwin":
             self._try(["osascript", *_SCRIPT, text])
-        elif self.host.which("notify-send") and any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY")):
+        elif self.host.which("notify-send") and any(
+            os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY")
+        ):
             self._try(["notify-send", "--app-name", _TITLE, _TITLE, text])
 
     def _try(self, argv: Sequence[str]) -> None:

@@ -15,7 +15,10 @@ from devenv.wait import Deadline, until
 ENGINE = ("docker.io", "iptables")
 BUILD = ("debootstrap", "gcc", "libc6-dev", "libseccomp-dev", "pkg-config")
 _RUN = Path("/var/run")
-_PIDFILES = ((_RUN / "docker.pid", "dockerd"), (_RUN / "docker" / "containerd" / "containerd.pid", "containerd"))
+_PIDFILES = (
+    (_RUN / "docker.pid", "dockerd"),
+    (_RUN / "docker" / "containerd" / "containerd.pid", "containerd"),
+)
 _SYSTEMD = Path("/run/systemd/system")
 _INSTALL = 900.0  # seconds
 _START = 60.0
@@ -61,7 +64,11 @@ class Setup:
         return True
 
     def _missing(self, packages: Sequence[str]) -> list[str]:
-        return [p for p in packages if self.host.run(["dpkg", "-s", p]).code != 0] if self.host.which("dpkg") else list(packages)
+        return (
+            [p for p in packages if self.host.run(["dpkg", "-s", p]).code != 0]
+            if self.host.which("dpkg")
+            else list(packages)
+        )
 
     def _must_build(self) -> bool:
         """Whether an image has to be built: the engine lacks it, and no registry gives it."""
@@ -75,7 +82,11 @@ class Setup:
         with step(self.reporter, _ASK) as note:
             try:
                 platform = f"linux/{builder.book.architecture}"
-                self.engine.pull(first.ref, platform, lambda done, total: self.reporter.update(_ASK, done, total, "B"))
+                self.engine.pull(
+                    first.ref,
+                    platform,
+                    lambda done, total: self.reporter.update(_ASK, done, total, "B"),
+                )
             except NotReachableError:
                 note.append("none answers: images will be built")
                 return True
@@ -83,7 +94,9 @@ class Setup:
             return False
 
     def _has(self, builder: Builder, recipe: str, ref: str) -> bool:
-        return self.engine.image(ref) is not None or bool(recipe and builder.built(builder.book.get(recipe)))
+        return self.engine.image(ref) is not None or bool(
+            recipe and builder.built(builder.book.get(recipe))
+        )
 
     def _install(self, packages: Sequence[str]) -> list[str]:
         commands = [
@@ -110,9 +123,13 @@ class Setup:
         log.parent.mkdir(parents=True, exist_ok=True)
         with step(self.reporter, f"install {' '.join(packages)}"):
             for command in commands:
-                done = self.host.run(command, env={"DEBIAN_FRONTEND": "noninteractive"}, log=log, timeout=_INSTALL)
+                done = self.host.run(
+                    command, env={"DEBIAN_FRONTEND": "noninteractive"}, log=log, timeout=_INSTALL
+                )
                 if done.code != 0:
-                    raise DevenvError("apt-get failed.", done.output[-1500:], f"By hand:\n{by_hand}")
+                    raise DevenvError(
+                        "apt-get failed.", done.output[-1500:], f"By hand:\n{by_hand}"
+                    )
         return [f"installed {p}" for p in packages]
 
     def _start(self) -> list[str]:
@@ -121,7 +138,11 @@ class Setup:
             raise DevenvError(told, next_step=fix, exit_code=Exit.PREREQUISITE)
         if not self.host.is_root():
             by_hand = "sudo systemctl start docker" if _SYSTEMD.exists() else "sudo devenv setup"
-            raise DevenvError("The Docker engine is not running.", next_step=f"Start it: {by_hand}", exit_code=Exit.PREREQUISITE)
+            raise DevenvError(
+                "The Docker engine is not running.",
+                next_step=f"Start it: {by_hand}",
+                exit_code=Exit.PREREQUISITE,
+            )
         with step(self.reporter, "start the Docker engine"):
             if _SYSTEMD.exists():
                 self.host.run(["systemctl", "start", "docker"], timeout=_START)

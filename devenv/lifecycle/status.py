@@ -57,7 +57,11 @@ def _without_path(what: str) -> str:
 
 
 def _told(holder: Holder) -> str:
-    return f"{holder}, which has done nothing for {lasting(holder.seconds)}" if holder.frozen else str(holder)
+    return (
+        f"{holder}, which has done nothing for {lasting(holder.seconds)}"
+        if holder.frozen
+        else str(holder)
+    )
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,25 @@ class StatusReader:
         holder = self.host.lock_holder(f"cluster-{self.cluster}")
         changing = _told(holder) if holder else ""
         with ThreadPoolExecutor(8) as pool:
-            looks = [pool.submit(self._component, c) for c in self.profile.components]  # they need not wait for the engine
+            looks = [
+                pool.submit(self._component, c) for c in self.profile.components
+            ]  # they need not wait for the engine
             nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
             disks = self._disks(nodes)
             running = any(n.status == "running" for n in nodes)
             components = tuple(look.result() for look in looks) if running else ()
         profile = f"{self.profile.name} {self.profile.version}".strip()
         silence = self._silence(components)
-        return Status(self.cluster, profile, self.profile.gateway.url, tuple(nodes), components, disks, changing, silence)
+        return Status(
+            self.cluster,
+            profile,
+            self.profile.gateway.url,
+            tuple(nodes),
+            components,
+            disks,
+            changing,
+            silence,
+        )
 
     def _silence(self, components: tuple[ComponentState, ...]) -> str:
         """Return the one reason why no component's state is known, "" where there are several, or none.
@@ -107,7 +122,11 @@ class StatusReader:
         return ComponentState(component.name, str(component.resource), missing, unknown)
 
     def _disks(self, nodes: list[Node]) -> dict[str, Space]:
-        disks = {n.name: space for n in nodes if n.status == "running" and (space := self._node_space(n.name))}
+        disks = {
+            n.name: space
+            for n in nodes
+            if n.status == "running" and (space := self._node_space(n.name))
+        }
         engine = self.engine.info()
         return {**disks, "engine": self.host.space(engine.data_root)} if engine.local else disks
 

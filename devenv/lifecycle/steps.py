@@ -34,7 +34,9 @@ def prove(reporter: Reporter, prober: Prober, seconds: float, look: str) -> list
     return proofs
 
 
-def as_task(reporter: Reporter, name: str, run: Callable[[list[str]], None], after: tuple[str, ...] = ()) -> Task:
+def as_task(
+    reporter: Reporter, name: str, run: Callable[[list[str]], None], after: tuple[str, ...] = ()
+) -> Task:
     """Return a task that shows itself as a step."""
 
     def shown() -> None:
@@ -70,5 +72,6 @@ class Arrivals:
             done = self._changed.wait_for(lambda: self._abandoned or names <= self._there, seconds)
             if self._abandoned or not done:
                 raise DevenvError(
-                    "Images did not arrive in the nodes.", f"Still missing: {', '.join(sorted(names - self._there))}"
+                    "Images did not arrive in the nodes.",
+                    f"Still missing: {', '.join(sorted(names - self._there))}",
                 )

@@ -58,7 +58,9 @@ class Stop:
             for node in sorted(running, key=lambda n: "control-plane" in n.name):
                 with step(self.reporter, f"stop {node.name}"):
                     if node.status == "paused":
-                        self.containers.start(node.name)  # a paused one cannot hear that it is to stop
+                        self.containers.start(
+                            node.name
+                        )  # a paused one cannot hear that it is to stop
                     self._end(node)
                     self.containers.stop(node.name)
             if running:

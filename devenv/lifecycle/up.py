@@ -72,7 +72,9 @@ class Up:
     kustomize: Kustomize
     manifests_folder: Path
     recipe_file: Callable[[str, str], Path]
-    agree: Callable[[Adoption], None] | None = None  # with --adopt: shows what would change, and asks
+    agree: Callable[[Adoption], None] | None = (
+        None  # with --adopt: shows what would change, and asks
+    )
     _: KW_ONLY
     envoy: Envoy
     schemas: Schemas | None = None
@@ -146,7 +148,9 @@ class Up:
         """Return the profile's objects, with what they come from made anew where need be: no cluster is needed for it."""
         self._check_checkout()
         self._folders.render_all()
-        self.provider.provide((), [m.recipe_file for m in self.context.profile.manifests if m.recipe])
+        self.provider.provide(
+            (), [m.recipe_file for m in self.context.profile.manifests if m.recipe]
+        )
         return self.objects()
 
     def put_back(self, objects: Sequence[Manifest], replaced: Sequence[Manifest]) -> None:
@@ -183,9 +187,18 @@ class Up:
 
     def _result(self, proofs: list[Proof], *, changed: bool) -> Result:
         profile = self.context.profile
-        return Result(self.context.cluster, profile.name, profile.gateway.url, tuple(proofs), changed, profile.version)
+        return Result(
+            self.context.cluster,
+            profile.name,
+            profile.gateway.url,
+            tuple(proofs),
+            changed,
+            profile.version,
+        )
 
-    def _tasks(self, making: Making, sources: dict[str, Source], rendered: manifests.Rendered) -> list[Task]:
+    def _tasks(
+        self, making: Making, sources: dict[str, Source], rendered: manifests.Rendered
+    ) -> list[Task]:
         at, loading, applying = self.context, Loading(self.context), Applying(self.context)
 
         def task(name: str, run: Callable[[list[str]], None], *after: str) -> Task:
@@ -201,15 +214,26 @@ class Up:
             task("images", lambda note: loading.run(sources, note)),
             task("api server", making.early),
             task("definitions", define, "api server"),
-            *(task(f"apply {n}", applying.source(rendered.rest(n)), "definitions", *source.after) for n, source in every.items()),
-            *(task(c.name, applying.gate(c), *_applied(at.profile, rendered, c), *c.after) for c in at.profile.components),
+            *(
+                task(f"apply {n}", applying.source(rendered.rest(n)), "definitions", *source.after)
+                for n, source in every.items()
+            ),
+            *(
+                task(c.name, applying.gate(c), *_applied(at.profile, rendered, c), *c.after)
+                for c in at.profile.components
+            ),
         ]
 
     def _is_as_it_was(self, nodes: Sequence[Node], sources: dict[str, Source]) -> bool:
         """Whether a cluster has only to be started: it was proven, and nothing changed meanwhile."""
         record = self.context.records.read(self.context.cluster)
         ended = all(node.status in _ENDED for node in nodes)
-        return ended and record is not None and bool(record.digest) and record.digest == self._digest(sources)
+        return (
+            ended
+            and record is not None
+            and bool(record.digest)
+            and record.digest == self._digest(sources)
+        )
 
     def _start(self, making: Making, sources: dict[str, Source]) -> bool:
         """Start a cluster that has only to be started, and return whether nothing has to be applied.
@@ -225,7 +249,10 @@ class Up:
                 as_task(at.reporter, "images", lambda note: loading.run(sources, note)),
                 as_task(at.reporter, "pods", making.pods_started, ("cluster",)),
                 as_task(at.reporter, "proxy's connection", self._reconnect, ("pods",)),
-                *(as_task(at.reporter, c.name, applying.gate(c), ("pods", *c.after)) for c in at.profile.components),
+                *(
+                    as_task(at.reporter, c.name, applying.gate(c), ("pods", *c.after))
+                    for c in at.profile.components
+                ),
             ]
         )
         return applying.ids() == ids
@@ -245,7 +272,9 @@ class Up:
             raise
         except CycleError as error:  # before any of them was begun
             what = "The profile's manifests and components wait for each other in a circle."
-            raise DevenvError(what, " → ".join(map(str, error.args[1])), "Nothing was changed.", Exit.USAGE) from error
+            raise DevenvError(
+                what, " → ".join(map(str, error.args[1])), "Nothing was changed.", Exit.USAGE
+            ) from error
 
     def _offer_return(self, error: DevenvError) -> None:
         """Where an image runs that never was proven, name the command that returns to the one before it."""
@@ -263,11 +292,17 @@ class Up:
             nodes = self.context.nodes()
             if any(n.status == "running" and self._answers_nothing(n) for n in nodes):
                 nodes = self._once_the_engine_knows()
-            dead = [n.name for n in nodes if n.status in _ENDED and self.context.containers.state(n.name).ended >= began]
+            dead = [
+                n.name
+                for n in nodes
+                if n.status in _ENDED and self.context.containers.state(n.name).ended >= began
+            ]
         if dead:
             fix = f"`docker logs --tail 20 {dead[0]}` has its last words; `devenv up` goes on from there."
             why = "\n".join(filter(None, (error.what, error.why)))
-            raise DevenvError(f"The node {', '.join(dead)} ended while `devenv up` worked.", why, fix) from error
+            raise DevenvError(
+                f"The node {', '.join(dead)} ended while `devenv up` worked.", why, fix
+            ) from error
 
     def _answers_nothing(self, node: Node) -> bool:
         try:
@@ -280,11 +315,20 @@ class Up:
     def _once_the_engine_knows(self) -> list[Node]:
         """Return the nodes once one has ended, which the engine notices a moment later than whoever worked in it."""
         deadline = Deadline(self.context.clock.unstopped, _NOTICED)
-        until("The end of a node", lambda: "" if any(n.status in _ENDED for n in self.context.nodes()) else "it", deadline)
+        until(
+            "The end of a node",
+            lambda: "" if any(n.status in _ENDED for n in self.context.nodes()) else "it",
+            deadline,
+        )
         return self.context.nodes()
 
     def _prove(self, seconds: float) -> list[Proof]:
-        return prove(self.context.reporter, self.prober, seconds, "Look at it with `devenv status` and `devenv request`.")
+        return prove(
+            self.context.reporter,
+            self.prober,
+            seconds,
+            "Look at it with `devenv status` and `devenv request`.",
+        )
 
     # What is wanted, and whether it is there already
 
@@ -293,7 +337,9 @@ class Up:
         files = [source.recipe_file for source in profile.manifests if source.recipe]
         if self.context.kind.version() is None:
             files.append(("kind", "kind"))
-        sources = self.provider.provide(profile.images, files, self._kept_images(), cache(self._held_images))
+        sources = self.provider.provide(
+            profile.images, files, self._kept_images(), cache(self._held_images)
+        )
         self._note_built()
         self._same_architecture(sources)
         return sources
@@ -313,7 +359,8 @@ class Up:
         return {
             image
             for image, name in names.items()
-            if is_proven(record, [n.id for n in nodes], name) and all(name in there for there in in_nodes)
+            if is_proven(record, [n.id for n in nodes], name)
+            and all(name in there for there in in_nodes)
         }
 
     def _held_images(self) -> dict[str, Held]:
@@ -328,7 +375,9 @@ class Up:
         for image in at.profile.cluster_images:
             name = normalise(image.ref)
             loaded = {record.loaded.get(node.id, {}).get(name, "") for node in nodes}
-            intact = all(digests[n.id].get(name) == current_digest(record, n.id, name) for n in running)
+            intact = all(
+                digests[n.id].get(name) == current_digest(record, n.id, name) for n in running
+            )
             if len(loaded) == 1 and "" not in loaded and intact:
                 held[image.name] = Held(record.refs.get(name, ""), loaded.pop())
         return held
@@ -337,23 +386,38 @@ class Up:
         """Say which images were built from other sources than the checkout has now, and how to renew them."""
         at = self.context
         record = at.records.read(at.cluster)
-        for image in (i for i in at.profile.cluster_images if own_ref(i) and Path(i.build_in).exists()):
+        for image in (
+            i for i in at.profile.cluster_images if own_ref(i) and Path(i.build_in).exists()
+        ):
             built = record.built.get(normalise(image.ref), "") if record else ""
             state = self.provider.state(image.build_in).state if built else ""
             if built != state:
                 where = "" if at.cluster == DEFAULT_CLUSTER else f" --name {at.cluster}"
                 fix = f"`devenv reload-image {image.name} --build{where}`"
-                at.reporter.say(f"{image.name} runs {built}; the checkout is at {state}. Renew it: {fix}")
+                at.reporter.say(
+                    f"{image.name} runs {built}; the checkout is at {state}. Renew it: {fix}"
+                )
 
     def _same_architecture(self, sources: dict[str, Source]) -> None:
         """Refuse images that the nodes could not run: containerd would take them without a word (facts/images.md)."""
         engine = self.context.engine
         wanted = engine.info().architecture
-        found = {s.ref: self.context.image(s).architecture for s in sources.values() if s.how != "node"}
-        wrong = [f"{ref} is for {architecture}" for ref, architecture in found.items() if architecture != wanted]
+        found = {
+            s.ref: self.context.image(s).architecture for s in sources.values() if s.how != "node"
+        }
+        wrong = [
+            f"{ref} is for {architecture}"
+            for ref, architecture in found.items()
+            if architecture != wanted
+        ]
         if wrong:
             fix = f"Bring them for {wanted}, for example with `docker pull --platform linux/{wanted}`."
-            raise DevenvError(f"Images are not for this engine, which runs {wanted}.", "\n".join(wrong), fix, Exit.PREREQUISITE)
+            raise DevenvError(
+                f"Images are not for this engine, which runs {wanted}.",
+                "\n".join(wrong),
+                fix,
+                Exit.PREREQUISITE,
+            )
 
     def _check_host(self, *, exists: bool) -> None:
         """Refuse a host that is too small, before anything is downloaded or compiled.
@@ -422,7 +486,11 @@ class Up:
             return self.downloads.path(source.url, source.sha256)
         if source.kustomize:
             return self._folders.path(source)
-        return self.manifests_folder / source.path if source.path else self.recipe_file(*source.recipe_file)
+        return (
+            self.manifests_folder / source.path
+            if source.path
+            else self.recipe_file(*source.recipe_file)
+        )
 
     def _fetched(self, source: ManifestSource) -> Path:
         if not source.url:
@@ -431,7 +499,9 @@ class Up:
             return self.downloads.fetch(source.url, source.sha256, manifests.read)
         except DevenvError as error:
             if self.context.profile.like:
-                error.next_step = f"Is there a release {self.context.profile.version}? {error.next_step}".strip()
+                error.next_step = (
+                    f"Is there a release {self.context.profile.version}? {error.next_step}".strip()
+                )
             raise
 
     def _kept(self, source: ManifestSource) -> Path:
@@ -449,7 +519,9 @@ class Up:
             return False
         where = "" if at.cluster == DEFAULT_CLUSTER else f" --name {at.cluster}"
         fix = f"If you moved it: `devenv up --checkout PATH{where}`."
-        at.reporter.say(f"The checkout {folder} is gone. The cluster keeps what was installed from it. {fix}")
+        at.reporter.say(
+            f"The checkout {folder} is gone. The cluster keeps what was installed from it. {fix}"
+        )
         return True
 
     def _check_checkout(self) -> None:
@@ -457,7 +529,9 @@ class Up:
         at = self.context
         if at.variant.checkout and (problems := checkout.problems(at.variant.checkout, at.profile)):
             why = "\n".join(problems)
-            raise DevenvError("The checkout can't be used.", why, "Nothing was changed.", Exit.USAGE)
+            raise DevenvError(
+                "The checkout can't be used.", why, "Nothing was changed.", Exit.USAGE
+            )
         if not at.variant.checkout and at.profile.tests:
             what = f"The profile {at.profile.name} needs a checkout: its tests come from there."
             raise DevenvError(what, "Nothing was changed.", "Pass --checkout PATH.", Exit.USAGE)
@@ -473,13 +547,17 @@ class Up:
             self.provider.provide((), [source.recipe_file])
         return self._fetched(source)
 
-    def _rendered(self, locate: manifests.Locate, only: list[ManifestSource] | None = None) -> manifests.Rendered:
+    def _rendered(
+        self, locate: manifests.Locate, only: list[ManifestSource] | None = None
+    ) -> manifests.Rendered:
         return manifests.render(self.context.profile, locate, only)
 
     def _provide_for_a_full_disk(self) -> None:
         """Take the space that a repair of a full disk will need."""
         at = self.context
-        Ballast(at.host, at.containers).restore(tuple(n.name for n in at.nodes() if n.status == "running"))
+        Ballast(at.host, at.containers).restore(
+            tuple(n.name for n in at.nodes() if n.status == "running")
+        )
         with suppress(OSError):
             History(at.host, at.clock).prepare()
         with suppress(LockedError), at.host.lock("images"):  # its file is there from now on
@@ -487,8 +565,14 @@ class Up:
 
     def _digest(self, sources: dict[str, Source]) -> str:
         """Of everything that decides what is in the cluster. Its nodes stay what they are made of."""
-        ids = [self._id(sources[name]) for name in sorted(sources) if name != self.context.profile.cluster.image]
-        return hashlib.sha256(repr((ids, manifests.fingerprint(self.context.profile, self._locate))).encode()).hexdigest()
+        ids = [
+            self._id(sources[name])
+            for name in sorted(sources)
+            if name != self.context.profile.cluster.image
+        ]
+        return hashlib.sha256(
+            repr((ids, manifests.fingerprint(self.context.profile, self._locate))).encode()
+        ).hexdigest()
 
     def _id(self, source: Source) -> str:
         """Return what tells the source's image from another: the engine's ID, for one that only nodes need, too."""
@@ -496,7 +580,11 @@ class Up:
         if source.how != "node":
             return at.image(source).id
         record, name = at.records.read(at.cluster), normalise(source.image.ref)
-        return next((images[name] for images in record.loaded.values() if name in images), "") if record else ""
+        return (
+            next((images[name] for images in record.loaded.values() if name in images), "")
+            if record
+            else ""
+        )
 
     def _nothing_to_do(self) -> list[Proof]:
         """Return the proofs if what is installed is what is wanted, every gate is open and every route answers."""
@@ -533,7 +621,10 @@ def _applied(profile: Profile, rendered: manifests.Rendered, component: Componen
         f"apply {source.name}"
         for source in profile.manifests
         if source.name in rendered.sources
-        and (not source.after or any(manifests.key(obj)[1:] == wanted for obj in rendered.sources[source.name]))
+        and (
+            not source.after
+            or any(manifests.key(obj)[1:] == wanted for obj in rendered.sources[source.name])
+        )
     ]
 
 

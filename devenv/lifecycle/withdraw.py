@@ -17,8 +17,18 @@ _SETTLE = 60.0  # seconds for what controllers made of the objects to go: a prox
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _LIVING = (("v1", "Pod"), ("v1", "PersistentVolumeClaim"), ("v1", "Service"), ("apps/v1", "Deployment"),
            ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"))  # fmt: skip
-_KEPT = (("v1", "ConfigMap"), ("v1", "Secret"), ("batch/v1", "Job"), ("batch/v1", "CronJob"), ("networking.k8s.io/v1", "Ingress"))
-_CONTROLLERS = {"Deployment", "StatefulSet", "Job"}  # their names are those of their programs, which are managers of fields
+_KEPT = (
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("batch/v1", "Job"),
+    ("batch/v1", "CronJob"),
+    ("networking.k8s.io/v1", "Ingress"),
+)
+_CONTROLLERS = {
+    "Deployment",
+    "StatefulSet",
+    "Job",
+}  # their names are those of their programs, which are managers of fields
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,12 @@ class Withdraw:
         def there() -> str:
             return "its end" if self.kube.get(*wanted) else ""
 
-        until(f"{wanted[1]} {wanted[3]}", there, Deadline(self.clock, _GONE), "Look at its finalizers with kubectl.")
+        until(
+            f"{wanted[1]} {wanted[3]}",
+            there,
+            Deadline(self.clock, _GONE),
+            "Look at its finalizers with kubectl.",
+        )
 
     def _settle(self, record: Record) -> None:
         """Let controllers remove what they made of the custom objects, while they are still there to do it.
@@ -69,7 +84,13 @@ class Withdraw:
 
         def others() -> str:
             found = [(kind, ns, o) for ns in names for kind, o in self._living(ns) if kind != "Pod"]
-            return _names([(kind, o) for kind, ns, o in found if (kind, ns, o["metadata"]["name"]) not in brought])
+            return _names(
+                [
+                    (kind, o)
+                    for kind, ns, o in found
+                    if (kind, ns, o["metadata"]["name"]) not in brought
+                ]
+            )
 
         with suppress(DevenvError):
             until("The end of what controllers made", others, Deadline(self.clock, _SETTLE))
@@ -81,14 +102,24 @@ class Withdraw:
 
     def _living(self, namespace: str) -> list[tuple[str, Manifest]]:
         """Return what runs, listens or keeps data in the namespace, and is not about to end."""
-        found = [(kind, o) for version, kind in _LIVING for o in self.kube.select(version, kind, namespace)]
+        found = [
+            (kind, o)
+            for version, kind in _LIVING
+            for o in self.kube.select(version, kind, namespace)
+        ]
         return [(kind, o) for kind, o in found if "deletionTimestamp" not in o["metadata"]]
 
     def _within(self, namespace: str) -> list[tuple[str, Manifest]]:
         """Return all that somebody could miss in the namespace, objects of custom kinds too."""
         kinds = [*_LIVING, *_KEPT]
-        kinds += [_served(crd) for crd in self.kube.select(*_CRD) if crd["spec"].get("scope") == "Namespaced"]
-        return [(kind, o) for version, kind in kinds for o in self.kube.select(version, kind, namespace)]
+        kinds += [
+            _served(crd)
+            for crd in self.kube.select(*_CRD)
+            if crd["spec"].get("scope") == "Namespaced"
+        ]
+        return [
+            (kind, o) for version, kind in kinds for o in self.kube.select(version, kind, namespace)
+        ]
 
     def _instances(self, wanted: Key) -> list[tuple[str, Manifest]]:
         definition = self.kube.get(*wanted)
@@ -106,19 +137,31 @@ def brought_images(record: Record, node: Node) -> list[str]:
 def _served(crd: Manifest) -> tuple[str, str]:
     """Return a version in which the kind can be read, and the kind."""
     spec = crd["spec"]
-    version = next((v["name"] for v in spec["versions"] if v.get("served", True)), spec["versions"][0]["name"])
+    version = next(
+        (v["name"] for v in spec["versions"] if v.get("served", True)), spec["versions"][0]["name"]
+    )
     return f"{spec['group']}/{version}", spec["names"]["kind"]
 
 
 def _foreign(kind: str, obj: Manifest, record: Record) -> bool:
     """Whether somebody else put the object there: not devenv, not a controller that it brought, nobody's child."""
     meta = obj["metadata"]
-    if "deletionTimestamp" in meta or meta.get("ownerReferences") or meta["name"] == "kube-root-ca.crt":
+    if (
+        "deletionTimestamp" in meta
+        or meta.get("ownerReferences")
+        or meta["name"] == "kube-root-ca.crt"
+    ):
         return False
     if any(key[1:] == (kind, meta.get("namespace", ""), meta["name"]) for key in record.objects):
         return False
-    own = {"devenv", "kube-controller-manager", *(name for _, kind, _, name in record.objects if kind in _CONTROLLERS)}
-    managers = {f.get("manager", "") for f in meta.get("managedFields") or () if not f.get("subresource")}
+    own = {
+        "devenv",
+        "kube-controller-manager",
+        *(name for _, kind, _, name in record.objects if kind in _CONTROLLERS),
+    }
+    managers = {
+        f.get("manager", "") for f in meta.get("managedFields") or () if not f.get("subresource")
+    }
     return not managers or not managers <= own
 
 

@@ -14,7 +14,9 @@ class Model(BaseModel):
     """A frozen piece of a YAML file."""
 
     # Errors don't show what a file holds: a header may be a secret, and --debug prints every cause.
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
 
 def _no_flag(value: object) -> object:
@@ -42,7 +44,9 @@ _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 def _object_name(text: str) -> str:
     if text and not _OBJECT.fullmatch(text):
-        raise ValueError("it is not a name that Kubernetes allows: a-z, 0-9, - and ., a letter or digit at both ends")
+        raise ValueError(
+            "it is not a name that Kubernetes allows: a-z, 0-9, - and ., a letter or digit at both ends"
+        )
     return text
 
 
@@ -62,7 +66,9 @@ Title = Annotated[str, AfterValidator(_title)]
 def _address(text: str) -> str:
     try:
         parts = urlsplit(text)
-        is_right = not text or (parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1))
+        is_right = not text or (
+            parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+        )
     except ValueError:
         is_right = False
     if not is_right or not text.isprintable() or " " in text:
@@ -70,7 +76,9 @@ def _address(text: str) -> str:
     return text
 
 
-Address = Annotated[str, AfterValidator(_address), WithJsonSchema({"type": "string", "pattern": "^(https?://.+)?$"})]
+Address = Annotated[
+    str, AfterValidator(_address), WithJsonSchema({"type": "string", "pattern": "^(https?://.+)?$"})
+]
 
 
 def _argument(text: str) -> str:
@@ -81,7 +89,10 @@ def _argument(text: str) -> str:
 
 Argument = Annotated[str, AfterValidator(_argument)]
 
-_SPELT = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size as Kubernetes spells it: 64Mi, 2Gi."}
+_SPELT = {
+    "anyOf": [{"type": "integer"}, {"type": "string"}],
+    "description": "A size as Kubernetes spells it: 64Mi, 2Gi.",
+}
 Size = Annotated[int, BeforeValidator(quantities.parse), WithJsonSchema(_SPELT)]  # bytes
 
 
@@ -93,8 +104,13 @@ def _share(value: object) -> str:
     return text
 
 
-_SHARE = {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "A size (2Gi), or a part of the disk (10%)."}
-Share = Annotated[str, BeforeValidator(_share), WithJsonSchema(_SHARE)]  # what it comes to: quantities.share
+_SHARE = {
+    "anyOf": [{"type": "integer"}, {"type": "string"}],
+    "description": "A size (2Gi), or a part of the disk (10%).",
+}
+Share = Annotated[
+    str, BeforeValidator(_share), WithJsonSchema(_SHARE)
+]  # what it comes to: quantities.share
 
 
 def _policy(value: object) -> object:
@@ -102,5 +118,10 @@ def _policy(value: object) -> object:
     return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
 
 
-_POLICY = {"enum": ["ask", "yes", "no", True, False], "description": "Whether a command that needs room may make it."}
-AutoPrune = Annotated[Literal["ask", "yes", "no"], BeforeValidator(_policy), WithJsonSchema(_POLICY)]
+_POLICY = {
+    "enum": ["ask", "yes", "no", True, False],
+    "description": "Whether a command that needs room may make it.",
+}
+AutoPrune = Annotated[
+    Literal["ask", "yes", "no"], BeforeValidator(_policy), WithJsonSchema(_POLICY)
+]

@@ -71,5 +71,7 @@ def _value(value: SecretStr) -> SecretStr:
 
 
 HeaderName = Annotated[str, AfterValidator(_name)]
-HeaderValue = Annotated[SecretStr, AfterValidator(_value), PlainSerializer(shown, return_type=str, when_used="json")]
+HeaderValue = Annotated[
+    SecretStr, AfterValidator(_value), PlainSerializer(shown, return_type=str, when_used="json")
+]
 Headers = Mapping[HeaderName, HeaderValue]

@@ -17,7 +17,17 @@ from devenv import targets
 from devenv.errors import DevenvError, Exit
 from devenv.profiles.headers import FILE
 from devenv.profiles.model import Profile
-from devenv.profiles.variant import ANY, FOLDERS, PLAIN, Layers, Variant, entries, merged, variants, varied
+from devenv.profiles.variant import (
+    ANY,
+    FOLDERS,
+    PLAIN,
+    Layers,
+    Variant,
+    entries,
+    merged,
+    variants,
+    varied,
+)
 from devenv.profiles.wording import Place, complaints
 from devenv.userfiles import Document, as_map, did_you_mean, near_it, read_yaml, told
 
@@ -77,7 +87,9 @@ def added(name: str, folder: Path) -> list[str]:
     new: list[str] = []
     for part in LISTS:
         names = [str(e["name"]) for e in entries(base, part) if e.get("name")]
-        fresh = [str(e["name"]) for e in entries(own, part) if e.get("name") and e["name"] not in names]
+        fresh = [
+            str(e["name"]) for e in entries(own, part) if e.get("name") and e["name"] not in names
+        ]
         new += [f"{part}.{one}{_near(one, names)}" for one in fresh]
     return new
 
@@ -88,7 +100,9 @@ def _near(name: str, names: Iterable[str]) -> str:
 
 
 def _wrong(name: str, problems: Iterable[str]) -> DevenvError:
-    return DevenvError(f"The profile {name} has errors.", told(sorted(problems, key=_line)), _FIX, Exit.USAGE)
+    return DevenvError(
+        f"The profile {name} has errors.", told(sorted(problems, key=_line)), _FIX, Exit.USAGE
+    )
 
 
 def _line(problem: str) -> tuple[str, int]:
@@ -115,14 +129,18 @@ class Files:
         """Keys that a file has twice, each with its place."""
         return [line for document in self.documents for line in document.duplicates]
 
-    def places(self, error: ValidationError, content: Any, within: tuple[str, ...] = ()) -> list[str]:
+    def places(
+        self, error: ValidationError, content: Any, within: tuple[str, ...] = ()
+    ) -> list[str]:
         """Return all that an error of the merged `content` names, each with its file, line and key.
 
         `within`: the keys of the change by which it came about, if there is one.
         """
         return self.spelt(_complaints(error, content, Profile, self._before), within)
 
-    def spelt(self, problems: Iterable[tuple[Place, str]], within: tuple[str, ...] = ()) -> list[str]:
+    def spelt(
+        self, problems: Iterable[tuple[Place, str]], within: tuple[str, ...] = ()
+    ) -> list[str]:
         """Return problems as lines of text, each with its place in the last file that has the key.
 
         devenv's own files are right by themselves: the user has to change one of theirs.
@@ -156,7 +174,9 @@ def places(document: Document, error: ValidationError, model: type[BaseModel]) -
     """Return all that is wrong in one file, each with its line and key."""
     lines = document.lines
     problems = _complaints(error, document.content, model, lambda _: [])
-    return told(sorted((_spell(document.path, where, what, lines) for where, what in problems), key=_line))
+    return told(
+        sorted((_spell(document.path, where, what, lines) for where, what in problems), key=_line)
+    )
 
 
 def _complaints(
@@ -176,7 +196,9 @@ def _complaints(
                 lacking.setdefault(named[:2], []).append(".".join(map(str, named[2:])))
             else:
                 problems.append((named, what))
-    problems += [(where, _lacks(where, keys, before(str(where[0])))) for where, keys in lacking.items()]
+    problems += [
+        (where, _lacks(where, keys, before(str(where[0])))) for where, keys in lacking.items()
+    ]
     return list(dict.fromkeys(problems))
 
 
@@ -195,12 +217,22 @@ def _lacks(where: Place, keys: Iterable[str], names: list[str]) -> str:
 
 def _missing_files(content: Mapping[str, Any], devenvs: Path) -> list[tuple[Place, str]]:
     """Return the missing files that a profile refers to. `devenvs`: the folder of devenv's own data."""
-    keys = (("images", "archive"), ("images", "build_in"), ("manifests", "path"), ("manifests", "kustomize"))
+    keys = (
+        ("images", "archive"),
+        ("images", "build_in"),
+        ("manifests", "path"),
+        ("manifests", "kustomize"),
+    )
     problems: list[tuple[Place, str]] = []
     for part, key in keys:
         for number, entry in enumerate(entries(content, part)):
             path = entry.get(key)
-            if isinstance(path, str) and path and not _is_stand_in(path) and (why := _unusable(devenvs / part / path)):
+            if (
+                isinstance(path, str)
+                and path
+                and not _is_stand_in(path)
+                and (why := _unusable(devenvs / part / path))
+            ):
                 problems.append(((part, entry.get("name") or number, key), why.format(path)))
     return problems
 
@@ -221,7 +253,11 @@ def _missing_recipes(content: Mapping[str, Any], recipes: Path) -> list[tuple[Pl
     for part in ("images", "manifests"):
         for number, entry in enumerate(entries(content, part)):
             recipe = entry.get("recipe")
-            name = recipe.partition("/")[0] if part == "manifests" and isinstance(recipe, str) else recipe
+            name = (
+                recipe.partition("/")[0]
+                if part == "manifests" and isinstance(recipe, str)
+                else recipe
+            )
             if isinstance(name, str) and name and name not in names:
                 place = (part, entry.get("name") or number, "recipe")
                 problems.append((place, f"there is no recipe {name}{near_it(name, names)}"))
@@ -233,7 +269,9 @@ def _is_stand_in(path: str) -> bool:
     return path == ANY or path.startswith(f"{ANY}/")
 
 
-def _unknown_codes(content: Mapping[str, Any], codes: Iterable[str] | None) -> list[tuple[Place, str]]:
+def _unknown_codes(
+    content: Mapping[str, Any], codes: Iterable[str] | None
+) -> list[tuple[Place, str]]:
     ignored = content.get("ignore")
     if codes is None or not isinstance(ignored, list):
         return []
@@ -241,7 +279,9 @@ def _unknown_codes(content: Mapping[str, Any], codes: Iterable[str] | None) -> l
     problems: list[tuple[Place, str]] = []
     for number, code in enumerate(ignored):
         if isinstance(code, str) and code not in every:
-            problems.append((("ignore", number), f"doctor has no code {code}{near_it(code, every)}"))
+            problems.append(
+                (("ignore", number), f"doctor has no code {code}{near_it(code, every)}")
+            )
     return problems
 
 
@@ -274,18 +314,30 @@ def spell(profile: Profile) -> str:
 def schema_text() -> str:
     """Return the JSON Schema of profile files. `extends` leaves nothing that must be there in a file itself."""
     schema = Profile.model_json_schema(by_alias=True)
-    schema["properties"]["extends"] = {"type": "string", "description": "Another profile: its name, or a file beside this one."}
-    for key, of in (("versions", "what it installs, by version"), ("options", "what can be asked for besides, by name")):
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another profile: its name, or a file beside this one.",
+    }
+    for key, of in (
+        ("versions", "what it installs, by version"),
+        ("options", "what can be asked for besides, by name"),
+    ):
         change = {"type": "object", "additionalProperties": {"type": ["object", "null"]}}
         schema["properties"][key] = {**change, "description": f"Changes to the profile: {of}."}
     for key, of in (("kustomize_first", "before all others"), ("kustomize", "after those")):
         folders = {"type": "array", "items": {"type": "string"}}
-        schema["properties"][key] = {**folders, "description": f"Folders of a checkout that are rendered {of}."}
+        schema["properties"][key] = {
+            **folders,
+            "description": f"Folders of a checkout that are rendered {of}.",
+        }
     released = {"type": "boolean", "description": "Whether there are images and addresses of it."}
     schema["properties"]["released"] = released
     schema.pop("required")
     schema["properties"].pop("left_out")
-    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+    return (
+        json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2)
+        + "\n"
+    )
 
 
 def free_port(owner: Callable[[int], str | None]) -> int:
@@ -298,25 +350,39 @@ def begin(file: Path, folder: Path, base: str, host_port: int, node_port: int | 
     find(base, folder)
     ports = {"host_port": host_port, **({"node_port": node_port} if node_port else {})}
     name = _UNNAMED if targets.is_stdout(file) else file.stem
-    text = yaml.safe_dump({"extends": base, "name": name, "gateway": ports}, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(
+        {"extends": base, "name": name, "gateway": ports}, sort_keys=False, allow_unicode=True
+    )
     try:
         _check_text(text, file, folder)
         targets.write(file, text)
     except OSError as error:
-        raise DevenvError(f"{file} can't be written.", error.strerror or str(error), "Choose another path.") from error
+        raise DevenvError(
+            f"{file} can't be written.", error.strerror or str(error), "Choose another path."
+        ) from error
 
 
 def _check_text(text: str, file: Path, folder: Path) -> None:
     """Raise DevenvError if the text would not be a valid profile in this place (it may extend a file beside it)."""
-    folder_of_file = Path() if targets.is_stdout(file) or targets.is_special(file) else file.resolve().parent
-    beside = folder_of_file if os.access(folder_of_file, os.W_OK) or not folder_of_file.exists() else None
-    with tempfile.NamedTemporaryFile("w", dir=beside, prefix=".", suffix=".yaml", encoding="utf-8") as draft:
+    folder_of_file = (
+        Path() if targets.is_stdout(file) or targets.is_special(file) else file.resolve().parent
+    )
+    beside = (
+        folder_of_file
+        if os.access(folder_of_file, os.W_OK) or not folder_of_file.exists()
+        else None
+    )
+    with tempfile.NamedTemporaryFile(
+        "w", dir=beside, prefix=".", suffix=".yaml", encoding="utf-8"
+    ) as draft:
         draft.write(text)
         draft.flush()
         try:
             load(draft.name, folder)
         except DevenvError as error:
-            error.what, error.why = (part.replace(draft.name, str(file)) for part in (error.what, error.why))
+            error.what, error.why = (
+                part.replace(draft.name, str(file)) for part in (error.what, error.why)
+            )
             raise
 
 
@@ -382,16 +448,22 @@ def _changes(document: Document, content: Mapping[str, Any]) -> None:
         if not isinstance(of, dict | None):
             wrong.append(((part,), "it is no map of changes by name"))
         else:
-            odd = [name for name, change in (of or {}).items() if not isinstance(change, dict | None)]
+            odd = [
+                name for name, change in (of or {}).items() if not isinstance(change, dict | None)
+            ]
             wrong += [((part, str(name)), "it is no map of what it changes") for name in odd]
             unnamed = [name for name in of or {} if not isinstance(name, str)]
-            wrong += [((part, str(name)), "its name is no text: write it in quotes") for name in unnamed]
+            wrong += [
+                ((part, str(name)), "its name is no text: write it in quotes") for name in unnamed
+            ]
             for name, change in (of or {}).items():
                 wrong += _wrong_choices(change or {}, (part, str(name)))
     wrong += _wrong_choices(content, ())
     if wrong:
         lines = document.lines
-        raise _wrong(document.path.stem, [_spell(document.path, where, what, lines) for where, what in wrong])
+        raise _wrong(
+            document.path.stem, [_spell(document.path, where, what, lines) for where, what in wrong]
+        )
 
 
 def _wrong_choices(content: Any, where: tuple[str, ...]) -> list[tuple[tuple[int | str, ...], str]]:
@@ -414,7 +486,12 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
 
     One that is only in devenv's own manifests/ is left to be found there: `profile show` prints such.
     """
-    for part, key in (("manifests", "path"), ("manifests", "kustomize"), ("images", "archive"), ("images", "build_in")):
+    for part, key in (
+        ("manifests", "path"),
+        ("manifests", "kustomize"),
+        ("images", "archive"),
+        ("images", "build_in"),
+    ):
         entries = content.get(part)
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and _is_own_path(entry, key):
@@ -456,11 +533,17 @@ def _by_name(content: Any, where: Sequence[int | str]) -> tuple[int | str, ...]:
             content = content[key]
         except (LookupError, TypeError):
             content = None  # a key that is missing
-        named = isinstance(key, int) and isinstance(content, Mapping) and isinstance(content.get("name"), str)
+        named = (
+            isinstance(key, int)
+            and isinstance(content, Mapping)
+            and isinstance(content.get("name"), str)
+        )
         path.append(content["name"] if named and content else key)
     return tuple(path)
 
 
-def _spell(path: Path, where: tuple[int | str, ...], what: str, lines: Mapping[tuple[int | str, ...], int]) -> str:
+def _spell(
+    path: Path, where: tuple[int | str, ...], what: str, lines: Mapping[tuple[int | str, ...], int]
+) -> str:
     line = next((lines[where[:n]] for n in range(len(where), -1, -1) if where[:n] in lines), 1)
     return f"{path}:{line}: {'.'.join(map(str, where)) or 'profile'}: {what}"

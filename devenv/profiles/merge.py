@@ -8,11 +8,18 @@ def merge(base: Any, change: Any) -> Any:
     """Return `base` as `change` makes it. Neither is modified."""
     if isinstance(base, Mapping) and isinstance(change, Mapping):
         merged = {k: merge(v, change[k]) if k in change else v for k, v in base.items()}
-        merged |= {k: merge({}, v) if isinstance(v, Mapping) else v for k, v in change.items() if k not in base}
+        merged |= {
+            k: merge({}, v) if isinstance(v, Mapping) else v
+            for k, v in change.items()
+            if k not in base
+        }
         return {k: v for k, v in merged.items() if v is not None}
     if _named(base) and _named(change):
         changes = {item["name"]: item for item in change}
-        kept = [merge(item, changes.pop(item["name"])) if item["name"] in changes else item for item in base]
+        kept = [
+            merge(item, changes.pop(item["name"])) if item["name"] in changes else item
+            for item in base
+        ]
         return [*kept, *changes.values()]
     return change
 

@@ -8,14 +8,31 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from devenv.profiles.base import Address, Amount, Argument, AutoPrune, ImageName, Model, ObjectName, Share, Size, Title, Whole
+from devenv.profiles.base import (
+    Address,
+    Amount,
+    Argument,
+    AutoPrune,
+    ImageName,
+    Model,
+    ObjectName,
+    Share,
+    Size,
+    Title,
+    Whole,
+)
 from devenv.profiles.headers import Headers
 from devenv.profiles.wording import Place, PlacedError
 from devenv.userfiles import near_it
 
 FOUND = "found"  # the base of what was found in a cluster of somebody else's
 _ROLES = ("control-plane", "worker")  # that kind knows
-STEPS = {"cluster", "images", "api server", "definitions"}  # of `up`, which waits for components beside them
+STEPS = {
+    "cluster",
+    "images",
+    "api server",
+    "definitions",
+}  # of `up`, which waits for components beside them
 
 
 class Route(StrEnum):
@@ -37,11 +54,18 @@ class Cluster(Model):
     @model_validator(mode="after")
     def _nodes(self) -> "Cluster":
         nodes = self.kind.get("nodes", [])
-        if not (nodes is None or (isinstance(nodes, list) and all(isinstance(n, Mapping) for n in nodes))):
+        if not (
+            nodes is None
+            or (isinstance(nodes, list) and all(isinstance(n, Mapping) for n in nodes))
+        ):
             raise ValueError("kind.nodes is no list of nodes")
         roles = [n.get("role", "control-plane") for n in nodes or ()]
         unknown: list[tuple[Place, str]] = []
-        unknown += [(("kind", "nodes", i), f"kind has no role {role!r}") for i, role in enumerate(roles) if role not in _ROLES]
+        unknown += [
+            (("kind", "nodes", i), f"kind has no role {role!r}")
+            for i, role in enumerate(roles)
+            if role not in _ROLES
+        ]
         if not unknown and roles and "control-plane" not in roles:
             unknown = [(("kind", "nodes"), "one node must have the role control-plane")]
         if unknown:
@@ -107,10 +131,14 @@ class ProfileImage(Model):
     archive: str = ""  # a file that `docker save` wrote, seen from the profile's folder; it comes before all others
     recipe: str = ""
     pull: bool = True
-    build: tuple[Argument, ...] = ()  # the command that builds it in the engine, for `reload-image --build`
+    build: tuple[
+        Argument, ...
+    ] = ()  # the command that builds it in the engine, for `reload-image --build`
     build_in: str = ""  # the folder that it runs in, seen from the profile's folder
     from_checkout: bool = False  # whether it is built in a checkout that is given with `up --checkout`, and nowhere else
-    go: GoProgram | None = None  # a Go program in `build_in`, which is built here and packed, in the place of `build`
+    go: GoProgram | None = (
+        None  # a Go program in `build_in`, which is built here and packed, in the place of `build`
+    )
     python: PythonProgram | None = None  # the same for a Python program
     only_with: str = ""  # a path in the checkout: the entry counts only where it is there
     enabled: bool = True
@@ -118,7 +146,9 @@ class ProfileImage(Model):
     @model_validator(mode="after")
     def _has_a_source(self) -> "ProfileImage":
         if not (self.recipe or self.pull or self.archive or self.built_in_place):
-            raise ValueError(f"{self.name} has no source: give it an archive or a recipe, or let it be pulled")
+            raise ValueError(
+                f"{self.name} has no source: give it an archive or a recipe, or let it be pulled"
+            )
         return self
 
     @property
@@ -172,7 +202,9 @@ class ManifestSource(Model):
     kustomize: str = ""  # a folder
     # whether the folder is in the checkout; it is left out if the checkout does not have it
     from_checkout: bool = False
-    replaces: tuple[str, ...] = ()  # addresses in kustomize folders, in whose place its file is taken
+    replaces: tuple[
+        str, ...
+    ] = ()  # addresses in kustomize folders, in whose place its file is taken
     after: tuple[str, ...] = ()  # components that must be ready before it is applied
     patches: tuple[Patch, ...] = ()
     only_with: str = ""  # a path in the checkout: the entry counts only where it is there
@@ -187,7 +219,9 @@ class ManifestSource(Model):
         if self.from_checkout and not self.kustomize:
             raise ValueError(f"{self.name}: from_checkout works only with a kustomize folder")
         if self.replaces and self.kustomize:
-            raise ValueError(f"{self.name}: a folder replaces no address; set replaces: [] beside it")
+            raise ValueError(
+                f"{self.name}: a folder replaces no address; set replaces: [] beside it"
+            )
         return self
 
     @property
@@ -218,7 +252,11 @@ class Resource(Model):
             return False
         labels = meta.get("labels") or {}
         wanted = [pair.split("=", 1) for pair in self.selector.split(",") if "=" in pair]
-        return bool(meta["name"] == self.name if self.name else wanted and all(labels.get(k) == v for k, v in wanted))
+        return bool(
+            meta["name"] == self.name
+            if self.name
+            else wanted and all(labels.get(k) == v for k, v in wanted)
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name or self.selector}"
@@ -228,7 +266,9 @@ class Component(Model):
     """Something that must be ready, what ready means for it, and what it comes after."""
 
     name: str
-    gate: Literal["workload", "conditions", "ancestors", "parents", "exists", "lease", "endpoints", "webhook"]
+    gate: Literal[
+        "workload", "conditions", "ancestors", "parents", "exists", "lease", "endpoints", "webhook"
+    ]
     resource: Resource
     conditions: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -284,7 +324,9 @@ class Needs(Model):
 
     cpus: Whole = Field(default=2, ge=0)
     memory: Size = 3 << 30
-    disk: Size = 4 << 30  # a node with its images takes about 2 GiB; the rest is for what one does with it
+    disk: Size = (
+        4 << 30
+    )  # a node with its images takes about 2 GiB; the rest is for what one does with it
 
 
 class Budget(Model):
@@ -292,7 +334,9 @@ class Budget(Model):
 
     keep_free: Share = "5%"
     max_use: Share = "100%"
-    headroom: Share = "5%"  # how far below that making room goes on, so that it is not begun again at once
+    headroom: Share = (
+        "5%"  # how far below that making room goes on, so that it is not begun again at once
+    )
 
 
 class Budgets(Model):
@@ -328,7 +372,9 @@ class Profile(Model):
     patches: tuple[Patch, ...] = ()  # of all manifests, after each source's own
     components: tuple[Component, ...]
     requests: tuple[LiveRequest, ...]
-    ignore: tuple[Annotated[str, Field(pattern=r"^DE\d{3}$")], ...] = ()  # codes that `doctor` leaves out
+    ignore: tuple[
+        Annotated[str, Field(pattern=r"^DE\d{3}$")], ...
+    ] = ()  # codes that `doctor` leaves out
     tests: SourceTests | None = None  # what `devenv test-e2e` runs
     left_out: tuple[str, ...] = ()  # entries that count only with a path that the checkout has not
 
@@ -336,7 +382,10 @@ class Profile(Model):
     def _names_exist(self) -> "Profile":
         problems: list[tuple[Place, str]] = [*self._unknown_names(), *self._doubles()]
         components = {c.name for c in self.components}
-        problems += [(("components", c), "this name is taken by a step of devenv's own") for c in components & STEPS]
+        problems += [
+            (("components", c), "this name is taken by a step of devenv's own")
+            for c in components & STEPS
+        ]
         try:
             TopologicalSorter({c.name: c.after for c in self.components}).prepare()
         except CycleError as error:
@@ -361,11 +410,18 @@ class Profile(Model):
         for part, entries in parts:
             for entry in entries:
                 unknown = [name for name in entry.after if name not in components]
-                problems += [((part, entry.name, "after"), _no_such("component", name, components)) for name in unknown]
+                problems += [
+                    ((part, entry.name, "after"), _no_such("component", name, components))
+                    for name in unknown
+                ]
         return problems
 
     def _doubles(self) -> list[tuple[Place, str]]:
-        parts = (("images", self.images), ("components", self.components), ("manifests", self.manifests))
+        parts = (
+            ("images", self.images),
+            ("components", self.components),
+            ("manifests", self.manifests),
+        )
         problems: list[tuple[Place, str]] = []
         for part, entries in parts:
             counts = Counter(entry.name for entry in entries)

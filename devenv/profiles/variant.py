@@ -37,7 +37,11 @@ class Variant:
     @property
     def everything(self) -> tuple[str, ...]:
         """The options, with those that follow from the rest."""
-        return (*self.options, *([FILES] if self.manifests or self.checkout else []), *([CHECKOUT] if self.checkout else []))
+        return (
+            *self.options,
+            *([FILES] if self.manifests or self.checkout else []),
+            *([CHECKOUT] if self.checkout else []),
+        )
 
     def over(self, before: "Variant") -> "Variant":
         """Return what was chosen before, with what is chosen now: what is not said again stays."""
@@ -104,7 +108,9 @@ def _default(layers: Layers, variant: Variant) -> str:
     return ""
 
 
-def _layered(layers: Layers, whole: Mapping[str, Any], changes: Sequence[Change]) -> Mapping[str, Any]:
+def _layered(
+    layers: Layers, whole: Mapping[str, Any], changes: Sequence[Change]
+) -> Mapping[str, Any]:
     """Merge each profile's own words, its changes for what was chosen, then the next one."""
     content: Mapping[str, Any] = {}
     for layer in layers:
@@ -128,7 +134,9 @@ def _refuse_without_effect(
         # Where the profile says the same as the option, all is as it was asked for.
         if merge(content, change) != content and _layered(layers, whole, others) == content:
             keys = ", ".join(change)
-            what = f"The profile {name} leaves nothing of the option {option}: it has its own {keys}."
+            what = (
+                f"The profile {name} leaves nothing of the option {option}: it has its own {keys}."
+            )
             fix = f"Leave the option out, or say in the profile what it should change: options: {{{option}: …}}."
             raise DevenvError(what, "", fix, Exit.USAGE)
 
@@ -157,22 +165,41 @@ def _number(version: str) -> tuple[int, ...]:
 
 def _require(versions: Mapping[str, Any], version: str, name: str) -> None:
     if version not in versions:
-        what = f"The profile {name} has no version {version}." if version else f"The profile {name} does not name a version."
+        what = (
+            f"The profile {name} has no version {version}."
+            if version
+            else f"The profile {name} does not name a version."
+        )
         fix = f"Choose one of {', '.join(versions)}, or a newer release."
         raise DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
 
 
-def _only_what_it_has(versions: Mapping[str, Any], options: Mapping[str, Any], variant: Variant, name: str) -> None:
+def _only_what_it_has(
+    versions: Mapping[str, Any], options: Mapping[str, Any], variant: Variant, name: str
+) -> None:
     problems = []
     if variant.version and not versions:
         problems.append(f"it has no versions, so not {variant.version} either")
     inner = {FILES, CHECKOUT}
-    problems += [f"it has no option {o}; there are: {_own(options)}" for o in variant.options if o not in options or o in inner]
+    problems += [
+        f"it has no option {o}; there are: {_own(options)}"
+        for o in variant.options
+        if o not in options or o in inner
+    ]
     asked = [("files", variant.manifests, FILES), ("a checkout", variant.checkout, CHECKOUT)]
-    problems += [f"its manifests can't come from {what}" for what, given, o in asked if given and o not in options]
+    problems += [
+        f"its manifests can't come from {what}"
+        for what, given, o in asked
+        if given and o not in options
+    ]
     if problems:
         what = f"The profile {name} has not what was asked for."
-        raise DevenvError(what, "\n".join(problems), f"`devenv profile show {name}` shows what it has.", Exit.USAGE)
+        raise DevenvError(
+            what,
+            "\n".join(problems),
+            f"`devenv profile show {name}` shows what it has.",
+            Exit.USAGE,
+        )
 
 
 def _own(options: Mapping[str, Any]) -> str:
@@ -184,17 +211,25 @@ def _from_files(content: Mapping[str, Any], layers: Layers, variant: Variant) ->
     if not (variant.manifests or variant.checkout):
         return {}
     released = _of_the_release(layers)
-    fetched = [m for m in entries(content, "manifests") if m.get("url") and m.get("name") in released]
+    fetched = [
+        m for m in entries(content, "manifests") if m.get("url") and m.get("name") in released
+    ]
     patches = [p for m in fetched for p in m.get("patches") or ()]
     change: dict[str, Any] = {"manifests": [{"name": m["name"], "enabled": False} for m in fetched]}
     own: list[dict[str, Any]] = [{"path": path} for path in variant.manifests]
     if variant.checkout and not own:
-        folders = dict.fromkeys([*(content.get("kustomize_first") or ()), *(content.get("kustomize") or ())])
+        folders = dict.fromkeys(
+            [*(content.get("kustomize_first") or ()), *(content.get("kustomize") or ())]
+        )
         own = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in folders]
-    change["manifests"] += [{"name": f"file {n}", "patches": patches, **source} for n, source in enumerate(own, 1)]
+    change["manifests"] += [
+        {"name": f"file {n}", "patches": patches, **source} for n, source in enumerate(own, 1)
+    ]
     if variant.checkout:
         images = [i for i in entries(content, "images") if i.get("from_checkout") and i.get("name")]
-        built = [i for i in images if not i.get("build_in")]  # one with a folder of its own keeps it
+        built = [
+            i for i in images if not i.get("build_in")
+        ]  # one with a folder of its own keeps it
         change["images"] = [{"name": i["name"], "build_in": variant.checkout} for i in built]
         sources = [m for m in entries(content, "manifests") if _folder_of_checkout(m)]
         change["manifests"] += [_in_checkout(m, variant.checkout) for m in sources]
@@ -267,7 +302,10 @@ def _spelt(value: Any, words: Mapping[str, str]) -> Any:
 
 def _enabled(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the content without what is not enabled, and without mention of it in what comes after it."""
-    off = {part: {e.get("name") for e in entries(content, part) if e.get("enabled") is False} for part in LISTS}
+    off = {
+        part: {e.get("name") for e in entries(content, part) if e.get("enabled") is False}
+        for part in LISTS
+    }
     kept = dict(content)
     for part in LISTS:
         if isinstance(content.get(part), list):

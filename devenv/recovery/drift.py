@@ -44,7 +44,9 @@ class Drift:
         return f"{where}: {who}{': ' + ', '.join(self.fields[:_SHOWN]) if self.fields else ''}"
 
 
-def to_put_back(kube: Kube, manifests: Sequence[Manifest], roots: Sequence[Finding], profile: Profile) -> tuple[Drift, ...]:
+def to_put_back(
+    kube: Kube, manifests: Sequence[Manifest], roots: Sequence[Finding], profile: Profile
+) -> tuple[Drift, ...]:
     """Return what these roots are about and is not as it should be, and what they affect and is gone.
 
     What was changed elsewhere is left as it is: somebody may have wanted it so.
@@ -52,11 +54,17 @@ def to_put_back(kube: Kube, manifests: Sequence[Manifest], roots: Sequence[Findi
     about = {key for root in roots for key in root.about}
     affected = {key for root in roots for key in root.affects}
     kinds = _kinds_without_definition(manifests, about)
-    candidates = [m for m in manifests if concerned(m, about | affected, profile) or _group_kind(m) in kinds]
-    return tuple(d for d in drift(kube, candidates) if d.missing or concerned(d.manifest, about, profile))
+    candidates = [
+        m for m in manifests if concerned(m, about | affected, profile) or _group_kind(m) in kinds
+    ]
+    return tuple(
+        d for d in drift(kube, candidates) if d.missing or concerned(d.manifest, about, profile)
+    )
 
 
-def _kinds_without_definition(manifests: Sequence[Manifest], about: AbstractSet[str]) -> set[tuple[str, str]]:
+def _kinds_without_definition(
+    manifests: Sequence[Manifest], about: AbstractSet[str]
+) -> set[tuple[str, str]]:
     """Return the kinds, as (API group, kind), whose definition is gone, and all objects with it."""
     definitions = [m for m in manifests if m["kind"] == _CRD]
     gone = [m["spec"] for m in definitions if f"{_CRD}/{m['metadata']['name']}" in about]
@@ -118,7 +126,12 @@ def concerned(manifest: Manifest, about: AbstractSet[str], profile: Profile) -> 
     """Whether roots are about an object: by its own key, as a component, as a model's, or as Envoy Gateway's settings."""
     _, kind, namespace, name = key(manifest)
     where = f"{namespace}/{name}" if namespace else name
-    keys = {f"{kind}/{where}", f"{kind.lower()}/{where}", *_components(manifest, profile), *_models(manifest, profile)}
+    keys = {
+        f"{kind}/{where}",
+        f"{kind.lower()}/{where}",
+        *_components(manifest, profile),
+        *_models(manifest, profile),
+    }
     return bool(keys & about)
 
 
@@ -131,9 +144,17 @@ def _components(manifest: Manifest, profile: Profile) -> set[str]:
         if (c.resource.kind, c.resource.namespace, c.resource.name) == (kind, namespace, name)
     }
     if kind in {"EnvoyProxy", "GatewayClass", "Gateway"}:
-        found |= {f"component/{c.name}" for c in profile.components if "owning-gateway" in c.resource.selector}
+        found |= {
+            f"component/{c.name}"
+            for c in profile.components
+            if "owning-gateway" in c.resource.selector
+        }
     if kind == "ConfigMap":
-        found |= {f"component/{c.name}" for c in profile.components if c.resource.kind == "EnvoyPatchPolicy"}
+        found |= {
+            f"component/{c.name}"
+            for c in profile.components
+            if c.resource.kind == "EnvoyPatchPolicy"
+        }
     return found
 
 

@@ -68,7 +68,10 @@ class _Case:
 
 
 def plan(
-    diagnosis: Diagnosis, profile: Profile, owned: Iterable[str], has_drifted: Callable[[Finding], bool] = lambda _: False
+    diagnosis: Diagnosis,
+    profile: Profile,
+    owned: Iterable[str],
+    has_drifted: Callable[[Finding], bool] = lambda _: False,
 ) -> Plan:
     """Return what to do about every root. Latched and failed alike; what is merely under way needs no repair.
 
@@ -82,7 +85,9 @@ def plan(
         steps += found
         if not found:
             beyond.append(cause.root)
-    first = [s for s in steps if s.kind in _BLIND]  # what else there is can be judged once these are done
+    first = [
+        s for s in steps if s.kind in _BLIND
+    ]  # what else there is can be judged once these are done
     return Plan(_ordered(first or steps, profile), tuple(beyond))
 
 
@@ -218,9 +223,13 @@ def _put_back_or_restart(case: _Case) -> list[Planned]:
 
 def _workload(case: _Case) -> list[Planned]:
     """One of the profile's is put back; the proxy follows from an object of the profile's; Kubernetes' own is scaled."""
-    if images := sorted(k.removeprefix(UNPROVEN) for k in case.root.about if k.startswith(UNPROVEN)):
+    if images := sorted(
+        k.removeprefix(UNPROVEN) for k in case.root.about if k.startswith(UNPROVEN)
+    ):
         return case.steps(*((Kind.UNDO, image) for image in images))
-    names = {key.removeprefix("deployment/") for key in case.root.about if key.startswith("deployment/")}
+    names = {
+        key.removeprefix("deployment/") for key in case.root.about if key.startswith("deployment/")
+    }
     component = _component(case)
     if component and _OWNER in component.resource.selector:
         return _put_back(case) if case.root.code != "DE308" else _put_back_and_restart(case)
@@ -232,7 +241,9 @@ def _workload(case: _Case) -> list[Planned]:
 
 
 def _component(case: _Case) -> Component | None:
-    named = {key.removeprefix("component/") for key in case.root.about if key.startswith("component/")}
+    named = {
+        key.removeprefix("component/") for key in case.root.about if key.startswith("component/")
+    }
     return next((c for c in case.profile.components if c.name in named), None)
 
 

@@ -73,7 +73,9 @@ class Recover:
     prune: Prune
     facts: Callable[[float], Facts]
     agree: Callable[[Proposal], None]  # shows it, and asks; raises where the answer is no
-    undo: Callable[[Sequence[str]], None]  # returns to the images that were proven before, by their names in the nodes
+    undo: Callable[
+        [Sequence[str]], None
+    ]  # returns to the images that were proven before, by their names in the nodes
     who: str = USER  # who agrees: nobody, where it runs by itself
     _done: list[Planned] = field(default_factory=list)
     _roots: list[str] = field(default_factory=list)  # codes
@@ -125,12 +127,16 @@ class Recover:
         at = self.up.context
         if last.diagnosis.causes:
             roots = last.diagnosis.causes
-            what = "devenv can't repair all of it: " + "; ".join(f"{c.root.code} {c.root.says}" for c in roots)
+            what = "devenv can't repair all of it: " + "; ".join(
+                f"{c.root.code} {c.root.says}" for c in roots
+            )
             fixes = [f for c in roots for f in c.root.fix if not f.startswith("devenv recover")]
             raise DevenvError(what, "\n".join(fixes), "`devenv doctor` has the evidence.")
         proofs = prove(at.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
         repaired = tuple(dict.fromkeys(self._roots))
-        return Recovery(at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs), repaired)
+        return Recovery(
+            at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs), repaired
+        )
 
     @cached_property
     def _objects(self) -> list[Manifest]:
@@ -141,7 +147,9 @@ class Recover:
         if API in facts.unknown:
             return []
         return [
-            f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}" for o in self._objects if o["kind"] == "Deployment"
+            f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}"
+            for o in self._objects
+            if o["kind"] == "Deployment"
         ]
 
     def _drifts(self, diagnosis: Diagnosis) -> tuple[Drift, ...]:
@@ -208,13 +216,17 @@ class Recover:
     def _do(self, planned: Planned, proposal: Proposal) -> None:
         at = self.up.context
         if planned.kind is Kind.ROOM:
-            number = [s.target for s in proposal.plan.steps if s.kind is Kind.ROOM].index(planned.target)
+            number = [s.target for s in proposal.plan.steps if s.kind is Kind.ROOM].index(
+                planned.target
+            )
             self._room(planned.target, proposal.room[number])
         elif planned.kind is Kind.START:
             with step(at.reporter, f"start {planned.target}"):
                 at.containers.start(planned.target)
                 self._await_api()
-            self._rollouts += self.up.settled.of(c for c in at.profile.components if c.gate == "workload")
+            self._rollouts += self.up.settled.of(
+                c for c in at.profile.components if c.gate == "workload"
+            )
         elif planned.kind is Kind.CONTEXT:
             with step(at.reporter, "write the context again"):
                 at.kind.export_kubeconfig(at.cluster, lambda _: None)
@@ -251,7 +263,9 @@ class Recover:
             "`devenv prune --dry-run -o json` says of each image why it stays."
         )
         return DevenvError(
-            f"The disk of {node} is full, and what may go is not enough.", f"What takes most in it:\n{largest}", fix
+            f"The disk of {node} is full, and what may go is not enough.",
+            f"What takes most in it:\n{largest}",
+            fix,
         )
 
     def _await_api(self) -> None:
@@ -274,7 +288,9 @@ class Recover:
         self.up.put_back([d.manifest for d in objects], replaced=changed)
 
     def _rollout(self, workload: Manifest) -> RolledOut:
-        components = (c for c in self.up.context.profile.components if c.resource.kind == workload["kind"])
+        components = (
+            c for c in self.up.context.profile.components if c.resource.kind == workload["kind"]
+        )
         own = next((c for c in components if is_of(c, workload)), None)
         return RolledOut.of(workload["kind"], workload, own)
 

@@ -35,6 +35,13 @@ class Room:
         """Return the folders that take most of what is short, bytes or inodes, as lines, so that somebody may decide."""
         inodes = self.space(node).free >= ENOUGH
         argv = [*_LARGEST, *(["--inodes"] if inodes else ["--block-size=1"]), "/var"]
-        sizes = [line.split("\t") for line in self.containers.exec(node, argv).output.splitlines() if "\t" in line]
-        found = sorted(((int(n), path) for n, path in sizes if n.isdigit() and path.count("/") == _DEPTH), reverse=True)
+        sizes = [
+            line.split("\t")
+            for line in self.containers.exec(node, argv).output.splitlines()
+            if "\t" in line
+        ]
+        found = sorted(
+            ((int(n), path) for n, path in sizes if n.isdigit() and path.count("/") == _DEPTH),
+            reverse=True,
+        )
         return [f"{f'{n} files' if inodes else show(n):>14}  {path}" for n, path in found[:count]]

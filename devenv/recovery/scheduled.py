@@ -48,13 +48,22 @@ class Scheduled:
         if not full:
             return Report()
         if proposal.empty:
-            return Report(f"{', '.join(full)} is above its budget, and nothing that may go frees anything", well=False)
+            return Report(
+                f"{', '.join(full)} is above its budget, and nothing that may go frees anything",
+                well=False,
+            )
         try:
             outcome = self.prune.run(proposal, SCHEDULE, _PATIENCE)
         except LockedError as error:
             return Report(f"gave up: {error.in_one_line}", well=False)
-        left = "" if not outcome.left else f"; {', '.join(d.names[0] for d in outcome.left)} is still too full"
-        return Report(f"{show(max(0, outcome.freed))} freed on {', '.join(full)}{left}", well=not outcome.left)
+        left = (
+            ""
+            if not outcome.left
+            else f"; {', '.join(d.names[0] for d in outcome.left)} is still too full"
+        )
+        return Report(
+            f"{show(max(0, outcome.freed))} freed on {', '.join(full)}{left}", well=not outcome.left
+        )
 
     def _look(self) -> Report:
         if not any(n.status == "running" for n in self.containers.nodes(self.cluster)):

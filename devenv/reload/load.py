@@ -149,7 +149,9 @@ class Loader:
         for node in move.nodes:
             nodes.tag(node, nodes.images(node)[move.image.id][0], move.name)
 
-    def _send(self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], tries: int = _AGAIN) -> tuple[int, str, _Known]:
+    def _send(
+        self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], tries: int = _AGAIN
+    ) -> tuple[int, str, _Known]:
         """Stream into the nodes. Where one has lost a layer in between, everything is sent again."""
         every = frozenset(move.image.layers)
         name = incoming_name(move.name)
@@ -172,15 +174,30 @@ class Loader:
         return self.engine.save([move.ref], f"linux/{self.engine.info().architecture}")
 
     def _push(
-        self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], ready: Callable[[], None], *, again: bool = True
+        self,
+        move: Move,
+        layers: frozenset[str],
+        nodes: tuple[str, ...],
+        ready: Callable[[], None],
+        *,
+        again: bool = True,
     ) -> tuple[int, str, _Known]:
         """Have the engine push, and pass on what comes while it comes.
 
         Where a node has lost a layer in between, the engine pushes once more: it may have been what had just come, to which
         nothing referred yet. Where that does not help, everything is sent, the other way.
         """
-        begun = again and self.early is not None and self.early.ref == move.ref and len(move.groups()) == 1
-        early = self.early if self.early and begun else self.begin(move.ref, frozenset(move.image.layers))
+        begun = (
+            again
+            and self.early is not None
+            and self.early.ref == move.ref
+            and len(move.groups()) == 1
+        )
+        early = (
+            self.early
+            if self.early and begun
+            else self.begin(move.ref, frozenset(move.image.layers))
+        )
         into = Nodes(self.containers)
         sink = early.sink.decide(layers, lambda: into.ingest(nodes, layers))
         try:
@@ -220,7 +237,11 @@ class Loader:
         def missing() -> str:
             try:
                 look = Nodes(self.containers).images
-                return ", ".join(n for n in move.nodes if move.name not in (known.pop(n, None) or look(n)).get(digest, ()))
+                return ", ".join(
+                    n
+                    for n in move.nodes
+                    if move.name not in (known.pop(n, None) or look(n)).get(digest, ())
+                )
             except NotReachableError:
                 raise
             except DevenvError as error:  # a CRI that is busy may answer next time

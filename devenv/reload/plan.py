@@ -26,7 +26,9 @@ from devenv.reload.push import Known, Pusher
 from devenv.reload.users import User, Users
 from devenv.userfiles import near_it
 
-_NAME = re.compile(r"(?:sha256:)?[a-z0-9][a-z0-9._/:-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII)
+_NAME = re.compile(
+    r"(?:sha256:)?[a-z0-9][a-z0-9._/:-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII
+)
 _BY_CONTENT = re.compile(r":[0-9a-f]{16}(?:-unloaded)?$")
 _SPARE = 64 << 20  # bytes that a node keeps beside what comes
 _COPIES = 2  # containerd keeps a layer's blob until it is unpacked
@@ -94,7 +96,9 @@ class Move:
     def groups(self) -> list[tuple[frozenset[str], tuple[str, ...]]]:
         """Return the nodes that lack the same, with what they lack."""
         kinds = dict.fromkeys(self.lacks.values())
-        return [(kind, tuple(n for n, lacks in self.lacks.items() if lacks == kind)) for kind in kinds]
+        return [
+            (kind, tuple(n for n, lacks in self.lacks.items() if lacks == kind)) for kind in kinds
+        ]
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,9 @@ def called(profile: Profile, asked: str) -> ProfileImage | None:
     """Return the profile's image of that name: the profile's, or the engine's, of which the tag may be left out."""
     for image in profile.images:
         known = normalise(image.ref)
-        if asked == image.name or (_NAME.fullmatch(asked) and known in {normalise(asked), _tagged_like(asked, known)}):
+        if asked == image.name or (
+            _NAME.fullmatch(asked) and known in {normalise(asked), _tagged_like(asked, known)}
+        ):
             return image
     return None
 
@@ -133,10 +139,20 @@ def called(profile: Profile, asked: str) -> ProfileImage | None:
 def _tagged_like(asked: str, known: str) -> str:
     """Return a name without a tag with the tag of another; "" where it has one."""
     bare = ":" not in asked.rsplit("/", 1)[-1] and "@" not in asked
-    return f"{normalise(asked).rpartition(':')[0]}:{known.rpartition(':')[2]}" if bare and "@" not in known else ""
+    return (
+        f"{normalise(asked).rpartition(':')[0]}:{known.rpartition(':')[2]}"
+        if bare and "@" not in known
+        else ""
+    )
 
 
-def choose(source: Source, name: str, have: Sequence[NodeImages], known: AbstractSet[str], quick: Callable[..., bool]) -> Move:
+def choose(
+    source: Source,
+    name: str,
+    have: Sequence[NodeImages],
+    known: AbstractSet[str],
+    quick: Callable[..., bool],
+) -> Move:
     """Decide how an image comes into the nodes. Pure.
 
     `known`: nodes that got this very image under the name from devenv: an engine may call it otherwise than a node does.
@@ -156,7 +172,11 @@ def choose(source: Source, name: str, have: Sequence[NodeImages], known: Abstrac
     move = Move(source, name, Way.ARCHIVE, missing, old)
     every = frozenset(image.layers)
     part = move.bytes(move.layers) / max(move.bytes(every), 1)
-    return replace(move, way=Way.PUSH) if all(quick(layers, part) for layers in missing.values()) else move
+    return (
+        replace(move, way=Way.PUSH)
+        if all(quick(layers, part) for layers in missing.values())
+        else move
+    )
 
 
 def room(moves: Sequence[Move], have: Sequence[NodeImages], budget: Budget) -> list[str]:
@@ -168,7 +188,9 @@ def room(moves: Sequence[Move], have: Sequence[NodeImages], budget: Budget) -> l
         comes = sum(wanted[h.node] for h in have if h.space.total == look.space.total)
         needed = comes * _COPIES + _SPARE
         if look.space.free < needed:
-            problems.append(f"{look.node} has {show(look.space.free)} free; {show(needed)} are needed")
+            problems.append(
+                f"{look.node} has {show(look.space.free)} free; {show(needed)} are needed"
+            )
         elif (limits := marks(budget, look.space)).over(look.space, comes):
             how = f"{show(taken(look.space))} are taken, {show(comes)} are needed"
             problems.append(f"{look.node}: {how}, and its budget ends at {show(limits.high)}")
@@ -177,7 +199,9 @@ def room(moves: Sequence[Move], have: Sequence[NodeImages], budget: Budget) -> l
 
 def _bytes_for(node: str, moves: Sequence[Move]) -> int:
     """Return the bytes of the layers that the node gets, each once."""
-    return sum({d: b for m in moves for d, b in m.parts.items() if d in m.lacks.get(node, ())}.values())
+    return sum(
+        {d: b for m in moves for d, b in m.parts.items() if d in m.lacks.get(node, ())}.values()
+    )
 
 
 @dataclass(frozen=True)
@@ -197,14 +221,19 @@ class Planner:
     # Whether devenv has just built the images.
     built: bool = False
 
-    def plan(self, wanted: Sequence[tuple[str, str]], *, restart: bool, fix_pull_policy: bool) -> Plan:
+    def plan(
+        self, wanted: Sequence[tuple[str, str]], *, restart: bool, fix_pull_policy: bool
+    ) -> Plan:
         """Return what is to be done. `wanted`: (image of the engine or file, name in the nodes or "").
 
         Raises DevenvError with all that is wrong with the images, before anything moves.
         """
         with ThreadPoolExecutor(3) as pool:  # they wait for others, most of the time
             running = [n.name for n in self.containers.nodes(self.cluster) if n.status == "running"]
-            looks = pool.submit(Nodes(self.containers).looks, [n for n in running if not self.only or n in self.only])
+            looks = pool.submit(
+                Nodes(self.containers).looks,
+                [n for n in running if not self.only or n in self.only],
+            )
             nodes = self.nodes()
             kube = pool.submit(own_context, self.kube, nodes, self.cluster) if restart else None
             sources = self._sources(wanted)
@@ -222,11 +251,17 @@ class Planner:
         """Return the nodes that get something. Raises DevenvError where one does not run, or is unknown."""
         nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
         if not nodes or any(n.status != "running" for n in nodes):
-            what = f"The cluster {self.cluster} is not running." if nodes else f"There is no cluster {self.cluster}."
+            what = (
+                f"The cluster {self.cluster} is not running."
+                if nodes
+                else f"There is no cluster {self.cluster}."
+            )
             raise DevenvError(what, next_step=f"Run `devenv up --name {self.cluster}`.")
         if unknown := [name for name in self.only if name not in {n.name for n in nodes}]:
             why = f"The nodes of {self.cluster}: {', '.join(n.name for n in nodes)}."
-            raise DevenvError(f"There is no node {', '.join(unknown)}.", why, "Nothing was moved.", Exit.USAGE)
+            raise DevenvError(
+                f"There is no node {', '.join(unknown)}.", why, "Nothing was moved.", Exit.USAGE
+            )
         return [n for n in nodes if not self.only or n.name in self.only]
 
     def _sources(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[Source, str]]:
@@ -236,7 +271,9 @@ class Planner:
         hints: dict[str, None] = {}
         for asked, name in wanted:
             try:
-                found += self._stored(asked, name) if self._is_file(asked) else [self._held(asked, name)]
+                found += (
+                    self._stored(asked, name) if self._is_file(asked) else [self._held(asked, name)]
+                )
             except BadImageError as error:
                 problems.append(str(error))
             except DevenvError as error:
@@ -244,7 +281,9 @@ class Planner:
                     raise
                 problems += filter(None, (error.what, error.why))
                 hints |= dict.fromkeys(filter(None, [error.next_step]))
-        twice = sorted({name for n, (_, name) in enumerate(found) if name in [other for _, other in found[:n]]})
+        twice = sorted(
+            {name for n, (_, name) in enumerate(found) if name in [other for _, other in found[:n]]}
+        )
         problems += [f"{name} is given twice" for name in twice]
         if problems:
             fix = " ".join(["Nothing was moved.", *hints])
@@ -255,7 +294,9 @@ class Planner:
         """An image of the engine comes before a file that happens to be called so."""
         if not is_file(asked):
             return False
-        return asked.startswith((".", "/", "~")) or not (_NAME.fullmatch(asked) and self.engine.image(asked))
+        return asked.startswith((".", "/", "~")) or not (
+            _NAME.fullmatch(asked) and self.engine.image(asked)
+        )
 
     def _held(self, asked: str, name: str) -> tuple[Source, str]:
         ref = in_engine(asked, self.profile, self.has, built=self.built)
@@ -274,7 +315,10 @@ class Planner:
 
     def absent(self, ref: str) -> DevenvError:
         """Return the error for an image that the engine lacks. No workload has the names that recipes give by content."""
-        what, known = f"{ref}: the engine has no such image", {image.ref for image in self.profile.images}
+        what, known = (
+            f"{ref}: the engine has no such image",
+            {image.ref for image in self.profile.images},
+        )
         if ref in known:
             fix = f"Build it: `docker build -t {ref} .`. Or load another in its place: `devenv reload-image OTHER --as {ref}`."
             return DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
@@ -304,7 +348,9 @@ class Planner:
             return f"; the cluster {self.cluster} is made from a release, not from a checkout"
         where = "" if self.cluster == DEFAULT_CLUSTER else f" --name {self.cluster}"
         command = f"`devenv reload-image {image.name} --build{where}`"
-        return f"; the cluster {self.cluster} is made from {image.build_in}: {command} builds its own"
+        return (
+            f"; the cluster {self.cluster} is made from {image.build_in}: {command} builds its own"
+        )
 
     def _stored(self, asked: str, name: str) -> list[tuple[Source, str]]:
         label = f"check {Path(asked).name}"
@@ -312,14 +358,20 @@ class Planner:
             progress = lambda done, total: self.reporter.update(label, done, total, "bytes")  # noqa: E731
             images = read(Path(asked), self.engine.info().architecture, progress)
         if name and (len(images) > 1 or not _NAME.fullmatch(name)):
-            raise BadImageError(f"{name!r} is not a valid image name" if len(images) == 1 else f"{asked} has several images")
+            raise BadImageError(
+                f"{name!r} is not a valid image name"
+                if len(images) == 1
+                else f"{asked} has several images"
+            )
         found = []
         for stored in images:
             self._fits(asked, stored.image)
             names = (name,) if name else stored.names
             if not names:
                 raise BadImageError(f"{asked} does not name its image: name it with --as")
-            found += [(Source(asked, stored.image, stored.sizes, stored), normalise(n)) for n in names]
+            found += [
+                (Source(asked, stored.image, stored.sizes, stored), normalise(n)) for n in names
+            ]
         return found
 
     def _fits(self, ref: str, image: Image) -> None:
@@ -329,14 +381,32 @@ class Planner:
 
     def move(self, source: Source, name: str, have: Sequence[NodeImages]) -> Move:
         """Decide how an image comes into the nodes, from what they have."""
-        record = Records(self.host).read(self.cluster) if self.engine.info().containerd_store else None
-        loaded = record.loaded if record else {}  # else the engine calls an image as the node does, and the node knows best
+        record = (
+            Records(self.host).read(self.cluster) if self.engine.info().containerd_store else None
+        )
+        loaded = (
+            record.loaded if record else {}
+        )  # else the engine calls an image as the node does, and the node knows best
         ids = {node.id: node.name for node in self.containers.nodes(self.cluster)}
-        known = {ids[i] for i, names in loaded.items() if i in ids and names.get(name) == source.image.id}
-        there = {ids[i]: names.get(name, "") for i, names in (record.there if record else {}).items() if i in ids}
-        known -= {h.node for h in have if there.get(h.node, "") not in {"", h.id_of(name)}}  # somebody else's by now
+        known = {
+            ids[i] for i, names in loaded.items() if i in ids and names.get(name) == source.image.id
+        }
+        there = {
+            ids[i]: names.get(name, "")
+            for i, names in (record.there if record else {}).items()
+            if i in ids
+        }
+        known -= {
+            h.node for h in have if there.get(h.node, "") not in {"", h.id_of(name)}
+        }  # somebody else's by now
         digests = Known.read(self.host, self.engine.info().id)
-        return choose(source, name, have, known, lambda wanted, part: self.pusher.usable(source.image, wanted, part, digests))
+        return choose(
+            source,
+            name,
+            have,
+            known,
+            lambda wanted, part: self.pusher.usable(source.image, wanted, part, digests),
+        )
 
     def _users(self, moves: Sequence[Move], *, fix_pull_policy: bool) -> list[User]:
         """Return who uses the images. Refuse an image that no workload names: it would be loaded, and nothing would run it."""
@@ -346,7 +416,9 @@ class Planner:
         if without:
             known = ", ".join(normalise(i.ref) for i in self.profile.cluster_images)
             fix = f"Say the name that the workload has with --as, or --no-restart. The profile's images: {known}."
-            raise DevenvError(f"No workload uses {', '.join(without)}.", "Nothing was moved.", fix, Exit.USAGE)
+            raise DevenvError(
+                f"No workload uses {', '.join(without)}.", "Nothing was moved.", fix, Exit.USAGE
+            )
         if not fix_pull_policy:
             users.refuse_always(users.always_pulling(found, names))
         return found
@@ -364,7 +436,9 @@ def only_name(ref: str, image: Image) -> str:
     if len(image.tags) == 1:
         return image.tags[0]
     names = f"its names: {', '.join(image.tags)}" if image.tags else "it has no name"
-    raise BadImageError(f"{ref} is an ID, and {names}: pass the name that it has in the nodes with --as")
+    raise BadImageError(
+        f"{ref} is an ID, and {names}: pass the name that it has in the nodes with --as"
+    )
 
 
 class BadImageError(Exception):

@@ -27,7 +27,9 @@ _CHUNK = 1 << 20
 _DECISION = 60.0  # seconds for the look at the nodes
 _TLS_FIRST = 23  # Docker's version from which on it may not fall back from TLS: 20.10 does, 29 does not (facts/images.md)
 _PART = 0.3  # of an image's bytes: beyond, packing them takes longer than to send them all unpacked
-_NAME = re.compile(r"127\.0\.0\.1:\d+/devenv/reload:(\d+)-[0-9a-f]+", re.ASCII)  # the number is the process's
+_NAME = re.compile(
+    r"127\.0\.0\.1:\d+/devenv/reload:(\d+)-[0-9a-f]+", re.ASCII
+)  # the number is the process's
 
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes known of
@@ -48,7 +50,9 @@ class Known:
     """
 
     path: Path
-    digests: dict[str, dict[str, Any]] = field(default_factory=dict)  # digest → {"diff": …, "size": …}
+    digests: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # digest → {"diff": …, "size": …}
     port: int = 0
 
     @classmethod
@@ -63,7 +67,9 @@ class Known:
         """Keep it, whole or not at all; what can't be kept is learned again."""
         new = self.path.with_suffix(f".{os.getpid()}.new")  # another process may be learning, too
         with contextlib.suppress(OSError):
-            new.write_text(json.dumps({"digests": {**_digests(self.path), **self.digests}, "port": self.port}))
+            new.write_text(
+                json.dumps({"digests": {**_digests(self.path), **self.digests}, "port": self.port})
+            )
             new.replace(self.path)
 
     def diffs(self) -> set[str]:
@@ -106,7 +112,9 @@ class _Blob:
         self.size += len(chunk)
         if self.json is not None:
             self.json += chunk
-        self._waiting.append(chunk)  # an engine's chunks are small, and each thread that is woken takes its time
+        self._waiting.append(
+            chunk
+        )  # an engine's chunks are small, and each thread that is woken takes its time
         self._held += len(chunk)
         if self._held >= _CHUNK:
             self.flush()
@@ -260,12 +268,16 @@ class Sink:
         with self._guard:
             if blob.target in self._open:
                 self._open.remove(blob.target)
-            self.failed += [f"{node}: {d.output[-300:].strip()}" for node, d in done.items() if d.code != 0]
+            self.failed += [
+                f"{node}: {d.output[-300:].strip()}" for node, d in done.items() if d.code != 0
+            ]
             if good and blob.diff in self._layers:
                 self._known.digests[digest] = {"diff": blob.diff, "size": blob.size}
             if good and wanted and self._ingest:
                 there = blob.diff or digest
-                self.kept[digest] = _Kept(blob.size, Packing.NONE if blob.diff else blob.packing, there, blob.tar_size)
+                self.kept[digest] = _Kept(
+                    blob.size, Packing.NONE if blob.diff else blob.packing, there, blob.tar_size
+                )
         return good
 
     def manifest(self, body: bytes) -> str:
@@ -285,7 +297,10 @@ class Sink:
     def _is_of_the_image(self, manifest: Mapping[str, Any]) -> bool:
         """Whether its config has the image's layers: an engine may push an attestation too, or other architectures."""
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            return set(json.loads(self.small[manifest["config"]["digest"]])["rootfs"]["diff_ids"]) == self._layers
+            return (
+                set(json.loads(self.small[manifest["config"]["digest"]])["rootfs"]["diff_ids"])
+                == self._layers
+            )
         return False
 
     @property
@@ -300,14 +315,22 @@ class Sink:
         if not self.image:
             raise DevenvError("The engine pushed no manifest of the image.", next_step="Try again.")
         config = self.small[self.config]
-        yield from finish([(name, config, manifest_of(config, [self._layer(x) for x in self.image["layers"]]))])
+        yield from finish(
+            [(name, config, manifest_of(config, [self._layer(x) for x in self.image["layers"]]))]
+        )
 
     def _layer(self, listed: Mapping[str, Any]) -> tuple[Packing, str, int]:
         """Return a layer as it lies in the nodes; one that was not sent is there as a snapshot, and named as the engine does."""
         if kept := self.kept.get(listed["digest"]):
             return kept.packing, kept.digest, kept.size_there
         kind = str(listed.get("mediaType"))
-        packed = Packing.ZSTD if kind.endswith("zstd") else Packing.GZIP if kind.endswith("gzip") else Packing.NONE
+        packed = (
+            Packing.ZSTD
+            if kind.endswith("zstd")
+            else Packing.GZIP
+            if kind.endswith("gzip")
+            else Packing.NONE
+        )
         return packed, listed["digest"], int(listed["size"])
 
     @property
@@ -339,12 +362,19 @@ class Pusher:
         """
         info, others = self.engine.info(), frozenset(image.layers) - wanted
         quick = info.containerd_store or (part <= _PART and others <= known.diffs())
-        return info.local and bool(image.tags) and quick  # one without a name would go with the one for the push
+        return (
+            info.local and bool(image.tags) and quick
+        )  # one without a name would go with the one for the push
 
     def likely(self, image: Image, known: Known) -> bool:
         """Whether an image will surely have to be moved, and probably be pushed: it has layers never seen, and others."""
         layers, seen = frozenset(image.layers), known.diffs()
-        return self.engine.info().local and bool(image.tags) and bool(layers - seen) and bool(layers & seen)
+        return (
+            self.engine.info().local
+            and bool(image.tags)
+            and bool(layers - seen)
+            and bool(layers & seen)
+        )
 
     def push(self, ref: str, sink: Sink, known: Known, progress: Progress) -> None:
         """Push one image into the sink; its name for this is removed whatever happens."""

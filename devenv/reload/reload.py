@@ -39,7 +39,9 @@ class Result:
     cluster: str
     moved: tuple[Moved, ...]
     renewed: Renewed
-    seconds: Mapping[str, float] = field(default_factory=dict)  # to build, to move, to restart and prove
+    seconds: Mapping[str, float] = field(
+        default_factory=dict
+    )  # to build, to move, to restart and prove
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,25 @@ class Reload:
         )  # fmt: skip
 
     def _loader(self, early: Early | None = None) -> Loader:
-        return Loader(self.cluster, self.host, self.clock, self.engine, self.containers, self.pusher, self.reporter, early)
+        return Loader(
+            self.cluster,
+            self.host,
+            self.clock,
+            self.engine,
+            self.containers,
+            self.pusher,
+            self.reporter,
+            early,
+        )
 
     def plan(self, wanted: Sequence[tuple[str, str]]) -> Plan:
         """Look, and return what is to be done. `wanted`: (image of the engine or file, name in the nodes or "").
 
         Raises DevenvError with all that is wrong with the images, before anything moves.
         """
-        return self._planner.plan(wanted, restart=self.options.restart, fix_pull_policy=self.options.fix_pull_policy)
+        return self._planner.plan(
+            wanted, restart=self.options.restart, fix_pull_policy=self.options.fix_pull_policy
+        )
 
     def run(self, wanted: Sequence[tuple[str, str]], wait: float) -> Result:
         """Move, restart, prove, clean up. `wait`: seconds for whoever holds the cluster's lock."""
@@ -117,7 +130,9 @@ class Reload:
                     early = None
                 if self.options.fix_pull_policy:
                     users = self.rollout.users
-                    users.fix_pull_policy(users.always_pulling(plan.users, {m.name for m in plan.moves}))
+                    users.fix_pull_policy(
+                        users.always_pulling(plan.users, {m.name for m in plan.moves})
+                    )
                 moved = self._load(plan, early)
             finally:
                 if early:
@@ -157,12 +172,18 @@ class Reload:
 
     def plan_undo(self, asked: Sequence[str]) -> list[Return]:
         """Return what `undo` would do."""
-        return Undo(self.rollout, self.engine).plan(self._planner.nodes(), names_in_nodes(self.profile, asked))
+        return Undo(self.rollout, self.engine).plan(
+            self._planner.nodes(), names_in_nodes(self.profile, asked)
+        )
 
     def _early(self, wanted: Sequence[tuple[str, str]]) -> Early | None:
         """Have the engine begin to push what will surely be pushed, while the nodes are looked at: that saves 0.2 s."""
         has = self._planner.has
-        refs = [in_engine(a, self.profile, has, built=self.options.build) for a, _ in wanted if not is_file(a)]
+        refs = [
+            in_engine(a, self.profile, has, built=self.options.build)
+            for a, _ in wanted
+            if not is_file(a)
+        ]
         image = self.engine.image(refs[0]) if len(wanted) == 1 and refs and refs[0] else None
         if image is None:
             return None
@@ -239,7 +260,9 @@ class Reload:
     def teach(self, refs: Sequence[str]) -> None:
         """Have the engine push once with nothing kept, so that it knows its layers' digests from then on."""
         for ref in refs:
-            if (image := self.engine.image(ref)) and image.tags:  # one without a name would go with the one for the push
+            if (
+                image := self.engine.image(ref)
+            ) and image.tags:  # one without a name would go with the one for the push
                 known = Known.read(self.host, self.engine.info().id)
                 sink = Sink(known, frozenset(image.layers)).decide(frozenset())
                 self.pusher.push(ref, sink, known, lambda _done, _total: None)
@@ -248,7 +271,16 @@ class Reload:
         """On the classic store the first push of a layer packs it: have that done while nobody waits for it."""
         refs = [m.move.ref for m in moved if m.move.way is Way.ARCHIVE]
         if refs and self.engine.info().local and not self.engine.info().containerd_store:
-            argv = [sys.executable, "-m", "devenv", "reload-image", "--teach", "--name", self.cluster, *refs]
+            argv = [
+                sys.executable,
+                "-m",
+                "devenv",
+                "reload-image",
+                "--teach",
+                "--name",
+                self.cluster,
+                *refs,
+            ]
             self.host.spawn(argv, self.host.state_dir() / "teach.log")
 
     def _forget_old(self, plan: Plan) -> None:
@@ -271,4 +303,6 @@ class Reload:
 
 def _fits(plan: Plan) -> bool:
     """Whether a push that has begun is the one that is planned."""
-    return len(plan.moves) == 1 and plan.moves[0].way is Way.PUSH and len(plan.moves[0].groups()) == 1
+    return (
+        len(plan.moves) == 1 and plan.moves[0].way is Way.PUSH and len(plan.moves[0].groups()) == 1
+    )

@@ -64,7 +64,9 @@ class Rollout:
     @property
     def proven(self) -> ProvenImages:
         """What was proven in the cluster."""
-        return ProvenImages(self.cluster, Records(self.host), self.containers, self.clock, self.reporter)
+        return ProvenImages(
+            self.cluster, Records(self.host), self.containers, self.clock, self.reporter
+        )
 
     def run(self, users: Sequence[User], expected: Expected) -> Renewed:
         """Restart what does not run the expected images, and prove it. Raises DevenvError at the first that fails."""
@@ -112,13 +114,22 @@ class Rollout:
             return ", ".join(pod for user in users for pod in self._stale_pods(user, expected))
 
         with step(self.reporter, "compare running images") as note:
-            until("The expected image in every pod", missing, Deadline(self.clock, _PODS), "See `devenv doctor`.")
-            pods = [p["metadata"]["name"] for user in users for p in self.users.pods(user, expected)]
+            until(
+                "The expected image in every pod",
+                missing,
+                Deadline(self.clock, _PODS),
+                "See `devenv doctor`.",
+            )
+            pods = [
+                p["metadata"]["name"] for user in users for p in self.users.pods(user, expected)
+            ]
             note.append(f"{len(pods)} pods run it")
         return tuple(pods)
 
 
-def _is_stale(user: User, pod: Manifest, by_pod: Mapping[tuple[str, str], str], expected: Expected) -> bool:
+def _is_stale(
+    user: User, pod: Manifest, by_pod: Mapping[tuple[str, str], str], expected: Expected
+) -> bool:
     """Whether one of the pod's containers runs another image than is expected, or nothing."""
     node = (pod.get("spec") or {}).get("nodeName")
     every = {name: digest for images in expected.values() for name, digest in images.items()}

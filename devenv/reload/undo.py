@@ -37,7 +37,9 @@ class Undo:
         unused = [name for name in names if not any(name in user.images for user in users)]
         if unused:
             what = f"No workload uses {', '.join(unused)}."
-            raise DevenvError(what, "Nothing was changed.", "`devenv status` lists the workloads.", Exit.USAGE)
+            raise DevenvError(
+                what, "Nothing was changed.", "`devenv status` lists the workloads.", Exit.USAGE
+            )
         return self.rollout.proven.returns(nodes, names)
 
     def run(self, nodes: Sequence[Node], names: Sequence[str]) -> Returned:

@@ -62,7 +62,9 @@ class User:
     @property
     def init(self) -> set[str]:
         """Names of the containers that end before the others begin."""
-        return {str(c["name"]) for c in self.obj["spec"]["template"]["spec"].get("initContainers") or ()}
+        return {
+            str(c["name"]) for c in self.obj["spec"]["template"]["spec"].get("initContainers") or ()
+        }
 
     def containers(self) -> list[dict[str, Any]]:
         """Return the containers of its pods, init containers too."""
@@ -80,15 +82,26 @@ class Users:
     def of(self, names: Iterable[str]) -> list[User]:
         """Return the workloads that use an image of these names, in the profile's order; others after them."""
         wanted = set(names)
-        order = list(TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order())
+        order = list(
+            TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order()
+        )
         found = []
         for kind in WORKLOADS:
             for obj in self.kube.select(_APPS, kind):
-                component = next((c for c in self.profile.components if c.resource.kind == kind and is_of(c, obj)), None)
+                component = next(
+                    (
+                        c
+                        for c in self.profile.components
+                        if c.resource.kind == kind and is_of(c, obj)
+                    ),
+                    None,
+                )
                 user = User(kind, obj, component)
                 if user.images & wanted:
                     found.append(user)
-        return sorted(found, key=lambda u: (order.index(u.name) if u.component else len(order), u.name))
+        return sorted(
+            found, key=lambda u: (order.index(u.name) if u.component else len(order), u.name)
+        )
 
     def always_pulling(self, users: Sequence[User], names: Iterable[str]) -> list[tuple[User, str]]:
         """Return those whose containers pull the image whatever is in the node, with the container's name."""
@@ -103,9 +116,13 @@ class Users:
     def refuse_always(self, found: Sequence[tuple[User, str]]) -> None:
         """Raise DevenvError where a workload would pull: no registry has what was just built."""
         if found:
-            lines = "\n".join(f"{u.name}, container {c}: imagePullPolicy is Always" for u, c in found)
+            lines = "\n".join(
+                f"{u.name}, container {c}: imagePullPolicy is Always" for u, c in found
+            )
             fix = "Set IfNotPresent in the manifest, or say --fix-pull-policy."
-            raise DevenvError("The pods would not use the image that is loaded.", lines, fix, Exit.USAGE)
+            raise DevenvError(
+                "The pods would not use the image that is loaded.", lines, fix, Exit.USAGE
+            )
 
     def fix_pull_policy(self, found: Sequence[tuple[User, str]]) -> None:
         """Set IfNotPresent. A list's items are merged by nobody but the API server's own patches, so all are sent."""
@@ -139,7 +156,11 @@ class Users:
             obj = self._now(user)
             lacks = ready.daemon(obj) if user.kind == "DaemonSet" else ready.workload(obj)
             if lacks and (verdict := outlook.verdict(user.kind, obj)):
-                kind = NoRoomError if outlook.no_room and self._can_replace_first(user) else DevenvError
+                kind = (
+                    NoRoomError
+                    if outlook.no_room and self._can_replace_first(user)
+                    else DevenvError
+                )
                 raise kind(f"{user.name} can't run the new image.", verdict)
             return lacks
 
@@ -161,7 +182,10 @@ class Users:
         """Have old pods end before new ones are there, as long as this lasts. For Deployments that roll."""
         strategy = self._now(user)["spec"].get("strategy") or {}
         rolling = strategy.get("rollingUpdate") or {}
-        before = {"maxUnavailable": rolling.get("maxUnavailable"), "maxSurge": rolling.get("maxSurge")}
+        before = {
+            "maxUnavailable": rolling.get("maxUnavailable"),
+            "maxSurge": rolling.get("maxSurge"),
+        }
         self._merge(user, _rolling({"maxUnavailable": "100%", "maxSurge": 0}))
         try:
             yield
@@ -172,7 +196,11 @@ class Users:
         """Return its pods that are to run on; with `nodes`, those on them and those that are on none yet."""
         every = self.kube.select("v1", "Pod", user.obj["metadata"]["namespace"])
         own = lasting_pods(user.obj, every)
-        return [p for p in own if nodes is None or (p.get("spec") or {}).get("nodeName") in {*nodes, None}]
+        return [
+            p
+            for p in own
+            if nodes is None or (p.get("spec") or {}).get("nodeName") in {*nodes, None}
+        ]
 
     def _now(self, user: User) -> Manifest:
         meta = user.obj["metadata"]

@@ -23,14 +23,22 @@ def comparison(good: Facts, other: Facts, found: Comparison) -> None:
 
 def lines(good: Facts, other: Facts, found: Comparison) -> list[str]:
     """Return the lines to show, in rich's markup."""
-    shown = [f"{escape(other.cluster)} at {clock(other.taken)}, against {escape(good.cluster)} at {clock(good.taken)}"]
+    shown = [
+        f"{escape(other.cluster)} at {clock(other.taken)}, against {escape(good.cluster)} at {clock(good.taken)}"
+    ]
     if found.configuration:
-        shown += [f"[bold red]✗[/bold red] Configuration differs ({len(found.configuration)}):", *map(_line, found.configuration)]
+        shown += [
+            f"[bold red]✗[/bold red] Configuration differs ({len(found.configuration)}):",
+            *map(_line, found.configuration),
+        ]
     else:
         shown.append("[green]✓[/green] Configuration is equal.")
     if found.state:
         because = "" if found.configuration else ", so what came of it is where to look"
-        shown += [f"[bold red]✗[/bold red] State differs ({len(found.state)}){because}:", *map(_line, found.state)]
+        shown += [
+            f"[bold red]✗[/bold red] State differs ({len(found.state)}){because}:",
+            *map(_line, found.state),
+        ]
     else:
         shown.append("[green]✓[/green] State is equal.")
     return shown
@@ -38,7 +46,11 @@ def lines(good: Facts, other: Facts, found: Comparison) -> list[str]:
 
 def _line(one: Difference) -> str:
     text = console.harmless(" ".join(one.says.split()))
-    text = text if text.startswith(one.subject.rpartition("/")[2]) or one.subject in text else _about(one, text)
+    text = (
+        text
+        if text.startswith(one.subject.rpartition("/")[2]) or one.subject in text
+        else _about(one, text)
+    )
     return f"    {escape(text if len(text) <= _LONG else text[: _LONG - 1] + '…')}"
 
 

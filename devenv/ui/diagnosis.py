@@ -47,7 +47,10 @@ def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
         shown += [
             "",
             "[yellow]?[/yellow] Could not be read:",
-            *(f"    {escape(_one_line(what))}: {escape(_one_line(why, _LONG))}" for what, why in found.unknown),
+            *(
+                f"    {escape(_one_line(what))}: {escape(_one_line(why, _LONG))}"
+                for what, why in found.unknown
+            ),
         ]
     notes = [h for h in found.harmless if h.code in _NOTED]
     if notes and not everything:
@@ -75,16 +78,28 @@ def _headline(found: Diagnosis) -> list[str]:
     if found.healthy:
         return [f"{_CHECK} The cluster {name} is healthy: {proven}."]
     if found.causes:
-        count = "one root cause" if len(found.causes) == 1 else f"{len(found.causes)} root causes, each its own"
-        return [f"{_CROSS} The cluster {name} is unhealthy: {count}. {proven[0].upper()}{proven[1:]}."]
+        count = (
+            "one root cause"
+            if len(found.causes) == 1
+            else f"{len(found.causes)} root causes, each its own"
+        )
+        return [
+            f"{_CROSS} The cluster {name} is unhealthy: {count}. {proven[0].upper()}{proven[1:]}."
+        ]
     if found.progress:
-        return [f"[yellow]…[/yellow] The cluster {name} is not ready yet. {proven[0].upper()}{proven[1:]}."]
-    return [f"[yellow]?[/yellow] Whether the cluster {name} is healthy could not be told. {proven[0].upper()}{proven[1:]}."]
+        return [
+            f"[yellow]…[/yellow] The cluster {name} is not ready yet. {proven[0].upper()}{proven[1:]}."
+        ]
+    return [
+        f"[yellow]?[/yellow] Whether the cluster {name} is healthy could not be told. {proven[0].upper()}{proven[1:]}."
+    ]
 
 
 def _path(found: Diagnosis) -> str:
     """Draw the way of a request, and where it is broken."""
-    return " → ".join(f"{_CROSS} [red]{p}[/red]" if p in found.broken else f"[dim]{p}[/dim]" for p in Place)
+    return " → ".join(
+        f"{_CROSS} [red]{p}[/red]" if p in found.broken else f"[dim]{p}[/dim]" for p in Place
+    )
 
 
 def _cause(cause: Cause, found: Diagnosis, *, everything: bool) -> list[str]:
@@ -108,10 +123,14 @@ def _cause(cause: Cause, found: Diagnosis, *, everything: bool) -> list[str]:
     if len(times) > 1:
         shown.append("  When:")
         shown += [
-            f"    {clock(e.time)}  {escape(_one_line(f'{e.source}: {e.text}'))}" for e in _first(times, everything=everything)
+            f"    {clock(e.time)}  {escape(_one_line(f'{e.source}: {e.text}'))}"
+            for e in _first(times, everything=everything)
         ]
     if root.fix:
-        shown += ["  [green]Fix:[/green]", *(f"{_COMMAND}{escape(console.harmless(f))}" for f in root.fix)]
+        shown += [
+            "  [green]Fix:[/green]",
+            *(f"{_COMMAND}{escape(console.harmless(f))}" for f in root.fix),
+        ]
     return shown
 
 
@@ -153,7 +172,10 @@ def envelope_text(found: Diagnosis) -> str:
 
 def plain_text(found: Diagnosis, *, everything: bool) -> str:
     """Return the diagnosis as text without markup."""
-    return "\n".join(Text.from_markup(line).plain for line in lines(found, everything=everything)) + "\n"
+    return (
+        "\n".join(Text.from_markup(line).plain for line in lines(found, everything=everything))
+        + "\n"
+    )
 
 
 def shape(found: Diagnosis) -> dict[str, Any]:
@@ -202,7 +224,12 @@ def explain(code: Code) -> None:
     """Say what a code means."""
     out = console.result()
     out.print(f"[bold]{code.code}[/bold]: {escape(code.title)}")
-    for name, text in (("Meaning", code.meaning), ("Why", code.why), ("Fix", code.fix), ("Source", code.source)):
+    for name, text in (
+        ("Meaning", code.meaning),
+        ("Why", code.why),
+        ("Fix", code.fix),
+        ("Source", code.source),
+    ):
         out.print(f"  [dim]{name}:[/dim] {escape(text)}")
 
 

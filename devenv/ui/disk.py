@@ -43,13 +43,20 @@ def survey(seen: Survey, *, everything: bool) -> None:
             _ledger(out, ledger, everything=everything)
         known = sum(share.size or 0 for x in ledgers for share in x.shares if not share.included)
         if (rest := used(disk.space) - known) > 0:
-            out.print(f"  {show(rest):>10}  everything else there  [dim]not devenv's, nor the engine's as far as is known[/dim]")
+            out.print(
+                f"  {show(rest):>10}  everything else there  [dim]not devenv's, nor the engine's as far as is known[/dim]"
+            )
         for line in waste_lines([w for w in seen.waste if w.place in disk.names]):
-            out.print(f"  [yellow]![/yellow] {escape(line)}; a prune removes this first", soft_wrap=True)
+            out.print(
+                f"  [yellow]![/yellow] {escape(line)}; a prune removes this first", soft_wrap=True
+            )
     for name in seen.down:
         out.print(f"[yellow]?[/yellow] {escape(name)} does not run: what is in it is not known")
     for name, why in seen.unknown.items():
-        out.print(f"[yellow]?[/yellow] {escape(name)} could not be looked at: {escape(why)}", soft_wrap=True)
+        out.print(
+            f"[yellow]?[/yellow] {escape(name)} could not be looked at: {escape(why)}",
+            soft_wrap=True,
+        )
 
 
 def _disk(out: Console, disk: Disk) -> None:
@@ -57,13 +64,17 @@ def _disk(out: Console, disk: Disk) -> None:
     bar = _bar(disk)
     names = " + ".join(disk.names)
     out.print(f"[bold]{escape(names)}[/bold]", soft_wrap=True)
-    out.print(f"  [{colour}]{bar}[/{colour}] {show(used(space))} of {show(space.total)} in use, {show(space.free)} free")
+    out.print(
+        f"  [{colour}]{bar}[/{colour}] {show(used(space))} of {show(space.total)} in use, {show(space.free)} free"
+    )
     if space.reserved:
         note = "[dim]not in use, but only root can use it[/dim]"
         out.print(f"  {show(space.reserved):>10}  reserved for root  {note}")
     over = taken(space) - disk.marks.high
     if disk.marks.short_of_inodes(space):
-        out.print(f"  [red]✗[/red] only {space.free_inodes} of {space.total_inodes} inodes are free; run `devenv prune`")
+        out.print(
+            f"  [red]✗[/red] only {space.free_inodes} of {space.total_inodes} inodes are free; run `devenv prune`"
+        )
     if over > 0:
         out.print(
             f"  [red]✗[/red] {show(over)} above the budget, which {_end(disk)}; run `devenv prune`",
@@ -72,7 +83,9 @@ def _disk(out: Console, disk: Disk) -> None:
     else:
         out.print(f"  [green]✓[/green] {show(-over)} below the budget, which {_end(disk)}")
     if disk.full_in is not None:
-        out.print(f"  [yellow]![/yellow] full in about {_duration(disk.full_in)} at the present rate")
+        out.print(
+            f"  [yellow]![/yellow] full in about {_duration(disk.full_in)} at the present rate"
+        )
 
 
 def _end(disk: Disk) -> str:
@@ -106,24 +119,37 @@ def waste_lines(waste: Sequence[Waste]) -> list[str]:
 
 
 def _ledger(out: Console, ledger: Ledger, *, everything: bool) -> None:
-    out.print(f"  [bold]{escape(ledger.name)}[/bold]  [dim]{escape(ledger.path)}[/dim]", soft_wrap=True)
+    out.print(
+        f"  [bold]{escape(ledger.name)}[/bold]  [dim]{escape(ledger.path)}[/dim]", soft_wrap=True
+    )
     lines = ledger.shares if everything else _largest(ledger.shares)
     for share in lines:
         size = "unknown" if share.size is None else show(share.size)
-        alone = f"{show(share.alone)} of it alone" if share.alone is not None and share.alone != share.size else ""
+        alone = (
+            f"{show(share.alone)} of it alone"
+            if share.alone is not None and share.alone != share.size
+            else ""
+        )
         note = ", ".join(filter(None, (alone, share.note)))
-        out.print(f"  {size:>10}  {escape(share.what)}{f'  [dim]{escape(note)}[/dim]' if note else ''}", soft_wrap=True)
+        out.print(
+            f"  {size:>10}  {escape(share.what)}{f'  [dim]{escape(note)}[/dim]' if note else ''}",
+            soft_wrap=True,
+        )
         if share.command:
             command = f"[dim]devenv won't do this; you can: {escape(share.command)}[/dim]"
             out.print(f"              {command}", soft_wrap=True)
     if len(lines) < len(ledger.shares):
-        out.print(f"              [dim]and {len(ledger.shares) - len(lines)} more; --all shows them[/dim]")
+        out.print(
+            f"              [dim]and {len(ledger.shares) - len(lines)} more; --all shows them[/dim]"
+        )
 
 
 def _largest(shares: Sequence[Share]) -> list[Share]:
     """The sums, and of single images, volumes and containers the largest."""
     single = _single(shares)
-    largest = sorted((s for s in single if s.size), key=lambda s: -(s.size or 0))[: max(0, _SHOWN - 2)]
+    largest = sorted((s for s in single if s.size), key=lambda s: -(s.size or 0))[
+        : max(0, _SHOWN - 2)
+    ]
     return [s for s in shares if s not in single or s in largest or s.what.startswith("log of ")]
 
 
@@ -191,9 +217,13 @@ def _show(out: Console, proposed: Proposal) -> None:
             for line in _stays(proposed.survey.on(each.disk)):
                 out.print(f"  [dim]{escape(line)}[/dim]", soft_wrap=True)
     if not any(p.goal for p in proposed.plans):
-        out.print("[green]✓[/green] No disk is above its budget; nothing is to be removed. --free SIZE frees more.")
+        out.print(
+            "[green]✓[/green] No disk is above its budget; nothing is to be removed. --free SIZE frees more."
+        )
     for name, why in proposed.survey.unknown.items():
-        out.print(f"[yellow]?[/yellow] {escape(name)} stays as it is: {escape(why)}", soft_wrap=True)
+        out.print(
+            f"[yellow]?[/yellow] {escape(name)} stays as it is: {escape(why)}", soft_wrap=True
+        )
 
 
 def _plan(out: Console, each: DiskPlan) -> None:
@@ -203,7 +233,11 @@ def _plan(out: Console, each: DiskPlan) -> None:
     if not each.removals:
         out.print(f"[red]✗[/red] {names}: nothing that may go frees anything.", soft_wrap=True)
         return
-    short = "" if each.frees >= each.goal or each.goal > each.disk.space.total else f", of {show(each.goal)} that should go"
+    short = (
+        ""
+        if each.frees >= each.goal or each.goal > each.disk.space.total
+        else f", of {show(each.goal)} that should go"
+    )
     out.print(f"[bold]{names}[/bold]: {show(each.frees)} can be freed{short}", soft_wrap=True)
     for line in removal_lines(each):
         out.print(f"  {escape(line)}", soft_wrap=True)
@@ -229,7 +263,9 @@ def removal_lines(each: DiskPlan) -> list[str]:
     lines = []
     for removal in each.removals:
         thing = removal.thing
-        lines.append(f"{show(removal.frees):>10}  {_where(thing)} ({_WORDS[thing.worth]}{_last(thing)})")
+        lines.append(
+            f"{show(removal.frees):>10}  {_where(thing)} ({_WORDS[thing.worth]}{_last(thing)})"
+        )
     return lines
 
 
@@ -281,16 +317,25 @@ def outcome(result: Outcome) -> None:
     out = console.result()
     for done in result.done:
         if done.skipped:
-            out.print(f"[yellow]-[/yellow] {escape(_where(done.thing))} stays: {escape(done.skipped)}", soft_wrap=True)
+            out.print(
+                f"[yellow]-[/yellow] {escape(_where(done.thing))} stays: {escape(done.skipped)}",
+                soft_wrap=True,
+            )
     removed = [d for d in result.done if not d.skipped]
     mark = "[red]✗[/red]" if result.left else "[green]✓[/green]"
     estimate = sum(d.estimated for d in removed)
-    out.print(f"{mark} {show(max(0, result.freed))} freed by {len(removed)} removals; {show(estimate)} were expected.")
+    out.print(
+        f"{mark} {show(max(0, result.freed))} freed by {len(removed)} removals; {show(estimate)} were expected."
+    )
     for disk, space in zip(result.before, result.after, strict=True):
         names = escape(" + ".join(disk.names))
-        out.print(f"  {names}: {show(space.free)} free, {show(disk.space.free)} before", soft_wrap=True)
+        out.print(
+            f"  {names}: {show(space.free)} free, {show(disk.space.free)} before", soft_wrap=True
+        )
     for disk in result.left:
-        out.print(f"[red]✗[/red] {escape(disk.names[0])} is still fuller than asked; `devenv disk` shows by what.")
+        out.print(
+            f"[red]✗[/red] {escape(disk.names[0])} is still fuller than asked; `devenv disk` shows by what."
+        )
 
 
 def outcome_json(result: Outcome) -> None:
@@ -312,14 +357,28 @@ def outcome_shape(result: Outcome) -> dict[str, Any]:
 
 
 def _done_shape(done: Done) -> dict[str, Any]:
-    return {**thing_shape(done.thing), "estimated": done.estimated, "measured": done.measured, "why": done.skipped}
+    return {
+        **thing_shape(done.thing),
+        "estimated": done.estimated,
+        "measured": done.measured,
+        "why": done.skipped,
+    }
 
 
 def history(entries: Sequence[Mapping[str, Any]]) -> None:
     """Show the journal, estimated against measured."""
     out = console.result()
-    ended = {(e.get("place"), e.get("id"), e.get("estimated")) for e in entries if e.get("event") in {"removed", "skipped"}}
-    shown = [e for e in entries if e.get("event") != "remove" or (e.get("place"), e.get("id"), e.get("estimated")) not in ended]
+    ended = {
+        (e.get("place"), e.get("id"), e.get("estimated"))
+        for e in entries
+        if e.get("event") in {"removed", "skipped"}
+    }
+    shown = [
+        e
+        for e in entries
+        if e.get("event") != "remove"
+        or (e.get("place"), e.get("id"), e.get("estimated")) not in ended
+    ]
     for entry in shown:
         at = datetime.fromtimestamp(float(entry["at"])).astimezone()
         out.print(f"{at:%Y-%m-%d %H:%M:%S}  {escape(_entry(entry))}", soft_wrap=True)

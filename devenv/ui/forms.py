@@ -30,12 +30,19 @@ def save(facts: Facts, target: Path) -> None:
         console.progress().print(f"Facts saved in {target}, redacted.", markup=False)
 
 
-def diagnosis(facts: Facts, found: Diagnosis, output: str, target: Path | None, *, everything: bool) -> None:
+def diagnosis(
+    facts: Facts, found: Diagnosis, output: str, target: Path | None, *, everything: bool
+) -> None:
     """Show a diagnosis, or write it to a file."""
     if output in {"html", "junit", "sarif"}:
         _emit(_document(facts, found, output), target or _default_target(output, found.cluster))
     elif target:
-        _emit(text.envelope_text(found) if output == "json" else text.plain_text(found, everything=everything), target)
+        _emit(
+            text.envelope_text(found)
+            if output == "json"
+            else text.plain_text(found, everything=everything),
+            target,
+        )
     elif output == "json":
         text.diagnosis_json(found)
     else:
@@ -49,7 +56,10 @@ def comparison(good: Facts, facts: Facts, output: str, target: Path | None) -> C
     found = compare(good, facts)
     if target:
         as_json = output == "json"
-        _emit((differences.envelope_text if as_json else differences.plain_text)(good, facts, found), target)
+        _emit(
+            (differences.envelope_text if as_json else differences.plain_text)(good, facts, found),
+            target,
+        )
     elif output == "json":
         differences.comparison_json(good, facts, found)
     else:
@@ -67,7 +77,11 @@ def _document(facts: Facts, found: Diagnosis, output: str) -> str:
 
 def _default_target(output: str, cluster: str) -> Path | None:
     """A page on a terminal helps nobody: it goes into a file of this folder."""
-    return Path(f"devenv-{cluster}.html") if output == "html" and console.result().is_terminal else None
+    return (
+        Path(f"devenv-{cluster}.html")
+        if output == "html" and console.result().is_terminal
+        else None
+    )
 
 
 def _emit(content: str, target: Path | None) -> None:

@@ -28,7 +28,11 @@ def json_lines(found: Iterable[LogLine]) -> None:
     """Print each line as JSON on a line of its own."""
     out = console.result()
     for line in found:
-        out.print(json.dumps({"version": VERSION, "kind": "log", "result": shape(line)}), markup=False, soft_wrap=True)
+        out.print(
+            json.dumps({"version": VERSION, "kind": "log", "result": shape(line)}),
+            markup=False,
+            soft_wrap=True,
+        )
         if streams.is_unread():
             return
 

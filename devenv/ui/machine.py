@@ -18,7 +18,16 @@ from devenv.ui import console
 from devenv.ui.junit import document
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_AREAS = {"1": "host", "2": "node", "3": "workload", "4": "gateway", "5": "model", "6": "request", "7": "aibrix", "9": "harmless"}
+_AREAS = {
+    "1": "host",
+    "2": "node",
+    "3": "workload",
+    "4": "gateway",
+    "5": "model",
+    "6": "request",
+    "7": "aibrix",
+    "9": "harmless",
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,9 @@ def junit(found: Diagnosis) -> str:
     for what, why in found.unknown:
         counts["tests"] += 1
         counts["errors"] += 1
-        element = ET.SubElement(suite, "testcase", classname="devenv.unknown", name=_plain(what), time="0")
+        element = ET.SubElement(
+            suite, "testcase", classname="devenv.unknown", name=_plain(what), time="0"
+        )
         ET.SubElement(element, "error", message=_plain(f"could not be read: {why}"), type="unknown")
     at = datetime.fromtimestamp(found.taken, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     numbers = {name: str(count) for name, count in counts.items()}
@@ -78,14 +89,23 @@ def _case(suite: ET.Element, case: Case) -> str:
     """Add a case, and return what it counts as."""
     finding, code = case.finding, case.code
     name = f"{code.code} {code.title}" + (f": {finding.subject}" if finding else "")
-    element = ET.SubElement(suite, "testcase", classname=f"devenv.{_AREAS[code.code[2]]}", name=_plain(name), time="0")
+    element = ET.SubElement(
+        suite, "testcase", classname=f"devenv.{_AREAS[code.code[2]]}", name=_plain(name), time="0"
+    )
     if finding is None:
         return ""
     if case.follows:
-        ET.SubElement(element, "skipped", message=_plain(f"follows from {case.follows.code}: {case.follows.says}"))
+        ET.SubElement(
+            element,
+            "skipped",
+            message=_plain(f"follows from {case.follows.code}: {case.follows.says}"),
+        )
         return "skipped"
     failure = ET.SubElement(element, "failure", message=_plain(finding.says), type=code.code)
-    lines = [f"{finding.verdict.value}, {finding.confidence.value}", *(f"{e.source}: {e.text}" for e in finding.evidence)]
+    lines = [
+        f"{finding.verdict.value}, {finding.confidence.value}",
+        *(f"{e.source}: {e.text}" for e in finding.evidence),
+    ]
     failure.text = "\n".join(map(_plain, [*lines, *(f"Fix: {f}" for f in finding.fix)]))
     return "failures"
 
@@ -104,7 +124,8 @@ def sarif(found: Diagnosis) -> str:
     order = list(known)
     results = [_result(found, case, order) for case in cases(found) if case.finding]
     notices = [
-        {"level": "warning", "message": {"text": _plain(f"{what} could not be read: {why}")}} for what, why in found.unknown
+        {"level": "warning", "message": {"text": _plain(f"{what} could not be read: {why}")}}
+        for what, why in found.unknown
     ]
     rules = [_rule(code) for code in known.values()]
     driver = {
@@ -112,9 +133,20 @@ def sarif(found: Diagnosis) -> str:
         "informationUri": "https://github.com/vllm-project/aibrix", "rules": rules,
     }  # fmt: skip
     end = datetime.fromtimestamp(found.taken, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    invocation = {"executionSuccessful": not found.unknown, "endTimeUtc": end, "toolExecutionNotifications": notices}
-    run = {"tool": {"driver": driver}, "invocations": [invocation], "results": results, "columnKind": "unicodeCodePoints"}
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+    invocation = {
+        "executionSuccessful": not found.unknown,
+        "endTimeUtc": end,
+        "toolExecutionNotifications": notices,
+    }
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [invocation],
+        "results": results,
+        "columnKind": "unicodeCodePoints",
+    }
+    return json.dumps(
+        {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False
+    )
 
 
 def _rule(code: Code) -> dict[str, Any]:
@@ -127,12 +159,18 @@ def _rule(code: Code) -> dict[str, Any]:
 def _result(found: Diagnosis, case: Case, order: list[str]) -> dict[str, Any]:
     finding = case.finding
     assert finding  # noqa: S101 - only such cases are results
-    told = [finding.says, *(f"{e.source}: {e.text}" for e in finding.evidence), *(f"Fix: {f}" for f in finding.fix)]
+    told = [
+        finding.says,
+        *(f"{e.source}: {e.text}" for e in finding.evidence),
+        *(f"Fix: {f}" for f in finding.fix),
+    ]
     where = {
         "physicalLocation": {"artifactLocation": {"uri": f"clusters/{found.cluster}"}},
         "logicalLocations": [{"name": _plain(finding.subject), "kind": "resource"}],
     }
-    mark = hashlib.sha256(f"{found.cluster}\n{finding.code}\n{finding.subject}".encode()).hexdigest()[:32]
+    mark = hashlib.sha256(
+        f"{found.cluster}\n{finding.code}\n{finding.subject}".encode()
+    ).hexdigest()[:32]
     result: dict[str, Any] = {
         "ruleId": finding.code, "ruleIndex": order.index(finding.code), "level": "note" if case.follows else "error",
         "message": {"text": "\n".join(map(_plain, told))}, "locations": [where],

@@ -35,7 +35,10 @@ def listed(found: Sequence[Seen]) -> None:
         out.print("There is no model. `devenv model add NAME` adds one.")
     for seen in found:
         whose = "  [dim]added by devenv[/dim]" if seen.ours else ""
-        out.print(f"{'[green]✓[/green]' if seen.answers else '[red]✗[/red]'} {escape(seen.name)}{whose}", soft_wrap=True)
+        out.print(
+            f"{'[green]✓[/green]' if seen.answers else '[red]✗[/red]'} {escape(seen.name)}{whose}",
+            soft_wrap=True,
+        )
         out.print(f"  plugin      {seen.pods[0]} of {seen.pods[1]} pods ready", soft_wrap=True)
         workloads = ", ".join(seen.workloads) or "no Deployment names it"
         out.print(f"  controller  {escape(workloads)}", soft_wrap=True)
@@ -79,7 +82,9 @@ def removed(model: str, objects: Sequence[Manifest], *, done: bool) -> None:
 
 def removed_json(model: str, objects: Sequence[Manifest], *, done: bool) -> None:
     """Print the same as JSON."""
-    emit_json("model-removed", {"name": model, "removed": done, "objects": [_spelt(o) for o in objects]})
+    emit_json(
+        "model-removed", {"name": model, "removed": done, "objects": [_spelt(o) for o in objects]}
+    )
 
 
 def _spelt(obj: Manifest) -> str:

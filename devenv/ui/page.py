@@ -52,7 +52,10 @@ def page(facts: Facts, found: Diagnosis) -> str:
         headline=headline_text(found),
         mood="good" if found.healthy else "bad" if found.causes else "unsure",
         stops=list(stops(found)),
-        causes=[(c, since(c.since, found.taken), fold_consequences(c)) for c in (*found.causes, *found.progress)],
+        causes=[
+            (c, since(c.since, found.taken), fold_consequences(c))
+            for c in (*found.causes, *found.progress)
+        ],
         moments=[(m, _offset(m.time - began)) for m in moments],
         folds=list(folds(facts)),
         book=book(),
@@ -84,14 +87,23 @@ def fold_consequences(cause: Cause) -> list[tuple[str, str]]:
 def folds(facts: Facts) -> Iterator[Fold]:
     """Yield all facts, by what they are of."""
     whole: dict[str, Any] = json.loads(dump(facts))
-    plain = {k: v for k, v in whole.items() if k not in {"objects", "logs", "proxies", "proofs", "profile", "nodes"}}
+    plain = {
+        k: v
+        for k, v in whole.items()
+        if k not in {"objects", "logs", "proxies", "proofs", "profile", "nodes"}
+    }
     yield Fold("The look", (("engine, disks, ports", _json(plain)),))
     yield Fold("Nodes", tuple((n["name"], _json(n)) for n in whole["nodes"]))
     yield Fold("Live requests", tuple((p["name"], _json(p)) for p in whole["proofs"]))
     yield Fold("Envoy", tuple((p["pod"], _json(p)) for p in whole["proxies"]))
     for kind, objects in sorted(whole["objects"].items()):
         yield Fold(kind, tuple((label(o), _json(o)) for o in objects))
-    yield Fold("Logs", tuple((f"{log['pod']}/{log['container']}", "\n".join(log["lines"])) for log in whole["logs"]))
+    yield Fold(
+        "Logs",
+        tuple(
+            (f"{log['pod']}/{log['container']}", "\n".join(log["lines"])) for log in whole["logs"]
+        ),
+    )
     yield Fold("Profile", ((facts.profile.name, _json(whole["profile"])),))
 
 

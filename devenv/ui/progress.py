@@ -62,7 +62,9 @@ class Lines:
 
     def fail(self, step: str) -> None:
         """Say that the step failed; why is said at the end."""
-        self._console.print(f"[bold red]✗[/bold red] {escape(step)}  [dim]{self._seconds(step):.1f} s[/dim]")
+        self._console.print(
+            f"[bold red]✗[/bold red] {escape(step)}  [dim]{self._seconds(step):.1f} s[/dim]"
+        )
 
     def say(self, text: str) -> None:
         """Say anything else."""

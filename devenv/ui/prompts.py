@@ -17,7 +17,11 @@ def choice(question: str, options: Sequence[str], default: str) -> str:
         return default
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    return str(_answered(lambda: questionary.select(question, choices=list(options), default=default).ask()))
+    return str(
+        _answered(
+            lambda: questionary.select(question, choices=list(options), default=default).ask()
+        )
+    )
 
 
 def text(question: str, default: str, check: Callable[[str], bool | str]) -> str:

@@ -35,7 +35,9 @@ def planned(proposed: Proposal) -> None:
 
 def _show(out: Console, proposed: Proposal) -> None:
     for cause in proposed.diagnosis.causes:
-        out.print(f"[bold red]✗[/bold red] [bold]{cause.root.code}[/bold] {escape(cause.root.says)}")
+        out.print(
+            f"[bold red]✗[/bold red] [bold]{cause.root.code}[/bold] {escape(cause.root.says)}"
+        )
     if proposed.diagnosis.healthy:
         out.print("[green]✓[/green] Nothing to repair.")
     for cause in proposed.diagnosis.progress:
@@ -72,7 +74,9 @@ def _details(step: Planned, proposed: Proposal) -> list[str]:
     if step.kind is Kind.ROOM:
         rooms = [s.target for s in proposed.plan.steps if s.kind is Kind.ROOM]
         room = proposed.room[rooms.index(step.target)]
-        return [line for planned in room.plans for line in removal_lines(planned)] or ["nothing on it may go"]
+        return [line for planned in room.plans for line in removal_lines(planned)] or [
+            "nothing on it may go"
+        ]
     if step.kind is Kind.PUT_BACK:
         return [str(d) for d in proposed.drifts] or [
             "no object is missing or changed; other images than the profile's are replaced"
@@ -125,4 +129,9 @@ def plan_shape(cluster: str, proposed: Proposal) -> dict[str, Any]:
 
 def step_shape(step: Planned) -> dict[str, Any]:
     """Shape of one step. `code` is the first of `codes`, the roots that it is for."""
-    return {"kind": step.kind.name.lower(), "target": step.target, "code": step.reason, "codes": list(step.codes)}
+    return {
+        "kind": step.kind.name.lower(),
+        "target": step.target,
+        "code": step.reason,
+        "codes": list(step.codes),
+    }

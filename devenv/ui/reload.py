@@ -61,7 +61,9 @@ def returned(result: Returned) -> None:
     """Say to which images the cluster returned, and what runs."""
     out = console.result()
     for name, image in result.images.items():
-        out.print(f"[green]✓[/green] {escape(name)}  [dim]returned to {short(image)}, {result.seconds:.1f} s[/dim]")
+        out.print(
+            f"[green]✓[/green] {escape(name)}  [dim]returned to {short(image)}, {result.seconds:.1f} s[/dim]"
+        )
     _renewed(result.renewed)
 
 
@@ -96,13 +98,19 @@ def return_plan(cluster: str, returns: Sequence[Return], *, as_json: bool) -> No
         emit_json("reload-undo-plan", {"cluster": cluster, "images": images})
         return
     for one in returns:
-        console.result().print(f"{escape(one.name)} in {one.node.name}: return to {short(one.image)}", soft_wrap=True)
+        console.result().print(
+            f"{escape(one.name)} in {one.node.name}: return to {short(one.image)}", soft_wrap=True
+        )
 
 
 def round_line(reloaded: Result, changed: list[str]) -> None:
     """Show one round of `--watch`: what changed, and the time of each part."""
     parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in reloaded.seconds.items())
-    what = f"{Path(changed[0]).name}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}" if changed else "first round"
+    what = (
+        f"{Path(changed[0]).name}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}"
+        if changed
+        else "first round"
+    )
     proven = f"{sum(p.ok for p in reloaded.renewed.proofs)} of {len(reloaded.renewed.proofs)} requests proven"
     console.result().print(f"[green]✓[/green] {escape(what)}: {parts}, {proven}")
 
@@ -148,4 +156,8 @@ def plan_json(cluster: str, planned: Plan) -> None:
 
 def plan_shape(cluster: str, planned: Plan) -> dict[str, Any]:
     """Shape of `reload-image --dry-run`."""
-    return {"cluster": cluster, "images": [move_shape(m) for m in planned.moves], "workloads": [u.name for u in planned.users]}
+    return {
+        "cluster": cluster,
+        "images": [move_shape(m) for m in planned.moves],
+        "workloads": [u.name for u in planned.users],
+    }

@@ -59,7 +59,10 @@ def error(problem: DevenvError) -> None:
 
 def error_lines(problem: DevenvError) -> list[str]:
     """Return what `error` prints, in rich's markup."""
-    lines = [f"[bold red]Error:[/bold red] {escape(problem.what)}", *(f"  {escape(w)}" for w in problem.why.splitlines())]
+    lines = [
+        f"[bold red]Error:[/bold red] {escape(problem.what)}",
+        *(f"  {escape(w)}" for w in problem.why.splitlines()),
+    ]
     return [*lines, f"[green]→[/green] {escape(problem.next_step)}"] if problem.next_step else lines
 
 
@@ -80,7 +83,9 @@ def profiles(found: list[Profile]) -> None:
     """Show profiles by name."""
     width = max((len(p.name) for p in found), default=0)
     for profile in found:
-        console.result().print(f"{escape(profile.name.ljust(width))}  {escape(profile.description)}")
+        console.result().print(
+            f"{escape(profile.name.ljust(width))}  {escape(profile.description)}"
+        )
 
 
 # up and down
@@ -110,16 +115,24 @@ def up_json(result: Result) -> dict[str, Any]:
 def adoption(planned: Adoption) -> None:
     """List what would change in a cluster that somebody else made."""
     out = console.progress()
-    out.print(f"devenv did not make the cluster {escape(planned.cluster)} ({escape(', '.join(planned.nodes))}). In it,")
-    out.print(f"{len(planned.brought)} objects would be brought, which `devenv down` takes out again:")
+    out.print(
+        f"devenv did not make the cluster {escape(planned.cluster)} ({escape(', '.join(planned.nodes))}). In it,"
+    )
+    out.print(
+        f"{len(planned.brought)} objects would be brought, which `devenv down` takes out again:"
+    )
     for line in _by_kind(planned.brought):
         out.print(f"  {escape(line)}")
-    out.print(f"{len(planned.changed)} objects that are there would be changed, which nothing changes back:")
+    out.print(
+        f"{len(planned.changed)} objects that are there would be changed, which nothing changes back:"
+    )
     for line in _by_kind(planned.changed):
         out.print(f"  {escape(line)}")
     out.print(f"{len(planned.images)} images would be loaded into its nodes:")
     for name, how in planned.images.items():
-        out.print(f"  {escape(name)}{'  in place of what has that name' if how == 'replaced' else ''}")
+        out.print(
+            f"  {escape(name)}{'  in place of what has that name' if how == 'replaced' else ''}"
+        )
 
 
 def _by_kind(keys: Sequence[Key]) -> list[str]:
@@ -148,9 +161,13 @@ def _stayed(removal: Removal) -> list[str]:
     return [f"{kind} {name}: {why}" for (_, kind, _, name), why in removal.stayed.items()]
 
 
-def down_json(cluster: str, removal: Removal, *, dry_run: bool, purged: list[str], stayed: list[str]) -> dict[str, Any]:
+def down_json(
+    cluster: str, removal: Removal, *, dry_run: bool, purged: list[str], stayed: list[str]
+) -> dict[str, Any]:
     """Shape of `down`."""
-    objects = [{"apiVersion": v, "kind": k, "namespace": ns, "name": n} for v, k, ns, n in removal.objects]
+    objects = [
+        {"apiVersion": v, "kind": k, "namespace": ns, "name": n} for v, k, ns, n in removal.objects
+    ]
     return {
         "cluster": cluster, "dry_run": dry_run, "nodes": [n.name for n in removal.nodes], "objects": objects,
         "images": list(removal.images), "purged": purged, "stayed": [*_stayed(removal), *stayed],
@@ -185,7 +202,9 @@ def _kept(out: Console, plan: PurgePlan) -> None:
         return
     names = escape(", ".join(plan.clusters))
     if not plan.kept:
-        out.print(f"Other clusters use the same images and caches: {names}. Those clusters stay, and rebuild what they need.")
+        out.print(
+            f"Other clusters use the same images and caches: {names}. Those clusters stay, and rebuild what they need."
+        )
         return
     out.print(f"Kept, because other clusters use it ({names}). Pass --all to remove it, too:")
     for item in plan.kept:
@@ -199,7 +218,9 @@ def purged(plan: PurgePlan, stayed: list[str], *, dry_run: bool) -> None:
         _kept(out, plan)
     for item in plan.items:
         if not any(s.startswith(f"{item.name}:") for s in stayed):
-            out.print(f"{'would remove' if dry_run else 'removed'} {escape(item.name)}  [dim]{show(item.size)}[/dim]")
+            out.print(
+                f"{'would remove' if dry_run else 'removed'} {escape(item.name)}  [dim]{show(item.size)}[/dim]"
+            )
     for line in stayed:
         out.print(f"[bold red]✗[/bold red] stayed: {escape(line)}")
 
@@ -214,7 +235,11 @@ def stop(cluster: str, nodes: list[Node]) -> None:
     out = console.result()
     for node in nodes:
         out.print(f"stopped {node.name}")
-    out.print(f"Start {cluster} again with `{_up(cluster)}`." if nodes else f"Nothing of the cluster {cluster} is running.")
+    out.print(
+        f"Start {cluster} again with `{_up(cluster)}`."
+        if nodes
+        else f"Nothing of the cluster {cluster} is running."
+    )
 
 
 def restarted(names: list[str], proofs: Iterable[Proof]) -> None:
@@ -247,11 +272,20 @@ def request(proof: Proof, url: str) -> None:
     out.print(f"{_proof_head(proof)}  [dim]{url}[/dim]")
     line = proof.line
     rows = [("answer", proof.answer.body.strip() or proof.answer.error)]
-    rows += [(name, value) for name, value in proof.answer.headers.items() if name.startswith(("x-", "target-pod", "routing-"))]
+    rows += [
+        (name, value)
+        for name, value in proof.answer.headers.items()
+        if name.startswith(("x-", "target-pod", "routing-"))
+    ]
     if line is None:
         rows.append(("access log", "has not got the request's line yet"))
     else:
-        rows += [("route", line.route), ("cluster", line.cluster), ("flags", line.flags), ("details", line.details)]
+        rows += [
+            ("route", line.route),
+            ("cluster", line.cluster),
+            ("flags", line.flags),
+            ("details", line.details),
+        ]
         rows += [("upstream", line.upstream)]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
@@ -286,9 +320,14 @@ def status(state: Status) -> None:
 
 def status_lines(state: Status) -> list[str]:
     """Return the lines that show the cluster, in rich's markup."""
-    lines = [f"[yellow]being changed by {escape(state.changing)}[/yellow]"] if state.changing else []
+    lines = (
+        [f"[yellow]being changed by {escape(state.changing)}[/yellow]"] if state.changing else []
+    )
     if not state.nodes:
-        return [*lines, f"There is no cluster {escape(state.cluster)}. Make it with `{_up(state.cluster)}`."]
+        return [
+            *lines,
+            f"There is no cluster {escape(state.cluster)}. Make it with `{_up(state.cluster)}`.",
+        ]
     nodes = ", ".join(f"{n.name} {n.status}" for n in state.nodes)
     lines.append(f"cluster  {escape(state.cluster)}  [dim]({escape(nodes)})[/dim]")
     lines.append(f"profile  {escape(state.profile)}")
@@ -301,11 +340,21 @@ def status_lines(state: Status) -> list[str]:
         lines.append(f"[dim]?[/dim] {escape(state.silence)}")
         lines.append(f"  State unknown: {escape(', '.join(c.name for c in state.components))}.")
     for component in () if state.silence else state.components:
-        mark = "[dim]?[/dim]" if component.unknown else "[bold red]✗[/bold red]" if component.missing else "[green]✓[/green]"
-        lines.append(f"{mark} {escape(component.name.ljust(width))}  {escape(component.unknown or component.missing or 'ready')}")
+        mark = (
+            "[dim]?[/dim]"
+            if component.unknown
+            else "[bold red]✗[/bold red]"
+            if component.missing
+            else "[green]✓[/green]"
+        )
+        lines.append(
+            f"{mark} {escape(component.name.ljust(width))}  {escape(component.unknown or component.missing or 'ready')}"
+        )
     for name, space in state.disks.items():
         inodes = f"[dim]{space.free_inodes} inodes free[/dim]"
-        lines.append(f"disk     {escape(name)}: {show(space.free)} of {show(space.total)} free  {inodes}")
+        lines.append(
+            f"disk     {escape(name)}: {show(space.free)} of {show(space.total)} free  {inodes}"
+        )
     return lines
 
 

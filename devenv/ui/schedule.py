@@ -15,7 +15,9 @@ from devenv.ui.reports import emit_json
 def installed(state: State) -> None:
     """Say that it is installed, and how to be rid of it."""
     status(state)
-    console.result().print("`devenv schedule remove` removes it; `devenv schedule run` does it now.")
+    console.result().print(
+        "`devenv schedule remove` removes it; `devenv schedule run` does it now."
+    )
 
 
 def status(state: State) -> None:
@@ -28,7 +30,10 @@ def status(state: State) -> None:
     days = "on weekdays" if job.weekdays else "every day"
     gone = "" if state.present else ", but somebody has removed it there; install it again"
     what = "prune, look, and recover" if job.recover else "prune and look"
-    out.print(f"{mark} {what} {days} at {job.at} for the cluster {escape(job.cluster)}, by {job.backend}{gone}", soft_wrap=True)
+    out.print(
+        f"{mark} {what} {days} at {job.at} for the cluster {escape(job.cluster)}, by {job.backend}{gone}",
+        soft_wrap=True,
+    )
     if state.present:
         out.print(f"  next  {state.next:%a %Y-%m-%d %H:%M}")
     if job.backend == "cron":
@@ -64,7 +69,9 @@ def status_shape(state: State) -> dict[str, Any]:
 
 def removed(backends: list[str]) -> None:
     """Say what was removed."""
-    console.result().print(f"removed from {', '.join(backends)}" if backends else "Nothing was scheduled.")
+    console.result().print(
+        f"removed from {', '.join(backends)}" if backends else "Nothing was scheduled."
+    )
 
 
 def removed_json(backends: list[str]) -> None:

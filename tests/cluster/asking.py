@@ -10,10 +10,14 @@ from devenv.facts.live import compose
 from devenv.profiles.model import LiveRequest, Route
 
 MODEL = "llama2-7b"
-_PAUSE = 0.1  # seconds between two requests on a route: on two cores the asking must not be the load
+_PAUSE = (
+    0.1  # seconds between two requests on a route: on two cores the asking must not be the load
+)
 
 
-def ask(port: int, seconds: float, routes: Iterable[str] = ("direct", "extension", "plain")) -> Counter[tuple[str, int, str]]:
+def ask(
+    port: int, seconds: float, routes: Iterable[str] = ("direct", "extension", "plain")
+) -> Counter[tuple[str, int, str]]:
     """Ask for so long; return how often each (route, status, reason) was seen. The reason of a 200 is empty."""
     seen: Counter[tuple[str, int, str]] = Counter()
     end = time.monotonic() + seconds
@@ -23,7 +27,11 @@ def ask(port: int, seconds: float, routes: Iterable[str] = ("direct", "extension
         live = LiveRequest(route=Route(route), model=MODEL)
         while time.monotonic() < end:
             answer = HttpGateway().send(compose(live, port).http)
-            seen[route, answer.status, "" if answer.status == 200 else answer.error or answer.body[:80]] += 1
+            seen[
+                route,
+                answer.status,
+                "" if answer.status == 200 else answer.error or answer.body[:80],
+            ] += 1
             paced.wait(_PAUSE)
 
     clients = [threading.Thread(target=client, args=[route], daemon=True) for route in routes]

@@ -41,7 +41,9 @@ def built_refs(at_hand) -> list[str]:
         "    p = Provider(w.engine, w.builder, w.reporter)\n"
         "    print('\\n'.join(s.ref for s in p.provide(w.choice('none', 'offline').profile.images).values()))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     refs = done.stdout.split()
     assert len(refs) == len(REQUIRED)
     return refs
@@ -52,5 +54,7 @@ def small_disk(built_refs, tmp_path_factory):
     """An engine with a disk of 7 GB, with all images in it."""
     if reason := engines.why_not("mkfs.ext4", "truncate", "mount"):
         pytest.skip(reason)
-    with engines.SmallDisk("small", tmp_path_factory.mktemp("small"), 240).running(built_refs) as engine:
+    with engines.SmallDisk("small", tmp_path_factory.mktemp("small"), 240).running(
+        built_refs
+    ) as engine:
         yield engine

@@ -29,7 +29,14 @@ def why_not(*programs: str) -> str:
 
 
 def run(*argv: str, env: dict[str, str] | None = None, check: bool = True) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False, env={**os.environ, **(env or {})})
+    done = subprocess.run(
+        argv,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
     assert not check or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -108,7 +115,10 @@ class Engine:
 
     def _silent(self) -> str:
         done = subprocess.run(
-            ["docker", "version"], env={**os.environ, "DOCKER_HOST": self.docker_host}, capture_output=True, check=False
+            ["docker", "version"],
+            env={**os.environ, "DOCKER_HOST": self.docker_host},
+            capture_output=True,
+            check=False,
         )
         return "" if done.returncode == 0 else "an answer"
 
@@ -124,11 +134,17 @@ class Engine:
         if self._pidfile.exists():
             for container in run("docker", "ps", "-aq", env=env, check=False).split():
                 run("docker", "rm", "-fv", container, env=env, check=False)
-            for network in run("docker", "network", "ls", "-q", "--filter", "type=custom", env=env, check=False).split():
-                run("docker", "network", "rm", network, env=env, check=False)  # its bridge would outlive the engine
+            for network in run(
+                "docker", "network", "ls", "-q", "--filter", "type=custom", env=env, check=False
+            ).split():
+                run(
+                    "docker", "network", "rm", network, env=env, check=False
+                )  # its bridge would outlive the engine
             pid = int(self._pidfile.read_text())
             command = Path(f"/proc/{pid}/cmdline")
-            if command.exists() and self.docker_host in command.read_text():  # and no other's that has this number now
+            if (
+                command.exists() and self.docker_host in command.read_text()
+            ):  # and no other's that has this number now
                 self._end(pid)
             self._pidfile.unlink(missing_ok=True)
         run("ip", "link", "del", self._bridge, check=False)
@@ -137,13 +153,17 @@ class Engine:
     def _sweep(self) -> None:
         """End the containers that a killed daemon left running, and remove what was mounted for them."""
         for process in psutil.process_iter(["cmdline"]):
-            if any(word.startswith(f"{self._exec_root}/") for word in process.info["cmdline"] or []):
+            if any(
+                word.startswith(f"{self._exec_root}/") for word in process.info["cmdline"] or []
+            ):
                 for one in [*process.children(recursive=True), process]:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         one.kill()
                         one.wait(30)
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for folder in reversed([m for m in mounts if m.startswith((f"{self._exec_root}/", f"{self.root}/"))]):
+        for folder in reversed(
+            [m for m in mounts if m.startswith((f"{self._exec_root}/", f"{self.root}/"))]
+        ):
             run("umount", folder)
         shutil.rmtree(self._exec_root, ignore_errors=True)
 
@@ -163,7 +183,14 @@ class Engine:
         """Copy images from the machine's own engine, in one archive, so that shared layers go once."""
         save = subprocess.Popen(["docker", "save", *refs], stdout=subprocess.PIPE)
         env = {**os.environ, "DOCKER_HOST": self.docker_host}
-        subprocess.run(["docker", "load"], stdin=save.stdout, env=env, check=True, capture_output=True, timeout=900)
+        subprocess.run(
+            ["docker", "load"],
+            stdin=save.stdout,
+            env=env,
+            check=True,
+            capture_output=True,
+            timeout=900,
+        )
         save.stdout.close()
         assert save.wait(60) == 0
 

@@ -25,11 +25,15 @@ class Fault:
     inject: Callable[[Lab], None]
 
 
-def patch(lab: Lab, namespace: str, kind: str, name: str, content: dict[str, Any], how: str = "strategic") -> None:
+def patch(
+    lab: Lab, namespace: str, kind: str, name: str, content: dict[str, Any], how: str = "strategic"
+) -> None:
     lab.kubectl("-n", namespace, "patch", kind, name, "--type", how, "-p", json.dumps(content))
 
 
-def pod_patch(spec: dict[str, Any], labels: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+def pod_patch(
+    spec: dict[str, Any], labels: dict[str, str] | None = None, **more: Any
+) -> dict[str, Any]:
     return {"spec": {**more, "template": {"metadata": {"labels": labels or {}}, "spec": spec}}}
 
 
@@ -52,7 +56,15 @@ def put(lab: Lab, obj: dict[str, Any]) -> None:
     for field in ("resourceVersion", "uid", "creationTimestamp", "managedFields", "generation"):
         obj["metadata"].pop(field, None)
     obj.pop("status", None)
-    lab.kubectl_in(json.dumps(obj), "apply", "--server-side", "--force-conflicts", "--field-manager=fault", "-f", "-")
+    lab.kubectl_in(
+        json.dumps(obj),
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=fault",
+        "-f",
+        "-",
+    )
 
 
 def plugins_crash(lab: Lab) -> None:
@@ -76,7 +88,13 @@ def misnamed_service(lab: Lab) -> None:
 
 def model_pods(spec: dict[str, Any], labels: dict[str, str] | None = None) -> Callable[[Lab], None]:
     def inject(lab: Lab) -> None:
-        patch(lab, MODELS, "deployment", MODEL, pod_patch({"containers": [{"name": "llm-engine", **spec}]}, labels))
+        patch(
+            lab,
+            MODELS,
+            "deployment",
+            MODEL,
+            pod_patch({"containers": [{"name": "llm-engine", **spec}]}, labels),
+        )
 
     return inject
 
@@ -86,21 +104,32 @@ def dangling_patch(lab: Lab) -> None:
     for entry in policy["spec"]["jsonPatches"]:
         filters = entry["operation"]["value"].get("typed_per_filter_config") or {}
         for name in list(filters):
-            filters[name.replace("aibrix-gateway-plugins-extension-policy", "other-release-extension-policy")] = filters.pop(name)
+            filters[
+                name.replace(
+                    "aibrix-gateway-plugins-extension-policy", "other-release-extension-policy"
+                )
+            ] = filters.pop(name)
     lab.kubectl_in(json.dumps(policy), "replace", "-f", "-")
 
 
 def patches_off(lab: Lab) -> None:
     config = get(lab, CONTROLLER, "configmap", "envoy-gateway-config")
     (key,) = config["data"]
-    config["data"][key] = config["data"][key].replace("enableEnvoyPatchPolicy: true", "enableEnvoyPatchPolicy: false")
+    config["data"][key] = config["data"][key].replace(
+        "enableEnvoyPatchPolicy: true", "enableEnvoyPatchPolicy: false"
+    )
     lab.kubectl_in(json.dumps(config), "replace", "-f", "-")
     lab.kubectl("-n", CONTROLLER, "delete", "pod", "-l", "control-plane=envoy-gateway")
 
 
 def proxy_crash(lab: Lab) -> None:
-    deployment = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}}
-    spec = {"extraArgs": ["--no-such-option"], "provider": {"kubernetes": {"envoyDeployment": deployment}}}
+    deployment = {
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+    }
+    spec = {
+        "extraArgs": ["--no-such-option"],
+        "provider": {"kubernetes": {"envoyDeployment": deployment}},
+    }
     patch(lab, GATEWAY, "envoyproxy", "aibrix-custom-proxy-config", {"spec": spec}, "merge")
 
 

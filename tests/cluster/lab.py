@@ -37,10 +37,12 @@ class Lab:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.profile = self.folder / "profile.yaml"
         # On the machine's own engine no test depends on how full its disk is, nor makes room on it.
-        budgets = "" if self.docker_host else "budgets: {host: {keep_free: 0}, engine: {keep_free: 0}, node: {keep_free: 0}}\n"
-        content = (
-            f"extends: {self.base}\nname: test\ngateway: {{host_port: {self.port}}}\n{budgets}auto_prune: no\n{self.overrides}"
+        budgets = (
+            ""
+            if self.docker_host
+            else "budgets: {host: {keep_free: 0}, engine: {keep_free: 0}, node: {keep_free: 0}}\n"
         )
+        content = f"extends: {self.base}\nname: test\ngateway: {{host_port: {self.port}}}\n{budgets}auto_prune: no\n{self.overrides}"
         self.profile.write_text(content)
 
     @property
@@ -51,7 +53,11 @@ class Lab:
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "DEVENV_CLUSTER": self.cluster,
         }
-        return {**os.environ, **own, **({"DOCKER_HOST": self.docker_host} if self.docker_host else {})}
+        return {
+            **os.environ,
+            **own,
+            **({"DOCKER_HOST": self.docker_host} if self.docker_host else {}),
+        }
 
     @property
     def node(self) -> str:
@@ -61,8 +67,12 @@ class Lab:
         return [sys.executable, "-m", "devenv", *args]
 
     def devenv(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.argv(*args), env=self.env, capture_output=True, text=True, timeout=900, check=False)
-        assert not check or done.returncode == 0, f"devenv {' '.join(args)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        done = subprocess.run(
+            self.argv(*args), env=self.env, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert not check or done.returncode == 0, (
+            f"devenv {' '.join(args)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return done
 
     def json(self, *args: str, check: bool = True):
@@ -75,7 +85,14 @@ class Lab:
         return self.json("request", "--route", route, *args, check=False)
 
     def docker(self, *args: str, check: bool = True) -> str:
-        done = subprocess.run(["docker", *args], env=self.env, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            ["docker", *args],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert not check or done.returncode == 0, f"docker {args}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -93,12 +110,35 @@ class Lab:
         self.built.clear()
 
     def kubectl(self, *args: str, check: bool = True) -> str:
-        return self.docker("exec", self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *args, check=check)
+        return self.docker(
+            "exec",
+            self.node,
+            "kubectl",
+            "--kubeconfig=/etc/kubernetes/admin.conf",
+            *args,
+            check=check,
+        )
 
     def kubectl_in(self, stdin: str, *args: str) -> str:
         """kubectl with something on its standard input."""
-        argv = ["docker", "exec", "-i", self.node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *args]
-        done = subprocess.run(argv, env=self.env, input=stdin, capture_output=True, text=True, timeout=300, check=False)
+        argv = [
+            "docker",
+            "exec",
+            "-i",
+            self.node,
+            "kubectl",
+            "--kubeconfig=/etc/kubernetes/admin.conf",
+            *args,
+        ]
+        done = subprocess.run(
+            argv,
+            env=self.env,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert done.returncode == 0, f"kubectl {args}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -118,8 +158,14 @@ def why_not() -> str:
         "    c = w.choice('none', 'offline')\n"
         "    print([i.name for i in c.profile.images if not Provider(w.engine, w.builder, w.reporter).ready([i])])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         return f"no engine: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no answer'}"
     missing = done.stdout.strip()
-    return "" if missing == "[]" else f"not in the engine: {missing}; run `devenv images build`, or `devenv up` once"
+    return (
+        ""
+        if missing == "[]"
+        else f"not in the engine: {missing}; run `devenv images build`, or `devenv up` once"
+    )

@@ -23,7 +23,13 @@ def by_hand(at_hand, built_refs, tmp_path):
         env=lab.env, check=True, capture_output=True, timeout=300,
     )  # fmt: skip
     yield lab
-    subprocess.run([kind, "delete", "cluster", "--name", lab.cluster], env=lab.env, check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [kind, "delete", "cluster", "--name", lab.cluster],
+        env=lab.env,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     lab.devenv("down")
 
 
@@ -59,7 +65,9 @@ def test_adopted_and_given_back(by_hand):
     adopted = lab.json("up", "--profile", str(lab.profile), "--adopt", "--yes")
     assert all(r["ok"] for r in adopted["requests"])
     assert lab.json("up")["changed"] is False
-    note = yaml.safe_load(lab.kubectl("get", "configmap", "devenv", "-n", "kube-system", "-o", "yaml"))
+    note = yaml.safe_load(
+        lab.kubectl("get", "configmap", "devenv", "-n", "kube-system", "-o", "yaml")
+    )
     assert note["data"]["made-by"] == "somebody else"
 
     listed = lab.json("down", "--dry-run")

@@ -19,7 +19,10 @@ from junitparser import JUnitXml
 from tests.cluster import aibrix
 from tests.cluster.lab import Lab, free_port
 
-NAMED_BY_ADDRESS = ('"target-pod", target.Name, "target-pod-ip", target.Address', '"target-pod", target.Address')
+NAMED_BY_ADDRESS = (
+    '"target-pod", target.Name, "target-pod-ip", target.Address',
+    '"target-pod", target.Address',
+)
 BUILD = """
 import sys
 from devenv import wiring
@@ -36,8 +39,16 @@ with wiring.world() as world:
 def forget(lab: Lab, tag: str, source: Path) -> None:
     """Remove the cluster, and all images that were compiled from the test's checkout, those without a name among them."""
     lab.devenv("down")
-    built = lab.docker("images", "-q", "--no-trunc", "--filter", f"label=devenv.built-from={source}").split()
-    lab.docker("rmi", "-f", *(f"devenv-test/{name}:{tag}" for name in aibrix.IMAGES), *dict.fromkeys(built), check=False)
+    built = lab.docker(
+        "images", "-q", "--no-trunc", "--filter", f"label=devenv.built-from={source}"
+    ).split()
+    lab.docker(
+        "rmi",
+        "-f",
+        *(f"devenv-test/{name}:{tag}" for name in aibrix.IMAGES),
+        *dict.fromkeys(built),
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +68,9 @@ def lab(built_refs, tmp_path_factory):
 
 
 def test_a_checkout_becomes_a_cluster_that_answers_on_every_route(lab):
-    assert {r["name"]: r["ok"] for r in lab.first["requests"]} == dict.fromkeys(("direct", "extension", "plain", "models"), True)
+    assert {r["name"]: r["ok"] for r in lab.first["requests"]} == dict.fromkeys(
+        ("direct", "extension", "plain", "models"), True
+    )
     assert (lab.first["version"], lab.first["changed"]) == ("main", True)
     assert lab.json("up")["changed"] is False, "what was chosen is remembered"
 
@@ -74,7 +87,12 @@ def test_the_checkouts_own_tests_run_and_leave_nothing(lab):
     assert result["removed"] == ["Service default/e2e-left"]
     (suite,) = JUnitXml.fromfile(str(junit))
     assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (6, 2, 0, 1)
-    assert lab.json("test-e2e", "--run", "TestEngine")["counts"] == {"pass": 1, "fail": 0, "unfinished": 0, "skip": 0}
+    assert lab.json("test-e2e", "--run", "TestEngine")["counts"] == {
+        "pass": 1,
+        "fail": 0,
+        "unfinished": 0,
+        "skip": 0,
+    }
     assert lab.devenv("test-e2e", "--run", "TestNone", check=False).returncode == 4
 
 
@@ -88,7 +106,9 @@ def test_a_port_that_is_taken_is_refused_before_the_tests_begin(lab):
 def test_an_interrupt_ends_the_tests_closes_the_ports_and_removes_what_they_left(lab):
     """SIGTERM is treated as Ctrl-C; SIGINT itself is ignored by whatever a shell starts in the background."""
     argv = lab.argv("test-e2e", "--run", "TestLeaves")
-    with subprocess.Popen(argv, env={**lab.env, "E2E_HANG": "1"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+    with subprocess.Popen(
+        argv, env={**lab.env, "E2E_HANG": "1"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as run:
         left = ("get", "services", "e2e-left", "--ignore-not-found", "-o", "name")
         lab.eventually("the Service", lambda: "" if lab.kubectl(*left) else "it")
         run.send_signal(signal.SIGTERM)
@@ -100,12 +120,16 @@ def test_an_interrupt_ends_the_tests_closes_the_ports_and_removes_what_they_left
 
 
 def test_the_webhooks_have_seen_the_models_deployment(lab):
-    labels = json.loads(lab.kubectl("get", "deployment", "mock-llama2-7b", "-o", "json"))["metadata"]["labels"]
+    labels = json.loads(lab.kubectl("get", "deployment", "mock-llama2-7b", "-o", "json"))[
+        "metadata"
+    ]["labels"]
     assert labels["devenv-test/seen"] == "true"
 
 
 def test_it_fits_a_small_machine(lab):
-    found = json.loads(lab.kubectl("-n", "aibrix-system", "get", "deployments,poddisruptionbudgets", "-o", "json"))["items"]
+    found = json.loads(
+        lab.kubectl("-n", "aibrix-system", "get", "deployments,poddisruptionbudgets", "-o", "json")
+    )["items"]
     names = {o["metadata"]["name"] for o in found}
     assert not names & {"aibrix-gpu-optimizer", "aibrix-kuberay-operator", "gateway-plugins-pdb"}
     (plugins,) = [o for o in found if o["metadata"]["name"] == "aibrix-gateway-plugins"]
@@ -116,7 +140,9 @@ def test_it_fits_a_small_machine(lab):
 def test_a_changed_line_of_the_checkout_answers(lab):
     source = lab.folder / "checkout" / "cmd" / "plugins" / "main.go"
     before = source.read_text()
-    source.write_text(before.replace('"request-id", request}', '"request-id", request, "x-changed", "yes"}'))
+    source.write_text(
+        before.replace('"request-id", request}', '"request-id", request, "x-changed", "yes"}')
+    )
     told = lab.json("reload-image", "--build", "devenv-test/gateway-plugins")
     assert told["restarted"] == ["gateway-plugins"]
     assert lab.request("extension")["answer"]["headers"]["x-changed"] == "yes"
@@ -132,9 +158,20 @@ def other_checkout(lab, tmp_path):
     """Another checkout, whose plugins differ, built, and in the engine under the name that both checkouts use."""
     source = aibrix.checkout(tmp_path / "other")
     (source / "cmd" / "plugins" / "another.go").write_text("package main\n")
-    subprocess.run([sys.executable, "-c", BUILD, str(lab.profile), str(source)], env=lab.env, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", BUILD, str(lab.profile), str(source)],
+        env=lab.env,
+        check=True,
+        capture_output=True,
+    )
     built = lab.docker("images", "-q", "--filter", f"label=devenv.built-from={source}").split()
-    names = lab.docker("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"label=devenv.built-from={source}").split()
+    names = lab.docker(
+        "images",
+        "--format",
+        "{{.Repository}}:{{.Tag}}",
+        "--filter",
+        f"label=devenv.built-from={source}",
+    ).split()
     lab.docker("tag", next(n for n in names if "/gateway-plugins:" in n), PLUGINS)
     yield source
     lab.docker("rmi", "-f", PLUGINS, *built, check=False)
@@ -197,7 +234,12 @@ def test_what_a_user_built_otherwise_is_taken_and_undone(lab, built_refs):
 
 EVERY = [("direct", True), ("extension", True), ("plain", True)]
 TWO = EVERY[:2]  # where the controller makes no route for a name, gateway-plugins finds none either
-NAMES = ("Qwen/Qwen2.5-7B", "Qwen2.5_7B", "llama-3.1-8b", "qwen3-8b")  # by annotation, hashed, to another Service, plain
+NAMES = (
+    "Qwen/Qwen2.5-7B",
+    "Qwen2.5_7B",
+    "llama-3.1-8b",
+    "qwen3-8b",
+)  # by annotation, hashed, to another Service, plain
 
 
 def answered(told):
@@ -206,11 +248,19 @@ def answered(told):
 
 def test_models_come_and_go(lab):
     for name in NAMES:
-        assert answered(lab.json("model", "add", name, "--replicas", "1" if "." in name else "2")) == EVERY
+        assert (
+            answered(lab.json("model", "add", name, "--replicas", "1" if "." in name else "2"))
+            == EVERY
+        )
     routes = lab.kubectl("-n", "aibrix-system", "get", "httproutes", "-o", "name")
-    assert "qwen-qwen2-5-7b-401a4b448e74-router" in routes, "as main's controller names it, and not devenv"
+    assert "qwen-qwen2-5-7b-401a4b448e74-router" in routes, (
+        "as main's controller names it, and not devenv"
+    )
     found = {m["name"]: m for m in lab.json("model", "list")}
-    assert {name: m["added_by_devenv"] for name, m in found.items()} == {**dict.fromkeys(NAMES, True), "llama2-7b": False}
+    assert {name: m["added_by_devenv"] for name, m in found.items()} == {
+        **dict.fromkeys(NAMES, True),
+        "llama2-7b": False,
+    }
     assert all(answered(m) == EVERY for m in found.values())
     assert found["qwen3-8b"]["pods"] == {"ready": 2, "all": 2}
     assert lab.json("request", "--model", NAMES[0], "--route", "plain")["ok"]
@@ -221,21 +271,39 @@ def test_models_come_and_go(lab):
     planned = lab.json("model", "rm", "qwen3-8b", "--dry-run")
     assert planned["objects"] == ["Deployment default/qwen3-8b", "Service default/qwen3-8b"]
     told = lab.json(
-        "model", "add", "qwen3-8b", "--port", "8000", "--replicas", "1", "--image", "devenv.local/vllm-mock:reference"
+        "model",
+        "add",
+        "qwen3-8b",
+        "--port",
+        "8000",
+        "--replicas",
+        "1",
+        "--image",
+        "devenv.local/vllm-mock:reference",
     )
     assert all(r["ok"] for r in told["requests"])
     for name in NAMES:
         lab.json("model", "rm", name, "--yes")
     assert [m["name"] for m in lab.json("model", "list")] == ["llama2-7b"]
-    assert "qwen" not in lab.kubectl("get", "httproutes,services,deployments", "--all-namespaces", "-o", "name")
+    assert "qwen" not in lab.kubectl(
+        "get", "httproutes,services,deployments", "--all-namespaces", "-o", "name"
+    )
     assert lab.devenv("model", "rm", "llama2-7b", "--yes", check=False).returncode == 2
 
 
 def test_a_storm_services_model_has_no_route_and_no_fault(lab):
     (deployment, _) = json.loads(workload("storm", "", "storm"))["items"]
     template = deployment["spec"]["template"]
-    labels = {**template["metadata"]["labels"], "storm-service-name": "storm", "devenv-test": "fault"}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "storm-0", "namespace": "default", "labels": labels}}
+    labels = {
+        **template["metadata"]["labels"],
+        "storm-service-name": "storm",
+        "devenv-test": "fault",
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "storm-0", "namespace": "default", "labels": labels},
+    }
     lab.kubectl_in(json.dumps({**pod, "spec": template["spec"]}), "apply", "-f", "-")
     try:
         lab.kubectl("wait", "pod/storm-0", "--for=condition=Ready", "--timeout=60s")
@@ -259,7 +327,10 @@ def test_a_model_that_wants_a_key_or_names_no_pod_is_one_finding_and_up_agrees(l
         assert (refused["answer"]["status"], refused["ok"]) == (401, False)
         found = lab.doctor()
         assert [(c["code"], c["consequences"]) for c in found["causes"]] == [("DE602", [])]
-        assert all(r["ok"] for r in (lab.request(route, *key) for route in ("direct", "extension", "plain")))
+        assert all(
+            r["ok"]
+            for r in (lab.request(route, *key) for route in ("direct", "extension", "plain"))
+        )
         told = lab.devenv("--debug", "up", "--no-wait", check=False)
         assert told.returncode == 1, told.stderr
         requests = [
@@ -271,7 +342,11 @@ def test_a_model_that_wants_a_key_or_names_no_pod_is_one_finding_and_up_agrees(l
         assert json.loads(healthy.stdout)["result"]["healthy"]
         shown = lab.devenv("profile", "show", str(lab.profile)).stdout
         saved = (lab.folder / "facts.json").read_text()
-        assert not [text for text in (told.stderr, told.stdout, healthy.stdout, shown, saved) if PLANTED in text]
+        assert not [
+            text
+            for text in (told.stderr, told.stdout, healthy.stdout, shown, saved)
+            if PLANTED in text
+        ]
         monkeypatch.delenv("PLANTED")
         assert lab.devenv("up", check=False).returncode == 2, "refused before anything changes"
         lab.profile.write_text(before)
@@ -288,11 +363,23 @@ def set_env(lab: Lab, *changes: str) -> None:
     lab.kubectl("set", "env", "deployment/mock-llama2-7b", *changes)
     lab.kubectl("rollout", "status", "deployment/mock-llama2-7b", "--timeout=60s")
     gone = ("get", "pods", "-l", "model.aibrix.ai/name=llama2-7b", "-o", "name")
-    lab.eventually("the end of the old pod", lambda: "" if len(lab.kubectl(*gone).split()) == 2 else "it ends", 60)
+    lab.eventually(
+        "the end of the old pod",
+        lambda: "" if len(lab.kubectl(*gone).split()) == 2 else "it ends",
+        60,
+    )
 
 
 def test_the_controller_leads_again_after_its_restart(lab):
-    holder = ("-n", "aibrix-system", "get", "lease", "aibrix-controller-manager", "-o", "jsonpath={.spec.holderIdentity}")
+    holder = (
+        "-n",
+        "aibrix-system",
+        "get",
+        "lease",
+        "aibrix-controller-manager",
+        "-o",
+        "jsonpath={.spec.holderIdentity}",
+    )
     before = lab.kubectl(*holder)
     assert lab.json("restart", "controller-manager")["components"] == ["controller-manager"]
     assert lab.kubectl(*holder) != before
@@ -300,7 +387,11 @@ def test_the_controller_leads_again_after_its_restart(lab):
 
 def workload(name: str, own: str, pods: str, port: str = "8000", own_port: str = "") -> str:
     """Return a model's Deployment and Service, with labels as they are given."""
-    labels = {"app": name, **({"model.aibrix.ai/name": pods} if pods else {}), "model.aibrix.ai/port": port}
+    labels = {
+        "app": name,
+        **({"model.aibrix.ai/name": pods} if pods else {}),
+        "model.aibrix.ai/port": port,
+    }
     container = {
         "name": "llm-engine", "image": "devenv.local/vllm-mock:reference", "ports": [{"containerPort": 8000}],
         "env": [{"name": "MODEL_NAME", "value": name}], "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
@@ -335,10 +426,16 @@ class Mistake:
 
 
 MISTAKES = {
-    "port of the Deployment alone": Mistake("DE507", "other", "other", "model.aibrix.ai/port=8000", own_port="9000"),
+    "port of the Deployment alone": Mistake(
+        "DE507", "other", "other", "model.aibrix.ai/port=8000", own_port="9000"
+    ),
     "label only on the Deployment": Mistake("DE505", "other", "", "patch deployment other"),
-    "label only on the pods": Mistake("DE503", "", "other", "label deployment other model.aibrix.ai/name=other"),
-    "Service of another name": Mistake("DE502", "third", "third", "expose deployment other --name third --port 8000"),
+    "label only on the pods": Mistake(
+        "DE503", "", "other", "label deployment other model.aibrix.ai/name=other"
+    ),
+    "Service of another name": Mistake(
+        "DE502", "third", "third", "expose deployment other --name third --port 8000"
+    ),
     "wrong port": Mistake("DE506", "other", "other", 'model.aibrix.ai/port":"8000"', port="9000"),
 }
 
@@ -346,10 +443,17 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_that_aibrix_accepts_in_silence_is_named_with_its_patch(lab, name):
     mistake = MISTAKES[name]
-    lab.kubectl_in(workload(mistake.name, mistake.own, mistake.pods, mistake.port, mistake.own_port), "apply", "-f", "-")
+    lab.kubectl_in(
+        workload(mistake.name, mistake.own, mistake.pods, mistake.port, mistake.own_port),
+        "apply",
+        "-f",
+        "-",
+    )
     try:
         lab.kubectl("rollout", "status", "deployment", mistake.name, "--timeout=60s")
-        lab.eventually("the diagnosis", lambda: "" if mistake.code in codes(lab) else str(codes(lab)), 30)
+        lab.eventually(
+            "the diagnosis", lambda: "" if mistake.code in codes(lab) else str(codes(lab)), 30
+        )
         found = lab.doctor()
         assert codes(lab) == [mistake.code], found
         assert mistake.fix in " ".join(found["causes"][0]["fix"])
@@ -369,7 +473,9 @@ def test_a_label_that_comes_later_is_seen_after_the_restart_that_doctor_names(la
         lab.kubectl("label", "deployment", "late", "model.aibrix.ai/name=late")
         found = lab.doctor()
         assert [c["code"] for c in found["causes"]] == ["DE503"]
-        assert found["causes"][0]["fix"] == [f"devenv restart controller-manager --name {lab.cluster}"]
+        assert found["causes"][0]["fix"] == [
+            f"devenv restart controller-manager --name {lab.cluster}"
+        ]
         lab.json("restart", "controller-manager")
         lab.eventually("health", lambda: "" if lab.doctor()["healthy"] else str(codes(lab)))
     finally:
@@ -415,7 +521,9 @@ def test_what_is_gone_is_seen_and_put_back_in_one_plan_without_a_restart(lab, na
     for command in commands:
         lab.kubectl(*command)
     try:
-        lab.eventually("the diagnosis", lambda: "" if codes(lab) == expected else str(codes(lab)), 60)
+        lab.eventually(
+            "the diagnosis", lambda: "" if codes(lab) == expected else str(codes(lab)), 60
+        )
         found = lab.doctor()
         passing = all(r["ok"] for r in found["requests"])
         assert passing == (name != "a model's Deployment and Service")
@@ -430,12 +538,16 @@ def test_what_is_gone_is_seen_and_put_back_in_one_plan_without_a_restart(lab, na
 
 def test_without_its_lease_the_controller_does_not_lead(lab):
     """Its rights are taken from it, so that it can't take the lease; put back, it leads after the restart."""
-    role = json.loads(lab.kubectl("get", "clusterrole", "aibrix-controller-manager-role", "-o", "json"))
+    role = json.loads(
+        lab.kubectl("get", "clusterrole", "aibrix-controller-manager-role", "-o", "json")
+    )
     without = {**role, "rules": [r for r in role["rules"] if "leases" not in r["resources"]]}
     lab.kubectl_in(json.dumps(without), "replace", "-f", "-")
     try:
         lab.kubectl("-n", "aibrix-system", "delete", "lease", "aibrix-controller-manager")
-        lab.kubectl("-n", "aibrix-system", "delete", "pod", "-l", "control-plane=controller-manager")
+        lab.kubectl(
+            "-n", "aibrix-system", "delete", "pod", "-l", "control-plane=controller-manager"
+        )
         lab.eventually("the diagnosis", lambda: "" if "DE702" in said(lab) else said(lab), 60)
     finally:
         del role["metadata"]["resourceVersion"]
@@ -459,7 +571,9 @@ def refused(lab: Lab, *args: str, code: int = 2) -> str:
 
 
 def test_two_profiles_and_two_versions_are_refused_on_one_cluster(lab):
-    assert "was made with aibrix main, and offline was asked for" in refused(lab, "--profile", "offline")
+    assert "was made with aibrix main, and offline was asked for" in refused(
+        lab, "--profile", "offline"
+    )
     told = refused(lab, "--profile", str(lab.profile), "--aibrix-version", "v0.4.1")
     assert "was made with aibrix main, and aibrix v0.4.1 was asked for" in told
 
@@ -483,7 +597,9 @@ def test_a_checkout_that_is_another_projects_or_not_whole(new, tmp_path):
     (tmp_path / "other").mkdir()
     assert "it has no go.mod" in refused(new, "--checkout", str(tmp_path / "other"))
     (tmp_path / "other" / "go.mod").write_text("module example.com/other\n")
-    assert "its go.mod says example.com/other" in refused(new, "--checkout", str(tmp_path / "other"))
+    assert "its go.mod says example.com/other" in refused(
+        new, "--checkout", str(tmp_path / "other")
+    )
     half = aibrix.checkout(tmp_path / "half")
     (half / "config" / "crd" / "crds.yaml").unlink()
     assert "crds.yaml" in refused(new, "--profile", str(new.profile), "--checkout", str(half))
@@ -496,11 +612,18 @@ def files_in(folder):
 def test_a_folder_that_names_envoy_gateway_by_address_is_rendered_with_devenvs(new, tmp_path):
     source = aibrix.checkout(tmp_path / "checkout")
     before = files_in(source)
-    rendered = new.devenv("profile", "show", "aibrix", "--rendered", "--full", "--checkout", str(source)).stdout
-    objects = {(o["kind"], o["metadata"]["name"]): o for o in yaml.load_all(rendered, Loader=yaml.CSafeLoader)}
+    rendered = new.devenv(
+        "profile", "show", "aibrix", "--rendered", "--full", "--checkout", str(source)
+    ).stdout
+    objects = {
+        (o["kind"], o["metadata"]["name"]): o
+        for o in yaml.load_all(rendered, Loader=yaml.CSafeLoader)
+    }
     assert ("Deployment", "envoy-gateway") in objects
     assert ("CustomResourceDefinition", "rayclusters.ray.io") in objects
-    settings = yaml.safe_load(objects["ConfigMap", "envoy-gateway-config"]["data"]["envoy-gateway.yaml"])
+    settings = yaml.safe_load(
+        objects["ConfigMap", "envoy-gateway-config"]["data"]["envoy-gateway.yaml"]
+    )
     assert settings["extensionApis"]["enableEnvoyPatchPolicy"] is True
     assert settings["logging"]["level"]["default"] == "debug", "the folder's own patch counts"
     assert files_in(source) == before
@@ -509,7 +632,9 @@ def test_a_folder_that_names_envoy_gateway_by_address_is_rendered_with_devenvs(n
 def test_an_address_out_of_reach_is_told_with_what_does_without(new, tmp_path):
     source = aibrix.checkout(tmp_path / "checkout")
     address = "http://127.0.0.1:9/ray.yaml"
-    (source / "config" / "dependency" / "kustomization.yaml").write_text(f"resources: [{address}]\n")
+    (source / "config" / "dependency" / "kustomization.yaml").write_text(
+        f"resources: [{address}]\n"
+    )
     new.profile.write_text(new.profile.read_text() + "needs: {cpus: 1, memory: 1Gi, disk: 1Gi}\n")
     chosen = ("--profile", str(new.profile), "--checkout", str(source), "--full")
     told = refused(new, *chosen, code=3)
@@ -530,14 +655,21 @@ def test_half_of_a_release_is_refused_with_what_it_lacks(new, tmp_path):
     (tmp_path / "crds.yaml").write_text((aibrix.HERE / "config" / "crd" / "crds.yaml").read_text())
     told = refused(new, "--profile", str(new.profile), "--manifests", str(tmp_path / "crds.yaml"))
     assert "components.gateway: no manifest has its Gateway aibrix-system/aibrix-eg" in told
-    assert "components.mutating-webhooks: no manifest has its MutatingWebhookConfiguration aibrix-mutating" in told
+    assert (
+        "components.mutating-webhooks: no manifest has its MutatingWebhookConfiguration aibrix-mutating"
+        in told
+    )
 
 
 def test_images_that_are_nowhere_are_told_all_at_once_with_ways_to_bring_them(new, tmp_path):
     new.profile.write_text(new.profile.read_text() + aibrix.overrides("nowhere"))
     config = aibrix.HERE / "config"
-    (tmp_path / "core.yaml").write_text(aibrix.rendered(config / "default") + "---\n" + aibrix.rendered(config / "crd"))
-    told = refused(new, "--profile", str(new.profile), "--manifests", str(tmp_path / "core.yaml"), code=3)
+    (tmp_path / "core.yaml").write_text(
+        aibrix.rendered(config / "default") + "---\n" + aibrix.rendered(config / "crd")
+    )
+    told = refused(
+        new, "--profile", str(new.profile), "--manifests", str(tmp_path / "core.yaml"), code=3
+    )
     assert "devenv-test/gateway-plugins:nowhere, devenv-test/controller-manager:nowhere" in told
     assert "docker load" in told
     assert "--checkout" in told
@@ -562,7 +694,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def served(tmp_path):
     """A folder, and the address at which it is served."""
     (tmp_path / "served").mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "served"))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "served")
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield tmp_path / "served", f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -576,19 +710,35 @@ def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served
     assert NAMED_BY_ADDRESS[0] in plugin.read_text()
     plugin.write_text(plugin.read_text().replace(*NAMED_BY_ADDRESS))
     crds = (source / "config" / "crd" / "crds.yaml").read_text()
-    (folder / "core-v0.4.1.yaml").write_text(aibrix.early(aibrix.rendered(source / "config" / "default"), crds))
-    (folder / "dependency-v0.4.1.yaml").write_text((source / "config" / "dependency" / "ray.yaml").read_text())
-    urls = "\n".join(f"  - {{name: {n}, url: '{address}/{n}-{{version}}.yaml'}}" for n in ("dependency", "core"))
+    (folder / "core-v0.4.1.yaml").write_text(
+        aibrix.early(aibrix.rendered(source / "config" / "default"), crds)
+    )
+    (folder / "dependency-v0.4.1.yaml").write_text(
+        (source / "config" / "dependency" / "ray.yaml").read_text()
+    )
+    urls = "\n".join(
+        f"  - {{name: {n}, url: '{address}/{n}-{{version}}.yaml'}}" for n in ("dependency", "core")
+    )
     overrides = f"{aibrix.overrides('early')}manifests:\n  - {{name: envoy-gateway, enabled: true}}\n{urls}\n"
-    lab = Lab(tmp_path / "lab", "devenv-test-early", overrides=overrides, base="aibrix", chosen=("--aibrix-version", "v0.4.1"))
+    lab = Lab(
+        tmp_path / "lab",
+        "devenv-test-early",
+        overrides=overrides,
+        base="aibrix",
+        chosen=("--aibrix-version", "v0.4.1"),
+    )
     script = [sys.executable, "-c", BUILD, str(lab.profile), str(source), "as released"]
     subprocess.run(script, env=lab.env, check=True, capture_output=True, timeout=600)
     try:
         told = lab.up()
-        assert {r["name"]: r["ok"] for r in told["requests"]} == dict.fromkeys(("direct", "extension", "plain"), True)
+        assert {r["name"]: r["ok"] for r in told["requests"]} == dict.fromkeys(
+            ("direct", "extension", "plain"), True
+        )
         (by_strategy,) = [r for r in told["requests"] if r["name"] == "extension"]
         assert by_strategy["answer"]["headers"]["target-pod"].endswith(":8000")
-        assert answered(lab.json("model", "add", "Qwen2.5_7B")) == TWO, "its controller can't make the route"
+        assert answered(lab.json("model", "add", "Qwen2.5_7B")) == TWO, (
+            "its controller can't make the route"
+        )
         assert lab.devenv("model", "add", NAMES[0], check=False).returncode == 2
         lab.json("model", "rm", "Qwen2.5_7B", "--yes")
         sums = json.loads((lab.folder / "config" / "devenv" / "downloads.lock").read_text())
@@ -599,7 +749,9 @@ def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served
         lab.devenv("down")
         env = {**lab.env, "XDG_CACHE_HOME": str(tmp_path / "empty")}
         argv = lab.argv("up", "--profile", str(lab.profile), *lab.chosen)
-        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            argv, env=env, capture_output=True, text=True, timeout=300, check=False
+        )
         assert done.returncode == 2, done.stderr
         assert "is not the file that was recorded" in done.stderr
     finally:

@@ -35,7 +35,9 @@ def test_an_image_above_the_budget_is_not_built(lab):
     (folder / "recipe.yaml").write_text(RECIPE)
     (folder / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
     build = lab.argv("images", "build", "--folder", str(folder.parent))
-    done = subprocess.run(build, env=lab.env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        build, env=lab.env, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 3, done.stderr
     assert "The disk of the engine would be above its budget." in done.stderr
     assert not lab.docker("images", "-q", "--filter", "label=devenv.recipe.name=devenv-test-never")

@@ -19,7 +19,9 @@ def reader(cluster, tmp_path_factory):
     cluster.kubectl("-n", "kube-system", "create", "serviceaccount", "devenv-test-reader")
     cluster.kubectl_in(yaml.safe_dump(ROLE), "apply", "-f", "-")
     account = "--serviceaccount=kube-system:devenv-test-reader"
-    cluster.kubectl("create", "clusterrolebinding", "devenv-test-reader", "--clusterrole=devenv-doctor", account)
+    cluster.kubectl(
+        "create", "clusterrolebinding", "devenv-test-reader", "--clusterrole=devenv-doctor", account
+    )
     token = cluster.kubectl("-n", "kube-system", "create", "token", "devenv-test-reader").strip()
     config = yaml.safe_load(Path(cluster.env["KUBECONFIG"]).read_text())
     (own,) = [c["cluster"] for c in config["clusters"] if c["name"] == f"kind-{cluster.cluster}"]
@@ -44,7 +46,9 @@ def doctor(cluster, kubeconfig, *args, code=0):
     return done.stdout
 
 
-def test_a_cluster_that_is_healthy_is_read_with_the_rights_of_the_role_and_without_an_engine(cluster, reader):
+def test_a_cluster_that_is_healthy_is_read_with_the_rights_of_the_role_and_without_an_engine(
+    cluster, reader
+):
     found = json.loads(doctor(cluster, reader, "-o", "json"))["result"]
     assert found["healthy"]
     assert found["unknown"] == []
@@ -63,23 +67,31 @@ def test_what_may_not_be_read_is_said(cluster, reader):
 
 
 def test_a_fault_is_found_and_its_owner_is_not_sent_to_devenv(cluster, reader):
-    cluster.kubectl("-n", "aibrix-system", "scale", "deployment", "aibrix-gateway-plugins", "--replicas=0")
+    cluster.kubectl(
+        "-n", "aibrix-system", "scale", "deployment", "aibrix-gateway-plugins", "--replicas=0"
+    )
     try:
-        cluster.eventually("the diagnosis", lambda: "" if "DE305" in subprocess_text(cluster, reader) else "DE305")
+        cluster.eventually(
+            "the diagnosis", lambda: "" if "DE305" in subprocess_text(cluster, reader) else "DE305"
+        )
         found = json.loads(doctor(cluster, reader, "-o", "json", code=1))["result"]
         (cause,) = found["causes"]
         assert (cause["code"], cause["fix"]) == ("DE305", ["devenv doctor --explain DE305"])
         page = doctor(cluster, reader, "-o", "html", code=1)
         assert "aibrix-gateway-plugins is scaled to zero" in page
     finally:
-        cluster.kubectl("-n", "aibrix-system", "scale", "deployment", "aibrix-gateway-plugins", "--replicas=1")
+        cluster.kubectl(
+            "-n", "aibrix-system", "scale", "deployment", "aibrix-gateway-plugins", "--replicas=1"
+        )
         cluster.eventually("health", lambda: "" if cluster.doctor()["healthy"] else "health")
 
 
 def subprocess_text(cluster, reader) -> str:
     env = {**cluster.env, "KUBECONFIG": str(reader)}
     argv = cluster.argv("doctor", "--context", "theirs")
-    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False).stdout
+    return subprocess.run(
+        argv, env=env, capture_output=True, text=True, timeout=120, check=False
+    ).stdout
 
 
 def test_a_context_that_is_not_there_is_a_wrong_call(cluster, reader):

@@ -12,7 +12,9 @@ from tests.cluster.lab import Lab
 def kill_after(lab: Lab, line: str) -> None:
     """Run `up` and kill it, with no chance to tidy up, when it says that a step is done."""
     argv = lab.argv("up", "--profile", str(lab.profile))
-    with subprocess.Popen(argv, env=lab.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
+    with subprocess.Popen(
+        argv, env=lab.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as run:
         seen = []
         for said in run.stderr:
             seen.append(said)
@@ -32,7 +34,14 @@ def proven(lab: Lab) -> bool:
 def test_killed_in_every_step(at_hand, tmp_path):
     lab = Lab(tmp_path, "devenv-test-steps")
     try:
-        for line in ("✓ cluster", "✓ images", "✓ definitions", "✓ apply gateway", "✓ envoy-gateway", "✓ gateway"):
+        for line in (
+            "✓ cluster",
+            "✓ images",
+            "✓ definitions",
+            "✓ apply gateway",
+            "✓ envoy-gateway",
+            "✓ gateway",
+        ):
             kill_after(lab, line)
         assert proven(lab)
     finally:
@@ -44,9 +53,17 @@ def test_kind_is_killed_beneath_it(at_hand, tmp_path):
     argv = lab.argv("up", "--profile", str(lab.profile))
     try:
         with subprocess.Popen(argv, env=lab.env, stderr=subprocess.PIPE, text=True) as run:
-            lab.eventually("the node", lambda: "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container")
+            lab.eventually(
+                "the node",
+                lambda: (
+                    "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container"
+                ),
+            )
             kind = subprocess.run(
-                ["pgrep", "-f", f"kind create cluster --name {lab.cluster}"], capture_output=True, text=True, check=True
+                ["pgrep", "-f", f"kind create cluster --name {lab.cluster}"],
+                capture_output=True,
+                text=True,
+                check=True,
             )
             os.kill(int(kind.stdout.split()[0]), signal.SIGKILL)
             told = run.stderr.read()
@@ -61,8 +78,15 @@ def test_two_at_once(at_hand, tmp_path):
     lab = Lab(tmp_path, "devenv-test-two")
     argv = lab.argv("up", "--profile", str(lab.profile))
     try:
-        with subprocess.Popen(argv, env=lab.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as first:
-            lab.eventually("the node", lambda: "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container")
+        with subprocess.Popen(
+            argv, env=lab.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as first:
+            lab.eventually(
+                "the node",
+                lambda: (
+                    "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container"
+                ),
+            )
             given_up = lab.devenv("up", "--profile", str(lab.profile), "--no-wait", check=False)
             assert given_up.returncode == 1
             assert f"is being changed by process {first.pid}" in given_up.stderr

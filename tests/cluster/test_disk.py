@@ -51,7 +51,9 @@ def busybox(built_refs) -> str:
     return next(ref for ref in built_refs if "busybox" in ref)
 
 
-def build(lab: Lab, base: str, number: int, tag: str = f"{JUNK}:latest", size: int = LAYER, more: str = "") -> None:
+def build(
+    lab: Lab, base: str, number: int, tag: str = f"{JUNK}:latest", size: int = LAYER, more: str = ""
+) -> None:
     """Build an image; the one that had its name has none then."""
     recipe = f"FROM {base}\nRUN dd if=/dev/zero of=/junk bs=1M count={size} && echo {number} >/number\n{more}"
     argv = ["docker", "build", "--network", "none", "--tag", tag, "-"]
@@ -78,7 +80,9 @@ def fill_with_builds(lab: Lab, base: str, first: int = 0) -> int:
 
 def all_answer(lab: Lab) -> None:
     for route in ("direct", "extension", "plain"):
-        answers = lambda route=route: lab.devenv("request", "--route", route, check=False).returncode == 0  # noqa: E731
+        answers = lambda route=route: (  # noqa: E731
+            lab.devenv("request", "--route", route, check=False).returncode == 0
+        )
         lab.eventually(route, lambda answers=answers: "" if answers() else "an answer", 240)
 
 
@@ -92,8 +96,18 @@ def stop_and_start(lab: Lab) -> None:
 def needed(lab, busybox):
     """What must survive: a stopped container, with its image, a volume, a network, and an image of a workload of no pods."""
     build(lab, busybox, 1000, tag="devenv-test/kept:1", size=1)
-    lab.docker("create", "--name", "devenv-test-kept", "--volume", "devenv-test-kept:/data", "devenv-test/kept:1", "true")
-    build(lab, busybox, 1001, tag="devenv-test/kept:1", size=1)  # the container's image has lost its name
+    lab.docker(
+        "create",
+        "--name",
+        "devenv-test-kept",
+        "--volume",
+        "devenv-test-kept:/data",
+        "devenv-test/kept:1",
+        "true",
+    )
+    build(
+        lab, busybox, 1001, tag="devenv-test/kept:1", size=1
+    )  # the container's image has lost its name
     lab.docker("network", "create", "--driver", "bridge", "--internal", "devenv-test-kept")
     build(lab, busybox, 1002, tag="devenv-test/zero:1", size=1)
     lab.devenv("reload-image", "--no-restart", "devenv-test/zero:1")
@@ -127,14 +141,26 @@ def test_a_file_system_that_appears_twice_is_counted_once(lab):
     assert shares["engine"]["images"]["note"].startswith(f"{len(set(listed))},")
     assert shares[lab.node]["ballast"]["size"] == 64 * MIB
     assert shares[lab.node]["snapshots (unpacked)"]["size"] > 100 * MIB
-    assert any(what.startswith("volume ") and lab.node in s["note"] for what, s in shares["engine"].items())
+    assert any(
+        what.startswith("volume ") and lab.node in s["note"] for what, s in shares["engine"].items()
+    )
 
 
 @pytest.fixture
 def leftover(lab, busybox):
     """A node's volume, and the node's name; `docker rm` of the node leaves it."""
     node = "gone-control-plane"
-    lab.docker("create", "--label", "io.x-k8s.kind.cluster=gone", "--name", node, "--volume", "/var", busybox, "true")
+    lab.docker(
+        "create",
+        "--label",
+        "io.x-k8s.kind.cluster=gone",
+        "--name",
+        node,
+        "--volume",
+        "/var",
+        busybox,
+        "true",
+    )
     volume = lab.docker("inspect", "-f", "{{(index .Mounts 0).Name}}", node).strip()
     yield volume, node
     lab.docker("rm", "--force", node, check=False)
@@ -145,7 +171,9 @@ def test_a_volume_says_which_node_it_was(lab, leftover):
     volume, node = leftover
     lab.json("disk", check=False)
     lab.docker("rm", node)
-    shares = next(x["shares"] for x in lab.json("disk", check=False)["ledgers"] if x["name"] == "engine")
+    shares = next(
+        x["shares"] for x in lab.json("disk", check=False)["ledgers"] if x["name"] == "engine"
+    )
     share = next(s for s in shares if s["what"] == f"volume {volume[:12]}")
     assert node in share["note"]
     assert share["size"] is not None
@@ -160,13 +188,17 @@ def test_nothing_goes_below_the_high_mark_and_what_is_asked_for_is_measured(lab,
     listed = [r for d in planned["disks"] for r in d["removals"]]
     assert {r["kind"] for r in listed} <= {"stale", "build_cache", "dangling", "blob"}
     told = lab.json("prune", "--free", "600Mi", "--yes")
-    assert {(r["place"], r["name"]) for r in told["removed"]} <= {(r["place"], r["name"]) for r in listed}
+    assert {(r["place"], r["name"]) for r in told["removed"]} <= {
+        (r["place"], r["name"]) for r in listed
+    }
     assert told["freed"] >= 600 * MIB, told
     assert told["estimated"] == pytest.approx(told["freed"], rel=0.05)
     still_there(lab)
 
 
-def test_a_schedule_empties_a_disk_that_builds_have_filled_and_the_cluster_lives(lab, busybox, needed, tmp_path):
+def test_a_schedule_empties_a_disk_that_builds_have_filled_and_the_cluster_lives(
+    lab, busybox, needed, tmp_path
+):
     if reason := engines.why_not("cron", "crontab", "unshare"):
         pytest.skip(reason)
     assert fill_with_builds(lab, busybox) > 5
@@ -183,7 +215,9 @@ def test_a_schedule_empties_a_disk_that_builds_have_filled_and_the_cluster_lives
     assert removed
     assert {e["id"] for e in removed} <= set(began)
     assert "freed" in lab.json("schedule", "status", check=False)["last"]["says"]
-    assert not lab.json("schedule", "status", check=False)["installed"], "the crontab that it was in is gone"
+    assert not lab.json("schedule", "status", check=False)["installed"], (
+        "the crontab that it was in is gone"
+    )
     lab.devenv("schedule", "remove")
     assert not list((lab.folder / "state" / "devenv").glob("schedule*"))
 
@@ -198,13 +232,23 @@ def run_by_cron(lab: Lab, folder: Path) -> None:
     pidfile = folder / "pid"
     pidfile.touch()
     profile = ("--profile", str(lab.profile))
-    argv = ["unshare", "--mount", "sh", script, tabs, pidfile, *lab.argv("schedule", "install", "--at", at, *profile)]
+    argv = [
+        "unshare",
+        "--mount",
+        "sh",
+        script,
+        tabs,
+        pidfile,
+        *lab.argv("schedule", "install", "--at", at, *profile),
+    ]
     with (folder / "cron.log").open("wb") as log:
         cron = subprocess.Popen([str(a) for a in argv], env=lab.env, stdout=log, stderr=log)
     try:
         last = lab.folder / "state" / "devenv" / "schedule-last.json"
         lab.eventually(
-            "the scheduled run", lambda: "" if last.exists() else (folder / "cron.log").read_text()[-300:] or "it", 400
+            "the scheduled run",
+            lambda: "" if last.exists() else (folder / "cron.log").read_text()[-300:] or "it",
+            400,
         )
         assert json.loads(last.read_text())["says"]
         assert "schedule run" in next(tabs.iterdir()).read_text()
@@ -224,7 +268,9 @@ def fill_to_the_last_byte(folder: Path, user: int) -> Path:
     return hole
 
 
-def test_it_works_on_a_disk_with_nothing_left_and_a_node_that_is_stopped(lab, busybox, small_disk, needed):
+def test_it_works_on_a_disk_with_nothing_left_and_a_node_that_is_stopped(
+    lab, busybox, small_disk, needed
+):
     lab.docker("stop", lab.node)
     try:
         for user in (65534, 0):
@@ -239,7 +285,9 @@ def test_it_works_on_a_disk_with_nothing_left_and_a_node_that_is_stopped(lab, bu
                 hole.unlink()
             assert sum(r["kind"] == "dangling" for r in told["removed"]) >= 2, told
             assert told["estimated"] == pytest.approx(told["freed"], rel=0.05)
-            assert {r["place"] for r in told["removed"]} <= {"engine", "host"}, "a node that does not run stays as it is"
+            assert {r["place"] for r in told["removed"]} <= {"engine", "host"}, (
+                "a node that does not run stays as it is"
+            )
             assert after[: len(before)] == before
             assert len(after) > len(before)
     finally:
@@ -255,10 +303,17 @@ def test_killed_in_the_middle_it_leaves_a_consistent_state(lab, busybox, needed)
         build(lab, busybox, number, size=100)
     before = len(lab.json("prune", "--history")["entries"])
     argv = lab.argv("prune", "--free", "1100Mi", "--yes")
-    with subprocess.Popen(argv, env=lab.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+    with subprocess.Popen(
+        argv, env=lab.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
         journal = Ring(lab.folder / "state" / "devenv" / "disk", "journal")
         begun = lambda: len(journal.read()) > before + 1 or run.poll() is not None  # noqa: E731
-        until("the first removal", lambda: "" if begun() else "it", Deadline(SystemClock(), 60), pause=0.005)
+        until(
+            "the first removal",
+            lambda: "" if begun() else "it",
+            Deadline(SystemClock(), 60),
+            pause=0.005,
+        )
         assert run.poll() is None, "it ended before it could be killed"
         run.send_signal(signal.SIGKILL)
     entries = lab.json("prune", "--history")["entries"][before:]
@@ -311,7 +366,9 @@ def free_bytes(lab: Lab) -> int:
 def build_mock(lab: Lab, refs: list[str], number: int, size: int) -> None:
     """Build the model's image anew, as a user would after a changed line."""
     base, mock = (next(ref for ref in refs if name in ref) for name in ("busybox", "vllm-mock"))
-    more = f'COPY --from={mock} /vllm-mock /vllm-mock\nUSER 65532:65532\nENTRYPOINT ["/vllm-mock"]\n'
+    more = (
+        f'COPY --from={mock} /vllm-mock /vllm-mock\nUSER 65532:65532\nENTRYPOINT ["/vllm-mock"]\n'
+    )
     build(lab, base, number, MOCK, size, more)
 
 
@@ -324,13 +381,22 @@ def mock_images(lab: Lab) -> list[str]:
 
 def run_scheduled(lab: Lab, profile: str) -> dict:
     """Run what `schedule install` would have run, without waiting for its time."""
-    job = {"hour": 11, "minute": 45, "weekdays": False, "recover": False, "cluster": lab.cluster, "profile": profile}
+    job = {
+        "hour": 11,
+        "minute": 45,
+        "weekdays": False,
+        "recover": False,
+        "cluster": lab.cluster,
+        "profile": profile,
+    }
     file = lab.folder / "job.json"
     file.write_text(json.dumps({**job, "python": "python", "environment": {}}))
     return lab.json("schedule", "run", "--job", str(file), check=False)
 
 
-def test_a_day_of_builds_and_reloads_is_healed_by_recover_and_kept_off_by_the_job(lab, built_refs, defaults, little_room):
+def test_a_day_of_builds_and_reloads_is_healed_by_recover_and_kept_off_by_the_job(
+    lab, built_refs, defaults, little_room
+):
     """All with default settings: what a day's builds leave is younger than any that those protect."""
     number, reloads = 0, 0
     while True:

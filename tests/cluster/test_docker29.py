@@ -10,7 +10,9 @@ from tests.cluster.lab import Lab
 from tests.cluster.test_reload import KNOWN, NAME, note_in
 
 JUNK = 200 << 20
-OVERRIDES = "keep_newer: 0\nbudgets: {host: {keep_free: 0}, engine: {keep_free: 0}, node: {keep_free: 0}}\n"
+OVERRIDES = (
+    "keep_newer: 0\nbudgets: {host: {keep_free: 0}, engine: {keep_free: 0}, node: {keep_free: 0}}\n"
+)
 RECIPES = data.root() / "tests" / "cluster" / "images"
 
 
@@ -20,12 +22,19 @@ def docker29(built_refs, tmp_path_factory):
         pytest.skip(reason)
     with wiring.world(RECIPES) as tests_own, wiring.world() as own:
         programs = [tests_own.recipe_file("docker29", file) for file in ("dockerd", "docker-proxy")]
-        programs += [own.recipe_file("node", f) for f in ("containerd", "ctr", "containerd-shim-runc-v2", "runc")]
+        programs += [
+            own.recipe_file("node", f)
+            for f in ("containerd", "ctr", "containerd-shim-runc-v2", "runc")
+        ]
     if missing := [p.name for p in programs if not p.exists()]:
-        pytest.skip(f"not built: {', '.join(missing)}; run `devenv images build --folder tests/cluster/images`")
+        pytest.skip(
+            f"not built: {', '.join(missing)}; run `devenv images build --folder tests/cluster/images`"
+        )
     store = {"features": {"containerd-snapshotter": True}}
     path = os.pathsep.join(dict.fromkeys(str(p.parent) for p in programs))
-    with engines.Engine("docker29", tmp_path_factory.mktemp("docker29"), 241, store, path).running(built_refs) as engine:
+    with engines.Engine("docker29", tmp_path_factory.mktemp("docker29"), 241, store, path).running(
+        built_refs
+    ) as engine:
         yield engine
 
 

@@ -24,7 +24,9 @@ def roots(diagnosis) -> list[tuple[str, str]]:
 
 def matches(diagnosis, wanted) -> bool:
     found = roots(diagnosis)
-    return len(found) == len(wanted) and all(any(code == c and word in s for c, s in found) for code, word in wanted)
+    return len(found) == len(wanted) and all(
+        any(code == c and word in s for c, s in found) for code, word in wanted
+    )
 
 
 def until_named(lab: Lab, wanted):
@@ -35,7 +37,11 @@ def until_named(lab: Lab, wanted):
         found = lab.doctor()
         settled = matches(found, wanted) and not found["in_progress"]
         last[:] = [*last, found] if settled else []
-        return "" if len(last) > 1 else f"{wanted}; found {roots(found)}, {found['in_progress']}, {found['unknown']}"
+        return (
+            ""
+            if len(last) > 1
+            else f"{wanted}; found {roots(found)}, {found['in_progress']}, {found['unknown']}"
+        )
 
     lab.eventually("the diagnosis", missing)
     return last[-1]
@@ -44,7 +50,11 @@ def until_named(lab: Lab, wanted):
 def until_healthy(lab: Lab) -> None:
     def missing() -> str:
         found = lab.doctor()
-        return "" if found["healthy"] else f"health; found {roots(found)}, {found['in_progress']}, {found['unknown']}"
+        return (
+            ""
+            if found["healthy"]
+            else f"health; found {roots(found)}, {found['in_progress']}, {found['unknown']}"
+        )
 
     lab.eventually("health", missing)
 
@@ -89,7 +99,14 @@ def test_a_paused_node(cluster):
 
 def test_what_kind_itself_has_put_into_the_cluster(cluster):
     """Its repair is not devenv's: kind made it."""
-    cluster.kubectl("-n", "kube-system", "set", "image", "daemonset/kube-proxy", "kube-proxy=nowhere.invalid/kube-proxy:1")
+    cluster.kubectl(
+        "-n",
+        "kube-system",
+        "set",
+        "image",
+        "daemonset/kube-proxy",
+        "kube-proxy=nowhere.invalid/kube-proxy:1",
+    )
     found = until_named(cluster, (("DE301", "kube-proxy"),))
     record(cluster, "kube-proxy needs an image")
     assert found["causes"][0]["fix"][0].endswith("rollout undo daemonset/kube-proxy")
@@ -119,10 +136,17 @@ def test_the_port_is_taken_by_another(cluster):
 
 def test_doctor_answers_while_up_hangs(cluster):
     argv = [sys.executable, "-m", "devenv", "up", "--profile", str(cluster.profile)]
-    cluster.kubectl("-n", "aibrix-system", "delete", "httproute", "llama2-7b-router")  # so that `up` has something to do
-    with subprocess.Popen(argv, env=cluster.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as up:
+    cluster.kubectl(
+        "-n", "aibrix-system", "delete", "httproute", "llama2-7b-router"
+    )  # so that `up` has something to do
+    with subprocess.Popen(
+        argv, env=cluster.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as up:
         up.stderr.readline()
-        cluster.eventually("the lock", lambda: "" if cluster.json("status", check=False)["changing"] else "its holder")
+        cluster.eventually(
+            "the lock",
+            lambda: "" if cluster.json("status", check=False)["changing"] else "its holder",
+        )
         up.send_signal(signal.SIGSTOP)
         try:
             found = cluster.doctor()
@@ -167,8 +191,20 @@ def test_restart_is_gated(cluster):
         "jsonpath={.spec.holderIdentity}",
     )
     before = cluster.kubectl(*holder)
-    assert cluster.json("restart", "proxy", "envoy-gateway")["components"] == ["envoy-gateway", "proxy"]
-    pods = cluster.kubectl("-n", "envoy-gateway-system", "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "name")
+    assert cluster.json("restart", "proxy", "envoy-gateway")["components"] == [
+        "envoy-gateway",
+        "proxy",
+    ]
+    pods = cluster.kubectl(
+        "-n",
+        "envoy-gateway-system",
+        "get",
+        "pods",
+        "-l",
+        "control-plane=envoy-gateway",
+        "-o",
+        "name",
+    )
     after = cluster.kubectl(*holder)
     assert after != before
     assert after.rpartition("_")[0] in pods

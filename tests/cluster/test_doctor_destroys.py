@@ -16,7 +16,12 @@ JUNK_SIZE = 500 << 20
 
 @pytest.fixture(scope="module")
 def lab(small_disk, tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("destroyed"), "devenv-test-incident", small_disk.docker_host, f"{UPSTREAM}keep_newer: 0\n")
+    made = Lab(
+        tmp_path_factory.mktemp("destroyed"),
+        "devenv-test-incident",
+        small_disk.docker_host,
+        f"{UPSTREAM}keep_newer: 0\n",
+    )
     try:
         made.up()
         yield made
@@ -40,9 +45,27 @@ def bring_junk(lab: Lab) -> None:
         entry = tarfile.TarInfo("junk")
         entry.size = JUNK_SIZE
         tar.addfile(entry, io.BytesIO(bytes(JUNK_SIZE)))
-    subprocess.run(["docker", "import", "-", JUNK], env=lab.env, input=archive.getvalue(), check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "import", "-", JUNK],
+        env=lab.env,
+        input=archive.getvalue(),
+        check=True,
+        capture_output=True,
+    )
     save = subprocess.Popen(["docker", "save", JUNK], env=lab.env, stdout=subprocess.PIPE)
-    load = ["docker", "exec", "-i", lab.node, "ctr", "--namespace", "k8s.io", "images", "import", "--local", "-"]
+    load = [
+        "docker",
+        "exec",
+        "-i",
+        lab.node,
+        "ctr",
+        "--namespace",
+        "k8s.io",
+        "images",
+        "import",
+        "--local",
+        "-",
+    ]
     subprocess.run(load, env=lab.env, stdin=save.stdout, check=True, capture_output=True)
     save.stdout.close()
     assert save.wait(60) == 0
@@ -103,14 +126,20 @@ def test_filled_as_root(lab):
         "mkdir -p /var/fill; dd if=/dev/zero of=/var/fill/file bs=1M; dd if=/dev/zero of=/var/fill/rest bs=4k; pkill -9 etcd; true",
         check=False,
     )
-    lab.eventually("the end of the API server", lambda: "" if "DE204" in str(lab.doctor()) else "its silence")
+    lab.eventually(
+        "the end of the API server", lambda: "" if "DE204" in str(lab.doctor()) else "its silence"
+    )
     until_named(lab, (("DE201", lab.node),))
     record(lab, "filled as root")
     refused = lab.devenv("recover", "--yes", check=False)
     assert refused.returncode == 1
     assert "/var/fill" in refused.stderr
     free(lab)
-    lab.eventually("a repair", lambda: "" if lab.devenv("recover", "--yes", check=False).returncode == 0 else "a good end", 300)
+    lab.eventually(
+        "a repair",
+        lambda: "" if lab.devenv("recover", "--yes", check=False).returncode == 0 else "a good end",
+        300,
+    )
     until_healthy(lab)
 
 

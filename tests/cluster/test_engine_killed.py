@@ -11,7 +11,12 @@ def test_the_engine_is_stopped_beneath_it(small_disk, tmp_path):
     argv = lab.argv("up", "--profile", str(lab.profile))
     try:
         with subprocess.Popen(argv, env=lab.env, stderr=subprocess.PIPE, text=True) as run:
-            lab.eventually("the node", lambda: "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container")
+            lab.eventually(
+                "the node",
+                lambda: (
+                    "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container"
+                ),
+            )
             small_disk.kill()
             told = run.stderr.read()
         assert run.returncode in {1, 3}

@@ -11,7 +11,15 @@ import pytest
 from devenv.errors import DevenvError
 from tests.cluster.lab import Lab
 
-POLICY = ("-n", "aibrix-system", "get", "envoyextensionpolicy", "aibrix-gateway-plugins-extension-policy", "-o", "json")
+POLICY = (
+    "-n",
+    "aibrix-system",
+    "get",
+    "envoyextensionpolicy",
+    "aibrix-gateway-plugins-extension-policy",
+    "-o",
+    "json",
+)
 UPSTREAM = "patches: [{name: wasm-cache-in-memory, enabled: false}]\n"
 
 
@@ -31,13 +39,19 @@ def fill(lab: Lab) -> None:
     Root's reserve is left, so etcd and the API server live on.
     """
     disk = lab.json("status", check=False)["disks"][lab.node]
-    assert disk["total"] < 8 << 30, "this is not the small disk: filling it would fill the machine's"
+    assert disk["total"] < 8 << 30, (
+        "this is not the small disk: filling it would fill the machine's"
+    )
     lab.docker("exec", lab.node, "sh", "-c", "mkdir -p /var/fill && chown 65532 /var/fill")
     user = ("exec", "--user", "65532", lab.node)
     if (large := free_bytes(lab) - (8 << 20)) > 0:
         lab.docker(*user, "fallocate", "-l", str(large), "/var/fill/file")
     lab.docker(*user[:1], "--detach", *user[1:], "timeout", "600", "sh", "-c", KEEP_FULL, FILLER)
-    lab.eventually("a full disk", lambda: "" if free_bytes(lab) < 1 << 20 else f"{free_bytes(lab)} bytes are free", 60)
+    lab.eventually(
+        "a full disk",
+        lambda: "" if free_bytes(lab) < 1 << 20 else f"{free_bytes(lab)} bytes are free",
+        60,
+    )
 
 
 def stop_filling(lab: Lab) -> None:
@@ -58,7 +72,9 @@ def until_latched(lab: Lab) -> None:
         restart_controller(lab)
         with suppress(DevenvError):
             lab.eventually("the lost filter", lambda: "" if status() == 503 else "a 503", 30)
-        return "" if status() == 503 else f"a 503: status {status()}, {free_bytes(lab)} bytes are free"
+        return (
+            "" if status() == 503 else f"a 503: status {status()}, {free_bytes(lab)} bytes are free"
+        )
 
     def status() -> int:
         return lab.request("extension")["answer"]["status"]
@@ -69,13 +85,29 @@ def until_latched(lab: Lab) -> None:
 def restart_controller(lab: Lab) -> None:
     def pods() -> set[str]:
         return set(
-            lab.kubectl("-n", "envoy-gateway-system", "get", "pods", "-l", "control-plane=envoy-gateway", "-o", "name").split()
+            lab.kubectl(
+                "-n",
+                "envoy-gateway-system",
+                "get",
+                "pods",
+                "-l",
+                "control-plane=envoy-gateway",
+                "-o",
+                "name",
+            ).split()
         )
 
     before = pods()
     lab.kubectl("-n", "envoy-gateway-system", "delete", *before, "--wait=true")
     lab.eventually("the new controller", lambda: "" if pods() - before else "a new pod")
-    lab.kubectl("-n", "envoy-gateway-system", "rollout", "status", "deployment/envoy-gateway", "--timeout=120s")
+    lab.kubectl(
+        "-n",
+        "envoy-gateway-system",
+        "rollout",
+        "status",
+        "deployment/envoy-gateway",
+        "--timeout=120s",
+    )
 
 
 def accepted(lab: Lab) -> tuple[str, str]:
@@ -85,7 +117,9 @@ def accepted(lab: Lab) -> tuple[str, str]:
 
 @pytest.fixture
 def lab(small_disk, tmp_path, request):
-    made = Lab(tmp_path, f"devenv-test-{request.param[0]}", small_disk.docker_host, request.param[1])
+    made = Lab(
+        tmp_path, f"devenv-test-{request.param[0]}", small_disk.docker_host, request.param[1]
+    )
     try:
         assert all(r["ok"] for r in made.up()["requests"])
         yield made
@@ -98,7 +132,9 @@ def lab(small_disk, tmp_path, request):
 def test_without_the_prevention_a_full_disk_latches_the_gateway(lab):
     fill(lab)
     until_latched(lab)
-    lab.eventually("the rejected policy", lambda: "" if accepted(lab)[0] == "False" else "a rejection")
+    lab.eventually(
+        "the rejected policy", lambda: "" if accepted(lab)[0] == "False" else "a rejection"
+    )
     assert "wasm cache is not initialized" in accepted(lab)[1]
     extension, direct, plain = lab.request("extension"), lab.request("direct"), lab.request("plain")
     assert extension["answer"]["body"] == "no healthy upstream"
@@ -106,9 +142,13 @@ def test_without_the_prevention_a_full_disk_latches_the_gateway(lab):
     assert direct["ok"], direct["failures"]
     assert plain["answer"]["status"] == 500
     status = lab.json("status", check=False)
-    assert "wasm cache is not initialized" in next(c["missing"] for c in status["components"] if c["name"] == "extension-policy")
+    assert "wasm cache is not initialized" in next(
+        c["missing"] for c in status["components"] if c["name"] == "extension-policy"
+    )
     free(lab)
-    assert lab.request("extension")["answer"]["status"] == 503, "freeing the disk alone heals nothing"
+    assert lab.request("extension")["answer"]["status"] == 503, (
+        "freeing the disk alone heals nothing"
+    )
 
 
 @pytest.mark.parametrize("lab", [("memory", "")], indirect=True)
@@ -136,7 +176,10 @@ def test_with_the_prevention_a_full_disk_latches_nothing(lab):
         "jsonpath={.items[*].metadata.name}",
     )
     lab.eventually(
-        "the new leader", lambda: "" if lab.kubectl(*lease).split("_")[0] in lab.kubectl(*pods).split() else "the lease"
+        "the new leader",
+        lambda: (
+            "" if lab.kubectl(*lease).split("_")[0] in lab.kubectl(*pods).split() else "the lease"
+        ),
     )
     assert accepted(lab)[0] == "True"
     for route in ("direct", "extension", "plain"):

@@ -32,7 +32,9 @@ def test_what_is_gone_is_one_root_and_comes_back(cluster, name):
 
 
 def test_a_pod_that_failed_beside_its_replacement_is_no_fault(cluster):
-    pods = json.loads(cluster.kubectl("get", "pods", "-l", "app=mock-llama2-7b", "-o", "json"))["items"]
+    pods = json.loads(cluster.kubectl("get", "pods", "-l", "app=mock-llama2-7b", "-o", "json"))[
+        "items"
+    ]
     name = pods[0]["metadata"]["name"]
 
     def phase() -> str:
@@ -55,7 +57,12 @@ def test_the_fix_of_a_wrong_tag_works_when_it_is_typed(cluster):
         "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
     }
-    own = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "own", "namespace": "default"}, "spec": spec}
+    own = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "own", "namespace": "default"},
+        "spec": spec,
+    }
     cluster.kubectl_in(json.dumps(own), "apply", "-f", "-")
     try:
         found = until_named(cluster, (("DE301", "default/own"),))

@@ -19,8 +19,12 @@ def recipes(at_hand, tmp_path):
     )
     (tmp_path / "devenv-test-on-top" / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nENV A=b\n")
     yield tmp_path
-    refs = docker("images", "-q", "--no-trunc", "--filter", "label=devenv.recipe.name=devenv-test-pause").split()
-    refs += docker("images", "-q", "--no-trunc", "--filter", "label=devenv.recipe.name=devenv-test-on-top").split()
+    refs = docker(
+        "images", "-q", "--no-trunc", "--filter", "label=devenv.recipe.name=devenv-test-pause"
+    ).split()
+    refs += docker(
+        "images", "-q", "--no-trunc", "--filter", "label=devenv.recipe.name=devenv-test-on-top"
+    ).split()
     subprocess.run(["docker", "rmi", "-f", *dict.fromkeys(refs)], capture_output=True, check=False)
 
 
@@ -44,7 +48,11 @@ def test_a_recipe_is_built_once_and_again_when_it_changes(recipes):
     source = recipes / "devenv-test-pause" / "pause.c"
     source.write_text(source.read_text() + "/* changed */\n")
     dry = build(recipes, "--dry-run")
-    assert dry.stdout.split() == ["devenv-test-pause/pause", "devenv-test-pause", "devenv-test-on-top"]
+    assert dry.stdout.split() == [
+        "devenv-test-pause/pause",
+        "devenv-test-pause",
+        "devenv-test-on-top",
+    ]
     build(recipes)
     assert "Nothing to do" in build(recipes).stderr
 

@@ -22,7 +22,9 @@ echo FROZEN >freezer.state
 def ending_of_etcd(lab: Lab) -> int:
     """Return the exit code of the etcd that ran last, as the node's containerd has it: the API server's may be late."""
     crictl = ("exec", lab.node, "crictl")
-    ended = lab.docker(*crictl, "ps", "--all", "--quiet", "--name", "^etcd$", "--state", "Exited").split()
+    ended = lab.docker(
+        *crictl, "ps", "--all", "--quiet", "--name", "^etcd$", "--state", "Exited"
+    ).split()
     return json.loads(lab.docker(*crictl, "inspect", ended[0]))["status"]["exitCode"]
 
 
@@ -49,7 +51,9 @@ def test_a_node_that_is_not_running_is_started_not_made_anew(cluster, how):
 
 
 def address(lab: Lab) -> str:
-    return lab.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", lab.node).strip()
+    return lab.docker(
+        "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", lab.node
+    ).strip()
 
 
 def test_a_node_at_another_address_is_followed(cluster, built_refs):
@@ -58,7 +62,18 @@ def test_a_node_at_another_address_is_followed(cluster, built_refs):
     squatter = f"{cluster.cluster}-squatter"
     cluster.docker("stop", cluster.node)
     try:
-        cluster.docker("run", "-d", "--name", squatter, "--network", "kind", "--entrypoint", "/bin/sleep", built_refs[0], "600")
+        cluster.docker(
+            "run",
+            "-d",
+            "--name",
+            squatter,
+            "--network",
+            "kind",
+            "--entrypoint",
+            "/bin/sleep",
+            built_refs[0],
+            "600",
+        )
         assert proven(cluster)
         assert address(cluster) != before
         assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == made

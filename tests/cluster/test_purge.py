@@ -12,12 +12,19 @@ def users_image(cluster, built_refs, tmp_path):
     base = next(ref for ref in built_refs if ref.startswith(f"{BASE}:"))
     (tmp_path / "Dockerfile").write_text(f"FROM {base}\nLABEL mine=yes\n")
     cluster.build(MINE, tmp_path)
-    assert cluster.docker("inspect", "-f", '{{index .Config.Labels "devenv.recipe.name"}}', MINE).strip() == "vllm-mock"
+    assert (
+        cluster.docker(
+            "inspect", "-f", '{{index .Config.Labels "devenv.recipe.name"}}', MINE
+        ).strip()
+        == "vllm-mock"
+    )
     yield MINE
     cluster.docker("rmi", "-f", MINE)
 
 
-def test_what_another_cluster_uses_is_kept_and_a_user_s_image_is_not_even_listed(cluster, users_image, built_refs):
+def test_what_another_cluster_uses_is_kept_and_a_user_s_image_is_not_even_listed(
+    cluster, users_image, built_refs
+):
     told = cluster.json("down", "--purge", "--dry-run", "--name", "devenv-test-none")
     assert cluster.cluster in told["other_clusters"]
     assert set(built_refs) <= set(told["kept"])

@@ -44,7 +44,9 @@ def push(image, tmp_path):
             sink = Counting(known, layers)
             decide(sink)
             with pytest.raises(DevenvError, match=r"Nothing is to be pushed\.|denied"):
-                Pusher(world.engine, LoopbackEndpoint(), world.host).push(image, sink, known, lambda *now: progress(sink, *now))
+                Pusher(world.engine, LoopbackEndpoint(), world.host).push(
+                    image, sink, known, lambda *now: progress(sink, *now)
+                )
             assert not [n for n in world.engine.names() if n.startswith("127.0.0.1")]
             return sink
 
@@ -53,7 +55,9 @@ def push(image, tmp_path):
 
 def test_an_engine_that_is_refused_does_not_try_again(push):
     run, layers = push
-    assert run(Sink.refuse).begun <= layers, "a layer that is refused without a word is tried six times, for 50 s"
+    assert run(Sink.refuse).begun <= layers, (
+        "a layer that is refused without a word is tried six times, for 50 s"
+    )
 
 
 def test_a_push_that_nobody_wants_any_more_ends(push):

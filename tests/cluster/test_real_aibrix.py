@@ -22,7 +22,12 @@ PANIC = f'{BEGIN}\tpanic("a test made me")\n'
 def source(tmp_path_factory):
     """A copy of the checkout with a commit of its own."""
     copy = tmp_path_factory.mktemp("real") / "aibrix"
-    shutil.copytree(os.environ["DEVENV_AIBRIX_CHECKOUT"], copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    shutil.copytree(
+        os.environ["DEVENV_AIBRIX_CHECKOUT"],
+        copy,
+        symlinks=True,
+        ignore=shutil.ignore_patterns(".git"),
+    )
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false"]
     for argv in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "as it was"]):
         subprocess.run([*git, *argv], cwd=copy, check=True)

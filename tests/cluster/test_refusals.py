@@ -27,7 +27,14 @@ def lab(at_hand, tmp_path):
 def refusal(lab: Lab, *args: str, code: int = 2, env: dict[str, str] | None = None) -> str:
     """Return what is told on standard error."""
     argv = lab.argv("up", *(args or ("--profile", str(lab.profile))))
-    done = subprocess.run(argv, env={**lab.env, **(env or {})}, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        argv,
+        env={**lab.env, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -36,7 +43,9 @@ def refusal(lab: Lab, *args: str, code: int = 2, env: dict[str, str] | None = No
 
 def with_manifest(lab: Lab, url: str) -> None:
     manifest = f"{{name: a, url: '{url}', sha256: {'a' * 64}}}"
-    lab.profile.write_text(f"extends: offline\ngateway: {{host_port: {lab.port}}}\nmanifests: [{manifest}]\n")
+    lab.profile.write_text(
+        f"extends: offline\ngateway: {{host_port: {lab.port}}}\nmanifests: [{manifest}]\n"
+    )
 
 
 def test_a_profile_with_six_errors_tells_all_six(lab):
@@ -49,7 +58,12 @@ def test_a_profile_with_six_errors_tells_all_six(lab):
         "unknown: 1\n"
     )
     told = refusal(lab)
-    for line, key in ((3, "gateway.host_port"), (4, "gateway.colour"), (5, "needs.memory"), (10, "unknown")):
+    for line, key in (
+        (3, "gateway.host_port"),
+        (4, "gateway.colour"),
+        (5, "needs.memory"),
+        (10, "unknown"),
+    ):
         assert f"{lab.profile}:{line}: {key}: " in told
     assert ".ref: " in told
     assert ".route: " in told
@@ -60,14 +74,18 @@ def test_an_unknown_profile(lab):
 
 
 def test_an_image_without_a_source(lab):
-    lab.profile.write_text("extends: offline\nimages: [{name: vllm-mock, recipe: '', pull: false}]\n")
+    lab.profile.write_text(
+        "extends: offline\nimages: [{name: vllm-mock, recipe: '', pull: false}]\n"
+    )
     assert "vllm-mock has no source" in refusal(lab)
 
 
 def test_files_that_cannot_be_used_are_told_together(lab, tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [")
     config = json.dumps({"architecture": "s390x"}).encode()
-    manifest = json.dumps([{"Config": "c.json", "RepoTags": ["kindest/node:x"], "Layers": []}]).encode()
+    manifest = json.dumps(
+        [{"Config": "c.json", "RepoTags": ["kindest/node:x"], "Layers": []}]
+    ).encode()
     with tarfile.open(tmp_path / "node.tar", "w") as tar:
         for name, content in (("c.json", config), ("manifest.json", manifest)):
             info = tarfile.TarInfo(name)
@@ -86,9 +104,23 @@ def test_files_that_cannot_be_used_are_told_together(lab, tmp_path):
 
 def test_a_download_that_is_not_what_was_recorded(lab, tmp_path):
     (tmp_path / "web").mkdir()
-    (tmp_path / "web" / "m.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
-    argv = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", tmp_path / "web", "0"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    (tmp_path / "web" / "m.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+    )
+    argv = [
+        sys.executable,
+        "-u",
+        "-m",
+        "http.server",
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        tmp_path / "web",
+        "0",
+    ]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
         try:
             port = server.stdout.readline().split("port ")[1].split()[0]
             with_manifest(lab, f"http://127.0.0.1:{port}/m.yaml")
@@ -119,10 +151,14 @@ def test_a_port_that_is_taken_says_by_whom(lab):
 
 
 def test_no_engine(lab):
-    assert "No Docker engine answers at unix:///nowhere.sock" in refusal(lab, code=3, env={"DOCKER_HOST": "unix:///nowhere.sock"})
+    assert "No Docker engine answers at unix:///nowhere.sock" in refusal(
+        lab, code=3, env={"DOCKER_HOST": "unix:///nowhere.sock"}
+    )
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None or os.geteuid() != 0, reason="only root can give up its rights")
+@pytest.mark.skipif(
+    shutil.which("setpriv") is None or os.geteuid() != 0, reason="only root can give up its rights"
+)
 def test_an_engine_without_permission(lab, tmp_path):
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as engine:
@@ -153,4 +189,6 @@ def test_too_little_memory_and_too_few_cpus_are_told_together(lab):
 
 def test_a_state_folder_that_cannot_be_written(lab, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "can't be written" in refusal(lab, code=3, env={"XDG_STATE_HOME": str(tmp_path / "file")})
+    assert "can't be written" in refusal(
+        lab, code=3, env={"XDG_STATE_HOME": str(tmp_path / "file")}
+    )

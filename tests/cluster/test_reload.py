@@ -19,7 +19,9 @@ from tests.cluster.lab import Lab
 from tests.cluster.test_doctor import until_named
 
 KNOWN = "devenv.local/vllm-mock:reference"  # in the nodes
-NAME = "devenv-test/vllm-mock:reload"  # in the engine: the user may have built one of the other name
+NAME = (
+    "devenv-test/vllm-mock:reload"  # in the engine: the user may have built one of the other name
+)
 RELOAD = ("reload-image", NAME, "--as", KNOWN)
 
 
@@ -44,9 +46,22 @@ def build(cluster, base, tmp_path):
 
 def note_in(lab: Lab, pod: str) -> str:
     """Read the file in the running container, through the node: the image has no shell."""
-    listed = json.loads(lab.docker("exec", lab.node, "crictl", "ps", "--label", f"io.kubernetes.pod.name={pod}", "-o", "json"))
+    listed = json.loads(
+        lab.docker(
+            "exec",
+            lab.node,
+            "crictl",
+            "ps",
+            "--label",
+            f"io.kubernetes.pod.name={pod}",
+            "-o",
+            "json",
+        )
+    )
     (container,) = listed["containers"]
-    pid = json.loads(lab.docker("exec", lab.node, "crictl", "inspect", container["id"]))["info"]["pid"]
+    pid = json.loads(lab.docker("exec", lab.node, "crictl", "inspect", container["id"]))["info"][
+        "pid"
+    ]
     return lab.docker("exec", lab.node, "cat", f"/proc/{pid}/root/note")
 
 
@@ -57,7 +72,9 @@ def names_for_pushes(lab: Lab) -> list[str]:
 
 
 def images(lab: Lab) -> list[str]:
-    return lab.docker("exec", lab.node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet").split()
+    return lab.docker(
+        "exec", lab.node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"
+    ).split()
 
 
 def test_only_what_changed_moves_and_what_runs_is_the_new_image(cluster, build):
@@ -104,9 +121,14 @@ def test_once_the_engine_is_taught_it_pushes(cluster, build):
 
 def test_bad_input_moves_nothing(cluster, base):
     before = images(cluster)
-    told = cluster.devenv("reload-image", "devenv.local/vllm-mok:reference", "nothing/like:it", check=False)
+    told = cluster.devenv(
+        "reload-image", "devenv.local/vllm-mok:reference", "nothing/like:it", check=False
+    )
     assert told.returncode == 2
-    assert "devenv.local/vllm-mok:reference: the engine has no such image; did you mean " in told.stderr
+    assert (
+        "devenv.local/vllm-mok:reference: the engine has no such image; did you mean "
+        in told.stderr
+    )
     assert "nothing/like:it: the engine has no such image" in told.stderr
     assert cluster.devenv("reload-image", base, "x", "--as", "y", check=False).returncode == 2
     for wrong in ((base, "--as", "BAD NAME"), ("BAD NAME",)):
@@ -130,10 +152,17 @@ def saved_as_layout(archive: Path, folder: Path) -> Path:
         (folder / "blobs/sha256").mkdir(parents=True, exist_ok=True)
         sha = hashlib.sha256(content).hexdigest()
         (folder / "blobs/sha256" / sha).write_bytes(content)
-        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{sha}", "size": len(content), **more}
+        return {
+            "mediaType": f"application/vnd.oci.image.{kind}",
+            "digest": f"sha256:{sha}",
+            "size": len(content),
+            **more,
+        }
 
     listed_layers = [put(x, "layer.v1.tar+gzip") for x in layers]
-    manifest = json.dumps({"schemaVersion": 2, "config": put(config, "config.v1+json"), "layers": listed_layers}).encode()
+    manifest = json.dumps(
+        {"schemaVersion": 2, "config": put(config, "config.v1+json"), "layers": listed_layers}
+    ).encode()
     named = {"annotations": {"io.containerd.image.name": KNOWN}}
     (folder / "index.json").write_text(
         json.dumps({"schemaVersion": 2, "manifests": [put(manifest, "manifest.v1+json", **named)]})
@@ -143,7 +172,10 @@ def saved_as_layout(archive: Path, folder: Path) -> Path:
 
 
 def test_files_are_reloaded_as_images_of_the_engine_are(cluster, build, tmp_path):
-    for content, make in (("an archive", lambda p: p), ("a layout", lambda p: saved_as_layout(p, tmp_path / "layout"))):
+    for content, make in (
+        ("an archive", lambda p: p),
+        ("a layout", lambda p: saved_as_layout(p, tmp_path / "layout")),
+    ):
         build(content)
         cluster.docker("save", NAME, "-o", str(tmp_path / "a.tar"))
         told = cluster.json("reload-image", str(make(tmp_path / "a.tar")), "--as", KNOWN)
@@ -151,7 +183,9 @@ def test_files_are_reloaded_as_images_of_the_engine_are(cluster, build, tmp_path
         assert (moved["way"], len(moved["missing"])) == ("file", 1)
         assert moved["sent"] < 10_000
         assert {note_in(cluster, pod) for pod in told["pods"]} == {content}
-    assert cluster.json("reload-image", str(tmp_path / "layout"))["images"][0]["way"] == "present", "it says its name itself"
+    assert (
+        cluster.json("reload-image", str(tmp_path / "layout"))["images"][0]["way"] == "present"
+    ), "it says its name itself"
 
 
 def test_a_broken_file_and_an_unknown_node_move_nothing(cluster, build, tmp_path):
@@ -160,7 +194,13 @@ def test_a_broken_file_and_an_unknown_node_move_nothing(cluster, build, tmp_path
     whole = (tmp_path / "whole.tar").read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2])
     before = images(cluster)
-    told = cluster.devenv("reload-image", str(tmp_path / "cut.tar"), str(tmp_path / "none.tar"), "no/such:image", check=False)
+    told = cluster.devenv(
+        "reload-image",
+        str(tmp_path / "cut.tar"),
+        str(tmp_path / "none.tar"),
+        "no/such:image",
+        check=False,
+    )
     assert told.returncode == 2
     assert "cut.tar is not a readable image" in told.stderr
     assert "There is no file" in told.stderr
@@ -183,7 +223,9 @@ def build_above(lab: Lab, base: str, folder: Path, content: str) -> str:
 
 def snapshots(lab: Lab) -> set[str]:
     """Chains of the layers that the node has unpacked."""
-    lines = lab.docker("exec", lab.node, "ctr", "--namespace", "k8s.io", "snapshots", "ls").splitlines()
+    lines = lab.docker(
+        "exec", lab.node, "ctr", "--namespace", "k8s.io", "snapshots", "ls"
+    ).splitlines()
     return {line.split()[0] for line in lines if line.startswith("sha256:")}
 
 
@@ -212,17 +254,28 @@ def test_a_base_that_is_collected_in_between_is_sent_again(cluster, base, tmp_pa
         cluster.devenv("reload-image", "--teach", name)
     build_above(cluster, base, tmp_path, f"second {way}")
     argv = [sys.executable, "-c", IN_BETWEEN, cluster.cluster, name, way]
-    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    piped = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
     try:
         with subprocess.Popen(argv, env=cluster.env, **piped) as run:
             assert run.stdout.readline() == "1\n", "only the upper layer is to be sent"
             before = snapshots(cluster)
             cluster.docker("exec", cluster.node, "crictl", "rmi", name)
-            cluster.eventually("the end of its layers", lambda: "" if snapshots(cluster) < before else "it", 60)
+            cluster.eventually(
+                "the end of its layers", lambda: "" if snapshots(cluster) < before else "it", 60
+            )
             out, err = run.communicate("go on\n", timeout=120)
         assert run.returncode == 0, err
-        assert [line.split()[0] for line in err.splitlines()] == ["✓"], f"nobody need hear of it: {err}"
-        listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "images", "-o", "json"))["images"]
+        assert [line.split()[0] for line in err.splitlines()] == ["✓"], (
+            f"nobody need hear of it: {err}"
+        )
+        listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "images", "-o", "json"))[
+            "images"
+        ]
         assert out.strip() in {i["id"] for i in listed if f"docker.io/{name}" in i["repoTags"]}
     finally:
         cluster.docker("exec", cluster.node, "crictl", "rmi", name, check=False)
@@ -239,13 +292,30 @@ def test_up_puts_the_profiles_image_back(cluster, build, how):
     """Also where nobody told devenv of the other one, and its pods run it."""
     before = id_of(cluster, KNOWN)
     build(how)
-    cluster.json("reload-image", NAME, *(("--as", KNOWN) if how == "reload-image" else ("--no-restart",)))
+    cluster.json(
+        "reload-image", NAME, *(("--as", KNOWN) if how == "reload-image" else ("--no-restart",))
+    )
     if how == "by hand":
-        tag = ("ctr", "--namespace", "k8s.io", "images", "tag", "--force", f"docker.io/{NAME}", KNOWN)
+        tag = (
+            "ctr",
+            "--namespace",
+            "k8s.io",
+            "images",
+            "tag",
+            "--force",
+            f"docker.io/{NAME}",
+            KNOWN,
+        )
         cluster.docker("exec", cluster.node, *tag)
-        cluster.eventually("the CRI", lambda: "" if id_of(cluster, KNOWN) != before else "the other image")
-        cluster.kubectl("--namespace", "default", "rollout", "restart", "deployment", "mock-llama2-7b")
-        cluster.kubectl("--namespace", "default", "rollout", "status", "deployment", "mock-llama2-7b")
+        cluster.eventually(
+            "the CRI", lambda: "" if id_of(cluster, KNOWN) != before else "the other image"
+        )
+        cluster.kubectl(
+            "--namespace", "default", "rollout", "restart", "deployment", "mock-llama2-7b"
+        )
+        cluster.kubectl(
+            "--namespace", "default", "rollout", "status", "deployment", "mock-llama2-7b"
+        )
     other = id_of(cluster, KNOWN)
     assert other not in {"", before}
     told = cluster.up()
@@ -254,7 +324,9 @@ def test_up_puts_the_profiles_image_back(cluster, build, how):
     assert id_of(cluster, KNOWN) == before
 
     def running() -> str:
-        listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "ps", "-o", "json"))["containers"]
+        listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "ps", "-o", "json"))[
+            "containers"
+        ]
         return ", ".join(c["id"] for c in listed if c["imageRef"] == other)
 
     cluster.eventually("the end of the other image's containers", running)
@@ -264,7 +336,12 @@ def test_up_puts_the_profiles_image_back(cluster, build, how):
 def test_two_at_once_one_waits_for_the_other(cluster, build):
     build("both")
     argv = cluster.argv(*RELOAD, "-o", "json")
-    both = [subprocess.Popen(argv, env=cluster.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            argv, env=cluster.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
     told = [(*run.communicate(timeout=300), run.returncode) for run in both]
     assert [code for *_, code in told] == [0, 0], told
     assert sum("wait" in err.lower() for _, err, _ in told) == 1
@@ -281,15 +358,29 @@ def test_nothing_piles_up_in_the_node(cluster, build):
     for number in range(3):
         build(f"piling up {number}")
         cluster.json(*RELOAD)
-    cluster.eventually("the end of old layers", lambda: "" if len(snapshots(cluster)) <= at_first else "it", 60)
-    listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "images", "-o", "json"))["images"]
-    assert not [i for i in listed if not i["repoTags"] and not i["repoDigests"]], "an image that has only the CRI's own name"
+    cluster.eventually(
+        "the end of old layers", lambda: "" if len(snapshots(cluster)) <= at_first else "it", 60
+    )
+    listed = json.loads(cluster.docker("exec", cluster.node, "crictl", "images", "-o", "json"))[
+        "images"
+    ]
+    assert not [i for i in listed if not i["repoTags"] and not i["repoDigests"]], (
+        "an image that has only the CRI's own name"
+    )
 
 
 def test_a_workload_that_always_pulls_is_refused_or_mended(cluster, build):
     build("always")
-    patch = {"spec": {"template": {"spec": {"containers": [{"name": "llm-engine", "imagePullPolicy": "Always"}]}}}}
-    cluster.kubectl("-n", "default", "patch", "deployment", "mock-llama2-7b", "-p", json.dumps(patch))
+    patch = {
+        "spec": {
+            "template": {
+                "spec": {"containers": [{"name": "llm-engine", "imagePullPolicy": "Always"}]}
+            }
+        }
+    }
+    cluster.kubectl(
+        "-n", "default", "patch", "deployment", "mock-llama2-7b", "-p", json.dumps(patch)
+    )
     refused = cluster.devenv(*RELOAD, check=False)
     assert refused.returncode == 2
     assert "model, container llm-engine: imagePullPolicy is Always" in refused.stderr
@@ -316,7 +407,9 @@ def test_it_builds_as_the_profile_says(cluster, base, build, tmp_path):
     by_hand = cluster.built[-1]
     cluster.built += built
     there = cluster.docker("image", "ls", "--all", "--quiet", "--no-trunc").split()
-    assert [image in there for image in built] == [False, True, True], "of devenv's own builds two stay"
+    assert [image in there for image in built] == [False, True, True], (
+        "of devenv's own builds two stay"
+    )
     assert by_hand in there, "what the user has built stays"
     refused = cluster.devenv(*RELOAD, "--build", check=False)
     assert refused.returncode == 2
@@ -343,7 +436,11 @@ def build_crashing(cluster, base, build, tmp_path):
 def notes(lab: Lab) -> set[str]:
     """What the model's running pods have in the file that tells one build from another."""
     listed = json.loads(lab.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]
-    lasting = [p for p in listed if "deletionTimestamp" not in p["metadata"] and p["status"]["phase"] == "Running"]
+    lasting = [
+        p
+        for p in listed
+        if "deletionTimestamp" not in p["metadata"] and p["status"]["phase"] == "Running"
+    ]
     return {note_in(lab, pod["metadata"]["name"]) for pod in lasting}
 
 
@@ -355,10 +452,18 @@ def save_unpackable(archive: Path) -> str:
             tar.addfile(tarfile.TarInfo(name), io.BytesIO())
     diff_id = f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"
     rootfs = {"type": "layers", "diff_ids": [diff_id]}
-    config = json.dumps({"architecture": engine_architecture(), "os": "linux", "config": {}, "rootfs": rootfs}).encode()
-    listed = json.dumps([{"Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"]}]).encode()
+    config = json.dumps(
+        {"architecture": engine_architecture(), "os": "linux", "config": {}, "rootfs": rootfs}
+    ).encode()
+    listed = json.dumps(
+        [{"Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"]}]
+    ).encode()
     with tarfile.open(archive, "w") as tar:
-        for name, content in (("config.json", config), ("layer.tar", layer.getvalue()), ("manifest.json", listed)):
+        for name, content in (
+            ("config.json", config),
+            ("layer.tar", layer.getvalue()),
+            ("manifest.json", listed),
+        ):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
@@ -376,10 +481,20 @@ def test_an_image_that_the_node_refuses_leaves_the_old_one_under_the_name(cluste
     failed = cluster.devenv("reload-image", str(tmp_path / "image.tar"), "--as", KNOWN, check=False)
     assert failed.returncode == 1, failed.stderr
     assert id_of(cluster, KNOWN) == before
-    cluster.eventually("the CRI", lambda: "" if images(cluster) == names else "the refused image's names")
+    cluster.eventually(
+        "the CRI", lambda: "" if images(cluster) == names else "the refused image's names"
+    )
     assert refused_id not in cluster.docker("exec", cluster.node, "crictl", "images", "-o", "json")
     cluster.kubectl("--namespace", "default", "rollout", "restart", "deployment", "mock-llama2-7b")
-    cluster.kubectl("--namespace", "default", "rollout", "status", "deployment", "mock-llama2-7b", "--timeout=120s")
+    cluster.kubectl(
+        "--namespace",
+        "default",
+        "rollout",
+        "status",
+        "deployment",
+        "mock-llama2-7b",
+        "--timeout=120s",
+    )
 
 
 def kept_images(lab: Lab) -> list[str]:
@@ -433,7 +548,9 @@ def test_doctor_and_recover_return_from_an_image_that_crashes(cluster, build, bu
     build_crashing("bad")
     assert cluster.devenv(*RELOAD, check=False).returncode == 1
     found = until_named(cluster, (("DE311", "model"),))
-    assert found["causes"][0]["fix"] == [f"devenv reload-image vllm-mock --undo --name {cluster.cluster}"]
+    assert found["causes"][0]["fix"] == [
+        f"devenv reload-image vllm-mock --undo --name {cluster.cluster}"
+    ]
     assert [s["kind"] for s in cluster.json("recover", "--yes")["done"]] == ["undo"]
     assert notes(cluster) == {"proven"}
 
@@ -458,7 +575,9 @@ def test_a_return_that_is_killed_is_finished_by_up(cluster, build, build_crashin
     build_crashing("bad")
     assert cluster.devenv(*RELOAD, check=False).returncode == 1
     argv = cluster.argv("reload-image", "vllm-mock", "--undo")
-    with subprocess.Popen(argv, env=cluster.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
+    with subprocess.Popen(
+        argv, env=cluster.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as run:
         assert any(told.startswith(line) for told in run.stderr)
         run.kill()
         run.stderr.read()
@@ -475,9 +594,13 @@ def test_a_name_of_which_nothing_else_was_proven_is_refused(cluster):
 
 def test_a_pod_that_failed_fails_neither_doctor_nor_a_reload(cluster, build):
     listed = json.loads(cluster.kubectl("-n", "default", "get", "pods", "-o", "json"))["items"]
-    name = next(p["metadata"]["name"] for p in listed if p["metadata"]["name"].startswith("mock-llama2-7b"))
+    name = next(
+        p["metadata"]["name"] for p in listed if p["metadata"]["name"].startswith("mock-llama2-7b")
+    )
     # By its deadline: what is written into its status the kubelet writes over.
-    cluster.kubectl("-n", "default", "patch", "pod", name, "-p", '{"spec": {"activeDeadlineSeconds": 1}}')
+    cluster.kubectl(
+        "-n", "default", "patch", "pod", name, "-p", '{"spec": {"activeDeadlineSeconds": 1}}'
+    )
     phase = ("-n", "default", "get", "pod", name, "-o", "jsonpath={.status.phase}")
     cluster.eventually("the pod's end", lambda: "" if cluster.kubectl(*phase) == "Failed" else "it")
     try:
@@ -493,7 +616,9 @@ def test_a_pod_that_failed_fails_neither_doctor_nor_a_reload(cluster, build):
 def test_a_pod_that_fits_no_node_ends_the_wait_with_the_schedulers_reason(cluster, build):
     """The deadline is longer than the test may take: it would fail by its own time limit."""
     patient = cluster.folder / "patient.yaml"
-    patient.write_text(f"extends: {cluster.profile}\nname: patient\ncomponents: [{{name: model, deadline: 1200}}]\n")
+    patient.write_text(
+        f"extends: {cluster.profile}\nname: patient\ncomponents: [{{name: model, deadline: 1200}}]\n"
+    )
     build("no node")
     cluster.kubectl("cordon", cluster.node)
     try:
@@ -520,12 +645,16 @@ def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
         cluster.devenv("reload-image", "--teach", NAME)
     build(f"after {step}")
     argv = cluster.argv(*RELOAD)
-    with subprocess.Popen(argv, env=cluster.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
+    with subprocess.Popen(
+        argv, env=cluster.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as run:
         if step in AFTER:
             assert any(line.startswith(AFTER[step]) for line in run.stderr)
         elif step != "plan":
             process = "content ingest" if step == "push" else "images import"
-            cluster.eventually(step, lambda: "" if runs(cluster, process) or run.poll() is not None else "it", 60)
+            cluster.eventually(
+                step, lambda: "" if runs(cluster, process) or run.poll() is not None else "it", 60
+            )
         run.kill()
         run.stderr.read()
     left = id_of(cluster, KNOWN)
@@ -534,7 +663,9 @@ def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
     assert {note_in(cluster, pod) for pod in told["pods"]} == {f"after {step}"}
     assert len(kept_images(cluster)) <= 1, "at most the one to return to"
     assert not names_for_pushes(cluster)
-    assert not any(runs(cluster, x) for x in ("content ingest", "images import")), "no program of ours is left in the node"
+    assert not any(runs(cluster, x) for x in ("content ingest", "images import")), (
+        "no program of ours is left in the node"
+    )
 
 
 def runs(lab: Lab, words: str) -> bool:
@@ -559,7 +690,9 @@ def asked(cluster):
         asker.join()
 
 
-def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded_again_and_again(cluster, build, asked):
+def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded_again_and_again(
+    cluster, build, asked
+):
     for number in range(12):
         build(f"round {number}")
         cluster.json(*RELOAD)
@@ -581,11 +714,17 @@ def test_how_many_requests_fail_while_a_workload_of_one_replica_is_reloaded_is_t
         assert {note_in(cluster, pod) for pod in told["pods"]} == {f"round {number}"}
     failed = sum(count for (_, status), count in asked.items() if status != 200)
     record_property("failed requests", f"{failed} of {sum(asked.values())}")
-    assert {status for route, status in asked if route == "direct"} == {200}, "the model's own route does not go through it"
+    assert {status for route, status in asked if route == "direct"} == {200}, (
+        "the model's own route does not go through it"
+    )
 
 
 def content_of(lab: Lab) -> set[str]:
-    return set(lab.docker("exec", lab.node, "ctr", "--namespace", "k8s.io", "content", "ls", "--quiet").split())
+    return set(
+        lab.docker(
+            "exec", lab.node, "ctr", "--namespace", "k8s.io", "content", "ls", "--quiet"
+        ).split()
+    )
 
 
 def collect(lab: Lab) -> None:
@@ -617,7 +756,9 @@ def test_a_layer_on_its_way_is_not_collected(cluster):
     blobs = [os.urandom(1000) for _ in range(2)]
     held, unheld = (f"sha256:{hashlib.sha256(blob).hexdigest()}" for blob in blobs)
     argv = [sys.executable, "-c", HOLD, cluster.node, held, *(blob.hex() for blob in blobs)]
-    with subprocess.Popen(argv, env=cluster.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        argv, env=cluster.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
         assert run.stdout.readline() == "ingested\n"
         collect(cluster)
         assert held in content_of(cluster)

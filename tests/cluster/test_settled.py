@@ -21,7 +21,10 @@ IMAGES = {  # in the nodes
 
 def pods(lab: Lab, *deployments: str) -> set[str]:
     labels = {PLUGINS: "app=gateway-plugins", CONTROLLER: "control-plane=envoy-gateway"}
-    listed = [lab.kubectl("-n", DEPLOYMENTS[d], "get", "pods", "-l", labels[d], "-o", "name") for d in deployments]
+    listed = [
+        lab.kubectl("-n", DEPLOYMENTS[d], "get", "pods", "-l", labels[d], "-o", "name")
+        for d in deployments
+    ]
     return set("".join(listed).split())
 
 
@@ -82,7 +85,9 @@ def test_after_recover(cluster):
     before = pods(cluster, *DEPLOYMENTS)
     for name, namespace in DEPLOYMENTS.items():
         cluster.kubectl("-n", namespace, "scale", f"deployment/{name}", "--replicas=0")
-    cluster.eventually("the end of the pods", lambda: " ".join(before & pods(cluster, *DEPLOYMENTS)))
+    cluster.eventually(
+        "the end of the pods", lambda: " ".join(before & pods(cluster, *DEPLOYMENTS))
+    )
     told = cluster.json("recover", "--yes")
     assert told["after"]["causes"] == []
     assert_it_lasts(cluster)
@@ -94,7 +99,10 @@ def built(cluster, built_refs, tmp_path):
     name = f"devenv-test/settled:{uuid.uuid4().hex[:8]}"
 
     def build(deployment: str) -> str:
-        recipe = {PLUGINS: "devenv.local/gateway-plugins:", CONTROLLER: "devenv.local/envoy-gateway:"}[deployment]
+        recipe = {
+            PLUGINS: "devenv.local/gateway-plugins:",
+            CONTROLLER: "devenv.local/envoy-gateway:",
+        }[deployment]
         base = next(ref for ref in built_refs if ref.startswith(recipe))
         (tmp_path / "Dockerfile").write_text(f"FROM {base}\nCOPY note /note\n")
         (tmp_path / "note").write_text(name)
@@ -125,7 +133,14 @@ def cordoned(cluster):
 def test_a_rollout_that_no_node_takes_is_given_up(cluster, cordoned):
     """Not after the component's limit of 240 s: that would end this test's own."""
     for command in (("restart", "gateway-plugins"), ("up",)):
-        done = subprocess.run(cluster.argv(*command), env=cluster.env, capture_output=True, text=True, timeout=150, check=False)
+        done = subprocess.run(
+            cluster.argv(*command),
+            env=cluster.env,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
         assert done.returncode == 1
         assert "Unschedulable" in done.stderr
 
@@ -179,12 +194,18 @@ def test_a_secret_that_comes_late_is_brought_to_its_pod(cluster, late):
         return [p for p in items if p["status"].get("containerStatuses", [{}])[0].get("started")]
 
     def failed_probes() -> int:
-        events = json.loads(cluster.kubectl("get", "events", "--field-selector", "reason=Unhealthy", "-o", "json"))["items"]
+        events = json.loads(
+            cluster.kubectl("get", "events", "--field-selector", "reason=Unhealthy", "-o", "json")
+        )["items"]
         names = {p["metadata"]["name"] for p in running()}
         return sum(e.get("count") or 1 for e in events if e["involvedObject"]["name"] in names)
 
     with subprocess.Popen(
-        cluster.argv("up"), env=cluster.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        cluster.argv("up"),
+        env=cluster.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as up:
         # By its fifth failed probe the kubelet has done all that a new pod has it do.
         cluster.eventually("the pod", lambda: "" if failed_probes() >= 5 else "failed probes")

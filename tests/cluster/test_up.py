@@ -12,7 +12,11 @@ from tests.cluster.lab import Lab
 
 
 def test_up_ends_with_every_route_proven(cluster):
-    assert [(r["name"], r["ok"]) for r in cluster.first["requests"]] == [("direct", True), ("extension", True), ("plain", True)]
+    assert [(r["name"], r["ok"]) for r in cluster.first["requests"]] == [
+        ("direct", True),
+        ("extension", True),
+        ("plain", True),
+    ]
 
 
 def test_a_second_up_has_nothing_to_do_and_still_proves(cluster):
@@ -21,7 +25,9 @@ def test_a_second_up_has_nothing_to_do_and_still_proves(cluster):
     assert all(r["ok"] for r in again["requests"])
 
 
-@pytest.mark.parametrize("words", [["disk"], ["prune", "--dry-run"], ["schedule", "install"], ["request"], ["logs"]])
+@pytest.mark.parametrize(
+    "words", [["disk"], ["prune", "--dry-run"], ["schedule", "install"], ["request"], ["logs"]]
+)
 def test_a_cluster_that_is_not_there_is_refused(cluster, words):
     told = cluster.devenv(*words, "--name", "nobody-made-it", check=False)
     assert told.returncode in {1, 2}
@@ -37,7 +43,9 @@ def test_each_route_shows_its_own_proof(cluster):
     assert extension["answer"]["headers"]["target-pod"] == extension["pod"]
     assert plain["access_log"]["route"].startswith("httproute/aibrix-system/llama2-7b-router/")
     assert "x-went-into-req-headers" in plain["answer"]["headers"]
-    assert all(r["ok"] and r["pod"].startswith("mock-llama2-7b-") for r in (direct, extension, plain))
+    assert all(
+        r["ok"] and r["pod"].startswith("mock-llama2-7b-") for r in (direct, extension, plain)
+    )
 
 
 @pytest.mark.parametrize("route", ["direct", "extension", "plain"])
@@ -63,7 +71,12 @@ def test_an_unknown_model_and_an_unknown_strategy_are_refused_by_the_plugin(clus
 def test_an_ordinary_client_needs_nothing_of_devenv(cluster):
     connection = http.client.HTTPConnection("localhost", cluster.port, timeout=10)
     body = json.dumps({"model": "llama2-7b", "messages": [{"role": "user", "content": "hi"}]})
-    connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json", "routing-strategy": "random"})
+    connection.request(
+        "POST",
+        "/v1/chat/completions",
+        body,
+        {"content-type": "application/json", "routing-strategy": "random"},
+    )
     answer = connection.getresponse()
     assert answer.status == 200
     assert json.loads(answer.read())["model"] == "llama2-7b"
@@ -91,10 +104,14 @@ def test_status_tells_every_component_and_disk(cluster):
 
 
 def test_what_a_missing_plugin_breaks_is_seen_and_up_mends_it(cluster):
-    cluster.kubectl("-n", "aibrix-system", "scale", "deployment/aibrix-gateway-plugins", "--replicas=0")
+    cluster.kubectl(
+        "-n", "aibrix-system", "scale", "deployment/aibrix-gateway-plugins", "--replicas=0"
+    )
 
     def still_there() -> str:
-        return cluster.kubectl("-n", "aibrix-system", "get", "pods", "-l", "app=gateway-plugins", "-o", "name")
+        return cluster.kubectl(
+            "-n", "aibrix-system", "get", "pods", "-l", "app=gateway-plugins", "-o", "name"
+        )
 
     cluster.eventually("the plugin's end", still_there)
     assert cluster.request("direct")["ok"]
@@ -106,9 +123,13 @@ def test_what_a_missing_plugin_breaks_is_seen_and_up_mends_it(cluster):
 
 
 def test_an_image_that_is_loaded_is_kept_once_in_the_node(cluster):
-    names = cluster.docker("exec", cluster.node, "ctr", "-n", "k8s.io", "images", "ls", "-q").split()
+    names = cluster.docker(
+        "exec", cluster.node, "ctr", "-n", "k8s.io", "images", "ls", "-q"
+    ).split()
     assert "docker.io/envoyproxy/envoy:v1.36.2" in names
-    loaded = [n for n in names if "/superseded:" not in n]  # what is kept to return to has such a name
+    loaded = [
+        n for n in names if "/superseded:" not in n
+    ]  # what is kept to return to has such a name
     assert not [n for n in loaded if n.startswith("devenv.local/") and not n.endswith(":reference")]
 
 
@@ -134,9 +155,17 @@ def test_a_killed_up_is_finished_by_the_next_and_down_removes_all(at_hand, tmp_p
     volumes = set(lab.docker("volume", "ls", "-q").split())
     try:
         with subprocess.Popen(
-            lab.argv("up", "--profile", str(lab.profile)), env=lab.env, stderr=subprocess.PIPE, text=True
+            lab.argv("up", "--profile", str(lab.profile)),
+            env=lab.env,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as run:
-            lab.eventually("the node", lambda: "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container")
+            lab.eventually(
+                "the node",
+                lambda: (
+                    "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container"
+                ),
+            )
             run.kill()
             run.stderr.close()
         assert run.returncode == -signal.SIGKILL

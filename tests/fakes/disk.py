@@ -26,7 +26,10 @@ class FakeStock:
         return [ListedImage(i, names, 0, 0.0) for i, names in self.images.items()]
 
     def listed_containers(self):
-        return [ListedContainer(name, name, image, "", "exited", 0.0) for image, name in self.users.items()]
+        return [
+            ListedContainer(name, name, image, "", "exited", 0.0)
+            for image, name in self.users.items()
+        ]
 
     def image(self, ref):
         return Image(ref, "amd64", 0, {}) if ref in self.images else None

@@ -25,11 +25,21 @@ class RestartingKube(FakeKube):
         self.holder = "envoy-gateway-1_x"
         self.broken_until_restart = False
 
-    def select(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
+    def select(
+        self, api_version: str, kind: str, namespace: str = "", selector: str = ""
+    ) -> list[Manifest]:
         if kind == "Deployment" and "owning-gateway" in selector:
-            return [self._workload("proxy", {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"})]
+            return [
+                self._workload(
+                    "proxy", {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"}
+                )
+            ]
         if kind == "Pod" and "owning-gateway" in selector:
-            return [self._pod("proxy", {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"})]
+            return [
+                self._pod(
+                    "proxy", {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"}
+                )
+            ]
         if kind == "Pod" and "envoy-gateway" in selector:
             return [self._pod("envoy-gateway", {"control-plane": "envoy-gateway"})]
         if kind == "Pod" and not selector:
@@ -42,13 +52,17 @@ class RestartingKube(FakeKube):
         if kind == "Deployment" and name == "envoy-gateway":
             return self._workload("envoy-gateway", {"control-plane": "envoy-gateway"})
         if kind == "Deployment" and name == "proxy":
-            return self._workload("proxy", {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"})
+            return self._workload(
+                "proxy", {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"}
+            )
         if kind == "Lease":
             return self._lease()
         if kind in {"Gateway", "EnvoyExtensionPolicy", "EnvoyPatchPolicy", "HTTPRoute"}:
             self.policy_after -= kind == "EnvoyExtensionPolicy"
             good = "True" if self.policy_after <= 0 else "False"
-            conditions = [{"type": t, "status": good} for t in ("Accepted", "Programmed", "ResolvedRefs")]
+            conditions = [
+                {"type": t, "status": good} for t in ("Accepted", "Programmed", "ResolvedRefs")
+            ]
             status = {
                 "conditions": conditions,
                 "ancestors": [{"conditions": conditions}],
@@ -57,7 +71,9 @@ class RestartingKube(FakeKube):
             return {"metadata": {"name": name, "generation": 1}, "spec": {}, "status": status}
         return super().get(api_version, kind, namespace, name)
 
-    def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None:
+    def delete(
+        self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None
+    ) -> None:
         self.log.append(f"delete {kind}/{name}")
         if kind == "Pod":
             which = name.rpartition("-")[0]
@@ -69,15 +85,35 @@ class RestartingKube(FakeKube):
 
     def every_pod(self) -> list[Manifest]:
         gateway = {f"{OWNER}-name": "aibrix-eg", f"{OWNER}-namespace": "aibrix-system"}
-        return [self._pod("envoy-gateway", {"control-plane": "envoy-gateway"}), self._pod("proxy", gateway)]
+        return [
+            self._pod("envoy-gateway", {"control-plane": "envoy-gateway"}),
+            self._pod("proxy", gateway),
+        ]
 
     def _lease(self) -> Manifest:
-        return {"metadata": {"name": LEASE, "namespace": "envoy-gateway-system"}, "spec": {"holderIdentity": self.holder}}
+        return {
+            "metadata": {"name": LEASE, "namespace": "envoy-gateway-system"},
+            "spec": {"holderIdentity": self.holder},
+        }
 
     def _workload(self, name: str, labels: dict[str, str]) -> Manifest:
-        status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
-        meta = {"name": name, "namespace": "envoy-gateway-system", "generation": 1, "labels": labels}
-        spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {}}}
+        status = {
+            "observedGeneration": 1,
+            "replicas": 1,
+            "updatedReplicas": 1,
+            "availableReplicas": 1,
+        }
+        meta = {
+            "name": name,
+            "namespace": "envoy-gateway-system",
+            "generation": 1,
+            "labels": labels,
+        }
+        spec = {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {}},
+        }
         return {"metadata": meta, "spec": spec, "status": status}
 
     def _pod(self, name: str, labels: dict[str, str]) -> Manifest:
@@ -87,7 +123,10 @@ class RestartingKube(FakeKube):
             "name": f"{name}-{number}", "namespace": "envoy-gateway-system", "uid": str(number), "ownerReferences": owner,
             "labels": {**labels, "pod-template-hash": "hash"},
         }  # fmt: skip
-        return {"metadata": meta, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+        return {
+            "metadata": meta,
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        }
 
 
 class FakeEnvoy:
@@ -101,14 +140,33 @@ class FakeEnvoy:
     def read(self, namespace: str, pod: str, paths: Any) -> dict[str, str]:
         self.lacks -= 1
         filters = [{"name": FILTER}] if self.lacks < 0 else []
-        manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": {"http_filters": filters}}
+        manager = {
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {"http_filters": filters},
+        }
         listener = {"filter_chains": [{"filters": [manager]}]}
-        route = {"name": "original_route", "route": {"cluster": "c"}, "typed_per_filter_config": {FILTER: {}}}
+        route = {
+            "name": "original_route",
+            "route": {"cluster": "c"},
+            "typed_per_filter_config": {FILTER: {}},
+        }
         configs = [
             {"dynamic_listeners": [{"name": "http", "active_state": {"listener": listener}}]},
-            {"dynamic_route_configs": [{"route_config": {"name": "t", "virtual_hosts": [{"routes": [route]}]}}]},
-            {"dynamic_active_clusters": [{"cluster": {"name": c["name"], "type": "EDS"}} for c in self.clusters]},
+            {
+                "dynamic_route_configs": [
+                    {"route_config": {"name": "t", "virtual_hosts": [{"routes": [route]}]}}
+                ]
+            },
+            {
+                "dynamic_active_clusters": [
+                    {"cluster": {"name": c["name"], "type": "EDS"}} for c in self.clusters
+                ]
+            },
         ]
-        answers = ("LIVE", json.dumps({"configs": configs}), json.dumps({"cluster_statuses": self.clusters}))
+        answers = (
+            "LIVE",
+            json.dumps({"configs": configs}),
+            json.dumps({"cluster_statuses": self.clusters}),
+        )
         connected = {"stats": [{"name": "control_plane.connected_state", "value": self.connected}]}
         return {**dict(zip(PATHS, answers, strict=True)), CONNECTED: json.dumps(connected)}

@@ -82,7 +82,14 @@ class FakeHost:
         self.on_run: Callable[[Sequence[str]], None] = lambda argv: None
 
     def run(
-        self, argv: Sequence[str], *, env: Any = None, cwd: Any = None, log: Any = None, on_line: Any = None, timeout: float = 60
+        self,
+        argv: Sequence[str],
+        *,
+        env: Any = None,
+        cwd: Any = None,
+        log: Any = None,
+        on_line: Any = None,
+        timeout: float = 60,
     ) -> Completed:
         self.log.append(f"run {' '.join(argv)}")
         self.on_run(argv)
@@ -194,7 +201,9 @@ class FakeEngine:
         if self.down:
             raise NotReachableError("No Docker engine answers at unix:///var/run/docker.sock.")
         where = "unix:///var/run/docker.sock"
-        return EngineInfo("20.10", "amd64", self.root, where, self.id, 2, 8 * GIB, chosen=self.chosen)
+        return EngineInfo(
+            "20.10", "amd64", self.root, where, self.id, 2, 8 * GIB, chosen=self.chosen
+        )
 
     def image(self, ref: str) -> Image | None:
         return self.there.get(ref)
@@ -209,7 +218,12 @@ class FakeEngine:
         return list(self.there)
 
     def build(
-        self, context: Path, tag: str, args: Mapping[str, str], labels: Mapping[str, str], log: Callable[[str], None]
+        self,
+        context: Path,
+        tag: str,
+        args: Mapping[str, str],
+        labels: Mapping[str, str],
+        log: Callable[[str], None],
     ) -> None:
         self.log.append(f"build {tag.split(':', maxsplit=1)[0]}")
         self.add(tag)
@@ -221,7 +235,9 @@ class FakeEngine:
     def pull(self, ref: str, platform: str, progress: Callable[[int, int], None]) -> None:
         self.log.append(f"pull {ref}")
         if ref not in self.registry:
-            words = self.refusals.get(ref) or self.refusals.get(ref.split("/", maxsplit=1)[0], "connection refused")
+            words = self.refusals.get(ref) or self.refusals.get(
+                ref.split("/", maxsplit=1)[0], "connection refused"
+            )
             raise NotReachableError(f"{ref} could not be pulled.", words)
         self.add(ref)
 
@@ -244,7 +260,9 @@ class FakeEngine:
         self.there.pop(ref, None)
 
     def save(self, refs: Sequence[str], platform: str) -> Iterator[bytes]:
-        listed = json.dumps([{"Config": self.there[ref].id, "RepoTags": [ref], "Layers": []} for ref in refs]).encode()
+        listed = json.dumps(
+            [{"Config": self.there[ref].id, "RepoTags": [ref], "Layers": []} for ref in refs]
+        ).encode()
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as archive:
             info = tarfile.TarInfo("manifest.json")
@@ -268,19 +286,27 @@ class FakeEngine:
         n = self.containers[container]
         self.containers[container] = Node(n.name, n.id, "exited", n.cluster)
 
-    def exec(self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None) -> Completed:
+    def exec(
+        self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None
+    ) -> Completed:
         words = " ".join(argv)
         names = self.in_nodes.setdefault(container, set())
         if "/dev/tcp/" in words:
             self.log.append("look for names")
-            return Completed(0, " 00 6a aa bb\n" if self.log.count("look for names") > self.names_after else "")
+            return Completed(
+                0, " 00 6a aa bb\n" if self.log.count("look for names") > self.names_after else ""
+            )
         if words.startswith("crictl images"):
             return Completed(0, self._known(names))
         if "images list" in words:
             return Completed(0, "\n".join(names))
         if stdin is not None:
             with tarfile.open(fileobj=io.BytesIO(b"".join(stdin))) as archive:
-                loaded = {tag: x["Config"] for x in json.load(archive.extractfile("manifest.json")) for tag in x["RepoTags"]}
+                loaded = {
+                    tag: x["Config"]
+                    for x in json.load(archive.extractfile("manifest.json"))
+                    for tag in x["RepoTags"]
+                }
             own_names = dict(zip(argv[4::2], argv[5::2], strict=True))
             loaded = {own_names.get(name, name): digest for name, digest in loaded.items()}
             sources = list(loaded)
@@ -289,7 +315,10 @@ class FakeEngine:
             names |= set(sources)
             return Completed(0, f"{MARK}\n{self._known(names)}")
         if "content ls" in words:
-            return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n0 100 0 100 100\n')
+            return Completed(
+                0,
+                '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n0 100 0 100 100\n',
+            )
         if "images tag" in words:
             names.add(argv[-1])
         if "images remove" in words:
@@ -297,7 +326,13 @@ class FakeEngine:
         return Completed(0, "0 100 0 100 100" if argv[0] == "df" else "")
 
     def _known(self, names: set[str]) -> str:
-        return json.dumps({"images": [{"id": self.configs.get(n, "sha256:unknown"), "repoTags": [n]} for n in names]})
+        return json.dumps(
+            {
+                "images": [
+                    {"id": self.configs.get(n, "sha256:unknown"), "repoTags": [n]} for n in names
+                ]
+            }
+        )
 
     def run_helper(self, image: str, name: str, argv: Sequence[str]) -> str:
         self.log.append("helper")
@@ -334,7 +369,9 @@ class FakeKind:
 
     def delete(self, name: str, log: Callable[[str], None]) -> None:
         self.log.append(f"kind delete {name}")
-        self.engine.containers = {k: n for k, n in self.engine.containers.items() if n.cluster != name}
+        self.engine.containers = {
+            k: n for k, n in self.engine.containers.items() if n.cluster != name
+        }
         self.engine.in_nodes.clear()
         self.kube.up = False
 
@@ -370,21 +407,35 @@ class FakeKube:
     def proxy() -> Manifest:
         meta = {"name": "proxy", "namespace": "egs"}
         spec = {"replicas": 1, "template": {"metadata": {"labels": {"app": "envoy"}}}}
-        return healthy({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
+        return healthy(
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+        )
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         if (kind, namespace, name) == ("Deployment", "egs", "proxy"):
             return self.proxy()
         return self.objects.get((kind, namespace, name))
 
-    def select(self, api_version: str, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
+    def select(
+        self, api_version: str, kind: str, namespace: str = "", selector: str = ""
+    ) -> list[Manifest]:
         if kind == "Pod":
             if "owning-gateway" in selector:
-                return [{"metadata": {"name": "envoy", "namespace": "egs"}, "status": {"phase": "Running"}}]
-            return [{"metadata": {"name": n, "namespace": "default"}, "status": {"podIP": ip}} for n, ip in self.pods.items()]
+                return [
+                    {
+                        "metadata": {"name": "envoy", "namespace": "egs"},
+                        "status": {"phase": "Running"},
+                    }
+                ]
+            return [
+                {"metadata": {"name": n, "namespace": "default"}, "status": {"podIP": ip}}
+                for n, ip in self.pods.items()
+            ]
         if "owning-gateway" in selector:
             return [self.proxy()]
-        return [o for (k, where, _), o in self.objects.items() if k == kind and namespace in {"", where}]
+        return [
+            o for (k, where, _), o in self.objects.items() if k == kind and namespace in {"", where}
+        ]
 
     def each(self, api_version: str, kind: str) -> Iterator[Manifest]:
         yield from self.select(api_version, kind)
@@ -413,17 +464,24 @@ class FakeKube:
     def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]:
         yield from ()
 
-    def delete(self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None) -> None:
+    def delete(
+        self, api_version: str, kind: str, namespace: str, name: str, *, grace: int | None = None
+    ) -> None:
         self.log.append(f"delete {kind}/{name}")
         self.objects.pop((kind, namespace, name), None)
 
-    def logs(self, namespace: str, pod: str, container: str, since_seconds: int, tail: int, **_: object) -> str:
+    def logs(
+        self, namespace: str, pod: str, container: str, since_seconds: int, tail: int, **_: object
+    ) -> str:
         return "\n".join(json.dumps(line) for line in self.access_log)
 
 
 def healthy(manifest: Manifest) -> Manifest:
     replicas = (manifest.get("spec") or {}).get("replicas", 1)
-    true = [{"type": t, "status": "True"} for t in ("Accepted", "Programmed", "ResolvedRefs", "Established")]
+    true = [
+        {"type": t, "status": "True"}
+        for t in ("Accepted", "Programmed", "ResolvedRefs", "Established")
+    ]
     status = {
         "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
         "conditions": true, "ancestors": [{"conditions": true}], "parents": [{"conditions": true}],
@@ -448,7 +506,11 @@ class FakeGateway:
     def send(self, request: HttpRequest) -> HttpAnswer:
         model = json.loads(request.body)["model"]
         extension = "routing-strategy" in request.headers
-        route = "original_route" if extension else f"httproute/aibrix-system/{self.routes.get(model, f'{model}-router')}/rule/0"
+        route = (
+            "original_route"
+            if extension
+            else f"httproute/aibrix-system/{self.routes.get(model, f'{model}-router')}/rule/0"
+        )
         kind = "extension" if extension else "direct" if "model" in request.headers else "plain"
         failed = kind in self.broken
         if self.logs:

@@ -1,7 +1,14 @@
 import pytest
 
 from devenv import network
-from devenv.network import Trouble, build_arguments, for_children, is_on_loopback, proxy_for, trouble_of
+from devenv.network import (
+    Trouble,
+    build_arguments,
+    for_children,
+    is_on_loopback,
+    proxy_for,
+    trouble_of,
+)
 
 PROXY = "http://proxy.corp:3128"
 
@@ -78,7 +85,9 @@ def test_without_a_proxy_children_get_nothing():
 @pytest.mark.parametrize("variable", network.CA_VARIABLES)
 def test_each_program_gets_the_users_authorities_by_its_own_name(variable):
     environment = {variable: "/ca.pem"}
-    assert {**environment, **for_children(environment)} == dict.fromkeys(network.CA_VARIABLES, "/ca.pem")
+    assert {**environment, **for_children(environment)} == dict.fromkeys(
+        network.CA_VARIABLES, "/ca.pem"
+    )
 
 
 def test_a_bundle_that_is_set_stays():

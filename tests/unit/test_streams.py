@@ -30,7 +30,9 @@ def run(argv, shell: str, **env: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command with its streams as the shell redirects them."""
     script = f'"$@" {shell}'
     full = {**os.environ, **env}
-    return subprocess.run(["sh", "-c", script, "sh", *argv], capture_output=True, env=full, check=False, timeout=60)
+    return subprocess.run(
+        ["sh", "-c", script, "sh", *argv], capture_output=True, env=full, check=False, timeout=60
+    )
 
 
 def devenv(*args: str) -> list[str]:
@@ -47,7 +49,11 @@ def possible(*redirections: str) -> list[str]:
     return [one for one in redirections if "/dev/full" not in one or Path("/dev/full").exists()]
 
 
-@pytest.fixture(params=possible("> /dev/full", ">&-", "> /dev/full 2> /dev/full", "2> /dev/full", "<&- >&- 2>&-"))
+@pytest.fixture(
+    params=possible(
+        "> /dev/full", ">&-", "> /dev/full 2> /dev/full", "2> /dev/full", "<&- >&- 2>&-"
+    )
+)
 def redirection(request) -> str:
     return request.param
 
@@ -77,7 +83,9 @@ def test_a_reader_that_leaves_is_not_told(args):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as pipe:
-        done = subprocess.run(devenv(*args), stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=60)
+        done = subprocess.run(
+            devenv(*args), stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=60
+        )
     assert (done.returncode, done.stderr) == (whole.returncode, whole.stderr)
 
 
@@ -97,7 +105,11 @@ def test_without_standard_error_nothing_else_changes(args):
     assert (done.returncode, done.stdout) == (usual(args).returncode, usual(args).stdout)
 
 
-ASCII = [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"LC_ALL": "C"}]
+ASCII = [
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "C"},
+]
 
 
 @pytest.mark.parametrize("env", ASCII)
@@ -148,7 +160,10 @@ def test_a_pipe_that_takes_no_more_for_now_is_waited_for(tmp_path):
     read, write = os.pipe()
     os.set_blocking(write, False)
     argv = [sys.executable, "-c", CHANGE, str(tmp_path / "changed")]
-    with os.fdopen(write, "wb") as pipe, subprocess.Popen(argv, stdout=pipe, stderr=subprocess.DEVNULL) as process:
+    with (
+        os.fdopen(write, "wb") as pipe,
+        subprocess.Popen(argv, stdout=pipe, stderr=subprocess.DEVNULL) as process,
+    ):
         pipe.close()
         with os.fdopen(read, "rb") as reader:
             content = reader.read().decode()

@@ -109,7 +109,18 @@ def test_a_result_that_goes_to_standard_output_is_alone_there(to_stdout, form):
 
 def test_where_standard_output_is_a_file_nothing_of_it_is_lost(to_stdout, tmp_path):
     with (tmp_path / "out").open("w") as out:
-        argv = [sys.executable, "-m", "devenv", "doctor", "--from", str(FACTS), "--to", str(to_stdout), "-o", "json"]
+        argv = [
+            sys.executable,
+            "-m",
+            "devenv",
+            "doctor",
+            "--from",
+            str(FACTS),
+            "--to",
+            str(to_stdout),
+            "-o",
+            "json",
+        ]
         subprocess.run(argv, stdout=out, check=False, timeout=60)
     assert json.loads((tmp_path / "out").read_text())["kind"] == "doctor"
 
@@ -121,9 +132,19 @@ def test_only_one_file_can_go_to_standard_output():
 def test_a_saved_file_is_the_same_in_every_encoding(tmp_path):
     for name, more in (
         ("a", {}),
-        ("b", {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+        (
+            "b",
+            {
+                "PYTHONIOENCODING": "ascii",
+                "LC_ALL": "C",
+                "PYTHONUTF8": "0",
+                "PYTHONCOERCECLOCALE": "0",
+            },
+        ),
     ):
-        done = devenv("doctor", "--from", str(FACTS), "--to", str(tmp_path / name), env={**os.environ, **more})
+        done = devenv(
+            "doctor", "--from", str(FACTS), "--to", str(tmp_path / name), env={**os.environ, **more}
+        )
         assert done.returncode == 1, done.stderr
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
@@ -132,7 +153,11 @@ def test_a_profile_goes_to_standard_output(tmp_path, to_stdout):
     for target in ("-", str(to_stdout)):
         done = devenv("profile", "init", target, "--host-port", "9999", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert yaml.safe_load(done.stdout) == {"extends": "offline", "name": "mine", "gateway": {"host_port": 9999}}
+        assert yaml.safe_load(done.stdout) == {
+            "extends": "offline",
+            "name": "mine",
+            "gateway": {"host_port": 9999},
+        }
     assert list(tmp_path.iterdir()) == [to_stdout]
 
 
@@ -150,7 +175,9 @@ def test_a_profile_is_written_through_a_link_and_into_a_pipe(tmp_path):
 
 def test_a_profile_that_would_be_wrong_leaves_what_was_there(tmp_path):
     (tmp_path / "mine.yaml").write_text("before")
-    refused = devenv("profile", "init", str(tmp_path / "mine.yaml"), "--force", "--extends", "unknown")
+    refused = devenv(
+        "profile", "init", str(tmp_path / "mine.yaml"), "--force", "--extends", "unknown"
+    )
     assert refused.returncode == 2
     assert (tmp_path / "mine.yaml").read_text() == "before"
     assert devenv("profile", "init", str(tmp_path / "none" / "mine.yaml")).returncode == 1

@@ -18,14 +18,19 @@ def bomb(form: str) -> str:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]" if form == "list" else "a: &a {k: x}"]
     for before, name in zip("abcdefgh", "bcdefghi", strict=True):
         inner = NINE.format(*[before] * 9)
-        lines.append(f"{name}: &{name} [{inner}]" if form == "list" else f"{name}: &{name} {{<<: [{inner}]}}")
+        lines.append(
+            f"{name}: &{name} [{inner}]" if form == "list" else f"{name}: &{name} {{<<: [{inner}]}}"
+        )
     return "\n".join(lines)
 
 
 BEYOND = {
     "aliases that multiply": (bomb("list"), 6),
     "merges that multiply": (bomb("map"), 6),
-    "aliases that nest": ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 900)), 60),
+    "aliases that nest": (
+        "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 900)),
+        60,
+    ),
     "many aliases": ("a: &a x\nb: [" + ", ".join(["*a"] * (WRITTEN.aliases + 1)) + "]\n", 2),
     "many values": ("".join(f"k{n}: x\n" for n in range(WRITTEN.nodes)), WRITTEN.nodes // 2),
     "deep": ("a: " + "[" * 100 + "]" * 100, 1),
@@ -49,7 +54,9 @@ def test_what_is_beyond_a_limit_is_refused_with_its_line(tmp_path, what):
     assert f"{path}:{line}" in refused(path).why
 
 
-@pytest.mark.parametrize("what", ["aliases that multiply", "merges that multiply", "what holds itself"])
+@pytest.mark.parametrize(
+    "what", ["aliases that multiply", "merges that multiply", "what holds itself"]
+)
 def test_a_manifest_is_no_way_round_the_limits(tmp_path, what):
     (tmp_path / "a.yaml").write_text(BEYOND[what][0])
     refused(tmp_path / "a.yaml", read_manifests)
@@ -65,7 +72,13 @@ def test_nothing_is_built_of_what_is_beyond_a_limit(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["offline", "aibrix"])
 def test_the_limits_are_far_from_what_people_write(name):
-    tenth = Limits(WRITTEN.size // 10, WRITTEN.nodes // 10, WRITTEN.expanded // 10, WRITTEN.depth // 3, WRITTEN.aliases // 10)
+    tenth = Limits(
+        WRITTEN.size // 10,
+        WRITTEN.nodes // 10,
+        WRITTEN.expanded // 10,
+        WRITTEN.depth // 3,
+        WRITTEN.aliases // 10,
+    )
     assert read_yaml(data.root() / "profiles" / f"{name}.yaml", tenth).content["name"] == name
 
 

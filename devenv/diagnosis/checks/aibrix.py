@@ -25,24 +25,42 @@ def leader(facts: Facts) -> Iterator[Finding]:
         pods = [p for w in objects_of(facts, component) for p in pods_of(facts, w)]
         ready_pods = [p for p in pods if is_ready(p)]
         held = [o for o in facts.of("Lease") if _is_of(component, o)]
-        holders = [str((o.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0] for o in held]
+        holders = [
+            str((o.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0] for o in held
+        ]
         if ready_pods and not any(p["metadata"]["name"] in holders for p in pods):
             yield _leaderless(facts, component, ready_pods, held, holders)
 
 
 def _is_of(component: Component, lease: Manifest) -> bool:
     meta = lease["metadata"]
-    return bool(meta["namespace"] == component.resource.namespace and meta["name"].endswith(component.lease))
+    return bool(
+        meta["namespace"] == component.resource.namespace and meta["name"].endswith(component.lease)
+    )
 
 
-def _leaderless(facts: Facts, component: Component, pods: list[Manifest], held: list[Manifest], holders: list[str]) -> Finding:
+def _leaderless(
+    facts: Facts,
+    component: Component,
+    pods: list[Manifest],
+    held: list[Manifest],
+    holders: list[str],
+) -> Finding:
     began = max(seconds(p["metadata"].get("creationTimestamp")) for p in pods)
-    text = f"held by {', '.join(filter(None, holders)) or 'nobody'}, no pod of it" if held else "no such Lease"
+    text = (
+        f"held by {', '.join(filter(None, holders)) or 'nobody'}, no pod of it"
+        if held
+        else "no such Lease"
+    )
     under_way = facts.taken - began < _LEADING
     verdict = Verdict.PROGRESS if under_way else Verdict.FAILED
     says = f"No pod of {component.name} leads, so no route is made for a new model{' yet' if under_way else ''}."
     about = frozenset({f"component/{component.name}", f"lease/{component.lease}"})
-    affects = about | {f"component/{n}" for n in facts.profile.after(component.name)} | {f"http route/{m}" for m in served(facts)}
+    affects = (
+        about
+        | {f"component/{n}" for n in facts.profile.after(component.name)}
+        | {f"http route/{m}" for m in served(facts)}
+    )
     fix = (devenv(facts, "restart", component.name),)
     return Finding(
         "DE702", component.name, says, (Evidence(f"Lease {component.lease}", text, began),), fix, verdict, about=about,
@@ -66,7 +84,10 @@ def webhooks(facts: Facts) -> Iterator[Finding]:
 
 def _asked(configuration: Manifest) -> str:
     """Return whom the configuration's hooks ask."""
-    services = [(h.get("clientConfig") or {}).get("service") or {} for h in configuration.get("webhooks") or ()]
+    services = [
+        (h.get("clientConfig") or {}).get("service") or {}
+        for h in configuration.get("webhooks") or ()
+    ]
     return next((f"{s['namespace']}/{s['name']}" for s in services if s), label(configuration))
 
 
@@ -92,20 +113,40 @@ def _lacks(facts: Facts, configuration: Manifest) -> str:
 def _silent(facts: Facts, service: str, found: list[tuple[str, Manifest, str]]) -> Finding:
     hooks = [h for _, configuration, _ in found for h in configuration.get("webhooks") or ()]
     strict = any(h.get("failurePolicy") != "Ignore" for h in hooks)
-    resources = sorted({r for h in hooks for rule in h.get("rules") or () for r in rule.get("resources") or ()})
-    what = "creating or changing them is refused" if strict else "what is created meanwhile is not seen by it"
+    resources = sorted(
+        {r for h in hooks for rule in h.get("rules") or () for r in rule.get("resources") or ()}
+    )
+    what = (
+        "creating or changing them is refused"
+        if strict
+        else "what is created meanwhile is not seen by it"
+    )
     says = f"The webhooks of {service} do not answer: of {', '.join(resources) or 'what they watch'}, {what}."
-    about = {f"Service/{service}", *(f"{kind}/{label(configuration)}" for kind, configuration, _ in found)}
+    about = {
+        f"Service/{service}",
+        *(f"{kind}/{label(configuration)}" for kind, configuration, _ in found),
+    }
     fix: list[str] = []
     for _, configuration, _ in found:
-        parts = [c.name for c in facts.profile.components if any(o is configuration for o in objects_of(facts, c))]
+        parts = [
+            c.name
+            for c in facts.profile.components
+            if any(o is configuration for o in objects_of(facts, c))
+        ]
         about |= {f"component/{name}" for name in parts}
         fix += [devenv(facts, "restart", c.name) for c in _behind(facts, configuration)]
     if any(ready.webhook(configuration) for _, configuration, _ in found):
         about.add(f"certificate/{service}")
-    evidence = tuple(Evidence(f"{kind} {label(configuration)}", lacks) for kind, configuration, lacks in found)
+    evidence = tuple(
+        Evidence(f"{kind} {label(configuration)}", lacks) for kind, configuration, lacks in found
+    )
     return Finding(
-        "DE701", f"webhooks of {service}", says, evidence, (devenv(facts, "recover"), *dict.fromkeys(fix)), about=frozenset(about)
+        "DE701",
+        f"webhooks of {service}",
+        says,
+        evidence,
+        (devenv(facts, "recover"), *dict.fromkeys(fix)),
+        about=frozenset(about),
     )
 
 

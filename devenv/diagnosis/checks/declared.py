@@ -82,7 +82,9 @@ def _without_definition(facts: Facts, definition: Declared) -> set[str]:
         names |= after(facts, name)
     keys = {f"component/{n}" for n in names} | {f"route/{r}" for r in ROUTES}
     for model in served(facts):
-        keys |= {f"{what}/{model}" for what in ("model", "http route", "route/direct", "route/plain")}
+        keys |= {
+            f"{what}/{model}" for what in ("model", "http route", "route/direct", "route/plain")
+        }
     return keys | {"filter", "original route", "xds"}
 
 

@@ -17,11 +17,15 @@ def dangling_filter(facts: Facts) -> Iterator[Finding]:
         for name in proxy.dangling:
             routes = [r for r in proxy.routes if name in r.filters]
             evidence = (
-                Evidence(f"Envoy {proxy.pod}", f"route {', '.join(r.name for r in routes)} configures {name}"),
+                Evidence(
+                    f"Envoy {proxy.pod}",
+                    f"route {', '.join(r.name for r in routes)} configures {name}",
+                ),
                 Evidence(f"Envoy {proxy.pod}", "no listener has that filter"),
             )
             says = (
-                "Envoy has routes that need a filter which its listener has not got: gateway-plugins never sees their requests."
+                "Envoy has routes that need a filter which its listener has not got: "
+                "gateway-plugins never sees their requests."
             )
             keys = {"filter", *(f"route/{kind}" for r in routes for kind in _kinds(r))}
             yield Finding(
@@ -48,7 +52,10 @@ def patched_route(facts: Facts) -> Iterator[Finding]:
     for proxy in facts.proxies:
         if proxy.routes and not proxy.patched:
             evidence = (
-                Evidence(f"Envoy {proxy.pod}", f"routes: {', '.join(sorted({r.name for r in proxy.routes if r.name}))}"[:300]),
+                Evidence(
+                    f"Envoy {proxy.pod}",
+                    f"routes: {', '.join(sorted({r.name for r in proxy.routes if r.name}))}"[:300],
+                ),
             )
             says = f"Envoy has no route {PATCHED_ROUTE}: requests with a routing-strategy take another one."
             yield Finding(
@@ -66,7 +73,15 @@ def rejected(facts: Facts) -> Iterator[Finding]:
             evidence = (Evidence(f"Envoy {proxy.pod}", text[:300]),)
             says = f"Envoy refused configuration: {text[:120]}"
             fix = (devenv(facts, "recover"),)
-            yield Finding("DE411", f"Envoy {proxy.pod}", says, evidence, fix, about=frozenset({"xds"}), affects=every)
+            yield Finding(
+                "DE411",
+                f"Envoy {proxy.pod}",
+                says,
+                evidence,
+                fix,
+                about=frozenset({"xds"}),
+                affects=every,
+            )
 
 
 @check

@@ -17,7 +17,11 @@ def deprecated_matches(facts: Facts) -> Iterator[Finding]:
         if "deprecat" in line.lower() and "match" in line.lower():
             evidence = (Evidence(f"log {log.pod}", line.split(" ", 1)[-1][:200]),)
             yield Finding(
-                "DE901", f"log {log.pod}", "Envoy calls header matches deprecated. They work.", evidence, verdict=Verdict.HARMLESS
+                "DE901",
+                f"log {log.pod}",
+                "Envoy calls header matches deprecated. They work.",
+                evidence,
+                verdict=Verdict.HARMLESS,
             )
             return
 
@@ -25,7 +29,11 @@ def deprecated_matches(facts: Facts) -> Iterator[Finding]:
 @check
 def no_adapters(facts: Facts) -> Iterator[Finding]:
     """Without LoRA there are no ModelAdapters."""
-    if facts.knows("ModelAdapter") and "ModelAdapter" in facts.objects and not facts.of("ModelAdapter"):
+    if (
+        facts.knows("ModelAdapter")
+        and "ModelAdapter" in facts.objects
+        and not facts.of("ModelAdapter")
+    ):
         evidence = (Evidence("API server", "no ModelAdapter"),)
         says = "There are no ModelAdapters. Only LoRA adapters need them."
         yield Finding("DE902", "ModelAdapters", says, evidence, verdict=Verdict.HARMLESS)
@@ -35,8 +43,14 @@ def no_adapters(facts: Facts) -> Iterator[Finding]:
 def no_pod_label(facts: Facts) -> Iterator[Finding]:
     """A variable of gateway-plugins that has a default."""
     for workload in (w for w in facts.of("Deployment") if role(facts, w) == "plugins"):
-        names = {e["name"] for c in workload["spec"]["template"]["spec"].get("containers") or () for e in c.get("env") or ()}
+        names = {
+            e["name"]
+            for c in workload["spec"]["template"]["spec"].get("containers") or ()
+            for e in c.get("env") or ()
+        }
         if _POD_LABEL not in names:
-            evidence = (Evidence(f"Deployment {workload['metadata']['name']}", f"no variable {_POD_LABEL}"),)
+            evidence = (
+                Evidence(f"Deployment {workload['metadata']['name']}", f"no variable {_POD_LABEL}"),
+            )
             says = f"{_POD_LABEL} is not set. gateway-plugins has a default for it."
             yield Finding("DE903", "gateway-plugins", says, evidence, verdict=Verdict.HARMLESS)

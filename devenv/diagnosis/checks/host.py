@@ -16,7 +16,10 @@ _INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
 # Why the engine does not answer → what that is, and the fix.
 _ENGINE_TROUBLE = {
     "": ("The Docker engine does not answer.", "devenv setup"),
-    "forbidden": ("You are not allowed to use the Docker engine.", "sudo usermod -aG docker $USER, then log in again"),
+    "forbidden": (
+        "You are not allowed to use the Docker engine.",
+        "sudo usermod -aG docker $USER, then log in again",
+    ),
     "elsewhere": (
         "The Docker engine that DOCKER_HOST or a Docker context names does not answer.",
         "start that engine, or: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
@@ -42,7 +45,15 @@ def cluster(facts: Facts) -> Iterator[Finding]:
         says = f"There is no cluster {facts.cluster}."
         evidence = (Evidence("Docker", f"no container of the kind cluster {facts.cluster}"),)
         about = frozenset({"cluster"})
-        yield Finding("DE106", f"cluster {facts.cluster}", says, evidence, (devenv(facts, "up"),), about=about, affects=_ALL)
+        yield Finding(
+            "DE106",
+            f"cluster {facts.cluster}",
+            says,
+            evidence,
+            (devenv(facts, "up"),),
+            about=about,
+            affects=_ALL,
+        )
 
 
 @check
@@ -66,10 +77,16 @@ def port(facts: Facts) -> Iterator[Finding]:
     if facts.nodes and not held and facts.port_owner:
         number = facts.profile.gateway.host_port
         evidence = (Evidence(f"port {number}", f"{facts.port_owner} listens on it"),)
-        who = "the container that publishes it (docker ps)" if "docker" in facts.port_owner else facts.port_owner
+        who = (
+            "the container that publishes it (docker ps)"
+            if "docker" in facts.port_owner
+            else facts.port_owner
+        )
         fix = (f"stop {who}, then {devenv(facts, 'up')}",)
         says = f"Port {number} is taken by {facts.port_owner}, so the node can't start."
-        yield Finding("DE103", f"port {number}", says, evidence, fix, about=frozenset({"port"}), affects=_ALL)
+        yield Finding(
+            "DE103", f"port {number}", says, evidence, fix, about=frozenset({"port"}), affects=_ALL
+        )
 
 
 @check
@@ -78,16 +95,29 @@ def inotify(facts: Facts) -> Iterator[Finding]:
     if facts.inotify and (facts.inotify[0] < _INSTANCES or facts.inotify[1] < _WATCHES):
         instances, watches = facts.inotify
         text = f"fs.inotify allows {instances} instances and {watches} watches"
-        yield Finding("DE104", "kernel", f"{text}: too few for a node.", (Evidence("sysctl", text),), _RAISE, affects=_ALL)
+        yield Finding(
+            "DE104",
+            "kernel",
+            f"{text}: too few for a node.",
+            (Evidence("sysctl", text),),
+            _RAISE,
+            affects=_ALL,
+        )
 
 
 @check
 def inotify_used_up(facts: Facts) -> Iterator[Finding]:
     """A node's programs still get inotify instances."""
     if full := [n.name for n in facts.nodes if n.inotify_used_up]:
-        text = f"The kernel allows a user {facts.inotify[0]} inotify instances, and " if facts.inotify else ""
+        text = (
+            f"The kernel allows a user {facts.inotify[0]} inotify instances, and "
+            if facts.inotify
+            else ""
+        )
         says = f"{text}root has used them all: what starts in a node may fail with `too many open files`."
-        evidence = tuple(Evidence(f"node {name}", "a program in it got no inotify instance") for name in full)
+        evidence = tuple(
+            Evidence(f"node {name}", "a program in it got no inotify instance") for name in full
+        )
         yield Finding("DE108", "kernel", says[0].upper() + says[1:], evidence, _RAISE, affects=_ALL)
 
 
@@ -95,7 +125,12 @@ def inotify_used_up(facts: Facts) -> Iterator[Finding]:
 def context(facts: Facts) -> Iterator[Finding]:
     """The kubeconfig leads to this cluster."""
     running = any(n.status == "running" for n in facts.nodes)
-    if facts.context or not running or facts.context_port in facts.api_ports or not facts.knows("context"):
+    if (
+        facts.context
+        or not running
+        or facts.context_port in facts.api_ports
+        or not facts.knows("context")
+    ):
         return
     name = f"kind-{facts.cluster}"
     if facts.context_port:
@@ -105,7 +140,13 @@ def context(facts: Facts) -> Iterator[Finding]:
     fix = (devenv(facts, "recover"),)  # kind itself need not be on PATH
     affects = frozenset({"api"})
     yield Finding(
-        "DE105", f"context {name}", says, (Evidence("kubeconfig", says),), fix, about=frozenset({"context"}), affects=affects
+        "DE105",
+        f"context {name}",
+        says,
+        (Evidence("kubeconfig", says),),
+        fix,
+        about=frozenset({"context"}),
+        affects=affects,
     )
 
 

@@ -24,7 +24,9 @@ from devenv.facts.labels import LABEL_VALUE, MODEL, PORT, ROUTE_NAME, is_ready, 
 from devenv.facts.model import Facts, owns, selects
 from devenv.ports import Manifest
 
-_DEFAULT_PORT = "8000"  # where AIBrix takes a model to listen if no label says so (facts/gateway.md)
+_DEFAULT_PORT = (
+    "8000"  # where AIBrix takes a model to listen if no label says so (facts/gateway.md)
+)
 
 
 def _finding(
@@ -60,7 +62,13 @@ def pods(facts: Facts) -> Iterator[Finding]:
             yield _mislabel(facts, model, wrong)
         else:
             text = f"{len(found)} pods carry {MODEL}={model}, none is ready"
-            yield _finding(facts, "DE501", model, f"The model {model} has no ready pod.", [Evidence("pods", text)])
+            yield _finding(
+                facts,
+                "DE501",
+                model,
+                f"The model {model} has no ready pod.",
+                [Evidence("pods", text)],
+            )
 
 
 def _mislabelled(facts: Facts, model: str) -> Iterator[Manifest]:
@@ -78,12 +86,28 @@ def _mislabel(facts: Facts, model: str, workloads: list[Manifest]) -> Finding:
     evidence = []
     for workload in workloads:
         labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-        evidence.append(Evidence(f"Deployment {label(workload)}", f"its pods carry {MODEL}={labels.get(MODEL, '(no label)')}"))
+        evidence.append(
+            Evidence(
+                f"Deployment {label(workload)}",
+                f"its pods carry {MODEL}={labels.get(MODEL, '(no label)')}",
+            )
+        )
     first = workloads[0]["metadata"]
     kind = "labels" if LABEL_VALUE.fullmatch(model) else "annotations"
     patch = f'{{"spec":{{"template":{{"metadata":{{"{kind}":{{"{MODEL}":"{model}"}}}}}}}}}}'
     fix = _own_fix(
-        facts, model, kubectl(facts, "-n", first["namespace"], "patch", "deployment", first["name"], "-p", f"'{patch}'")
+        facts,
+        model,
+        kubectl(
+            facts,
+            "-n",
+            first["namespace"],
+            "patch",
+            "deployment",
+            first["name"],
+            "-p",
+            f"'{patch}'",
+        ),
     )
     had = "another" if pods_model(facts, workloads[0]) else "none"
     says = f"No pod carries the label {MODEL}={model}, by which the model is found; {label(workloads[0])}'s have {had}."
@@ -114,11 +138,14 @@ def port(facts: Facts) -> Iterator[Finding]:
             if open_ports and named not in open_ports:
                 text = f"{PORT}={named}; its containers have {', '.join(sorted(open_ports))}"
                 says = (
-                    f"The label {PORT} of the model {model} says {named}, and its pods listen on {', '.join(sorted(open_ports))}."
+                    f"The label {PORT} of the model {model} says {named}, "
+                    f"and its pods listen on {', '.join(sorted(open_ports))}."
                 )
                 evidence = [Evidence(f"pod {label(pod)}", text)]
                 fix = _own_fix(facts, model, *_relabel(facts, pod, _likely(every)))
-                yield _finding(facts, "DE506", model, says, evidence, fix, affects={f"route/extension/{model}"})
+                yield _finding(
+                    facts, "DE506", model, says, evidence, fix, affects={f"route/extension/{model}"}
+                )
                 break
 
 
@@ -135,7 +162,11 @@ def _relabel(facts: Facts, pod: Manifest, port: str) -> list[str]:
         return []
     patch = f'{{"spec":{{"template":{{"metadata":{{"labels":{{"{PORT}":"{port}"}}}}}}}}}}'
     meta = owner["metadata"]
-    return [kubectl(facts, "-n", meta["namespace"], "patch", "deployment", meta["name"], "-p", f"'{patch}'")]
+    return [
+        kubectl(
+            facts, "-n", meta["namespace"], "patch", "deployment", meta["name"], "-p", f"'{patch}'"
+        )
+    ]
 
 
 @check
@@ -145,20 +176,35 @@ def service(facts: Facts) -> Iterator[Finding]:
         return
     for model in routed(facts):
         found = model_pods(facts, model)
-        for namespace in sorted({p["metadata"]["namespace"] for p in found} or _namespaces(facts, model)):
+        for namespace in sorted(
+            {p["metadata"]["namespace"] for p in found} or _namespaces(facts, model)
+        ):
             there = facts.one("Service", namespace, _service_name(facts, model))
             if there is None:
                 yield _misnamed(facts, model, namespace, found)
-            elif found and not any(selects(there["spec"].get("selector"), p["metadata"].get("labels")) for p in found):
+            elif found and not any(
+                selects(there["spec"].get("selector"), p["metadata"].get("labels")) for p in found
+            ):
                 text = f"selector {there['spec'].get('selector')}"
                 says = f"The Service {label(there)} selects none of the model's pods."
-                yield _finding(facts, "DE508", model, says, [Evidence(f"Service {label(there)}", text)], affects=_by_route(model))
+                yield _finding(
+                    facts,
+                    "DE508",
+                    model,
+                    says,
+                    [Evidence(f"Service {label(there)}", text)],
+                    affects=_by_route(model),
+                )
 
 
 def _service_name(facts: Facts, model: str) -> str:
     """Return the Service that the model's route leads to; where there is no route, the one that it would lead to."""
     route = model_route(facts, model)
-    names = [b["name"] for rule in (route["spec"].get("rules") or () if route else ()) for b in rule.get("backendRefs") or ()]
+    names = [
+        b["name"]
+        for rule in (route["spec"].get("rules") or () if route else ())
+        for b in rule.get("backendRefs") or ()
+    ]
     return str(names[0]) if names else _named_service(facts, model) or model
 
 
@@ -178,7 +224,10 @@ def _misnamed(facts: Facts, model: str, namespace: str, found: list[Manifest]) -
     ]  # fmt: skip
     wanted = _service_name(facts, model)
     evidence = [Evidence("API server", f"no Service {namespace}/{wanted}")]
-    evidence += [Evidence(f"Service {label(s)}", "selects the model's pods under another name") for s in likely]
+    evidence += [
+        Evidence(f"Service {label(s)}", "selects the model's pods under another name")
+        for s in likely
+    ]
     goal = "one named like the model" if wanted == model else "one of that name"
     says = f"There is no Service {namespace}/{wanted}: AIBrix's route leads to {goal}."
     if likely:
@@ -186,7 +235,13 @@ def _misnamed(facts: Facts, model: str, namespace: str, found: list[Manifest]) -
         goal = "one named like the model" if wanted == model else f"one named {wanted}"
         says = f"The Service of the model {model} is named {name}: AIBrix's route leads to {goal}."
     return _finding(
-        facts, "DE502", model, says, evidence, _own_fix(facts, model, *_expose(facts, wanted, found)), _by_route(model)
+        facts,
+        "DE502",
+        model,
+        says,
+        evidence,
+        _own_fix(facts, model, *_expose(facts, wanted, found)),
+        _by_route(model),
     )
 
 
@@ -197,7 +252,20 @@ def _expose(facts: Facts, name: str, pods: list[Manifest]) -> list[str]:
         return []
     meta, labels = owners[0]["metadata"], pods[0]["metadata"].get("labels") or {}
     port = labels.get(PORT, _DEFAULT_PORT)
-    return [kubectl(facts, "-n", meta["namespace"], "expose", "deployment", meta["name"], "--name", name, "--port", port)]
+    return [
+        kubectl(
+            facts,
+            "-n",
+            meta["namespace"],
+            "expose",
+            "deployment",
+            meta["name"],
+            "--name",
+            name,
+            "--port",
+            port,
+        )
+    ]
 
 
 def _own_fix(facts: Facts, model: str, *commands: str) -> tuple[str, ...]:
@@ -207,13 +275,19 @@ def _own_fix(facts: Facts, model: str, *commands: str) -> tuple[str, ...]:
 
 def _namespaces(facts: Facts, model: str) -> set[str]:
     """Return where a model's Service is to be, where no pod tells: as its route says, else the profile's manifests."""
-    return _route_namespaces(facts, model) or {d.namespace for d in facts.declares("Service") if d.name == model}
+    return _route_namespaces(facts, model) or {
+        d.namespace for d in facts.declares("Service") if d.name == model
+    }
 
 
 def _route_namespaces(facts: Facts, model: str) -> set[str]:
     route = model_route(facts, model)
     rules = route["spec"].get("rules") or () if route else ()
-    return {b.get("namespace") or facts.profile.gateway.namespace for rule in rules for b in rule.get("backendRefs") or ()}
+    return {
+        b.get("namespace") or facts.profile.gateway.namespace
+        for rule in rules
+        for b in rule.get("backendRefs") or ()
+    }
 
 
 @check
@@ -232,7 +306,11 @@ def route(facts: Facts) -> Iterator[Finding]:
                 evidence = [Evidence("API server", f"no HTTPRoute matches on model: {model}")]
             yield _routeless(facts, model, says, evidence)
             continue
-        for bad in (c for c in conditions(found) if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] != "True"):
+        for bad in (
+            c
+            for c in conditions(found)
+            if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] != "True"
+        ):
             yield _unresolved(facts, model, found, bad)
 
 
@@ -242,27 +320,49 @@ def _routeless(facts: Facts, model: str, says: str, evidence: list[Evidence]) ->
     It reads the Deployment's own label, when the Deployment is added: not the pods', and none that comes later.
     """
     controllers = [c.name for c in facts.profile.components if c.lease]
-    meant = [w for w in facts.of("Deployment") if model in {named_model(facts, w), pods_model(facts, w)}]
+    meant = [
+        w for w in facts.of("Deployment") if model in {named_model(facts, w), pods_model(facts, w)}
+    ]
     commands: list[str] = []
     if unlabelled := [w for w in meant if named_model(facts, w) != model]:
         meta = unlabelled[0]["metadata"]
         verb = "label" if LABEL_VALUE.fullmatch(model) else "annotate"
         evidence.append(
-            Evidence(f"Deployment {label(unlabelled[0])}", f"only its pods carry {MODEL}={model}, it itself does not")
+            Evidence(
+                f"Deployment {label(unlabelled[0])}",
+                f"only its pods carry {MODEL}={model}, it itself does not",
+            )
         )
         says = f"The model {model} has no HTTPRoute: its Deployment {label(unlabelled[0])} itself lacks the label {MODEL}."
-        commands.append(kubectl(facts, "-n", meta["namespace"], verb, "deployment", meta["name"], f"{MODEL}={model}"))
+        commands.append(
+            kubectl(
+                facts, "-n", meta["namespace"], verb, "deployment", meta["name"], f"{MODEL}={model}"
+            )
+        )
     elif meant and controllers:
-        evidence.append(Evidence(f"Deployment {label(meant[0])}", "has the label: it came later, or the route was deleted"))
+        evidence.append(
+            Evidence(
+                f"Deployment {label(meant[0])}",
+                "has the label: it came later, or the route was deleted",
+            )
+        )
     commands += [devenv(facts, "restart", name) for name in controllers]
     found = _finding(facts, "DE503", model, says, evidence, affects=_by_route(model))
     fix = tuple(commands) if controllers else _own_fix(facts, model, *commands)
-    return Finding(**{**vars(found), "fix": fix or found.fix, "about": frozenset({*found.about, f"http route/{model}"})})
+    return Finding(
+        **{
+            **vars(found),
+            "fix": fix or found.fix,
+            "about": frozenset({*found.about, f"http route/{model}"}),
+        }
+    )
 
 
 def _unresolved(facts: Facts, model: str, route: Manifest, condition: dict[str, Any]) -> Finding:
     text = f"{condition['type']}={condition['status']} {condition.get('reason', '')}: {condition.get('message', '').strip()}"
-    evidence = [Evidence(f"HTTPRoute {label(route)}", text, seconds(condition.get("lastTransitionTime")))]
+    evidence = [
+        Evidence(f"HTTPRoute {label(route)}", text, seconds(condition.get("lastTransitionTime")))
+    ]
     says = f"The route of the model {model} leads nowhere: {condition.get('reason', '')}."
     fix: tuple[str, ...] = ()
     if ports := _other_port(facts, route):
@@ -275,8 +375,12 @@ def _unresolved(facts: Facts, model: str, route: Manifest, condition: dict[str, 
 
 def _other_port(facts: Facts, route: Manifest) -> tuple[str, list[str]] | None:
     """Return the port that a route asks its Service for, and those that the Service has, where it is none of them."""
-    for backend in (b for rule in route["spec"].get("rules") or () for b in rule.get("backendRefs") or ()):
-        there = facts.one("Service", backend.get("namespace") or route["metadata"]["namespace"], backend["name"])
+    for backend in (
+        b for rule in route["spec"].get("rules") or () for b in rule.get("backendRefs") or ()
+    ):
+        there = facts.one(
+            "Service", backend.get("namespace") or route["metadata"]["namespace"], backend["name"]
+        )
         ports = [str(p.get("port")) for p in ((there or {}).get("spec") or {}).get("ports") or ()]
         if ports and str(backend.get("port")) not in ports:
             return str(backend.get("port")), ports
@@ -289,7 +393,16 @@ def _port_labels(facts: Facts, model: str, route: Manifest, port: str) -> list[s
     meta = route["metadata"]
     return [
         *(
-            kubectl(facts, "-n", m["namespace"], "label", "--overwrite", "deployment", m["name"], f"{PORT}={port}")
+            kubectl(
+                facts,
+                "-n",
+                m["namespace"],
+                "label",
+                "--overwrite",
+                "deployment",
+                m["name"],
+                f"{PORT}={port}",
+            )
             for m in meant[:1]
         ),
         kubectl(facts, "-n", meta["namespace"], "delete", "httproute", meta["name"]),
@@ -305,7 +418,11 @@ def grant(facts: Facts) -> Iterator[Finding]:
         return
     for model in routed(facts):
         for namespace in sorted(_route_namespaces(facts, model) - {own}):
-            if not any(_allows(g, own) for g in facts.of("ReferenceGrant") if g["metadata"]["namespace"] == namespace):
+            if not any(
+                _allows(g, own)
+                for g in facts.of("ReferenceGrant")
+                if g["metadata"]["namespace"] == namespace
+            ):
                 says = f"No ReferenceGrant in {namespace} lets HTTPRoutes of {own} lead to its Services."
                 evidence = [Evidence("API server", f"no such ReferenceGrant in {namespace}")]
                 yield _finding(facts, "DE504", model, says, evidence, affects=_by_route(model))
@@ -314,6 +431,6 @@ def grant(facts: Facts) -> Iterator[Finding]:
 def _allows(grant: Manifest, namespace: str) -> bool:
     sources = grant["spec"].get("from") or ()
     targets = grant["spec"].get("to") or ()
-    return any(f.get("kind") == "HTTPRoute" and f.get("namespace") == namespace for f in sources) and any(
-        t.get("kind") == "Service" for t in targets
-    )
+    return any(
+        f.get("kind") == "HTTPRoute" and f.get("namespace") == namespace for f in sources
+    ) and any(t.get("kind") == "Service" for t in targets)

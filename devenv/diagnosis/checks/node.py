@@ -4,7 +4,16 @@ from collections.abc import Iterator
 
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.model import ANYTHING, Evidence, Finding
-from devenv.diagnosis.read import ago, conditions, devenv, line_time, no_bytes, no_inodes, said, seconds
+from devenv.diagnosis.read import (
+    ago,
+    conditions,
+    devenv,
+    line_time,
+    no_bytes,
+    no_inodes,
+    said,
+    seconds,
+)
 from devenv.diagnosis.waste import waste_on
 from devenv.facts.collect import API, ENGINE
 from devenv.facts.model import Facts, NodeFacts
@@ -30,14 +39,18 @@ def disk(facts: Facts) -> Iterator[Finding]:
             waste = _waste(facts, node.name, space)
             evidence = (Evidence(f"df in {node.name}", text), *waste, *_refusals(facts))
             says = " ".join([f"The node's disk is full: {text}.", *(f"{w.text}." for w in waste)])
-            yield Finding("DE201", f"node {node.name}", says, evidence, fix, about=about, affects=_ALL)
+            yield Finding(
+                "DE201", f"node {node.name}", says, evidence, fix, about=about, affects=_ALL
+            )
         if no_inodes(space):
             text = f"{space.free_inodes} of {space.total_inodes} inodes free"
             waste = _waste(facts, node.name, space)
             evidence = (Evidence(f"df in {node.name}", text), *waste, *_refusals(facts))
             begin = f"The node's disk has no inodes left: {text}."
             says = " ".join([begin, *(f"{w.text}." for w in waste)])
-            yield Finding("DE202", f"node {node.name}", says, evidence, fix, about=about, affects=_ALL)
+            yield Finding(
+                "DE202", f"node {node.name}", says, evidence, fix, about=about, affects=_ALL
+            )
 
 
 def _waste(facts: Facts, node: str, space: Space) -> list[Evidence]:
@@ -49,7 +62,11 @@ def _waste(facts: Facts, node: str, space: Space) -> list[Evidence]:
 
 def _refusals(facts: Facts) -> tuple[Evidence, ...]:
     """The first line of any log that says so."""
-    told = [(line_time(line), log, line) for log, line in facts.lines() if "no space left on device" in line]
+    told = [
+        (line_time(line), log, line)
+        for log, line in facts.lines()
+        if "no space left on device" in line
+    ]
     if not told:
         return ()
     time, log, line = min(told, key=lambda t: t[0])
@@ -61,10 +78,20 @@ def running(facts: Facts) -> Iterator[Finding]:
     """Every node runs."""
     for node in facts.nodes:
         if node.status != "running":
-            evidence = (Evidence("Docker", f"the container {node.name} is {node.status}", node.ended),)
+            evidence = (
+                Evidence("Docker", f"the container {node.name} is {node.status}", node.ended),
+            )
             says = f"The node {node.name} is not running: {_why_not(facts, node)}."
             about = frozenset({f"node/{node.name}"})
-            yield Finding("DE203", f"node {node.name}", says, evidence, (devenv(facts, "up"),), about=about, affects=_ALL)
+            yield Finding(
+                "DE203",
+                f"node {node.name}",
+                says,
+                evidence,
+                (devenv(facts, "up"),),
+                about=about,
+                affects=_ALL,
+            )
 
 
 def _why_not(facts: Facts, node: NodeFacts) -> str:
@@ -85,7 +112,13 @@ def api_server(facts: Facts) -> Iterator[Finding]:
         evidence = (Evidence("API server", facts.unknown[API]),)
         fix = (devenv(facts, "up"), f"docker logs {facts.cluster}-control-plane")
         yield Finding(
-            "DE204", "API server", "The API server does not answer.", evidence, fix, about=frozenset({"api"}), affects=_ALL
+            "DE204",
+            "API server",
+            "The API server does not answer.",
+            evidence,
+            fix,
+            about=frozenset({"api"}),
+            affects=_ALL,
         )
 
 
@@ -94,12 +127,24 @@ def ready(facts: Facts) -> Iterator[Finding]:
     """Kubernetes takes every node for ready."""
     for obj in facts.of("Node"):
         name = obj["metadata"]["name"]
-        for condition in (c for c in conditions(obj) if c["type"] == "Ready" and c["status"] != "True"):
+        for condition in (
+            c for c in conditions(obj) if c["type"] == "Ready" and c["status"] != "True"
+        ):
             text = f"Ready={condition['status']} {condition.get('reason', '')}: {condition.get('message', '')}"
-            evidence = (Evidence(f"node {name}", text, seconds(condition.get("lastTransitionTime"))),)
+            evidence = (
+                Evidence(f"node {name}", text, seconds(condition.get("lastTransitionTime"))),
+            )
             about = frozenset({f"node/{name}"})
             says = f"Kubernetes takes the node {name} for not ready."
-            yield Finding("DE205", f"node {name}", says, evidence, (devenv(facts, "up"),), about=about, affects=_ALL)
+            yield Finding(
+                "DE205",
+                f"node {name}",
+                says,
+                evidence,
+                (devenv(facts, "up"),),
+                about=about,
+                affects=_ALL,
+            )
 
 
 @check
@@ -107,7 +152,11 @@ def address(facts: Facts) -> Iterator[Finding]:
     """Kubernetes knows each node by the address that it has: after a restart of the engine it may have another (kind#2045)."""
     for node in (n for n in facts.nodes if n.status == "running" and n.address):
         obj = facts.one("Node", "", node.name)
-        known = [a["address"] for a in ((obj or {}).get("status") or {}).get("addresses") or () if a["type"] == "InternalIP"]
+        known = [
+            a["address"]
+            for a in ((obj or {}).get("status") or {}).get("addresses") or ()
+            if a["type"] == "InternalIP"
+        ]
         if known and node.address not in known:
             text = f"its container has {node.address}, Kubernetes knows {', '.join(known)}"
             about = frozenset({f"node/{node.name}"})

@@ -21,13 +21,17 @@ def keys(facts: Facts) -> Iterator[Finding]:
         says = f"{who} wants an API key, and the profile's requests carry none."
         if given:
             says = f"{who} wants another API key than the profile's requests carry."
-        yield _to_change(facts, "DE602", model, says, proofs, "--header", "'Authorization: Bearer ${API_KEY}'")
+        yield _to_change(
+            facts, "DE602", model, says, proofs, "--header", "'Authorization: Bearer ${API_KEY}'"
+        )
 
 
 @check
 def profile(facts: Facts) -> Iterator[Finding]:
     """Every request can prove its route as the profile has it: its headers can be sent, and its model names its pod."""
-    for model, proofs in _by_model(facts, lambda proof: proof.lasting and not proof.keyless).items():
+    for model, proofs in _by_model(
+        facts, lambda proof: proof.lasting and not proof.keyless
+    ).items():
         names = ", ".join(p.name for p in proofs)
         says = f"The profile's requests to {model} can't prove their routes as they are: {names}."
         yield _to_change(facts, "DE603", model, says, proofs)
@@ -42,7 +46,9 @@ def _by_model(facts: Facts, concerns: Callable[[Proof], bool]) -> dict[str, list
     return found
 
 
-def _to_change(facts: Facts, code: str, model: str, says: str, proofs: list[Proof], *options: str) -> Finding:
+def _to_change(
+    facts: Facts, code: str, model: str, says: str, proofs: list[Proof], *options: str
+) -> Finding:
     """Return the finding that somebody must change the requests; `options` of one that would do."""
     evidence = tuple(Evidence(f"request {p.name}", p.failures[0]) for p in proofs)
     fix = (*remedies(proofs), devenv(facts, "request", "--route", proofs[0].route.value, *options))
@@ -56,13 +62,21 @@ def requests(facts: Facts) -> Iterator[Finding]:
     for proof, live in zip(facts.proofs, facts.profile.requests, strict=False):
         if proof.ok or proof.lasting or proof.failures == (UNPROVEN,):
             continue
-        about = frozenset({f"route/{proof.route}", f"route/{proof.route}/{live.model}", f"model/{live.model}"})
+        about = frozenset(
+            {f"route/{proof.route}", f"route/{proof.route}/{live.model}", f"model/{live.model}"}
+        )
         evidence = [Evidence(f"request {proof.name}", text) for text in _shown(proof)]
         first = first_failure(facts, proof.route, proof.line.route) if proof.line else 0.0
         # One of this look's own requests began nothing: it only found what was there.
         if 0 < first < facts.taken:
-            evidence.append(Evidence("access log", f"the first request by the route {proof.route} that failed", first))
-        if live.route in {Route.DIRECT, Route.PLAIN} and by_storm_service(model_pods(facts, live.model)):
+            evidence.append(
+                Evidence(
+                    "access log", f"the first request by the route {proof.route} that failed", first
+                )
+            )
+        if live.route in {Route.DIRECT, Route.PLAIN} and by_storm_service(
+            model_pods(facts, live.model)
+        ):
             text = "a StormService serves it, for which AIBrix makes no route: ask by the route extension"
             evidence.append(Evidence(f"model {live.model}", text))
         says = f"Requests by the route {proof.route} fail: {proof.failures[0]}."
@@ -79,7 +93,9 @@ def requests(facts: Facts) -> Iterator[Finding]:
 def _shown(proof: Proof) -> list[str]:
     line = proof.line
     told = list(proof.failures)
-    return [*told, f"Envoy: route {line.route}, flags {line.flags}, {line.details}"] if line else told
+    return (
+        [*told, f"Envoy: route {line.route}, flags {line.flags}, {line.details}"] if line else told
+    )
 
 
 def first_failure(facts: Facts, kind: str, name: str) -> float:
@@ -97,7 +113,9 @@ def first_failure(facts: Facts, kind: str, name: str) -> float:
         except ValueError:
             continue
         agent = str(entry.get("user-agent"))
-        if agent.startswith(agent_of(kind)) or (entry.get("route_name") == name and not agent.startswith("devenv/")):
+        if agent.startswith(agent_of(kind)) or (
+            entry.get("route_name") == name and not agent.startswith("devenv/")
+        ):
             failed = int(entry.get("response_code") or 0) >= 500  # noqa: PLR2004
             first = (first or seconds(when)) if failed else 0.0
     return first

@@ -36,7 +36,13 @@ from devenv.gates import ready
 from devenv.images.load import normalise
 from devenv.ports import Manifest
 
-_PULL = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect"}
+_PULL = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "ErrImageInspect",
+}
 _CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
 _PLACES = {"proxy": Place.ENVOY, "plugins": Place.PLUGINS, "model": Place.MODEL}
 _INIT_PATIENCE = 30.0  # seconds that an init container may wait for something
@@ -69,7 +75,11 @@ def missing(facts: Facts) -> Iterator[Finding]:
 def _after_missing(facts: Facts, name: str) -> set[str]:
     """What follows where a Deployment isn't there to be asked for its role: everything that comes after it."""
     named = {f"component/{n}" for n in after(facts, name)}
-    return {*named, *(f"route/{r}" for r in ROUTES), *(f"model/{r.model}" for r in facts.profile.requests)}
+    return {
+        *named,
+        *(f"route/{r}" for r in ROUTES),
+        *(f"model/{r.model}" for r in facts.profile.requests),
+    }
 
 
 @check
@@ -78,7 +88,9 @@ def deployments(facts: Facts) -> Iterator[Finding]:
     for workload in workloads(facts):
         if workload["spec"].get("replicas", 1) == 0:
             if _matters(facts, workload):
-                yield _finding(facts, workload, "DE305", "is scaled to zero", [_scaled(facts, workload)])
+                yield _finding(
+                    facts, workload, "DE305", "is scaled to zero", [_scaled(facts, workload)]
+                )
             continue
         found = [f for pod in newest_pods_of(facts, workload) for f in _pod(facts, workload, pod)]
         yield from _first_of_each(found)
@@ -89,15 +101,21 @@ def deployments(facts: Facts) -> Iterator[Finding]:
 def _lacks(facts: Facts, workload: Manifest) -> str:
     if kind_of(facts, workload) != "DaemonSet":
         return ready.workload(workload)
-    by_hand = (workload["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"  # its pods become new when somebody says
+    by_hand = (workload["spec"].get("updateStrategy") or {}).get(
+        "type"
+    ) == "OnDelete"  # its pods become new when somebody says
     return ready.daemon(workload, updated=not by_hand)
 
 
 def _matters(facts: Facts, workload: Manifest) -> bool:
     """Whether somebody misses a workload that is scaled to zero: a model only if it is asked for and nobody else serves it."""
     if role(facts, workload) == "model":
-        names = [k.removeprefix("model/") for k in affected(facts, workload) if k.startswith("model/")]
-        return any(n in models(facts) and not any(is_ready(p) for p in model_pods(facts, n)) for n in names)
+        names = [
+            k.removeprefix("model/") for k in affected(facts, workload) if k.startswith("model/")
+        ]
+        return any(
+            n in models(facts) and not any(is_ready(p) for p in model_pods(facts, n)) for n in names
+        )
     return bool(component_of(facts, workload) or role(facts, workload))
 
 
@@ -111,12 +129,18 @@ def _finding(
     verdict: Verdict = Verdict.FAILED, fix: tuple[str, ...] = (), confidence: Confidence = Confidence.CONFIRMED,
 ) -> Finding:  # fmt: skip
     component = component_of(facts, workload)
-    about = {f"deployment/{label(workload)}", *([f"component/{component.name}"] if component else [])}
+    about = {
+        f"deployment/{label(workload)}",
+        *([f"component/{component.name}"] if component else []),
+    }
     unproven = _unproven_images(facts, workload) if code in _BY_IMAGE else {}
     about |= {f"{UNPROVEN}{name}" for name in unproven}
     if unproven:
         fix = (devenv(facts, "reload-image", *unproven.values(), "--undo"),)
-        evidence = [*evidence, *(Evidence(f"image {name}", "was loaded and never proven") for name in unproven)]
+        evidence = [
+            *evidence,
+            *(Evidence(f"image {name}", "was loaded and never proven") for name in unproven),
+        ]
     return Finding(
         code=code,
         subject=component.name if component else label(workload),
@@ -133,7 +157,9 @@ def _finding(
 
 def _unproven_images(facts: Facts, workload: Manifest) -> dict[str, str]:
     """Return the workload's images that one can return from: name in the nodes → what a user calls it."""
-    names = {normalise(str(c.get("image"))) for c in containers_in(workload["spec"]["template"]["spec"])}
+    names = {
+        normalise(str(c.get("image"))) for c in containers_in(workload["spec"]["template"]["spec"])
+    }
     of_profile = {normalise(i.ref): i.name for i in facts.profile.images}
     return {name: of_profile.get(name, name) for name in facts.returnable if name in names}
 
@@ -147,7 +173,11 @@ def _repair(facts: Facts, workload: Manifest) -> tuple[str, ...]:
     if is_of_profile(facts, workload) or meta["namespace"] == "kube-system":
         return (devenv(facts, "recover"),)
     if workload["spec"].get("replicas", 1) == 0:
-        return (kubectl(facts, "-n", meta["namespace"], "scale", f"{kind}/{meta['name']}", "--replicas=1"),)
+        return (
+            kubectl(
+                facts, "-n", meta["namespace"], "scale", f"{kind}/{meta['name']}", "--replicas=1"
+            ),
+        )
     if has_earlier_revision(facts, workload):
         return (kubectl(facts, *what, "undo", f"{kind}/{meta['name']}"),)
     return (kubectl(facts, *what, "restart", f"{kind}/{meta['name']}"),)
@@ -172,7 +202,10 @@ def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
     began = max(
         (
             seconds(t)
-            for t in [*(c.get("lastUpdateTime") for c in progressing), *(p["metadata"].get("creationTimestamp") for p in pods)]
+            for t in [
+                *(c.get("lastUpdateTime") for c in progressing),
+                *(p["metadata"].get("creationTimestamp") for p in pods),
+            ]
         ),
         default=0.0,
     )
@@ -180,8 +213,12 @@ def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
     name = f"{kind_of(facts, workload)} {label(workload)}"
     evidence = [Evidence(name, lacks, began), *_unhealthy(facts, pods), *_refused(facts, workload)]
     if not stuck and facts.taken - began < patience:
-        return _finding(facts, workload, "DE312", f"is being rolled out: {lacks}", evidence, Verdict.PROGRESS)
-    failure = [c for c in conditions(workload) if c["type"] == "ReplicaFailure" and c["status"] == "True"]
+        return _finding(
+            facts, workload, "DE312", f"is being rolled out: {lacks}", evidence, Verdict.PROGRESS
+        )
+    failure = [
+        c for c in conditions(workload) if c["type"] == "ReplicaFailure" and c["status"] == "True"
+    ]
     evidence += [Evidence(name, c.get("message", "")) for c in failure]
     return _finding(facts, workload, "DE304", f"is not ready: {lacks}", evidence)
 
@@ -198,9 +235,14 @@ def _refused(facts: Facts, workload: Manifest) -> list[Evidence]:
 
 def _unhealthy(facts: Facts, pods: list[Manifest]) -> list[Evidence]:
     names = {p["metadata"]["name"] for p in pods}
-    events = [e for e in facts.of("Event") if e.get("reason") == "Unhealthy" and _object(e) in names]
+    events = [
+        e for e in facts.of("Event") if e.get("reason") == "Unhealthy" and _object(e) in names
+    ]
     events.sort(key=_event_time)
-    return [Evidence(f"event {_object(e)}", str(e.get("message")).strip()[:200], _event_time(e)) for e in events[-1:]]
+    return [
+        Evidence(f"event {_object(e)}", str(e.get("message")).strip()[:200], _event_time(e))
+        for e in events[-1:]
+    ]
 
 
 def _object(event: Manifest) -> str:
@@ -220,7 +262,11 @@ def _pod(facts: Facts, workload: Manifest, pod: Manifest) -> Iterator[Finding]:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             text = condition.get("message", "")
             evidence = [
-                Evidence(f"pod {label(pod)}", f"{condition.get('reason')}: {text}", seconds(condition.get("lastTransitionTime")))
+                Evidence(
+                    f"pod {label(pod)}",
+                    f"{condition.get('reason')}: {text}",
+                    seconds(condition.get("lastTransitionTime")),
+                )
             ]
             yield _finding(
                 facts,
@@ -240,19 +286,29 @@ def _pod(facts: Facts, workload: Manifest, pod: Manifest) -> Iterator[Finding]:
 def _smaller(facts: Facts, workload: Manifest) -> tuple[str, ...]:
     meta = workload["metadata"]
     what = f"{kind_of(facts, workload).lower()}/{meta['name']}"
-    less = kubectl(facts, "-n", meta["namespace"], "set", "resources", what, "--requests=cpu=50m,memory=64Mi")
+    less = kubectl(
+        facts, "-n", meta["namespace"], "set", "resources", what, "--requests=cpu=50m,memory=64Mi"
+    )
     return (less, devenv(facts, "recover")) if is_of_profile(facts, workload) else (less,)
 
 
-def _init(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]) -> Iterator[Finding]:
+def _init(
+    facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]
+) -> Iterator[Finding]:
     began = seconds(((status.get("state") or {}).get("running") or {}).get("startedAt"))
     if began and facts.taken - began > _INIT_PATIENCE:
-        evidence = [Evidence(f"pod {label(pod)}", f"init container {status['name']} has not finished", began)]
+        evidence = [
+            Evidence(
+                f"pod {label(pod)}", f"init container {status['name']} has not finished", began
+            )
+        ]
         says = f"waits in its init container {status['name']}"
         yield _finding(facts, workload, "DE303", says, evidence, confidence=Confidence.LIKELY)
 
 
-def _container(facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]) -> Iterator[Finding]:
+def _container(
+    facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]
+) -> Iterator[Finding]:
     state, last = status.get("state") or {}, _last_end(facts, status)
     if status.get("ready") or _finished(state):
         return
@@ -287,19 +343,32 @@ def _finished(state: Mapping[str, Any]) -> bool:
 
 
 def _pull(
-    facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any], waiting: Mapping[str, Any], _: Mapping[str, Any]
+    facts: Facts,
+    workload: Manifest,
+    pod: Manifest,
+    status: Mapping[str, Any],
+    waiting: Mapping[str, Any],
+    _: Mapping[str, Any],
 ) -> Finding | None:
     if waiting.get("reason") not in _PULL:
         return None
     spec = _spec(pod, status["name"])
     image = str(spec.get("image", status.get("image", "")))
     began = seconds(pod["metadata"].get("creationTimestamp"))
-    evidence = [Evidence(f"pod {label(pod)}", f"{waiting['reason']}: {waiting.get('message', '')}"[:300], began)]
+    evidence = [
+        Evidence(
+            f"pod {label(pod)}", f"{waiting['reason']}: {waiting.get('message', '')}"[:300], began
+        )
+    ]
     there = _in_node(facts, image)
     if spec.get("imagePullPolicy") == "Always" and there:
         evidence.append(Evidence("node", f"{image} is in the node"))
         return _finding(
-            facts, workload, "DE306", f"always pulls {image}, though it is in the node, and no registry answers", evidence
+            facts,
+            workload,
+            "DE306",
+            f"always pulls {image}, though it is in the node, and no registry answers",
+            evidence,
         )
     if there is False:
         evidence.append(Evidence("node", f"{image} is not in the node"))
@@ -318,7 +387,9 @@ def _bring(facts: Facts, workload: Manifest, container: str, image: str) -> tupl
     meta, kind = workload["metadata"], kind_of(facts, workload).lower()
     wanted = normalise(image)
     if meta["namespace"] == "kube-system":  # kind made it, with an image that the node has
-        return (kubectl(facts, "-n", meta["namespace"], "rollout", "undo", f"{kind}/{meta['name']}"),)
+        return (
+            kubectl(facts, "-n", meta["namespace"], "rollout", "undo", f"{kind}/{meta['name']}"),
+        )
     if any(normalise(i.ref) == wanted for i in facts.profile.images):
         return (devenv(facts, "recover"),)
     reload = devenv(facts, "reload-image", image)
@@ -327,8 +398,20 @@ def _bring(facts: Facts, workload: Manifest, container: str, image: str) -> tupl
     if is_of_profile(facts, workload):
         return (devenv(facts, "recover"),)
     if nearest := _nearest(facts, wanted):
-        change = kubectl(facts, "-n", meta["namespace"], "set", "image", f"{kind}/{meta['name']}", f"{container}={nearest}")
-        return (change,) if _in_node(facts, nearest) else (devenv(facts, "reload-image", nearest), change)
+        change = kubectl(
+            facts,
+            "-n",
+            meta["namespace"],
+            "set",
+            "image",
+            f"{kind}/{meta['name']}",
+            f"{container}={nearest}",
+        )
+        return (
+            (change,)
+            if _in_node(facts, nearest)
+            else (devenv(facts, "reload-image", nearest), change)
+        )
     return (f"build or pull {image} on this machine, then {reload}",)
 
 
@@ -360,9 +443,19 @@ def _create(
     ended: Mapping[str, Any],
 ) -> Finding | None:
     text = str(waiting.get("message") or ended.get("message") or "")
-    if "exec format error" in text or any("exec format error" in line for line in _log(facts, pod, status["name"])):
-        evidence = [Evidence(f"pod {label(pod)}", f"{status['name']}: exec format error", seconds(ended.get("finishedAt")))]
-        return _finding(facts, workload, "DE309", "has an image for another processor architecture", evidence)
+    if "exec format error" in text or any(
+        "exec format error" in line for line in _log(facts, pod, status["name"])
+    ):
+        evidence = [
+            Evidence(
+                f"pod {label(pod)}",
+                f"{status['name']}: exec format error",
+                seconds(ended.get("finishedAt")),
+            )
+        ]
+        return _finding(
+            facts, workload, "DE309", "has an image for another processor architecture", evidence
+        )
     if waiting.get("reason") in _CREATE or ended.get("reason") in _CREATE:
         evidence = [
             Evidence(
@@ -371,7 +464,13 @@ def _create(
                 seconds(ended.get("finishedAt")),
             )
         ]
-        return _finding(facts, workload, "DE311", f"has a container that can't be started: {status['name']}", evidence)
+        return _finding(
+            facts,
+            workload,
+            "DE311",
+            f"has a container that can't be started: {status['name']}",
+            evidence,
+        )
     return None
 
 
@@ -397,10 +496,18 @@ def _ended(
     if ended.get("reason") == "OOMKilled":
         limits = (_spec(pod, status["name"]).get("resources") or {}).get("limits") or {}
         limit = limits.get("memory", "none")
-        return _finding(facts, workload, "DE310", f"was killed for want of memory: {status['name']}, limit {limit}", evidence)
+        return _finding(
+            facts,
+            workload,
+            "DE310",
+            f"was killed for want of memory: {status['name']}, limit {limit}",
+            evidence,
+        )
     if waiting.get("reason") == "CrashLoopBackOff" or ended.get("exitCode"):
         evidence += _last_words(facts, pod, status)
-        return _finding(facts, workload, "DE302", f"crashes: {status['name']}, {count} restarts", evidence)
+        return _finding(
+            facts, workload, "DE302", f"crashes: {status['name']}, {count} restarts", evidence
+        )
     return None
 
 
@@ -422,5 +529,8 @@ def _last_words(facts: Facts, pod: Manifest, status: Mapping[str, Any]) -> list[
 
 def _log(facts: Facts, pod: Manifest, container: str) -> list[str]:
     name = pod["metadata"]["name"]
-    logs = sorted((log for log in facts.logs if log.pod == name and log.container == container), key=lambda log: not log.previous)
+    logs = sorted(
+        (log for log in facts.logs if log.pod == name and log.container == container),
+        key=lambda log: not log.previous,
+    )
     return [line for log in logs for line in log.lines if line.partition(" ")[2].strip()]

@@ -9,21 +9,31 @@ import yaml
 from devenv import data
 
 HERE = Path(__file__).parent
-IMAGES = {"controller-manager": "manager", "gateway-plugins": "gateway-plugin", "metadata-service": "metadata-service"}
+IMAGES = {
+    "controller-manager": "manager",
+    "gateway-plugins": "gateway-plugin",
+    "metadata-service": "metadata-service",
+}
 
 
 def checkout(folder: Path) -> Path:
     """Make the checkout, and return it."""
     plugins = data.root() / "images" / "gateway-plugins"
     shutil.copytree(HERE / "config", folder / "config")
-    for package, source in (("controllers", HERE / "controllers"), ("metadata", HERE / "metadata"), ("plugins", plugins)):
+    for package, source in (
+        ("controllers", HERE / "controllers"),
+        ("metadata", HERE / "metadata"),
+        ("plugins", plugins),
+    ):
         (folder / "cmd" / package).mkdir(parents=True)
         shutil.copy(source / "main.go", folder / "cmd" / package / "main.go")
     shutil.copytree(HERE / "e2e", folder / "test" / "e2e")
     module = (
         (plugins / "go.mod")
         .read_text()
-        .replace("module aibrix-devenv/images/gateway-plugins", "module github.com/vllm-project/aibrix")
+        .replace(
+            "module aibrix-devenv/images/gateway-plugins", "module github.com/vllm-project/aibrix"
+        )
     )
     (folder / "go.mod").write_text(module)
     shutil.copy(plugins / "go.sum", folder / "go.sum")
@@ -32,7 +42,11 @@ def checkout(folder: Path) -> Path:
 
 def overrides(tag: str) -> str:
     """A profile's part by which images have names of the test's own: the user may have AIBrix's."""
-    images = "\n".join(f"  - {{name: {name}, ref: 'devenv-test/{name}:{tag}'}}" for name in IMAGES if name != "metadata-service")
+    images = "\n".join(
+        f"  - {{name: {name}, ref: 'devenv-test/{name}:{tag}'}}"
+        for name in IMAGES
+        if name != "metadata-service"
+    )
     patches = "\n".join(
         f"  - name: {patch}\n    merge: {{spec: {{template: {{spec: {{containers: [{{name: {container}, image: 'devenv-test/{name}:{tag}'}}]}}}}}}}}"
         for patch, name, container in (
@@ -55,7 +69,9 @@ def tests(engine: int, gateway: int) -> str:
 def rendered(folder: Path) -> str:
     """Return what kustomize makes of one of the checkout's folders."""
     program = ["kustomize", "build"] if shutil.which("kustomize") else ["kubectl", "kustomize"]
-    return subprocess.run([*program, str(folder)], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        [*program, str(folder)], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
 
 
 def early(core: str, crds: str) -> str:

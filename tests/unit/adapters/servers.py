@@ -48,7 +48,9 @@ class _Proxy(_Quiet):
 
 
 @contextlib.contextmanager
-def serving(handler: type[http.server.BaseHTTPRequestHandler], authority: Path | None = None, **state: Any) -> Iterator[Any]:
+def serving(
+    handler: type[http.server.BaseHTTPRequestHandler], authority: Path | None = None, **state: Any
+) -> Iterator[Any]:
     """Serve on a free port of loopback. With `authority`, by TLS, and the authority's certificate is written there."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.handle_error = lambda *_: None
@@ -111,5 +113,9 @@ class Engine(_Quiet):
         else:
             self.rfile.read(int(self.headers.get("content-length") or 0))
         self.server.seen.append((self.path, dict(self.headers)))
-        body = b'{"error": "%s"}' % self.server.pull if "/images/create" in self.path else b'{"stream": "done"}'
+        body = (
+            b'{"error": "%s"}' % self.server.pull
+            if "/images/create" in self.path
+            else b'{"stream": "done"}'
+        )
         self.answer(200, body, {"content-type": "application/json"})

@@ -22,7 +22,9 @@ CONFIGS = [
 
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
-    with servers.serving(servers.Engine, seen=[], pull=b"unauthorized: authentication required", info=b"{}") as server:
+    with servers.serving(
+        servers.Engine, seen=[], pull=b"unauthorized: authentication required", info=b"{}"
+    ) as server:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_address[1]}")
         monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
         monkeypatch.setenv("PATH", str(tmp_path))

@@ -26,7 +26,11 @@ def context(config: Path, name: str, host: str) -> None:
 
     folder = config / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
     folder.mkdir(parents=True)
-    meta = {"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}}}
+    meta = {
+        "Name": name,
+        "Metadata": {},
+        "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}},
+    }
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
@@ -105,16 +109,26 @@ def test_build_cache_that_images_have_stays_where_it_is_trimmed(engine):
 
 
 def test_volumes_and_containers_are_measured_and_what_was_not_is_left_out(engine):
-    volumes = [{"Name": "v", "UsageData": {"Size": 5}}, {"Name": "unmeasured", "UsageData": {"Size": -1}}, {"Name": "w"}]
+    volumes = [
+        {"Name": "v", "UsageData": {"Size": 5}},
+        {"Name": "unmeasured", "UsageData": {"Size": -1}},
+        {"Name": "w"},
+    ]
     containers = [{"Names": ["/c"], "SizeRw": 7}, {"Names": ["/d"]}, {"Names": None}]
     one, _ = engine(_system_df={"Volumes": volumes, "Containers": containers})
     assert one.measure(5) == Measured({"v": 5}, {"c": 7, "d": 0})
-    newer, _ = engine(_system_df={"VolumeUsage": {"Items": volumes}, "ContainerUsage": {"Items": containers}})
+    newer, _ = engine(
+        _system_df={"VolumeUsage": {"Items": volumes}, "ContainerUsage": {"Items": containers}}
+    )
     assert newer.measure(5) == Measured({"v": 5}, {"c": 7, "d": 0})
 
 
 def test_the_names_that_images_got_are_read_from_events(engine):
-    events = [{"Actor": {"ID": "sha256:1", "Attributes": {"name": "a:1"}}}, {"Actor": {"ID": "sha256:2"}}, {}]
+    events = [
+        {"Actor": {"ID": "sha256:1", "Attributes": {"name": "a:1"}}},
+        {"Actor": {"ID": "sha256:2"}},
+        {},
+    ]
     one, _ = engine(events=events)
     assert one.names_given(0) == [("sha256:1", "a:1")]
 
@@ -123,15 +137,17 @@ def silent(monkeypatch, reason: OSError) -> None:
     """Have the library fail as it does where a connection fails; its own sockets would stay open."""
 
     def connect(*_args, **_more):
-        raise docker.errors.DockerException("Error while fetching server API version") from requests.ConnectionError(
-            "Connection aborted.", reason
-        )
+        raise docker.errors.DockerException(
+            "Error while fetching server API version"
+        ) from requests.ConnectionError("Connection aborted.", reason)
 
     monkeypatch.setattr("devenv.adapters.engine._Client", connect)
 
 
 @pytest.mark.parametrize("host", ["tcp://127.0.0.1:1", "unix:///nowhere/docker.sock", "nonsense"])
-def test_an_engine_that_docker_host_names_is_said_to_be_the_reason_once(docker_config, monkeypatch, host):
+def test_an_engine_that_docker_host_names_is_said_to_be_the_reason_once(
+    docker_config, monkeypatch, host
+):
     monkeypatch.setenv("DOCKER_HOST", host)
     silent(monkeypatch, ConnectionRefusedError(111, "Connection refused"))
     with pytest.raises(ElsewhereError) as caught:
@@ -185,11 +201,20 @@ def test_what_is_no_address_is_told_with_what_names_it(docker_config, monkeypatc
 
 @pytest.mark.parametrize(
     "content",
-    [{"auths": 5}, {"proxies": 5}, {"proxies": {"default": 5}}, {"HttpHeaders": 5}, {"credHelpers": []}, "[" * 100_000],
+    [
+        {"auths": 5},
+        {"proxies": 5},
+        {"proxies": {"default": 5}},
+        {"HttpHeaders": 5},
+        {"credHelpers": []},
+        "[" * 100_000,
+    ],
     ids=["auths", "proxies", "a proxy", "headers", "helpers", "deep"],
 )
 def test_an_odd_value_in_docker_s_config_is_told_with_its_file(docker_config, monkeypatch, content):
-    (docker_config / "config.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    (docker_config / "config.json").write_text(
+        content if isinstance(content, str) else json.dumps(content)
+    )
     monkeypatch.setenv("DOCKER_HOST", "unix:///nosuch.sock")
     with pytest.raises(DevenvError) as caught:
         DockerEngine().image("a")

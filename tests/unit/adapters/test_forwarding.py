@@ -74,7 +74,10 @@ def test_an_open_connection_ends_with_the_context(echo):
 
 def test_where_one_port_is_taken_none_is_listened_to(echo):
     free, taken = free_port(), echo
-    with pytest.raises(DevenvError) as caught, LoopbackForwarding(None).opened([here(free, echo), here(taken, echo)]):
+    with (
+        pytest.raises(DevenvError) as caught,
+        LoopbackForwarding(None).opened([here(free, echo), here(taken, echo)]),
+    ):
         pass
     assert caught.value.exit_code == Exit.PREREQUISITE
     with pytest.raises(ConnectionRefusedError):
@@ -85,7 +88,11 @@ def test_only_pods_that_are_ready_answer_for_a_service(fakes):
     def endpoint(name, *, ready, kind="Pod"):
         return {"conditions": {"ready": ready}, "targetRef": {"kind": kind, "name": name}}
 
-    endpoints = [endpoint("b", ready=False), endpoint("a", ready=True), endpoint("n", ready=True, kind="Node")]
+    endpoints = [
+        endpoint("b", ready=False),
+        endpoint("a", ready=True),
+        endpoint("n", ready=True, kind="Node"),
+    ]
     assert list(_ready_pods({"endpoints": endpoints})) == ["a"]
     assert list(_ready_pods({"endpoints": None})) == []
     with pytest.raises(NotReachableError):

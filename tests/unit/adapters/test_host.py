@@ -20,7 +20,13 @@ def host(tmp_path: Path, monkeypatch) -> LocalHost:
 
 
 def test_a_program_gives_its_code_and_all_of_its_output(host):
-    done = host.run([sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"])
+    done = host.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)",
+        ]
+    )
     assert done.code == 3
     assert set(done.output.split()) == {"out", "err"}
 
@@ -41,9 +47,7 @@ def test_a_program_that_is_not_there_is_a_prerequisite(host):
 
 def test_a_program_that_takes_too_long_is_ended_with_its_children(host, tmp_path: Path):
     pid = tmp_path / "pid"
-    script = (
-        f"import subprocess, sys; c = subprocess.Popen(['sleep', '600']); open({str(pid)!r}, 'w').write(str(c.pid)); c.wait()"
-    )
+    script = f"import subprocess, sys; c = subprocess.Popen(['sleep', '600']); open({str(pid)!r}, 'w').write(str(c.pid)); c.wait()"
     with pytest.raises(DevenvError, match="did not end within"):
         host.run([sys.executable, "-c", script], timeout=2)
     with pytest.raises(ProcessLookupError):
@@ -62,7 +66,9 @@ def _await_end(pid: int) -> None:
 def test_a_lock_names_its_holder_and_dies_with_it(host):
     with host.lock("x"):
         script = "from devenv.adapters.host import LocalHost\nwith LocalHost().lock('x'): pass"
-        other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        other = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
         assert other.returncode != 0
         assert f"x is being changed by process {os.getpid()}" in other.stderr
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -96,7 +102,9 @@ def test_space_is_told_for_a_folder_that_is_not_made_yet(host, tmp_path: Path):
 def test_a_reader_of_a_lock_is_told_of_others_and_not_of_itself(host):
     reader = "from devenv.adapters.host import LocalHost\nprint(LocalHost().lock_holder('x'))"
     with host.lock("x"):
-        told = subprocess.run([sys.executable, "-c", reader], capture_output=True, text=True, check=True)
+        told = subprocess.run(
+            [sys.executable, "-c", reader], capture_output=True, text=True, check=True
+        )
         assert told.stdout.strip() == f"process {os.getpid()}"
         assert host.lock_holder("x") is None
     assert host.lock_holder("x") is None
@@ -122,10 +130,14 @@ def test_a_holder_that_is_stopped_is_frozen_with_its_age(host):
 
 
 def test_a_holder_that_works_is_not_frozen_unless_it_works_for_hours(host):
-    reader = "from devenv.adapters.host import LocalHost\nprint(LocalHost().lock_holder('x').frozen)"
+    reader = (
+        "from devenv.adapters.host import LocalHost\nprint(LocalHost().lock_holder('x').frozen)"
+    )
 
     def told() -> str:
-        return subprocess.run([sys.executable, "-c", reader], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            [sys.executable, "-c", reader], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     with host.lock("x"):
         assert told() == "False"
@@ -143,7 +155,9 @@ def test_a_child_that_outlives_a_killed_devenv_keeps_its_lock(host, tmp_path: Pa
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout.readline() == "begun\n"
-        child = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout.split()
+        child = subprocess.run(
+            ["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True
+        ).stdout.split()
         run.kill()
     with pytest.raises(LockedError), host.lock("x"):
         pass
@@ -157,7 +171,9 @@ def test_a_full_disk_does_not_stop_a_lock(host, monkeypatch):
         "import resource, signal\nfrom devenv.adapters.host import LocalHost\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "h = LocalHost(); h.state_dir()\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\nwith h.lock('x'): print('held')"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.stdout == "held\n", done.stderr
 
 
@@ -169,15 +185,24 @@ def test_after_children_were_stopped_no_more_are_started(host):
 
 @pytest.mark.parametrize(
     ("state", "program", "kept"),
-    [("running", "sleep", True), ("running", "dockerd", False), ("zombie", "sleep", False), ("gone", "sleep", False)],
+    [
+        ("running", "sleep", True),
+        ("running", "dockerd", False),
+        ("zombie", "sleep", False),
+        ("gone", "sleep", False),
+    ],
 )
-def test_a_file_that_names_a_process_is_removed_once_that_has_ended(host, tmp_path: Path, state, program, kept):
+def test_a_file_that_names_a_process_is_removed_once_that_has_ended(
+    host, tmp_path: Path, state, program, kept
+):
     child = subprocess.Popen(["sleep", "60"])
     file = tmp_path / "pid"
     file.write_text(f"{child.pid}\n")
     if state != "running":
         child.kill()
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, and nobody has collected it
+        os.waitid(
+            os.P_PID, child.pid, os.WEXITED | os.WNOWAIT
+        )  # ended, and nobody has collected it
     if state == "gone":
         child.wait()
     host.forget_dead(file, program)

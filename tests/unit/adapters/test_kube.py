@@ -41,7 +41,9 @@ def kube(tmp_path, monkeypatch):
         made = ContextKube("kind-x")
         yield made
         if made._client:
-            made._client[1].clear()  # else its connection is found unclosed in whatever test comes then
+            made._client[
+                1
+            ].clear()  # else its connection is found unclosed in whatever test comes then
         server.shutdown()
 
 
@@ -55,14 +57,21 @@ def write(folder, port: int, **user: str) -> None:
 
 
 @pytest.mark.parametrize(("again", "ready"), [(0, True), (3, True), (100, False)])
-def test_a_server_that_asks_to_be_asked_again_is_asked_again_for_a_while(kube, monkeypatch, again, ready):
+def test_a_server_that_asks_to_be_asked_again_is_asked_again_for_a_while(
+    kube, monkeypatch, again, ready
+):
     monkeypatch.setattr(Server, "again", again)
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
     assert kube.ready() is ready
 
 
 def test_a_program_that_signs_in_and_never_ends_is_given_up(kube, tmp_path, monkeypatch):
-    program = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["5"], "interactiveMode": "Never"}
+    program = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sleep",
+        "args": ["5"],
+        "interactiveMode": "Never",
+    }
     write(tmp_path, 9, exec=program)
     monkeypatch.setattr("devenv.adapters.kube._SIGN_IN", 0.2)
     with pytest.raises(NotReachableError) as caught:
@@ -112,8 +121,14 @@ def test_the_kubeconfig_for_others_leads_to_this_cluster_alone_with_its_keys(tmp
     content = json.loads(kube.kubeconfig())
     assert content["current-context"] == "kind-x"
     (cluster,), (user,), (context,) = content["clusters"], content["users"], content["contexts"]
-    assert cluster["cluster"] == {"server": settings.host, "certificate-authority-data": encoded("ssl_ca_cert")}
-    assert user["user"] == {"client-certificate-data": encoded("cert_file"), "client-key-data": encoded("key_file")}
+    assert cluster["cluster"] == {
+        "server": settings.host,
+        "certificate-authority-data": encoded("ssl_ca_cert"),
+    }
+    assert user["user"] == {
+        "client-certificate-data": encoded("cert_file"),
+        "client-key-data": encoded("key_file"),
+    }
     assert context["context"] == {"cluster": cluster["name"], "user": user["name"]}
 
 

@@ -55,7 +55,10 @@ def test_files_that_are_not_there_or_hold_nothing_are_passed_over(home, monkeypa
 def test_the_broken_one_among_several_is_named_with_its_line(home, monkeypatch, content, line):
     (home / "broken").write_text(content)
     monkeypatch.setenv("KUBECONFIG", f"{home}/.kube/config:{home}/broken")
-    for look in (ContextKube("kind-x").server_port, lambda: ContextKube("kind-x").get("v1", "Pod", "", "a")):
+    for look in (
+        ContextKube("kind-x").server_port,
+        lambda: ContextKube("kind-x").get("v1", "Pod", "", "a"),
+    ):
         with pytest.raises(DevenvError) as caught:
             look()
         assert f"{home}/broken" in caught.value.what
@@ -81,7 +84,9 @@ def test_a_context_that_leads_nowhere_is_told_with_its_line(home, monkeypatch):
 
 
 def test_a_certificate_that_is_not_there_is_told(home, monkeypatch):
-    (home / "c").write_text(WHOLE.replace("user: {}", "user: {client-certificate: none.pem, client-key: none.pem}"))
+    (home / "c").write_text(
+        WHOLE.replace("user: {}", "user: {client-certificate: none.pem, client-key: none.pem}")
+    )
     monkeypatch.setenv("KUBECONFIG", str(home / "c"))
     with pytest.raises(DevenvError) as caught:
         ContextKube("kind-x").get("v1", "Pod", "", "a")

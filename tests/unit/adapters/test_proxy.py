@@ -19,7 +19,9 @@ from devenv.ports import HttpRequest
 from tests.unit.adapters import servers
 
 # urllib3 leaves the connection of an answer that it gave up to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
 INFO = {"DockerRootDir": "/", "ID": "i", "NCPU": 2, "MemTotal": 1}
 
 
@@ -37,7 +39,9 @@ def status():
 
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
-    with servers.serving(servers.Engine, seen=[], pull=b"", info=json.dumps(INFO).encode()) as server:
+    with servers.serving(
+        servers.Engine, seen=[], pull=b"", info=json.dumps(INFO).encode()
+    ) as server:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_address[1]}")
         monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
         yield server
@@ -74,7 +78,9 @@ def test_envoys_admin_is_asked_directly(proxy, status, tmp_path, monkeypatch):
     assert proxy.asked == []
 
 
-def test_the_api_server_of_devenvs_own_cluster_is_asked_directly_wherever_it_is(proxy, tmp_path, monkeypatch):
+def test_the_api_server_of_devenvs_own_cluster_is_asked_directly_wherever_it_is(
+    proxy, tmp_path, monkeypatch
+):
     kubeconfig(tmp_path, monkeypatch, "https://node.invalid:6443")
     ask()
     with pytest.raises(NotReachableError):
@@ -102,7 +108,9 @@ def test_unless_no_proxy_exempts_it(proxy, tmp_path, monkeypatch, server, no_pro
 
 
 @pytest.mark.parametrize("server", ["https://api.invalid:6443", "https://127.0.0.1:9"])
-def test_what_the_kubeconfig_names_comes_first_for_every_address(proxy, tmp_path, monkeypatch, server):
+def test_what_the_kubeconfig_names_comes_first_for_every_address(
+    proxy, tmp_path, monkeypatch, server
+):
     own = proxy.address.replace("127.0.0.1", "localhost")
     kubeconfig(tmp_path, monkeypatch, server, **{"proxy-url": own})
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
@@ -117,7 +125,9 @@ def test_the_gateway_is_asked_directly(proxy, status):
     assert proxy.asked == []
 
 
-def test_downloads_from_loopback_come_directly_and_others_through_the_proxy(proxy, status, tmp_path):
+def test_downloads_from_loopback_come_directly_and_others_through_the_proxy(
+    proxy, status, tmp_path
+):
     HttpWeb().fetch(f"{status}/200", tmp_path / "f", lambda *_: None)
     assert HttpWeb().problem(f"{status}/200") == ""
     assert proxy.asked == []
@@ -147,7 +157,9 @@ def test_programs_ask_loopback_directly(proxy, status):
 
 def test_builds_get_the_proxies_as_arguments(proxy, engine, tmp_path, monkeypatch):
     (tmp_path / "context.tar").write_bytes(b"")
-    build = lambda: DockerEngine().build(tmp_path / "context.tar", "x:1", {"BASE": "b"}, {}, lambda _: None)  # noqa: E731
+    build = lambda: DockerEngine().build(  # noqa: E731
+        tmp_path / "context.tar", "x:1", {"BASE": "b"}, {}, lambda _: None
+    )
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.corp:3128")
     for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name)
@@ -161,7 +173,9 @@ def test_builds_get_the_proxies_as_arguments(proxy, engine, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(("local", "network"), [(True, ["host"]), (False, [])])
-def test_a_proxy_on_loopback_needs_this_machines_network(proxy, engine, tmp_path, monkeypatch, local, network):
+def test_a_proxy_on_loopback_needs_this_machines_network(
+    proxy, engine, tmp_path, monkeypatch, local, network
+):
     (tmp_path / "context.tar").write_bytes(b"")
     docker = DockerEngine()
     monkeypatch.setattr(docker, "info", lambda: SimpleNamespace(local=local))
@@ -170,7 +184,9 @@ def test_a_proxy_on_loopback_needs_this_machines_network(proxy, engine, tmp_path
 
 
 def test_dockers_own_proxies_for_builds_come_first(proxy, engine, tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"proxies": {"default": {"httpsProxy": "http://other.corp:1"}}}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"proxies": {"default": {"httpsProxy": "http://other.corp:1"}}})
+    )
     (tmp_path / "context.tar").write_bytes(b"")
     DockerEngine().build(tmp_path / "context.tar", "x:1", {}, {}, lambda _: None)
     arguments = json.loads(parse_qs(urlsplit(engine.seen[-1][0]).query)["buildargs"][0])

@@ -8,9 +8,15 @@ def test_only_what_the_host_has_is_asked_for(tmp_path: Path):
     have = available("Name:\tx\nCapBnd:\t0000000000000003\n")
     assert have == {"CAP_CHOWN", "CAP_DAC_OVERRIDE"}
     spec = tmp_path / "config.json"
-    spec.write_text(json.dumps({"process": {"rlimits": [1], "capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYSLOG"]}}}))
+    spec.write_text(
+        json.dumps(
+            {"process": {"rlimits": [1], "capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYSLOG"]}}}
+        )
+    )
     trim(spec, have)
-    assert json.loads(spec.read_text()) == {"process": {"capabilities": {"bounding": ["CAP_CHOWN"]}}}
+    assert json.loads(spec.read_text()) == {
+        "process": {"capabilities": {"bounding": ["CAP_CHOWN"]}}
+    }
 
 
 def test_the_spec_is_found_in_each_call_that_reads_one():

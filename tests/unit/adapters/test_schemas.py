@@ -49,5 +49,8 @@ def test_what_the_api_server_would_refuse_is_told_by_its_field(path, value):
 
 
 def test_a_kind_that_is_not_known_is_not_judged():
-    assert fields({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyProxy", "spec": 7}) == []
+    assert (
+        fields({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyProxy", "spec": 7})
+        == []
+    )
     assert fields({"apiVersion": "v1", "kind": "Nothing", "spec": 7}) == []

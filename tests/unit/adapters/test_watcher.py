@@ -47,5 +47,7 @@ def test_where_no_more_watches_are_to_be_had_it_looks_by_itself(tmp_path, monkey
     seen = FileWatcher().changes([tmp_path])
     assert next(seen) == []
     (tmp_path / "file").write_text("changed")
-    assert str(tmp_path / "file") in next(seen), "beside it its folder may be told, which has changed, too"
+    assert str(tmp_path / "file") in next(seen), (
+        "beside it its folder may be told, which has changed, too"
+    )
     seen.close()

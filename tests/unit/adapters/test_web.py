@@ -11,7 +11,9 @@ from devenv.network import CA_VARIABLES, Trouble
 from tests.unit.adapters import servers
 
 # urllib3 leaves the connection of an answer that it gave up to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
 
 
 class Pages(http.server.BaseHTTPRequestHandler):
@@ -102,7 +104,9 @@ def test_a_file_that_trickles_does_not_outlive_its_limit(url, tmp_path: Path, mo
     assert (tmp_path / "f").stat().st_size < 500
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", f"http://{'a' * 70}/x", "http://[::1/x"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/x", f"http://{'a' * 70}/x", "http://[::1/x"]
+)
 def test_an_address_that_leads_nowhere_is_told(address: str, tmp_path: Path):
     with pytest.raises(NotReachableError):
         web.HttpWeb().fetch(address, tmp_path / "f", lambda *_: None)
@@ -131,11 +135,17 @@ def test_a_server_that_stays_busy_is_told_as_that(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
     for status, trouble in ((429, Trouble.LIMITED), (503, Trouble.BROKEN)):
         with servers.serving(servers.Status) as server, pytest.raises(DevenvError) as caught:
-            web.HttpWeb().fetch(f"http://127.0.0.1:{server.server_address[1]}/{status}", tmp_path / "f", lambda *_: None)
+            web.HttpWeb().fetch(
+                f"http://127.0.0.1:{server.server_address[1]}/{status}",
+                tmp_path / "f",
+                lambda *_: None,
+            )
         assert trouble.value in caught.value.why
 
 
-def test_an_unknown_authority_is_told_and_every_variable_names_the_users_own(no_authority, tmp_path: Path, monkeypatch):
+def test_an_unknown_authority_is_told_and_every_variable_names_the_users_own(
+    no_authority, tmp_path: Path, monkeypatch
+):
     with servers.serving(servers.Status, tmp_path / "ca.pem") as server:
         url = f"https://127.0.0.1:{server.server_address[1]}/200"
         with pytest.raises(NotReachableError) as caught:
@@ -150,7 +160,9 @@ def test_an_unknown_authority_is_told_and_every_variable_names_the_users_own(no_
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_bundle_that_cant_be_read_is_named_with_its_variable(no_authority, tmp_path: Path, monkeypatch, content):
+def test_a_bundle_that_cant_be_read_is_named_with_its_variable(
+    no_authority, tmp_path: Path, monkeypatch, content
+):
     bundle = tmp_path / "ca.pem"
     if content:
         bundle.write_text(content)

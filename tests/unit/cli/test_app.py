@@ -12,12 +12,23 @@ from devenv.errors import DevenvError, Exit
 
 def devenv(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "devenv", *args], capture_output=True, text=True, env={**os.environ, **env}, check=False
+        [sys.executable, "-m", "devenv", *args],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        check=False,
     )
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["--version"], ["up", "--help"], ["request", "--help"], ["images", "build", "--help"]]
+    "args",
+    [
+        ["--help"],
+        ["--version"],
+        ["up", "--help"],
+        ["request", "--help"],
+        ["images", "build", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(args):
     script = f"""
@@ -26,7 +37,9 @@ from devenv.cli.app import run
 run({args!r})
 print([m for m in ("docker", "kubernetes", "pydantic", "yaml", "rich", "psutil", "questionary") if m in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -63,7 +76,11 @@ def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path):
     assert f"Error: No Docker engine answers at {where}." in done.stderr
     assert done.stderr.count("DOCKER_HOST ") == 1
     assert "Traceback" not in done.stderr
-    for args in (("--debug", "images", "list"), ("images", "--debug", "list"), ("images", "list", "--debug")):
+    for args in (
+        ("--debug", "images", "list"),
+        ("images", "--debug", "list"),
+        ("images", "list", "--debug"),
+    ):
         debugged = devenv(*args, DOCKER_HOST=where)
         assert debugged.returncode == Exit.PREREQUISITE
         assert "Traceback" in debugged.stderr

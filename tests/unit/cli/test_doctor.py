@@ -11,7 +11,12 @@ HEALTHY = str(Path(__file__).parents[2] / "incidents" / "healthy" / "facts.json"
 
 
 @pytest.mark.parametrize(
-    "args", [["--from", HEALTHY, "--name", "x"], ["--from", HEALTHY, "--context", "x"], ["--context", "x", "--name", "y"]]
+    "args",
+    [
+        ["--from", HEALTHY, "--name", "x"],
+        ["--from", HEALTHY, "--context", "x"],
+        ["--context", "x", "--name", "y"],
+    ],
 )
 def test_two_ways_to_say_which_cluster_are_refused(args):
     assert app.run(["doctor", *args]) == Exit.USAGE

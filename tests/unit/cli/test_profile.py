@@ -40,7 +40,9 @@ def test_validate_tells_right_from_wrong(capsys, tmp_path: Path):
 
 def test_the_schema_in_docs_is_todays():
     written = data.root() / "docs" / "profile.schema.json"
-    assert written.read_text() == schema_text(), "run: devenv profile schema > docs/profile.schema.json"
+    assert written.read_text() == schema_text(), (
+        "run: devenv profile schema > docs/profile.schema.json"
+    )
 
 
 def test_init_writes_a_profile_that_is_right_and_never_over_a_file(capsys, tmp_path: Path):
@@ -48,13 +50,19 @@ def test_init_writes_a_profile_that_is_right_and_never_over_a_file(capsys, tmp_p
     code, out, _ = run(capsys, "init", str(own), "--host-port", "9999")
     assert code == 0
     assert f"devenv up --name mine --profile {own}" in out
-    assert yaml.safe_load(own.read_text()) == {"extends": "offline", "name": "mine", "gateway": {"host_port": 9999}}
+    assert yaml.safe_load(own.read_text()) == {
+        "extends": "offline",
+        "name": "mine",
+        "gateway": {"host_port": 9999},
+    }
     assert run(capsys, "init", str(own))[0] == 2
     assert run(capsys, "init", str(own), "--force", "--host-port", "1234")[0] == 0
     assert run(capsys, "validate", str(own))[0] == 0
 
 
-@pytest.mark.parametrize("args", [["--extends", "unknown"], ["--host-port", "0"], ["--node-port", "80"]])
+@pytest.mark.parametrize(
+    "args", [["--extends", "unknown"], ["--host-port", "0"], ["--node-port", "80"]]
+)
 def test_init_refuses_what_would_not_be_right(capsys, tmp_path: Path, args):
     code, _, err = run(capsys, "init", str(tmp_path / "mine.yaml"), *args)
     assert code == 2

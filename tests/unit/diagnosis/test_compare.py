@@ -40,7 +40,9 @@ def test_of_the_incident_the_configuration_is_equal_and_the_state_is_told(name):
     assert "so what came of it is where to look" in text
     assert any("Envoy has no filter" in s and "extproc/0 any more" in s for s in said(found))
     assert ("the disk of the node control-plane has 0 B free" in text) == (name == "the-incident")
-    assert ("Accepted=False Invalid: Wasm: wasm cache is not initialized" in text) == (name == "latched")
+    assert ("Accepted=False Invalid: Wasm: wasm cache is not initialized" in text) == (
+        name == "latched"
+    )
 
 
 WORDS = {
@@ -62,7 +64,9 @@ def test_what_was_changed_is_said_in_words(name):
 def test_what_kind_itself_has_put_into_the_cluster_is_compared_too():
     found = compare(read("inotify-is-used-up"), read("kube-proxy-needs-an-image"))
     (only,) = found.configuration
-    assert only.says.startswith("kube-proxy: image of kube-proxy changed: registry.k8s.io/kube-proxy:")
+    assert only.says.startswith(
+        "kube-proxy: image of kube-proxy changed: registry.k8s.io/kube-proxy:"
+    )
 
 
 def test_what_could_matter_most_comes_first():
@@ -94,9 +98,14 @@ def leaves(content):
     """Every field that somebody may have written: (kind, number, path as keys)."""
     for kind in _CONFIGURED:
         for number, obj in enumerate(content["objects"].get(kind, ())):
-            shown = {path for path, _ in _flat({k: obj[k] for k in ("spec", "data", "webhooks") if k in obj})}
+            shown = {
+                path
+                for path, _ in _flat({k: obj[k] for k in ("spec", "data", "webhooks") if k in obj})
+            }
             for keys in _keys({k: obj[k] for k in ("spec", "data", "webhooks") if k in obj}):
-                if _spelt(obj, keys) in shown and not (keys[-1] == "name" and isinstance(keys[-2], int)):
+                if _spelt(obj, keys) in shown and not (
+                    keys[-1] == "name" and isinstance(keys[-2], int)
+                ):
                     yield kind, number, keys
 
 
@@ -138,7 +147,13 @@ def test_one_field_that_differs_is_named_and_nothing_else(leaf):
     for key in keys[:-1]:
         holder = holder[key]
     value = holder[keys[-1]]
-    holder[keys[-1]] = not value if isinstance(value, bool) else value + 1 if isinstance(value, int | float) else f"{value}x"
+    holder[keys[-1]] = (
+        not value
+        if isinstance(value, bool)
+        else value + 1
+        if isinstance(value, int | float)
+        else f"{value}x"
+    )
     found = compare(parse(json.dumps(CONTENT[name])), parse(json.dumps(changed)))
     (one,) = found.configuration
     wanted = re.sub(r"(\.env\[[^\]]+\]).*", r"\1", path) if one.path.count(".env[") else path

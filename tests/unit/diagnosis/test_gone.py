@@ -30,7 +30,9 @@ class Cluster:
         self.more = facts
 
     def without(self, kind, name=None):
-        self.objects[kind] = tuple(o for o in self.objects[kind] if name and o["metadata"]["name"] != name)
+        self.objects[kind] = tuple(
+            o for o in self.objects[kind] if name and o["metadata"]["name"] != name
+        )
         return self
 
     def found(self):
@@ -84,20 +86,35 @@ def test_where_definitions_could_not_be_read_none_is_missed():
 
 
 SERVICES = (
-    Declared(kind="Service", namespace="aibrix-system", name="aibrix-redis-master", selector={"app": "redis"}),
-    Declared(kind="Service", namespace="default", name="llama2-7b", selector={"model.aibrix.ai/name": "llama2-7b"}),
+    Declared(
+        kind="Service",
+        namespace="aibrix-system",
+        name="aibrix-redis-master",
+        selector={"app": "redis"},
+    ),
+    Declared(
+        kind="Service",
+        namespace="default",
+        name="llama2-7b",
+        selector={"model.aibrix.ai/name": "llama2-7b"},
+    ),
 )
 
 
 def test_a_deleted_service_is_named_as_itself_and_drawn_nowhere_while_requests_pass():
     found = Cluster(declared=SERVICES).without("Service", "aibrix-redis-master").found()
     (cause,) = found.causes
-    assert (cause.root.code, cause.root.subject) == ("DE416", "Service aibrix-system/aibrix-redis-master")
+    assert (cause.root.code, cause.root.subject) == (
+        "DE416",
+        "Service aibrix-system/aibrix-redis-master",
+    )
     assert found.broken == frozenset()
 
 
 def test_who_crashes_for_want_of_a_service_follows_from_it():
-    made = Cluster("gateway-plugins-crash", declared=SERVICES).without("Service", "aibrix-redis-master")
+    made = Cluster("gateway-plugins-crash", declared=SERVICES).without(
+        "Service", "aibrix-redis-master"
+    )
     (cause,) = made.causes()
     assert cause.root.code == "DE416"
     assert "DE302" in [f.code for f in cause.consequences]
@@ -109,12 +126,20 @@ def test_a_models_own_service_is_told_once():
 
 def test_without_a_route_a_models_service_is_told_all_the_same():
     """AIBrix's controller removes the route with the Deployment: the plan must put both back."""
-    made = Cluster("no-model-pod", declared=SERVICES).without("Service", "llama2-7b").without("HTTPRoute", "llama2-7b-router")
-    made.objects["Pod"] = tuple(p for p in made.objects["Pod"] if not p["metadata"]["name"].startswith("mock-"))
+    made = (
+        Cluster("no-model-pod", declared=SERVICES)
+        .without("Service", "llama2-7b")
+        .without("HTTPRoute", "llama2-7b-router")
+    )
+    made.objects["Pod"] = tuple(
+        p for p in made.objects["Pod"] if not p["metadata"]["name"].startswith("mock-")
+    )
     assert "DE502" in [f.code for c in made.causes() for f in c.findings]
 
 
-@pytest.mark.parametrize("declared", [None, (Declared(kind="Service", namespace=WEBHOOK[0], name=WEBHOOK[1]),)])
+@pytest.mark.parametrize(
+    "declared", [None, (Declared(kind="Service", namespace=WEBHOOK[0], name=WEBHOOK[1]),)]
+)
 def test_the_deleted_service_of_the_webhooks_is_one_root(declared):
     made = Cluster("aibrix-healthy", declared=declared).without("Service", WEBHOOK[1])
     made.objects["EndpointSlice"] = tuple(
@@ -135,7 +160,9 @@ def test_a_deleted_webhook_configuration_is_not_drawn_on_the_way_of_requests():
 def test_the_proxys_own_service_is_where_requests_come_in():
     made = Cluster()
     owner = "gateway.envoyproxy.io/owning-gateway-name"
-    made.objects["Service"] = tuple(s for s in made.objects["Service"] if owner not in (s["metadata"].get("labels") or {}))
+    made.objects["Service"] = tuple(
+        s for s in made.objects["Service"] if owner not in (s["metadata"].get("labels") or {})
+    )
     found = made.found()
     assert ([c.root.code for c in found.causes], found.broken) == (["DE416"], {Place.PORT})
 
@@ -153,7 +180,9 @@ def fix(**facts):
 
 
 def test_a_wrong_tag_of_the_profiles_own_workload_is_put_back():
-    assert fix(engine_images=("devenv.local/vllm-mock:reference",)) == ("devenv recover --name devenv-test",)
+    assert fix(engine_images=("devenv.local/vllm-mock:reference",)) == (
+        "devenv recover --name devenv-test",
+    )
 
 
 def test_an_image_that_the_engine_has_is_loaded():
@@ -170,7 +199,9 @@ def without_component(**facts):
 def test_a_wrong_tag_of_anothers_workload_gets_the_nearest_image_that_is_in_the_nodes():
     command, *more = without_component(engine_images=())
     assert more == []
-    assert "set image deployment/mock-llama2-7b llm-engine=devenv.local/vllm-mock:reference" in command
+    assert (
+        "set image deployment/mock-llama2-7b llm-engine=devenv.local/vllm-mock:reference" in command
+    )
 
 
 def test_nothing_is_printed_that_can_not_work():
@@ -185,7 +216,9 @@ def test_nothing_is_printed_that_can_not_work():
 def test_what_devenv_can_not_put_back_is_not_sent_to_recover():
     profile = read("no-model-pod").profile
     rest = tuple(c for c in profile.components if c.name != "model")
-    made = Cluster("no-model-pod", profile=profile.model_copy(update={"components": rest}), declared=OTHERS)
+    made = Cluster(
+        "no-model-pod", profile=profile.model_copy(update={"components": rest}), declared=OTHERS
+    )
     (command,) = next(c.root for c in made.causes() if c.root.code == "DE305").fix
     assert "scale deployment/mock-llama2-7b --replicas=1" in command
 

@@ -9,7 +9,9 @@ CHECKS = Path(__file__).parents[3] / "devenv" / "diagnosis" / "checks"
 
 
 def finding(code, about=(), affects=(), verdict=Verdict.FAILED, subject="x") -> Finding:
-    return Finding(code, subject, code, about=frozenset(about), affects=frozenset(affects), verdict=verdict)
+    return Finding(
+        code, subject, code, about=frozenset(about), affects=frozenset(affects), verdict=verdict
+    )
 
 
 def test_the_graph_knows_only_codes_of_the_book():
@@ -47,7 +49,9 @@ def test_what_nothing_explains_is_a_root_of_its_own():
 
 
 def test_two_faults_of_one_workload_are_two_roots():
-    one, other = (finding(c, {"component/a"}, {"component/a"}, subject="a") for c in ("DE301", "DE302"))
+    one, other = (
+        finding(c, {"component/a"}, {"component/a"}, subject="a") for c in ("DE301", "DE302")
+    )
     assert len(causes([one, other])) == 2
 
 
@@ -55,7 +59,9 @@ def test_a_fault_explains_before_what_is_under_way_does():
     crash = finding("DE302", {"component/a"}, {"route/plain"})
     rollout = finding("DE312", {"component/b"}, {"route/plain"}, Verdict.PROGRESS, "b")
     request = finding("DE601", {"route/plain"})
-    found = {c.root.code: [f.code for f in c.consequences] for c in causes([crash, rollout, request])}
+    found = {
+        c.root.code: [f.code for f in c.consequences] for c in causes([crash, rollout, request])
+    }
     assert found == {"DE302": ["DE601"], "DE312": []}
 
 

@@ -12,7 +12,11 @@ def test_a_frozen_holder_of_the_lock_changes_nothing_in_the_verdict(name):
     facts = read(name)
     before = diagnose(facts)
     after = diagnose(facts.model_copy(update={"frozen": "process 7, for 3 h"}))
-    assert (after.causes, after.progress, after.healthy) == (before.causes, before.progress, before.healthy)
+    assert (after.causes, after.progress, after.healthy) == (
+        before.causes,
+        before.progress,
+        before.healthy,
+    )
     (told,) = [line for line in lines(after) if "process 7, for 3 h" in line]
     assert "DE107" in told
 
@@ -23,7 +27,8 @@ def test_a_holder_that_works_is_progress():
 
 
 @pytest.mark.parametrize(
-    ("trouble", "fix"), [("", "devenv setup"), ("forbidden", "usermod -aG docker"), ("elsewhere", "unset DOCKER_HOST")]
+    ("trouble", "fix"),
+    [("", "devenv setup"), ("forbidden", "usermod -aG docker"), ("elsewhere", "unset DOCKER_HOST")],
 )
 def test_why_the_engine_does_not_answer_decides_the_fix(trouble, fix):
     facts = read("engine-stopped").model_copy(update={"engine_trouble": trouble})

@@ -56,7 +56,9 @@ def test_the_recorded_roots(name):
 def test_the_recorded_text(name):
     from rich.text import Text
 
-    told = "\n".join(Text.from_markup(line).plain for line in lines(diagnose(read(name)), everything=True))
+    told = "\n".join(
+        Text.from_markup(line).plain for line in lines(diagnose(read(name)), everything=True)
+    )
     assert told + "\n" == (INCIDENTS / name / "diagnosis.txt").read_text()
 
 
@@ -68,7 +70,9 @@ def test_with_all_names_changed_the_codes_stay(name):
     facts = parse(text)
     before, after = diagnose(read(name)), diagnose(facts)
     assert [c.root.code for c in after.causes] == [c.root.code for c in before.causes]
-    assert [[f.code for f in c.consequences] for c in after.causes] == [[f.code for f in c.consequences] for c in before.causes]
+    assert [[f.code for f in c.consequences] for c in after.causes] == [
+        [f.code for f in c.consequences] for c in before.causes
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,7 +92,12 @@ def test_what_follows_is_told_beneath_and_not_beside(name):
     every = [f.code for c in found.causes for f in c.findings]
     assert set(every) <= set(book())
     failed = {r for r, ok in found.requests if not ok}
-    explained = {f.subject.removeprefix("request ") for c in found.causes for f in c.findings if f.code == "DE601"}
+    explained = {
+        f.subject.removeprefix("request ")
+        for c in found.causes
+        for f in c.findings
+        if f.code == "DE601"
+    }
     assert explained <= failed
 
 
@@ -107,7 +116,13 @@ def test_the_incident_has_a_time_line():
 
 def test_a_request_of_this_look_began_nothing():
     facts = read("the-incident")
-    failed = [e for f in diagnose(facts).causes[0].findings if f.code == "DE601" for e in f.evidence if e.time]
+    failed = [
+        e
+        for f in diagnose(facts).causes[0].findings
+        if f.code == "DE601"
+        for e in f.evidence
+        if e.time
+    ]
     earlier = facts.model_copy(update={"taken": min(e.time for e in failed)})
     (cause,) = diagnose(earlier).causes
     assert failed
@@ -130,7 +145,9 @@ def test_the_profile_may_ignore_codes():
 
 def test_what_could_not_be_read_is_never_fine():
     healthy = read("healthy")
-    found = diagnose(healthy.model_copy(update={"proxies": (), "unknown": {"Envoy x": "no answer"}}))
+    found = diagnose(
+        healthy.model_copy(update={"proxies": (), "unknown": {"Envoy x": "no answer"}})
+    )
     assert not found.healthy
     assert ("Envoy x", "no answer") in found.unknown
 
@@ -144,8 +161,15 @@ def test_what_is_not_among_the_facts_is_never_fine(left_out):
 
 def test_an_object_that_no_check_can_read_is_unknown_and_hides_nothing():
     incident = read("the-incident")
-    odd = {"metadata": {"name": "odd", "namespace": "x"}, "spec": {"template": None, "jsonPatches": [None]}}
-    objects = {**incident.objects, "Deployment": (*incident.objects["Deployment"], odd), "Event": ({"metadata": {"name": "e"}},)}
+    odd = {
+        "metadata": {"name": "odd", "namespace": "x"},
+        "spec": {"template": None, "jsonPatches": [None]},
+    }
+    objects = {
+        **incident.objects,
+        "Deployment": (*incident.objects["Deployment"], odd),
+        "Event": ({"metadata": {"name": "e"}},),
+    }
     found = diagnose(incident.model_copy(update={"objects": objects}))
     assert [c.root.code for c in found.causes] == ["DE201"]
 
@@ -168,7 +192,11 @@ def test_others_gateways_are_none_of_our_business():
         "spec": {"gatewayClassName": "istio"},
         "status": bad,
     }
-    kind = {"metadata": {"name": "istio", "generation": 1}, "spec": {"controllerName": "istio.io/x"}, "status": bad}
+    kind = {
+        "metadata": {"name": "istio", "generation": 1},
+        "spec": {"controllerName": "istio.io/x"},
+        "status": bad,
+    }
     added = {"HTTPRoute": mine, "Gateway": gateway, "GatewayClass": kind}
     objects = {**healthy.objects, **{k: (*healthy.objects[k], v) for k, v in added.items()}}
     assert diagnose(healthy.model_copy(update={"objects": objects})).healthy
@@ -183,7 +211,9 @@ def test_a_disk_that_was_not_read_is_not_free():
 
 def test_a_model_that_nobody_asks_for_may_be_scaled_to_zero():
     healthy = read("healthy")
-    (model,) = [d for d in healthy.objects["Deployment"] if d["metadata"]["name"] == "mock-llama2-7b"]
+    (model,) = [
+        d for d in healthy.objects["Deployment"] if d["metadata"]["name"] == "mock-llama2-7b"
+    ]
     text = json.dumps(model).replace("llama2-7b", "other")
     spare = json.loads(text)
     spare["spec"]["replicas"] = 0
@@ -194,6 +224,8 @@ def test_a_model_that_nobody_asks_for_may_be_scaled_to_zero():
 def test_two_roots_of_the_lost_disk_and_a_lost_route():
     """A failure that the graph does not explain is a second root: the dangling filter breaks no request by `model`."""
     incident = read("the-incident")
-    routes = tuple(r for r in incident.objects["HTTPRoute"] if r["metadata"]["name"] != "llama2-7b-router")
+    routes = tuple(
+        r for r in incident.objects["HTTPRoute"] if r["metadata"]["name"] != "llama2-7b-router"
+    )
     both = incident.model_copy(update={"objects": {**incident.objects, "HTTPRoute": routes}})
     assert roots(both) == ["DE201", "DE503"]

@@ -22,16 +22,34 @@ def codes(facts: Facts) -> list[str]:
 
 
 def changed(facts: Facts, *, annotated: bool = True, **update) -> Facts:
-    profile = facts.profile.model_copy(update={"model_annotations": annotated, **update.pop("profile", {})})
-    objects = {**facts.objects, **{kind: (*facts.of(kind), *more) for kind, more in update.pop("objects", {}).items()}}
+    profile = facts.profile.model_copy(
+        update={"model_annotations": annotated, **update.pop("profile", {})}
+    )
+    objects = {
+        **facts.objects,
+        **{kind: (*facts.of(kind), *more) for kind, more in update.pop("objects", {}).items()},
+    }
     return facts.model_copy(update={"profile": profile, "objects": objects, **update})
 
 
 def pod(name, labels=None, annotations=None):
-    meta = {"name": name, "namespace": "default", "uid": name, "labels": labels or {}, "annotations": annotations or {}}
+    meta = {
+        "name": name,
+        "namespace": "default",
+        "uid": name,
+        "labels": labels or {},
+        "annotations": annotations or {},
+    }
     meta["ownerReferences"] = [{"kind": "ReplicaSet", "name": "m-qwen-1"}]
-    spec = {"nodeName": "", "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 8000}], "env": []}]}
-    return {"metadata": meta, "spec": spec, "status": {"phase": "Running", "podIP": "10.9.9.9", "conditions": READY}}
+    spec = {
+        "nodeName": "",
+        "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 8000}], "env": []}],
+    }
+    return {
+        "metadata": meta,
+        "spec": spec,
+        "status": {"phase": "Running", "podIP": "10.9.9.9", "conditions": READY},
+    }
 
 
 def model(**without):
@@ -89,18 +107,37 @@ def test_a_storm_service_without_a_route_is_no_fault(running):
     labels = {"model.aibrix.ai/name": "pd", "storm-service-name": "pd"}
     pods = [trimmed(pod("pd-0", labels))] if running else []
     requests = {"requests": (*facts.profile.requests, live)}
-    found = codes(changed(facts, annotated=False, profile=requests, proofs=(*facts.proofs, good), objects={"Pod": pods}))
+    found = codes(
+        changed(
+            facts,
+            annotated=False,
+            profile=requests,
+            proofs=(*facts.proofs, good),
+            objects={"Pod": pods},
+        )
+    )
     assert found == ([] if running else ["DE501"])
 
 
-def failing(facts: Facts, status: int, *, upstream: str = "10.0.0.1:8000", headers: bool = False, **proof) -> Facts:
+def failing(
+    facts: Facts, status: int, *, upstream: str = "10.0.0.1:8000", headers: bool = False, **proof
+) -> Facts:
     """All requests are answered like this."""
     line = AccessLine("r", "c", "-", "via_upstream", upstream)
     answer = HttpAnswer(status, {}, "Incorrect API key provided", sent=proof.pop("sent", True))
-    proofs = tuple(replace(p, answer=answer, line=line, failures=("it fails",), **proof) for p in facts.proofs)
+    proofs = tuple(
+        replace(p, answer=answer, line=line, failures=("it fails",), **proof) for p in facts.proofs
+    )
     given = {"Authorization": "${KEY}"} if headers else {}
-    requests = tuple(type(r).model_validate({**r.model_dump(), "headers": given}) for r in facts.profile.requests)
-    return facts.model_copy(update={"proofs": proofs, "profile": facts.profile.model_copy(update={"requests": requests})})
+    requests = tuple(
+        type(r).model_validate({**r.model_dump(), "headers": given}) for r in facts.profile.requests
+    )
+    return facts.model_copy(
+        update={
+            "proofs": proofs,
+            "profile": facts.profile.model_copy(update={"requests": requests}),
+        }
+    )
 
 
 @pytest.mark.parametrize("headers", [True, False])
@@ -117,7 +154,9 @@ def test_401_of_two_models_are_two_findings():
     facts = failing(read("healthy"), 401)
     first, *others = facts.profile.requests
     requests = (first.model_copy(update={"model": "other"}), *others)
-    facts = facts.model_copy(update={"profile": facts.profile.model_copy(update={"requests": requests})})
+    facts = facts.model_copy(
+        update={"profile": facts.profile.model_copy(update={"requests": requests})}
+    )
     keyless = [c.root.subject for c in diagnose(facts).causes if c.root.code == "DE602"]
     assert keyless == ["model llama2-7b", "model other"]
 

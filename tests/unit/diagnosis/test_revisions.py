@@ -14,7 +14,9 @@ CRASHED = {
     "ready": False,
     "restartCount": 5,
     "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-    "lastState": {"terminated": {"reason": "Error", "exitCode": 2, "finishedAt": "2126-01-01T00:00:00Z"}},
+    "lastState": {
+        "terminated": {"reason": "Error", "exitCode": 2, "finishedAt": "2126-01-01T00:00:00Z"}
+    },
 }
 
 
@@ -24,7 +26,9 @@ class Plugins:
     def __init__(self):
         self.facts = read("healthy")
         self.objects = copy.deepcopy(dict(self.facts.objects))
-        (self.workload,) = [d for d in self.objects["Deployment"] if d["metadata"]["name"] == PLUGINS]
+        (self.workload,) = [
+            d for d in self.objects["Deployment"] if d["metadata"]["name"] == PLUGINS
+        ]
         (self.pod,) = [p for p in self.objects["Pod"] if p["metadata"]["name"].startswith(PLUGINS)]
         self.workload["metadata"]["annotations"] = {REVISION: "2"}
         newest = self.pod["metadata"]["labels"]["pod-template-hash"]
@@ -34,8 +38,18 @@ class Plugins:
     def _replica_set(self, pod_hash, number):
         meta = self.workload["metadata"]
         owner = {"kind": "Deployment", "name": PLUGINS, "uid": meta["uid"]}
-        own = {"name": f"{PLUGINS}-{pod_hash}", "namespace": meta["namespace"], "annotations": {REVISION: number}}
-        return {"metadata": {**own, "labels": {"pod-template-hash": pod_hash}, "ownerReferences": [owner]}}
+        own = {
+            "name": f"{PLUGINS}-{pod_hash}",
+            "namespace": meta["namespace"],
+            "annotations": {REVISION: number},
+        }
+        return {
+            "metadata": {
+                **own,
+                "labels": {"pod-template-hash": pod_hash},
+                "ownerReferences": [owner],
+            }
+        }
 
     def beside(self, pod_hash="", **status):
         """Add a pod of the same workload; of another revision with a hash."""
@@ -45,13 +59,20 @@ class Plugins:
         if pod_hash:
             meta["labels"]["pod-template-hash"] = pod_hash
             meta["ownerReferences"] = [{"kind": "ReplicaSet", "name": f"{PLUGINS}-{pod_hash}"}]
-        pod["status"] = {"phase": "Running", "conditions": [], "containerStatuses": [CRASHED], **status}
+        pod["status"] = {
+            "phase": "Running",
+            "conditions": [],
+            "containerStatuses": [CRASHED],
+            **status,
+        }
         self.objects["Pod"] = (*self.objects["Pod"], pod)
         return self
 
     def lacks_a_pod(self):
         stuck = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
-        self.workload["status"].update({"availableReplicas": 0, "updatedReplicas": 1, "conditions": stuck})
+        self.workload["status"].update(
+            {"availableReplicas": 0, "updatedReplicas": 1, "conditions": stuck}
+        )
         self.objects["Pod"] = tuple(p for p in self.objects["Pod"] if p is not self.pod)
         return self
 
@@ -97,7 +118,9 @@ def test_pods_that_ended_are_no_fault_beside_healthy_replacements(status):
 
 
 def test_where_every_pod_is_refused_the_last_one_says_why():
-    plugins = Plugins().beside(phase="Failed", reason="OutOfcpu", message="too little").lacks_a_pod()
+    plugins = (
+        Plugins().beside(phase="Failed", reason="OutOfcpu", message="too little").lacks_a_pod()
+    )
     (cause,) = plugins.found().causes
     assert cause.root.code == "DE304"
     assert any("OutOfcpu" in e.text for e in cause.root.evidence)
@@ -105,7 +128,9 @@ def test_where_every_pod_is_refused_the_last_one_says_why():
 
 def test_a_pods_port_label_counts_in_the_newest_revision_only():
     plugins = Plugins()
-    (model,) = [d for d in plugins.objects["Deployment"] if d["metadata"]["name"] == "mock-llama2-7b"]
+    (model,) = [
+        d for d in plugins.objects["Deployment"] if d["metadata"]["name"] == "mock-llama2-7b"
+    ]
     pods = [p for p in plugins.objects["Pod"] if p["metadata"]["name"].startswith("mock-llama2-7b")]
     plugins.workload, (plugins.pod, other) = model, pods
     meta = model["metadata"]
@@ -121,5 +146,7 @@ def test_a_pods_port_label_counts_in_the_newest_revision_only():
     other["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "mock-llama2-7b-old"}]
     assert plugins.found().healthy
     other["metadata"]["labels"]["pod-template-hash"] = newest
-    other["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": f"mock-llama2-7b-{newest}"}]
+    other["metadata"]["ownerReferences"] = [
+        {"kind": "ReplicaSet", "name": f"mock-llama2-7b-{newest}"}
+    ]
     assert plugins.roots() == ["DE506"]

@@ -12,7 +12,11 @@ TAKEN = 1_800_000_000.0
 def finding(status, ended, stopped):
     facts = read("node-paused")
     node = facts.nodes[0].model_copy(update={"status": status, "ended": ended})
-    found = diagnose(facts.model_copy(update={"nodes": (node,), "stopped": stopped, "taken": TAKEN, "port_owner": ""}))
+    found = diagnose(
+        facts.model_copy(
+            update={"nodes": (node,), "stopped": stopped, "taken": TAKEN, "port_owner": ""}
+        )
+    )
     return next(cause.root for cause in found.causes if cause.root.code == "DE203")
 
 

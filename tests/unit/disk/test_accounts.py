@@ -16,7 +16,9 @@ def stored(containers=(), volumes=(), measured=None) -> Stored:
     return Stored((), tuple(containers), tuple(volumes), (), {}, {}, measured)
 
 
-def container(name: str, *volumes: str, cluster: str = "", status: str = "running") -> ListedContainer:
+def container(
+    name: str, *volumes: str, cluster: str = "", status: str = "running"
+) -> ListedContainer:
     return ListedContainer(f"id-{name}", name, "i", "", status, 0.0, volumes, cluster)
 
 
@@ -32,7 +34,10 @@ def test_a_volume_says_whose_it_is_or_was_and_how_to_remove_it():
         "again": Owner("c-control-plane", "c"),
         "app": Owner("db"),
     }
-    shares = {s.what: s for s in accounts.volume_shares(seen, owners, {"shown": "x-worker"}, {"c-control-plane"})}
+    shares = {
+        s.what: s
+        for s in accounts.volume_shares(seen, owners, {"shown": "x-worker"}, {"c-control-plane"})
+    }
     told = {what: (s.size, s.note, s.command) for what, s in shares.items()}
     assert told == {
         "volume mounted": (5, "of c-control-plane", ""),
@@ -50,7 +55,9 @@ def test_a_volume_says_whose_it_is_or_was_and_how_to_remove_it():
         "volume app": (None, "container db, which no longer exists", "docker volume rm app"),
         "volume nobody": (None, "of no container", "docker volume rm nobody"),
     }
-    assert [s.what for s in shares.values() if s.included] == ["volume mounted"], "it is in the node's own ledger"
+    assert [s.what for s in shares.values() if s.included] == ["volume mounted"], (
+        "it is in the node's own ledger"
+    )
 
 
 def test_where_the_engine_did_not_measure_in_time_sizes_are_unknown():
@@ -94,5 +101,7 @@ def test_logs_that_only_root_may_see_are_unknown(tmp_path, monkeypatch):
 )
 def test_what_a_container_has_written_is_its_own(status, cluster, command):
     measured = Measured({}, {"a": 2 * MIB, "b": 5})
-    shares = accounts.container_shares(stored([container("a", status=status, cluster=cluster), container("b")], (), measured))
+    shares = accounts.container_shares(
+        stored([container("a", status=status, cluster=cluster), container("b")], (), measured)
+    )
     assert [(s.what, s.size, s.command) for s in shares] == [("container a", 2 * MIB, command)]

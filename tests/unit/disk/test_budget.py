@@ -21,7 +21,9 @@ def test_what_is_reserved_for_root_is_not_in_use_and_no_user_can_have_it():
 
 
 def test_of_a_node_df_tells_what_is_reserved():
-    assert parse("n", "Avail 1B-blocks IFree Inodes Used\n20 100 5 9 30\n") == Space(20, 100, 5, 9, 50)
+    assert parse("n", "Avail 1B-blocks IFree Inodes Used\n20 100 5 9 30\n") == Space(
+        20, 100, 5, 9, 50
+    )
     with pytest.raises(DevenvError):
         parse("n", "20 100 5 9\n")
 

@@ -11,14 +11,26 @@ from devenv.ports import CacheRecord, Image, ListedContainer, ListedImage
 
 NOW = 10**9
 DAY = 86400.0
-KEEP = Keep(frozenset({"docker.io/library/named:1"}), frozenset({"docker.io/library/wanted:1"}), ("mine/*",))
+KEEP = Keep(
+    frozenset({"docker.io/library/named:1"}), frozenset({"docker.io/library/wanted:1"}), ("mine/*",)
+)
 OLD = NOW - 3 * DAY
 
 
 def test_layers_get_the_bytes_of_the_steps_that_made_them():
-    classic = [(100, "/bin/sh -c #(nop) ADD file:1 in / "), (0, "/bin/sh -c #(nop)  CMD [x]"), (0, "/bin/sh -c true"), (5, "")]
+    classic = [
+        (100, "/bin/sh -c #(nop) ADD file:1 in / "),
+        (0, "/bin/sh -c #(nop)  CMD [x]"),
+        (0, "/bin/sh -c true"),
+        (5, ""),
+    ]
     assert sizes(classic, 3) == (100, 0, 5)
-    buildkit = [(100, "COPY / / # buildkit"), (0, "ENV A=1"), (0, "WORKDIR /a"), (7, "RUN x # buildkit")]
+    buildkit = [
+        (100, "COPY / / # buildkit"),
+        (0, "ENV A=1"),
+        (0, "WORKDIR /a"),
+        (7, "RUN x # buildkit"),
+    ]
     assert sizes(buildkit, 3) == (100, 0, 7)
     assert sizes([(1, ""), (2, "")], 2) == (1, 2)
     assert sizes([(1, ""), (0, "?"), (2, "")], 3) == (0, 1, 2), "where it can't be told"
@@ -79,8 +91,14 @@ def test_where_the_api_server_is_silent_what_it_said_last_counts():
 
 
 def test_an_image_that_only_a_container_knows_keeps_its_layers():
-    found = stored([listed("child", "a:1")], [container("parent", "p")], layers={"child": {"base": 100, "top": 1}})
-    found = Stored(found.images, found.containers, (), (), {**found.layers, "parent": {"base": 100}}, {})
+    found = stored(
+        [listed("child", "a:1")],
+        [container("parent", "p")],
+        layers={"child": {"base": 100, "top": 1}},
+    )
+    found = Stored(
+        found.images, found.containers, (), (), {**found.layers, "parent": {"base": 100}}, {}
+    )
     assert [r.frees for r in plan(things(found, KEEP, {}, frozenset(), NOW), 1000)] == [1]
 
 
@@ -94,8 +112,16 @@ def test_what_devenv_itself_built_before_counts_as_superseded():
             listed("p", "127.0.0.1:40001/devenv/reload@sha256:1"),
         ]
     )
-    worth = {t.id: t.worth for t in things(found, KEEP, {}, frozenset({"devenv.local/envoy:2"}), NOW)}
-    assert worth == {"old": Worth.SUPERSEDED, "new": Worth.IMAGE, "x": Worth.IMAGE, "d": Worth.DANGLING, "p": Worth.DANGLING}
+    worth = {
+        t.id: t.worth for t in things(found, KEEP, {}, frozenset({"devenv.local/envoy:2"}), NOW)
+    }
+    assert worth == {
+        "old": Worth.SUPERSEDED,
+        "new": Worth.IMAGE,
+        "x": Worth.IMAGE,
+        "d": Worth.DANGLING,
+        "p": Worth.DANGLING,
+    }
 
 
 def test_an_image_without_a_name_that_undo_returns_to_stays_like_others():
@@ -126,7 +152,9 @@ def test_waste_goes_before_an_older_image_that_has_a_name():
 def test_while_a_build_may_run_what_it_has_made_stays(status, created, cluster, image, kept):
     """Docker's classic builder gives a stage no name, and no container has it while the next one is built."""
     step = ListedContainer("x", "c", image, "", status, created, (), cluster)
-    found = stored([listed("stage", created=NOW - 120), listed("named", "x:1"), listed("old")], [step])
+    found = stored(
+        [listed("stage", created=NOW - 120), listed("named", "x:1"), listed("old")], [step]
+    )
     by_id = {t.id: t for t in things(found, KEEP, {}, frozenset(), NOW)}
     assert bool(by_id["stage"].kept) is kept
     assert by_id["old"].kept == ""
@@ -138,9 +166,15 @@ def test_layers_that_buildkits_cache_has_too_are_free_only_once_both_are_gone():
         CacheRecord("b", 10, in_use=False, shared=True, used=NOW),
     )
     found = things(stored([listed("waste")], cache=shared), KEEP, {}, frozenset(), NOW)
-    assert [(r.thing.worth, r.frees) for r in plan(found, 15)] == [(Worth.DANGLING, 0), (Worth.BUILD_CACHE, 15)]
+    assert [(r.thing.worth, r.frees) for r in plan(found, 15)] == [
+        (Worth.DANGLING, 0),
+        (Worth.BUILD_CACHE, 15),
+    ]
     private = things(stored([listed("waste")], cache=shared[:1]), KEEP, {}, frozenset(), NOW)
-    assert [(r.thing.worth, r.frees) for r in plan(private, 15)] == [(Worth.DANGLING, 10), (Worth.BUILD_CACHE, 5)]
+    assert [(r.thing.worth, r.frees) for r in plan(private, 15)] == [
+        (Worth.DANGLING, 10),
+        (Worth.BUILD_CACHE, 5),
+    ]
 
 
 def test_the_build_cache_is_one_thing_without_what_is_in_use_or_an_images():
@@ -149,18 +183,42 @@ def test_the_build_cache_is_one_thing_without_what_is_in_use_or_an_images():
         CacheRecord("c", 40, in_use=False, shared=True, used=OLD), CacheRecord("d", 80, in_use=False, shared=False, used=NOW),
     )  # fmt: skip
     (cache,) = things(stored([], cache=records), KEEP, {}, frozenset(), NOW)
-    assert (cache.size, cache.name, cache.kept, cache.used) == (90, "build cache, 2 of 4 records", "", NOW)
-    assert things(stored([], cache=None), KEEP, {}, frozenset(), NOW) == [], "an engine that did not say"
+    assert (cache.size, cache.name, cache.kept, cache.used) == (
+        90,
+        "build cache, 2 of 4 records",
+        "",
+        NOW,
+    )
+    assert things(stored([], cache=None), KEEP, {}, frozenset(), NOW) == [], (
+        "an engine that did not say"
+    )
 
 
 IDS = st.sampled_from([f"sha256:{n}" for n in range(6)])
-NAMES = st.sampled_from(["a:1", "b:1", "named:1", "wanted:1", "mine/x:1", "kindest/node:v1", "registry.example/z@sha256:1"])
+NAMES = st.sampled_from(
+    [
+        "a:1",
+        "b:1",
+        "named:1",
+        "wanted:1",
+        "mine/x:1",
+        "kindest/node:v1",
+        "registry.example/z@sha256:1",
+    ]
+)
 LAYERS = st.dictionaries(st.sampled_from("pqrstu"), st.integers(0, 100), max_size=5)
 
 
 @given(
-    st.lists(st.tuples(IDS, st.lists(NAMES, max_size=2), LAYERS, st.integers(0, NOW)), max_size=6, unique_by=lambda i: i[0]),
-    st.lists(st.tuples(IDS, NAMES, st.sampled_from(["created", "running", "exited", "dead", "paused"])), max_size=4),
+    st.lists(
+        st.tuples(IDS, st.lists(NAMES, max_size=2), LAYERS, st.integers(0, NOW)),
+        max_size=6,
+        unique_by=lambda i: i[0],
+    ),
+    st.lists(
+        st.tuples(IDS, NAMES, st.sampled_from(["created", "running", "exited", "dead", "paused"])),
+        max_size=4,
+    ),
     st.integers(0, 1000),
     st.booleans(),
 )
@@ -171,13 +229,20 @@ def test_nothing_protected_is_ever_in_a_plan(images, containers, goal, api_down)
         [container(i, image_name=name, status=status) for i, name, status in containers],
         layers={i: layers for i, _, layers, _ in images},
     )
-    taken = {c[0] for c in containers} | {i for i, names, _, _ in images for c in containers if c[1] in names}
+    taken = {c[0] for c in containers} | {
+        i for i, names, _, _ in images for c in containers if c[1] in names
+    }
     by_id = {i: (names, created) for i, names, _, created in images}
     for removal in plan(things(found, keep, {}, frozenset(), NOW), goal):
         names, created = by_id[removal.thing.id]
         assert removal.thing.id not in taken
         assert NOW - created >= DAY or not names
-        assert not {"wanted:1", "mine/x:1", "kindest/node:v1", *(() if api_down else ("named:1",))} & set(names)
+        assert not {
+            "wanted:1",
+            "mine/x:1",
+            "kindest/node:v1",
+            *(() if api_down else ("named:1",)),
+        } & set(names)
 
 
 class Stock:

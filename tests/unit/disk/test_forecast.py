@@ -25,7 +25,10 @@ def test_steady_growth_is_carried_on():
         ("too short a time", grown(20, hours=0.1)),
         ("no growth", grown(20, step=0)),
         ("it shrinks", grown(20, step=-5, start=900)),
-        ("it jumps", [(at, used + (50 if n % 2 else -50)) for n, (at, used) in enumerate(grown(20, step=1))]),
+        (
+            "it jumps",
+            [(at, used + (50 if n % 2 else -50)) for n, (at, used) in enumerate(grown(20, step=1))],
+        ),
         ("very far", grown(20, step=1, start=10, hours=24 / 2)[:8]),
         ("long ago", [(at - 30 * 24 * HOUR, used) for at, used in grown(20)]),
     ],
@@ -37,4 +40,6 @@ def test_nothing_is_said_where_there_is_little_to_say(why, samples):
 def test_room_that_was_made_begins_a_new_count():
     before = [(at - 12 * HOUR, used) for at, used in grown(10, start=700)]
     assert full_in([*before, *grown(5, start=300)], TOTAL, NOW) is None, "five samples since"
-    assert full_in([*before, *grown(10, start=300)], TOTAL, NOW) == pytest.approx((TOTAL - 390) / 10 * HOUR)
+    assert full_in([*before, *grown(10, start=300)], TOTAL, NOW) == pytest.approx(
+        (TOTAL - 390) / 10 * HOUR
+    )

@@ -27,7 +27,10 @@ def guard(tmp_path):
         )
         log: list[str] = []
         at = FakeSurveyor(FakeHost(tmp_path, log), FakeClock(), profile, log=log)
-        at.things, at.free = [Thing("old:1", Worth.IMAGE, {"x": 200 * MIB}, 1, "", ENGINE, "id", ("old:1",))], free * MIB
+        at.things, at.free = (
+            [Thing("old:1", Worth.IMAGE, {"x": 200 * MIB}, 1, "", ENGINE, "id", ("old:1",))],
+            free * MIB,
+        )
         at.stock.images = {"id": ("old:1",)}
         at.stock.info = lambda: SimpleNamespace(local=True, data_root=tmp_path)
         at.host.space = lambda _: Space(at.free, at.total, 0, 0)

@@ -28,7 +28,10 @@ def test_the_last_use_of_an_image_is_learned_and_kept(tmp_path):
         asked.append(since)
         return [(now - 50, "redis"), (now - 90, "redis"), (now - 10, "sha256:1")]
 
-    assert one.learn("engine", events) == {"docker.io/library/redis:latest": now - 50, "sha256:1": now - 10}
+    assert one.learn("engine", events) == {
+        "docker.io/library/redis:latest": now - 50,
+        "sha256:1": now - 10,
+    }
     clock.time += 1000
     assert one.learn("engine", lambda since: asked.append(since) or [])["sha256:1"] == now - 10
     assert asked == [0, now - 5], "only what came since"
@@ -55,7 +58,9 @@ def test_what_workloads_named_is_kept_for_when_nobody_can_say(tmp_path):
     assert one.named("c", "engine", None) == frozenset()
     one.named("c", "engine", frozenset({"a", "b"}))
     assert one.named("c", "engine", None) == {"a", "b"}
-    assert one.named("c", "engine", frozenset()) == {"a", "b"}, "no cluster is seen, so nobody can say"
+    assert one.named("c", "engine", frozenset()) == {"a", "b"}, (
+        "no cluster is seen, so nobody can say"
+    )
     assert one.named("other", "engine", None) == frozenset()
     assert one.named("c", "elsewhere", None) == frozenset()
 
@@ -121,14 +126,24 @@ def test_devenvs_own_files(tmp_path):
     found = stock.things(frozenset({current}), now, DAY, caches=False)
     stale = {str(Path(t.id).relative_to(cache)) for t in found if t.worth is Worth.STALE}
     assert stale == {"built/envoy/before", "built/envoy/work-1", "logs/old"}
-    assert [(Path(t.id).name, bool(t.kept)) for t in found if t.worth is Worth.CACHE] == [("go-build", True)]
-    assert [t.kept for t in stock.things(frozenset({current}), now, DAY, caches=True) if t.worth is Worth.CACHE] == [""]
+    assert [(Path(t.id).name, bool(t.kept)) for t in found if t.worth is Worth.CACHE] == [
+        ("go-build", True)
+    ]
+    assert [
+        t.kept
+        for t in stock.things(frozenset({current}), now, DAY, caches=True)
+        if t.worth is Worth.CACHE
+    ] == [""]
 
 
 def test_what_an_image_was_called_is_known_after_it_has_lost_the_name(tmp_path):
     one, _ = history(tmp_path)
     assert one.former_names("engine", {"1": "a:1"}) == {"1": "a:1"}
-    assert one.former_names("engine", {"2": "a:1"}, {"1": "other:1", "3": "b:1"}) == {"1": "a:1", "2": "a:1", "3": "b:1"}
+    assert one.former_names("engine", {"2": "a:1"}, {"1": "other:1", "3": "b:1"}) == {
+        "1": "a:1",
+        "2": "a:1",
+        "3": "b:1",
+    }
     assert one.former_names("engine", {"1": "c:1"})["1"] == "c:1"
     assert one.former_names("another", {}) == {}
 

@@ -21,7 +21,9 @@ BASE, TOP = chain_ids(DIFFS)
 MARK = "\n--- devenv ---\n"
 
 
-def answer(images, containers=(), snapshots=((BASE, 100), (TOP, 10)), blobs=(), documents=()) -> Completed:
+def answer(
+    images, containers=(), snapshots=((BASE, 100), (TOP, 10)), blobs=(), documents=()
+) -> Completed:
     listed = [{"id": i, "repoTags": names, "pinned": pinned} for i, names, pinned in images]
     parts = [
         "1 100 1 100 99", "1795", "4096\t/var/log", "131072", json.dumps({"images": listed}),
@@ -47,7 +49,10 @@ def look(*args, **more):
 
 
 def manifest(config, *layers):
-    return {"config": {"digest": f"sha256:{config}"}, "layers": [{"digest": f"sha256:{layer}"} for layer in layers]}
+    return {
+        "config": {"digest": f"sha256:{config}"},
+        "layers": [{"digest": f"sha256:{layer}"} for layer in layers],
+    }
 
 
 def whole(config, at=OLD):
@@ -61,7 +66,13 @@ def whole(config, at=OLD):
 
 def test_sizes_and_what_is_kept_twice():
     kept = look([("sha256:c", ["a:1"], False)], **whole("c"))
-    assert (kept.device, kept.logs, kept.ballast, kept.content, kept.snapshots) == ("1795", 4096, 64 << 20, 43, 110)
+    assert (kept.device, kept.logs, kept.ballast, kept.content, kept.snapshots) == (
+        "1795",
+        4096,
+        64 << 20,
+        43,
+        110,
+    )
     (image,) = kept.images
     assert image.layers == {BASE: 100, TOP: 10}
     assert image.blobs == {"sha256:c": 2, "sha256:m-c": 1, "sha256:packed-base": 40}
@@ -95,7 +106,11 @@ def test_what_must_stay_and_why(names, pinned, why):
 
 def test_a_container_in_any_state_keeps_its_image():
     for key in ("imageRef", "imageId"):
-        kept = look([("sha256:c", ["a:1"], False)], [{key: "sha256:c", "createdAt": str(OLD * 10**9)}], **whole("c"))
+        kept = look(
+            [("sha256:c", ["a:1"], False)],
+            [{key: "sha256:c", "createdAt": str(OLD * 10**9)}],
+            **whole("c"),
+        )
         assert things(kept, KEEP, {}, NOW)[0].kept == "a container has it"
 
 
@@ -103,7 +118,10 @@ def test_what_came_lately_stays_and_where_the_api_server_is_silent_all_stay():
     kept = look([("sha256:c", ["a:1"], False)], **whole("c", at=NOW - 60))
     assert "last 24 hours" in things(kept, KEEP, {}, NOW)[0].kept
     silent = Keep(None, frozenset())
-    assert "API server" in things(look([("sha256:c", ["a:1"], False)], **whole("c")), silent, {}, NOW)[0].kept
+    assert (
+        "API server"
+        in things(look([("sha256:c", ["a:1"], False)], **whole("c")), silent, {}, NOW)[0].kept
+    )
 
 
 @pytest.mark.parametrize("names", [[], ["devenv.local/superseded:1"], ["devenv.local/incoming:1"]])
@@ -114,14 +132,20 @@ def test_a_superseded_image_goes_first_however_new_it_is_and_whoever_is_silent(n
 
 
 def test_a_superseded_image_that_a_container_has_stays():
-    kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], [{"imageRef": "sha256:c", "createdAt": "1"}], **whole("c"))
+    kept = look(
+        [("sha256:c", ["devenv.local/superseded:1"], False)],
+        [{"imageRef": "sha256:c", "createdAt": "1"}],
+        **whole("c"),
+    )
     assert things(kept, KEEP, {}, NOW)[0].kept == "a container has it"
 
 
 @pytest.mark.parametrize(("came", "stays"), [(OLD, False), (NOW - 60, True)])
 def test_an_image_to_return_to_is_called_what_it_is_for_and_is_no_waste(came, stays):
     kept = look([("sha256:c", ["devenv.local/superseded:1"], False)], **whole("c", at=came))
-    (thing, *_) = things(kept, KEEP, {}, NOW, {"devenv.local/superseded:1": "docker.io/library/a:1"})
+    (thing, *_) = things(
+        kept, KEEP, {}, NOW, {"devenv.local/superseded:1": "docker.io/library/a:1"}
+    )
     assert (thing.worth, bool(thing.kept)) == (Worth.SUPERSEDED, stays)
     assert "docker.io/library/a:1" in thing.name
 
@@ -151,20 +175,43 @@ def test_where_an_image_does_not_say_what_it_has_no_packed_layer_goes():
     assert kept.loose == {}
 
 
-NAMES = st.sampled_from(["free:1", "named:1", "wanted:1", "registry.k8s.io/etcd:1", f"named:1@sha256:{'b' * 64}"])
+NAMES = st.sampled_from(
+    ["free:1", "named:1", "wanted:1", "registry.k8s.io/etcd:1", f"named:1@sha256:{'b' * 64}"]
+)
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 5), st.lists(NAMES, max_size=2), st.booleans(), st.booleans()), unique_by=lambda i: i[0]),
+    st.lists(
+        st.tuples(st.integers(0, 5), st.lists(NAMES, max_size=2), st.booleans(), st.booleans()),
+        unique_by=lambda i: i[0],
+    ),
     st.booleans(),
     st.integers(0, 500),
 )
 def test_nothing_protected_in_a_node_is_ever_in_a_plan(images, silent, goal):
     found = tuple(
-        NodeImage(f"sha256:{n}", tuple(names), {f"c{n}": 10, "base": 100}, {f"b{n}": 5}, frozenset({f"b{n}"}), float(OLD), pinned)
+        NodeImage(
+            f"sha256:{n}",
+            tuple(names),
+            {f"c{n}": 10, "base": 100},
+            {f"b{n}": 5},
+            frozenset({f"b{n}"}),
+            float(OLD),
+            pinned,
+        )
         for n, names, pinned, _ in images
     )
-    kept = Kept("n", Space(1, 1, 1, 1), "1", 0, 0, 0, 0, found, {f"sha256:{n}": 1.0 for n, _, _, used in images if used})
+    kept = Kept(
+        "n",
+        Space(1, 1, 1, 1),
+        "1",
+        0,
+        0,
+        0,
+        0,
+        found,
+        {f"sha256:{n}": 1.0 for n, _, _, used in images if used},
+    )
     keep = Keep(None if silent else KEEP.named, KEEP.wanted)
     for removal in plan(things(kept, keep, {}, NOW), goal):
         if removal.thing.worth is Worth.BLOB:

@@ -49,7 +49,11 @@ def test_no_byte_is_promised_twice_and_none_that_somebody_else_has(things, goal)
     planned = plan(things, goal)
     gone = {r.thing.name for r in planned}
     left = {part for t in things if t.name not in gone for part in t.parts}
-    really = sum(size for part, size in PARTS.items() if part not in left and any(part in r.thing.parts for r in planned))
+    really = sum(
+        size
+        for part, size in PARTS.items()
+        if part not in left and any(part in r.thing.parts for r in planned)
+    )
     assert sum(r.frees for r in planned) == really
 
 
@@ -57,7 +61,9 @@ def test_no_byte_is_promised_twice_and_none_that_somebody_else_has(things, goal)
 def test_no_image_goes_in_vain(things, goal):
     planned = [r.thing for r in plan(things, goal)]
     whole = freed(things, planned)
-    for thing in (t for t in planned if t.worth not in {Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB}):
+    for thing in (
+        t for t in planned if t.worth not in {Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB}
+    ):
         needed = whole if thing.worth is Worth.DANGLING else min(goal, whole)
         assert freed(things, [t for t in planned if t is not thing]) < needed
 
@@ -77,14 +83,22 @@ def test_a_waste_that_frees_nothing_stays():
 
 def test_the_cheapest_goes_first_then_what_was_not_used_for_longest():
     stale = Thing("stale", Worth.STALE, {"a": 10}, used=9)
-    old, new = Thing("old", Worth.IMAGE, {"b": 10}, used=1), Thing("new", Worth.IMAGE, {"c": 10}, used=2)
+    old, new = (
+        Thing("old", Worth.IMAGE, {"b": 10}, used=1),
+        Thing("new", Worth.IMAGE, {"c": 10}, used=2),
+    )
     assert plan([new, old, stale], 15) == (Removal(stale, 10), Removal(old, 10))
 
 
 def test_layers_that_are_shared_go_with_the_last():
-    one, two = Thing("one", Worth.IMAGE, {"base": 100, "a": 1}, 1), Thing("two", Worth.IMAGE, {"base": 100, "b": 1}, 2)
+    one, two = (
+        Thing("one", Worth.IMAGE, {"base": 100, "a": 1}, 1),
+        Thing("two", Worth.IMAGE, {"base": 100, "b": 1}, 2),
+    )
     assert plan([one, two], 50) == (Removal(one, 1), Removal(two, 101))
-    assert plan([one, Thing("two", Worth.IMAGE, {"base": 100}, kept="pinned")], 50) == (Removal(one, 1),)
+    assert plan([one, Thing("two", Worth.IMAGE, {"base": 100}, kept="pinned")], 50) == (
+        Removal(one, 1),
+    )
 
 
 GIB = 1 << 30

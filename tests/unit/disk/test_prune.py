@@ -61,7 +61,9 @@ def test_it_stops_at_the_low_mark_whatever_was_planned(prune):
 def test_a_full_disk_gets_what_needs_no_space_then_its_ballast_then_the_rest(prune, tmp_path):
     stale = tmp_path / "stale"
     stale.write_text("x")
-    one = prune(image("a", 300), Thing(str(stale), Worth.STALE, {"s": MIB}, place=HOST, id=str(stale)))
+    one = prune(
+        image("a", 300), Thing(str(stale), Worth.STALE, {"s": MIB}, place=HOST, id=str(stale))
+    )
     one.run(one.propose(), USER, 0)
     assert not stale.exists()
     journal = [line for line in one.surveyor.log if "lock" not in line]
@@ -132,12 +134,17 @@ def test_what_is_needed_by_now_stays_though_it_was_planned(prune):
     """A plan may stand in a question, or wait for a lock, for long."""
     one = prune(image("a", 200))
     proposal = one.propose()
-    one.surveyor.things[0] = replace(one.surveyor.things[0], kept="a workload of the cluster names it")
+    one.surveyor.things[0] = replace(
+        one.surveyor.things[0], kept="a workload of the cluster names it"
+    )
     assert one.run(proposal, USER, 0).done[0].skipped == "a workload of the cluster names it by now"
 
 
 def in_node(prune, users: str, worth: Worth = Worth.IMAGE) -> tuple[Prune, list[list[str]]]:
-    one, ran = prune(Thing("old:1", worth, {"x": 200 * MIB}, 1, "", "n", "sha256:1", ("old:1",))), []
+    one, ran = (
+        prune(Thing("old:1", worth, {"x": 200 * MIB}, 1, "", "n", "sha256:1", ("old:1",))),
+        [],
+    )
     one.surveyor.places = ("n",)
 
     def execute(_, argv, stdin=None):
@@ -181,7 +188,16 @@ def test_a_place_that_is_not_there_is_refused_with_those_that_are(prune):
 
 
 def test_build_cache_that_came_after_it_was_listed_stays(prune):
-    one = prune(Thing("build cache", Worth.BUILD_CACHE, {"cache": 200 * MIB}, 940.0, place=ENGINE, id=BUILD_CACHE))
+    one = prune(
+        Thing(
+            "build cache",
+            Worth.BUILD_CACHE,
+            {"cache": 200 * MIB},
+            940.0,
+            place=ENGINE,
+            id=BUILD_CACHE,
+        )
+    )
     proposal = one.propose()
     one.surveyor.clock.time = 1000.0
     one.run(proposal, USER, 0)

@@ -36,7 +36,11 @@ class Host(FakeHost):
         if argv[:2] == ["crontab", "-l"] and self.broken:
             return Completed(1, "I/O error")
         if argv[:2] == ["crontab", "-l"]:
-            return Completed(0, self.crontab) if self.crontab is not None else Completed(1, "no crontab for you")
+            return (
+                Completed(0, self.crontab)
+                if self.crontab is not None
+                else Completed(1, "no crontab for you")
+            )
         if argv[:2] == ["crontab", "-r"]:
             self.crontab = None
         elif argv[0] == "crontab":
@@ -59,7 +63,10 @@ def host(tmp_path):
     ],
 )
 def test_when_it_runs_next(now, then):
-    assert JOB.next(datetime.fromisoformat(now).astimezone()) == datetime.fromisoformat(then).astimezone()
+    assert (
+        JOB.next(datetime.fromisoformat(now).astimezone())
+        == datetime.fromisoformat(then).astimezone()
+    )
 
 
 def test_a_crontab_line_gives_the_shell_the_words_as_they_are():
@@ -76,7 +83,9 @@ def test_a_launch_agent_says_the_same():
         "Label": "devenv-prune",
         "ProgramArguments": ARGV,
         "ProcessType": "Background",
-        "StartCalendarInterval": [{"Weekday": day, "Hour": 11, "Minute": 45} for day in (1, 2, 3, 4, 5)],
+        "StartCalendarInterval": [
+            {"Weekday": day, "Hour": 11, "Minute": 45} for day in (1, 2, 3, 4, 5)
+        ],
     }
 
 
@@ -87,7 +96,13 @@ def test_systemd_reads_the_units(tmp_path):
     python.symlink_to("/bin/true")
     for name, text in units(JOB, [str(python), *ARGV[1:]]).items():
         (tmp_path / name).write_text(text)
-    argv = ["systemd-analyze", "verify", "--man=no", str(tmp_path / "devenv-prune.service"), str(tmp_path / "devenv-prune.timer")]
+    argv = [
+        "systemd-analyze",
+        "verify",
+        "--man=no",
+        str(tmp_path / "devenv-prune.service"),
+        str(tmp_path / "devenv-prune.timer"),
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     ours = [line for line in (done.stdout + done.stderr).splitlines() if "devenv-prune" in line]
     assert (done.returncode, ours) == (0, [])
@@ -129,7 +144,9 @@ def test_systemd_and_launchd_leave_nothing(host, tmp_path):
 
 def schedule(host, tmp_path):
     every = [Systemd(host, tmp_path / "units"), Cron(host, tmp_path)]
-    return Schedule(host, FakeClock(), every[1:], every, lambda: {"DOCKER_HOST": "unix:///there.sock"})
+    return Schedule(
+        host, FakeClock(), every[1:], every, lambda: {"DOCKER_HOST": "unix:///there.sock"}
+    )
 
 
 def test_the_environment_is_baked_in_and_only_its_owner_reads_it(host, tmp_path, monkeypatch):
@@ -158,7 +175,9 @@ def test_what_somebody_removed_by_hand_is_told(host, tmp_path):
     assert not one.status().present
 
 
-def test_a_timer_that_was_installed_where_systemd_could_be_asked_is_removed_where_it_can_t(host, tmp_path):
+def test_a_timer_that_was_installed_where_systemd_could_be_asked_is_removed_where_it_can_t(
+    host, tmp_path
+):
     Systemd(host, tmp_path / "units").install(JOB, ARGV)
     assert schedule(host, tmp_path).remove() == ["systemd"]
 
@@ -173,7 +192,9 @@ def test_a_crontab_that_can_t_be_read_is_not_written_anew(host, tmp_path):
 
 def test_a_machine_without_any_of_them_is_refused(host):
     with pytest.raises(DevenvError, match="Nothing on this machine can run it"):
-        Schedule(host, FakeClock(), [], [], dict).install((1, 1), "c", "offline", weekdays=False, recover=False)
+        Schedule(host, FakeClock(), [], [], dict).install(
+            (1, 1), "c", "offline", weekdays=False, recover=False
+        )
 
 
 def test_a_broken_job_is_told(host):

@@ -4,7 +4,9 @@ from devenv.disk.plan import ENGINE, Thing, Worth
 from devenv.disk.waste import Waste, waste
 
 
-def dangling(name: str, former_name: str, parts: dict[str, int], used: float = 1.0, kept: str = "") -> Thing:
+def dangling(
+    name: str, former_name: str, parts: dict[str, int], used: float = 1.0, kept: str = ""
+) -> Thing:
     return Thing(name, Worth.DANGLING, parts, used, kept, ENGINE, name, (), former_name)
 
 
@@ -25,6 +27,8 @@ def test_earlier_builds_of_one_image_are_one_and_what_others_have_is_not_counted
 
 
 def test_what_two_have_is_counted_once_and_what_frees_nothing_is_not_told():
-    seen = waste([dangling("a", "x:1", {"p": 10}), dangling("b", "y:1", {"p": 10}), dangling("c", "z:1", {})])
+    seen = waste(
+        [dangling("a", "x:1", {"p": 10}), dangling("b", "y:1", {"p": 10}), dangling("c", "z:1", {})]
+    )
     assert sum(w.size for w in seen) == 10
     assert len(seen) == 1

@@ -54,7 +54,12 @@ class Lab:
 
     def go(self, argv, *, env=None, cwd=None, log=None, on_line=None, timeout=60):
         self.fakes.log.append(f"run {' '.join(argv)}")
-        self.ran = {"argv": argv, "env": env, "cwd": cwd, "kubeconfig": Path(env["KUBECONFIG"]).read_text()}
+        self.ran = {
+            "argv": argv,
+            "env": env,
+            "cwd": cwd,
+            "kubeconfig": Path(env["KUBECONFIG"]).read_text(),
+        }
         for event in self.events:
             on_line(json.dumps({"Package": "e2e", **event}))
         for name in self.makes:
@@ -96,7 +101,9 @@ def test_ports_open_before_the_tests_and_close_after_them(lab, fakes):
     assert (report.exit_code, report.counts) == (Exit.OK, {Outcome.PASS: 1})
 
 
-def test_go_test_gets_the_profiles_arguments_then_the_users_and_a_kubeconfig_of_this_cluster_alone(lab):
+def test_go_test_gets_the_profiles_arguments_then_the_users_and_a_kubeconfig_of_this_cluster_alone(
+    lab,
+):
     lab.run(Options(("-run=TestA", "-v")))
     assert lab.ran["argv"][:3] == ["go", "test", "-json"]
     assert lab.ran["argv"][-4:] == ["-skip=TestModelAdapter.*", "-run=TestA", "-v", "./test/e2e/"]
@@ -113,14 +120,18 @@ def test_what_the_user_has_set_counts(lab):
 
 
 @pytest.mark.parametrize(
-    ("host_port", "ports"), [(8888, [8000, 6379]), (9999, [8888, 8000, 6379])], ids=["kind maps it", "another port"]
+    ("host_port", "ports"),
+    [(8888, [8000, 6379]), (9999, [8888, 8000, 6379])],
+    ids=["kind maps it", "another port"],
 )
 def test_the_gateways_port_is_forwarded_only_where_kind_has_not_mapped_it(lab, host_port, ports):
     gateway = lab.profile.gateway.model_copy(update={"host_port": host_port})
     lab.profile = lab.profile.model_copy(update={"gateway": gateway})
     lab.run()
     assert [t.port for t in lab.forwarding.targets] == ports
-    assert [t.target for t in lab.forwarding.targets if not t.service] == [host_port] * (len(ports) - 2)
+    assert [t.target for t in lab.forwarding.targets if not t.service] == [host_port] * (
+        len(ports) - 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +145,15 @@ def test_the_gateways_port_is_forwarded_only_where_kind_has_not_mapped_it(lab, h
         (({"Action": "build-fail"},), 1, Exit.FAILED),
         ((), 0, Exit.UNKNOWN),
     ],
-    ids=["passed", "skipped", "failed", "unfinished", "the package failed", "does not compile", "none was run"],
+    ids=[
+        "passed",
+        "skipped",
+        "failed",
+        "unfinished",
+        "the package failed",
+        "does not compile",
+        "none was run",
+    ],
 )
 def test_exit_codes(lab, events, code, exit_code):
     lab.events, lab.code = events, code
@@ -171,7 +190,10 @@ def test_ctrl_c_closes_the_ports_removes_what_is_left_and_gives_the_lock_back(la
     lab.makes, lab.raises = ["theirs"], KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         lab.run()
-    assert order(fakes.log)[-3:] == ["close", "delete", "unlock"] or order(fakes.log)[-2:] == ["close", "delete"]
+    assert order(fakes.log)[-3:] == ["close", "delete", "unlock"] or order(fakes.log)[-2:] == [
+        "close",
+        "delete",
+    ]
     assert ("Deployment", "default", "theirs") not in fakes.kube.objects
 
 
@@ -184,10 +206,16 @@ def refusal(lab):
 
 
 def test_ports_that_are_taken_are_refused_all_at_once_with_who_has_them(lab, fakes):
-    fakes.host.ports = {8000: "python (process 1)", 6379: "redis (process 2)", 8888: "docker-proxy (process 3)"}
+    fakes.host.ports = {
+        8000: "python (process 1)",
+        6379: "redis (process 2)",
+        8888: "docker-proxy (process 3)",
+    }
     error = refusal(lab)
     assert error.exit_code == Exit.PREREQUISITE
-    assert [w in error.why for w in ("python (process 1)", "redis (process 2)", "docker-proxy")] == [True, True, False]
+    assert [
+        w in error.why for w in ("python (process 1)", "redis (process 2)", "docker-proxy")
+    ] == [True, True, False]
 
 
 @pytest.mark.parametrize("kind", ["no checkout", "no tests in it", "another profile"])

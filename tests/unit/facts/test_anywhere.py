@@ -28,7 +28,14 @@ def seen_by_api(text):
     whole = json.loads(text)
     objects = {kind: tuple(found) for kind, found in whole["objects"].items()}
     profile = json.loads(discovered("theirs", objects).model_dump_json(by_alias=True))
-    unseen = {"context": "theirs", "profile": profile, "proofs": [], "proxies": [], "engine": None, "engine_disk": None}
+    unseen = {
+        "context": "theirs",
+        "profile": profile,
+        "proofs": [],
+        "proxies": [],
+        "engine": None,
+        "engine_disk": None,
+    }
     return parse(json.dumps({**whole, **unseen}))
 
 
@@ -41,7 +48,14 @@ def test_the_parts_are_found_whatever_their_names(name, renamed):
         ("routing", "front-door") if renamed else ("aibrix-system", "aibrix-eg")
     )
     parts = {c.name for c in found.components}
-    assert {"envoy-gateway", "gateway", "proxy", "extension-policy", "patch-policy", "gateway-plugins"} <= parts
+    assert {
+        "envoy-gateway",
+        "gateway",
+        "proxy",
+        "extension-policy",
+        "patch-policy",
+        "gateway-plugins",
+    } <= parts
     assert ("controller-manager" in parts) == (name == "aibrix-healthy")
     assert diagnose(seen_by_api(text)).healthy
 
@@ -55,14 +69,21 @@ def test_a_fault_has_the_same_root_and_no_fix_of_devenvs(name, code):
     assert code in [c.root.code for c in found.causes]
     for cause in found.causes:
         assert not [f for f in cause.root.fix if f.startswith("devenv ") and "--explain" not in f]
-        assert not any("kind-" in f.split("--context ")[-1].split()[0] for f in cause.root.fix if "kubectl" in f)
+        assert not any(
+            "kind-" in f.split("--context ")[-1].split()[0]
+            for f in cause.root.fix
+            if "kubectl" in f
+        )
 
 
 def test_a_cluster_without_any_of_it_is_no_mistake():
     profile = discovered("empty", {})
     assert profile.components == ()
     healthy = json.loads(text_of("healthy"))
-    bare = {**healthy, "objects": {kind: [] for kind in healthy["objects"]} | {"Node": healthy["objects"]["Node"]}}
+    bare = {
+        **healthy,
+        "objects": {kind: [] for kind in healthy["objects"]} | {"Node": healthy["objects"]["Node"]},
+    }
     facts = seen_by_api(json.dumps(bare))
     assert diagnose(facts).causes == ()
     assert parse(dump(facts)) == facts
@@ -71,7 +92,10 @@ def test_a_cluster_without_any_of_it_is_no_mistake():
 def test_of_thousands_only_those_are_kept_that_have_a_part_in_it():
     whole = json.loads(text_of("healthy"))
     objects = {kind: tuple(found) for kind, found in whole["objects"].items()}
-    far = [{"metadata": {"name": f"p{n}", "namespace": "far"}, "spec": {}, "status": {}} for n in range(1000)]
+    far = [
+        {"metadata": {"name": f"p{n}", "namespace": "far"}, "spec": {}, "status": {}}
+        for n in range(1000)
+    ]
     profile = discovered("theirs", objects)
     kept = concerning({**objects, "Pod": (*objects["Pod"], *far)}, profile)
     assert kept["Pod"] == objects["Pod"]
@@ -85,14 +109,23 @@ def test_what_others_webhooks_ask_is_there():
     service = {"metadata": {"name": "theirs", "namespace": "far"}, "spec": {}}
     ready = [{"addresses": ["10.0.0.9"], "conditions": {"ready": True}}]
     labels = {"kubernetes.io/service-name": "theirs"}
-    slice_ = {"metadata": {"name": "theirs-1", "namespace": "far", "labels": labels}, "endpoints": ready}
+    slice_ = {
+        "metadata": {"name": "theirs-1", "namespace": "far", "labels": labels},
+        "endpoints": ready,
+    }
     client = {"service": {"namespace": "far", "name": "theirs"}, "caBundle": "there"}
     hook = {"metadata": {"name": "theirs"}, "webhooks": [{"name": "x", "clientConfig": client}]}
-    for kind, obj in (("Service", service), ("EndpointSlice", slice_), ("ValidatingWebhookConfiguration", hook)):
+    for kind, obj in (
+        ("Service", service),
+        ("EndpointSlice", slice_),
+        ("ValidatingWebhookConfiguration", hook),
+    ):
         objects[kind] = (*objects[kind], obj)
     kept = concerning(objects, discovered("theirs", objects))
     facts = parse(json.dumps({**whole, "objects": kept}))
     assert diagnose(facts).healthy
     assert not diagnose(
-        facts.model_copy(update={"objects": {**facts.objects, "EndpointSlice": objects["EndpointSlice"][:-1]}})
+        facts.model_copy(
+            update={"objects": {**facts.objects, "EndpointSlice": objects["EndpointSlice"][:-1]}}
+        )
     ).healthy

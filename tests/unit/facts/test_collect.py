@@ -25,7 +25,12 @@ def test_a_repository_is_a_name_without_tag_and_digest(image, name):
 
 def test_of_the_engines_images_others_are_nobodys_business():
     facts = read("healthy")
-    names = ["devenv.local/vllm-mock:elsewhere", "redis:7.4", "secret/project:1", "envoyproxy/gateway:v2"]
+    names = [
+        "devenv.local/vllm-mock:elsewhere",
+        "redis:7.4",
+        "secret/project:1",
+        "envoyproxy/gateway:v2",
+    ]
     assert akin(names, facts.profile, facts.objects) == [
         "devenv.local/vllm-mock:elsewhere", "envoyproxy/gateway:v2", "redis:7.4",
     ]  # fmt: skip
@@ -51,7 +56,12 @@ FULL = Space(0, 20 << 30, 10**6, 10**7)
 
 @pytest.mark.parametrize(
     ("space", "asked"),
-    [(Space(10 << 30, 20 << 30, 10**6, 10**7), False), (FULL, True), (Space(10 << 30, 20 << 30, 9, 10**7), True), (None, False)],
+    [
+        (Space(10 << 30, 20 << 30, 10**6, 10**7), False),
+        (FULL, True),
+        (Space(10 << 30, 20 << 30, 9, 10**7), True),
+        (None, False),
+    ],
 )
 def test_whose_waste_it_is_is_asked_only_where_a_disk_is_full(space, asked):
     calls = []
@@ -61,7 +71,10 @@ def test_whose_waste_it_is_is_asked_only_where_a_disk_is_full(space, asked):
 
 def test_what_others_images_were_called_is_left_out():
     names = ["devenv.local/vllm-mock:reference", "secret/project:1", ""]
-    found = seen(lambda: tuple(WasteFacts(place="engine", former_name=n, count=1, size=1) for n in names), FULL)
+    found = seen(
+        lambda: tuple(WasteFacts(place="engine", former_name=n, count=1, size=1) for n in names),
+        FULL,
+    )
     assert [w.former_name for w in found] == ["devenv.local/vllm-mock:reference", "", ""]
 
 

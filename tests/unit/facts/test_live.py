@@ -11,7 +11,9 @@ NAMESPACE = "aibrix-system"
 
 
 def answer(pod="mock-1", status=200, **headers):
-    return HttpAnswer(status, headers, json.dumps({"choices": [{"message": {"content": f"hello (pod {pod})"}}]}))
+    return HttpAnswer(
+        status, headers, json.dumps({"choices": [{"message": {"content": f"hello (pod {pod})"}}]})
+    )
 
 
 def line(route, upstream="10.0.0.1:8000"):
@@ -28,12 +30,16 @@ def judge(route, got, access, pods=PODS, **live):
 
 def test_each_route_has_its_own_proof():
     assert judge(Route.DIRECT, answer(), MODEL_ROUTE).ok
-    assert judge(Route.EXTENSION, answer(**SEEN, **{"target-pod": "mock-1"}), line("original_route")).ok
+    assert judge(
+        Route.EXTENSION, answer(**SEEN, **{"target-pod": "mock-1"}), line("original_route")
+    ).ok
     assert judge(Route.PLAIN, answer(**SEEN), MODEL_ROUTE).ok
 
 
 def test_before_v0_6_target_pod_holds_the_address():
-    assert judge(Route.EXTENSION, answer(**SEEN, **{"target-pod": "10.0.0.1:8000"}), line("original_route")).ok
+    assert judge(
+        Route.EXTENSION, answer(**SEEN, **{"target-pod": "10.0.0.1:8000"}), line("original_route")
+    ).ok
 
 
 @pytest.mark.parametrize(("route", "got", "access", "why"), [
@@ -58,7 +64,9 @@ def test_a_200_alone_proves_no_route(route, got, access, why):
 
 
 def test_a_stream_names_its_pod_in_pieces():
-    events = [{"choices": [{"delta": {"content": piece}}]} for piece in ("hello (po", "d mock-", "1)")]
+    events = [
+        {"choices": [{"delta": {"content": piece}}]} for piece in ("hello (po", "d mock-", "1)")
+    ]
     body = "".join(f"data: {json.dumps(e)}\n\n" for e in events) + "data: [DONE]\n\n"
     got = HttpAnswer(200, {"content-type": "text/event-stream"}, body)
     assert answering_pod(got) == "mock-1"
@@ -66,7 +74,9 @@ def test_a_stream_names_its_pod_in_pieces():
 
 
 def test_an_answer_that_should_have_been_a_stream_is_told():
-    assert any("stream" in f for f in judge(Route.DIRECT, answer(), MODEL_ROUTE, stream=True).failures)
+    assert any(
+        "stream" in f for f in judge(Route.DIRECT, answer(), MODEL_ROUTE, stream=True).failures
+    )
 
 
 def test_a_request_carries_only_the_headers_of_its_route():
@@ -79,7 +89,9 @@ def test_a_request_carries_only_the_headers_of_its_route():
 
 def test_its_line_is_found_by_the_user_agent_of_this_one_request():
     sent = [compose(LiveRequest(route=Route.PLAIN, model="m"), 1) for _ in range(2)]
-    log = "not json\n" + "\n".join(json.dumps({"user-agent": s.agent, "route_name": f"r{n}"}) for n, s in enumerate(sent))
+    log = "not json\n" + "\n".join(
+        json.dumps({"user-agent": s.agent, "route_name": f"r{n}"}) for n, s in enumerate(sent)
+    )
     assert find_line(log, sent[0].agent).route == "r0"
     assert find_line(log, sent[1].agent).route == "r1"
     assert find_line(log, "another") is None
@@ -88,13 +100,28 @@ def test_its_line_is_found_by_the_user_agent_of_this_one_request():
 
 def test_a_refusal_by_the_plugin_is_not_taken_for_its_absence():
     refused = HttpAnswer(400, {"x-error-routing": "true"}, "incorrect routing strategy nonsense")
-    proof = prove(LiveRequest(route=Route.EXTENSION, model="m"), refused, line("original_route"), {}, "aibrix-system")
-    assert proof.failures == ("400: incorrect routing strategy nonsense", "the plugin itself refused it: x-error-routing")
+    proof = prove(
+        LiveRequest(route=Route.EXTENSION, model="m"),
+        refused,
+        line("original_route"),
+        {},
+        "aibrix-system",
+    )
+    assert proof.failures == (
+        "400: incorrect routing strategy nonsense",
+        "the plugin itself refused it: x-error-routing",
+    )
 
 
 def test_an_answer_by_envoy_itself_says_no_more_than_it_can_show():
     refused = HttpAnswer(503, {}, "no healthy upstream")
-    proof = prove(LiveRequest(route=Route.EXTENSION, model="m"), refused, line("original_route"), {}, "aibrix-system")
+    proof = prove(
+        LiveRequest(route=Route.EXTENSION, model="m"),
+        refused,
+        line("original_route"),
+        {},
+        "aibrix-system",
+    )
     assert proof.failures == ("503: no healthy upstream",)
 
 
@@ -123,14 +150,24 @@ def test_a_model_that_does_not_name_its_pod_is_known_by_where_envoy_sent_the_req
     assert judge(Route.DIRECT, silent, MODEL_ROUTE, anonymous=True).pod == "mock-1"
     assert judge(Route.DIRECT, silent, MODEL_ROUTE, anonymous=True).ok
     unnamed = judge(Route.DIRECT, silent, MODEL_ROUTE)
-    assert (unnamed.ok, unnamed.unnamed, unnamed.lasting, unnamed.pod) == (False, True, True, "mock-1")
+    assert (unnamed.ok, unnamed.unnamed, unnamed.lasting, unnamed.pod) == (
+        False,
+        True,
+        True,
+        "mock-1",
+    )
     assert "anonymous: true" in unnamed.failures[0]
     stranger = line(MODEL_ROUTE.route, "10.9.9.9:8000")
     assert not judge(Route.DIRECT, silent, stranger, anonymous=True).ok
 
 
 def test_aibrixs_own_mock_names_its_pod_in_any_sentence():
-    for text in ("Hello from m on pod mock-1 - hi", "served by mock-1. I am", "endpoint on mock-1. How", "Pod mock-1 running"):
+    for text in (
+        "Hello from m on pod mock-1 - hi",
+        "served by mock-1. I am",
+        "endpoint on mock-1. How",
+        "Pod mock-1 running",
+    ):
         got = HttpAnswer(200, {}, json.dumps({"choices": [{"message": {"content": text}}]}))
         assert answering_pod(got, PODS) == "mock-1"
         assert judge(Route.DIRECT, got, MODEL_ROUTE).ok
@@ -151,5 +188,7 @@ def test_a_200_from_the_chosen_pod_is_not_one_that_no_pod_gave():
 def test_every_failure_has_a_reason(status):
     from devenv.ui.reports import proof_line
 
-    proof = judge(Route.DIRECT, HttpAnswer(status, {}, "", error="refused" if not status else ""), MODEL_ROUTE)
+    proof = judge(
+        Route.DIRECT, HttpAnswer(status, {}, "", error="refused" if not status else ""), MODEL_ROUTE
+    )
     assert proof.failures[0] in proof_line(proof)

@@ -8,7 +8,9 @@ LINE = '{"response_code":503,"method":"POST","x-envoy-origin-path":"/v1/x","dura
 
 def test_an_access_log_line_is_told_in_words():
     line = parse("proxy", "p", "envoy", f"2026-01-01T00:00:00.123Z {LINE}")
-    assert line.text == "503 POST /v1/x 3 ms original_route → nowhere flags UH (no_healthy_upstream)"
+    assert (
+        line.text == "503 POST /v1/x 3 ms original_route → nowhere flags UH (no_healthy_upstream)"
+    )
     assert line.problem
     assert line.time == "2026-01-01T00:00:00.123Z"
 
@@ -16,7 +18,9 @@ def test_an_access_log_line_is_told_in_words():
 def test_who_only_looks_whether_the_port_answers_is_no_problem():
     knock = "T 2026/11/26 10:00:00 http: TLS handshake error from 10.244.0.1:4711: "
     assert not parse("controller-manager", "p", "c", f"{knock}EOF").problem
-    assert parse("controller-manager", "p", "c", f"{knock}remote error: tls: bad certificate").problem
+    assert parse(
+        "controller-manager", "p", "c", f"{knock}remote error: tls: bad certificate"
+    ).problem
 
 
 @pytest.mark.parametrize("text", ['{"level":"info"}', "{broken", "plain words"])
@@ -27,17 +31,29 @@ def test_other_lines_stay_as_they_are(text):
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("Failed to create Wasm cache directory: mkdir /var/lib/eg/wasm: no space left on device", "DE401"),
+        (
+            "Failed to create Wasm cache directory: mkdir /var/lib/eg/wasm: no space left on device",
+            "DE401",
+        ),
         ("write /x: no space left on device", "DE201"),
         ("redis at no-such-host:6379: dial tcp: lookup no-such-host", "DE303"),
         ("exec /app: exec format error", "DE309"),
         ("problem running manager: leader election lost", "DE702"),
-        ("W1126 dispatcher.go:210] Failed calling webhook, failing open medeployment.aibrix.ai", "DE701"),
-        ('"Failed to create httproute" err="invalid" namespace="default" name="Qwen-router"', "DE503"),
+        (
+            "W1126 dispatcher.go:210] Failed calling webhook, failing open medeployment.aibrix.ai",
+            "DE701",
+        ),
+        (
+            '"Failed to create httproute" err="invalid" namespace="default" name="Qwen-router"',
+            "DE503",
+        ),
         ('httproutes.gateway.networking.k8s.io "Qwen-router" not found', "DE503"),
         ('failed to parse model port: strconv.ParseInt: parsing ""', "DE506"),
         ("CRD rayclusters.ray.io is missing", "DE302"),
-        ("redis.exceptions.ConnectionError: Error 111 connecting to aibrix-redis-master:6379", "DE303"),
+        (
+            "redis.exceptions.ConnectionError: Error 111 connecting to aibrix-redis-master:6379",
+            "DE303",
+        ),
         ("all is well", ""),
     ],
 )

@@ -25,7 +25,13 @@ def test_all_together_have_one_limit():
 
 
 @pytest.mark.parametrize(
-    "error", [DevenvError("refused", "because"), NotReachableError("silent"), KeyError("shape"), ValueError("shape")]
+    "error",
+    [
+        DevenvError("refused", "because"),
+        NotReachableError("silent"),
+        KeyError("shape"),
+        ValueError("shape"),
+    ],
 )
 def test_what_fails_is_unknown_with_the_reason(error):
     def fail() -> int:

@@ -49,30 +49,55 @@ def test_it_is_gone(text, gone):
 
 
 @pytest.mark.parametrize(
-    "text", ["somebodyelse", "model llama2-7b", "no space left on device", "/home/somebodyelse", "tokens: 12", "input: 3 tokens"]
+    "text",
+    [
+        "somebodyelse",
+        "model llama2-7b",
+        "no space left on device",
+        "/home/somebodyelse",
+        "tokens: 12",
+        "input: 3 tokens",
+    ],
 )
 def test_it_stays(text):
     assert text in clean(text)
 
 
 @pytest.mark.parametrize(
-    "content", [{"Authorization": "abc"}, {"set-cookie": "abc"}, {"password": "abc"}, {"name": "Authorization", "value": "abc"}]
+    "content",
+    [
+        {"Authorization": "abc"},
+        {"set-cookie": "abc"},
+        {"password": "abc"},
+        {"name": "Authorization", "value": "abc"},
+    ],
 )
 def test_it_is_taken_out_by_its_name(content):
     assert "abc" not in clean([content])
 
 
 def test_root_is_a_word_of_the_systems_own():
-    assert redacted({"lines": "read-only root file system"}, "/root", ["root"]) == {"lines": "read-only root file system"}
+    assert redacted({"lines": "read-only root file system"}, "/root", ["root"]) == {
+        "lines": "read-only root file system"
+    }
     assert redacted({"x": "/root/.kube/config"}, "/root", ["root"]) == {"x": "~/.kube/config"}
-    assert redacted({"x": "/proc/1/root/x"}, "/root", ["root"]) == {"x": "/proc/1/root/x"}, "a folder of that name elsewhere"
+    assert redacted({"x": "/proc/1/root/x"}, "/root", ["root"]) == {"x": "/proc/1/root/x"}, (
+        "a folder of that name elsewhere"
+    )
 
 
 @pytest.mark.parametrize("user", ["node", "devenv", "model", "running", "default", "gateway"])
 def test_a_users_name_changes_no_fact(user):
-    facts = {"cluster": user, "nodes": [{"name": user, "status": user}], user: {user: [user]}, "lines": [f"by {user}"]}
+    facts = {
+        "cluster": user,
+        "nodes": [{"name": user, "status": user}],
+        user: {user: [user]},
+        "lines": [f"by {user}"],
+    }
     told = redacted(facts, f"/home/{user}", [user])
-    assert {k: v for k, v in told.items() if k != "lines"} == {k: v for k, v in facts.items() if k != "lines"}
+    assert {k: v for k, v in told.items() if k != "lines"} == {
+        k: v for k, v in facts.items() if k != "lines"
+    }
     assert told["lines"] == ["by user"]
 
 
@@ -82,9 +107,19 @@ def test_whoever_became_root_is_hidden_too():
 
 def test_the_argument_after_an_option_that_names_a_secret_is_gone():
     args = {"args": ["app.py", "--api_key", "planted", "--port", "8000", "--api-key-file", "x"]}
-    assert redacted(args, HOME, [USER])["args"] == ["app.py", "--api_key", "[redacted]", "--port", "8000", "--api-key-file", "x"]
+    assert redacted(args, HOME, [USER])["args"] == [
+        "app.py",
+        "--api_key",
+        "[redacted]",
+        "--port",
+        "8000",
+        "--api-key-file",
+        "x",
+    ]
 
 
 def test_secrets_that_are_known_are_gone_from_names_too():
-    told = redacted({"metadata": {"name": "x-planted-y"}, "args": ["planted"]}, HOME, [USER], ["planted"])
+    told = redacted(
+        {"metadata": {"name": "x-planted-y"}, "args": ["planted"]}, HOME, [USER], ["planted"]
+    )
     assert "planted" not in json.dumps(told)

@@ -58,7 +58,9 @@ def test_none_count_before_the_controller_has_seen_the_change():
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 def test_pods_that_ended_do_not_count(phase):
-    assert newest_pods("Deployment", deployment(), REPLICA_SETS, [pod("evicted", "new", phase)]) == []
+    assert (
+        newest_pods("Deployment", deployment(), REPLICA_SETS, [pod("evicted", "new", phase)]) == []
+    )
 
 
 def test_pods_that_are_ending_do_not_count():
@@ -79,7 +81,10 @@ def test_a_stateful_set_names_its_newest_revision():
 def test_a_daemon_sets_newest_revision_has_the_highest_number():
     owner = [{"kind": "DaemonSet", "name": "d", "uid": "u"}]
     revisions = [
-        {"metadata": {"labels": {"controller-revision-hash": h}, "ownerReferences": owner}, "revision": n}
+        {
+            "metadata": {"labels": {"controller-revision-hash": h}, "ownerReferences": owner},
+            "revision": n,
+        }
         for h, n in (("new", 10), ("old", 9))
     ]
     pods = [

@@ -92,7 +92,11 @@ def test_what_a_program_has_survived_does_not_tell_why_it_ended():
 
 
 def test_a_long_stack_hides_nothing():
-    frames = [line for n in range(300) for line in (f"goroutine {n} [IO wait]:", "main.f(0x1)", "\t/src/main.go:1")]
+    frames = [
+        line
+        for n in range(300)
+        for line in (f"goroutine {n} [IO wait]:", "main.f(0x1)", "\t/src/main.go:1")
+    ]
     assert telling_line(["panic: here", *frames]) == "panic: here"
 
 

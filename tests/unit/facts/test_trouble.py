@@ -3,7 +3,10 @@ from datetime import datetime
 from devenv.errors import NotReachableError
 from devenv.facts.trouble import Trouble
 
-WORKLOAD = {"metadata": {"name": "plugins", "namespace": "n"}, "spec": {"selector": {"matchLabels": {"app": "plugins"}}}}
+WORKLOAD = {
+    "metadata": {"name": "plugins", "namespace": "n"},
+    "spec": {"selector": {"matchLabels": {"app": "plugins"}}},
+}
 WAITING = {
     "name": "main",
     "ready": False,
@@ -28,12 +31,22 @@ class Kube:
 
 
 def pod(*statuses, conditions=(), init=()):
-    status = {"containerStatuses": list(statuses), "initContainerStatuses": list(init), "conditions": list(conditions)}
+    status = {
+        "containerStatuses": list(statuses),
+        "initContainerStatuses": list(init),
+        "conditions": list(conditions),
+    }
     return {"metadata": {"name": "plugins-1", "namespace": "n"}, "status": status}
 
 
 def event(name, kind, when, message):
-    return {"type": kind, "reason": "Why", "message": message, "lastTimestamp": when, "involvedObject": {"name": name}}
+    return {
+        "type": kind,
+        "reason": "Why",
+        "message": message,
+        "lastTimestamp": when,
+        "involvedObject": {"name": name},
+    }
 
 
 def test_a_pod_says_why_it_waits_and_its_log_how_it_ended():
@@ -45,25 +58,38 @@ def test_a_pod_says_why_it_waits_and_its_log_how_it_ended():
 
 
 def test_a_pod_that_no_node_takes_says_so():
-    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
+    unscheduled = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "Insufficient cpu",
+    }
     lines = Trouble(Kube([pod(conditions=[unscheduled])])).lines(WORKLOAD)
     assert lines == ["pod plugins-1: Unschedulable: Insufficient cpu"]
 
 
 def test_only_the_last_warnings_of_this_workload_are_shown():
-    events = [event("plugins-1", "Warning", f"2026-01-0{n}T00:00:00Z", f"w{n}") for n in range(1, 8)]
+    events = [
+        event("plugins-1", "Warning", f"2026-01-0{n}T00:00:00Z", f"w{n}") for n in range(1, 8)
+    ]
     events += [
         event("another", "Warning", "2026-01-09T00:00:00Z", "no"),
         event("plugins-1", "Normal", "2026-01-09T00:00:00Z", "no"),
     ]
-    lines = Trouble(Kube([], events)).lines({**WORKLOAD, "metadata": {"name": "plugins-1", "namespace": "n"}})
+    lines = Trouble(Kube([], events)).lines(
+        {**WORKLOAD, "metadata": {"name": "plugins-1", "namespace": "n"}}
+    )
     assert lines == [f"event plugins-1: Why: w{n}" for n in (4, 5, 6, 7)]
 
 
 def test_warnings_from_before_the_rollout_are_not_shown():
-    events = [event("plugins-1", "Warning", f"2026-01-0{n}T00:00:00Z", f"w{n}") for n in range(1, 8)]
+    events = [
+        event("plugins-1", "Warning", f"2026-01-0{n}T00:00:00Z", f"w{n}") for n in range(1, 8)
+    ]
     began = datetime.fromisoformat("2026-01-06T00:00:00Z").timestamp() + 0.5
-    assert Trouble(Kube([pod()], events)).lines(WORKLOAD, began) == [f"event plugins-1: Why: w{n}" for n in (6, 7)]
+    assert Trouble(Kube([pod()], events)).lines(WORKLOAD, began) == [
+        f"event plugins-1: Why: w{n}" for n in (6, 7)
+    ]
 
 
 def test_what_cannot_be_read_hides_nothing():
@@ -76,7 +102,10 @@ def test_what_cannot_be_read_hides_nothing():
 
 def test_of_a_container_that_runs_again_the_line_tells_why_it_ended_before():
     again = {**WAITING, "state": {"running": {}}}
-    kube = Kube([pod(again)], previous="panic: no\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:1\n")
+    kube = Kube(
+        [pod(again)],
+        previous="panic: no\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:1\n",
+    )
     assert Trouble(kube).lines(WORKLOAD) == ["log plugins-1/main: panic: no"]
 
 
@@ -107,7 +136,9 @@ def test_older_revisions_and_what_happened_before_say_nothing():
         event("new", "Warning", "2026-01-02T00:00:06Z", "crashes too"),
     ]
     meta = {**WORKLOAD["metadata"], "annotations": {"deployment.kubernetes.io/revision": "2"}}
-    lines = Trouble(Kube([old, new], events, [old_set, new_set])).lines({**WORKLOAD, "metadata": meta})
+    lines = Trouble(Kube([old, new], events, [old_set, new_set])).lines(
+        {**WORKLOAD, "metadata": meta}
+    )
     assert lines == [
         "pod new, container main: ErrImagePull: not found, 3 restarts",
         "event plugins: Why: since",

@@ -37,7 +37,9 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 def kinds(value: Any) -> list[tuple[Any, ...]]:
     """Return one path of each kind: the same keys, whatever the numbers between them."""
-    by_kind = {tuple("#" if isinstance(key, int) else key for key in path): path for path in paths(value)}
+    by_kind = {
+        tuple("#" if isinstance(key, int) else key for key in path): path for path in paths(value)
+    }
     return sorted(by_kind.values(), key=str)
 
 

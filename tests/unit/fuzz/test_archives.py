@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from devenv.errors import Exit
 from devenv.images import archive, stored
 from tests.unit.fuzz.mutations import bounded, kinds, odd_values, refusal, with_value
-from tests.unit.images.test_stored import CONFIG, _new_list, blob, descriptor, folder, layout, packed, saved, tar
+from tests.unit.images.test_stored import (
+    CONFIG,
+    _new_list,
+    blob,
+    descriptor,
+    folder,
+    layout,
+    packed,
+    saved,
+    tar,
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,4 +89,9 @@ def test_values_that_are_odd(tmp_path_factory, place, value):
     else:
         manifest = json.dumps(with_value(MANIFEST, path, value)).encode()
         index = {"manifests": [descriptor(manifest, "manifest.v1+json")]}
-        refused(folder(home / "a", {**FILES, blob(manifest): manifest, "index.json": json.dumps(index).encode()}))
+        refused(
+            folder(
+                home / "a",
+                {**FILES, blob(manifest): manifest, "index.json": json.dumps(index).encode()},
+            )
+        )

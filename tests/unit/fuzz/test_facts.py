@@ -20,10 +20,22 @@ from devenv.ui.page import page
 from tests.unit.fuzz.mutations import GONE, bounded, kinds, odd_values, refusal, with_value
 
 INCIDENTS = Path(__file__).parents[2] / "incidents"
-SOME = ("healthy", "the-incident", "aibrix-healthy", "redis-is-down", "pod-fits-no-node", "engine-stopped")
+SOME = (
+    "healthy",
+    "the-incident",
+    "aibrix-healthy",
+    "redis-is-down",
+    "pod-fits-no-node",
+    "engine-stopped",
+)
 CONTENTS = {name: json.loads((INCIDENTS / name / "facts.json").read_text()) for name in SOME}
 # A version that is too high is no odd value: a newer devenv wrote the file.
-PLACES = [(name, path) for name, content in CONTENTS.items() for path in kinds(content) if path != ("version",)]
+PLACES = [
+    (name, path)
+    for name, content in CONTENTS.items()
+    for path in kinds(content)
+    if path != ("version",)
+]
 GOOD = files.read(INCIDENTS / "healthy" / "facts.json")
 
 
@@ -38,7 +50,11 @@ def every_form(facts: Facts) -> dict[str, str]:
                 console.print(line)
         shown[f"text {width}"] = out.getvalue()
     shown |= {"json": text.envelope_text(found), "plain": text.plain_text(found, everything=True)}
-    shown |= {"html": page(facts, found), "junit": machine.junit(found), "sarif": machine.sarif(found)}
+    shown |= {
+        "html": page(facts, found),
+        "junit": machine.junit(found),
+        "sarif": machine.sarif(found),
+    }
     for one, other in ((GOOD, facts), (facts, GOOD)):
         differences = compare(one, other)
         shown["compare"] = comparison.plain_text(one, other, differences)

@@ -26,7 +26,12 @@ OWN = {
     "cluster": {"kind": {"nodes": [{"role": "control-plane"}]}}, "options": {"wide": {"keep_newer": 1}},
     "versions": {"v1": {"keep_newer": 2, "released": True}}, "version": "v1",
 }  # fmt: skip
-SETTINGS = {"budgets": {"node": {"max_use": "9Gi"}}, "auto_prune": "ask", "protect": ["b"], "keep_newer": 3}
+SETTINGS = {
+    "budgets": {"node": {"max_use": "9Gi"}},
+    "auto_prune": "ask",
+    "protect": ["b"],
+    "keep_newer": 3,
+}
 # What YAML itself makes hard.
 PIECES = st.sampled_from([
     "a: ", "- ", "&a ", "*a", "<<: ", "[", "]", "{", "}", "'", '"', "\n", "\n  ", "|\n", "? ", "!!int ", "!!set ", "---\n",

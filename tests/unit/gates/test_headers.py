@@ -27,7 +27,9 @@ requests:
 
 
 def request(**headers):
-    return LiveRequest.model_validate({"name": "direct", "route": "direct", "model": "m", "headers": headers})
+    return LiveRequest.model_validate(
+        {"name": "direct", "route": "direct", "model": "m", "headers": headers}
+    )
 
 
 @pytest.fixture
@@ -39,13 +41,21 @@ def key(monkeypatch, tmp_path):
     return file
 
 
-@pytest.mark.parametrize("value", ["Bearer ${PLANTED}", "Bearer @FILE", "@FILE", "${PLANTED}", f"Bearer {SECRET}"])
+@pytest.mark.parametrize(
+    "value", ["Bearer ${PLANTED}", "Bearer @FILE", "@FILE", "${PLANTED}", f"Bearer {SECRET}"]
+)
 def test_a_value_is_sent_and_never_shown(key, value):
     live = request(Authorization=value.replace("FILE", str(key)))
     resolved = resolve(live)
     assert resolved.problems == ()
     assert resolved.headers["Authorization"].endswith(SECRET)
-    told = [repr(live), str(live), live.model_dump_json(), repr(resolved), resolved.hide(f'"key {SECRET}"')]
+    told = [
+        repr(live),
+        str(live),
+        live.model_dump_json(),
+        repr(resolved),
+        resolved.hide(f'"key {SECRET}"'),
+    ]
     assert not [text for text in told if SECRET in text]
     check([live])
 
@@ -55,12 +65,16 @@ def test_a_plain_headers_word_stays_where_others_say_it():
     assert resolve(request(**{"X-Tenant": "default"})).secrets == ()
 
 
-@pytest.mark.parametrize("value", ["${NOT_SET_ANYWHERE}", "@/no/such/file", "Bearer ${NOT_SET_ANYWHERE} @/no/such/file"])
+@pytest.mark.parametrize(
+    "value", ["${NOT_SET_ANYWHERE}", "@/no/such/file", "Bearer ${NOT_SET_ANYWHERE} @/no/such/file"]
+)
 def test_what_is_not_there_is_refused_before_anything_is_sent(value):
     with pytest.raises(DevenvError) as refused:
         check([request(Authorization=value), request(**{"X-Other": value})])
     assert refused.value.exit_code is Exit.USAGE
-    assert len(refused.value.why.splitlines()) == 2 * len(resolve(request(Authorization=value)).problems)
+    assert len(refused.value.why.splitlines()) == 2 * len(
+        resolve(request(Authorization=value)).problems
+    )
 
 
 @pytest.mark.parametrize("headers", [
@@ -86,7 +100,13 @@ def test_what_is_lacking_is_told_in_facts_too():
 
 
 @pytest.mark.parametrize(
-    ("value", "seen"), [("Bearer ${PLANTED}", True), ("Bearer @key", True), (SECRET, False), (f"{SECRET}${{X}}", False)]
+    ("value", "seen"),
+    [
+        ("Bearer ${PLANTED}", True),
+        ("Bearer @key", True),
+        (SECRET, False),
+        (f"{SECRET}${{X}}", False),
+    ],
 )
 def test_profile_show_has_references_and_no_secrets(tmp_path, value, seen):
     path = tmp_path / "keyed.yaml"

@@ -16,12 +16,25 @@ class Kube:
 def waiting(reason, message="", restarts=0, ended=None, **more):
     last = {"terminated": ended} if ended else {}
     state = {"waiting": {"reason": reason, "message": message}}
-    return {"name": "c", "ready": False, "restartCount": restarts, "state": state, "lastState": last, **more}
+    return {
+        "name": "c",
+        "ready": False,
+        "restartCount": restarts,
+        "state": state,
+        "lastState": last,
+        **more,
+    }
 
 
 def running(restarts, ended):
     last = {"terminated": ended} if ended else {}
-    return {"name": "c", "ready": False, "restartCount": restarts, "state": {"running": {}}, "lastState": last}
+    return {
+        "name": "c",
+        "ready": False,
+        "restartCount": restarts,
+        "state": {"running": {}},
+        "lastState": last,
+    }
 
 
 def with_containers(*statuses, pod_hash="new", **more):
@@ -32,13 +45,22 @@ def with_containers(*statuses, pod_hash="new", **more):
 
 def unschedulable(message):
     made = pod("p", "new", uid="p1")
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": message,
+    }
     made["status"] = {"phase": "Pending", "conditions": [condition]}
     return made
 
 
 def node(ready="True", **spec):
-    return {"metadata": {"name": "n"}, "spec": spec, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+    return {
+        "metadata": {"name": "n"},
+        "spec": spec,
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
 
 
 @pytest.fixture
@@ -85,7 +107,10 @@ def test_all_crashes_of_a_fresh_rollout_count(judge):
 
 
 def test_a_crash_of_an_older_revision_does_not_count(judge):
-    old = [with_containers(waiting("CrashLoopBackOff", restarts=n, ended=PANIC), pod_hash="old") for n in (4, 5)]
+    old = [
+        with_containers(waiting("CrashLoopBackOff", restarts=n, ended=PANIC), pod_hash="old")
+        for n in (4, 5)
+    ]
     assert not any(judge(*(Kube([p]) for p in old), fresh=True)[1])
 
 
@@ -97,7 +122,10 @@ def test_a_container_status_that_is_unknown_is_no_verdict(judge):
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
-        ("RunContainerError", 'unable to start container process: exec: "/x": stat /x: no such file or directory'),
+        (
+            "RunContainerError",
+            'unable to start container process: exec: "/x": stat /x: no such file or directory',
+        ),
         ("RunContainerError", "exec /x: exec format error"),
         ("ErrImageNeverPull", "why"),
         ("InvalidImageName", "why"),
@@ -110,7 +138,9 @@ def test_what_no_time_heals_is_a_verdict_at_once(judge, reason, message):
 def test_a_runtime_that_stumbles_once_is_no_verdict_and_twice_alike_is(judge):
     words = "runc create failed: unable to start container process: unable to freeze"
     start_error = {"exitCode": 128, "reason": "StartError", "message": words}
-    first, second = (waiting("RunContainerError", words, restarts=n, ended=start_error) for n in (0, 1))
+    first, second = (
+        waiting("RunContainerError", words, restarts=n, ended=start_error) for n in (0, 1)
+    )
     looks = [Kube([with_containers(status)]) for status in (first, first, second)]
     assert [bool(v) for v in judge(*looks)[1]] == [False, False, True]
 
@@ -123,12 +153,22 @@ def test_a_container_that_is_not_created_has_a_moment_to_come(judge, reason):
 
 @pytest.mark.parametrize(("attempts", "verdict"), [(1, False), (2, True)])
 def test_an_image_that_can_not_be_had_is_a_verdict_after_two_attempts(judge, attempts, verdict):
-    event = {"involvedObject": {"uid": "p1"}, "reason": "Failed", "message": "Failed to pull image x", "count": attempts}
-    assert bool(judge(Kube([with_containers(waiting("ImagePullBackOff"))], events=[event]))[1][0]) is verdict
+    event = {
+        "involvedObject": {"uid": "p1"},
+        "reason": "Failed",
+        "message": "Failed to pull image x",
+        "count": attempts,
+    }
+    assert (
+        bool(judge(Kube([with_containers(waiting("ImagePullBackOff"))], events=[event]))[1][0])
+        is verdict
+    )
 
 
 def test_no_node_fits_is_a_verdict_with_the_schedulers_words(judge):
-    kube = Kube([unschedulable("0/1 nodes are available: 1 Insufficient cpu. preemption: none.")], [node()])
+    kube = Kube(
+        [unschedulable("0/1 nodes are available: 1 Insufficient cpu. preemption: none.")], [node()]
+    )
     outlook, verdicts = judge(kube, kube)
     assert not verdicts[0], "the scheduler may be about to try again"
     assert "1 Insufficient cpu. preemption: none." in verdicts[1]
@@ -136,13 +176,18 @@ def test_no_node_fits_is_a_verdict_with_the_schedulers_words(judge):
 
 
 def test_a_cordoned_node_is_a_verdict_and_replacing_the_old_pod_would_not_help(judge):
-    kube = Kube([unschedulable("0/1 nodes are available: 1 node(s) were unschedulable.")], [node(unschedulable=True)])
+    kube = Kube(
+        [unschedulable("0/1 nodes are available: 1 node(s) were unschedulable.")],
+        [node(unschedulable=True)],
+    )
     outlook, verdicts = judge(kube, kube)
     assert verdicts[1]
     assert not outlook.no_room
 
 
-@pytest.mark.parametrize("becoming", [node("False"), node(taints=[{"key": "node.kubernetes.io/not-ready"}])])
+@pytest.mark.parametrize(
+    "becoming", [node("False"), node(taints=[{"key": "node.kubernetes.io/not-ready"}])]
+)
 def test_a_node_that_becomes_ready_is_waited_for(judge, becoming):
     kube = Kube([unschedulable("no")], [becoming])
     assert not any(judge(kube, kube, kube)[1])
@@ -170,7 +215,12 @@ def test_a_claim_may_still_be_bound(judge):
 )
 def test_a_refused_pod_is_a_verdict_unless_it_is_refused_for_now(judge, message, verdict):
     workload = deployment()
-    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    condition = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": message,
+    }
     workload["status"]["conditions"] = [condition]
     assert bool(judge(Kube([]), Kube([]), workload=workload)[1][-1]) is verdict
 
@@ -185,7 +235,9 @@ def test_what_ended_before_the_first_look_ended_with_the_node(judge, fresh, is_v
     """The kubelet of a node that was started tells of it late: after the first look."""
     before = Kube([with_containers(running(1, None))])
     started = Kube([with_containers(running(2, at(990, PANIC)))])
-    crashed = Kube([with_containers(waiting("CrashLoopBackOff", restarts=2, ended=at(1006, PANIC)))])
+    crashed = Kube(
+        [with_containers(waiting("CrashLoopBackOff", restarts=2, ended=at(1006, PANIC)))]
+    )
     _, verdicts = judge(before, started, crashed, fresh=fresh)
     assert bool(verdicts[-1]) is is_vain
 
@@ -201,7 +253,12 @@ def test_two_crashes_after_the_first_look_count(judge):
 def test_an_init_container_that_ends_well_is_no_crash(judge):
     def look(restarts, time):
         ended = at(time, {"exitCode": 0, "reason": "Completed"})
-        status = {"name": "i", "restartCount": restarts, "state": {"terminated": ended}, "lastState": {"terminated": ended}}
+        status = {
+            "name": "i",
+            "restartCount": restarts,
+            "state": {"terminated": ended},
+            "lastState": {"terminated": ended},
+        }
         return Kube([with_containers(initContainerStatuses=[status])])
 
     _, verdicts = judge(look(0, 1001), look(1, 1004), look(2, 1009), fresh=True)

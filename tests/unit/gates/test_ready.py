@@ -8,7 +8,11 @@ from devenv.profiles.model import Component
 
 def deployment(generation=2, replicas=2, **status):
     good = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
-    return {"metadata": {"generation": generation}, "spec": {"replicas": replicas}, "status": {**good, **status}}
+    return {
+        "metadata": {"generation": generation},
+        "spec": {"replicas": replicas},
+        "status": {**good, **status},
+    }
 
 
 def test_a_deployment_whose_replicas_are_new_and_available_is_ready():
@@ -36,8 +40,16 @@ def test_a_deployment_without_status_is_not_ready():
 
 
 def policy(status="True", observed=1, field="ancestors"):
-    condition = {"type": "Accepted", "status": status, "reason": "Invalid", "message": "Wasm: wasm cache is not initialized."}
-    return {"metadata": {"generation": 1}, "status": {field: [{"conditions": [{**condition, "observedGeneration": observed}]}]}}
+    condition = {
+        "type": "Accepted",
+        "status": status,
+        "reason": "Invalid",
+        "message": "Wasm: wasm cache is not initialized.",
+    }
+    return {
+        "metadata": {"generation": 1},
+        "status": {field: [{"conditions": [{**condition, "observedGeneration": observed}]}]},
+    }
 
 
 def test_a_policy_is_read_by_its_ancestors_and_a_route_by_its_parents():
@@ -46,7 +58,10 @@ def test_a_policy_is_read_by_its_ancestors_and_a_route_by_its_parents():
 
 
 def test_a_rejected_policy_gives_reason_and_message():
-    assert ready.ancestors(policy("False"), ["Accepted"]) == "Accepted=False Invalid: Wasm: wasm cache is not initialized."
+    assert (
+        ready.ancestors(policy("False"), ["Accepted"])
+        == "Accepted=False Invalid: Wasm: wasm cache is not initialized."
+    )
 
 
 def test_a_status_of_an_older_generation_does_not_count():
@@ -66,12 +81,20 @@ def test_a_policy_that_no_controller_has_looked_at_is_not_ready():
 @pytest.mark.parametrize(("status", "ready_"), [("True", True), ("False", False)])
 def test_an_object_without_a_generation_is_judged_by_its_conditions(status, ready_):
     conditions = [{"type": "Available", "status": status, "reason": "FailedDiscoveryCheck"}]
-    obj = {"metadata": {"name": "v1beta1.external.metrics.k8s.io"}, "status": {"conditions": conditions}}
+    obj = {
+        "metadata": {"name": "v1beta1.external.metrics.k8s.io"},
+        "status": {"conditions": conditions},
+    }
     assert (ready.conditions(obj, ["Available"]) == "") is ready_
 
 
 def test_a_status_may_be_null():
-    assert ready.conditions({"metadata": {"generation": 1}, "status": {"conditions": None}}, ["Established"]) != ""
+    assert (
+        ready.conditions(
+            {"metadata": {"generation": 1}, "status": {"conditions": None}}, ["Established"]
+        )
+        != ""
+    )
     assert ready.workload({"metadata": {"generation": 1}, "spec": {}, "status": None}) != ""
 
 
@@ -89,8 +112,12 @@ def test_a_component_without_objects_says_so():
 
 def test_a_lease_counts_as_long_as_its_holder_renews_it():
     def lease(seconds_ago, holder="pod-1_id"):
-        renewed = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat().replace("+00:00", "Z")
-        return {"spec": {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15}}
+        renewed = (
+            (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat().replace("+00:00", "Z")
+        )
+        return {
+            "spec": {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15}
+        }
 
     assert ready.lease(lease(1)) == ""
     assert ready.lease(lease(60)).startswith("pod-1 leads, and has not said so for ")
@@ -103,7 +130,11 @@ def test_endpoints_need_an_address_that_is_ready():
 
     assert ready.endpoints(found({"ready": False}, {"ready": True})) == ""
     assert ready.endpoints(found({})) == "", "unknown counts as ready, as Kubernetes says"
-    assert ready.endpoints(found({"ready": False})) == ready.endpoints({"endpoints": None}) == "no address is ready"
+    assert (
+        ready.endpoints(found({"ready": False}))
+        == ready.endpoints({"endpoints": None})
+        == "no address is ready"
+    )
 
 
 def test_a_webhook_needs_a_certificate_for_every_hook():

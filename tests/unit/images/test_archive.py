@@ -17,15 +17,28 @@ CONFIG = json.dumps({"architecture": "amd64", "os": "linux"}).encode()
 CONFIG_ID = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"
 
 
-def write(path: Path, names: list[str], *, config: bytes = CONFIG, drop: str = "", index: bool = False, extra=None) -> Path:
+def write(
+    path: Path,
+    names: list[str],
+    *,
+    config: bytes = CONFIG,
+    drop: str = "",
+    index: bool = False,
+    extra=None,
+) -> Path:
     """Write what `docker save` writes, less the member `drop`."""
     members = {
         "layer/layer.tar": b"x" * 5000,
         "config.json": config,
-        "manifest.json": json.dumps([{"Config": "config.json", "RepoTags": names, "Layers": ["layer/layer.tar"]}]).encode(),
+        "manifest.json": json.dumps(
+            [{"Config": "config.json", "RepoTags": names, "Layers": ["layer/layer.tar"]}]
+        ).encode(),
     }
     if index:
-        entry = {"digest": "sha256:manifest", "annotations": {"io.containerd.image.name": normalise(names[0])}}
+        entry = {
+            "digest": "sha256:manifest",
+            "annotations": {"io.containerd.image.name": normalise(names[0])},
+        }
         members["index.json"] = json.dumps({"manifests": [entry]}).encode()
     members |= extra or {}
     with tarfile.open(path, "w") as tar:
@@ -66,7 +79,9 @@ BREAK = {
     "cut off, compressed": lambda path, whole: path.write_bytes(gzip.compress(whole)[:200]),
     "null name": lambda path, whole: write(path, [None], drop="config.json"),
     "no xz": lambda path, whole: path.write_bytes(lzma.compress(whole)[:40] + b"x" * 400),
-    "bad index": lambda path, whole: write(path, ["x:1"], extra={"index.json": b'{"manifests": [1]}'}),
+    "bad index": lambda path, whole: write(
+        path, ["x:1"], extra={"index.json": b'{"manifests": [1]}'}
+    ),
     "folder": lambda path, whole: (path.unlink(), path.mkdir()),
     "empty": lambda path, whole: path.write_bytes(b""),
     "zip": lambda path, whole: path.write_bytes(b"PK\x03\x04" + whole),
@@ -75,7 +90,9 @@ BREAK = {
     "null manifest": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b"null"}),
     "no images": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b"[]"}),
     "null image": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b"[null]"}),
-    "null layers": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b'[{"Config": "config.json"}]'}),
+    "null layers": lambda path, whole: write(
+        path, ["x:1"], extra={"manifest.json": b'[{"Config": "config.json"}]'}
+    ),
     "nested": lambda path, whole: write(path, ["x:1"], extra={"manifest.json": b"[" * 100_000}),
 }
 

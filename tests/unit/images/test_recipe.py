@@ -35,7 +35,11 @@ def folder(tmp_path: Path) -> Path:
 def keys(folder: Path, toolchain: str = "go1", architecture: str = "amd64") -> dict[str, str]:
     book = recipes.load(folder, architecture, toolchain)
     app, base = book.get("app"), book.get("base")
-    return {"base": book.image_key(base), "app": book.image_key(app), "file": book.file_key(app, "app")}
+    return {
+        "base": book.image_key(base),
+        "app": book.image_key(app),
+        "file": book.file_key(app, "app"),
+    }
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -88,7 +92,9 @@ def test_all_broken_recipes_are_told_at_once(folder: Path):
 
 
 def test_recipes_in_a_circle_are_refused(folder: Path):
-    (folder / "base" / "recipe.yaml").write_text(BASE.replace("rootfs: rootfs.tar", "from: {X: app}"))
+    (folder / "base" / "recipe.yaml").write_text(
+        BASE.replace("rootfs: rootfs.tar", "from: {X: app}")
+    )
     with pytest.raises(DevenvError, match="app → base → app"):
         recipes.load(folder, "amd64", "go1").closure(["app"])
 

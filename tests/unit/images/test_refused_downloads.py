@@ -11,9 +11,18 @@ from devenv.network import Trouble
 from devenv.ports import Completed
 
 REFUSALS = [
-    ("tls: failed to verify certificate: x509: certificate signed by unknown authority", Trouble.UNTRUSTED),
-    ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))", Trouble.UNTRUSTED),
-    ("ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 407 Proxy Authentication'))", Trouble.PROXY),
+    (
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        Trouble.UNTRUSTED,
+    ),
+    (
+        "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))",
+        Trouble.UNTRUSTED,
+    ),
+    (
+        "ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 407 Proxy Authentication'))",
+        Trouble.PROXY,
+    ),
     ("reading https://x/@v/list: 403 Forbidden", Trouble.FORBIDDEN),
     ("ERROR: HTTP error 429 while getting https://x", Trouble.LIMITED),
 ]

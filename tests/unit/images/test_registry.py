@@ -13,7 +13,9 @@ class Builder:
     """Knows a recipe for everything, and builds nothing."""
 
     def __init__(self, host, folder) -> None:
-        spec = RecipeFile(description="", version="1", image=ImageStep(rootfs="", seconds=500, disk=1))
+        spec = RecipeFile(
+            description="", version="1", image=ImageStep(rootfs="", seconds=500, disk=1)
+        )
         (folder / "Dockerfile").write_text("FROM scratch")
         self.host = host
         self.book = Book({"r": Recipe("r", folder, spec)}, "amd64", "")
@@ -52,13 +54,18 @@ def pulls(fakes):
 def test_one_registrys_failure_says_nothing_about_another(fakes, provider, words, again):
     fakes.engine.refusals["a.invalid"] = words
     fakes.engine.registry = {"b.invalid/x:1"}
-    sources = provider.provide([image("a.invalid/x:1"), image("a.invalid/y:1"), image("b.invalid/x:1")])
+    sources = provider.provide(
+        [image("a.invalid/x:1"), image("a.invalid/y:1"), image("b.invalid/x:1")]
+    )
     assert [source.how for source in sources.values()] == ["build", "build", "pull"]
     assert pulls(fakes) == ["a.invalid/x:1", *(["a.invalid/y:1"] if again else []), "b.invalid/x:1"]
 
 
 def test_what_is_built_for_want_of_a_registry_is_said_once_a_registry_and_before(fakes, provider):
-    fakes.engine.refusals = {"a.invalid": "toomanyrequests: limit", "b.invalid": "x509: unknown authority"}
+    fakes.engine.refusals = {
+        "a.invalid": "toomanyrequests: limit",
+        "b.invalid": "x509: unknown authority",
+    }
     provider.provide([image("a.invalid/x:1"), image("a.invalid/y:1"), image("b.invalid/x:1")])
     assert len(fakes.reporter.said) == 2
     first, second = fakes.reporter.said
@@ -83,7 +90,10 @@ def test_nothing_is_said_where_everything_is_pulled(fakes, provider):
 
 
 def test_images_without_a_way_are_told_with_what_each_registry_said(fakes, provider):
-    fakes.engine.refusals = {"a.invalid": "error parsing HTTP 403 response body", "b.invalid": "no such host"}
+    fakes.engine.refusals = {
+        "a.invalid": "error parsing HTTP 403 response body",
+        "b.invalid": "no such host",
+    }
     with pytest.raises(NoWayError) as caught:
         provider.provide([image("a.invalid/x:1", ""), image("b.invalid/x:1", "")])
     assert caught.value.refs == ("a.invalid/x:1", "b.invalid/x:1")
@@ -95,10 +105,21 @@ def test_images_without_a_way_are_told_with_what_each_registry_said(fakes, provi
 
 
 def test_every_trouble_has_a_way_out():
-    words = ["unauthorized", "HTTP 403", "proxyconnect tcp", "toomanyrequests", "HTTP 500", "x509", "manifest unknown", ""]
+    words = [
+        "unauthorized",
+        "HTTP 403",
+        "proxyconnect tcp",
+        "toomanyrequests",
+        "HTTP 500",
+        "x509",
+        "manifest unknown",
+        "",
+    ]
     failures = [Failure("a.invalid/x:1", text) for text in words]
     assert {failure.trouble for failure in failures} == set(Trouble)
-    assert all(failure.way_out and failure.sentence.startswith("a.invalid ") for failure in failures)
+    assert all(
+        failure.way_out and failure.sentence.startswith("a.invalid ") for failure in failures
+    )
 
 
 @pytest.mark.parametrize(("ref", "registry"), [

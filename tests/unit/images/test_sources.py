@@ -49,8 +49,12 @@ def test_names_are_spelt_as_containerd_has_them(ref, name):
 
 
 PROGRAM = GoProgram(package="./cmd/p", entrypoint="/p")
-CHECKOUT = ProfileImage(name="p", ref="a/p:nightly", build_in="/src", go=PROGRAM, from_checkout=True)
-BY_COMMAND = ProfileImage(name="p", ref="a/p:nightly", build_in="/src", build=("make",), from_checkout=True)
+CHECKOUT = ProfileImage(
+    name="p", ref="a/p:nightly", build_in="/src", go=PROGRAM, from_checkout=True
+)
+BY_COMMAND = ProfileImage(
+    name="p", ref="a/p:nightly", build_in="/src", build=("make",), from_checkout=True
+)
 NOW = Stamp("/src", "commit", "changes")
 
 
@@ -70,7 +74,9 @@ def held(fakes, ref, state=None):
     (Stamp("/src", "another", "changes"), "source"),
     (None, "source"),
 ])  # fmt: skip
-def test_a_checkouts_image_is_chosen_by_its_sources_and_not_by_its_name(provider, fakes, state, how):
+def test_a_checkouts_image_is_chosen_by_its_sources_and_not_by_its_name(
+    provider, fakes, state, how
+):
     held(fakes, own_ref(CHECKOUT), state)
     held(fakes, CHECKOUT.ref, Stamp("/other", "commit", "changes"))
     source = provider._choose(CHECKOUT, registry=False)
@@ -78,6 +84,8 @@ def test_a_checkouts_image_is_chosen_by_its_sources_and_not_by_its_name(provider
 
 
 @pytest.mark.parametrize(("state", "how"), [(None, "engine"), (Stamp("/other"), "source")])
-def test_what_a_user_built_by_the_checkouts_command_is_taken_unless_it_is_anothers(provider, fakes, state, how):
+def test_what_a_user_built_by_the_checkouts_command_is_taken_unless_it_is_anothers(
+    provider, fakes, state, how
+):
     held(fakes, BY_COMMAND.ref, state)
     assert provider._choose(BY_COMMAND, registry=False).how == how

@@ -82,7 +82,9 @@ def test_labels_say_the_same(repository):
 def test_two_checkouts_never_share_a_name():
     def image(folder: str) -> ProfileImage:
         program = GoProgram(package="./cmd/p", entrypoint="/p")
-        return ProfileImage(name="p", ref="aibrix/p:nightly", build_in=folder, go=program, from_checkout=True)
+        return ProfileImage(
+            name="p", ref="aibrix/p:nightly", build_in=folder, go=program, from_checkout=True
+        )
 
     assert own_ref(image("/a")) != own_ref(image("/b"))
     assert own_ref(image("/a")) == own_ref(image("/a"))

@@ -30,7 +30,9 @@ def layer(content: bytes) -> bytes:
 
 LAYERS = [layer(b"below" * 500), layer(b"above" * 500)]
 DIFFS = [f"sha256:{sha(x)}" for x in LAYERS]
-CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": DIFFS}}).encode()
+CONFIG = json.dumps(
+    {"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": DIFFS}}
+).encode()
 OCI = "application/vnd.oci.image"
 
 
@@ -50,7 +52,12 @@ def tar(path: Path, files: dict[str, bytes], links=()) -> Path:
 def saved(**changed) -> dict[str, bytes]:
     """As Docker up to 24 saves it."""
     listed = [{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["0/layer.tar", "1/layer.tar"]}]
-    files = {"0/layer.tar": LAYERS[0], "1/layer.tar": LAYERS[1], "c.json": CONFIG, "manifest.json": json.dumps(listed).encode()}
+    files = {
+        "0/layer.tar": LAYERS[0],
+        "1/layer.tar": LAYERS[1],
+        "c.json": CONFIG,
+        "manifest.json": json.dumps(listed).encode(),
+    }
     return {k: v for k, v in {**files, **changed}.items() if v is not None}
 
 
@@ -59,10 +66,17 @@ def blob(content: bytes) -> str:
 
 
 def descriptor(content: bytes, kind: str, **more) -> dict:
-    return {"mediaType": f"{OCI}.{kind}", "digest": f"sha256:{sha(content)}", "size": len(content), **more}
+    return {
+        "mediaType": f"{OCI}.{kind}",
+        "digest": f"sha256:{sha(content)}",
+        "size": len(content),
+        **more,
+    }
 
 
-def layout(pack=lambda x: x, names=("registry.example/x/a:1",), *, nested=False) -> dict[str, bytes]:
+def layout(
+    pack=lambda x: x, names=("registry.example/x/a:1",), *, nested=False
+) -> dict[str, bytes]:
     """As an OCI layout has it."""
     blobs = [pack(x) for x in LAYERS]
     kind = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}.get(blobs[0][:2], "")
@@ -80,7 +94,9 @@ def layout(pack=lambda x: x, names=("registry.example/x/a:1",), *, nested=False)
         ]}).encode()  # fmt: skip
         files |= {blob(top): top, blob(other): other}
     notes = [{"annotations": {"io.containerd.image.name": n}} for n in names] or [{}]
-    index = json.dumps({"manifests": [descriptor(top, "manifest.v1+json", **n) for n in notes]}).encode()
+    index = json.dumps(
+        {"manifests": [descriptor(top, "manifest.v1+json", **n) for n in notes]}
+    ).encode()
     return {**files, "index.json": index, "oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
 
 
@@ -102,7 +118,9 @@ def packed(content: bytes) -> bytes:
 WHOLE = {
     "docker save": lambda p: tar(p / "a.tar", saved()),
     "docker save, packed": lambda p: _gz(tar(p / "a.tar", saved())),
-    "docker save of the containerd store": lambda p: tar(p / "a.tar", {**layout(packed), "manifest.json": _new_list(packed)}),
+    "docker save of the containerd store": lambda p: tar(
+        p / "a.tar", {**layout(packed), "manifest.json": _new_list(packed)}
+    ),
     "layout as an archive": lambda p: tar(p / "a.tar", layout()),
     "layout as a folder": lambda p: folder(p / "a", layout()),
     "packed layers": lambda p: folder(p / "a", layout(packed)),
@@ -128,7 +146,9 @@ def _gz(path: Path) -> Path:
 
 
 def _new_list(pack) -> bytes:
-    return json.dumps([{"Config": blob(CONFIG), "RepoTags": ["a:1"], "Layers": [blob(pack(x)) for x in LAYERS]}]).encode()
+    return json.dumps(
+        [{"Config": blob(CONFIG), "RepoTags": ["a:1"], "Layers": [blob(pack(x)) for x in LAYERS]}]
+    ).encode()
 
 
 def unpacked(content: bytes) -> bytes:
@@ -155,12 +175,20 @@ def test_an_image_is_read_and_sent_in_part(tmp_path, how):
     assert f"blobs/sha256/{lower}" not in out
     content = out[f"blobs/sha256/{upper}"]
     assert unpacked(content) == LAYERS[1]
-    assert all(x["size"] <= size == 5120 for x, size in zip(manifest["layers"], found.sizes, strict=True))
+    assert all(
+        x["size"] <= size == 5120 for x, size in zip(manifest["layers"], found.sizes, strict=True)
+    )
 
 
 def test_layers_that_are_the_same_may_be_links(tmp_path):
-    config = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[0]]}}).encode()
-    path = tar(tmp_path / "a.tar", saved(**{"1/layer.tar": None, "c.json": config}), {"1/layer.tar": "../0/layer.tar"})
+    config = json.dumps(
+        {"architecture": "amd64", "rootfs": {"diff_ids": [DIFFS[0], DIFFS[0]]}}
+    ).encode()
+    path = tar(
+        tmp_path / "a.tar",
+        saved(**{"1/layer.tar": None, "c.json": config}),
+        {"1/layer.tar": "../0/layer.tar"},
+    )
     (found,) = read(path)
     assert found.image.layers == (DIFFS[0], DIFFS[0])
     assert b"".join(found.layout("a:1", {DIFFS[0]})).count(LAYERS[0]) == 1
@@ -170,7 +198,10 @@ def test_an_image_may_have_several_names_and_a_file_several_images(tmp_path):
     names = ("registry.example/x/a:1", "registry.example/x/b:1")
     assert [i.names for i in read(folder(tmp_path / "a", layout(names=names)))] == [names]
     both = json.loads(saved()["manifest.json"]) * 2
-    assert len(read(tar(tmp_path / "b.tar", saved(**{"manifest.json": json.dumps(both).encode()})))) == 2
+    assert (
+        len(read(tar(tmp_path / "b.tar", saved(**{"manifest.json": json.dumps(both).encode()}))))
+        == 2
+    )
 
 
 def test_a_layout_may_not_say_what_its_image_is_called(tmp_path):
@@ -221,7 +252,9 @@ def many_names() -> dict[str, bytes]:
 
 def no_tar() -> dict[str, bytes]:
     content = b"no tar at all" * 500
-    config = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [f"sha256:{sha(content)}"]}}).encode()
+    config = json.dumps(
+        {"architecture": "amd64", "rootfs": {"diff_ids": [f"sha256:{sha(content)}"]}}
+    ).encode()
     listed = [{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["0/layer.tar"]}]
     return listing(listed, **{"0/layer.tar": content, "c.json": config})
 
@@ -248,57 +281,112 @@ BROKEN = {
     "a zstd that is cut off": (lambda p: shortened(_zst(tar(p / "a.tar", saved())), 90), "cut off"),
     "a null manifest": (lambda p: tar(p / "a.tar", listing(None)), "manifest.json is not a list"),
     "a null image": (lambda p: tar(p / "a.tar", listing([None])), "image 1 is not a map"),
-    "a null layer list": (lambda p: tar(p / "a.tar", listing([{"Config": "c.json", "RepoTags": None}])), "Layers is not a list"),
-    "a manifest that is no JSON": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": b"{"})), "manifest.json is not JSON"),
+    "a null layer list": (
+        lambda p: tar(p / "a.tar", listing([{"Config": "c.json", "RepoTags": None}])),
+        "Layers is not a list",
+    ),
+    "a manifest that is no JSON": (
+        lambda p: tar(p / "a.tar", saved(**{"manifest.json": b"{"})),
+        "manifest.json is not JSON",
+    ),
     "a folder with nothing in it": (lambda p: folder(p, {}), "holds no image"),
     "200 tags": (lambda p: tar(p / "a.tar", many_names()), "200 names"),
     "a name that is none": (
-        lambda p: tar(p / "a.tar", listing([{"Config": "c.json", "RepoTags": ["A B"], "Layers": []}])),
+        lambda p: tar(
+            p / "a.tar", listing([{"Config": "c.json", "RepoTags": ["A B"], "Layers": []}])
+        ),
         "not a valid image name",
     ),
-    "a layer that is not a tar": (lambda p: tar(p / "a.tar", no_tar()), "0/layer.tar is not a layer"),
+    "a layer that is not a tar": (
+        lambda p: tar(p / "a.tar", no_tar()),
+        "0/layer.tar is not a layer",
+    ),
     "a zstd layer that lies": (lambda p: folder(p / "a", layout(lying)), "is not the layer"),
     "a file that never ends": (lambda p: Path("/dev/zero"), "a device"),
     "an archive without an image": (lambda p: tar(p / "a.tar", {"README": b"x"}), "holds no image"),
     "an empty file": (lambda p: shortened(tar(p / "a.tar", saved()), 0), "it is empty"),
     "zeros": (lambda p: _zeros(p / "a.tar"), "holds no image"),
-    "a size that does not fit": (lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(size=3))), "should have 3"),
+    "a size that does not fit": (
+        lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(size=3))),
+        "should have 3",
+    ),
     "a size that is none": (
         lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(size="3"))),
         "the size of sha256:",
     ),
     "a media type that does not fit": (
-        lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(mediaType=f"{OCI}.layer.v1.tar+gzip"))),
+        lambda p: folder(
+            p / "a",
+            described(lambda m: m["layers"][0].update(mediaType=f"{OCI}.layer.v1.tar+gzip")),
+        ),
         "media type",
     ),
     "a layer of another kind": (
-        lambda p: folder(p / "a", described(lambda m: m["layers"][0].update(mediaType="application/vnd.in-toto+json"))),
+        lambda p: folder(
+            p / "a",
+            described(lambda m: m["layers"][0].update(mediaType="application/vnd.in-toto+json")),
+        ),
         "media type",
     ),
     "a chart": (
-        lambda p: folder(p / "a", described(lambda m: m["config"].update(mediaType="application/vnd.cncf.helm.config.v1+json"))),
+        lambda p: folder(
+            p / "a",
+            described(
+                lambda m: m["config"].update(mediaType="application/vnd.cncf.helm.config.v1+json")
+            ),
+        ),
         "holds no image",
     ),
     "a negative size": (lambda p: negative(p / "a.tar"), ""),
     "links in a circle": (lambda p: looping(p / "a"), ""),
-    "a gzip that is cut off": (lambda p: tar(p / "a.tar", saved(**{"1/layer.tar": packed(LAYERS[1])[:-4]})), "is cut off"),
-    "cut off": (lambda p: shortened(tar(p / "a.tar", saved()), 7000), "cut off|unexpected end|missing"),
+    "a gzip that is cut off": (
+        lambda p: tar(p / "a.tar", saved(**{"1/layer.tar": packed(LAYERS[1])[:-4]})),
+        "is cut off",
+    ),
+    "cut off": (
+        lambda p: shortened(tar(p / "a.tar", saved()), 7000),
+        "cut off|unexpected end|missing",
+    ),
     "cut off in its first bytes": (lambda p: shortened(tar(p / "a.tar", saved()), 100), ""),
     "cut off, packed": (lambda p: shortened(_gz(tar(p / "a.tar", saved())), 200), "ended"),
     "no archive": (lambda p: _text(p / "a.tar"), ""),
-    "a layer that is another": (lambda p: tar(p / "a.tar", damaged(saved(), "1/layer.tar")), "is not the layer"),
+    "a layer that is another": (
+        lambda p: tar(p / "a.tar", damaged(saved(), "1/layer.tar")),
+        "is not the layer",
+    ),
     "a damaged blob": (lambda p: folder(p / "a", damaged(layout(), blob(LAYERS[1]))), "is damaged"),
     "a damaged manifest": (lambda p: folder(p / "a", _other_manifest()), "should have"),
-    "no config": (lambda p: tar(p / "a.tar", saved(**{"c.json": None})), "its config c.json is missing"),
-    "no config in the layout": (lambda p: folder(p / "a", {k: v for k, v in layout().items() if k != blob(CONFIG)}), "config"),
+    "no config": (
+        lambda p: tar(p / "a.tar", saved(**{"c.json": None})),
+        "its config c.json is missing",
+    ),
+    "no config in the layout": (
+        lambda p: folder(p / "a", {k: v for k, v in layout().items() if k != blob(CONFIG)}),
+        "config",
+    ),
     "a damaged config": (lambda p: folder(p / "a", damaged(layout(), blob(CONFIG))), "damaged"),
-    "no layer": (lambda p: tar(p / "a.tar", saved(**{"0/layer.tar": None})), "0/layer.tar is missing"),
-    "no list and no index": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": None})), "holds no image"),
+    "no layer": (
+        lambda p: tar(p / "a.tar", saved(**{"0/layer.tar": None})),
+        "0/layer.tar is missing",
+    ),
+    "no list and no index": (
+        lambda p: tar(p / "a.tar", saved(**{"manifest.json": None})),
+        "holds no image",
+    ),
     "no image": (lambda p: tar(p / "a.tar", {"manifest.json": b"[]"}), "no image"),
-    "a path that leads out": (lambda p: tar(p / "a.tar", saved(**{"../../etc/passwd": b"x"})), "leads out"),
+    "a path that leads out": (
+        lambda p: tar(p / "a.tar", saved(**{"../../etc/passwd": b"x"})),
+        "leads out",
+    ),
     "an absolute path": (lambda p: tar(p / "a.tar", saved(**{"/etc/passwd": b"x"})), "leads out"),
-    "a link that leads out": (lambda p: tar(p / "a.tar", saved(), {"x": "../../etc/passwd"}), "leads out"),
-    "a layer outside": (lambda p: tar(p / "a.tar", saved(**{"manifest.json": _outside()})), "leads out"),
+    "a link that leads out": (
+        lambda p: tar(p / "a.tar", saved(), {"x": "../../etc/passwd"}),
+        "leads out",
+    ),
+    "a layer outside": (
+        lambda p: tar(p / "a.tar", saved(**{"manifest.json": _outside()})),
+        "leads out",
+    ),
     "a digest that is a path": (lambda p: folder(p / "a", _path_digest()), "no digest"),
     "a folder's link that leads out": (lambda p: _linked(folder(p / "a", layout())), "leads out"),
     "an empty folder": (lambda p: folder(p / "a", {"x": b""}), "holds no image"),
@@ -306,7 +394,10 @@ BROKEN = {
         lambda p: tar(p / "a.tar", saved(**{"c.json": _one_layer()})),
         "1 layers, and there are 2",
     ),
-    "no architecture": (lambda p: tar(p / "a.tar", saved(**{"c.json": CONFIG.replace(b"architecture", b"x")})), "architecture"),
+    "no architecture": (
+        lambda p: tar(p / "a.tar", saved(**{"c.json": CONFIG.replace(b"architecture", b"x")})),
+        "architecture",
+    ),
 }
 
 
@@ -327,11 +418,15 @@ def _other_manifest() -> dict[str, bytes]:
 
 
 def _outside() -> bytes:
-    return json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["../../x", "1/layer.tar"]}]).encode()
+    return json.dumps(
+        [{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["../../x", "1/layer.tar"]}]
+    ).encode()
 
 
 def _path_digest() -> dict[str, bytes]:
-    return {"index.json": json.dumps({"manifests": [{"digest": "sha256:../../../etc/passwd"}]}).encode()}
+    return {
+        "index.json": json.dumps({"manifests": [{"digest": "sha256:../../../etc/passwd"}]}).encode()
+    }
 
 
 def _linked(path: Path) -> Path:

@@ -22,7 +22,9 @@ class Engine:
     containerd_store = False
 
     def info(self):
-        return EngineInfo("20.10", "amd64", None, "unix:///x", containerd_store=self.containerd_store)
+        return EngineInfo(
+            "20.10", "amd64", None, "unix:///x", containerd_store=self.containerd_store
+        )
 
     def save(self, refs, platform):
         assert refs == ["a:1", "b:1"]
@@ -30,7 +32,9 @@ class Engine:
 
 
 def node(name="n", snapshots=(), blobs=()) -> NodeImages:
-    return NodeImages(name, {}, frozenset(chain_ids(snapshots)), frozenset(blobs), Space(1, 1, 1, 1))
+    return NodeImages(
+        name, {}, frozenset(chain_ids(snapshots)), frozenset(blobs), Space(1, 1, 1, 1)
+    )
 
 
 def layers_in(have, engine=None) -> list[bool]:
@@ -66,7 +70,9 @@ def test_what_can_t_be_imported_is_told_in_containerd_s_words():
     class Containers:
         def exec(self, container, argv, stdin=None):
             if stdin is None:
-                return Completed(0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n1 1 1 1 0\n')
+                return Completed(
+                    0, '{"images": []}\n--- devenv ---\n--- devenv ---\n--- devenv ---\n1 1 1 1 0\n'
+                )
             b"".join(stdin)
             return Completed(1, "no space left on device")
 

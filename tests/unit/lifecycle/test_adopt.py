@@ -20,14 +20,22 @@ def foreign(fakes) -> Node:
     node = Node("c-control-plane", "theirs", "running", "c", 5, PORTS)
     fakes.engine.containers[node.name] = node
     fakes.kube.up = True
-    fakes.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "aibrix-system"}})
-    fakes.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "default", "name": "theirs"}})
+    fakes.kube.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "aibrix-system"}}
+    )
+    fakes.kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"namespace": "default", "name": "theirs"},
+        }
+    )
     fakes.engine.in_nodes[node.name] = {"docker.io/library/redis:latest"}
     fakes.log.clear()
     return node
 
 
-def test_what_would_change_is_listed_before_anything_does(up, fakes, foreign):  # noqa: F811
+def test_what_would_change_is_listed_before_anything_does(up, fakes, foreign):
     shown = []
 
     def refuse(adoption):
@@ -46,26 +54,38 @@ def test_what_would_change_is_listed_before_anything_does(up, fakes, foreign):  
     assert Records(fakes.host).read("c") is None
 
 
-def test_down_of_an_adopted_cluster_takes_out_what_was_brought_and_leaves_the_rest(up, fakes, foreign):  # noqa: F811
+def test_down_of_an_adopted_cluster_takes_out_what_was_brought_and_leaves_the_rest(
+    up,
+    fakes,
+    foreign,
+):
     assert up(agree=lambda _: None).run(0).changed
     assert not up().run(0).changed
     fakes.kube.pods.clear()
     fakes.log.clear()
     removal = down_of(fakes).run(0)
     assert not any(e.startswith("kind delete") for e in fakes.log)
-    assert set(fakes.kube.objects) == {("Namespace", "", "aibrix-system"), ("ConfigMap", "default", "theirs")}
+    assert set(fakes.kube.objects) == {
+        ("Namespace", "", "aibrix-system"),
+        ("ConfigMap", "default", "theirs"),
+    }
     assert ("v1", "Namespace", "", "envoy-gateway-system") in removal.objects
     assert removal.stayed == {}
     assert "docker.io/envoyproxy/envoy:v1.36.2" in removal.images
-    assert "docker.io/library/redis:latest" not in removal.images  # the node had one of that name before
+    assert (
+        "docker.io/library/redis:latest" not in removal.images
+    )  # the node had one of that name before
     assert "docker.io/library/redis:latest" in fakes.engine.in_nodes["c-control-plane"]
     assert Records(fakes.host).read("c") is None
 
 
-def test_down_of_an_adopted_cluster_gives_back_what_a_killed_load_took(up, fakes, foreign):  # noqa: F811
+def test_down_of_an_adopted_cluster_gives_back_what_a_killed_load_took(up, fakes, foreign):
     up(agree=lambda _: None).run(0)
     names, theirs = fakes.engine.in_nodes["c-control-plane"], "docker.io/library/theirs:1"
-    fakes.engine.configs |= {theirs: "sha256:theirs", "devenv.local/superseded:theirs": "sha256:theirs"}
+    fakes.engine.configs |= {
+        theirs: "sha256:theirs",
+        "devenv.local/superseded:theirs": "sha256:theirs",
+    }
     names |= {theirs, "devenv.local/incoming:half", "devenv.local/superseded:left"}
     replacing = Replacing("c", Records(fakes.host), fakes.engine, None)
     replacing.begin(foreign, {theirs: "sha256:theirs"})
@@ -89,7 +109,7 @@ def tag_too(engine, run):
     return exec_
 
 
-def test_what_others_put_into_a_namespace_keeps_it(up, fakes, foreign):  # noqa: F811
+def test_what_others_put_into_a_namespace_keeps_it(up, fakes, foreign):
     up(agree=lambda _: None).run(0)
     fakes.kube.pods["their-pod"] = "10.0.0.9"
     removal = down_of(fakes).run(0)
@@ -101,7 +121,7 @@ def test_what_others_put_into_a_namespace_keeps_it(up, fakes, foreign):  # noqa:
     assert Records(fakes.host).read("c") is None
 
 
-def test_a_later_up_notes_what_it_brings_too(up, fakes, foreign, tmp_path):  # noqa: F811
+def test_a_later_up_notes_what_it_brings_too(up, fakes, foreign, tmp_path):
     up(agree=lambda _: None).run(0)
     record = Records(fakes.host).read("c")
     gone = ("apps/v1", "Deployment", "default", "mock-llama2-7b")
@@ -113,7 +133,7 @@ def test_a_later_up_notes_what_it_brings_too(up, fakes, foreign, tmp_path):  # n
     assert set(Records(fakes.host).read("c").objects) == set(record.objects)
 
 
-def test_a_later_up_changes_nothing_that_nobody_agreed_to(up, fakes, foreign):  # noqa: F811
+def test_a_later_up_changes_nothing_that_nobody_agreed_to(up, fakes, foreign):
     up(agree=lambda _: None).run(0)
     record = Records(fakes.host).read("c")
     theirs = ("apps/v1", "Deployment", "default", "mock-llama2-7b")
@@ -126,7 +146,7 @@ def test_a_later_up_changes_nothing_that_nobody_agreed_to(up, fakes, foreign):  
     assert {e for e in fakes.log if e.startswith("apply")} == {"apply ConfigMap/devenv"}
 
 
-def test_a_context_that_leads_elsewhere_is_never_used(up, fakes, foreign):  # noqa: F811
+def test_a_context_that_leads_elsewhere_is_never_used(up, fakes, foreign):
     """Another engine may have a cluster of the same name, and KUBECONFIG may name another file than before."""
     fakes.kube.port = 45555
     with pytest.raises(DevenvError, match="does not lead to the nodes of c"):
@@ -140,7 +160,7 @@ def test_a_context_that_leads_elsewhere_is_never_used(up, fakes, foreign):  # no
     assert not any(e.startswith("delete") for e in fakes.log)
 
 
-def test_nothing_is_applied_through_a_context_that_is_older_than_the_cluster(up, fakes):  # noqa: F811
+def test_nothing_is_applied_through_a_context_that_is_older_than_the_cluster(up, fakes):
     fakes.kube.up = True  # some other cluster's, of the same name and at the same port
 
     acted = threading.Event()
@@ -168,7 +188,7 @@ def test_nothing_is_applied_through_a_context_that_is_older_than_the_cluster(up,
     assert known < index(fakes.log, "apply")
 
 
-def test_a_stopped_adopted_cluster_is_started(up, fakes, foreign):  # noqa: F811
+def test_a_stopped_adopted_cluster_is_started(up, fakes, foreign):
     up(agree=lambda _: None).run(0)
     node = fakes.engine.containers[foreign.name]
     fakes.engine.containers[node.name] = Node(node.name, node.id, "exited", "c")
@@ -184,7 +204,7 @@ def test_a_stopped_adopted_cluster_is_started(up, fakes, foreign):  # noqa: F811
     assert "start c-control-plane" in fakes.log
 
 
-def test_an_adopted_cluster_that_its_owner_deleted_is_made_anew(up, fakes, foreign):  # noqa: F811
+def test_an_adopted_cluster_that_its_owner_deleted_is_made_anew(up, fakes, foreign):
     up(agree=lambda _: None).run(0)
     fakes.engine.containers.clear()
     fakes.engine.in_nodes.clear()
@@ -193,7 +213,7 @@ def test_an_adopted_cluster_that_its_owner_deleted_is_made_anew(up, fakes, forei
     assert not Records(fakes.host).read("c").adopted
 
 
-def test_a_configmap_of_that_name_which_is_theirs_is_left_alone(up, fakes, foreign):  # noqa: F811
+def test_a_configmap_of_that_name_which_is_theirs_is_left_alone(up, fakes, foreign):
     theirs = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -209,9 +229,14 @@ def test_a_configmap_of_that_name_which_is_theirs_is_left_alone(up, fakes, forei
 
 @pytest.mark.parametrize(
     ("kind", "version"),
-    [("ConfigMap", "v1"), ("Secret", "v1"), ("CronJob", "batch/v1"), ("Gateway", "gateway.networking.k8s.io/v1")],
+    [
+        ("ConfigMap", "v1"),
+        ("Secret", "v1"),
+        ("CronJob", "batch/v1"),
+        ("Gateway", "gateway.networking.k8s.io/v1"),
+    ],
 )
-def test_whatever_somebody_could_miss_keeps_its_namespace(up, fakes, foreign, kind, version):  # noqa: F811
+def test_whatever_somebody_could_miss_keeps_its_namespace(up, fakes, foreign, kind, version):
     up(agree=lambda _: None).run(0)
     fakes.kube.pods.clear()
     meta = {"namespace": "envoy-gateway-system", "name": "theirs"}
@@ -222,9 +247,16 @@ def test_whatever_somebody_could_miss_keeps_its_namespace(up, fakes, foreign, ki
 
 
 @pytest.mark.parametrize(
-    ("managers", "stays"), [(["envoy-gateway"], False), (["envoy-gateway", "kubectl-edit"], True), ([], True)]
+    ("managers", "stays"),
+    [(["envoy-gateway"], False), (["envoy-gateway", "kubectl-edit"], True), ([], True)],
 )
-def test_what_a_controller_made_that_devenv_brought_goes_with_it(up, fakes, foreign, managers, stays):  # noqa: F811
+def test_what_a_controller_made_that_devenv_brought_goes_with_it(
+    up,
+    fakes,
+    foreign,
+    managers,
+    stays,
+):
     up(agree=lambda _: None).run(0)
     fakes.kube.pods.clear()
     fields = [{"manager": m} for m in managers]
@@ -233,7 +265,12 @@ def test_what_a_controller_made_that_devenv_brought_goes_with_it(up, fakes, fore
     assert bool(down_of(fakes).run(0).stayed) is stays
 
 
-def test_a_profile_with_another_port_is_refused_for_an_adopted_cluster(up, fakes, foreign, tmp_path):  # noqa: F811
+def test_a_profile_with_another_port_is_refused_for_an_adopted_cluster(
+    up,
+    fakes,
+    foreign,
+    tmp_path,
+):
     up(agree=lambda _: None).run(0)
     with pytest.raises(DevenvError, match="does not map port 30888 to port 9999"):
         up(own_profile(tmp_path, "gateway: {host_port: 9999}\n")).run(0)
@@ -245,7 +282,7 @@ def test_a_profile_with_another_port_is_refused_for_an_adopted_cluster(up, fakes
     ("port", "does not map port 30888", Exit.USAGE),
     ("silent", "is not ready", Exit.UNKNOWN),
 ])  # fmt: skip
-def test_a_cluster_that_devenv_cannot_work_with_is_not_adopted(up, fakes, foreign, how, why, code):  # noqa: F811
+def test_a_cluster_that_devenv_cannot_work_with_is_not_adopted(up, fakes, foreign, how, why, code):
     n = foreign
     changed = {
         "stopped": Node(n.name, n.id, "exited", "c"),
@@ -259,10 +296,12 @@ def test_a_cluster_that_devenv_cannot_work_with_is_not_adopted(up, fakes, foreig
     assert Records(fakes.host).read("c") is None
 
 
-def test_a_cluster_whose_record_was_lost_is_known_by_its_own(up, fakes):  # noqa: F811
+def test_a_cluster_whose_record_was_lost_is_known_by_its_own(up, fakes):
     up().run(0)
     (node,) = fakes.engine.nodes("c")
-    fakes.engine.containers[node.name] = Node(node.name, node.id, "running", "c", node.created, PORTS)
+    fakes.engine.containers[node.name] = Node(
+        node.name, node.id, "running", "c", node.created, PORTS
+    )
     Records(fakes.host).remove("c")
     with pytest.raises(DevenvError, match="devenv did not make"):
         up().run(0)
@@ -276,7 +315,7 @@ def test_a_cluster_whose_record_was_lost_is_known_by_its_own(up, fakes):  # noqa
     assert [n.name for n in down_of(fakes).run(0).nodes] == [node.name]
 
 
-def test_a_record_of_other_nodes_is_no_record_of_these(up, fakes, foreign):  # noqa: F811
+def test_a_record_of_other_nodes_is_no_record_of_these(up, fakes, foreign):
     """As in a cluster whose objects were copied from one of devenv's."""
     incluster.write(fakes.kube, Record("c", "offline", "engine-1", made=True, nodes=("another",)))
     asked = []
@@ -285,9 +324,16 @@ def test_a_record_of_other_nodes_is_no_record_of_these(up, fakes, foreign):  # n
     assert Records(fakes.host).read("c").adopted
 
 
-@pytest.mark.parametrize("data", [{}, {"record": "{"}, {"record": '{"cluster": "c"}'}, {"record": "[]"}])
+@pytest.mark.parametrize(
+    "data", [{}, {"record": "{"}, {"record": '{"cluster": "c"}'}, {"record": "[]"}]
+)
 def test_a_record_in_the_cluster_that_makes_no_sense_counts_for_nothing(fakes, data):
     fakes.kube.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "kube-system", "name": "devenv"}, "data": data}
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"namespace": "kube-system", "name": "devenv"},
+            "data": data,
+        }
     )
     assert incluster.read(fakes.kube) is None

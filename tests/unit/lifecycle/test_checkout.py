@@ -19,7 +19,9 @@ def profile_of(folder):
 def source(tmp_path):
     for package in ("plugins", "controllers"):
         (tmp_path / "source" / "cmd" / package).mkdir(parents=True)
-    (tmp_path / "source" / "go.mod").write_text("module github.com/vllm-project/aibrix\n\ngo 1.22\n")
+    (tmp_path / "source" / "go.mod").write_text(
+        "module github.com/vllm-project/aibrix\n\ngo 1.22\n"
+    )
     return tmp_path / "source"
 
 
@@ -30,7 +32,9 @@ def test_a_checkout_is_taken(source):
 def test_what_is_no_checkout_says_why(source):
     profile = profile_of(source)
     (source / "cmd" / "plugins").rmdir()
-    assert problems(str(source), profile) == [f"{source}/cmd/plugins is missing: the checkout is not whole"]
+    assert problems(str(source), profile) == [
+        f"{source}/cmd/plugins is missing: the checkout is not whole"
+    ]
     (source / "go.mod").write_text("module example.com/x\n")
     assert "its go.mod says example.com/x" in problems(str(source), profile)[0]
     (source / "go.mod").unlink()
@@ -98,7 +102,10 @@ def test_an_address_that_devenv_has_a_file_for_is_not_fetched(kustomize, fakes, 
         Path(argv[4]).write_text((Path(argv[2]) / names[0]).read_text() + names[1])
 
     fakes.host.on_run = build
-    replacements = {EG: lambda: tmp_path / "eg.yaml", "https://example.com": lambda: pytest.fail("the folder does not name it")}
+    replacements = {
+        EG: lambda: tmp_path / "eg.yaml",
+        "https://example.com": lambda: pytest.fail("the folder does not name it"),
+    }
     file = kustomize.render(str(folder), replacements)
     assert file.read_text() == f"kind: EnvoyGateway\n{OTHER}"
     assert rendered[0] != str(folder), "a copy is changed, not the checkout"
@@ -121,7 +128,10 @@ def test_an_address_out_of_reach_is_a_missing_prerequisite(kustomize, fakes, fol
     assert "accumulating" not in str(failed.value)
 
 
-@pytest.mark.parametrize("said", ["may not add resource with an already registered id: {0}", 'Get "https://elsewhere": no'])
+@pytest.mark.parametrize(
+    "said",
+    ["may not add resource with an already registered id: {0}", 'Get "https://elsewhere": no'],
+)
 def test_what_else_is_wrong_keeps_kustomizes_own_words(kustomize, fakes, folder, said):
     fakes.host.programs = {"kubectl"}
     fakes.host.results["/usr/bin/kubectl kustomize"] = Completed(1, said.format(OTHER))
@@ -131,7 +141,9 @@ def test_what_else_is_wrong_keeps_kustomizes_own_words(kustomize, fakes, folder,
     assert said.format(OTHER) in failed.value.why
 
 
-@pytest.mark.parametrize(("text", "code"), [(f"resources: [{OTHER}]", Exit.PREREQUISITE), ("resources: []", Exit.FAILED)])
+@pytest.mark.parametrize(
+    ("text", "code"), [(f"resources: [{OTHER}]", Exit.PREREQUISITE), ("resources: []", Exit.FAILED)]
+)
 def test_a_folder_that_takes_too_long_waits_for_its_addresses(kustomize, fakes, folder, text, code):
     (folder / "kustomization.yaml").write_text(text)
     fakes.host.programs = {"kubectl"}

@@ -17,7 +17,9 @@ def names(choice):
 
 @pytest.mark.parametrize(("is_at_hand", "name"), [(True, "aibrix"), (False, "offline")])
 def test_a_new_cluster_gets_what_can_be_had_and_the_reason_is_kept(fakes, is_at_hand, name):
-    chosen = choose(fakes.host, "c", None, FOLDER, at_hand=lambda _: Availability(is_at_hand, "the reason"))
+    chosen = choose(
+        fakes.host, "c", None, FOLDER, at_hand=lambda _: Availability(is_at_hand, "the reason")
+    )
     assert chosen.profile.name == name
     assert chosen.why == "the reason"
 
@@ -27,7 +29,14 @@ def test_nobody_else_asks_a_registry(fakes):
 
 
 def test_what_is_aibrixs_means_aibrix(fakes):
-    chosen = choose(fakes.host, "c", None, FOLDER, Variant(version="v0.4.1"), at_hand=lambda _: pytest.fail("it is said already"))
+    chosen = choose(
+        fakes.host,
+        "c",
+        None,
+        FOLDER,
+        Variant(version="v0.4.1"),
+        at_hand=lambda _: pytest.fail("it is said already"),
+    )
     assert names(chosen) == ("aibrix", "v0.4.1")
 
 
@@ -37,7 +46,9 @@ def test_a_cluster_remembers_its_variant(fakes):
     chosen = choose(fakes.host, "c", None, FOLDER)
     assert names(chosen) == ("aibrix", "v0.6.0")
     assert chosen.variant == variant
-    assert choose(fakes.host, "c", "offline", FOLDER).variant == Variant(), "of another profile it is not"
+    assert choose(fakes.host, "c", "offline", FOLDER).variant == Variant(), (
+        "of another profile it is not"
+    )
 
 
 def test_a_record_of_an_older_devenv_has_no_variant(fakes):
@@ -65,4 +76,6 @@ def test_broken_settings_stop_who_changes_things_and_not_who_looks(fakes):
 
 def test_a_profile_s_file_is_remembered_whatever_its_ending(fakes, tmp_path):
     (tmp_path / "mine.v2").write_text("extends: offline\nname: mine\n")
-    assert choose(fakes.host, "c", str(tmp_path / "mine.v2"), FOLDER).name == str(tmp_path / "mine.v2")
+    assert choose(fakes.host, "c", str(tmp_path / "mine.v2"), FOLDER).name == str(
+        tmp_path / "mine.v2"
+    )

@@ -25,7 +25,9 @@ def source(tmp_path: Path) -> Path:
     (config / "dependency" / "ray.yaml").write_text("kind: Ray\n")
     (config / "dependency" / "envoy-gateway" / "kustomization.yml").write_text(GATEWAY)
     (config / "dependency" / "envoy-gateway" / "patch.yaml").write_text("kind: ConfigMap\n")
-    (config / "shared" / "Kustomization").write_text("components: [../shared]\nresources: [../dependency]\n")
+    (config / "shared" / "Kustomization").write_text(
+        "components: [../shared]\nresources: [../dependency]\n"
+    )
     return config
 
 
@@ -44,7 +46,10 @@ def test_a_tree_is_all_that_a_folder_leads_to_even_in_a_circle(source: Path):
     "https://example.com/a.yaml", "http://example.com/a.yaml", "ssh://git@example.com/a", "git@example.com:a/b",
     "github.com/a/b//c?ref=v1", "git::https://example.com/a",
 ])  # fmt: skip
-@pytest.mark.parametrize("place", ["resources: ['{}']", "components: ['{}']", "crds: ['{}']", "patches: [{{path: '{}'}}]"])
+@pytest.mark.parametrize(
+    "place",
+    ["resources: ['{}']", "components: ['{}']", "crds: ['{}']", "patches: [{{path: '{}'}}]"],
+)
 def test_what_is_not_on_this_disk_is_an_address(tmp_path: Path, place: str, entry: str):
     (tmp_path / "kustomization.yaml").write_text(place.format(entry))
     assert kustomization.addresses(kustomization.tree(tmp_path)) == [entry]
@@ -60,12 +65,16 @@ def test_what_is_no_address_and_what_is_no_kustomization_name_none(tmp_path: Pat
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o555])
-def test_a_copy_has_the_file_in_the_addresss_place_and_all_else_as_it_was(source: Path, tmp_path: Path, mode: int):
+def test_a_copy_has_the_file_in_the_addresss_place_and_all_else_as_it_was(
+    source: Path, tmp_path: Path, mode: int
+):
     file = tmp_path / "eg.yaml"
     file.write_text("kind: EnvoyGateway\n")
     (source / "dependency" / "envoy-gateway").chmod(mode)
     before = content(source)
-    copied = kustomization.copy(kustomization.tree(source / "dependency"), {EG: file}, tmp_path / "copy")
+    copied = kustomization.copy(
+        kustomization.tree(source / "dependency"), {EG: file}, tmp_path / "copy"
+    )
     gateway = copied / "envoy-gateway"
     text = (gateway / "kustomization.yml").read_text()
     (name,) = yaml.safe_load(text)["resources"]

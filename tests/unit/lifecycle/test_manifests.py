@@ -31,17 +31,28 @@ def profile(tmp_path: Path, extra: str = "") -> Profile:
 def render(tmp_path: Path, extra: str = "", chart: str = CHART) -> manifests.Rendered:
     (tmp_path / "chart.yaml").write_text(chart)
     root = data.root() / "manifests"
-    return manifests.render(profile(tmp_path, extra), lambda s: root / s.path if s.path else tmp_path / "chart.yaml")
+    return manifests.render(
+        profile(tmp_path, extra), lambda s: root / s.path if s.path else tmp_path / "chart.yaml"
+    )
 
 
 def one(rendered: manifests.Rendered, kind: str, name: str):
-    return next(o for os in rendered.sources.values() for o in os if o["kind"] == kind and o["metadata"]["name"] == name)
+    return next(
+        o
+        for os in rendered.sources.values()
+        for o in os
+        if o["kind"] == kind and o["metadata"]["name"] == name
+    )
 
 
 def test_the_wasm_cache_is_kept_in_memory(tmp_path: Path):
     spec = one(render(tmp_path), "Deployment", "envoy-gateway")["spec"]["template"]["spec"]
-    assert {"name": "wasm-cache", "mountPath": "/var/lib/eg/wasm"} in spec["containers"][0]["volumeMounts"]
-    assert {"name": "wasm-cache", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}} in spec["volumes"]
+    assert {"name": "wasm-cache", "mountPath": "/var/lib/eg/wasm"} in spec["containers"][0][
+        "volumeMounts"
+    ]
+    assert {"name": "wasm-cache", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}} in spec[
+        "volumes"
+    ]
     assert {"name": "certs"} in spec["volumes"]
 
 
@@ -52,14 +63,20 @@ def test_the_wasm_cache_in_memory_can_be_switched_off(tmp_path: Path):
 
 
 def test_the_node_port_follows_the_profile(tmp_path: Path):
-    proxy = one(render(tmp_path, "gateway: {node_port: 31234}\n"), "EnvoyProxy", "aibrix-custom-proxy-config")
+    proxy = one(
+        render(tmp_path, "gateway: {node_port: 31234}\n"),
+        "EnvoyProxy",
+        "aibrix-custom-proxy-config",
+    )
     service = proxy["spec"]["provider"]["kubernetes"]["envoyService"]
     assert service["type"] == "NodePort"
     assert service["patch"]["value"]["spec"]["ports"][0]["nodePort"] == 31234
 
 
 def test_the_port_mapping_follows_the_profile_and_stays_on_loopback(tmp_path: Path):
-    config = yaml.safe_load(manifests.kind_config(profile(tmp_path, "gateway: {host_port: 9000, node_port: 31234}\n")))
+    config = yaml.safe_load(
+        manifests.kind_config(profile(tmp_path, "gateway: {host_port: 9000, node_port: 31234}\n"))
+    )
     assert config["nodes"][0]["extraPortMappings"] == [
         {"containerPort": 31234, "hostPort": 9000, "listenAddress": "127.0.0.1", "protocol": "TCP"}
     ]
@@ -68,8 +85,16 @@ def test_the_port_mapping_follows_the_profile_and_stays_on_loopback(tmp_path: Pa
 def test_images_are_found_wherever_they_stand(tmp_path: Path):
     rendered = render(tmp_path)
     proxy = one(rendered, "EnvoyProxy", "aibrix-custom-proxy-config")
-    assert set(manifests.images_in(proxy)) == {"docker.io/envoyproxy/envoy:v1.36.2", "docker.io/envoyproxy/gateway:v1.2.8"}
-    wanted = {image for objects in rendered.sources.values() for o in objects for image in manifests.images_in(o)}
+    assert set(manifests.images_in(proxy)) == {
+        "docker.io/envoyproxy/envoy:v1.36.2",
+        "docker.io/envoyproxy/gateway:v1.2.8",
+    }
+    wanted = {
+        image
+        for objects in rendered.sources.values()
+        for o in objects
+        for image in manifests.images_in(o)
+    }
     assert wanted <= {manifests.normalise(i.ref) for i in profile(tmp_path).cluster_images}
 
 
@@ -88,7 +113,9 @@ def test_the_fingerprint_changes_with_any_change(tmp_path: Path, change: str):
 
     def fingerprint(extra: str) -> str:
         root = data.root() / "manifests"
-        return manifests.fingerprint(profile(tmp_path, extra), lambda s: root / s.path if s.path else tmp_path / "one.yaml")
+        return manifests.fingerprint(
+            profile(tmp_path, extra), lambda s: root / s.path if s.path else tmp_path / "one.yaml"
+        )
 
     before = fingerprint(extra)
     assert fingerprint(extra) == before
@@ -133,11 +160,15 @@ def test_a_folder_gives_all_its_files_in_order(tmp_path: Path):
     folder = tmp_path / "mine"
     (folder / "sub").mkdir(parents=True)
     for path, name in (("b.yaml", "b"), ("a.yml", "a"), ("sub/c.json", "c"), ("README.md", "no")):
-        (folder / path).write_text(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}))
+        (folder / path).write_text(
+            json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+        )
     assert [o["metadata"]["name"] for o in manifests.read(folder)] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize(("file", "why"), [("kustomization.yaml", "kustomize folder"), ("notes.txt", "no manifests")])
+@pytest.mark.parametrize(
+    ("file", "why"), [("kustomization.yaml", "kustomize folder"), ("notes.txt", "no manifests")]
+)
 def test_a_folder_that_cannot_be_applied_is_refused(tmp_path: Path, file: str, why: str):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / file).write_text("resources: []\n")
@@ -167,11 +198,16 @@ def test_what_json_has_not_is_refused_when_it_is_read(tmp_path: Path, text: str)
 
 
 def test_a_date_is_a_text_as_kubernetes_reads_it(tmp_path: Path):
-    (tmp_path / "a.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {day: 2024-01-01}\n")
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {day: 2024-01-01}\n"
+    )
     assert manifests.read(tmp_path / "a.yaml")[0]["data"] == {"day": "2024-01-01"}
 
 
-@pytest.mark.parametrize("spec", ["text", [1], {"template": "text"}, {"template": {"spec": {"volumes": [{"secret": None}, 5]}}}])
+@pytest.mark.parametrize(
+    "spec",
+    ["text", [1], {"template": "text"}, {"template": {"spec": {"volumes": [{"secret": None}, 5]}}}],
+)
 def test_a_spec_that_makes_no_sense_is_left_for_the_api_server_to_refuse(spec):
     obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": spec}
     assert manifests.secrets_in(obj) == []
@@ -187,9 +223,19 @@ def test_a_patch_that_leaves_no_object_is_refused(tmp_path: Path):
 
 def test_what_a_diagnosis_looks_for_by_its_name_is_declared():
     objects = (
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "n"}, "spec": {"selector": {"a": "b"}}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "s", "namespace": "n"},
+            "spec": {"selector": {"a": "b"}},
+        },
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "external"}, "spec": {}},
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {}}}},
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "d"},
+            "spec": {"selector": {"matchLabels": {}}},
+        },
         {
             "apiVersion": "x/v1",
             "kind": "CustomResourceDefinition",

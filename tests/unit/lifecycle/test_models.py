@@ -53,8 +53,18 @@ def labels_of(fakes, kind, name):
 
 def test_a_model_gets_the_labels_that_each_part_of_aibrix_reads(models, fakes, profile):
     if profile.name == "aibrix":
-        fakes.kube.apply({"kind": "HTTPRoute", "metadata": {"name": "m1-router", "namespace": "aibrix-system"}, "spec": {}})
-    assert [p.route for p in models.add(Wanted("m1", replicas=2, port=9000))] == ["direct", "extension", "plain"]
+        fakes.kube.apply(
+            {
+                "kind": "HTTPRoute",
+                "metadata": {"name": "m1-router", "namespace": "aibrix-system"},
+                "spec": {},
+            }
+        )
+    assert [p.route for p in models.add(Wanted("m1", replicas=2, port=9000))] == [
+        "direct",
+        "extension",
+        "plain",
+    ]
     wanted = {"model.aibrix.ai/name": "m1", "model.aibrix.ai/port": "9000"}
     assert wanted.items() <= labels_of(fakes, "Deployment", "m1").items()
     spec = fakes.kube.objects["Deployment", "default", "m1"]["spec"]
@@ -62,7 +72,9 @@ def test_a_model_gets_the_labels_that_each_part_of_aibrix_reads(models, fakes, p
     assert spec["replicas"] == 2
     assert fakes.kube.objects["Service", "default", "m1"]["spec"]["ports"][0]["port"] == 9000
     made = [entry for entry in fakes.log if entry.startswith("apply ReferenceGrant")]
-    assert bool(made) == (profile.name == "offline"), "AIBrix's controller makes route and grant, where it is"
+    assert bool(made) == (profile.name == "offline"), (
+        "AIBrix's controller makes route and grant, where it is"
+    )
 
 
 @pytest.mark.parametrize("profile", ["aibrix"], indirect=True)
@@ -77,10 +89,16 @@ def test_where_the_controller_can_make_none_devenv_makes_the_route(models, fakes
         models.add(Wanted("Qwen2.5_7B"))
     slug = Wanted("Qwen2.5_7B").slug
     route = fakes.kube.objects["HTTPRoute", "aibrix-system", f"{slug}-router"]
-    assert route["spec"]["rules"][0]["matches"][0]["headers"] == [{"name": "model", "value": "Qwen2.5_7B"}]
+    assert route["spec"]["rules"][0]["matches"][0]["headers"] == [
+        {"name": "model", "value": "Qwen2.5_7B"}
+    ]
     deployment = fakes.kube.objects["Deployment", "default", slug]
-    assert "model.aibrix.ai/name" not in deployment["metadata"]["labels"], "else the controller made one that leads nowhere"
-    assert deployment["spec"]["template"]["metadata"]["labels"]["model.aibrix.ai/name"] == "Qwen2.5_7B"
+    assert "model.aibrix.ai/name" not in deployment["metadata"]["labels"], (
+        "else the controller made one that leads nowhere"
+    )
+    assert (
+        deployment["spec"]["template"]["metadata"]["labels"]["model.aibrix.ai/name"] == "Qwen2.5_7B"
+    )
 
 
 def test_all_that_is_wrong_is_told_before_anything_is_applied(models, fakes):
@@ -100,7 +118,11 @@ def test_only_what_devenv_has_added_is_removed(models, fakes):
     with suppress(DevenvError):
         models.add(Wanted("Other_1"))
     fakes.kube.apply(
-        {"kind": "Deployment", "metadata": {"name": "theirs", "namespace": "default", "annotations": {}}, "spec": {}}
+        {
+            "kind": "Deployment",
+            "metadata": {"name": "theirs", "namespace": "default", "annotations": {}},
+            "spec": {},
+        }
     )
     objects = models.objects("Other_1")
     assert [o["kind"] for o in objects] == ["Deployment", "Service", "HTTPRoute"]
@@ -112,12 +134,22 @@ def test_only_what_devenv_has_added_is_removed(models, fakes):
 
 def test_a_name_that_somebody_else_has_is_refused(models, fakes):
     labels = {"model.aibrix.ai/name": "m1"}
-    fakes.kube.apply({"kind": "Deployment", "metadata": {"name": "other", "namespace": "far", "labels": labels}, "spec": {}})
+    fakes.kube.apply(
+        {
+            "kind": "Deployment",
+            "metadata": {"name": "other", "namespace": "far", "labels": labels},
+            "spec": {},
+        }
+    )
     with pytest.raises(DevenvError) as refused:
         models.check(Wanted("m1"))
     assert "Deployment far/other serves a model of that name" in refused.value.why
     fakes.kube.apply(
-        {"kind": "HTTPRoute", "metadata": {"name": "aibrix-reserved-router", "namespace": "aibrix-system"}, "spec": {}}
+        {
+            "kind": "HTTPRoute",
+            "metadata": {"name": "aibrix-reserved-router", "namespace": "aibrix-system"},
+            "spec": {},
+        }
     )
     with pytest.raises(DevenvError) as refused:
         models.check(Wanted("aibrix-reserved"))
@@ -155,14 +187,26 @@ QWEN = "Qwen/Qwen2.5-7B"
 
 def route_for(model, name, *, made_by_devenv=False):
     match = {"headers": [{"name": "model", "value": model}]}
-    meta = {"name": name, "namespace": "aibrix-system", "annotations": {"devenv/model": model} if made_by_devenv else {}}
+    meta = {
+        "name": name,
+        "namespace": "aibrix-system",
+        "annotations": {"devenv/model": model} if made_by_devenv else {},
+    }
     return {"kind": "HTTPRoute", "metadata": meta, "spec": {"rules": [{"matches": [match]}]}}
 
 
 def pod_of(fakes, model, **meta):
     """Make the fake's pod one of a model that only an annotation can name."""
-    found = {"name": "mock-1", "namespace": "default", "annotations": {"model.aibrix.ai/name": model}, **meta}
-    pod = {"metadata": found, "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}}
+    found = {
+        "name": "mock-1",
+        "namespace": "default",
+        "annotations": {"model.aibrix.ai/name": model},
+        **meta,
+    }
+    pod = {
+        "metadata": found,
+        "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
     select = fakes.kube.select
 
     def selected(version, kind, namespace="", selector=""):
@@ -180,7 +224,11 @@ def test_main_makes_the_route_of_a_name_that_only_an_annotation_can_hold(models,
     fakes.gateway.routes[QWEN] = HASHED
     pod_of(fakes, QWEN)
     models.check(Wanted(QWEN))
-    assert [(p.route, p.ok) for p in models.add(Wanted(QWEN))] == [("direct", True), ("extension", True), ("plain", True)]
+    assert [(p.route, p.ok) for p in models.add(Wanted(QWEN))] == [
+        ("direct", True),
+        ("extension", True),
+        ("plain", True),
+    ]
     slug = Wanted(QWEN).slug
     deployment = fakes.kube.objects["Deployment", "default", slug]
     names = {"model.aibrix.ai/name": QWEN, "model.aibrix.ai/service-name": slug}
@@ -190,7 +238,12 @@ def test_main_makes_the_route_of_a_name_that_only_an_annotation_can_hold(models,
     assert ("Service", "default", slug) in fakes.kube.objects
     assert not [entry for entry in fakes.log if entry == f"apply HTTPRoute/{slug}-router"]
     (seen,) = models.look()
-    assert (seen.name, seen.answers, seen.route, seen.service) == (QWEN, True, "accepted", f"default/{slug}")
+    assert (seen.name, seen.answers, seen.route, seen.service) == (
+        QWEN,
+        True,
+        "accepted",
+        f"default/{slug}",
+    )
 
 
 @pytest.mark.parametrize("profile", ["main"], indirect=True)
@@ -223,7 +276,9 @@ def test_a_release_gets_no_annotations(models, fakes):
 
 @pytest.mark.parametrize("profile", ["main"], indirect=True)
 def test_a_storm_service_is_asked_by_the_one_route_that_it_has(models, fakes):
-    pod_of(fakes, "pd-model", labels={"storm-service-name": "pd", "model.aibrix.ai/name": "pd-model"})
+    pod_of(
+        fakes, "pd-model", labels={"storm-service-name": "pd", "model.aibrix.ai/name": "pd-model"}
+    )
     (seen,) = models.look()
     assert (seen.name, seen.answers) == ("pd-model", True)
     assert [p.route for p in seen.proofs] == ["extension"]
@@ -233,8 +288,14 @@ def test_requests_carry_the_models_headers(models, monkeypatch):
     monkeypatch.setenv("PLANTED", "x")
     keyed = LiveRequest(route="direct", model="m1", headers={"Authorization": "Bearer ${PLANTED}"})
     profile = models.profile.model_copy(update={"requests": (keyed,)})
-    of = {name: replace(models, profile=profile).requests(name, "", anonymous=True) for name in ("m1", "m2")}
+    of = {
+        name: replace(models, profile=profile).requests(name, "", anonymous=True)
+        for name in ("m1", "m2")
+    }
     assert all(r.headers == keyed.headers for r in of["m1"])
     assert not any(r.headers for r in of["m2"])
     given = {"X-Key": SecretStr("y")}
-    assert all(r.headers == given for r in replace(models, headers=given).requests("m1", "", anonymous=True))
+    assert all(
+        r.headers == given
+        for r in replace(models, headers=given).requests("m1", "", anonymous=True)
+    )

@@ -5,7 +5,11 @@ import pytest
 from devenv.errors import NotFoundError
 from devenv.lifecycle.nudges import SANDBOX_RETRIED, replace_unstarted, retry_sandboxes
 
-UNFROZEN = {"reason": "StartError", "exitCode": 128, "message": "runc create failed: unable to freeze"}
+UNFROZEN = {
+    "reason": "StartError",
+    "exitCode": 128,
+    "message": "runc create failed: unable to freeze",
+}
 
 
 class Kube:
@@ -28,8 +32,18 @@ class Kube:
 
 def pod(name="p", *, ready="False", annotations=None, owner="ReplicaSet", statuses=()):
     owners = [{"kind": owner, "controller": True}] if owner else []
-    meta = {"name": name, "namespace": "n", "uid": f"uid-{name}", "annotations": annotations or {}, "ownerReferences": owners}
-    status = {"phase": "Pending", "conditions": [{"type": "Ready", "status": ready}], "containerStatuses": list(statuses)}
+    meta = {
+        "name": name,
+        "namespace": "n",
+        "uid": f"uid-{name}",
+        "annotations": annotations or {},
+        "ownerReferences": owners,
+    }
+    status = {
+        "phase": "Pending",
+        "conditions": [{"type": "Ready", "status": ready}],
+        "containerStatuses": list(statuses),
+    }
     return {"metadata": meta, "status": status}
 
 
@@ -75,7 +89,9 @@ def test_a_pod_that_is_gone_meanwhile_is_no_error():
 @pytest.mark.parametrize("owner", ["ReplicaSet", "DaemonSet"])
 def test_a_container_that_could_not_be_frozen_costs_its_pod(owner):
     kube = Kube()
-    replace_unstarted(kube, [pod(owner=owner, statuses=[container()]), pod("healthy", ready="True")])
+    replace_unstarted(
+        kube, [pod(owner=owner, statuses=[container()]), pod("healthy", ready="True")]
+    )
     assert kube.deleted == ["p"]
 
 

@@ -20,7 +20,9 @@ class Engine:
         self.held: set[str] = set()  # by containers
 
     def build(self, image_id: str) -> None:
-        self.tags = {i: tuple(t for t in tags if t != TAG) for i, tags in self.tags.items()} | {image_id: (TAG,)}
+        self.tags = {i: tuple(t for t in tags if t != TAG) for i, tags in self.tags.items()} | {
+            image_id: (TAG,)
+        }
 
     def image(self, ref):
         ref = next((i for i, tags in self.tags.items() if ref in tags), ref)
@@ -60,7 +62,9 @@ def test_two_stay_however_often_one_builds_and_reloads(own_builds, cluster, engi
         build(own_builds, image_id)
         cluster.reload(image_id.removeprefix("sha256:"))
         own_builds.forget_superseded()
-    assert set(engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}, "the first one is the user's"
+    assert set(engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}, (
+        "the first one is the user's"
+    )
     assert cluster.record.built_images == {NAME: ("sha256:3", "sha256:4")}
 
 

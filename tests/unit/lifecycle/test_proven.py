@@ -6,7 +6,13 @@ import pytest
 
 from devenv.errors import DevenvError
 from devenv.images.innode import kept_name
-from devenv.lifecycle.proven import ProvenImages, proven_images, returnable_images, target, unproven_names
+from devenv.lifecycle.proven import (
+    ProvenImages,
+    proven_images,
+    returnable_images,
+    target,
+    unproven_names,
+)
 from devenv.lifecycle.record import Record, Records, parse, spell
 from devenv.ports import Completed, Node
 
@@ -33,9 +39,14 @@ class Containers:
             by_digest = {}
             for name, digest in self.digests.items():
                 by_digest.setdefault(digest, []).append(name)
-            return Completed(0, json.dumps({"images": [{"id": d, "repoTags": n} for d, n in by_digest.items()]}))
+            return Completed(
+                0, json.dumps({"images": [{"id": d, "repoTags": n} for d, n in by_digest.items()]})
+            )
         if argv[:2] == ["crictl", "ps"]:
-            running = [{"imageRef": digest, "labels": {"io.kubernetes.pod.uid": digest}} for digest in self.running]
+            running = [
+                {"imageRef": digest, "labels": {"io.kubernetes.pod.uid": digest}}
+                for digest in self.running
+            ]
             return Completed(0, json.dumps({"containers": running}))
         if argv[:2] == ["crictl", "rmi"]:
             self.digests = {n: d for n, d in self.digests.items() if d != argv[2]}
@@ -140,7 +151,9 @@ def test_a_return_that_was_killed_is_finished(cluster, killed_at):
         cluster.proven.begin(returns, {})
     cluster.containers.fails_at = ""
     assert cluster.record.returning == (NAME,)
-    assert cluster.proven.returns([NODE], [NAME]) == returns, "another undo goes on with the same one"
+    assert cluster.proven.returns([NODE], [NAME]) == returns, (
+        "another undo goes on with the same one"
+    )
     assert cluster.proven.finish() == (NAME,)
     assert cluster.image == "first"
     cluster.proven.prove([NODE], [NAME])

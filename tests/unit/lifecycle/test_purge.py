@@ -47,7 +47,12 @@ def test_only_what_is_devenvs_own_is_listed(purge):
 
 
 @pytest.mark.parametrize(
-    "tag", ["devenv.local/kube:reference", "devenv.local/mine:latest", "devenv.local/checkout-1/kube:latest"]
+    "tag",
+    [
+        "devenv.local/kube:reference",
+        "devenv.local/mine:latest",
+        "devenv.local/checkout-1/kube:latest",
+    ],
 )
 def test_an_image_that_a_user_built_on_one_of_devenvs_is_never_taken(purge, fakes, tag):
     """It inherits the labels of its base: its name is not the one that they spell."""
@@ -72,7 +77,9 @@ def test_exactly_what_was_listed_is_removed(purge, fakes):
 def test_a_name_that_another_image_has_by_now_stays(purge, fakes):
     plan = purge.plan("c")
     built(fakes.engine, "kube", "key")
-    fakes.engine.there["devenv.local/kube:key"] = replace(fakes.engine.there["devenv.local/kube:key"], id="sha256:users")
+    fakes.engine.there["devenv.local/kube:key"] = replace(
+        fakes.engine.there["devenv.local/kube:key"], id="sha256:users"
+    )
     (stayed,) = purge.apply(plan.items, 0)
     assert stayed.startswith("devenv.local/kube:key: ")
     assert "devenv.local/kube:key" in fakes.engine.there
@@ -87,12 +94,16 @@ def test_an_image_in_use_stays_and_says_why(purge, fakes, monkeypatch):
         real(ref)
 
     monkeypatch.setattr(fakes.engine, "untag", untag)
-    assert purge.apply(purge.plan("c").items, 0) == ["devenv.local/node:key: conflict: in use by a container"]
+    assert purge.apply(purge.plan("c").items, 0) == [
+        "devenv.local/node:key: conflict: in use by a container"
+    ]
     assert "devenv.local/node:key" in fakes.engine.there
 
 
 def container(cluster: str, image: str = "sha256:devenv.local/node:key") -> ListedContainer:
-    return ListedContainer(f"id-{cluster}", f"{cluster}-control-plane", image, "", "running", 0.0, (), cluster)
+    return ListedContainer(
+        f"id-{cluster}", f"{cluster}-control-plane", image, "", "running", 0.0, (), cluster
+    )
 
 
 @pytest.fixture
@@ -136,7 +147,9 @@ def test_one_on_another_engine_may_be_there(other, fakes):
     assert other.plan("c").clusters == ("far",)
 
 
-@pytest.mark.parametrize("how", ["its profile is gone", "its record is broken", "another user made it"])
+@pytest.mark.parametrize(
+    "how", ["its profile is gone", "its record is broken", "another user made it"]
+)
 def test_of_a_cluster_that_does_not_say_what_it_uses_all_stays(other, fakes, how):
     def gone(cluster):
         raise DevenvError("There is no profile.")
@@ -147,7 +160,9 @@ def test_of_a_cluster_that_does_not_say_what_it_uses_all_stays(other, fakes, how
         path.write_text("{")
     if how == "another user made it":
         path.unlink()
-    fakes.engine.image = lambda ref: next((i for i in fakes.engine.there.values() if ref in (i.id, *i.tags)), None)
+    fakes.engine.image = lambda ref: next(
+        (i for i in fakes.engine.there.values() if ref in (i.id, *i.tags)), None
+    )
     plan = purge.plan("c")
     assert plan.clusters == ("other",)
     assert not [item for item in plan.items if item.image]
@@ -190,8 +205,12 @@ def command(purge, monkeypatch):
             return SimpleNamespace(ask=lambda: answer)
 
         monkeypatch.setattr("questionary.text", ask)
-        done = click.testing.CliRunner().invoke(COMMAND, ["--name", "c", *args], standalone_mode=False)
-        return SimpleNamespace(error=done.exception, code=done.return_value, out=done.stdout, asked=asked)
+        done = click.testing.CliRunner().invoke(
+            COMMAND, ["--name", "c", *args], standalone_mode=False
+        )
+        return SimpleNamespace(
+            error=done.exception, code=done.return_value, out=done.stdout, asked=asked
+        )
 
     run.log = log
     return run
@@ -206,7 +225,9 @@ def test_nothing_goes_unless_the_cluster_s_name_is_typed(command, fakes, answer)
     assert "devenv.local/kube:key" in fakes.engine.there
 
 
-@pytest.mark.parametrize(("args", "answer", "asked"), [(("--purge",), "c", 1), (("--purge", "--yes"), None, 0)])
+@pytest.mark.parametrize(
+    ("args", "answer", "asked"), [(("--purge",), "c", 1), (("--purge", "--yes"), None, 0)]
+)
 def test_all_goes_once_it_was_agreed_to(command, fakes, args, answer, asked):
     done = command(*args, "-o", "json", answer=answer)
     assert done.code is Exit.OK

@@ -27,7 +27,10 @@ class Kube:
         since = self.times[name]
         ready = since is not None and self.clock.monotonic() >= since
         meta = {"name": name, "namespace": "n", "labels": self.labels[name]}
-        return {"metadata": meta, "status": {"conditions": [{"type": "Ready", "status": str(ready)}]}}
+        return {
+            "metadata": meta,
+            "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
+        }
 
     def delete(self, api_version, kind, namespace, name, *, grace=None):
         self.deleted.append((name, self.clock.monotonic()))
@@ -37,7 +40,9 @@ class Kube:
 def run(fakes):
     def build(**more):
         began = fakes.clock.monotonic()
-        times = {name: began + at for name, at in more.items() if name != "labels" and at is not None}
+        times = {
+            name: began + at for name, at in more.items() if name != "labels" and at is not None
+        }
         kube = Kube(fakes.clock, **{**more, **times})
         note = []
         Reconnect(PROFILE, kube, fakes.clock).run(note)

@@ -21,7 +21,14 @@ DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "things.x.y"},
     "spec": {"group": "x.y", "names": {"kind": "Thing"}, "versions": [{"name": "v1", "schema": {"openAPIV3Schema": SCHEMA}}]},
 }  # fmt: skip
-GOOD = {"size": 2, "mode": "fast", "names": ["a"], "port": "http", "open": {"any": 1}, "labels": {"a": "b"}}
+GOOD = {
+    "size": 2,
+    "mode": "fast",
+    "names": ["a"],
+    "port": "http",
+    "open": {"any": 1},
+    "labels": {"a": "b"},
+}
 
 
 class Schemas:
@@ -33,7 +40,12 @@ class Schemas:
 
 
 def thing(spec, kind: str = "Thing") -> dict:
-    return {"apiVersion": "x.y/v1", "kind": kind, "metadata": {"name": "t", "namespace": "n"}, "spec": spec}
+    return {
+        "apiVersion": "x.y/v1",
+        "kind": kind,
+        "metadata": {"name": "t", "namespace": "n"},
+        "spec": spec,
+    }
 
 
 def check(before, after, *, kube=None, kind: str = "Thing", schemas: Schemas | None = None) -> str:
@@ -82,13 +94,23 @@ def test_the_api_server_that_runs_is_asked(fakes):
 
 
 def test_of_several_patches_the_one_that_did_it_is_named():
-    steps = [thing(GOOD), thing({**GOOD, "size": 3}), thing({**GOOD, "sise": 1}), thing({**GOOD, "sise": 1, "mode": "slow"})]
-    patched = tuple(Patched(name, *pair) for name, pair in zip("abc", itertools.pairwise(steps), strict=True))
+    steps = [
+        thing(GOOD),
+        thing({**GOOD, "size": 3}),
+        thing({**GOOD, "sise": 1}),
+        thing({**GOOD, "sise": 1, "mode": "slow"}),
+    ]
+    patched = tuple(
+        Patched(name, *pair) for name, pair in zip("abc", itertools.pairwise(steps), strict=True)
+    )
     with pytest.raises(DevenvError) as caught:
         Refusals(Schemas()).check(Rendered({"source": (DEFINITION,)}, patched), None)
     assert caught.value.why.startswith("patches.b: Thing n/t: spec.sise: ")
 
 
 def test_what_a_later_patch_mends_is_no_fault():
-    patched = (Patched("a", thing(GOOD), thing({**GOOD, "sise": 1})), Patched("b", thing({**GOOD, "sise": 1}), thing(GOOD)))
+    patched = (
+        Patched("a", thing(GOOD), thing({**GOOD, "sise": 1})),
+        Patched("b", thing({**GOOD, "sise": 1}), thing(GOOD)),
+    )
     Refusals(Schemas()).check(Rendered({"source": (DEFINITION,)}, patched), None)

@@ -48,7 +48,9 @@ class Containers:
         if "images remove" in words:
             names.pop(argv[-1], None)
         if argv[:2] == ["crictl", "rmi"]:
-            self.names[container] = {name: digest for name, digest in names.items() if digest != argv[2]}
+            self.names[container] = {
+                name: digest for name, digest in names.items() if digest != argv[2]
+            }
         return Completed(0, self._listed(names))
 
     def _receive(self, container, argv):
@@ -88,7 +90,9 @@ def loader(fakes):
 
     def make(containers) -> Loader:
         pusher = Pusher(fakes.engine, None, fakes.host)
-        return Loader("c", fakes.host, fakes.clock, fakes.engine, containers, pusher, fakes.reporter)
+        return Loader(
+            "c", fakes.host, fakes.clock, fakes.engine, containers, pusher, fakes.reporter
+        )
 
     return make
 
@@ -202,7 +206,9 @@ def test_a_load_that_was_killed_is_undone_by_the_next_run(fakes, loader, step):
     killed(loader, containers, step)
     if step == "crictl images":
         del containers._listed
-    assert all(names[NAME] in {OLD, NEW} for names in containers.names.values()), "one or the other, whole"
+    assert all(names[NAME] in {OLD, NEW} for names in containers.names.values()), (
+        "one or the other, whole"
+    )
     replacing = loader(containers).replacing
     assert replacing.is_open()
     assert replacing.undo() == []
@@ -215,7 +221,9 @@ def test_a_load_that_was_killed_is_undone_by_the_next_run(fakes, loader, step):
 def test_a_node_that_can_t_give_back_now_does_so_the_next_time(loader):
     containers = Containers()
     killed(loader, containers, "import")
-    containers.breaks = lambda node, words: Completed(1, "no such container") if node == "m" else None
+    containers.breaks = lambda node, words: (
+        Completed(1, "no such container") if node == "m" else None
+    )
     replacing = loader(containers).replacing
     assert len(replacing.undo()) == 1
     assert containers.names["n"] == {NAME: OLD}

@@ -16,7 +16,9 @@ def kube(fakes):
 
 @pytest.fixture
 def restart(fakes, kube):
-    return lambda envoy=None: Restart(PROFILE, kube, envoy or FakeEnvoy(), fakes.clock, fakes.reporter)
+    return lambda envoy=None: Restart(
+        PROFILE, kube, envoy or FakeEnvoy(), fakes.clock, fakes.reporter
+    )
 
 
 def run(restart, *names):
@@ -25,7 +27,10 @@ def run(restart, *names):
 
 
 def test_the_controller_comes_before_its_proxy_whatever_was_said(restart):
-    assert [c.name for c in restart().order(["proxy", "envoy-gateway"])] == ["envoy-gateway", "proxy"]
+    assert [c.name for c in restart().order(["proxy", "envoy-gateway"])] == [
+        "envoy-gateway",
+        "proxy",
+    ]
 
 
 def test_all_workloads_in_the_profiles_order(restart):
@@ -55,7 +60,9 @@ def test_a_lease_that_the_new_pod_holds_is_left(restart, kube, fakes):
 
 def test_the_policies_are_a_gate(restart, kube, fakes):
     kube.policy_after = 10**9
-    with pytest.raises(DevenvError, match="The policies and routes was not ready within 90 s") as failed:
+    with pytest.raises(
+        DevenvError, match="The policies and routes was not ready within 90 s"
+    ) as failed:
         run(restart, "envoy-gateway", "proxy")
     assert "extension-policy: Accepted=False" in failed.value.why
     assert "delete Pod/proxy-1" not in fakes.log, "what comes after a gate that fails is not done"

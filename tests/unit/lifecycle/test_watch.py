@@ -3,17 +3,30 @@
 import pytest
 
 from devenv.errors import DevenvError, NotFoundError
-from devenv.lifecycle.nudges import SANDBOX_RETRIED, SECRET_SEEN, changed_since_start, mounted_secrets
+from devenv.lifecycle.nudges import (
+    SANDBOX_RETRIED,
+    SECRET_SEEN,
+    changed_since_start,
+    mounted_secrets,
+)
 from devenv.lifecycle.watch import Watch
 from tests.fakes.world import FakeKube
 
-VOLUMES = [{"secret": {"secretName": "cert"}}, {"projected": {"sources": [{"secret": {"name": "other"}}, {"configMap": {}}]}}, {}]
+VOLUMES = [
+    {"secret": {"secretName": "cert"}},
+    {"projected": {"sources": [{"secret": {"name": "other"}}, {"configMap": {}}]}},
+    {},
+]
 
 
 def workload(volumes=VOLUMES):
     template = {"metadata": {"labels": {"app": "c"}}, "spec": {"volumes": volumes}}
     spec = {"selector": {"matchLabels": {"app": "c"}}, "template": template}
-    return {"kind": "Deployment", "metadata": {"name": "controller", "namespace": "ns"}, "spec": spec}
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "controller", "namespace": "ns"},
+        "spec": spec,
+    }
 
 
 def pod(started="2026-01-01T00:00:10Z", *, ready=False, note=""):
@@ -22,12 +35,19 @@ def pod(started="2026-01-01T00:00:10Z", *, ready=False, note=""):
         "ownerReferences": [{"kind": "ReplicaSet", "name": "controller-h"}], "annotations": {SECRET_SEEN: note} if note else {},
     }  # fmt: skip
     conditions = [{"type": "Ready", "status": str(ready)}]
-    return {"metadata": meta, "status": {"phase": "Running", "startTime": started, "conditions": conditions}}
+    return {
+        "metadata": meta,
+        "status": {"phase": "Running", "startTime": started, "conditions": conditions},
+    }
 
 
 def secret(written="2026-01-01T00:00:12Z", version="7", data=("tls.crt",)):
     writers = [{"time": "2026-01-01T00:00:01Z"}, {"time": written}]
-    meta = {"creationTimestamp": "2026-01-01T00:00:01Z", "managedFields": writers, "resourceVersion": version}
+    meta = {
+        "creationTimestamp": "2026-01-01T00:00:01Z",
+        "managedFields": writers,
+        "resourceVersion": version,
+    }
     return {"metadata": meta, "data": dict.fromkeys(data, "x")}
 
 
@@ -40,7 +60,9 @@ class SecretKube(FakeKube):
         self.keepers, self.events, self.key = [], [], SECRET_SEEN
 
     def select(self, api_version, kind, namespace="", selector=""):
-        return {"Pod": self.own_pods, "ReplicaSet": self.keepers, "Event": self.events}.get(kind, [])
+        return {"Pod": self.own_pods, "ReplicaSet": self.keepers, "Event": self.events}.get(
+            kind, []
+        )
 
     def get(self, api_version, kind, namespace, name):
         self.log.append(f"get {name}")
@@ -111,14 +133,22 @@ def test_a_pod_that_is_gone_meanwhile_is_no_error(fakes):
 
 
 def test_a_rollout_that_cant_end_well_is_given_up(fakes):
-    waiting = {"name": "c", "state": {"waiting": {"reason": "ErrImageNeverPull", "message": "not there"}}}
+    waiting = {
+        "name": "c",
+        "state": {"waiting": {"reason": "ErrImageNeverPull", "message": "not there"}},
+    }
     newest = pod()
     newest["status"]["containerStatuses"] = [waiting]
     newest["metadata"]["uid"] = "u"
     kube = SecretKube(fakes.log, [newest], {})
     owner = [{"kind": "Deployment", "name": "controller"}]
     revision = {"deployment.kubernetes.io/revision": "1"}
-    keeper = {"name": "controller-h", "labels": {"pod-template-hash": "h"}, "annotations": revision, "ownerReferences": owner}
+    keeper = {
+        "name": "controller-h",
+        "labels": {"pod-template-hash": "h"},
+        "annotations": revision,
+        "ownerReferences": owner,
+    }
     kube.keepers = [{"metadata": keeper}]
     own = workload([])
     own["metadata"]["annotations"] = revision
@@ -131,7 +161,11 @@ def test_a_pod_without_a_sandbox_is_tried_again(fakes):
     waiting = pod()
     waiting["metadata"]["uid"] = "u"
     kube = SecretKube(fakes.log, [waiting], {})
-    failed = {"reason": "FailedCreatePodSandBox", "involvedObject": {"uid": "u"}, "lastTimestamp": "t"}
+    failed = {
+        "reason": "FailedCreatePodSandBox",
+        "involvedObject": {"uid": "u"},
+        "lastTimestamp": "t",
+    }
     kube.events, kube.key = [failed], SANDBOX_RETRIED
     Watch(kube, fakes.clock).look("Deployment", workload([]))
     assert kube.merged == ["t"]

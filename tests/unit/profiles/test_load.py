@@ -23,8 +23,16 @@ def test_a_profile_extends_another_and_changes_only_what_it_names(tmp_path: Path
         "extends: offline\nname: mine\ngateway: {host_port: 9999}\nmanifests:\n  - {name: models, path: my/models.yaml}\n"
     )
     profile = load(str(own), FOLDER)
-    assert (profile.name, profile.gateway.host_port, profile.gateway.node_port) == ("mine", 9999, 30888)
-    assert [m.path for m in profile.manifests] == ["", "offline/gateway.yaml", str(tmp_path / "my/models.yaml")]
+    assert (profile.name, profile.gateway.host_port, profile.gateway.node_port) == (
+        "mine",
+        9999,
+        30888,
+    )
+    assert [m.path for m in profile.manifests] == [
+        "",
+        "offline/gateway.yaml",
+        str(tmp_path / "my/models.yaml"),
+    ]
 
 
 def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
@@ -84,7 +92,9 @@ def test_what_cannot_work_is_refused(tmp_path: Path, change: str, why: str):
 
 def test_a_device_in_a_files_place_is_refused_before_it_is_read(tmp_path: Path):
     own = tmp_path / "mine.yaml"
-    own.write_text("extends: offline\nname: mine\nmanifests:\n  - {name: models, path: /dev/zero}\n")
+    own.write_text(
+        "extends: offline\nname: mine\nmanifests:\n  - {name: models, path: /dev/zero}\n"
+    )
     with pytest.raises(DevenvError) as caught:
         check(str(own), FOLDER)
     assert f"{own}:4: manifests.models.path: " in caught.value.why
@@ -114,12 +124,18 @@ def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: P
         check(str(file), FOLDER)
     version, option = caught.value.why.splitlines()
     assert version.startswith(f"{file}:4: versions.v0.6.0.components.proxy.gate: ")
-    assert option == f"{file}:6: options.wide.images.redis.rf: there is no such key; did you mean ref?"
+    assert (
+        option == f"{file}:6: options.wide.images.redis.rf: there is no such key; did you mean ref?"
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "where"),
-    [("versions: [x]", "3: versions:"), ("options: 3", "3: options:"), ("options:\n  a: [1]\n  b: x", "4: options.a:")],
+    [
+        ("versions: [x]", "3: versions:"),
+        ("options: 3", "3: options:"),
+        ("options:\n  a: [1]\n  b: x", "4: options.a:"),
+    ],
 )
 def test_versions_and_options_that_are_no_maps_are_refused(tmp_path: Path, change: str, where: str):
     file = tmp_path / "mine.yaml"
@@ -157,7 +173,9 @@ def test_the_address_that_envoy_gateway_replaces_is_that_of_its_own_version():
 
 def test_a_misspelt_name_is_seen_since_it_is_new(tmp_path: Path):
     file = tmp_path / "mine.yaml"
-    file.write_text("extends: offline\nname: mine\nimages: [{name: redis, ref: a}, {name: gateway-plugin, ref: b}, {ref: c}]\n")
+    file.write_text(
+        "extends: offline\nname: mine\nimages: [{name: redis, ref: a}, {name: gateway-plugin, ref: b}, {ref: c}]\n"
+    )
     assert added(str(file), FOLDER) == ["images.gateway-plugin (did you mean gateway-plugins?)"]
     assert added("offline", FOLDER) == []
 
@@ -218,17 +236,27 @@ def why(tmp_path: Path, text: str, file: str = "mine.yaml") -> list[str]:
         ("images: [{name: redis, ref: 'Not Valid!'}]", "2: images.redis.ref", ""),
         ("images: [{name: redis, archive: nowhere.tar}]", "2: images.redis.archive", ""),
         ("images: [{name: redis, build_in: nowhere}]", "2: images.redis.build_in", ""),
-        ("images: [{name: gateway-plugin, pull: false}]", "2: images.gateway-plugin", "gateway-plugins"),
+        (
+            "images: [{name: gateway-plugin, pull: false}]",
+            "2: images.gateway-plugin",
+            "gateway-plugins",
+        ),
         ("manifests:\n- {name: models, path: nowhere/}", "3: manifests.models.path", ""),
         ("manifests:\n- {name: more, kustomize: nowhere/}", "3: manifests.more.kustomize", ""),
         ("ignore:\n- DE401\n- DE499", "4: ignore.1", "DE40"),
-        ("patches:\n- {name: wasm-cache-in-memori, enabled: false}", "3: patches.wasm-cache-in-memori", "wasm-cache-in-memory"),
+        (
+            "patches:\n- {name: wasm-cache-in-memori, enabled: false}",
+            "3: patches.wasm-cache-in-memori",
+            "wasm-cache-in-memory",
+        ),
         ("components: [{name: proxy, gate: wrkload}]", "2: components.proxy.gate", "workload"),
         ("components: [{name: redis, after: [proxi]}]", "2: components.redis.after", "proxy"),
         ("cluster: {image: nod}", "2: cluster.image", "node"),
     ],
 )
-def test_what_is_wrong_is_one_error_with_its_line_and_the_nearest_right_name(tmp_path, text, place, near):
+def test_what_is_wrong_is_one_error_with_its_line_and_the_nearest_right_name(
+    tmp_path, text, place, near
+):
     (line,) = why(tmp_path, f"extends: offline\n{text}\n")
     assert line.startswith(f"{tmp_path}/mine.yaml:{place}: ")
     assert near in line.partition("did you mean ")[2]
@@ -251,7 +279,9 @@ def test_a_misspelt_base_is_told_with_the_nearest(tmp_path):
 def test_a_long_chain_that_is_no_circle_works(tmp_path):
     for number in range(40):
         base = f"p{number - 1}.yaml" if number else "offline"
-        (tmp_path / f"p{number}.yaml").write_text(f"extends: {base}\ngateway: {{host_port: {9000 + number}}}\n")
+        (tmp_path / f"p{number}.yaml").write_text(
+            f"extends: {base}\ngateway: {{host_port: {9000 + number}}}\n"
+        )
     assert load(str(tmp_path / "p39.yaml"), FOLDER).gateway.host_port == 9039
 
 
@@ -304,7 +334,10 @@ def test_a_recipe_that_is_not_there_is_told_with_its_line(tmp_path, entry):
 
 
 def test_a_duplicate_key_hides_no_other_error(tmp_path):
-    lines = why(tmp_path, "extends: offline\nname: mine\nname: other\nwrong: 1\ngateway: {host_port: true, host_port: 1}\n")
+    lines = why(
+        tmp_path,
+        "extends: offline\nname: mine\nname: other\nwrong: 1\ngateway: {host_port: true, host_port: 1}\n",
+    )
     places = [line.partition(": ")[0].rpartition(":")[2] for line in lines]
     assert places == ["3", "4", "5"]
 

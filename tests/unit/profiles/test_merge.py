@@ -2,12 +2,19 @@ from devenv.profiles.merge import merge
 
 
 def test_maps_are_merged_by_key_and_null_removes():
-    assert merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": None, "e": 4}}) == {"a": 1, "b": {"d": 3, "e": 4}}
+    assert merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": None, "e": 4}}) == {
+        "a": 1,
+        "b": {"d": 3, "e": 4},
+    }
 
 
 def test_lists_of_named_things_are_merged_by_name_and_keep_their_order():
     base = [{"name": "x", "v": 1}, {"name": "y", "v": 2}]
-    assert merge(base, [{"name": "z"}, {"name": "x", "v": 9}]) == [{"name": "x", "v": 9}, {"name": "y", "v": 2}, {"name": "z"}]
+    assert merge(base, [{"name": "z"}, {"name": "x", "v": 9}]) == [
+        {"name": "x", "v": 9},
+        {"name": "y", "v": 2},
+        {"name": "z"},
+    ]
 
 
 def test_other_lists_are_replaced():

@@ -16,9 +16,14 @@ def test_no_file_changes_nothing(tmp_path):
 
 def test_what_is_said_counts_and_the_rest_is_the_profiles(tmp_path):
     path = tmp_path / "config.yaml"
-    path.write_text("budgets: {engine: {max_use: 40Gi}}\nauto_prune: yes\nprotect: [mine/*]\nkeep_newer: 2\n")
+    path.write_text(
+        "budgets: {engine: {max_use: 40Gi}}\nauto_prune: yes\nprotect: [mine/*]\nkeep_newer: 2\n"
+    )
     found = applied(OFFLINE, read(path))
-    assert (found.budgets.engine.max_use, found.budgets.engine.keep_free) == ("40Gi", OFFLINE.budgets.engine.keep_free)
+    assert (found.budgets.engine.max_use, found.budgets.engine.keep_free) == (
+        "40Gi",
+        OFFLINE.budgets.engine.keep_free,
+    )
     assert found.budgets.host == OFFLINE.budgets.host
     assert (found.auto_prune, found.protect, found.keep_newer) == ("yes", ("mine/*",), 2)
 

@@ -28,22 +28,33 @@ def test_a_version_stands_in_every_address_and_tag(version):
     assert urls
     assert all(url.count(version) == 2 for url in urls)
     own = [i.ref for i in profile.images if "aibrix/" in i.ref]
-    assert own == [f"docker.io/aibrix/{n}:{version}" for n in ("gateway-plugins", "controller-manager")]
+    assert own == [
+        f"docker.io/aibrix/{n}:{version}" for n in ("gateway-plugins", "controller-manager")
+    ]
     patched = {p.name: p.merge for p in profile.patches}
-    assert f"aibrix/gateway-plugins:{version}" in str(patched["plugins-image"]), "v0.6.0's manifests name v0.5.0's"
+    assert f"aibrix/gateway-plugins:{version}" in str(patched["plugins-image"]), (
+        "v0.6.0's manifests name v0.5.0's"
+    )
     assert ("core-crds" in names(profile.manifests)) == (version == "v0.7.0")
 
 
 def test_early_versions_keep_rays_definitions_and_name_the_models_route_otherwise():
     early, late = of(version="v0.4.1"), of()
-    for profile, ray, route in ((early, False, "models-endpoint"), (late, True, "metadata-endpoint")):
+    for profile, ray, route in (
+        (early, False, "models-endpoint"),
+        (late, True, "metadata-endpoint"),
+    ):
         assert {p.name: p.enabled for p in profile.patches}["without-ray"] is ray
-        assert {c.name: c.resource.name for c in profile.components}["metadata-route"] == f"aibrix-reserved-router-{route}"
+        assert {c.name: c.resource.name for c in profile.components}[
+            "metadata-route"
+        ] == f"aibrix-reserved-router-{route}"
 
 
 def test_the_oldest_version_takes_the_busybox_that_is_there():
     init = {"name": "init-c", "image": "busybox:stable", "imagePullPolicy": "IfNotPresent"}
-    patches = [p for p in of(version="v0.3.0", checkout="/source").patches if p.name.endswith("-busybox")]
+    patches = [
+        p for p in of(version="v0.3.0", checkout="/source").patches if p.name.endswith("-busybox")
+    ]
     assert {p.target.name for p in patches} == {"aibrix-gateway-plugins", "aibrix-metadata-service"}
     assert all(p.merge["spec"]["template"]["spec"]["initContainers"] == [init] for p in patches)
 
@@ -85,8 +96,15 @@ def test_files_take_the_place_of_the_releases():
 
 def test_a_checkout_is_rendered_and_its_programs_are_built_in_it():
     profile = of(checkout="/source")
-    assert [m.kustomize for m in profile.manifests if m.kustomize] == ["/source/config/crd", "/source/config/default"]
-    assert (profile.version, profile.tag, profile.module) == ("main", "nightly", "github.com/vllm-project/aibrix")
+    assert [m.kustomize for m in profile.manifests if m.kustomize] == [
+        "/source/config/crd",
+        "/source/config/default",
+    ]
+    assert (profile.version, profile.tag, profile.module) == (
+        "main",
+        "nightly",
+        "github.com/vllm-project/aibrix",
+    )
     built = {i.name: i for i in profile.images if i.build_in}
     assert set(built) == {"gateway-plugins", "controller-manager"}
     assert all(i.build_in == "/source" and i.go for i in built.values())
@@ -108,17 +126,25 @@ def test_what_routing_does_not_need_comes_when_it_is_asked_for():
     more = of(options=("metadata-service",))
     assert "metadata-service" in names(more.components)
     assert "metadata-service" in names(more.images)
-    assert [r.http_route for r in more.requests if r.route == "models"] == ["aibrix-reserved-router-metadata-endpoint"]
+    assert [r.http_route for r in more.requests if r.route == "models"] == [
+        "aibrix-reserved-router-metadata-endpoint"
+    ]
 
 
 def test_early_releases_list_their_models_by_another_route():
-    (listed,) = [r for r in of(version="v0.4.1", options=("metadata-service",)).requests if r.route == "models"]
+    (listed,) = [
+        r
+        for r in of(version="v0.4.1", options=("metadata-service",)).requests
+        if r.route == "models"
+    ]
     assert listed.http_route == "aibrix-reserved-router-models-endpoint"
 
 
 def test_what_is_not_said_again_stays():
     before = Variant("v0.6.0", ("metadata-service",), ("/a.yaml",), "/source")
-    assert Variant(options=("full",)).over(before) == Variant("v0.6.0", ("metadata-service", "full"), ("/a.yaml",), "/source")
+    assert Variant(options=("full",)).over(before) == Variant(
+        "v0.6.0", ("metadata-service", "full"), ("/a.yaml",), "/source"
+    )
     assert Variant(version="v0.7.0").over(before).version == "v0.7.0"
 
 
@@ -151,7 +177,10 @@ def test_an_entry_that_is_not_enabled_is_gone_with_all_mention_of_it(tmp_path):
 
 
 def test_releases_are_compiled_with_a_compiler_that_takes_them():
-    older = {v: {i.go.at_most for i in of(version=v).images if i.go} for v in ("v0.7.0", "v0.6.0", "v0.4.1")}
+    older = {
+        v: {i.go.at_most for i in of(version=v).images if i.go}
+        for v in ("v0.7.0", "v0.6.0", "v0.4.1")
+    }
     assert older == {version: {"1.25"} for version in older}
     assert {i.go.at_most for i in of(checkout="/source").images if i.go} == {""}
     known = pin(data.root() / "images")
@@ -178,11 +207,19 @@ def by_name(entries):
 def test_folders_that_a_profile_leaves_out_are_left_out_though_the_version_has_them(mine):
     early = {"version": "v0.4.1", "checkout": "/source"}
     for text in ("kustomize_first: []", "versions: {v0.4.1: {kustomize_first: null}}"):
-        assert [m.kustomize for m in mine(text, **early).manifests if m.kustomize] == ["/source/config/default"]
+        assert [m.kustomize for m in mine(text, **early).manifests if m.kustomize] == [
+            "/source/config/default"
+        ]
     full = mine("kustomize_first: []", checkout="/source", options=("full",))
-    assert [m.kustomize for m in full.manifests if m.kustomize] == ["/source/config/crd", "/source/config/default"]
+    assert [m.kustomize for m in full.manifests if m.kustomize] == [
+        "/source/config/crd",
+        "/source/config/default",
+    ]
     own = mine("kustomize: [config/test]", **early)
-    assert [m.kustomize for m in own.manifests if m.kustomize] == ["/source/config/dependency", "/source/config/test"]
+    assert [m.kustomize for m in own.manifests if m.kustomize] == [
+        "/source/config/dependency",
+        "/source/config/test",
+    ]
 
 
 @pytest.mark.parametrize(("text", "chosen", "value", "wanted"), [
@@ -227,7 +264,10 @@ def test_an_option_of_which_a_profile_leaves_nothing_is_refused(mine):
     assert refused.value.exit_code is Exit.USAGE
     assert "make" in refused.value.what
     one = mine(f"images: [{{name: gateway-plugins, {go}}}]", checkout="/source", options=("make",))
-    assert {i.name: bool(i.go) for i in one.images if i.build_in} == {"gateway-plugins": True, "controller-manager": False}
+    assert {i.name: bool(i.go) for i in one.images if i.build_in} == {
+        "gateway-plugins": True,
+        "controller-manager": False,
+    }
 
 
 def test_an_option_that_a_profile_has_anyway_is_no_contradiction(mine):
@@ -257,15 +297,24 @@ def test_choices_of_a_wrong_kind_are_refused_with_their_lines(mine, text, where)
 
 def test_a_folder_replaces_no_address(mine):
     with pytest.raises(DevenvError) as refused:
-        mine("manifests: [{name: envoy-gateway, recipe: null, kustomize: /own}]", checkout="/source")
+        mine(
+            "manifests: [{name: envoy-gateway, recipe: null, kustomize: /own}]", checkout="/source"
+        )
     assert "replaces" in refused.value.why
-    assert mine("manifests: [{name: envoy-gateway, recipe: null, kustomize: /own, replaces: []}]", checkout="/source")
+    assert mine(
+        "manifests: [{name: envoy-gateway, recipe: null, kustomize: /own, replaces: []}]",
+        checkout="/source",
+    )
 
 
 def test_a_variable_in_a_header_is_no_version(tmp_path):
     own = tmp_path / "mine.yaml"
-    own.write_text("extends: aibrix\nname: mine\nrequests: [{name: direct, headers: {X-Key: '${version}'}}]\n")
-    (value,) = [r.headers["X-Key"].get_secret_value() for r in load(str(own), FOLDER).requests if r.headers]
+    own.write_text(
+        "extends: aibrix\nname: mine\nrequests: [{name: direct, headers: {X-Key: '${version}'}}]\n"
+    )
+    (value,) = [
+        r.headers["X-Key"].get_secret_value() for r in load(str(own), FOLDER).requests if r.headers
+    ]
     assert value == "${version}"
 
 
@@ -283,16 +332,24 @@ def e2e(checkout):
     return load("aibrix-e2e", FOLDER, Variant(checkout=str(checkout)))
 
 
-def test_for_aibrixs_tests_its_mock_is_taken_from_the_checkout_and_devenvs_own_gives_way(e2e_checkout):
+def test_for_aibrixs_tests_its_mock_is_taken_from_the_checkout_and_devenvs_own_gives_way(
+    e2e_checkout,
+):
     profile = e2e(e2e_checkout)
     sources = {m.name: m.kustomize for m in profile.manifests}
     assert sources["mock"] == str(e2e_checkout / "development/app/config/mock")
     assert "models" not in sources
-    assert [Path(m.kustomize).name for m in profile.manifests if m.name.startswith("file ")] == ["crd", "test"]
+    assert [Path(m.kustomize).name for m in profile.manifests if m.name.startswith("file ")] == [
+        "crd",
+        "test",
+    ]
     images = {i.name: i for i in profile.images}
     assert "vllm-mock" not in images
     assert {n for n, i in images.items() if i.python} == {"mock", "runtime"}
-    assert all(images[n].build_in == str(e2e_checkout) for n in ("mock", "runtime", "external-metrics-adapter"))
+    assert all(
+        images[n].build_in == str(e2e_checkout)
+        for n in ("mock", "runtime", "external-metrics-adapter")
+    )
     assert profile.left_out == ()
 
 
@@ -324,7 +381,9 @@ def test_a_folder_of_the_checkout_is_not_seen_from_ones_own_profile(e2e_checkout
 
 
 @pytest.mark.parametrize("version", ["v0.6.0", "v0.5.0", "v0.4.1", "v0.4.0", "v0.3.0"])
-def test_where_the_core_has_the_definitions_no_other_folder_is_rendered_for_them(e2e_checkout, version):
+def test_where_the_core_has_the_definitions_no_other_folder_is_rendered_for_them(
+    e2e_checkout, version
+):
     profile = load("aibrix-e2e", FOLDER, Variant(checkout=str(e2e_checkout), version=version))
     folders = [Path(m.kustomize).name for m in profile.manifests if m.name.startswith("file ")]
     assert folders[-1] == "test"

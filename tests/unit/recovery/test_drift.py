@@ -25,10 +25,19 @@ ROUTE = {
 MODEL = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
-    "metadata": {"name": "mock-llama2-7b", "namespace": "default", "labels": {"model.aibrix.ai/name": "llama2-7b"}},
+    "metadata": {
+        "name": "mock-llama2-7b",
+        "namespace": "default",
+        "labels": {"model.aibrix.ai/name": "llama2-7b"},
+    },
     "spec": {"replicas": 2},
 }
-SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "llama2-7b", "namespace": "default"}, "spec": {"x": 1}}
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "llama2-7b", "namespace": "default"},
+    "spec": {"x": 1},
+}
 EVERY = [CRD, ROUTE, MODEL, SERVICE]
 
 
@@ -61,7 +70,10 @@ def test_a_definition_that_is_there_is_left_as_it_is(kube):
 def test_a_models_deployment_brings_its_service_that_is_gone_too(kube):
     for manifest in (MODEL, SERVICE):
         del kube.objects[key(manifest)[1:]]
-    assert put_back(kube, {"component/model"}, {"model/llama2-7b"}) == [("Deployment", True), ("Service", True)]
+    assert put_back(kube, {"component/model"}, {"model/llama2-7b"}) == [
+        ("Deployment", True),
+        ("Service", True),
+    ]
 
 
 def test_what_was_changed_elsewhere_is_left_as_it_is(kube):

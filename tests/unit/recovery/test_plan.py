@@ -36,7 +36,15 @@ def test_latched_is_restarted_only():
 
 
 @pytest.mark.parametrize(
-    "name", ["redis-is-down", "no-model-pod", "httproute-gone", "referencegrant-gone", "model-label-wrong", "oomkilled"]
+    "name",
+    [
+        "redis-is-down",
+        "no-model-pod",
+        "httproute-gone",
+        "referencegrant-gone",
+        "model-label-wrong",
+        "oomkilled",
+    ],
 )
 def test_what_the_profile_has_is_put_back(name):
     assert [kind for kind, _ in steps(name)] == [Kind.PUT_BACK]
@@ -106,22 +114,36 @@ def test_the_gateway_is_restarted_only_where_there_is_nothing_to_put_back(code):
 def test_a_webhook_takes_a_restart_only_for_its_certificate():
     service = "Service/aibrix-system/aibrix-webhook-service"
     assert restarts(cause("DE701", service), drifted=True) == []
-    assert restarts(cause("DE701", "certificate/aibrix-system/aibrix-webhook-service"), drifted=True) == ["controller-manager"]
+    assert restarts(
+        cause("DE701", "certificate/aibrix-system/aibrix-webhook-service"), drifted=True
+    ) == ["controller-manager"]
 
 
 def test_a_service_takes_a_restart_only_of_what_crashed_for_want_of_it():
     assert restarts(cause("DE416", "Service/a/b", ("DE701", "Service/a/b"))) == []
-    assert restarts(cause("DE416", "Service/a/b", ("DE302", "component/gateway-plugins"))) == ["gateway-plugins"]
+    assert restarts(cause("DE416", "Service/a/b", ("DE302", "component/gateway-plugins"))) == [
+        "gateway-plugins"
+    ]
     assert restarts(cause("DE416", "entrance")) == ["envoy-gateway"]
 
 
 def test_a_definition_takes_a_restart_only_of_who_misses_its_objects():
-    adapters, routes = (f"CustomResourceDefinition/{n}" for n in ("x.model.aibrix.ai", "httproutes.gateway.networking.k8s.io"))
+    adapters, routes = (
+        f"CustomResourceDefinition/{n}"
+        for n in ("x.model.aibrix.ai", "httproutes.gateway.networking.k8s.io")
+    )
     assert restarts(cause("DE415", adapters)) == []
     assert restarts(cause("DE415", routes)) == []
-    assert restarts(cause("DE415", routes, ("DE406", "component/reserved-route"))) == ["envoy-gateway"]
-    assert restarts(cause("DE415", routes, ("DE503", "http route/x"))) == ["envoy-gateway", "controller-manager"]
-    assert restarts(cause("DE415", adapters, ("DE302", "component/controller-manager"))) == ["controller-manager"]
+    assert restarts(cause("DE415", routes, ("DE406", "component/reserved-route"))) == [
+        "envoy-gateway"
+    ]
+    assert restarts(cause("DE415", routes, ("DE503", "http route/x"))) == [
+        "envoy-gateway",
+        "controller-manager",
+    ]
+    assert restarts(cause("DE415", adapters, ("DE302", "component/controller-manager"))) == [
+        "controller-manager"
+    ]
 
 
 def test_a_step_names_every_root_that_it_is_for():
@@ -143,10 +165,16 @@ def test_an_image_that_was_reloaded_and_crashes_is_returned_from_and_nothing_els
     facts = crashing(returnable=(PLUGINS,))
     found = diagnose(facts)
     assert [c.root.code for c in found.causes] == ["DE302"]
-    assert found.causes[0].root.fix == ("devenv reload-image gateway-plugins --undo --name devenv-test",)
-    assert [(s.kind, s.target) for s in plan(found, facts.profile, OWNED).steps] == [(Kind.UNDO, PLUGINS)]
+    assert found.causes[0].root.fix == (
+        "devenv reload-image gateway-plugins --undo --name devenv-test",
+    )
+    assert [(s.kind, s.target) for s in plan(found, facts.profile, OWNED).steps] == [
+        (Kind.UNDO, PLUGINS)
+    ]
 
 
 def test_a_crash_of_an_image_that_was_proven_is_no_reason_to_return():
     for facts in (crashing(), crashing(returnable=("docker.io/library/another:1",))):
-        assert [s.kind for s in plan(diagnose(facts), facts.profile, OWNED).steps] == [Kind.PUT_BACK]
+        assert [s.kind for s in plan(diagnose(facts), facts.profile, OWNED).steps] == [
+            Kind.PUT_BACK
+        ]

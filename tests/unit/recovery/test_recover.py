@@ -26,7 +26,12 @@ up = up_fixture
 
 
 def facts_of(name):
-    return parse((INCIDENTS / name / "facts.json").read_text().replace("devenv-test-incident", "c").replace("devenv-test", "c"))
+    return parse(
+        (INCIDENTS / name / "facts.json")
+        .read_text()
+        .replace("devenv-test-incident", "c")
+        .replace("devenv-test", "c")
+    )
 
 
 class FullNode:
@@ -39,7 +44,8 @@ class FullNode:
         disk = one.prune.surveyor
         disk.containers, disk.places = fakes.engine, (NODE,)
         disk.things = [
-            Thing(f"old:{n}", Worth.IMAGE, {f"id{n}": size}, n, "", NODE, f"id{n}", (f"old:{n}",)) for n in range(images)
+            Thing(f"old:{n}", Worth.IMAGE, {f"id{n}": size}, n, "", NODE, f"id{n}", (f"old:{n}",))
+            for n in range(images)
         ]
         disk.total, disk.marks = 10 * GIB, Marks(9 * GIB, 9 * GIB + 1 - needed * size)
         disk.free = GIB - 1
@@ -68,7 +74,9 @@ def recover(up, fakes):
     kube = RestartingKube(fakes.log)
     context = dataclasses.replace(made.context, kube=kube)
     fakes.engine.containers[NODE] = Node(NODE, "id-1", "running", "c", 1001, PORTS)
-    context.records.write(Record("c", "offline", "engine-1", "", 1000.0, made=True, nodes=("id-1",)))
+    context.records.write(
+        Record("c", "offline", "engine-1", "", 1000.0, made=True, nodes=("id-1",))
+    )
     agreed, undone = [], []
 
     def make(*names):
@@ -89,7 +97,11 @@ def recover(up, fakes):
 
 
 def did(fakes):
-    return [line for line in fakes.log if line.split()[0] in {"rmi", "delete", "apply", "replace", "start"}]
+    return [
+        line
+        for line in fakes.log
+        if line.split()[0] in {"rmi", "delete", "apply", "replace", "start"}
+    ]
 
 
 def test_disk_first_then_the_controller_then_the_proxy(recover, fakes):
@@ -190,7 +202,11 @@ def test_two_good_readings_in_a_row_end_the_wait(recover, fakes, readings, count
 def test_rollouts_end_before_it_is_diagnosed_again(recover, fakes):
     recover("latched", "healthy").run(5)
     log = fakes.log
-    assert log.index("end restart proxy") < log.index("begin end of the rollouts") < log.index("begin diagnose again")
+    assert (
+        log.index("end restart proxy")
+        < log.index("begin end of the rollouts")
+        < log.index("begin diagnose again")
+    )
 
 
 def test_a_rollout_that_does_not_end_is_for_the_diagnosis_to_explain(recover, fakes):

@@ -19,15 +19,22 @@ from tests.fakes.world import FakeClock, FakeHost, FakeReporter
 
 MIB = 1 << 20
 WELL = SimpleNamespace(causes=())
-LATCHED = SimpleNamespace(causes=(SimpleNamespace(root=SimpleNamespace(code="DE401", says="The filter is lost.")),))
+LATCHED = SimpleNamespace(
+    causes=(SimpleNamespace(root=SimpleNamespace(code="DE401", says="The filter is lost.")),)
+)
 
 
 @pytest.fixture
 def scheduled(tmp_path):
     def make(*, free: int, found=WELL, recover: bool = False, running: bool = True) -> Scheduled:
         host, clock = FakeHost(tmp_path, []), FakeClock()
-        at = FakeSurveyor(host, clock, load("offline", data.root() / "profiles"), history=History(host, clock))
-        at.things, at.free = [Thing("old:1", Worth.IMAGE, {"x": 200 * MIB}, 1, "", ENGINE, "id", ("old:1",))], free * MIB
+        at = FakeSurveyor(
+            host, clock, load("offline", data.root() / "profiles"), history=History(host, clock)
+        )
+        at.things, at.free = (
+            [Thing("old:1", Worth.IMAGE, {"x": 200 * MIB}, 1, "", ENGINE, "id", ("old:1",))],
+            free * MIB,
+        )
         at.stock.images = {"id": ("old:1",)}
         status = "running" if running else "exited"
         containers = SimpleNamespace(nodes=lambda _: [Node("n", "1", status, "c")])
@@ -59,7 +66,9 @@ def test_room_is_made_journalled_and_told(scheduled):
 
 
 def test_a_gateway_that_latched_meanwhile_is_found_and_with_recover_repaired(scheduled):
-    assert scheduled(free=500, found=LATCHED).run() == Report("DE401 The filter is lost.; run `devenv recover`", well=False)
+    assert scheduled(free=500, found=LATCHED).run() == Report(
+        "DE401 The filter is lost.; run `devenv recover`", well=False
+    )
     one = scheduled(free=50, found=LATCHED, recover=True)
     assert one.run() == Report("200 MiB freed on host; DE401 The filter is lost.; repaired")
 

@@ -11,7 +11,9 @@ from devenv.reload.build import Build
 @pytest.fixture
 def build(fakes, tmp_path):
     own = tmp_path / "own.yaml"
-    own.write_text("extends: offline\nname: own\nimages: [{name: vllm-mock, build: [make, image], build_in: src}]\n")
+    own.write_text(
+        "extends: offline\nname: own\nimages: [{name: vllm-mock, build: [make, image], build_in: src}]\n"
+    )
     profile = load(str(own), data.root() / "profiles")
     in_place = InPlace(
         fakes.host,

@@ -42,7 +42,11 @@ class Containers:
         self.ran.append(" ".join(argv).split(" --namespace k8s.io ")[-1])
         if stdin is not None:
             b"".join(stdin)
-            return self.imports.pop(0) if self.imports else Completed(0, f"unpacking\n--- devenv ---\n{self._images()}")
+            return (
+                self.imports.pop(0)
+                if self.imports
+                else Completed(0, f"unpacking\n--- devenv ---\n{self._images()}")
+            )
         return Completed(0, self._images() if argv[0] == "crictl" else "")
 
     def _images(self) -> str:
@@ -52,8 +56,12 @@ class Containers:
 
 def move(asked) -> Move:
     image = Image(NEW, "amd64", 20, {}, (), LAYERS)
-    have = NodeImages("n", {OLD: (NAME,)}, frozenset({"sha256:below"}), frozenset(), Space(1 << 40, 1 << 40, 1, 1))
-    planned = choose(Source("a.tar", image, (10, 10), Stored(asked)), NAME, [have], set(), lambda *_: False)
+    have = NodeImages(
+        "n", {OLD: (NAME,)}, frozenset({"sha256:below"}), frozenset(), Space(1 << 40, 1 << 40, 1, 1)
+    )
+    planned = choose(
+        Source("a.tar", image, (10, 10), Stored(asked)), NAME, [have], set(), lambda *_: False
+    )
     assert (planned.way, planned.layers) == (Way.FILE, {"sha256:above"})
     return planned
 
@@ -64,7 +72,9 @@ def loader(fakes):
 
     def make(containers) -> Loader:
         pusher = Pusher(fakes.engine, None, fakes.host)
-        return Loader("c", fakes.host, fakes.clock, fakes.engine, containers, pusher, fakes.reporter)
+        return Loader(
+            "c", fakes.host, fakes.clock, fakes.engine, containers, pusher, fakes.reporter
+        )
 
     return make
 

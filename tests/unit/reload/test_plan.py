@@ -13,7 +13,16 @@ from devenv.images.layers import chain_ids, sizes
 from devenv.ports import Image, Space
 from devenv.profiles.load import load
 from devenv.profiles.model import Budget
-from devenv.reload.plan import BadImageError, Planner, Source, Way, choose, is_id_of, only_name, room
+from devenv.reload.plan import (
+    BadImageError,
+    Planner,
+    Source,
+    Way,
+    choose,
+    is_id_of,
+    only_name,
+    room,
+)
 
 NAME = "docker.io/library/a:1"
 ANY = Budget(keep_free="0")
@@ -29,7 +38,9 @@ SOURCE = Source("a:1", IMAGE, (10, 10, 10, 10))
 
 
 def node(name="n", images=None, layers=(), free=1 << 40) -> NodeImages:
-    return NodeImages(name, images or {}, frozenset(chain_ids(layers)), frozenset(), Space(free, 1 << 41, 1, 1))
+    return NodeImages(
+        name, images or {}, frozenset(chain_ids(layers)), frozenset(), Space(free, 1 << 41, 1, 1)
+    )
 
 
 def pick(*have, known=(), quick=False, source=SOURCE):
@@ -63,7 +74,12 @@ def test_the_engine_pushes_where_that_is_quick(quick, way):
 
 
 def test_each_node_gets_what_it_lacks():
-    move = pick(node("a", layers=LAYERS[:3]), node("b"), node("c"), node("d", {"sha256:new": (NAME,)}, LAYERS))
+    move = pick(
+        node("a", layers=LAYERS[:3]),
+        node("b"),
+        node("c"),
+        node("d", {"sha256:new": (NAME,)}, LAYERS),
+    )
     assert move.lacks == {"a": {LAYERS[3]}, "b": set(LAYERS), "c": set(LAYERS)}
     assert move.groups() == [(frozenset({LAYERS[3]}), ("a",)), (frozenset(LAYERS), ("b", "c"))]
 
@@ -73,9 +89,15 @@ def test_room_is_needed_for_what_comes_and_while_it_is_unpacked():
     move = pick(node("a", layers=LAYERS[:3]), node("b"))
     alone = Space(spare + 80, 1 << 42, 1, 1)
     assert room([move], [node("a", free=spare + 20), replace(node("b"), space=alone)], ANY) == []
-    problems = room([move], [node("a", free=spare + 19), replace(node("b"), space=replace(alone, free=spare + 79))], ANY)
+    problems = room(
+        [move],
+        [node("a", free=spare + 19), replace(node("b"), space=replace(alone, free=spare + 79))],
+        ANY,
+    )
     assert [p.split()[0] for p in problems] == ["a", "b"]
-    assert room([pick(node(images={"sha256:new": (NAME,)}))], [node(free=0)], ANY) == [], "nothing comes"
+    assert room([pick(node(images={"sha256:new": (NAME,)}))], [node(free=0)], ANY) == [], (
+        "nothing comes"
+    )
 
 
 def test_nodes_of_one_disk_need_room_for_all_of_them():
@@ -98,7 +120,13 @@ HISTORY = st.lists(st.integers(0, 9).map(lambda n: digest(str(n))), min_size=1, 
 @given(history=HISTORY, nodes=st.lists(st.lists(HISTORY, max_size=4), min_size=1, max_size=4))
 def test_what_is_sent_and_what_is_there_make_the_image_whole_in_every_node(history, nodes):
     have = [
-        NodeImages(f"n{n}", {}, frozenset(c for image in images for c in chain_ids(image)), frozenset(), Space(1, 1, 1, 1))
+        NodeImages(
+            f"n{n}",
+            {},
+            frozenset(c for image in images for c in chain_ids(image)),
+            frozenset(),
+            Space(1, 1, 1, 1),
+        )
         for n, images in enumerate(nodes)
     ]
     image = Image("sha256:new", "amd64", 1, {}, (), tuple(history))
@@ -106,7 +134,11 @@ def test_what_is_sent_and_what_is_there_make_the_image_whole_in_every_node(histo
     assert sorted(n for _, group in move.groups() for n in group) == sorted(h.node for h in have)
     for layers, group in move.groups():
         for look in (h for h in have if h.node in group):
-            above = {d for d, c in zip(history, chain_ids(history), strict=True) if c not in look.snapshots}
+            above = {
+                d
+                for d, c in zip(history, chain_ids(history), strict=True)
+                if c not in look.snapshots
+            }
             assert layers == above, "all that is not there, and nothing that is"
 
 
@@ -159,10 +191,22 @@ def test_an_image_that_is_called_by_its_id_goes_by_its_only_name():
     ("devenv.local/vllm-mok:reference", "devenv.local/vllm-mock:reference", False),
     ("devenv.local/vllm-mock:reference", "", True),
 ])  # fmt: skip
-def test_an_image_that_the_engine_lacks_is_never_confused_with_what_a_recipe_built(fakes, asked, near, remedy):
+def test_an_image_that_the_engine_lacks_is_never_confused_with_what_a_recipe_built(
+    fakes, asked, near, remedy
+):
     fakes.engine.add("devenv.local/vllm-mok:0123456789abcdef")
     profile = load("offline", data.root() / "profiles")
-    planner = Planner("c", profile, fakes.host, fakes.clock, fakes.engine, fakes.engine, fakes.kube, None, fakes.reporter)
+    planner = Planner(
+        "c",
+        profile,
+        fakes.host,
+        fakes.clock,
+        fakes.engine,
+        fakes.engine,
+        fakes.kube,
+        None,
+        fakes.reporter,
+    )
     error = planner.absent(asked)
     assert error.what.partition("did you mean ")[2].partition(" or ")[0] == near
     assert (asked in error.next_step) is remedy

@@ -59,7 +59,11 @@ class Client:
         location = self.ask("POST", f"{BASE}/blobs/uploads/").headers["Location"]
         if chunked:
             self.http.request(
-                "PATCH", location, iter([content[:10], content[10:]]), {"Transfer-Encoding": "chunked"}, encode_chunked=True
+                "PATCH",
+                location,
+                iter([content[:10], content[10:]]),
+                {"Transfer-Encoding": "chunked"},
+                encode_chunked=True,
             )
             answer = self.http.getresponse()
             answer.read()
@@ -122,7 +126,9 @@ def push(known, node):
 
 
 def files(sink: Sink) -> dict[str, bytes]:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(sink.layout("docker.io/library/a:1")))) as archive:
+    with tarfile.open(
+        fileobj=io.BytesIO(b"".join(sink.layout("docker.io/library/a:1")))
+    ) as archive:
         return {m.name: archive.extractfile(m).read() for m in archive}
 
 
@@ -131,10 +137,14 @@ def manifest_in(told: dict[str, bytes]) -> dict:
     return json.loads(told[f"blobs/sha256/{listed['digest'][7:]}"])
 
 
-TAR, GZIP, ZSTD = (f"application/vnd.oci.image.layer.v1.tar{kind}" for kind in ("", "+gzip", "+zstd"))
+TAR, GZIP, ZSTD = (
+    f"application/vnd.oci.image.layer.v1.tar{kind}" for kind in ("", "+gzip", "+zstd")
+)
 
 
-@pytest.mark.parametrize("learned", [False, True], ids=["kept until it is known", "passed on at once"])
+@pytest.mark.parametrize(
+    "learned", [False, True], ids=["kept until it is known", "passed on at once"]
+)
 @pytest.mark.parametrize("chunked", [True, False], ids=["Docker 20.10", "Docker 29"])
 def test_only_what_a_node_lacks_goes_into_it_and_unpacked(push, known, node, chunked, learned):
     if learned:
@@ -155,7 +165,11 @@ def test_what_is_packed_in_another_way_goes_as_it_is(push, known, node):
     manifest = MANIFEST.replace(sha(PACKED[1]).encode(), sha(other).encode())
     sink = push([DIFFS[1]], layers=[PACKED[0], other], manifest=manifest)
     assert node.blobs == [other]
-    assert manifest_in(files(sink))["layers"][1] == {"mediaType": ZSTD, "digest": sha(other), "size": len(other)}
+    assert manifest_in(files(sink))["layers"][1] == {
+        "mediaType": ZSTD,
+        "digest": sha(other),
+        "size": len(other),
+    }
 
 
 def test_a_node_that_can_t_take_it_is_told_of(push, node):
@@ -196,7 +210,10 @@ def test_a_blob_that_is_not_what_it_says_is_refused(known):
 
 @pytest.mark.parametrize("path", ["/v2/other/blobs/uploads/", "/", "/v2/devenv/reload/../x"])
 def test_nothing_else_is_answered(known, path):
-    with LoopbackEndpoint().listening(Sink(known, frozenset()).decide(frozenset()), 0) as port, Client(port) as client:
+    with (
+        LoopbackEndpoint().listening(Sink(known, frozenset()).decide(frozenset()), 0) as port,
+        Client(port) as client,
+    ):
         assert client.ask("POST", path).status == 404
         assert client.ask("HEAD", f"{BASE}/manifests/tag").status == 404
 
@@ -235,23 +252,37 @@ def test_the_classic_store_pushes_only_what_it_has_packed_before(fakes, known):
     assert pusher.usable(every, wanted, 0.1, known)
     assert not pusher.usable(every, wanted, 0.9, known), "it packs what it pushes"
     assert not pusher.usable(every, frozenset(DIFFS), 1.0, known)
-    assert not pusher.usable(replace(every, tags=()), wanted, 0.1, known), "it would go with the name for the push"
+    assert not pusher.usable(replace(every, tags=()), wanted, 0.1, known), (
+        "it would go with the name for the push"
+    )
 
 
 def test_names_that_killed_runs_left_in_the_engine_go_and_those_of_others_stay(fakes):
     mine = f"127.0.0.1:5000/devenv/reload:{os.getpid()}-ab"
     last = "127.0.0.1:5000/devenv/reload:99999998-ab"
-    for name in (mine, "127.0.0.1:5000/devenv/reload:99999999-ab", "127.0.0.1:5000/devenv/other:1-ab", last):
-        fakes.engine.there[name] = Image(f"sha256:{name}", "amd64", 1, {}, (name,) if name == last else (name, "app:1"))
+    for name in (
+        mine,
+        "127.0.0.1:5000/devenv/reload:99999999-ab",
+        "127.0.0.1:5000/devenv/other:1-ab",
+        last,
+    ):
+        fakes.engine.there[name] = Image(
+            f"sha256:{name}", "amd64", 1, {}, (name,) if name == last else (name, "app:1")
+        )
     removed = []
     fakes.engine.untag = lambda name: removed.append(fakes.engine.there.pop(name).id)
     Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).forget_leftovers()
-    assert {n for n in fakes.engine.names() if "127" in n} == {mine, "127.0.0.1:5000/devenv/other:1-ab"}
+    assert {n for n in fakes.engine.names() if "127" in n} == {
+        mine,
+        "127.0.0.1:5000/devenv/other:1-ab",
+    }
     assert f"sha256:{last}" not in removed, "with its last name the image would have gone"
     assert len(removed) == 2
 
 
-def test_an_image_that_loses_its_own_name_meanwhile_is_not_removed_with_the_one_for_the_push(fakes, known):
+def test_an_image_that_loses_its_own_name_meanwhile_is_not_removed_with_the_one_for_the_push(
+    fakes, known
+):
     for name in ("a:1", "b:1"):
         fakes.engine.add(name)
     real, removed = fakes.engine.tag, []
@@ -262,8 +293,13 @@ def test_an_image_that_loses_its_own_name_meanwhile_is_not_removed_with_the_one_
             fakes.engine.there.pop(ref)
             fakes.engine.there[name] = Image("sha256:old", "amd64", 1, {}, (name,))
 
-    fakes.engine.tag, fakes.engine.untag = tag, lambda name: removed.append(fakes.engine.there.pop(name).id)
-    Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).push("a:1", Sink(known, frozenset()).decide(frozenset()), known, print)
+    fakes.engine.tag, fakes.engine.untag = (
+        tag,
+        lambda name: removed.append(fakes.engine.there.pop(name).id),
+    )
+    Pusher(fakes.engine, LoopbackEndpoint(), fakes.host).push(
+        "a:1", Sink(known, frozenset()).decide(frozenset()), known, print
+    )
     assert removed == ["sha256:b:1"], "the name was another image's when it went"
 
 
@@ -271,7 +307,11 @@ def test_an_engine_that_begins_early_waits_for_the_decision(known):
     sink, answers = Sink(known, frozenset(DIFFS)), []
     known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 7}
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
-        asking = threading.Thread(target=lambda: answers.append(client.ask("HEAD", f"{BASE}/blobs/{sha(PACKED[0])}").status))
+        asking = threading.Thread(
+            target=lambda: answers.append(
+                client.ask("HEAD", f"{BASE}/blobs/{sha(PACKED[0])}").status
+            )
+        )
         asking.start()
         asking.join(0.3)
         assert answers == []
@@ -285,7 +325,9 @@ def test_what_an_engine_sends_unasked_waits_for_the_decision_too(known, node):
     sink, answers = Sink(known, frozenset(DIFFS)), []
     known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 7}
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
-        sending = threading.Thread(target=lambda: answers.append(client.upload(PACKED[1], sha(PACKED[1]), chunked=True)))
+        sending = threading.Thread(
+            target=lambda: answers.append(client.upload(PACKED[1], sha(PACKED[1]), chunked=True))
+        )
         sending.start()
         sending.join(0.3)
         assert answers == []
@@ -300,14 +342,21 @@ def test_an_engine_that_began_in_vain_is_refused(known):
     sink.refuse()
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
         assert client.ask("HEAD", f"{BASE}/blobs/{sha(PACKED[0])}").status == 403
-        assert client.ask("PUT", f"{BASE}/blobs/uploads/x?digest={sha(PACKED[0])}", PACKED[0]).status == 403
+        assert (
+            client.ask("PUT", f"{BASE}/blobs/uploads/x?digest={sha(PACKED[0])}", PACKED[0]).status
+            == 403
+        )
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
         refused = client.ask("POST", f"{BASE}/blobs/uploads/")
-        assert (refused.status, json.loads(client.body)["errors"][0]["code"]) == (403, "DENIED"), "it would try again"
+        assert (refused.status, json.loads(client.body)["errors"][0]["code"]) == (403, "DENIED"), (
+            "it would try again"
+        )
 
 
 def test_without_tls_for_an_engine_that_is_content_with_that(known):
-    with LoopbackEndpoint().listening(Sink(known, frozenset()).decide(frozenset()), 0, plain=True) as port:
+    with LoopbackEndpoint().listening(
+        Sink(known, frozenset()).decide(frozenset()), 0, plain=True
+    ) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", "/v2/")
         answer = connection.getresponse()
@@ -316,7 +365,10 @@ def test_without_tls_for_an_engine_that_is_content_with_that(known):
 
 
 def test_what_is_likely_to_be_pushed(fakes, known):
-    pusher, layers = Pusher(fakes.engine, LoopbackEndpoint(), fakes.host), Image("x", "amd64", 1, {}, ("a:1",), tuple(DIFFS))
+    pusher, layers = (
+        Pusher(fakes.engine, LoopbackEndpoint(), fakes.host),
+        Image("x", "amd64", 1, {}, ("a:1",), tuple(DIFFS)),
+    )
     assert not pusher.likely(layers, known), "the classic store would pack it all"
     known.digests["x"] = {"diff": DIFFS[0], "size": 1}
     assert pusher.likely(layers, known)
@@ -328,7 +380,11 @@ def test_layers_of_several_gzip_members_and_well_packed_ones(push, known, node):
     """eStargz has several; a piece that goes on is never large."""
     known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": len(PACKED[0])}
     several = gzip.compress(LAYERS[1][:2000], mtime=0) + gzip.compress(LAYERS[1][2000:], mtime=0)
-    push([DIFFS[1]], layers=[PACKED[0], several], manifest=MANIFEST.replace(sha(PACKED[1]).encode(), sha(several).encode()))
+    push(
+        [DIFFS[1]],
+        layers=[PACKED[0], several],
+        manifest=MANIFEST.replace(sha(PACKED[1]).encode(), sha(several).encode()),
+    )
     assert node.blobs == [LAYERS[1]]
     assert max(len(piece) for piece in Gunzip().feed(gzip.compress(bytes(50 << 20)))) <= 1 << 20
 

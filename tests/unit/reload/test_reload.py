@@ -52,7 +52,9 @@ class FakeReload(Reload):
 @pytest.fixture
 def reload(fakes, tmp_path):
     own = tmp_path / "own.yaml"
-    own.write_text("extends: offline\nname: own\nimages: [{name: vllm-mock, build: [make, image], build_in: src}]\n")
+    own.write_text(
+        "extends: offline\nname: own\nimages: [{name: vllm-mock, build: [make, image], build_in: src}]\n"
+    )
     profile = load(str(own), data.root() / "profiles")
     cluster, engine = Cluster(fakes), Engine()
     engine.build("sha256:first")
@@ -72,7 +74,9 @@ def run(reload: FakeReload) -> None:
 def test_after_each_proved_round_two_images_stay(reload):
     for _ in range(4):
         run(reload)
-    assert set(reload.engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}, "the first one is the user's"
+    assert set(reload.engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}, (
+        "the first one is the user's"
+    )
     assert (reload.of.image, reload.of.kept) == ("4", {"3"})
 
 

@@ -20,10 +20,19 @@ class Kube:
         meta = {"name": "d", "namespace": "n", "uid": "u", "generation": 2}
         meta["annotations"] = {"deployment.kubernetes.io/revision": "2"}
         template = {"spec": {"containers": [{"name": "c", "image": "a:1"}]}}
-        status = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 0}
+        status = {
+            "observedGeneration": 2,
+            "replicas": 2,
+            "updatedReplicas": 1,
+            "availableReplicas": 0,
+        }
         spec = {"replicas": 1, "strategy": strategy, "template": template}
         self.workload = {"metadata": meta, "spec": spec, "status": status}
-        self.objects = {"Pod": pods, "Node": [node()], "ReplicaSet": [replica_set("old", "1"), replica_set("new", "2")]}
+        self.objects = {
+            "Pod": pods,
+            "Node": [node()],
+            "ReplicaSet": [replica_set("old", "1"), replica_set("new", "2")],
+        }
 
     def get(self, api_version, kind, namespace, name):
         return self.workload
@@ -65,9 +74,14 @@ def test_a_new_pod_that_finds_no_room_beside_the_old_one_is_told_as_that(rolled,
 
 @pytest.mark.parametrize(
     ("strategy", "message"),
-    [({"type": "Recreate"}, NO_ROOM), (ROLLING, "0/1 nodes are available: 1 node(s) were unschedulable.")],
+    [
+        ({"type": "Recreate"}, NO_ROOM),
+        (ROLLING, "0/1 nodes are available: 1 node(s) were unschedulable."),
+    ],
 )
-def test_where_ending_the_old_pod_first_would_not_help_that_is_not_offered(rolled, fakes, strategy, message):
+def test_where_ending_the_old_pod_first_would_not_help_that_is_not_offered(
+    rolled, fakes, strategy, message
+):
     users, user = rolled(Kube([old_pod(), unschedulable(message)], strategy))
     with pytest.raises(DevenvError) as error:
         users.await_rollout(user, fakes.clock.now())
@@ -92,7 +106,9 @@ def test_pods_of_the_image_before_may_crash_as_they_like(rolled, fakes):
 
 
 def test_a_pod_of_the_new_image_that_can_t_start_ends_the_wait(rolled, fakes):
-    users, user = rolled(Kube([old_pod(), with_containers(waiting("RunContainerError", "exec: /x: no such file"))]))
+    users, user = rolled(
+        Kube([old_pod(), with_containers(waiting("RunContainerError", "exec: /x: no such file"))])
+    )
     began = fakes.clock.now()
     with pytest.raises(DevenvError) as error:
         users.await_rollout(user, began)

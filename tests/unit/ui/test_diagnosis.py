@@ -22,7 +22,9 @@ ROOT = Finding(
     (Evidence("df", "0 B free", 0.0), Evidence("log x", "no space", 100.0)),
     ("devenv recover",),
 )
-AFTER = Finding("DE601", "request extension", "Requests fail.", (Evidence("access log", "first", 160.0),))
+AFTER = Finding(
+    "DE601", "request extension", "Requests fail.", (Evidence("access log", "first", 160.0),)
+)
 FOUND = Diagnosis(
     "c", "offline", 220.0, (Cause(ROOT, (AFTER,)),), requests=(("direct", True), ("extension", False)), broken=frozenset({Place.FILTER}),
 )  # fmt: skip
@@ -72,7 +74,15 @@ def test_shape_of_doctor():
 
 
 def test_shape_of_a_code():
-    assert set(show.code_json(codes.get("de201"))) == {"code", "title", "meaning", "why", "fix", "source", "place"}
+    assert set(show.code_json(codes.get("de201"))) == {
+        "code",
+        "title",
+        "meaning",
+        "why",
+        "fix",
+        "source",
+        "place",
+    }
 
 
 def test_shape_of_recover():
@@ -85,7 +95,12 @@ def test_shape_of_recover():
         "repaired",
         "requests",
     }
-    assert recovery.step_shape(step) == {"kind": "restart", "target": "proxy", "code": "DE201", "codes": ["DE201"]}
+    assert recovery.step_shape(step) == {
+        "kind": "restart",
+        "target": "proxy",
+        "code": "DE201",
+        "codes": ["DE201"],
+    }
     survey = FakeSurveyor(None, None, None).look(plan=True)
     thing = Thing("old:1", Worth.IMAGE, {"layer": 5}, 7, "", "n", "id", ("old:1",))
     room = RoomProposal(survey, (DiskPlan(survey.disks[0], 5, (Removal(thing, 5),)),))
@@ -93,7 +108,14 @@ def test_shape_of_recover():
     shape = recovery.plan_shape("c", proposal)
     assert set(shape) == {"cluster", "diagnosis", "steps", "removals", "put_back", "beyond"}
     assert shape["removals"] == [
-        {"place": "n", "name": "old:1", "kind": "image", "reason": "not used", "last_used": 7, "frees": 5}
+        {
+            "place": "n",
+            "name": "old:1",
+            "kind": "image",
+            "reason": "not used",
+            "last_used": 7,
+            "frees": 5,
+        }
     ]
 
 
@@ -116,7 +138,9 @@ def test_the_root_comes_first_then_what_follows_then_the_fix():
 
 
 def test_since_is_told_with_how_long_that_is():
-    assert "since 1970-01-01 00:01:40Z, 120 s before this look" in plain(FOUND).replace("2 min", "120 s")
+    assert "since 1970-01-01 00:01:40Z, 120 s before this look" in plain(FOUND).replace(
+        "2 min", "120 s"
+    )
 
 
 def test_what_is_under_way_is_neither_fault_nor_health():
@@ -134,7 +158,10 @@ def test_what_could_not_be_told_says_so():
 
 def test_the_harmless_is_named_only_when_asked():
     found = Diagnosis(
-        "c", "offline", 1.0, harmless=(Finding("DE902", "x", "There are no ModelAdapters.", verdict=Verdict.HARMLESS),)
+        "c",
+        "offline",
+        1.0,
+        harmless=(Finding("DE902", "x", "There are no ModelAdapters.", verdict=Verdict.HARMLESS),),
     )
     assert "DE902" not in plain(found)
     assert "DE902 There are no ModelAdapters." in plain(found, everything=True)

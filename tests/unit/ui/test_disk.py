@@ -24,10 +24,20 @@ GIB = 1 << 30
 SPACE = Space(GIB, 100 * GIB, 10, 1000)
 DISK = Disk("1", (HOST, ENGINE), SPACE, Marks(95 * GIB, 90 * GIB, 980), 7200.0)
 THING = Thing("old:1", Worth.IMAGE, {"a": GIB}, 86400.0, "", ENGINE, "sha256:1", ("old:1",))
-KEPT = Thing("new:1", Worth.IMAGE, {"b": GIB}, 5.0, "the profile has it", ENGINE, "sha256:2", ("new:1",))
-SHARES = (Share("images", GIB, "2, 0 of them without a name"), Share("image old:1", GIB, "", 5), Share("build cache", None, "?"))
+KEPT = Thing(
+    "new:1", Worth.IMAGE, {"b": GIB}, 5.0, "the profile has it", ENGINE, "sha256:2", ("new:1",)
+)
+SHARES = (
+    Share("images", GIB, "2, 0 of them without a name"),
+    Share("image old:1", GIB, "", 5),
+    Share("build cache", None, "?"),
+)
 SURVEY = Survey(
-    (Ledger(ENGINE, "/var/lib/docker", "1", SPACE, Budget(), SHARES),), (DISK,), (THING, KEPT), {"n": "it sleeps"}, ("m",)
+    (Ledger(ENGINE, "/var/lib/docker", "1", SPACE, Budget(), SHARES),),
+    (DISK,),
+    (THING, KEPT),
+    {"n": "it sleeps"},
+    ("m",),
 )
 PLAN = DiskPlan(DISK, 9 * GIB, (Removal(THING, GIB),))
 DISK_KEYS = {
@@ -55,7 +65,13 @@ def test_shape_of_disk():
     assert set(shape) == {"disks", "ledgers", "stopped", "unknown", "waste"}
     assert set(shape["disks"][0]) == DISK_KEYS
     assert set(shape["ledgers"][0]) == {"name", "path", "device", "budget", "shares"}
-    assert shape["ledgers"][0]["shares"][1] == {"what": "image old:1", "size": GIB, "alone": 5, "note": "", "command": ""}
+    assert shape["ledgers"][0]["shares"][1] == {
+        "what": "image old:1",
+        "size": GIB,
+        "alone": 5,
+        "note": "",
+        "command": "",
+    }
     assert shape["ledgers"][0]["budget"] == {"keep_free": "5%", "max_use": "100%", "headroom": "5%"}
 
 
@@ -68,7 +84,9 @@ def test_shape_of_a_plan():
 
 
 def test_shape_of_a_prune():
-    shape = show.outcome_shape(Outcome((Done(THING, 9, 8), Done(KEPT, 1, 0, "used")), (DISK,), (SPACE,), (DISK,)))
+    shape = show.outcome_shape(
+        Outcome((Done(THING, 9, 8), Done(KEPT, 1, 0, "used")), (DISK,), (SPACE,), (DISK,))
+    )
     assert set(shape) == {"removed", "skipped", "freed", "estimated", "disks"}
     assert set(shape["removed"][0]) == THING_KEYS | {"estimated", "measured", "why"}
     assert set(shape["disks"][0]) == DISK_KEYS | {"free_after", "left"}
@@ -76,11 +94,29 @@ def test_shape_of_a_prune():
 
 
 def test_shape_of_a_schedule():
-    job = Job(11, 45, weekdays=True, recover=False, cluster="c", profile="p", python="/py", environment={"A": "secret"})
-    shape = schedule_show.status_shape(State(job, present=True, next=datetime.fromtimestamp(5).astimezone(), last_at=3.0))
+    job = Job(
+        11,
+        45,
+        weekdays=True,
+        recover=False,
+        cluster="c",
+        profile="p",
+        python="/py",
+        environment={"A": "secret"},
+    )
+    shape = schedule_show.status_shape(
+        State(job, present=True, next=datetime.fromtimestamp(5).astimezone(), last_at=3.0)
+    )
     assert shape == {
         "installed": True,
-        "job": {"at": "11:45", "weekdays": True, "recover": False, "cluster": "c", "backend": "", "python": "/py"},
+        "job": {
+            "at": "11:45",
+            "weekdays": True,
+            "recover": False,
+            "cluster": "c",
+            "backend": "",
+            "python": "/py",
+        },
         "next": 5,
         "last": {"at": 3, "says": ""},
     }
@@ -113,7 +149,9 @@ def test_what_is_reserved_for_root_is_shown_apart_and_not_as_others_use(printed)
     told = printed(lambda: show.survey(survey, everything=False))
     assert "30 GiB of 100 GiB" in told
     assert "50 GiB  reserved for root" in told
-    assert "5.0 GiB  everything else" in told, "root's reserve is nobody's use, and the image is among the images"
+    assert "5.0 GiB  everything else" in told, (
+        "root's reserve is nobody's use, and the image is among the images"
+    )
     assert "docker volume rm v" in told
     shape = show.disk_shape(disk)
     assert (shape["used"], shape["reserved"], shape["over"]) == (30 * GIB, 50 * GIB, False)
@@ -139,7 +177,14 @@ def test_a_plan_says_what_each_frees_and_why_it_may_go(printed):
 def test_the_journal_has_estimated_and_measured(printed):
     entries = [
         {"at": 1, "event": "remove", "name": "old:1"},
-        {"at": 2, "event": "removed", "name": "old:1", "who": "schedule", "estimated": GIB, "measured": 2 * GIB},
+        {
+            "at": 2,
+            "event": "removed",
+            "name": "old:1",
+            "who": "schedule",
+            "estimated": GIB,
+            "measured": 2 * GIB,
+        },
         {"at": 3, "event": "skipped", "name": "x", "why": "used", "who": "user"},
         {"at": 4, "event": "schedule", "says": "all gone"},
     ]

@@ -22,7 +22,14 @@ TESTS = (
 
 def report(**more):
     left = ObjectName("Deployment", "default", "left", "apps/v1")
-    parts = {"cluster": "devenv", "checkout": "/src", "tests": TESTS, "built": True, "code": 1, "seconds": 12.34}
+    parts = {
+        "cluster": "devenv",
+        "checkout": "/src",
+        "tests": TESTS,
+        "built": True,
+        "code": 1,
+        "seconds": 12.34,
+    }
     return Report(**{**parts, "removed": (left,), "log": "/log", **more})
 
 
@@ -36,7 +43,10 @@ def test_the_shape_of_the_json(capsys):
     ]  # fmt: skip
     assert result["counts"] == {"pass": 1, "fail": 1, "unfinished": 1, "skip": 1}
     assert list(result["tests"][0]) == ["name", "package", "outcome", "seconds", "output"]
-    assert [test["output"] for test in result["tests"][:2]] == [[], ["first", "no \x1b[31m\x00 & <good>"]]
+    assert [test["output"] for test in result["tests"][:2]] == [
+        [],
+        ["first", "no \x1b[31m\x00 & <good>"],
+    ]
     assert result["removed"] == ["Deployment default/left"]
 
 
@@ -49,7 +59,10 @@ def test_junit_has_a_case_a_test_and_counts_them():
     assert (cases["TestA"].time, cases["TestA"].classname) == (1.5, PACKAGE)
 
 
-@pytest.mark.parametrize("more", [{"built": False, "tests": (), "said": ("a.go:1: \x1b no",)}, {"ended": "it took too long"}])
+@pytest.mark.parametrize(
+    "more",
+    [{"built": False, "tests": (), "said": ("a.go:1: \x1b no",)}, {"ended": "it took too long"}],
+)
 def test_what_ends_the_whole_run_is_an_error_of_its_own(more):
     (suite,) = JUnitXml.fromstring(e2e.junit(report(**more)))
     assert suite.errors == 1
@@ -69,7 +82,13 @@ def test_the_text_tells_what_failed_and_no_control_characters(capsys):
 
 
 @pytest.mark.parametrize(
-    "more", [{"built": False, "tests": ()}, {"tests": (), "code": 0}, {"ended": "too long"}, {"tests": TESTS[:1], "code": 1}]
+    "more",
+    [
+        {"built": False, "tests": ()},
+        {"tests": (), "code": 0},
+        {"ended": "too long"},
+        {"tests": TESTS[:1], "code": 1},
+    ],
 )
 def test_a_run_that_shows_no_failed_test_tells_what_go_said(capsys, more):
     e2e.report(report(**{"said": ("a.go:1: what go said",), **more}))

@@ -24,7 +24,11 @@ KNOWN = {
     "skipped": {"message"},
 }  # fmt: skip
 REQUIRED = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name"}}
-WITHIN = {"testsuites": {"testsuite"}, "testsuite": {"testcase"}, "testcase": {"failure", "error", "skipped"}}
+WITHIN = {
+    "testsuites": {"testsuite"},
+    "testsuite": {"testcase"},
+    "testcase": {"failure", "error", "skipped"},
+}
 
 
 def found(name):
@@ -41,7 +45,9 @@ def test_junit_counts_causes(name):
     assert suite.failures == len(diagnosis.causes) + len(diagnosis.progress)
     assert suite.errors == len(diagnosis.unknown)
     assert suite.tests == len(list(suite))
-    assert suite.skipped == len({f for c in (*diagnosis.causes, *diagnosis.progress) for f in c.consequences})
+    assert suite.skipped == len(
+        {f for c in (*diagnosis.causes, *diagnosis.progress) for f in c.consequences}
+    )
     names = [case.name for case in suite]
     assert len(names) == len(set(names)), "each check has one case"
 
@@ -52,7 +58,11 @@ def test_what_follows_is_skipped_with_the_roots_name():
     assert "Failed to create Wasm cache" in root.find("failure").text
     assert "Fix: devenv recover" in root.find("failure").text
     (follows,) = [c for n, c in cases.items() if n.startswith("DE401")]
-    assert follows.find("skipped").get("message").startswith("follows from DE201: The node's disk is full")
+    assert (
+        follows.find("skipped")
+        .get("message")
+        .startswith("follows from DE201: The node's disk is full")
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

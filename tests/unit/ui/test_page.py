@@ -14,7 +14,10 @@ from devenv.ui.page import page, stops
 
 INCIDENTS = Path(__file__).parents[2] / "incidents"
 NAMES = sorted(p.parent.name for p in INCIDENTS.glob("*/facts.json"))
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+CHROMIUM, DRIVER = (
+    shutil.which("chromium") or shutil.which("google-chrome"),
+    shutil.which("chromedriver"),
+)
 
 
 def read(name):
@@ -38,7 +41,9 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.order.append(tag)
-        self.refs += [value for key, value in attrs if key in {"src", "href", "srcset", "action", "data"}]
+        self.refs += [
+            value for key, value in attrs if key in {"src", "href", "srcset", "action", "data"}
+        ]
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -56,7 +61,9 @@ def test_it_is_one_whole_file_that_loads_nothing(name):
     assert outline.open == []
     assert outline.refs == ["data:,"]
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", text.partition("</style>")[0])
-    assert outline.order.index("h1") < outline.order.index("svg") < outline.order.index("table"), "the verdict first"
+    assert outline.order.index("h1") < outline.order.index("svg") < outline.order.index("table"), (
+        "the verdict first"
+    )
     assert len(text) < 2 << 20
 
 
@@ -91,7 +98,13 @@ def test_the_time_line_tells_how_it_came_about():
 def test_what_others_have_written_is_text_and_no_markup():
     facts = read("the-incident")
     evil = '</pre><script>alert(1)</script><img src=x onerror="alert(2)"> \x1b[31m {{ 7 * 7 }} {% raw %}'
-    log = ContainerLog(component="x", namespace="x", pod="<b>", container="c", lines=(f"2026-11-26T02:04:01Z {evil}",))
+    log = ContainerLog(
+        component="x",
+        namespace="x",
+        pod="<b>",
+        container="c",
+        lines=(f"2026-11-26T02:04:01Z {evil}",),
+    )
     facts = facts.model_copy(update={"logs": (*facts.logs, log), "cluster": "<i>x</i>"})
     text = page(facts, diagnose(facts))
     assert "<script>alert" not in text
@@ -127,10 +140,13 @@ def test_in_a_browser_it_fits_folds_and_is_searched(browser, name, tmp_path):
     file.write_text(made(name))
     for width in (360, 800, 1600):
         browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
         )
         browser.get(file.as_uri())
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= width, "nothing is cut off at the side"
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width, (
+            "nothing is cut off at the side"
+        )
         shown = [s for s in browser.find_elements(By.TAG_NAME, "svg") if s.is_displayed()]
         assert len(shown) == 1, "the way is drawn once, wide or tall"
     items = browser.find_elements(By.CSS_SELECTOR, ".item")
@@ -143,5 +159,9 @@ def test_in_a_browser_it_fits_folds_and_is_searched(browser, name, tmp_path):
     assert hits
     assert browser.find_element(By.ID, "hits").text == f"{len(hits)} found"
     search.send_keys(Keys.ESCAPE)
-    assert not any(i.is_displayed() for i in items if i.find_element(By.XPATH, "..").get_attribute("open") is None)
+    assert not any(
+        i.is_displayed()
+        for i in items
+        if i.find_element(By.XPATH, "..").get_attribute("open") is None
+    )
     assert browser.get_log("browser") == []

@@ -63,7 +63,10 @@ def test_enter_alone_is_the_default_which_is_in_capitals(type_keys, default, cap
 @pytest.mark.parametrize("keys", ["\r", "n\r", "maybe\r"])
 def test_what_asks_before_it_deletes_stops_at_anything_but_yes(type_keys, keys):
     with pytest.raises(DevenvError) as stopped:
-        type_keys(keys, lambda: prompts.confirm_or_stop("Remove?", "Nothing was removed.", assume_yes=False))
+        type_keys(
+            keys,
+            lambda: prompts.confirm_or_stop("Remove?", "Nothing was removed.", assume_yes=False),
+        )
     assert stopped.value.exit_code is Exit.FAILED
 
 
@@ -81,8 +84,16 @@ def test_ctrl_c_and_ctrl_d_interrupt(type_keys, keys):
 @pytest.mark.parametrize("keys", ["y\r", "yes\r", "\r", "other\r", "Mine\r"])
 def test_a_name_must_be_typed_as_it_is(type_keys, keys):
     with pytest.raises(DevenvError):
-        type_keys(keys, lambda: prompts.typed_or_stop("Name?", "mine", "Nothing was removed.", assume_yes=False))
-    type_keys("mine\r", lambda: prompts.typed_or_stop("Name?", "mine", "Nothing was removed.", assume_yes=False))
+        type_keys(
+            keys,
+            lambda: prompts.typed_or_stop(
+                "Name?", "mine", "Nothing was removed.", assume_yes=False
+            ),
+        )
+    type_keys(
+        "mine\r",
+        lambda: prompts.typed_or_stop("Name?", "mine", "Nothing was removed.", assume_yes=False),
+    )
 
 
 def test_where_nobody_can_be_asked_the_answer_is_a_wrong_call_or_no(monkeypatch):
@@ -103,7 +114,9 @@ def test_questions_are_no_part_of_the_result(tmp_path):
     argv = [sys.executable, "-m", "devenv", "profile", "init", "-"]
     env = {**os.environ, "TERM": "xterm"}
     with (tmp_path / "out").open("w") as out:
-        process = subprocess.Popen(argv, stdin=inside, stdout=out, stderr=inside, env=env, start_new_session=True)
+        process = subprocess.Popen(
+            argv, stdin=inside, stdout=out, stderr=inside, env=env, start_new_session=True
+        )
     os.close(inside)
     assert answer(outside, ["Which profile", "port on this machine"]) == []
     assert process.wait(60) == 0

@@ -7,7 +7,9 @@ from devenv.reload.reload import Result
 from devenv.reload.rollout import Renewed
 from devenv.ui import reload as show
 
-SOURCE = Source("a:1", Image("sha256:new", "amd64", 40, {}, ("a:1",), ("sha256:x", "sha256:y")), (30, 10))
+SOURCE = Source(
+    "a:1", Image("sha256:new", "amd64", 40, {}, ("a:1",), ("sha256:x", "sha256:y")), (30, 10)
+)
 MOVE = Move(SOURCE, "docker.io/library/a:1", Way.PUSH, {"n": frozenset({"sha256:y"})})
 IMAGE = {
     "ref": "a:1", "name": "docker.io/library/a:1", "way": "push", "nodes": ["n"], "size": 40, "layers": 2,
@@ -16,12 +18,18 @@ IMAGE = {
 
 
 def test_shape_of_a_plan():
-    assert show.plan_shape("c", Plan((MOVE,), (), ("n",))) == {"cluster": "c", "images": [IMAGE], "workloads": []}
+    assert show.plan_shape("c", Plan((MOVE,), (), ("n",))) == {
+        "cluster": "c",
+        "images": [IMAGE],
+        "workloads": [],
+    }
 
 
 def test_shape_of_a_reload():
     moved = Moved(MOVE, "sha256:new", 10, {"move": 1.0})
-    result = Result("c", (moved,), Renewed(("model",), ("pod",)), {"build": 0.0, "move": 1.0, "restart": 2.0})
+    result = Result(
+        "c", (moved,), Renewed(("model",), ("pod",)), {"build": 0.0, "move": 1.0, "restart": 2.0}
+    )
     assert show.result_shape(result) == {
         "cluster": "c", "images": [{**IMAGE, "digest": "sha256:new", "sent": 10, "seconds": {"move": 1.0}}],
         "restarted": ["model"], "pods": ["pod"], "requests": [], "seconds": {"build": 0.0, "move": 1.0, "restart": 2.0},

@@ -17,9 +17,19 @@ from devenv.profiles.model import Route
 from devenv.ui import console, models, reports
 from devenv.ui.watch import watch
 
-LINE = AccessLine("original_route", "original_destination_cluster", "-", "via_upstream", "10.0.0.1:8000")
-PROOF = Proof("extension", Route.EXTENSION, HttpAnswer(200, {"target-pod": "mock-1"}, "hello", 0.0123), LINE, "mock-1")
-BROKEN = Proof("direct", Route.DIRECT, HttpAnswer(0, error="refused"), None, "", ("no answer: refused",))
+LINE = AccessLine(
+    "original_route", "original_destination_cluster", "-", "via_upstream", "10.0.0.1:8000"
+)
+PROOF = Proof(
+    "extension",
+    Route.EXTENSION,
+    HttpAnswer(200, {"target-pod": "mock-1"}, "hello", 0.0123),
+    LINE,
+    "mock-1",
+)
+BROKEN = Proof(
+    "direct", Route.DIRECT, HttpAnswer(0, error="refused"), None, "", ("no answer: refused",)
+)
 STATUS = Status(
     "c", "offline", "http://localhost:8888", (Node("c-control-plane", "id", "running", "c"),),
     (ComponentState("redis", "Deployment a/redis", ""), ComponentState("proxy", "Deployment b/x", "0 of 1 replicas available"),
@@ -36,7 +46,11 @@ PROOF_JSON = {
 
 
 def test_every_result_comes_in_one_envelope():
-    assert json.loads(reports.envelope("x", {"a": 1})) == {"version": 1, "kind": "x", "result": {"a": 1}}
+    assert json.loads(reports.envelope("x", {"a": 1})) == {
+        "version": 1,
+        "kind": "x",
+        "result": {"a": 1},
+    }
 
 
 def test_shape_of_up():
@@ -68,7 +82,12 @@ def test_shape_of_status():
 
 def test_shape_of_down():
     key = ("v1", "Namespace", "", "ns")
-    removal = Removal((), (("v1", "ConfigMap", "ns", "c"),), ("docker.io/library/redis:latest",), {key: "Pod p would go with it"})
+    removal = Removal(
+        (),
+        (("v1", "ConfigMap", "ns", "c"),),
+        ("docker.io/library/redis:latest",),
+        {key: "Pod p would go with it"},
+    )
     assert reports.down_json("c", removal, dry_run=False, purged=["x"], stayed=["y: in use"]) == {
         "cluster": "c", "dry_run": False, "nodes": [],
         "objects": [{"apiVersion": "v1", "kind": "ConfigMap", "namespace": "ns", "name": "c"}],
@@ -78,12 +97,22 @@ def test_shape_of_down():
 
 
 def test_shape_of_a_look_that_failed():
-    assert reports.error_json(DevenvError("a", "b", "c")) == {"error": "a", "why": "b", "next_step": "c"}
+    assert reports.error_json(DevenvError("a", "b", "c")) == {
+        "error": "a",
+        "why": "b",
+        "next_step": "c",
+    }
 
 
 def test_an_adoption_is_listed_by_kind(capsys):
-    brought = (("v1", "Namespace", "", "ns"), ("v1", "ConfigMap", "ns", "a"), ("v1", "ConfigMap", "ns", "b"))
-    reports.adoption(Adoption("c", ("c-control-plane",), brought, (), {"redis": "replaced", "envoy": "brought"}))
+    brought = (
+        ("v1", "Namespace", "", "ns"),
+        ("v1", "ConfigMap", "ns", "a"),
+        ("v1", "ConfigMap", "ns", "b"),
+    )
+    reports.adoption(
+        Adoption("c", ("c-control-plane",), brought, (), {"redis": "replaced", "envoy": "brought"})
+    )
     told = capsys.readouterr().err
     assert "  ConfigMap: ns/a, ns/b\n" in told
     assert "  redis  in place of what has that name\n" in told
@@ -113,7 +142,15 @@ def test_a_cluster_that_is_not_there_or_stopped_says_so_and_how_to_have_it(capsy
 def test_shape_of_images():
     entry = Entry("kube", "v1", "d", "key", "devenv.local/kube:key", built=True, size=5, seconds=9)
     assert reports.images_json([entry]) == [
-        {"name": "kube", "version": "v1", "key": "key", "ref": "devenv.local/kube:key", "built": True, "size": 5, "seconds": 9}
+        {
+            "name": "kube",
+            "version": "v1",
+            "key": "key",
+            "ref": "devenv.local/kube:key",
+            "built": True,
+            "size": 5,
+            "seconds": 9,
+        }
     ]
 
 
