@@ -45,9 +45,9 @@ def resolve(live: LiveRequest) -> Resolved:
     secrets: list[str] = []
     for name, value in live.headers.items():
         written = value.get_secret_value()
-        text, parts, lacking = _put_in(written)
-        lacking = lacking or ([why] if (why := sendable(text)) else [])
-        problems += [f"{why} (header {name})" for why in lacking]
+        text, parts, header_problems = _put_in(written)
+        header_problems = header_problems or ([problem] if (problem := sendable(text)) else [])
+        problems += [f"{problem} (header {name})" for problem in header_problems]
         headers[name] = text
         if is_secret(name, written):
             secrets += [text, text.rpartition(" ")[2], *parts]
@@ -58,29 +58,29 @@ def resolve(live: LiveRequest) -> Resolved:
 def _put_in(written: str) -> tuple[str, list[str], list[str]]:
     """Return the text with its references put in, what was put in, and what is lacking."""
     parts: list[str] = []
-    lacking: list[str] = []
+    problems: list[str] = []
     for name in VARIABLE.findall(written):
         value = environ.get(name, "")
         parts.append(value)
         if not value:
-            lacking.append(f"the variable {name} is not set")
-    text = VARIABLE.sub(lambda found: environ.get(found[1], ""), written)
+            problems.append(f"the variable {name} is not set")
+    text = VARIABLE.sub(lambda match: environ.get(match[1], ""), written)
     if file := FILE.search(written):
         try:
             content = Path(file[1]).expanduser().read_text().strip()
         except (OSError, UnicodeDecodeError, RuntimeError) as error:
-            why = getattr(error, "strerror", None) or "it can't be read as text"
-            return "", parts, [*lacking, f"{file[1]}: {why}"]
+            reason = getattr(error, "strerror", None) or "it can't be read as text"
+            return "", parts, [*problems, f"{file[1]}: {reason}"]
         text = FILE.sub("", text) + content
         parts.append(content)
-    return text, parts, lacking
+    return text, parts, problems
 
 
 def check(requests: Iterable[LiveRequest]) -> None:
     """Refuse requests whose headers can't be sent. Raises DevenvError with all that is lacking."""
     problems: list[str] = []
     for live in requests:
-        problems += [f"{live.name or live.route}: {why}" for why in resolve(live).problems]
+        problems += [f"{live.name or live.route}: {problem}" for problem in resolve(live).problems]
     if problems:
         what = "Headers of the requests can't be sent."
         fix = "Set the variable or bring the file, then try again. Nothing was changed."

@@ -43,7 +43,7 @@ class Prober:
         headers = [resolve(live) for live in lives]
         port = self.profile.gateway.host_port
         pairs = zip(lives, headers, strict=True)
-        sent = [compose(live, port, timeout, own.headers) for live, own in pairs]
+        sent = [compose(live, port, timeout, resolved.headers) for live, resolved in pairs]
         with ThreadPoolExecutor(max_workers=len(sent) or 1) as pool:
             answers = list(pool.map(self._send, sent, headers))
         answered = [s for s, answer in zip(sent, answers, strict=True) if answer.status]
@@ -78,16 +78,16 @@ class Prober:
         route = route_of(live.model, routes, self.profile.gateway.namespace)
         return live.model_copy(update={"by": route["metadata"]["name"]}) if route else live
 
-    def until_proven(self, seconds: float, look: str = "") -> list[Proof]:
+    def until_proven(self, seconds: float, hint: str = "") -> list[Proof]:
         """Probe until every request of the profile proves its route. Raises DevenvError with what failed last.
 
         What no waiting changes (a missing API key) ends it at once, so that `doctor`, which looks
         once, says the same.
         """
-        return self.prove_all("The gateway", self.profile.requests, seconds, look)
+        return self.prove_all("The gateway", self.profile.requests, seconds, hint)
 
     def prove_all(
-        self, what: str, requests: Sequence[LiveRequest], seconds: float, look: str = ""
+        self, what: str, requests: Sequence[LiveRequest], seconds: float, hint: str = ""
     ) -> list[Proof]:
         """Probe until all of these prove their routes. Raises DevenvError with what failed last."""
         proofs: list[Proof] = []
@@ -95,28 +95,28 @@ class Prober:
         def missing() -> str:
             proofs[:] = self.probe(requests)
             failed = [p for p in proofs if not p.ok]
-            lacking = "\n".join(f"{p.name}: {'; '.join(p.failures)}" for p in failed)
+            failures = "\n".join(f"{p.name}: {'; '.join(p.failures)}" for p in failed)
             if failed and all(p.lasting for p in failed):
-                fix = "\n".join(filter(None, (*remedies(failed), look)))
-                raise DevenvError("The live requests can't prove their routes.", lacking, fix)
-            return lacking
+                fix = "\n".join(filter(None, (*remedies(failed), hint)))
+                raise DevenvError("The live requests can't prove their routes.", failures, fix)
+            return failures
 
-        until(what, missing, Deadline(self.clock, seconds), look)
+        until(what, missing, Deadline(self.clock, seconds), hint)
         return proofs
 
     def _lines(self, sent: list[Sent], began: float, seconds: float) -> Mapping[str, AccessLine]:
-        found: dict[str, AccessLine] = {}
+        lines: dict[str, AccessLine] = {}
 
         def missing() -> str:
             log = self._log(math.ceil(self.clock.monotonic() - began) + 2)
-            found.update({s.agent: line for s in sent if (line := find_line(log, s.agent))})
-            return "" if len(found) == len(sent) else "lines in the access log"
+            lines.update({s.agent: line for s in sent if (line := find_line(log, s.agent))})
+            return "" if len(lines) == len(sent) else "lines in the access log"
 
         try:
             until("The access log", missing, Deadline(self.clock, seconds), pause=0.1)
         except DevenvError:
-            return found  # a proof says itself that its line is missing
-        return found
+            return lines  # a proof says itself that its line is missing
+        return lines
 
     def _log(self, seconds: int) -> str:
         proxies = self.kube.select("v1", "Pod", selector=proxy_selector(self.profile))
@@ -133,13 +133,13 @@ class Prober:
 
     def _pods(self, model: str) -> dict[str, str]:
         """Return the model's pods with their addresses: by their label, else by the annotation."""
-        found: list[Manifest] = []
+        model_pods: list[Manifest] = []
         if LABEL_VALUE.fullmatch(model):  # anything else the API server refuses
-            found = self.kube.select("v1", "Pod", selector=f"{MODEL}={model}")
-        if not found and self.profile.model_annotations:
+            model_pods = self.kube.select("v1", "Pod", selector=f"{MODEL}={model}")
+        if not model_pods and self.profile.model_annotations:
             pods = self.kube.select("v1", "Pod")
-            found = [p for p in pods if model_name(p, annotated=True) == model]
-        return {p["metadata"]["name"]: p["status"].get("podIP", "") for p in found}
+            model_pods = [p for p in pods if model_name(p, annotated=True) == model]
+        return {p["metadata"]["name"]: p["status"].get("podIP", "") for p in model_pods}
 
 
 def proxy_selector(profile: Profile) -> str:

@@ -77,40 +77,40 @@ class Outlook:
 
     def _pod(self, pod: Manifest) -> Iterable[str]:
         for status in containers_of(pod):
-            why = self._container(pod, status)
-            if why:
-                yield f"{pod['metadata']['name']}, container {status['name']}: {why}"
+            trouble = self._container(pod, status)
+            if trouble:
+                yield f"{pod['metadata']['name']}, container {status['name']}: {trouble}"
 
     def _container(self, pod: Manifest, status: Mapping[str, Any]) -> str:
         waiting = (status.get("state") or {}).get("waiting") or {}
         reason = str(waiting.get("reason") or "")
-        told = f"{reason}: {waiting.get('message') or ''}".rstrip(": ")
+        trouble = f"{reason}: {waiting.get('message') or ''}".rstrip(": ")
         if reason in _FINAL or (
-            reason == _NOT_STARTED and any(words in told for words in _NO_PROGRAM)
+            reason == _NOT_STARTED and any(words in trouble for words in _NO_PROGRAM)
         ):
-            return told
+            return trouble
         place = f"{pod['metadata']['uid']} {status['name']}"
         if reason in _NOT_CREATED and self._lasts(f"{place} {reason}", _NOT_CREATED_SECONDS):
-            return told
+            return trouble
         if reason == _PULL_FAILED and self._failed_pulls(pod) >= _PULLS:
-            return told
+            return trouble
         is_init = status in ((pod.get("status") or {}).get("initContainerStatuses") or ())
         return self._crashes(pod["metadata"]["uid"], status, is_init=is_init)
 
     def _crashes(self, uid: str, status: Mapping[str, Any], *, is_init: bool) -> str:
         """Return how a container crashed twice alike, since the first look; "" where it did not."""
         key, restarts = (uid, str(status["name"])), int(status.get("restartCount") or 0)
-        first = self._restarts.setdefault(key, 0 if self.fresh else restarts)
+        baseline = self._restarts.setdefault(key, 0 if self.fresh else restarts)
         endings = self._endings.setdefault(key, {})
-        state, last = status.get("state") or {}, status.get("lastState") or {}
+        state, last_state = status.get("state") or {}, status.get("lastState") or {}
         if self._is_crash(state.get("terminated"), is_init=is_init):
             endings[restarts] = _ending(state["terminated"])
-        if self._is_crash(last.get("terminated"), is_init=is_init):
+        if self._is_crash(last_state.get("terminated"), is_init=is_init):
             # A container that runs again, or has ended again, tells of the run before it; one that waits, of its own.
             endings[restarts if state.get("waiting") else restarts - 1] = _ending(
-                last["terminated"]
+                last_state["terminated"]
             )
-        newest = [endings[n] for n in sorted(endings) if n >= first][-_CRASHES:]
+        newest = [endings[n] for n in sorted(endings) if n >= baseline][-_CRASHES:]
         alike = len(newest) == _CRASHES and len(set(newest)) == 1
         return f"crashed {_CRASHES} times alike: {newest[0]}" if alike else ""
 
@@ -127,22 +127,26 @@ class Outlook:
     def _failed_pulls(self, pod: Manifest) -> int:
         meta = pod["metadata"]
         events = self.kube.select("v1", "Event", meta["namespace"])
-        own = [e for e in events if (e.get("involvedObject") or {}).get("uid") == meta["uid"]]
-        pulls = [e for e in own if e.get("reason") == "Failed" and "pull" in str(e.get("message"))]
+        pod_events = [
+            e for e in events if (e.get("involvedObject") or {}).get("uid") == meta["uid"]
+        ]
+        pulls = [
+            e for e in pod_events if e.get("reason") == "Failed" and "pull" in str(e.get("message"))
+        ]
         return sum(int(e.get("count") or 1) for e in pulls)
 
     def _homeless(self, pod: Manifest) -> list[str]:
         """Judge a pod that fits no node: a node that becomes ready, or a pod that ends, may make room."""
-        why = unschedulable(pod)
+        reason = unschedulable(pod)
         nodes = self.kube.select("v1", "Node")
         ending = [p for p in self.kube.select("v1", "Pod") if is_ending(p)]
         if ending or any(_becomes_ready(n) for n in nodes):
-            self._since.pop(why, None)
+            self._since.pop(reason, None)
             return []
-        if not self._lasts(why, _NO_NODE_SECONDS):
+        if not self._lasts(reason, _NO_NODE_SECONDS):
             return []
-        self.no_room = any(words in why for words in _TAKEN)
-        return [f"{pod['metadata']['name']}: Unschedulable: {why}"]
+        self.no_room = any(words in reason for words in _TAKEN)
+        return [f"{pod['metadata']['name']}: Unschedulable: {reason}"]
 
     def _lasts(self, trouble: str, seconds: float) -> bool:
         """Whether the same trouble was seen so many seconds ago already."""

@@ -14,40 +14,42 @@ from devenv.profiles.model import Component
 _SKEW = 10.0  # seconds by which clocks may differ, and a renewal be late
 
 
-def missing(component: Component, found: Sequence[Manifest]) -> str:
+def missing(component: Component, objects: Sequence[Manifest]) -> str:
     """Return what the component's objects still lack."""
-    if not found:
+    if not objects:
         return f"{component.resource} does not exist"
-    return "; ".join(filter(None, (_GATES[component.gate](o, component.conditions) for o in found)))
+    return "; ".join(
+        filter(None, (_GATES[component.gate](o, component.conditions) for o in objects))
+    )
 
 
 def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
     """A Deployment whose every replica is of the current generation and available."""
-    status, wanted = obj.get("status") or {}, _wanted(obj)
-    if wanted == 0:
+    status, replicas = obj.get("status") or {}, _wanted(obj)
+    if replicas == 0:
         return "it is scaled to zero"
     if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
         return "its controller has not seen the change yet"
     for field, meaning in (("updatedReplicas", "updated"), ("availableReplicas", "available")):
-        if status.get(field, 0) < wanted:
-            return f"{status.get(field, 0)} of {wanted} replicas {meaning}"
-    if status.get("replicas", 0) > wanted:
-        return f"{status['replicas'] - wanted} old replicas still there"
+        if status.get(field, 0) < replicas:
+            return f"{status.get(field, 0)} of {replicas} replicas {meaning}"
+    if status.get("replicas", 0) > replicas:
+        return f"{status['replicas'] - replicas} old replicas still there"
     return ""
 
 
 def daemon(obj: Manifest, *, updated: bool = True) -> str:
     """A DaemonSet whose pod is available on every node that is to have one, and of the current generation if that is asked."""
     status = obj.get("status") or {}
-    wanted = status.get("desiredNumberScheduled", 0)
+    node_count = status.get("desiredNumberScheduled", 0)
     if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
         return "its controller has not seen the change yet"
     fields = [("numberAvailable", "available")]
     if updated:
         fields.insert(0, ("updatedNumberScheduled", "updated"))
     for field, meaning in fields:
-        if status.get(field, 0) < wanted:
-            return f"{status.get(field, 0)} of {wanted} nodes have its pod {meaning}"
+        if status.get(field, 0) < node_count:
+            return f"{status.get(field, 0)} of {node_count} nodes have its pod {meaning}"
     return ""
 
 
@@ -56,19 +58,19 @@ def _wanted(obj: Manifest) -> int:
     return 1 if replicas is None else int(replicas)
 
 
-def conditions(obj: Manifest, wanted: Sequence[str]) -> str:
+def conditions(obj: Manifest, types: Sequence[str]) -> str:
     """An object whose own conditions are true. An APIService has no generation."""
-    return _unmet(_of(obj, "conditions"), wanted, obj["metadata"].get("generation", 0))
+    return _unmet(_of(obj, "conditions"), types, obj["metadata"].get("generation", 0))
 
 
-def ancestors(obj: Manifest, wanted: Sequence[str]) -> str:
+def ancestors(obj: Manifest, types: Sequence[str]) -> str:
     """A policy: true for each ancestor that it is attached to (status.ancestors)."""
-    return _each(obj, "ancestors", wanted)
+    return _each(obj, "ancestors", types)
 
 
-def parents(obj: Manifest, wanted: Sequence[str]) -> str:
+def parents(obj: Manifest, types: Sequence[str]) -> str:
     """A route: true for each parent that it is attached to (status.parents)."""
-    return _each(obj, "parents", wanted)
+    return _each(obj, "parents", types)
 
 
 def exists(_: Manifest, __: Sequence[str] = ()) -> str:
@@ -93,23 +95,23 @@ def lease(obj: Manifest, _: Sequence[str] = ()) -> str:
 
 def endpoints(obj: Manifest, _: Sequence[str] = ()) -> str:
     """An EndpointSlice with an address that is ready."""
-    there = [
+    ready_endpoints = [
         e
         for e in obj.get("endpoints") or ()
         if (e.get("conditions") or {}).get("ready") is not False
     ]
-    return "" if any(e.get("addresses") for e in there) else "no address is ready"
+    return "" if any(e.get("addresses") for e in ready_endpoints) else "no address is ready"
 
 
 def webhook(obj: Manifest, _: Sequence[str] = ()) -> str:
     """A webhook configuration whose every hook knows the certificate of who answers, which its controller puts in."""
-    own = [(w, w.get("clientConfig") or {}) for w in obj.get("webhooks") or ()]
-    without = [
-        str(w.get("name"))
-        for w, client in own
+    hooks = [(hook, hook.get("clientConfig") or {}) for hook in obj.get("webhooks") or ()]
+    names = [
+        str(hook.get("name"))
+        for hook, client in hooks
         if client.get("service") and not client.get("caBundle")
     ]
-    return f"no certificate is known for {', '.join(without)}" if without else ""
+    return f"no certificate is known for {', '.join(names)}" if names else ""
 
 
 _GATES: dict[str, Callable[[Manifest, Sequence[str]], str]] = {
@@ -129,20 +131,22 @@ def _of(obj: Manifest, field: str) -> list[dict[str, Any]]:
     return list((obj.get("status") or {}).get(field) or [])
 
 
-def _each(obj: Manifest, field: str, wanted: Sequence[str]) -> str:
-    found = _of(obj, field)
-    if not found:
+def _each(obj: Manifest, field: str, types: Sequence[str]) -> str:
+    parts = _of(obj, field)
+    if not parts:
         return f"status.{field} is empty: no controller has looked at it yet"
     generation = obj["metadata"].get("generation", 0)
     return "; ".join(
-        filter(None, (_unmet(part.get("conditions") or [], wanted, generation) for part in found))
+        filter(None, (_unmet(part.get("conditions") or [], types, generation) for part in parts))
     )
 
 
-def _unmet(found: Iterable[Mapping[str, Any]], wanted: Iterable[str], generation: int) -> str:
-    by_type = {c["type"]: c for c in found}
+def _unmet(
+    reported_conditions: Iterable[Mapping[str, Any]], types: Iterable[str], generation: int
+) -> str:
+    by_type = {c["type"]: c for c in reported_conditions}
     return "; ".join(
-        filter(None, (_unmet_one(by_type.get(name), name, generation) for name in wanted))
+        filter(None, (_unmet_one(by_type.get(name), name, generation) for name in types))
     )
 
 

@@ -80,12 +80,12 @@ def endpoints(
 def _targets(service: Manifest, slices: Iterable[Manifest]) -> Iterator[tuple[_Fields, _Fields]]:
     """Yield the pods that a Service leads to, each with its conditions as an endpoint."""
     meta = service["metadata"]
-    for one in slices:
-        slice_meta = one["metadata"]
+    for endpoint_slice in slices:
+        slice_meta = endpoint_slice["metadata"]
         owner = (slice_meta.get("namespace"), (slice_meta.get("labels") or {}).get(_SERVICE))
         if owner != (meta.get("namespace"), meta["name"]):
             continue
-        for endpoint in one.get("endpoints") or ():
+        for endpoint in endpoint_slice.get("endpoints") or ():
             target = endpoint.get("targetRef") or {}
             if target.get("kind") == "Pod":
                 yield target, endpoint.get("conditions") or {}
@@ -143,8 +143,8 @@ def _is_accepted(obj: Manifest, gateway: GatewayPorts) -> bool:
     parts += [(part, part.get("ancestorRef") or {}) for part in status.get("ancestors") or ()]
     own_namespace = obj["metadata"].get("namespace")
     for part, ref in parts:
-        named = (ref.get("namespace", own_namespace), ref.get("name"))
-        is_gateway = named == (gateway.namespace, gateway.name)
+        target = (ref.get("namespace", own_namespace), ref.get("name"))
+        is_gateway = target == (gateway.namespace, gateway.name)
         if is_gateway and all(c["status"] == "True" for c in part.get("conditions") or ()):
             return True
     return False
@@ -173,9 +173,11 @@ def upstreams(
                 return f"the end of {address}, whose pod is gone, in {upstream.name} of {proxy.pod}"
             hosts.add(address)
     for target in backends:
-        lacking = sorted(target.pods - hosts)
-        if lacking and target.own not in hosts:
-            return f"{', '.join(lacking)} (Service {target.name}) in the clusters of {proxy.pod}"
+        missing_hosts = sorted(target.pods - hosts)
+        if missing_hosts and target.own not in hosts:
+            return (
+                f"{', '.join(missing_hosts)} (Service {target.name}) in the clusters of {proxy.pod}"
+            )
     return ""
 
 
@@ -192,6 +194,8 @@ def connection(pod: str, stats: Mapping[str, Any]) -> str:
 
     `stats`: the answer to CONNECTED.
     """
-    own = (s for s in stats.get("stats") or () if s.get("name") == "control_plane.connected_state")
-    values = [s.get("value") for s in own]
+    entries = (
+        s for s in stats.get("stats") or () if s.get("name") == "control_plane.connected_state"
+    )
+    values = [s.get("value") for s in entries]
     return "" if all(values) else f"the connection of {pod} to Envoy Gateway"
