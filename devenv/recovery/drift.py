@@ -77,49 +77,49 @@ def _group_kind(manifest: Manifest) -> tuple[str, str]:
 
 def drift(kube: Kube, manifests: Iterable[Manifest]) -> list[Drift]:
     """Return the objects that are missing, those in which others than devenv own fields of the spec, and those that differ."""
-    found = []
+    drifts = []
     for manifest in manifests:
         if manifest["kind"] in _SKIPPED:
             continue
-        there = kube.get(*key(manifest))
-        if there is None:
-            found.append(Drift(manifest, missing=True))
+        live = kube.get(*key(manifest))
+        if live is None:
+            drifts.append(Drift(manifest, missing=True))
             continue
         if manifest["kind"] == _CRD:  # the API server fills in much of it
             continue
-        by, fields = _others(there), tuple(_differing(manifest, there))
+        by, fields = _others(live), tuple(_differing(manifest, live))
         if by or fields:
-            found.append(Drift(manifest, by=by, fields=fields))
-    return found
+            drifts.append(Drift(manifest, by=by, fields=fields))
+    return drifts
 
 
-def _differing(wanted: Any, there: Any, path: str = "") -> Iterator[str]:
+def _differing(desired: Any, live: Any, path: str = "") -> Iterator[str]:
     """Yield the fields that the manifest has and the object has not, or has otherwise. `kubectl scale` leaves no name."""
-    if isinstance(wanted, Mapping):
-        for key_, value in wanted.items():
+    if isinstance(desired, Mapping):
+        for key_, value in desired.items():
             if path or key_ in {"spec", "data"}:
-                inner = there.get(key_) if isinstance(there, Mapping) else None
+                inner = live.get(key_) if isinstance(live, Mapping) else None
                 yield from _differing(value, inner, f"{path}.{key_}" if path else str(key_))
-    elif isinstance(wanted, list):
-        if not isinstance(there, list) or len(there) != len(wanted):
+    elif isinstance(desired, list):
+        if not isinstance(live, list) or len(live) != len(desired):
             yield path
         else:
-            for number, (one, other) in enumerate(zip(wanted, there, strict=True)):
-                yield from _differing(one, other, f"{path}[{number}]")
-    elif str(wanted) != str(there) and not (wanted is None and there is None):
+            for number, (item, live_item) in enumerate(zip(desired, live, strict=True)):
+                yield from _differing(item, live_item, f"{path}[{number}]")
+    elif str(desired) != str(live) and not (desired is None and live is None):
         yield path
 
 
 def _others(obj: Manifest) -> tuple[str, ...]:
     """As the API server notes them, field by field (managedFields)."""
-    found = {
+    managers = {
         str(entry.get("manager"))
         for entry in obj["metadata"].get("managedFields") or ()
         if entry.get("manager") not in {*_OURS, *_CONTROLLERS}
         and entry.get("subresource") != "status"
         and {"f:spec", "f:data"} & set(entry.get("fieldsV1") or ())
     }
-    return tuple(sorted(found))
+    return tuple(sorted(managers))
 
 
 def concerned(manifest: Manifest, about: AbstractSet[str], profile: Profile) -> bool:
@@ -138,24 +138,24 @@ def concerned(manifest: Manifest, about: AbstractSet[str], profile: Profile) -> 
 def _components(manifest: Manifest, profile: Profile) -> set[str]:
     """A component's own object; for the proxy, what Envoy Gateway makes it from; for patches, its settings too."""
     _, kind, namespace, name = key(manifest)
-    found = {
+    keys = {
         f"component/{c.name}"
         for c in profile.components
         if (c.resource.kind, c.resource.namespace, c.resource.name) == (kind, namespace, name)
     }
     if kind in {"EnvoyProxy", "GatewayClass", "Gateway"}:
-        found |= {
+        keys |= {
             f"component/{c.name}"
             for c in profile.components
             if "owning-gateway" in c.resource.selector
         }
     if kind == "ConfigMap":
-        found |= {
+        keys |= {
             f"component/{c.name}"
             for c in profile.components
             if c.resource.kind == "EnvoyPatchPolicy"
         }
-    return found
+    return keys
 
 
 def _models(manifest: Manifest, profile: Profile) -> set[str]:

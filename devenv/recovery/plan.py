@@ -81,14 +81,14 @@ def plan(
     beyond: list[Finding] = []
     for cause in diagnosis.causes:
         case = _Case(cause, profile, frozenset(owned), has_drifted(cause.root))
-        found = _REPAIRS.get(cause.root.code, _nothing)(case)
-        steps += found
-        if not found:
+        repair = _REPAIRS.get(cause.root.code, _nothing)(case)
+        steps += repair
+        if not repair:
             beyond.append(cause.root)
-    first = [
+    blind_steps = [
         s for s in steps if s.kind in _BLIND
     ]  # what else there is can be judged once these are done
-    return Plan(_ordered(first or steps, profile), tuple(beyond))
+    return Plan(_ordered(blind_steps or steps, profile), tuple(beyond))
 
 
 def _ordered(steps: list[Planned], profile: Profile) -> tuple[Planned, ...]:
@@ -102,8 +102,8 @@ def _ordered(steps: list[Planned], profile: Profile) -> tuple[Planned, ...]:
 
 
 def _planned(kind: Kind, target: str, reasons: list[str]) -> Planned:
-    first, *others = dict.fromkeys(reasons)
-    return Planned(kind, target, first, tuple(others))
+    reason, *also = dict.fromkeys(reasons)
+    return Planned(kind, target, reason, tuple(also))
 
 
 def gateway_components(profile: Profile) -> list[str]:
@@ -114,8 +114,8 @@ def gateway_components(profile: Profile) -> list[str]:
 def gateway_controllers(profile: Profile) -> list[str]:
     """Return the names of the workloads that the proxy comes after."""
     workloads = {c.name for c in profile.components if c.gate == "workload"}
-    before = [name for proxy in _proxies(profile) for name in proxy.after]
-    return [name for name in dict.fromkeys(before) if name in workloads]
+    predecessors = [name for proxy in _proxies(profile) for name in proxy.after]
+    return [name for name in dict.fromkeys(predecessors) if name in workloads]
 
 
 def _proxies(profile: Profile) -> list[Component]:
@@ -241,10 +241,10 @@ def _workload(case: _Case) -> list[Planned]:
 
 
 def _component(case: _Case) -> Component | None:
-    named = {
+    names = {
         key.removeprefix("component/") for key in case.root.about if key.startswith("component/")
     }
-    return next((c for c in case.profile.components if c.name in named), None)
+    return next((c for c in case.profile.components if c.name in names), None)
 
 
 _REPAIRS: dict[str, Callable[[_Case], list[Planned]]] = {

@@ -86,56 +86,65 @@ class Recover:
 
         `holding`: this process itself holds the cluster's lock.
         """
-        at = self.up.context
-        own_nodes(at.records, at.engine, at.containers, at.cluster)
+        context = self.up.context
+        own_nodes(context.records, context.engine, context.containers, context.cluster)
         facts = self.facts(_BUDGET)
         if holding:
             facts = facts.model_copy(update={"changing": ""})
         diagnosis = diagnose(facts)
         owned = self._owned(facts)
-        found = plan(diagnosis, at.profile, owned)
+        repair_plan = plan(diagnosis, context.profile, owned)
         drifts: tuple[Drift, ...] = ()
-        if any(s.kind is Kind.PUT_BACK for s in found.steps):
+        if any(s.kind is Kind.PUT_BACK for s in repair_plan.steps):
             drifts = self._drifts(diagnosis)
-            found = plan(diagnosis, at.profile, owned, lambda root: self._has_drifted(root, drifts))
-        rooms = [s.target for s in found.steps if s.kind is Kind.ROOM]
+            repair_plan = plan(
+                diagnosis, context.profile, owned, lambda root: self._has_drifted(root, drifts)
+            )
+        rooms = [s.target for s in repair_plan.steps if s.kind is Kind.ROOM]
         return Proposal(
             diagnosis,
-            found,
+            repair_plan,
             tuple(self.prune.propose(place=node, least=ENOUGH) for node in rooms),
             drifts,
         )
 
     def run(self, wait: float) -> Recovery:
         """Repair. Raises DevenvError where something is left that devenv can't mend, with whose fix it is."""
-        at = self.up.context
-        with locked(at.host, at.clock, f"cluster-{at.cluster}", at.reporter.say, wait):
-            first = last = self.propose(holding=True)
+        context = self.up.context
+        with locked(
+            context.host, context.clock, f"cluster-{context.cluster}", context.reporter.say, wait
+        ):
+            initial = latest = self.propose(holding=True)
             for _ in range(_ROUNDS):
-                if not last.plan.steps:
+                if not latest.plan.steps:
                     break
-                self.agree(last)
-                self._round(last)
-                new = self._settled()
-                if _codes(new) == _codes(last):
-                    last = new
+                self.agree(latest)
+                self._round(latest)
+                proposal = self._settled()
+                if _codes(proposal) == _codes(latest):
+                    latest = proposal
                     break
-                last = new
-            return self._finish(first, last)
+                latest = proposal
+            return self._finish(initial, latest)
 
-    def _finish(self, first: Proposal, last: Proposal) -> Recovery:
-        at = self.up.context
-        if last.diagnosis.causes:
-            roots = last.diagnosis.causes
+    def _finish(self, initial: Proposal, latest: Proposal) -> Recovery:
+        context = self.up.context
+        if latest.diagnosis.causes:
+            roots = latest.diagnosis.causes
             what = "devenv can't repair all of it: " + "; ".join(
                 f"{c.root.code} {c.root.says}" for c in roots
             )
             fixes = [f for c in roots for f in c.root.fix if not f.startswith("devenv recover")]
             raise DevenvError(what, "\n".join(fixes), "`devenv doctor` has the evidence.")
-        proofs = prove(at.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
+        proofs = prove(context.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
         repaired = tuple(dict.fromkeys(self._roots))
         return Recovery(
-            at.cluster, first.diagnosis, last.diagnosis, tuple(self._done), tuple(proofs), repaired
+            context.cluster,
+            initial.diagnosis,
+            latest.diagnosis,
+            tuple(self._done),
+            tuple(proofs),
+            repaired,
         )
 
     @cached_property
@@ -153,8 +162,10 @@ class Recover:
         ]
 
     def _drifts(self, diagnosis: Diagnosis) -> tuple[Drift, ...]:
-        at = self.up.context
-        return to_put_back(at.kube, self._objects, [c.root for c in diagnosis.causes], at.profile)
+        context = self.up.context
+        return to_put_back(
+            context.kube, self._objects, [c.root for c in diagnosis.causes], context.profile
+        )
 
     def _has_drifted(self, root: Finding, drifts: Sequence[Drift]) -> bool:
         return any(concerned(d.manifest, root.about, self.up.context.profile) for d in drifts)
@@ -166,25 +177,25 @@ class Recover:
         """
         clock = self.up.context.clock
         self._await_rollouts()
-        last: list[Proposal] = []
+        latest: list[Proposal] = []
         good: list[Proposal] = []
         patience = Deadline(clock, _PATIENCE)
 
         def missing() -> str:
-            last[:] = [self.propose(holding=True)]
-            diagnosis = last[0].diagnosis
+            latest[:] = [self.propose(holding=True)]
+            diagnosis = latest[0].diagnosis
             if diagnosis.healthy:
-                good.append(last[0])
+                good.append(latest[0])
                 return "" if len(good) >= _READINGS else "a second good reading"
             good.clear()
             if diagnosis.progress or patience.left() > 0:
-                says = [c.root.says for c in (*diagnosis.progress, *diagnosis.causes)]
-                return says[0] if says else ", ".join(name for name, _ in diagnosis.unknown)
+                messages = [c.root.says for c in (*diagnosis.progress, *diagnosis.causes)]
+                return messages[0] if messages else ", ".join(name for name, _ in diagnosis.unknown)
             return ""
 
         with step(self.up.context.reporter, "diagnose again"), suppress(DevenvError):
             until("What is under way", missing, Deadline(clock, _SETTLE), pause=_BETWEEN)
-        return last[0] if last else self.propose(holding=True)
+        return latest[0] if latest else self.propose(holding=True)
 
     def _await_rollouts(self) -> None:
         """Return when the rollouts of this round are over. Where one does not end, the diagnosis has its cause."""
@@ -214,23 +225,23 @@ class Recover:
             self._done.append(planned)
 
     def _do(self, planned: Planned, proposal: Proposal) -> None:
-        at = self.up.context
+        context = self.up.context
         if planned.kind is Kind.ROOM:
             number = [s.target for s in proposal.plan.steps if s.kind is Kind.ROOM].index(
                 planned.target
             )
             self._room(planned.target, proposal.room[number])
         elif planned.kind is Kind.START:
-            with step(at.reporter, f"start {planned.target}"):
-                at.containers.start(planned.target)
+            with step(context.reporter, f"start {planned.target}"):
+                context.containers.start(planned.target)
                 self._await_api()
             self._rollouts += self.up.settled.of(
-                c for c in at.profile.components if c.gate == "workload"
+                c for c in context.profile.components if c.gate == "workload"
             )
         elif planned.kind is Kind.CONTEXT:
-            with step(at.reporter, "write the context again"):
-                at.kind.export_kubeconfig(at.cluster, lambda _: None)
-                at.kube.forget()
+            with step(context.reporter, "write the context again"):
+                context.kind.export_kubeconfig(context.cluster, lambda _: None)
+                context.kube.forget()
         elif planned.kind is Kind.PUT_BACK:
             self._put_back(proposal.drifts)
         elif planned.kind is Kind.SCALE:
@@ -238,18 +249,20 @@ class Recover:
         elif planned.kind is Kind.UNDO:
             self.undo([planned.target])
         else:
-            restart = Restart(at.profile, at.kube, self.envoy, at.clock, at.reporter)
-            own_context(at.kube, at.nodes(), at.cluster)
+            restart = Restart(
+                context.profile, context.kube, self.envoy, context.clock, context.reporter
+            )
+            own_context(context.kube, context.nodes(), context.cluster)
             order = restart.order([planned.target])
             self._rollouts += self.up.settled.of(order)
             restart.run(order)
 
     def _room(self, node: str, proposal: RoomProposal) -> None:
         """Remove what was listed, unless all of it would not be enough."""
-        at, room = self.up.context, Room(self.up.context.containers)
+        context, room = self.up.context, Room(self.up.context.containers)
         if not room.could_be_enough(node, sum(p.frees for p in proposal.plans)):
             raise self._no_room(room, node)
-        with locked(at.host, at.clock, "images", at.reporter.say, _BUILDING):
+        with locked(context.host, context.clock, "images", context.reporter.say, _BUILDING):
             self.prune.run_locked(proposal, self.who)
         if not room.enough(node):
             raise self._no_room(room, node)
@@ -269,17 +282,17 @@ class Recover:
         )
 
     def _await_api(self) -> None:
-        at = self.up.context
+        context = self.up.context
         until(
             "The API server",
-            lambda: "" if at.kube.ready() else "an answer",
-            Deadline(at.clock, _API),
-            f"docker logs {at.cluster}-control-plane",
+            lambda: "" if context.kube.ready() else "an answer",
+            Deadline(context.clock, _API),
+            f"docker logs {context.cluster}-control-plane",
         )
 
     def _put_back(self, drifts: Sequence[Drift]) -> None:
-        at = self.up.context
-        own_context(at.kube, at.nodes(), at.cluster)
+        context = self.up.context
+        own_context(context.kube, context.nodes(), context.cluster)
         # Definitions are applied before them, all.
         objects = [d for d in drifts if d.manifest["kind"] != CRD]
         workloads = [d.manifest for d in objects if d.manifest["kind"] in WORKLOADS]
@@ -291,16 +304,16 @@ class Recover:
         components = (
             c for c in self.up.context.profile.components if c.resource.kind == workload["kind"]
         )
-        own = next((c for c in components if is_of(c, workload)), None)
-        return RolledOut.of(workload["kind"], workload, own)
+        component = next((c for c in components if is_of(c, workload)), None)
+        return RolledOut.of(workload["kind"], workload, component)
 
     def _scale(self, target: str) -> None:
-        at = self.up.context
+        context = self.up.context
         namespace, _, name = target.partition("/")
-        own_context(at.kube, at.nodes(), at.cluster)
+        own_context(context.kube, context.nodes(), context.cluster)
         self._rollouts.append(RolledOut("Deployment", namespace, name))
-        with step(at.reporter, f"scale {target} to {_REPLICAS}"):
-            at.kube.apply({
+        with step(context.reporter, f"scale {target} to {_REPLICAS}"):
+            context.kube.apply({
                 "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name},
                 "spec": {"replicas": _REPLICAS},
             })  # fmt: skip

@@ -40,8 +40,8 @@ class Room:
             for line in self.containers.exec(node, argv).output.splitlines()
             if "\t" in line
         ]
-        found = sorted(
+        folders = sorted(
             ((int(n), path) for n, path in sizes if n.isdigit() and path.count("/") == _DEPTH),
             reverse=True,
         )
-        return [f"{f'{n} files' if inodes else show(n):>14}  {path}" for n, path in found[:count]]
+        return [f"{f'{n} files' if inodes else show(n):>14}  {path}" for n, path in folders[:count]]

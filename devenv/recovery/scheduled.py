@@ -56,20 +56,21 @@ class Scheduled:
             outcome = self.prune.run(proposal, SCHEDULE, _PATIENCE)
         except LockedError as error:
             return Report(f"gave up: {error.in_one_line}", well=False)
-        left = (
+        warning = (
             ""
             if not outcome.left
             else f"; {', '.join(d.names[0] for d in outcome.left)} is still too full"
         )
         return Report(
-            f"{show(max(0, outcome.freed))} freed on {', '.join(full)}{left}", well=not outcome.left
+            f"{show(max(0, outcome.freed))} freed on {', '.join(full)}{warning}",
+            well=not outcome.left,
         )
 
     def _look(self) -> Report:
         if not any(n.status == "running" for n in self.containers.nodes(self.cluster)):
             return Report()
-        found = self.diagnose()
-        roots = "; ".join(f"{c.root.code} {c.root.says}" for c in found.causes)
+        diagnosis = self.diagnose()
+        roots = "; ".join(f"{c.root.code} {c.root.says}" for c in diagnosis.causes)
         if not roots or self.repair is None:
             return Report(f"{roots}; run `devenv recover`" if roots else "", well=not roots)
         try:
