@@ -113,15 +113,15 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
 BLINDING = frozenset({"DE101", "DE103", "DE105", "DE106", "DE203", "DE204"})
 
 
-def explains(one: Finding, other: Finding) -> bool:
-    """Whether `other` may follow from `one`. Of two that could, from each other, the lower code came first."""
-    if one is other or other.code not in FOLLOWS.get(one.code, ()):
+def explains(cause: Finding, effect: Finding) -> bool:
+    """Whether `effect` may follow from `cause`. Of two that could, from each other, the lower code came first."""
+    if cause is effect or effect.code not in FOLLOWS.get(cause.code, ()):
         return False
-    if one.about == other.about and one.code >= other.code:
+    if cause.about == effect.about and cause.code >= effect.code:
         return False
-    if one.code in _PODS and other.code in _PODS and one.subject == other.subject:
+    if cause.code in _PODS and effect.code in _PODS and cause.subject == effect.subject:
         return False  # two faults of one workload are two faults
-    return ANYTHING in one.affects or bool(one.affects & other.about)
+    return ANYTHING in cause.affects or bool(cause.affects & effect.about)
 
 
 def causes(findings: Iterable[Finding]) -> list[Cause]:
@@ -129,31 +129,35 @@ def causes(findings: Iterable[Finding]) -> list[Cause]:
 
     What follows from several stands beneath each of them. What is merely under way explains nothing that a fault explains.
     """
-    every = [f for f in findings if f.verdict is not Verdict.HARMLESS]
-    reasons = {i: _reasons(f, every) for i, f in enumerate(every)}
+    candidates = [f for f in findings if f.verdict is not Verdict.HARMLESS]
+    reasons = {i: _reasons(f, candidates) for i, f in enumerate(candidates)}
     roots = [i for i in reasons if not reasons[i]]
     rooted = {i: _reach(i, reasons) for i in roots}
     for i in reasons:  # of findings that explain each other in a circle, the first is the root
-        if i not in rooted and not any(i in under for under in rooted.values()):
+        if i not in rooted and not any(i in descendants for descendants in rooted.values()):
             roots.append(i)
             rooted[i] = _reach(i, reasons)
-    faults = {j for i in roots if every[i].verdict is not Verdict.PROGRESS for j in rooted[i]}
-    made = []
+    faults = {j for i in roots if candidates[i].verdict is not Verdict.PROGRESS for j in rooted[i]}
+    root_causes = []
     for i in roots:
-        under = rooted[i] if every[i].verdict is not Verdict.PROGRESS else rooted[i] - faults
-        made.append(Cause(every[i], tuple(every[j] for j in sorted(under))))
-    return made
+        descendants = (
+            rooted[i] if candidates[i].verdict is not Verdict.PROGRESS else rooted[i] - faults
+        )
+        root_causes.append(Cause(candidates[i], tuple(candidates[j] for j in sorted(descendants))))
+    return root_causes
 
 
-def _reasons(finding: Finding, every: list[Finding]) -> set[int]:
-    return {i for i, f in enumerate(every) if explains(f, finding)}
+def _reasons(finding: Finding, candidates: list[Finding]) -> set[int]:
+    return {i for i, f in enumerate(candidates) if explains(f, finding)}
 
 
 def _reach(root: int, reasons: Mapping[int, set[int]]) -> set[int]:
     """Return all that has the root among its reasons, or among those of its reasons."""
-    found: set[int] = set()
-    new = {root}
-    while new:
-        new = {i for i, why in reasons.items() if why & new} - found - {root}
-        found |= new
-    return found
+    descendants: set[int] = set()
+    frontier = {root}
+    while frontier:
+        frontier = (
+            {i for i, parents in reasons.items() if parents & frontier} - descendants - {root}
+        )
+        descendants |= frontier
+    return descendants

@@ -38,14 +38,14 @@ def book() -> Mapping[str, Code]:
 
 def get(code: str) -> Code:
     """Return one. Raises DevenvError where there is none."""
-    found = book().get(code.upper())
-    if found is None:
+    entry = book().get(code.upper())
+    if entry is None:
         raise DevenvError(
             f"There is no code {code}.",
             next_step="`devenv doctor --list` has all of them.",
             exit_code=Exit.USAGE,
         )
-    return found
+    return entry
 
 
 def markdown() -> str:

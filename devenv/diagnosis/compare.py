@@ -70,32 +70,32 @@ class Comparison:
         return not (self.configuration or self.state)
 
 
-def compare(good: Facts, other: Facts) -> Comparison:
+def compare(good: Facts, current: Facts) -> Comparison:
     """Return what differs, ordered by what could matter."""
     return Comparison(
-        tuple(sorted({*_versions(good, other), *_objects(good, other)})),
-        tuple(sorted({*_state(good, other)})),
+        tuple(sorted({*_versions(good, current), *_objects(good, current)})),
+        tuple(sorted({*_state(good, current)})),
     )
 
 
 # Configuration
 
 
-def _versions(good: Facts, other: Facts) -> Iterator[Difference]:
-    was, now = (f"{f.profile.base} {f.profile.version}" for f in (good, other))
+def _versions(good: Facts, current: Facts) -> Iterator[Difference]:
+    expected, actual = (f"{f.profile.base} {f.profile.version}" for f in (good, current))
     pairs = (
-        ("profile", was, now, 1),
+        ("profile", expected, actual, 1),
         (
             "Docker",
             good.engine.version if good.engine else "",
-            other.engine.version if other.engine else "",
+            current.engine.version if current.engine else "",
             6,
         ),
-        ("Kubernetes", _kubernetes(good), _kubernetes(other), 5),
+        ("Kubernetes", _kubernetes(good), _kubernetes(current), 5),
     )
-    for name, was, now, rank in pairs:
-        if was.strip() != now.strip() and was.strip() and now.strip():
-            yield Difference(rank, name, f"changed: {was.strip()} → {now.strip()}", name)
+    for name, expected, actual, rank in pairs:
+        if expected.strip() != actual.strip() and expected.strip() and actual.strip():
+            yield Difference(rank, name, f"changed: {expected.strip()} → {actual.strip()}", name)
 
 
 def _kubernetes(facts: Facts) -> str:
@@ -106,22 +106,22 @@ def _kubernetes(facts: Facts) -> str:
     return ", ".join(sorted(filter(None, versions)))
 
 
-def _objects(good: Facts, other: Facts) -> Iterator[Difference]:
-    unkept = (_containers(good) ^ _containers(other)) & _LATER
+def _objects(good: Facts, current: Facts) -> Iterator[Difference]:
+    unshared_fields = (_containers(good) ^ _containers(current)) & _LATER
     for kind in _CONFIGURED:
-        if not all(f.knows(kind) and kind in f.objects for f in (good, other)):
+        if not all(f.knows(kind) and kind in f.objects for f in (good, current)):
             continue
-        was, now = ({label(o): o for o in f.of(kind)} for f in (good, other))
-        for name in sorted(was.keys() | now.keys()):
+        expected, actual = ({label(o): o for o in f.of(kind)} for f in (good, current))
+        for name in sorted(expected.keys() | actual.keys()):
             subject = f"{kind} {name}"
-            if not (good.knows(subject) and other.knows(subject)):
+            if not (good.knows(subject) and current.knows(subject)):
                 continue  # a file has odd values in it
-            if name not in now:
+            if name not in actual:
                 yield Difference(0, subject, "is missing")
-            elif name not in was:
+            elif name not in expected:
                 yield Difference(2, subject, "is new")
             else:
-                yield from _fields(subject, was[name], now[name], unkept)
+                yield from _fields(subject, expected[name], actual[name], unshared_fields)
 
 
 def _containers(facts: Facts) -> set[str]:
@@ -137,16 +137,20 @@ def _containers(facts: Facts) -> set[str]:
 
 
 def _fields(
-    subject: str, was: Manifest, now: Manifest, unkept: AbstractSet[str]
+    subject: str, expected: Manifest, actual: Manifest, unshared_fields: AbstractSet[str]
 ) -> Iterator[Difference]:
-    before, after = dict(_flat(_owned(was))), dict(_flat(_owned(now)))
-    told: set[str] = set()
-    for path in sorted(before.keys() | after.keys()):
-        if before.get(path) != after.get(path) and not unkept & set(re.split(r"[.\[\]]+", path)):
-            found = _in_words(subject, path, before.get(path), after.get(path))
-            if found.path not in told:
-                told.add(found.path)
-                yield found
+    expected_fields, actual_fields = dict(_flat(_owned(expected))), dict(_flat(_owned(actual)))
+    paths: set[str] = set()
+    for path in sorted(expected_fields.keys() | actual_fields.keys()):
+        if expected_fields.get(path) != actual_fields.get(path) and not unshared_fields & set(
+            re.split(r"[.\[\]]+", path)
+        ):
+            difference = _in_words(
+                subject, path, expected_fields.get(path), actual_fields.get(path)
+            )
+            if difference.path not in paths:
+                paths.add(difference.path)
+                yield difference
 
 
 def _owned(obj: Manifest) -> dict[str, Any]:
@@ -174,22 +178,22 @@ def _keyed(items: list[Any]) -> Iterator[tuple[str, Any]]:
         yield (str(names[number]) if by_name else str(number)), item
 
 
-def _in_words(subject: str, path: str, was: Any, now: Any) -> Difference:
+def _in_words(subject: str, path: str, expected: Any, actual: Any) -> Difference:
     short = subject.rpartition("/")[2] if subject.startswith(WORKLOADS) else subject
-    if found := _IMAGE.match(path):
+    if match := _IMAGE.match(path):
         return Difference(
             0,
             subject,
-            f"{short}: image of {found['container']} changed: {_shown(was)} → {_shown(now)}",
+            f"{short}: image of {match['container']} changed: {_shown(expected)} → {_shown(actual)}",
             path,
         )
-    if found := _ENV.match(path):
-        name = found["name"]
+    if match := _ENV.match(path):
+        name = match["name"]
         what = (
             "is new"
-            if was is None
+            if expected is None
             else "is gone"
-            if now is None
+            if actual is None
             else "changed (values are not kept)"
         )
         whole = path[: path.index(f".env[{name}]")] + f".env[{name}]"
@@ -203,12 +207,14 @@ def _in_words(subject: str, path: str, was: Any, now: Any) -> Difference:
     )
     if not subject.startswith((*WORKLOADS, "Service")):
         rank = 1
-    if was is None:
-        return Difference(rank, subject, f"{short}: {path} is new: {_shown(now)}", path)
-    if now is None:
-        return Difference(rank, subject, f"{short}: {path} is gone; it was {_shown(was)}", path)
+    if expected is None:
+        return Difference(rank, subject, f"{short}: {path} is new: {_shown(actual)}", path)
+    if actual is None:
+        return Difference(
+            rank, subject, f"{short}: {path} is gone; it was {_shown(expected)}", path
+        )
     return Difference(
-        rank, subject, f"{short}: {path} changed: {_shown(was)} → {_shown(now)}", path
+        rank, subject, f"{short}: {path} changed: {_shown(expected)} → {_shown(actual)}", path
     )
 
 
@@ -220,29 +226,34 @@ def _shown(value: Any) -> str:
 # State
 
 
-def _state(good: Facts, other: Facts) -> Iterator[Difference]:
-    yield from _nodes(good, other)
-    yield from _verdicts(good, other)
-    yield from _workloads(good, other)
-    yield from _envoy(good, other)
-    yield from _requests(good, other)
+def _state(good: Facts, current: Facts) -> Iterator[Difference]:
+    yield from _nodes(good, current)
+    yield from _verdicts(good, current)
+    yield from _workloads(good, current)
+    yield from _envoy(good, current)
+    yield from _requests(good, current)
 
 
-def _nodes(good: Facts, other: Facts) -> Iterator[Difference]:
+def _nodes(good: Facts, current: Facts) -> Iterator[Difference]:
     """Tell of disks only where one is nearly full: each is at another level at every look."""
     roles = dict(_by_role(good))
-    for role, node in _by_role(other):
-        before = roles.get(role)
-        if before and before.status != node.status:
+    for role, node in _by_role(current):
+        good_node = roles.get(role)
+        if good_node and good_node.status != node.status:
             yield Difference(
                 0,
                 f"node {role}",
-                f"the node {role} is {node.status}; it was {before.status}",
+                f"the node {role} is {node.status}; it was {good_node.status}",
                 "status",
             )
-        if before and before.disk and node.disk and _use(node.disk) >= _FULL > _use(before.disk):
-            says = f"the disk of the node {role} has {show(node.disk.free)} free; it had {show(before.disk.free)}"
-            yield Difference(0, f"node {role}", says, "disk")
+        if (
+            good_node
+            and good_node.disk
+            and node.disk
+            and _use(node.disk) >= _FULL > _use(good_node.disk)
+        ):
+            message = f"the disk of the node {role} has {show(node.disk.free)} free; it had {show(good_node.disk.free)}"
+            yield Difference(0, f"node {role}", message, "disk")
 
 
 def _by_role(facts: Facts) -> Iterator[tuple[str, Any]]:
@@ -256,18 +267,18 @@ def _use(space: Any) -> float:
     return max(1 - space.free / space.total if space.total else 0.0, inodes)
 
 
-def _verdicts(good: Facts, other: Facts) -> Iterator[Difference]:
+def _verdicts(good: Facts, current: Facts) -> Iterator[Difference]:
     for kind in _CONDITIONED:
-        was, now = ({label(o): _conditions(o) for o in f.of(kind)} for f in (good, other))
-        for name in sorted(was.keys() & now.keys()):
-            for condition in sorted(was[name].keys() | now[name].keys()):
-                before, after = (
-                    was[name].get(condition, ("not reported", "")),
-                    now[name].get(condition, ("not reported", "")),
+        expected, actual = ({label(o): _conditions(o) for o in f.of(kind)} for f in (good, current))
+        for name in sorted(expected.keys() & actual.keys()):
+            for condition in sorted(expected[name].keys() | actual[name].keys()):
+                expected_status, actual_status = (
+                    expected[name].get(condition, ("not reported", "")),
+                    actual[name].get(condition, ("not reported", "")),
                 )
-                if before[0] != after[0]:
-                    says = f"{kind} {name}: {condition}={after[0]} {after[1]}; it was {before[0]}"
-                    yield Difference(1, f"{kind} {name}", says, condition)
+                if expected_status[0] != actual_status[0]:
+                    message = f"{kind} {name}: {condition}={actual_status[0]} {actual_status[1]}; it was {expected_status[0]}"
+                    yield Difference(1, f"{kind} {name}", message, condition)
 
 
 def _conditions(obj: Manifest) -> dict[str, tuple[str, str]]:
@@ -280,17 +291,21 @@ def _conditions(obj: Manifest) -> dict[str, tuple[str, str]]:
     }
 
 
-def _workloads(good: Facts, other: Facts) -> Iterator[Difference]:
-    was, now = ({label(o): ready.workload(o) for o in f.of("Deployment")} for f in (good, other))
-    for name in sorted(was.keys() & now.keys()):
-        if was[name] != now[name] and now[name]:
-            yield Difference(2, f"Deployment {name}", f"{name} is not ready: {now[name]}", "ready")
-    yield from _models(good, other)
+def _workloads(good: Facts, current: Facts) -> Iterator[Difference]:
+    expected, actual = (
+        {label(o): ready.workload(o) for o in f.of("Deployment")} for f in (good, current)
+    )
+    for name in sorted(expected.keys() & actual.keys()):
+        if expected[name] != actual[name] and actual[name]:
+            yield Difference(
+                2, f"Deployment {name}", f"{name} is not ready: {actual[name]}", "ready"
+            )
+    yield from _models(good, current)
 
 
-def _models(good: Facts, other: Facts) -> Iterator[Difference]:
-    was, now = (_ready_models(f) for f in (good, other))
-    for model in sorted(was - now):
+def _models(good: Facts, current: Facts) -> Iterator[Difference]:
+    expected, actual = (_ready_models(f) for f in (good, current))
+    for model in sorted(expected - actual):
         yield Difference(
             2, f"model {model}", f"the model {model} has no ready pod any more", "pods"
         )
@@ -301,18 +316,18 @@ def _ready_models(facts: Facts) -> set[str]:
     return {model_name(p, annotated=annotated) for p in facts.of("Pod") if is_ready(p)} - {""}
 
 
-def _envoy(good: Facts, other: Facts) -> Iterator[Difference]:
+def _envoy(good: Facts, current: Facts) -> Iterator[Difference]:
     """Compare what Envoy has, one proxy for all: their pods have other names in every cluster."""
-    if not (good.proxies and other.proxies):
+    if not (good.proxies and current.proxies):
         return
-    for what, was, now in (
-        ("filter", _filters(good.proxies), _filters(other.proxies)),
-        ("route", _routes(good.proxies), _routes(other.proxies)),
-        ("cluster", _clusters(good.proxies), _clusters(other.proxies)),
+    for what, expected, actual in (
+        ("filter", _filters(good.proxies), _filters(current.proxies)),
+        ("route", _routes(good.proxies), _routes(current.proxies)),
+        ("cluster", _clusters(good.proxies), _clusters(current.proxies)),
     ):
-        for name in sorted(was - now):
+        for name in sorted(expected - actual):
             yield Difference(1, "Envoy", f"Envoy has no {what} {name} any more", f"{what} {name}")
-        for name in sorted(now - was):
+        for name in sorted(actual - expected):
             yield Difference(
                 3, "Envoy", f"Envoy has the {what} {name}, which it had not", f"{what} {name}"
             )
@@ -330,9 +345,9 @@ def _clusters(proxies: Iterable[ProxyFacts]) -> set[str]:
     return {u.name for p in proxies for u in p.upstreams}
 
 
-def _requests(good: Facts, other: Facts) -> Iterator[Difference]:
-    was, now = ({p.name: p for p in f.proofs} for f in (good, other))
-    for name in sorted(was.keys() & now.keys()):
-        if was[name].ok and not now[name].ok:
-            failures = "; ".join(now[name].failures)
+def _requests(good: Facts, current: Facts) -> Iterator[Difference]:
+    expected, actual = ({p.name: p for p in f.proofs} for f in (good, current))
+    for name in sorted(expected.keys() & actual.keys()):
+        if expected[name].ok and not actual[name].ok:
+            failures = "; ".join(actual[name].failures)
             yield Difference(4, f"request {name}", f"the request {name} fails: {failures}", "ok")

@@ -66,9 +66,9 @@ def seconds(text: str | None) -> float:
     if not text:
         return 0.0
     try:
-        head, dot, rest = text.rstrip("Z").partition(".")
+        head, dot, fraction = text.rstrip("Z").partition(".")
         whole = datetime.fromisoformat(head.split("+")[0]).replace(tzinfo=UTC).timestamp()
-        return whole + float(f"0.{rest[:6]}" if dot and rest[:6].isdigit() else 0)
+        return whole + float(f"0.{fraction[:6]}" if dot and fraction[:6].isdigit() else 0)
     except ValueError:
         return 0.0
 
@@ -110,8 +110,8 @@ def is_of_profile(facts: Facts, workload: Manifest) -> bool:
     if facts.declared is None or component_of(facts, workload):
         return True
     meta = workload["metadata"]
-    own = (kind_of(facts, workload), meta.get("namespace", ""), meta["name"])
-    return any((d.kind, d.namespace, d.name) == own for d in facts.declared)
+    key = (kind_of(facts, workload), meta.get("namespace", ""), meta["name"])
+    return any((d.kind, d.namespace, d.name) == key for d in facts.declared)
 
 
 def has_earlier_revision(facts: Facts, workload: Manifest) -> bool:
@@ -156,8 +156,8 @@ def _keeps_older_pods(workload: Manifest) -> bool:
 
 def ended_pods_of(facts: Facts, workload: Manifest) -> list[Manifest]:
     """Return a workload's pods that have failed, were evicted or refused, the newest one last."""
-    own = [p for p in facts.of("Pod") if owns(workload, p)]
-    failed = [p for p in own if (p.get("status") or {}).get("phase") == "Failed"]
+    pods = [p for p in facts.of("Pod") if owns(workload, p)]
+    failed = [p for p in pods if (p.get("status") or {}).get("phase") == "Failed"]
     return sorted(failed, key=lambda p: str(p["metadata"].get("creationTimestamp")))
 
 
@@ -229,8 +229,8 @@ def without_route(facts: Facts, model: str) -> bool:
         return by_storm_service(pods)
     ways = {r.route for r in facts.profile.requests if r.model == model}
     deployments = facts.of("Deployment")
-    meant = [w for w in deployments if model in {named_model(facts, w), pods_model(facts, w)}]
-    return bool(ways) and ways <= {Route.EXTENSION, Route.MODELS} and not meant
+    candidates = [w for w in deployments if model in {named_model(facts, w), pods_model(facts, w)}]
+    return bool(ways) and ways <= {Route.EXTENSION, Route.MODELS} and not candidates
 
 
 def model_route(facts: Facts, model: str) -> Manifest | None:
@@ -258,11 +258,11 @@ def webhook_services(facts: Facts) -> set[tuple[str, str]]:
 
 def routed_services(facts: Facts) -> set[tuple[str, str]]:
     """Return the Services, as (namespace, name), to which models' own routes lead, or would."""
-    found = {(d.namespace, d.name) for d in facts.declares("Service") if d.name in served(facts)}
+    services = {(d.namespace, d.name) for d in facts.declares("Service") if d.name in served(facts)}
     for route in (r for r in facts.of("HTTPRoute") if asked_models(r)):
         for rule in route["spec"].get("rules") or ():
-            found |= _backends(rule, route["metadata"]["namespace"])
-    return found
+            services |= _backends(rule, route["metadata"]["namespace"])
+    return services
 
 
 def after(facts: Facts, name: str) -> set[str]:
@@ -297,8 +297,8 @@ def _answers_metadata(facts: Facts, namespace: str, labels: Mapping[str, str]) -
         for rule in r["spec"].get("rules") or ()
         for b in _backends(rule, r["metadata"]["namespace"])
     }
-    there = (facts.one("Service", ns, name) for ns, name in names if ns == namespace)
-    return any(s is not None and selects(s["spec"].get("selector"), labels) for s in there)
+    services = (facts.one("Service", ns, name) for ns, name in names if ns == namespace)
+    return any(s is not None and selects(s["spec"].get("selector"), labels) for s in services)
 
 
 def _lists_models(route: Manifest) -> bool:
@@ -347,8 +347,8 @@ def affected(facts: Facts, workload: Manifest) -> set[str]:
             if c.gate == "workload"
         ),
     ]
-    for one in workloads:
-        keys |= requests_through(facts, one)
+    for dependent in workloads:
+        keys |= requests_through(facts, dependent)
     return keys
 
 

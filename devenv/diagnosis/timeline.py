@@ -40,19 +40,21 @@ class Moment:
     text: str
 
 
-def timeline(facts: Facts, found: Diagnosis) -> list[Moment]:
+def timeline(facts: Facts, diagnosis: Diagnosis) -> list[Moment]:
     """Return what is known of the time before the look, each thing once; evidence comes before what else says the same."""
-    told = {
+    evidence = {
         Moment(e.time, Sort.EVIDENCE, e.source, e.text)
-        for cause in (*found.causes, *found.progress) for e in cause.timeline
+        for cause in (*diagnosis.causes, *diagnosis.progress) for e in cause.timeline
     }  # fmt: skip
-    said = {(m.time, m.source) for m in told}
+    keys = {(m.time, m.source) for m in evidence}
     others = {
         m
         for m in (*_starts(facts), *_conditions(facts), *_requests(facts))
-        if m.time and (m.time, m.source) not in said
+        if m.time and (m.time, m.source) not in keys
     }
-    return sorted([*told, *others, Moment(facts.taken, Sort.LOOK, "devenv doctor", "this look")])
+    return sorted(
+        [*evidence, *others, Moment(facts.taken, Sort.LOOK, "devenv doctor", "this look")]
+    )
 
 
 def _starts(facts: Facts) -> Iterator[Moment]:
@@ -63,9 +65,9 @@ def _starts(facts: Facts) -> Iterator[Moment]:
     for component, pod in component_pods(facts.profile, dict(facts.objects)):
         for status in (pod.get("status") or {}).get("containerStatuses") or ():
             running = (status.get("state") or {}).get("running") or {}
-            again = status.get("restartCount") or 0
+            restarts = status.get("restartCount") or 0
             text = f"{component.name}: container {status['name']} started" + (
-                f", restart {again}" if again else ""
+                f", restart {restarts}" if restarts else ""
             )
             yield Moment(
                 seconds(running.get("startedAt")),
@@ -90,7 +92,7 @@ def _conditions(facts: Facts) -> Iterator[Moment]:
 
 def _requests(facts: Facts) -> Iterator[Moment]:
     """Yield the first failed request of each route, and how many more followed."""
-    first: dict[str, tuple[float, str]] = {}
+    first_failures: dict[str, tuple[float, str]] = {}
     count: dict[str, int] = {}
     for _, line in facts.lines():
         when, _, text = line.partition(" ")
@@ -101,12 +103,12 @@ def _requests(facts: Facts) -> Iterator[Moment]:
         code = str(entry.get("response_code") or "")
         if code.isdigit() and int(code) >= _BAD:
             route = str(entry.get("route_name") or "no route")
-            first.setdefault(
+            first_failures.setdefault(
                 route, (seconds(when), f"{code} {entry.get('response_flags') or ''}".strip())
             )
             count[route] = count.get(route, 0) + 1
-    for route, (at, what) in first.items():
-        more = f", and {count[route] - 1} more by this route" if count[route] > 1 else ""
+    for route, (time, what) in first_failures.items():
+        suffix = f", and {count[route] - 1} more by this route" if count[route] > 1 else ""
         yield Moment(
-            at, Sort.REQUEST, f"access log, {route}", f"the first failed request: {what}{more}"
+            time, Sort.REQUEST, f"access log, {route}", f"the first failed request: {what}{suffix}"
         )

@@ -24,12 +24,13 @@ def leader(facts: Facts) -> Iterator[Finding]:
     for component in (c for c in facts.profile.components if c.lease):
         pods = [p for w in objects_of(facts, component) for p in pods_of(facts, w)]
         ready_pods = [p for p in pods if is_ready(p)]
-        held = [o for o in facts.of("Lease") if _is_of(component, o)]
+        leases = [o for o in facts.of("Lease") if _is_of(component, o)]
         holders = [
-            str((o.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0] for o in held
+            str((o.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
+            for o in leases
         ]
         if ready_pods and not any(p["metadata"]["name"] in holders for p in pods):
-            yield _leaderless(facts, component, ready_pods, held, holders)
+            yield _leaderless(facts, component, ready_pods, leases, holders)
 
 
 def _is_of(component: Component, lease: Manifest) -> bool:
@@ -43,18 +44,18 @@ def _leaderless(
     facts: Facts,
     component: Component,
     pods: list[Manifest],
-    held: list[Manifest],
+    leases: list[Manifest],
     holders: list[str],
 ) -> Finding:
     began = max(seconds(p["metadata"].get("creationTimestamp")) for p in pods)
     text = (
         f"held by {', '.join(filter(None, holders)) or 'nobody'}, no pod of it"
-        if held
+        if leases
         else "no such Lease"
     )
     under_way = facts.taken - began < _LEADING
     verdict = Verdict.PROGRESS if under_way else Verdict.FAILED
-    says = f"No pod of {component.name} leads, so no route is made for a new model{' yet' if under_way else ''}."
+    message = f"No pod of {component.name} leads, so no route is made for a new model{' yet' if under_way else ''}."
     about = frozenset({f"component/{component.name}", f"lease/{component.lease}"})
     affects = (
         about
@@ -63,7 +64,7 @@ def _leaderless(
     )
     fix = (devenv(facts, "restart", component.name),)
     return Finding(
-        "DE702", component.name, says, (Evidence(f"Lease {component.lease}", text, began),), fix, verdict, about=about,
+        "DE702", component.name, message, (Evidence(f"Lease {component.lease}", text, began),), fix, verdict, about=about,
         affects=frozenset(affects),
     )  # fmt: skip
 
@@ -76,10 +77,10 @@ def webhooks(facts: Facts) -> Iterator[Finding]:
     silent: dict[str, list[tuple[str, Manifest, str]]] = {}  # by the Service that is to answer
     for kind in _KINDS:
         for configuration in facts.of(kind):
-            if lacks := _lacks(facts, configuration):
-                silent.setdefault(_asked(configuration), []).append((kind, configuration, lacks))
-    for service, found in silent.items():
-        yield _silent(facts, service, found)
+            if problem := _lacks(facts, configuration):
+                silent.setdefault(_asked(configuration), []).append((kind, configuration, problem))
+    for service, entries in silent.items():
+        yield _silent(facts, service, entries)
 
 
 def _asked(configuration: Manifest) -> str:
@@ -97,8 +98,8 @@ def _lacks(facts: Facts, configuration: Manifest) -> str:
         if not service:
             continue
         name = f"{service['namespace']}/{service['name']}"
-        known = bool(facts.of("Service"))
-        if known and facts.one("Service", service["namespace"], service["name"]) is None:
+        has_services = bool(facts.of("Service"))
+        if has_services and facts.one("Service", service["namespace"], service["name"]) is None:
             return f"the Service {name} does not exist"
         slices = [
             s for s in facts.of("EndpointSlice")
@@ -110,8 +111,8 @@ def _lacks(facts: Facts, configuration: Manifest) -> str:
     return ready.webhook(configuration)
 
 
-def _silent(facts: Facts, service: str, found: list[tuple[str, Manifest, str]]) -> Finding:
-    hooks = [h for _, configuration, _ in found for h in configuration.get("webhooks") or ()]
+def _silent(facts: Facts, service: str, entries: list[tuple[str, Manifest, str]]) -> Finding:
+    hooks = [h for _, configuration, _ in entries for h in configuration.get("webhooks") or ()]
     strict = any(h.get("failurePolicy") != "Ignore" for h in hooks)
     resources = sorted(
         {r for h in hooks for rule in h.get("rules") or () for r in rule.get("resources") or ()}
@@ -121,13 +122,13 @@ def _silent(facts: Facts, service: str, found: list[tuple[str, Manifest, str]]) 
         if strict
         else "what is created meanwhile is not seen by it"
     )
-    says = f"The webhooks of {service} do not answer: of {', '.join(resources) or 'what they watch'}, {what}."
+    message = f"The webhooks of {service} do not answer: of {', '.join(resources) or 'what they watch'}, {what}."
     about = {
         f"Service/{service}",
-        *(f"{kind}/{label(configuration)}" for kind, configuration, _ in found),
+        *(f"{kind}/{label(configuration)}" for kind, configuration, _ in entries),
     }
     fix: list[str] = []
-    for _, configuration, _ in found:
+    for _, configuration, _ in entries:
         parts = [
             c.name
             for c in facts.profile.components
@@ -135,15 +136,16 @@ def _silent(facts: Facts, service: str, found: list[tuple[str, Manifest, str]]) 
         ]
         about |= {f"component/{name}" for name in parts}
         fix += [devenv(facts, "restart", c.name) for c in _behind(facts, configuration)]
-    if any(ready.webhook(configuration) for _, configuration, _ in found):
+    if any(ready.webhook(configuration) for _, configuration, _ in entries):
         about.add(f"certificate/{service}")
     evidence = tuple(
-        Evidence(f"{kind} {label(configuration)}", lacks) for kind, configuration, lacks in found
+        Evidence(f"{kind} {label(configuration)}", problem)
+        for kind, configuration, problem in entries
     )
     return Finding(
         "DE701",
         f"webhooks of {service}",
-        says,
+        message,
         evidence,
         (devenv(facts, "recover"), *dict.fromkeys(fix)),
         about=frozenset(about),
@@ -152,14 +154,14 @@ def _silent(facts: Facts, service: str, found: list[tuple[str, Manifest, str]]) 
 
 def _behind(facts: Facts, configuration: Manifest) -> list[Component]:
     """Return the components whose pods the configuration's Services select."""
-    found: dict[str, Component] = {}
+    components: dict[str, Component] = {}
     for hook in configuration.get("webhooks") or ():
-        service = (hook.get("clientConfig") or {}).get("service") or {}
-        there = facts.one("Service", service.get("namespace", ""), service.get("name", ""))
+        reference = (hook.get("clientConfig") or {}).get("service") or {}
+        service = facts.one("Service", reference.get("namespace", ""), reference.get("name", ""))
         for workload in facts.of("Deployment"):
             labels = (workload["spec"]["template"]["metadata"].get("labels") or {}).items()
-            selector = (there or {}).get("spec", {}).get("selector") or {}
+            selector = (service or {}).get("spec", {}).get("selector") or {}
             component = component_of(facts, workload)
             if component and selector and selector.items() <= labels:
-                found[component.name] = component
-    return list(found.values())
+                components[component.name] = component
+    return list(components.values())

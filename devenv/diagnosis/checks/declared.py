@@ -53,9 +53,9 @@ def _undefined(facts: Facts, gone: list[Declared]) -> Finding:
     names = [d.name for d in gone]
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     lost = gone[0].defines or "object of its kind"
-    says = f"The CustomResourceDefinition {shown} is gone, and with it every {lost}."
+    message = f"The CustomResourceDefinition {shown} is gone, and with it every {lost}."
     if len(names) > 1:
-        says = f"{len(names)} CustomResourceDefinitions and all objects of their kinds are gone: {shown}."
+        message = f"{len(names)} CustomResourceDefinitions and all objects of their kinds are gone: {shown}."
     about = frozenset(str(d).replace(" ", "/") for d in gone)
     affects = set(about)
     for definition in gone:
@@ -63,7 +63,7 @@ def _undefined(facts: Facts, gone: list[Declared]) -> Finding:
     return Finding(
         code="DE415",
         subject=", ".join(names),
-        says=says,
+        says=message,
         evidence=tuple(Evidence("API server", f"no {d}") for d in gone),
         fix=(devenv(facts, "recover"),),
         about=about,
@@ -102,9 +102,9 @@ def services(facts: Facts) -> Iterator[Finding]:
         return
     declared = {(d.namespace, d.name): d.selector for d in facts.declares("Service")}
     awaited = filter(None, map(component_service, facts.profile.components))
-    asked = webhook_services(facts).union(awaited)
+    dependencies = webhook_services(facts).union(awaited)
     present = {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in facts.of("Service")}
-    for key in sorted({*declared, *asked} - present - routed_services(facts)):
+    for key in sorted({*declared, *dependencies} - present - routed_services(facts)):
         yield _missing(facts, key, declared.get(key, {}))
 
 
@@ -167,10 +167,10 @@ def _components(facts: Facts, obj: Manifest) -> set[str]:
 
 def _named(obj: Manifest) -> set[ServiceKey]:
     """Return the Services that a policy or a route leads to."""
-    spec, own = obj["spec"], obj["metadata"]["namespace"]
+    spec, namespace = obj["spec"], obj["metadata"]["namespace"]
     holders = [*(spec.get("extProc") or ()), *(spec.get("rules") or ())]
     backends = [b for holder in holders for b in holder.get("backendRefs") or ()]
-    return {(b.get("namespace") or own, b["name"]) for b in backends}
+    return {(b.get("namespace") or namespace, b["name"]) for b in backends}
 
 
 @check
@@ -179,10 +179,10 @@ def entrance(facts: Facts) -> Iterator[Finding]:
     if not (facts.knows("Service") and facts.of("Service")):
         return
     gateway = facts.profile.gateway
-    wanted = {f"{_OWNER}-name": gateway.name, f"{_OWNER}-namespace": gateway.namespace}
+    selector = {f"{_OWNER}-name": gateway.name, f"{_OWNER}-namespace": gateway.namespace}
     proxies = [w for w in workloads(facts) if role(facts, w) == "proxy"]
     labels = [o["metadata"].get("labels") for o in facts.of("Service")]
-    if not proxies or any(selects(wanted, of_one) for of_one in labels):
+    if not proxies or any(selects(selector, of_one) for of_one in labels):
         return
     name = label(proxies[0])
     affects = affected(facts, proxies[0]) | {f"route/{r}" for r in (*ROUTES, *BY_PLUGIN)}

@@ -23,7 +23,7 @@ def dangling_filter(facts: Facts) -> Iterator[Finding]:
                 ),
                 Evidence(f"Envoy {proxy.pod}", "no listener has that filter"),
             )
-            says = (
+            message = (
                 "Envoy has routes that need a filter which its listener has not got: "
                 "gateway-plugins never sees their requests."
             )
@@ -31,7 +31,7 @@ def dangling_filter(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "DE410",
                 f"Envoy {proxy.pod}",
-                says,
+                message,
                 evidence,
                 (devenv(facts, "recover"),),
                 about=frozenset({"filter"}),
@@ -57,43 +57,43 @@ def patched_route(facts: Facts) -> Iterator[Finding]:
                     f"routes: {', '.join(sorted({r.name for r in proxy.routes if r.name}))}"[:300],
                 ),
             )
-            says = f"Envoy has no route {PATCHED_ROUTE}: requests with a routing-strategy take another one."
+            message = f"Envoy has no route {PATCHED_ROUTE}: requests with a routing-strategy take another one."
             yield Finding(
-                "DE414", f"Envoy {proxy.pod}", says, evidence, (devenv(facts, "recover"),), about=frozenset({"original route"}),
-                affects=frozenset({"route/extension"}),
+                "DE414", f"Envoy {proxy.pod}", message, evidence, (devenv(facts, "recover"),),
+                about=frozenset({"original route"}), affects=frozenset({"route/extension"}),
             )  # fmt: skip
 
 
 @check
 def rejected(facts: Facts) -> Iterator[Finding]:
     """Envoy took all the configuration that it was given."""
-    every = frozenset(f"route/{r}" for r in ROUTES)
+    route_keys = frozenset(f"route/{r}" for r in ROUTES)
     for proxy in facts.proxies:
         for text in proxy.rejected:
             evidence = (Evidence(f"Envoy {proxy.pod}", text[:300]),)
-            says = f"Envoy refused configuration: {text[:120]}"
+            message = f"Envoy refused configuration: {text[:120]}"
             fix = (devenv(facts, "recover"),)
             yield Finding(
                 "DE411",
                 f"Envoy {proxy.pod}",
-                says,
+                message,
                 evidence,
                 fix,
                 about=frozenset({"xds"}),
-                affects=every,
+                affects=route_keys,
             )
 
 
 @check
 def live(facts: Facts) -> Iterator[Finding]:
     """Envoy says that it takes requests."""
-    every = frozenset(f"route/{r}" for r in ROUTES)
+    route_keys = frozenset(f"route/{r}" for r in ROUTES)
     for proxy in (p for p in facts.proxies if p.ready != "LIVE"):
         evidence = (Evidence(f"Envoy {proxy.pod}", f"/ready: {proxy.ready[:80]}"),)
         about = frozenset({"component/proxy", *_names(facts, proxy)})
         yield Finding(
             "DE413", f"Envoy {proxy.pod}", f"Envoy does not take requests: {proxy.ready[:40]}.", evidence,
-            (devenv(facts, "recover"),), about=about, affects=every,
+            (devenv(facts, "recover"),), about=about, affects=route_keys,
         )  # fmt: skip
 
 

@@ -64,7 +64,9 @@ def _keys(facts: Facts, obj: Manifest) -> set[str]:
 
 def obj_kind(facts: Facts, obj: Manifest) -> str:
     """Return the kind that an object was listed under."""
-    return next((kind for kind, found in facts.objects.items() if any(o is obj for o in found)), "")
+    return next(
+        (kind for kind, objects in facts.objects.items() if any(o is obj for o in objects)), ""
+    )
 
 
 @check
@@ -155,7 +157,7 @@ def _wasm(facts: Facts, policy: Manifest, condition: dict[str, Any] | None) -> F
     if log:
         evidence.insert(0, Evidence(f"log {log.pod}", said(line), line_time(line)))
     full = not all(n.disk and not no_bytes(n.disk) and not no_inodes(n.disk) for n in facts.nodes)
-    says = "Envoy Gateway has no Wasm cache, so it rejects every extension policy."
+    message = "Envoy Gateway has no Wasm cache, so it rejects every extension policy."
     verdict, sure = (
         Verdict.FAILED,
         Confidence.CONFIRMED if "no space left" in line else Confidence.LIKELY,
@@ -163,21 +165,21 @@ def _wasm(facts: Facts, policy: Manifest, condition: dict[str, Any] | None) -> F
     if not full and not (line and "no space left" not in line):
         verdict = Verdict.LATCHED
         free = ", ".join(f"{show(n.disk.free)} free in {n.name}" for n in facts.nodes if n.disk)
-        says = f"Envoy Gateway could not make its Wasm cache as it started, and still rejects every policy. Now: {free}."
+        message = f"Envoy Gateway could not make its Wasm cache as it started, and still rejects every policy. Now: {free}."
         if not line and _race(facts, when):
-            says = "Envoy Gateway rejected the policy as it started, before its Wasm cache was there. If it stays, restart it."
+            message = "Envoy Gateway rejected the policy as it started, before its Wasm cache was there. If it stays, restart it."
     about = {"wasm", *_keys(facts, policy)}
     return Finding(
-        "DE401", "envoy-gateway", says, tuple(evidence), (devenv(facts, "recover"),), verdict, sure,
+        "DE401", "envoy-gateway", message, tuple(evidence), (devenv(facts, "recover"),), verdict, sure,
         frozenset(about), frozenset({*about, "filter", *_BY_PLUGIN}),
     )  # fmt: skip
 
 
 def _cache_line(facts: Facts) -> tuple[ContainerLog, str] | None:
-    found = [
+    matches = [
         (log, line) for log, line in facts.lines() if not log.previous and _NO_CACHE.search(line)
     ]
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def _race(facts: Facts, when: float) -> bool:
@@ -204,9 +206,9 @@ def patch_policies(facts: Facts) -> Iterator[Finding]:
         keys = _keys(facts, policy)
         if off or (_switch(facts) and _unpatched(facts)):
             evidence = (*_disabled(policy, off), *_switch(facts))
-            says = "Envoy Gateway does not take patches: its extension API is switched off."
+            message = "Envoy Gateway does not take patches: its extension API is switched off."
             yield Finding(
-                "DE404", "envoy-gateway", says, evidence, (devenv(facts, "recover"),), about=frozenset(keys),
+                "DE404", "envoy-gateway", message, evidence, (devenv(facts, "recover"),), about=frozenset(keys),
                 affects=frozenset(keys | _PATCHED),
             )  # fmt: skip
         else:
@@ -249,9 +251,9 @@ def _nameless(facts: Facts, policy: Manifest, keys: set[str]) -> Iterator[Findin
         return
     for namespace, name in sorted(named_policies(policy)):
         if facts.one("EnvoyExtensionPolicy", namespace, name) is None:
-            there = ", ".join(label(p) for p in facts.of("EnvoyExtensionPolicy")) or "none"
-            text = f"its route switches on the filter of EnvoyExtensionPolicy {namespace}/{name}; there is: {there}"
-            says = f"The patch {label(policy)} names an extension policy that does not exist: {namespace}/{name}."
+            policies = ", ".join(label(p) for p in facts.of("EnvoyExtensionPolicy")) or "none"
+            text = f"its route switches on the filter of EnvoyExtensionPolicy {namespace}/{name}; there is: {policies}"
+            message = f"The patch {label(policy)} names an extension policy that does not exist: {namespace}/{name}."
             edit = kubectl(
                 facts,
                 "-n",
@@ -262,48 +264,50 @@ def _nameless(facts: Facts, policy: Manifest, keys: set[str]) -> Iterator[Findin
             )
             about = {*keys, f"EnvoyExtensionPolicy/{namespace}/{name}"}
             yield Finding(
-                "DE405", label(policy), says, (Evidence(f"EnvoyPatchPolicy {label(policy)}", text),),
+                "DE405", label(policy), message, (Evidence(f"EnvoyPatchPolicy {label(policy)}", text),),
                 (devenv(facts, "recover"), edit), about=frozenset(about), affects=frozenset(keys | _PATCHED | {"filter"}),
             )  # fmt: skip
 
 
 def named_policies(policy: Manifest) -> set[tuple[str, str]]:
     """Return the extension policies, as (namespace, name), whose filters a patch's routes switch on."""
-    found = set()
+    policies = set()
     for patch in policy["spec"].get("jsonPatches") or ():
         value = ((patch or {}).get("operation") or {}).get("value") or {}
         for name in value.get("typed_per_filter_config") or {} if isinstance(value, dict) else ():
             if match := _POLICY.search(name):
-                found.add((match["namespace"], match["name"]))
-    return found
+                policies.add((match["namespace"], match["name"]))
+    return policies
 
 
 @check
 def others(facts: Facts) -> Iterator[Finding]:
     """Gateways, their classes, their clients' policies and reserved routes are accepted."""
-    wanted = {
+    condition_types = {
         c.resource.name: list(c.conditions)
         for c in facts.profile.components
         if c.resource.kind in {"Gateway", "GatewayClass"}
     }
-    every = {f"route/{r}" for r in ROUTES}
+    route_keys = {f"route/{r}" for r in ROUTES}
     gateway = facts.one("Gateway", facts.profile.gateway.namespace, facts.profile.gateway.name)
     if gateway:
         yield from _unmet(
             facts,
             gateway,
             "DE407",
-            wanted.get(gateway["metadata"]["name"], ["Accepted"]),
+            condition_types.get(gateway["metadata"]["name"], ["Accepted"]),
             "",
-            every,
+            route_keys,
         )
         if kind := facts.one("GatewayClass", "", gateway["spec"].get("gatewayClassName", "")):
-            yield from _unmet(facts, kind, "DE407", ["Accepted"], "", every)
+            yield from _unmet(facts, kind, "DE407", ["Accepted"], "", route_keys)
     for policy in facts.of("ClientTrafficPolicy"):
-        yield from _unmet(facts, policy, "DE408", ["Accepted"], "ancestors", every)
-    own = {f"{m}-router" for m in models(facts)}
+        yield from _unmet(facts, policy, "DE408", ["Accepted"], "ancestors", route_keys)
+    route_names = {f"{m}-router" for m in models(facts)}
     reserved = (
-        r for r in facts.of("HTTPRoute") if r["metadata"]["name"] not in own and not asked_models(r)
+        r
+        for r in facts.of("HTTPRoute")
+        if r["metadata"]["name"] not in route_names and not asked_models(r)
     )
     for route in (r for r in reserved if _attached(facts, r)):
         yield from _unmet(
@@ -313,19 +317,19 @@ def others(facts: Facts) -> Iterator[Finding]:
 
 def _attached(facts: Facts, route: Manifest) -> bool:
     """Whether a route is the profile's Gateway's: users may have Gateways and routes of their own."""
-    own, namespace = facts.profile.gateway, route["metadata"].get("namespace", "")
+    gateway, namespace = facts.profile.gateway, route["metadata"].get("namespace", "")
     parents = route["spec"].get("parentRefs") or ()
     return any(
-        p.get("name") == own.name and p.get("namespace", namespace) == own.namespace
+        p.get("name") == gateway.name and p.get("namespace", namespace) == gateway.namespace
         for p in parents
     )
 
 
 def _unmet(
-    facts: Facts, obj: Manifest, code: str, wanted: list[str], field: str, affects: set[str]
+    facts: Facts, obj: Manifest, code: str, types: list[str], field: str, affects: set[str]
 ) -> Iterator[Finding]:
     gate = {"ancestors": ready.ancestors, "parents": ready.parents}.get(field, ready.conditions)
-    if lacks := gate(obj, wanted):
+    if problem := gate(obj, types):
         kind = obj_kind(facts, obj)
         since = max(
             (
@@ -343,7 +347,7 @@ def _unmet(
             for n in after(facts, k.removeprefix("component/"))
         }
         yield Finding(
-            code, f"{kind} {label(obj)}", f"{kind} {label(obj)}: {lacks}.", (Evidence(f"{kind} {label(obj)}", lacks, since),),
+            code, f"{kind} {label(obj)}", f"{kind} {label(obj)}: {problem}.", (Evidence(f"{kind} {label(obj)}", problem, since),),
             (devenv(facts, "recover"),), about=frozenset(keys), affects=frozenset(keys | affects | later),
         )  # fmt: skip
 
@@ -367,7 +371,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
         )
         keys = frozenset({"component/envoy-gateway", "lease"})
         under_way = facts.taken - began < _LEADING
-        says = (
+        message = (
             "No pod of Envoy Gateway's is its leader, so nothing that it decides is written down"
             + (" yet." if under_way else ".")
         )
@@ -380,7 +384,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "DE409",
             "envoy-gateway",
-            says,
+            message,
             evidence,
             (devenv(facts, "recover"),),
             verdict,

@@ -35,8 +35,8 @@ def no_adapters(facts: Facts) -> Iterator[Finding]:
         and not facts.of("ModelAdapter")
     ):
         evidence = (Evidence("API server", "no ModelAdapter"),)
-        says = "There are no ModelAdapters. Only LoRA adapters need them."
-        yield Finding("DE902", "ModelAdapters", says, evidence, verdict=Verdict.HARMLESS)
+        message = "There are no ModelAdapters. Only LoRA adapters need them."
+        yield Finding("DE902", "ModelAdapters", message, evidence, verdict=Verdict.HARMLESS)
 
 
 @check
@@ -52,5 +52,5 @@ def no_pod_label(facts: Facts) -> Iterator[Finding]:
             evidence = (
                 Evidence(f"Deployment {workload['metadata']['name']}", f"no variable {_POD_LABEL}"),
             )
-            says = f"{_POD_LABEL} is not set. gateway-plugins has a default for it."
-            yield Finding("DE903", "gateway-plugins", says, evidence, verdict=Verdict.HARMLESS)
+            message = f"{_POD_LABEL} is not set. gateway-plugins has a default for it."
+            yield Finding("DE903", "gateway-plugins", message, evidence, verdict=Verdict.HARMLESS)

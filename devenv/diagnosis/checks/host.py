@@ -31,10 +31,10 @@ _ENGINE_TROUBLE = {
 def engine(facts: Facts) -> Iterator[Finding]:
     """The engine answers."""
     for what in (ENGINE, NODES):
-        if why := facts.unknown.get(what):
-            evidence = (Evidence("Docker", why),)
-            says, fix = _ENGINE_TROUBLE[facts.engine_trouble]
-            yield Finding("DE101", "Docker engine", says, evidence, (fix,), affects=_ALL)
+        if reason := facts.unknown.get(what):
+            evidence = (Evidence("Docker", reason),)
+            message, fix = _ENGINE_TROUBLE[facts.engine_trouble]
+            yield Finding("DE101", "Docker engine", message, evidence, (fix,), affects=_ALL)
             return
 
 
@@ -42,13 +42,13 @@ def engine(facts: Facts) -> Iterator[Finding]:
 def cluster(facts: Facts) -> Iterator[Finding]:
     """There is a cluster."""
     if facts.engine and facts.knows(NODES) and not facts.nodes:
-        says = f"There is no cluster {facts.cluster}."
+        message = f"There is no cluster {facts.cluster}."
         evidence = (Evidence("Docker", f"no container of the kind cluster {facts.cluster}"),)
         about = frozenset({"cluster"})
         yield Finding(
             "DE106",
             f"cluster {facts.cluster}",
-            says,
+            message,
             evidence,
             (devenv(facts, "up"),),
             about=about,
@@ -65,16 +65,16 @@ def engine_disk(facts: Facts) -> Iterator[Finding]:
         text = f"{show(space.free)} of {show(space.total)} free, {space.free_inodes} inodes free"
         waste = waste_on(facts, {ENGINE})
         evidence = (Evidence("the engine's data root", text), *waste)
-        says = " ".join([f"The engine's disk is full: {text}.", *(f"{w.text}." for w in waste)])
+        message = " ".join([f"The engine's disk is full: {text}.", *(f"{w.text}." for w in waste)])
         fix = (devenv(facts, "prune"),)
-        yield Finding("DE102", "engine's disk", says, evidence, fix, affects=_ALL)
+        yield Finding("DE102", "engine's disk", message, evidence, fix, affects=_ALL)
 
 
 @check
 def port(facts: Facts) -> Iterator[Finding]:
     """The gateway's port is the node's. While a node runs or is paused, the engine holds it for it."""
-    held = any(n.status not in {"exited", "dead"} for n in facts.nodes)
-    if facts.nodes and not held and facts.port_owner:
+    is_held = any(n.status not in {"exited", "dead"} for n in facts.nodes)
+    if facts.nodes and not is_held and facts.port_owner:
         number = facts.profile.gateway.host_port
         evidence = (Evidence(f"port {number}", f"{facts.port_owner} listens on it"),)
         who = (
@@ -83,9 +83,15 @@ def port(facts: Facts) -> Iterator[Finding]:
             else facts.port_owner
         )
         fix = (f"stop {who}, then {devenv(facts, 'up')}",)
-        says = f"Port {number} is taken by {facts.port_owner}, so the node can't start."
+        message = f"Port {number} is taken by {facts.port_owner}, so the node can't start."
         yield Finding(
-            "DE103", f"port {number}", says, evidence, fix, about=frozenset({"port"}), affects=_ALL
+            "DE103",
+            f"port {number}",
+            message,
+            evidence,
+            fix,
+            about=frozenset({"port"}),
+            affects=_ALL,
         )
 
 
@@ -114,11 +120,13 @@ def inotify_used_up(facts: Facts) -> Iterator[Finding]:
             if facts.inotify
             else ""
         )
-        says = f"{text}root has used them all: what starts in a node may fail with `too many open files`."
+        message = f"{text}root has used them all: what starts in a node may fail with `too many open files`."
         evidence = tuple(
             Evidence(f"node {name}", "a program in it got no inotify instance") for name in full
         )
-        yield Finding("DE108", "kernel", says[0].upper() + says[1:], evidence, _RAISE, affects=_ALL)
+        yield Finding(
+            "DE108", "kernel", message[0].upper() + message[1:], evidence, _RAISE, affects=_ALL
+        )
 
 
 @check
@@ -134,16 +142,19 @@ def context(facts: Facts) -> Iterator[Finding]:
         return
     name = f"kind-{facts.cluster}"
     if facts.context_port:
-        says = f"The context {name} leads to port {facts.context_port}; the cluster's API server is at {list(facts.api_ports)}."
+        message = (
+            f"The context {name} leads to port {facts.context_port}; "
+            f"the cluster's API server is at {list(facts.api_ports)}."
+        )
     else:
-        says = f"The kubeconfig has no context {name}."
+        message = f"The kubeconfig has no context {name}."
     fix = (devenv(facts, "recover"),)  # kind itself need not be on PATH
     affects = frozenset({"api"})
     yield Finding(
         "DE105",
         f"context {name}",
-        says,
-        (Evidence("kubeconfig", says),),
+        message,
+        (Evidence("kubeconfig", message),),
         fix,
         about=frozenset({"context"}),
         affects=affects,
@@ -154,15 +165,15 @@ def context(facts: Facts) -> Iterator[Finding]:
 def changing(facts: Facts) -> Iterator[Finding]:
     """Nobody is changing the cluster just now."""
     if facts.changing:
-        says = f"The cluster is being changed by {facts.changing}: waiting until that is done."
+        message = f"The cluster is being changed by {facts.changing}: waiting until that is done."
         evidence = (Evidence("lock", facts.changing),)
-        yield Finding("DE107", "cluster", says, evidence, (), Verdict.PROGRESS, affects=_ALL)
+        yield Finding("DE107", "cluster", message, evidence, (), Verdict.PROGRESS, affects=_ALL)
 
 
 @check
 def frozen(facts: Facts) -> Iterator[Finding]:
     """The lock's holder is at work. If it is not, the cluster is judged as if there were no lock."""
     if facts.frozen:
-        says = f"A process that does nothing holds the cluster's lock: {facts.frozen}."
+        message = f"A process that does nothing holds the cluster's lock: {facts.frozen}."
         evidence = (Evidence("lock", facts.frozen),)
-        yield Finding("DE107", "cluster", says, evidence, (), Verdict.HARMLESS)
+        yield Finding("DE107", "cluster", message, evidence, (), Verdict.HARMLESS)

@@ -30,15 +30,15 @@ _DEFAULT_PORT = (
 
 
 def _finding(
-    facts: Facts, code: str, model: str, says: str, evidence: list[Evidence], fix: tuple[str, ...] = (),
+    facts: Facts, code: str, model: str, message: str, evidence: list[Evidence], fix: tuple[str, ...] = (),
     affects: set[str] | None = None, confidence: Confidence = Confidence.CONFIRMED,
 ) -> Finding:  # fmt: skip
-    found = model_route(facts, model)
-    names = {f"{model}-router", *([found["metadata"]["name"]] if found else [])}
+    route = model_route(facts, model)
+    names = {f"{model}-router", *([route["metadata"]["name"]] if route else [])}
     parts = {f"component/{c.name}" for c in facts.profile.components if c.resource.name in names}
     about = {f"model/{model}", *parts}
     return Finding(
-        code, f"model {model}", says, tuple(evidence), fix or (devenv(facts, "recover"),), confidence=confidence,
+        code, f"model {model}", message, tuple(evidence), fix or (devenv(facts, "recover"),), confidence=confidence,
         about=frozenset(about), affects=frozenset(about if affects is None else affects),
     )  # fmt: skip
 
@@ -54,14 +54,14 @@ def pods(facts: Facts) -> Iterator[Finding]:
     if not (facts.knows("Pod") and facts.of("Pod")):
         return
     for model in models(facts):
-        found = model_pods(facts, model)
-        if any(is_ready(p) for p in found):
+        labelled_pods = model_pods(facts, model)
+        if any(is_ready(p) for p in labelled_pods):
             continue
-        wrong = [] if found else list(_mislabelled(facts, model))
+        wrong = [] if labelled_pods else list(_mislabelled(facts, model))
         if wrong:
             yield _mislabel(facts, model, wrong)
         else:
-            text = f"{len(found)} pods carry {MODEL}={model}, none is ready"
+            text = f"{len(labelled_pods)} pods carry {MODEL}={model}, none is ready"
             yield _finding(
                 facts,
                 "DE501",
@@ -73,12 +73,14 @@ def pods(facts: Facts) -> Iterator[Finding]:
 
 def _mislabelled(facts: Facts, model: str) -> Iterator[Manifest]:
     """Yield Deployments that are surely meant for the model: one that says so itself, or one that no request asks for."""
-    asked = set(models(facts))
+    requested_models = set(models(facts))
     for workload in facts.of("Deployment"):
         if workload["spec"].get("replicas", 1) == 0:
             continue
-        own, pod = named_model(facts, workload), pods_model(facts, workload)
-        if (own == model and pod != model) or (pod and pod not in asked and own in {"", pod}):
+        own_model, pod_model = named_model(facts, workload), pods_model(facts, workload)
+        if (own_model == model and pod_model != model) or (
+            pod_model and pod_model not in requested_models and own_model in {"", pod_model}
+        ):
             yield workload
 
 
@@ -92,7 +94,7 @@ def _mislabel(facts: Facts, model: str, workloads: list[Manifest]) -> Finding:
                 f"its pods carry {MODEL}={labels.get(MODEL, '(no label)')}",
             )
         )
-    first = workloads[0]["metadata"]
+    meta = workloads[0]["metadata"]
     kind = "labels" if LABEL_VALUE.fullmatch(model) else "annotations"
     patch = f'{{"spec":{{"template":{{"metadata":{{"{kind}":{{"{MODEL}":"{model}"}}}}}}}}}}'
     fix = _own_fix(
@@ -101,29 +103,35 @@ def _mislabel(facts: Facts, model: str, workloads: list[Manifest]) -> Finding:
         kubectl(
             facts,
             "-n",
-            first["namespace"],
+            meta["namespace"],
             "patch",
             "deployment",
-            first["name"],
+            meta["name"],
             "-p",
             f"'{patch}'",
         ),
     )
     had = "another" if pods_model(facts, workloads[0]) else "none"
-    says = f"No pod carries the label {MODEL}={model}, by which the model is found; {label(workloads[0])}'s have {had}."
-    others = {f"model/{other}" for w in workloads if (other := pods_model(facts, w))}
-    found = _finding(facts, "DE505", model, says, evidence, fix)
-    return Finding(**{**vars(found), "affects": found.affects | others})
+    message = f"No pod carries the label {MODEL}={model}, by which the model is found; {label(workloads[0])}'s have {had}."
+    others = {f"model/{pod_model}" for w in workloads if (pod_model := pods_model(facts, w))}
+    finding = _finding(facts, "DE505", model, message, evidence, fix)
+    return Finding(**{**vars(finding), "affects": finding.affects | others})
 
 
 @check
 def unseen(facts: Facts) -> Iterator[Finding]:
     """A Deployment that says it serves a model has pods that say so, too: the plugin reads the pods' label, and no other."""
-    asked = set(models(facts))
+    requested_models = set(models(facts))
     for workload in facts.of("Deployment"):
-        model, there = named_model(facts, workload), workload["spec"].get("replicas", 1) != 0
+        model, has_replicas = named_model(facts, workload), workload["spec"].get("replicas", 1) != 0
         strange = pods_model(facts, workload) != model
-        if model and model not in asked and there and strange and not model_pods(facts, model):
+        if (
+            model
+            and model not in requested_models
+            and has_replicas
+            and strange
+            and not model_pods(facts, model)
+        ):
             yield _mislabel(facts, model, [workload])
 
 
@@ -132,27 +140,33 @@ def port(facts: Facts) -> Iterator[Finding]:
     """The port that a model's label names is one that its pod has."""
     for model in served(facts):
         for pod in newest_model_pods(facts, model):
-            named = (pod["metadata"].get("labels") or {}).get(PORT, _DEFAULT_PORT)
-            every = [p for c in pod["spec"].get("containers") or () for p in c.get("ports") or ()]
-            open_ports = {str(p.get("containerPort")) for p in every}
-            if open_ports and named not in open_ports:
-                text = f"{PORT}={named}; its containers have {', '.join(sorted(open_ports))}"
-                says = (
-                    f"The label {PORT} of the model {model} says {named}, "
+            port_label = (pod["metadata"].get("labels") or {}).get(PORT, _DEFAULT_PORT)
+            ports = [p for c in pod["spec"].get("containers") or () for p in c.get("ports") or ()]
+            open_ports = {str(p.get("containerPort")) for p in ports}
+            if open_ports and port_label not in open_ports:
+                text = f"{PORT}={port_label}; its containers have {', '.join(sorted(open_ports))}"
+                message = (
+                    f"The label {PORT} of the model {model} says {port_label}, "
                     f"and its pods listen on {', '.join(sorted(open_ports))}."
                 )
                 evidence = [Evidence(f"pod {label(pod)}", text)]
-                fix = _own_fix(facts, model, *_relabel(facts, pod, _likely(every)))
+                fix = _own_fix(facts, model, *_relabel(facts, pod, _likely(ports)))
                 yield _finding(
-                    facts, "DE506", model, says, evidence, fix, affects={f"route/extension/{model}"}
+                    facts,
+                    "DE506",
+                    model,
+                    message,
+                    evidence,
+                    fix,
+                    affects={f"route/extension/{model}"},
                 )
                 break
 
 
 def _likely(ports: list[dict[str, Any]]) -> str:
     """Return the port on which a model's server listens: one that is named http, else the first."""
-    named = [p for p in ports if str(p.get("name", "")).startswith("http")]
-    return str((named or ports)[0].get("containerPort"))
+    http_ports = [p for p in ports if str(p.get("name", "")).startswith("http")]
+    return str((http_ports or ports)[0].get("containerPort"))
 
 
 def _relabel(facts: Facts, pod: Manifest, port: str) -> list[str]:
@@ -175,24 +189,25 @@ def service(facts: Facts) -> Iterator[Finding]:
     if not (facts.knows("Service") and facts.of("Service")):
         return
     for model in routed(facts):
-        found = model_pods(facts, model)
+        labelled_pods = model_pods(facts, model)
         for namespace in sorted(
-            {p["metadata"]["namespace"] for p in found} or _namespaces(facts, model)
+            {p["metadata"]["namespace"] for p in labelled_pods} or _namespaces(facts, model)
         ):
-            there = facts.one("Service", namespace, _service_name(facts, model))
-            if there is None:
-                yield _misnamed(facts, model, namespace, found)
-            elif found and not any(
-                selects(there["spec"].get("selector"), p["metadata"].get("labels")) for p in found
+            model_service = facts.one("Service", namespace, _service_name(facts, model))
+            if model_service is None:
+                yield _misnamed(facts, model, namespace, labelled_pods)
+            elif labelled_pods and not any(
+                selects(model_service["spec"].get("selector"), p["metadata"].get("labels"))
+                for p in labelled_pods
             ):
-                text = f"selector {there['spec'].get('selector')}"
-                says = f"The Service {label(there)} selects none of the model's pods."
+                text = f"selector {model_service['spec'].get('selector')}"
+                message = f"The Service {label(model_service)} selects none of the model's pods."
                 yield _finding(
                     facts,
                     "DE508",
                     model,
-                    says,
-                    [Evidence(f"Service {label(there)}", text)],
+                    message,
+                    [Evidence(f"Service {label(model_service)}", text)],
                     affects=_by_route(model),
                 )
 
@@ -212,35 +227,37 @@ def _named_service(facts: Facts, model: str) -> str:
     """Return the Service that an annotation of the model's Deployment names; "" for none."""
     if not facts.profile.model_annotations:
         return ""
-    meant = [w for w in facts.of("Deployment") if named_model(facts, w) == model]
-    return next(filter(None, map(service_name, meant)), "")
+    deployments = [w for w in facts.of("Deployment") if named_model(facts, w) == model]
+    return next(filter(None, map(service_name, deployments)), "")
 
 
-def _misnamed(facts: Facts, model: str, namespace: str, found: list[Manifest]) -> Finding:
-    sets = [{MODEL: model}, *(p["metadata"].get("labels") or {} for p in found)]
+def _misnamed(facts: Facts, model: str, namespace: str, labelled_pods: list[Manifest]) -> Finding:
+    sets = [{MODEL: model}, *(p["metadata"].get("labels") or {} for p in labelled_pods)]
     likely = [
         s for s in facts.of("Service")
         if s["metadata"]["namespace"] == namespace and any(selects(s["spec"].get("selector"), labels) for labels in sets)
     ]  # fmt: skip
-    wanted = _service_name(facts, model)
-    evidence = [Evidence("API server", f"no Service {namespace}/{wanted}")]
+    target = _service_name(facts, model)
+    evidence = [Evidence("API server", f"no Service {namespace}/{target}")]
     evidence += [
         Evidence(f"Service {label(s)}", "selects the model's pods under another name")
         for s in likely
     ]
-    goal = "one named like the model" if wanted == model else "one of that name"
-    says = f"There is no Service {namespace}/{wanted}: AIBrix's route leads to {goal}."
+    goal = "one named like the model" if target == model else "one of that name"
+    message = f"There is no Service {namespace}/{target}: AIBrix's route leads to {goal}."
     if likely:
         name = likely[0]["metadata"]["name"]
-        goal = "one named like the model" if wanted == model else f"one named {wanted}"
-        says = f"The Service of the model {model} is named {name}: AIBrix's route leads to {goal}."
+        goal = "one named like the model" if target == model else f"one named {target}"
+        message = (
+            f"The Service of the model {model} is named {name}: AIBrix's route leads to {goal}."
+        )
     return _finding(
         facts,
         "DE502",
         model,
-        says,
+        message,
         evidence,
-        _own_fix(facts, model, *_expose(facts, wanted, found)),
+        _own_fix(facts, model, *_expose(facts, target, labelled_pods)),
         _by_route(model),
     )
 
@@ -296,35 +313,35 @@ def route(facts: Facts) -> Iterator[Finding]:
     if not facts.knows("HTTPRoute") or "HTTPRoute" not in facts.objects:
         return
     for model in routed(facts):
-        found = model_route(facts, model)
-        if found is None:
+        http_route = model_route(facts, model)
+        if http_route is None:
             name = f"{facts.profile.gateway.namespace}/{model}-router"
-            says = f"The model {model} has no HTTPRoute: there is no {name}."
+            message = f"The model {model} has no HTTPRoute: there is no {name}."
             evidence = [Evidence("API server", f"no HTTPRoute {name}")]
             if facts.profile.model_annotations and not ROUTE_NAME.fullmatch(model):
-                says = f"The model {model} has no HTTPRoute."
+                message = f"The model {model} has no HTTPRoute."
                 evidence = [Evidence("API server", f"no HTTPRoute matches on model: {model}")]
-            yield _routeless(facts, model, says, evidence)
+            yield _routeless(facts, model, message, evidence)
             continue
-        for bad in (
+        for condition in (
             c
-            for c in conditions(found)
+            for c in conditions(http_route)
             if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] != "True"
         ):
-            yield _unresolved(facts, model, found, bad)
+            yield _unresolved(facts, model, http_route, condition)
 
 
-def _routeless(facts: Facts, model: str, says: str, evidence: list[Evidence]) -> Finding:
+def _routeless(facts: Facts, model: str, message: str, evidence: list[Evidence]) -> Finding:
     """Say why nobody has made the route, where the controller is there that should have.
 
     It reads the Deployment's own label, when the Deployment is added: not the pods', and none that comes later.
     """
     controllers = [c.name for c in facts.profile.components if c.lease]
-    meant = [
+    deployments = [
         w for w in facts.of("Deployment") if model in {named_model(facts, w), pods_model(facts, w)}
     ]
     commands: list[str] = []
-    if unlabelled := [w for w in meant if named_model(facts, w) != model]:
+    if unlabelled := [w for w in deployments if named_model(facts, w) != model]:
         meta = unlabelled[0]["metadata"]
         verb = "label" if LABEL_VALUE.fullmatch(model) else "annotate"
         evidence.append(
@@ -333,27 +350,27 @@ def _routeless(facts: Facts, model: str, says: str, evidence: list[Evidence]) ->
                 f"only its pods carry {MODEL}={model}, it itself does not",
             )
         )
-        says = f"The model {model} has no HTTPRoute: its Deployment {label(unlabelled[0])} itself lacks the label {MODEL}."
+        message = f"The model {model} has no HTTPRoute: its Deployment {label(unlabelled[0])} itself lacks the label {MODEL}."
         commands.append(
             kubectl(
                 facts, "-n", meta["namespace"], verb, "deployment", meta["name"], f"{MODEL}={model}"
             )
         )
-    elif meant and controllers:
+    elif deployments and controllers:
         evidence.append(
             Evidence(
-                f"Deployment {label(meant[0])}",
+                f"Deployment {label(deployments[0])}",
                 "has the label: it came later, or the route was deleted",
             )
         )
     commands += [devenv(facts, "restart", name) for name in controllers]
-    found = _finding(facts, "DE503", model, says, evidence, affects=_by_route(model))
+    finding = _finding(facts, "DE503", model, message, evidence, affects=_by_route(model))
     fix = tuple(commands) if controllers else _own_fix(facts, model, *commands)
     return Finding(
         **{
-            **vars(found),
-            "fix": fix or found.fix,
-            "about": frozenset({*found.about, f"http route/{model}"}),
+            **vars(finding),
+            "fix": fix or finding.fix,
+            "about": frozenset({*finding.about, f"http route/{model}"}),
         }
     )
 
@@ -363,14 +380,14 @@ def _unresolved(facts: Facts, model: str, route: Manifest, condition: dict[str, 
     evidence = [
         Evidence(f"HTTPRoute {label(route)}", text, seconds(condition.get("lastTransitionTime")))
     ]
-    says = f"The route of the model {model} leads nowhere: {condition.get('reason', '')}."
+    message = f"The route of the model {model} leads nowhere: {condition.get('reason', '')}."
     fix: tuple[str, ...] = ()
     if ports := _other_port(facts, route):
-        wanted, open_ports = ports
-        says = f"The route of the model {model} asks for port {wanted}, and its Service has {', '.join(open_ports)}."
+        requested_port, open_ports = ports
+        message = f"The route of the model {model} asks for port {requested_port}, and its Service has {', '.join(open_ports)}."
         fix = _own_fix(facts, model, *_port_labels(facts, model, route, open_ports[0]))
-    found = _finding(facts, "DE507", model, says, evidence, fix, affects=_by_route(model))
-    return Finding(**{**vars(found), "about": frozenset({*found.about, f"http route/{model}"})})
+    finding = _finding(facts, "DE507", model, message, evidence, fix, affects=_by_route(model))
+    return Finding(**{**vars(finding), "about": frozenset({*finding.about, f"http route/{model}"})})
 
 
 def _other_port(facts: Facts, route: Manifest) -> tuple[str, list[str]] | None:
@@ -378,10 +395,12 @@ def _other_port(facts: Facts, route: Manifest) -> tuple[str, list[str]] | None:
     for backend in (
         b for rule in route["spec"].get("rules") or () for b in rule.get("backendRefs") or ()
     ):
-        there = facts.one(
+        model_service = facts.one(
             "Service", backend.get("namespace") or route["metadata"]["namespace"], backend["name"]
         )
-        ports = [str(p.get("port")) for p in ((there or {}).get("spec") or {}).get("ports") or ()]
+        ports = [
+            str(p.get("port")) for p in ((model_service or {}).get("spec") or {}).get("ports") or ()
+        ]
         if ports and str(backend.get("port")) not in ports:
             return str(backend.get("port")), ports
     return None
@@ -389,7 +408,7 @@ def _other_port(facts: Facts, route: Manifest) -> tuple[str, list[str]] | None:
 
 def _port_labels(facts: Facts, model: str, route: Manifest, port: str) -> list[str]:
     """Return commands by which the route is made anew, for this port: the controller never changes one that it has made."""
-    meant = [w["metadata"] for w in facts.of("Deployment") if named_model(facts, w) == model]
+    deployments = [w["metadata"] for w in facts.of("Deployment") if named_model(facts, w) == model]
     meta = route["metadata"]
     return [
         *(
@@ -403,7 +422,7 @@ def _port_labels(facts: Facts, model: str, route: Manifest, port: str) -> list[s
                 m["name"],
                 f"{PORT}={port}",
             )
-            for m in meant[:1]
+            for m in deployments[:1]
         ),
         kubectl(facts, "-n", meta["namespace"], "delete", "httproute", meta["name"]),
         *(devenv(facts, "restart", c.name) for c in facts.profile.components if c.lease),
@@ -413,19 +432,19 @@ def _port_labels(facts: Facts, model: str, route: Manifest, port: str) -> list[s
 @check
 def grant(facts: Facts) -> Iterator[Finding]:
     """A route may lead to a Service of another namespace only by that namespace's ReferenceGrant."""
-    own = facts.profile.gateway.namespace
+    gateway_namespace = facts.profile.gateway.namespace
     if not facts.knows("ReferenceGrant") or "ReferenceGrant" not in facts.objects:
         return
     for model in routed(facts):
-        for namespace in sorted(_route_namespaces(facts, model) - {own}):
+        for namespace in sorted(_route_namespaces(facts, model) - {gateway_namespace}):
             if not any(
-                _allows(g, own)
+                _allows(g, gateway_namespace)
                 for g in facts.of("ReferenceGrant")
                 if g["metadata"]["namespace"] == namespace
             ):
-                says = f"No ReferenceGrant in {namespace} lets HTTPRoutes of {own} lead to its Services."
+                message = f"No ReferenceGrant in {namespace} lets HTTPRoutes of {gateway_namespace} lead to its Services."
                 evidence = [Evidence("API server", f"no such ReferenceGrant in {namespace}")]
-                yield _finding(facts, "DE504", model, says, evidence, affects=_by_route(model))
+                yield _finding(facts, "DE504", model, message, evidence, affects=_by_route(model))
 
 
 def _allows(grant: Manifest, namespace: str) -> bool:

@@ -38,18 +38,20 @@ def disk(facts: Facts) -> Iterator[Finding]:
             text = f"{show(space.free)} of {show(space.total)} free"
             waste = _waste(facts, node.name, space)
             evidence = (Evidence(f"df in {node.name}", text), *waste, *_refusals(facts))
-            says = " ".join([f"The node's disk is full: {text}.", *(f"{w.text}." for w in waste)])
+            message = " ".join(
+                [f"The node's disk is full: {text}.", *(f"{w.text}." for w in waste)]
+            )
             yield Finding(
-                "DE201", f"node {node.name}", says, evidence, fix, about=about, affects=_ALL
+                "DE201", f"node {node.name}", message, evidence, fix, about=about, affects=_ALL
             )
         if no_inodes(space):
             text = f"{space.free_inodes} of {space.total_inodes} inodes free"
             waste = _waste(facts, node.name, space)
             evidence = (Evidence(f"df in {node.name}", text), *waste, *_refusals(facts))
             begin = f"The node's disk has no inodes left: {text}."
-            says = " ".join([begin, *(f"{w.text}." for w in waste)])
+            message = " ".join([begin, *(f"{w.text}." for w in waste)])
             yield Finding(
-                "DE202", f"node {node.name}", says, evidence, fix, about=about, affects=_ALL
+                "DE202", f"node {node.name}", message, evidence, fix, about=about, affects=_ALL
             )
 
 
@@ -62,14 +64,14 @@ def _waste(facts: Facts, node: str, space: Space) -> list[Evidence]:
 
 def _refusals(facts: Facts) -> tuple[Evidence, ...]:
     """The first line of any log that says so."""
-    told = [
+    refusals = [
         (line_time(line), log, line)
         for log, line in facts.lines()
         if "no space left on device" in line
     ]
-    if not told:
+    if not refusals:
         return ()
-    time, log, line = min(told, key=lambda t: t[0])
+    time, log, line = min(refusals, key=lambda t: t[0])
     return (Evidence(f"log {log.pod}", said(line), time),)
 
 
@@ -81,12 +83,12 @@ def running(facts: Facts) -> Iterator[Finding]:
             evidence = (
                 Evidence("Docker", f"the container {node.name} is {node.status}", node.ended),
             )
-            says = f"The node {node.name} is not running: {_why_not(facts, node)}."
+            message = f"The node {node.name} is not running: {_why_not(facts, node)}."
             about = frozenset({f"node/{node.name}"})
             yield Finding(
                 "DE203",
                 f"node {node.name}",
-                says,
+                message,
                 evidence,
                 (devenv(facts, "up"),),
                 about=about,
@@ -135,11 +137,11 @@ def ready(facts: Facts) -> Iterator[Finding]:
                 Evidence(f"node {name}", text, seconds(condition.get("lastTransitionTime"))),
             )
             about = frozenset({f"node/{name}"})
-            says = f"Kubernetes takes the node {name} for not ready."
+            message = f"Kubernetes takes the node {name} for not ready."
             yield Finding(
                 "DE205",
                 f"node {name}",
-                says,
+                message,
                 evidence,
                 (devenv(facts, "up"),),
                 about=about,
@@ -152,13 +154,13 @@ def address(facts: Facts) -> Iterator[Finding]:
     """Kubernetes knows each node by the address that it has: after a restart of the engine it may have another (kind#2045)."""
     for node in (n for n in facts.nodes if n.status == "running" and n.address):
         obj = facts.one("Node", "", node.name)
-        known = [
+        addresses = [
             a["address"]
             for a in ((obj or {}).get("status") or {}).get("addresses") or ()
             if a["type"] == "InternalIP"
         ]
-        if known and node.address not in known:
-            text = f"its container has {node.address}, Kubernetes knows {', '.join(known)}"
+        if addresses and node.address not in addresses:
+            text = f"its container has {node.address}, Kubernetes knows {', '.join(addresses)}"
             about = frozenset({f"node/{node.name}"})
             yield Finding(
                 "DE206", f"node {node.name}", f"The node {node.name} is at another address: {text}.",

@@ -18,11 +18,11 @@ def keys(facts: Facts) -> Iterator[Finding]:
     for model, proofs in _by_model(facts, lambda proof: proof.keyless).items():
         given = any(r.headers for r in facts.profile.requests if r.model == model)
         who = "The gateway" if all(p.by_gateway for p in proofs) else f"The model {model}"
-        says = f"{who} wants an API key, and the profile's requests carry none."
+        message = f"{who} wants an API key, and the profile's requests carry none."
         if given:
-            says = f"{who} wants another API key than the profile's requests carry."
+            message = f"{who} wants another API key than the profile's requests carry."
         yield _to_change(
-            facts, "DE602", model, says, proofs, "--header", "'Authorization: Bearer ${API_KEY}'"
+            facts, "DE602", model, message, proofs, "--header", "'Authorization: Bearer ${API_KEY}'"
         )
 
 
@@ -33,27 +33,29 @@ def profile(facts: Facts) -> Iterator[Finding]:
         facts, lambda proof: proof.lasting and not proof.keyless
     ).items():
         names = ", ".join(p.name for p in proofs)
-        says = f"The profile's requests to {model} can't prove their routes as they are: {names}."
-        yield _to_change(facts, "DE603", model, says, proofs)
+        message = (
+            f"The profile's requests to {model} can't prove their routes as they are: {names}."
+        )
+        yield _to_change(facts, "DE603", model, message, proofs)
 
 
 def _by_model(facts: Facts, concerns: Callable[[Proof], bool]) -> dict[str, list[Proof]]:
     """Return the proofs that are concerned, by the model that was asked."""
-    found: dict[str, list[Proof]] = {}
+    by_model: dict[str, list[Proof]] = {}
     for proof, live in zip(facts.proofs, facts.profile.requests, strict=False):
         if concerns(proof):
-            found.setdefault(live.model, []).append(proof)
-    return found
+            by_model.setdefault(live.model, []).append(proof)
+    return by_model
 
 
 def _to_change(
-    facts: Facts, code: str, model: str, says: str, proofs: list[Proof], *options: str
+    facts: Facts, code: str, model: str, message: str, proofs: list[Proof], *options: str
 ) -> Finding:
     """Return the finding that somebody must change the requests; `options` of one that would do."""
     evidence = tuple(Evidence(f"request {p.name}", p.failures[0]) for p in proofs)
     fix = (*remedies(proofs), devenv(facts, "request", "--route", proofs[0].route.value, *options))
     about = {f"model/{model}", *(f"route/{p.route}/{model}" for p in proofs)}
-    return Finding(code, f"model {model}", says, evidence, fix, about=frozenset(about))
+    return Finding(code, f"model {model}", message, evidence, fix, about=frozenset(about))
 
 
 @check
@@ -66,12 +68,12 @@ def requests(facts: Facts) -> Iterator[Finding]:
             {f"route/{proof.route}", f"route/{proof.route}/{live.model}", f"model/{live.model}"}
         )
         evidence = [Evidence(f"request {proof.name}", text) for text in _shown(proof)]
-        first = first_failure(facts, proof.route, proof.line.route) if proof.line else 0.0
+        began = first_failure(facts, proof.route, proof.line.route) if proof.line else 0.0
         # One of this look's own requests began nothing: it only found what was there.
-        if 0 < first < facts.taken:
+        if 0 < began < facts.taken:
             evidence.append(
                 Evidence(
-                    "access log", f"the first request by the route {proof.route} that failed", first
+                    "access log", f"the first request by the route {proof.route} that failed", began
                 )
             )
         if live.route in {Route.DIRECT, Route.PLAIN} and by_storm_service(
@@ -79,11 +81,11 @@ def requests(facts: Facts) -> Iterator[Finding]:
         ):
             text = "a StormService serves it, for which AIBrix makes no route: ask by the route extension"
             evidence.append(Evidence(f"model {live.model}", text))
-        says = f"Requests by the route {proof.route} fail: {proof.failures[0]}."
+        message = f"Requests by the route {proof.route} fail: {proof.failures[0]}."
         yield Finding(
             "DE601",
             f"request {proof.name}",
-            says,
+            message,
             tuple(evidence),
             (devenv(facts, "request", "--route", proof.route),),
             about=about,
@@ -92,9 +94,11 @@ def requests(facts: Facts) -> Iterator[Finding]:
 
 def _shown(proof: Proof) -> list[str]:
     line = proof.line
-    told = list(proof.failures)
+    texts = list(proof.failures)
     return (
-        [*told, f"Envoy: route {line.route}, flags {line.flags}, {line.details}"] if line else told
+        [*texts, f"Envoy: route {line.route}, flags {line.flags}, {line.details}"]
+        if line
+        else texts
     )
 
 
@@ -103,7 +107,7 @@ def first_failure(facts: Facts, kind: str, name: str) -> float:
 
     A live request's user agent says its kind; others' requests count where Envoy took the same route, by its `name`.
     """
-    first = 0.0
+    began = 0.0
     for _, line in facts.lines():
         when, _, text = line.partition(" ")
         if not text.startswith("{"):
@@ -117,5 +121,5 @@ def first_failure(facts: Facts, kind: str, name: str) -> float:
             entry.get("route_name") == name and not agent.startswith("devenv/")
         ):
             failed = int(entry.get("response_code") or 0) >= 500  # noqa: PLR2004
-            first = (first or seconds(when)) if failed else 0.0
-    return first
+            began = (began or seconds(when)) if failed else 0.0
+    return began

@@ -63,20 +63,20 @@ def missing(facts: Facts) -> Iterator[Finding]:
         if not (facts.knows(component.resource.kind) and facts.of("Deployment")):
             continue
         if component.gate == "workload" and not objects_of(facts, component):
-            says = f"{component.resource} does not exist."
+            message = f"{component.resource} does not exist."
             keys = {f"component/{component.name}"}
             evidence = (Evidence("API server", f"no such {component.resource.kind}"),)
             yield Finding(
-                "DE308", component.name, says, evidence, (devenv(facts, "recover"),), about=frozenset(keys),
+                "DE308", component.name, message, evidence, (devenv(facts, "recover"),), about=frozenset(keys),
                 affects=frozenset(keys | _after_missing(facts, component.name)),
             )  # fmt: skip
 
 
 def _after_missing(facts: Facts, name: str) -> set[str]:
     """What follows where a Deployment isn't there to be asked for its role: everything that comes after it."""
-    named = {f"component/{n}" for n in after(facts, name)}
+    keys = {f"component/{n}" for n in after(facts, name)}
     return {
-        *named,
+        *keys,
         *(f"route/{r}" for r in ROUTES),
         *(f"model/{r.model}" for r in facts.profile.requests),
     }
@@ -92,10 +92,12 @@ def deployments(facts: Facts) -> Iterator[Finding]:
                     facts, workload, "DE305", "is scaled to zero", [_scaled(facts, workload)]
                 )
             continue
-        found = [f for pod in newest_pods_of(facts, workload) for f in _pod(facts, workload, pod)]
-        yield from _first_of_each(found)
-        if not found and (lacks := _lacks(facts, workload)):
-            yield _waiting(facts, workload, lacks)
+        findings = [
+            f for pod in newest_pods_of(facts, workload) for f in _pod(facts, workload, pod)
+        ]
+        yield from _first_of_each(findings)
+        if not findings and (problem := _lacks(facts, workload)):
+            yield _waiting(facts, workload, problem)
 
 
 def _lacks(facts: Facts, workload: Manifest) -> str:
@@ -119,13 +121,13 @@ def _matters(facts: Facts, workload: Manifest) -> bool:
     return bool(component_of(facts, workload) or role(facts, workload))
 
 
-def _first_of_each(found: list[Finding]) -> list[Finding]:
+def _first_of_each(findings: list[Finding]) -> list[Finding]:
     """Replicas fail alike: one finding a code."""
-    return list({f.code: f for f in reversed(found)}.values())
+    return list({f.code: f for f in reversed(findings)}.values())
 
 
 def _finding(
-    facts: Facts, workload: Manifest, code: str, says: str, evidence: list[Evidence],
+    facts: Facts, workload: Manifest, code: str, message: str, evidence: list[Evidence],
     verdict: Verdict = Verdict.FAILED, fix: tuple[str, ...] = (), confidence: Confidence = Confidence.CONFIRMED,
 ) -> Finding:  # fmt: skip
     component = component_of(facts, workload)
@@ -144,7 +146,7 @@ def _finding(
     return Finding(
         code=code,
         subject=component.name if component else label(workload),
-        says=f"{label(workload)} {says}.",
+        says=f"{label(workload)} {message}.",
         evidence=tuple(evidence),
         fix=fix or _repair(facts, workload),
         verdict=verdict,
@@ -190,11 +192,11 @@ def _scaled(facts: Facts, workload: Manifest) -> Evidence:
         e for e in facts.of("Event")
         if e.get("reason") == "ScalingReplicaSet" and _object(e) == name and str(e.get("message")).endswith(" to 0")
     ]  # fmt: skip
-    last = max((seconds(e.get("lastTimestamp") or e.get("eventTime")) for e in events), default=0.0)
-    return Evidence(f"{kind_of(facts, workload)} {label(workload)}", "replicas: 0", last)
+    time = max((seconds(e.get("lastTimestamp") or e.get("eventTime")) for e in events), default=0.0)
+    return Evidence(f"{kind_of(facts, workload)} {label(workload)}", "replicas: 0", time)
 
 
-def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
+def _waiting(facts: Facts, workload: Manifest, problem: str) -> Finding:
     """A rollout under way within its deadline is neither a fault nor health."""
     component, pods = component_of(facts, workload), newest_pods_of(facts, workload)
     patience = component.deadline if component else _PATIENCE
@@ -211,26 +213,30 @@ def _waiting(facts: Facts, workload: Manifest, lacks: str) -> Finding:
     )
     stuck = any(c["status"] == "False" for c in progressing)
     name = f"{kind_of(facts, workload)} {label(workload)}"
-    evidence = [Evidence(name, lacks, began), *_unhealthy(facts, pods), *_refused(facts, workload)]
+    evidence = [
+        Evidence(name, problem, began),
+        *_unhealthy(facts, pods),
+        *_refused(facts, workload),
+    ]
     if not stuck and facts.taken - began < patience:
         return _finding(
-            facts, workload, "DE312", f"is being rolled out: {lacks}", evidence, Verdict.PROGRESS
+            facts, workload, "DE312", f"is being rolled out: {problem}", evidence, Verdict.PROGRESS
         )
     failure = [
         c for c in conditions(workload) if c["type"] == "ReplicaFailure" and c["status"] == "True"
     ]
     evidence += [Evidence(name, c.get("message", "")) for c in failure]
-    return _finding(facts, workload, "DE304", f"is not ready: {lacks}", evidence)
+    return _finding(facts, workload, "DE304", f"is not ready: {problem}", evidence)
 
 
 def _refused(facts: Facts, workload: Manifest) -> list[Evidence]:
     """Say why the last pod failed: where a node refuses each new one, nothing else tells."""
-    found = []
+    evidence = []
     for pod in ended_pods_of(facts, workload)[-1:]:
-        status, made = pod["status"], seconds(pod["metadata"].get("creationTimestamp"))
-        told = f"{status.get('reason') or 'Failed'}: {status.get('message') or ''}".strip(": ")
-        found.append(Evidence(f"pod {label(pod)}", told[:_LONGEST], made))
-    return found
+        status, created = pod["status"], seconds(pod["metadata"].get("creationTimestamp"))
+        text = f"{status.get('reason') or 'Failed'}: {status.get('message') or ''}".strip(": ")
+        evidence.append(Evidence(f"pod {label(pod)}", text[:_LONGEST], created))
+    return evidence
 
 
 def _unhealthy(facts: Facts, pods: list[Manifest]) -> list[Evidence]:
@@ -302,35 +308,35 @@ def _init(
                 f"pod {label(pod)}", f"init container {status['name']} has not finished", began
             )
         ]
-        says = f"waits in its init container {status['name']}"
-        yield _finding(facts, workload, "DE303", says, evidence, confidence=Confidence.LIKELY)
+        message = f"waits in its init container {status['name']}"
+        yield _finding(facts, workload, "DE303", message, evidence, confidence=Confidence.LIKELY)
 
 
 def _container(
     facts: Facts, workload: Manifest, pod: Manifest, status: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    state, last = status.get("state") or {}, _last_end(facts, status)
+    state, last_end = status.get("state") or {}, _last_end(facts, status)
     if status.get("ready") or _finished(state):
         return
     waiting = state.get("waiting") or {}
-    ended = _known(state.get("terminated")) or last
+    ended = _known(state.get("terminated")) or last_end
     for judge in (_pull, _create, _ended):
-        if found := judge(facts, workload, pod, status, waiting, ended):
-            yield found
+        if finding := judge(facts, workload, pod, status, waiting, ended):
+            yield finding
             return
 
 
 def _last_end(facts: Facts, status: Mapping[str, Any]) -> Mapping[str, Any]:
     """How the container ended before, unless it ended with its node: that was no fault of its own."""
-    last = _known((status.get("lastState") or {}).get("terminated"))
+    last_end = _known((status.get("lastState") or {}).get("terminated"))
     started = max((n.started for n in facts.nodes), default=0.0)
-    with_node = seconds(last.get("finishedAt")) < started
+    with_node = seconds(last_end.get("finishedAt")) < started
     once = (
         status.get("restartCount", 0) < _CRASHES
-        and last.get("reason") != "OOMKilled"
+        and last_end.get("reason") != "OOMKilled"
         and "waiting" not in (status.get("state") or {})
     )
-    return {} if with_node or once else last
+    return {} if with_node or once else last_end
 
 
 def _known(terminated: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -360,8 +366,8 @@ def _pull(
             f"pod {label(pod)}", f"{waiting['reason']}: {waiting.get('message', '')}"[:300], began
         )
     ]
-    there = _in_node(facts, image)
-    if spec.get("imagePullPolicy") == "Always" and there:
+    is_in_node = _in_node(facts, image)
+    if spec.get("imagePullPolicy") == "Always" and is_in_node:
         evidence.append(Evidence("node", f"{image} is in the node"))
         return _finding(
             facts,
@@ -370,7 +376,7 @@ def _pull(
             f"always pulls {image}, though it is in the node, and no registry answers",
             evidence,
         )
-    if there is False:
+    if is_in_node is False:
         evidence.append(Evidence("node", f"{image} is not in the node"))
     return _finding(
         facts,
@@ -385,19 +391,19 @@ def _pull(
 def _bring(facts: Facts, workload: Manifest, container: str, image: str) -> tuple[str, ...]:
     """Return how a pod comes by an image that is to be had: its own, or the nearest one."""
     meta, kind = workload["metadata"], kind_of(facts, workload).lower()
-    wanted = normalise(image)
+    reference = normalise(image)
     if meta["namespace"] == "kube-system":  # kind made it, with an image that the node has
         return (
             kubectl(facts, "-n", meta["namespace"], "rollout", "undo", f"{kind}/{meta['name']}"),
         )
-    if any(normalise(i.ref) == wanted for i in facts.profile.images):
+    if any(normalise(i.ref) == reference for i in facts.profile.images):
         return (devenv(facts, "recover"),)
     reload = devenv(facts, "reload-image", image)
-    if facts.engine_images is not None and wanted in map(normalise, facts.engine_images):
+    if facts.engine_images is not None and reference in map(normalise, facts.engine_images):
         return (reload,)
     if is_of_profile(facts, workload):
         return (devenv(facts, "recover"),)
-    if nearest := _nearest(facts, wanted):
+    if nearest := _nearest(facts, reference):
         change = kubectl(
             facts,
             "-n",
@@ -430,8 +436,8 @@ def _nearest(facts: Facts, image: str) -> str:
 
 def _in_node(facts: Facts, image: str) -> bool | None:
     """Whether every node has the image; None where that could not be read."""
-    known = [n.images for n in facts.nodes if n.images is not None]
-    return all(normalise(image) in images for images in known) if known else None
+    image_lists = [n.images for n in facts.nodes if n.images is not None]
+    return all(normalise(image) in images for images in image_lists) if image_lists else None
 
 
 def _create(
@@ -512,8 +518,11 @@ def _ended(
 
 
 def _spec(pod: Manifest, container: str) -> Mapping[str, Any]:
-    every = [*(pod["spec"].get("initContainers") or ()), *(pod["spec"].get("containers") or ())]
-    return next((c for c in every if c["name"] == container), {})
+    containers = [
+        *(pod["spec"].get("initContainers") or ()),
+        *(pod["spec"].get("containers") or ()),
+    ]
+    return next((c for c in containers if c["name"] == container), {})
 
 
 def _last_words(facts: Facts, pod: Manifest, status: Mapping[str, Any]) -> list[Evidence]:
