@@ -34,13 +34,13 @@ class Share:
 
 def image_shares(stored: Stored, former_names: Mapping[str, str]) -> Iterator[Share]:
     """Give all images together, the build cache, and each image, the largest first."""
-    every: dict[str, int] = {}
+    layers: dict[str, int] = {}
     for image in stored.images:
-        every.update(stored.layers.get(image.id, {}))
+        layers.update(stored.layers.get(image.id, {}))
     nameless = [image for image in stored.images if not image.names]
     yield Share(
         "images",
-        sum(every.values()),
+        sum(layers.values()),
         f"{len(stored.images)}, {len(nameless)} of them without a name",
     )
     if stored.cache is None:

@@ -53,13 +53,14 @@ class Ballast:
         if self.path.exists() or self.host.space(self.path.parent).free < _ROOMY:
             return
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self.path.with_suffix(".new")  # one name: what a killed run leaves goes with the next
+        # One name: what a killed run leaves goes with the next.
+        partial_path = self.path.with_suffix(".new")
         try:
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            with os.fdopen(os.open(partial_path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                 _allocate(file.fileno())
-            new.replace(self.path)
+            partial_path.replace(self.path)
         finally:
-            new.unlink(missing_ok=True)
+            partial_path.unlink(missing_ok=True)
 
 
 def _roomy_in_node() -> str:

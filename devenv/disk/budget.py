@@ -25,9 +25,9 @@ class Marks:
         """Whether too few inodes are free."""
         return self.inodes > 0 and space.total_inodes - space.free_inodes > self.inodes
 
-    def over(self, space: Space, more: int = 0) -> bool:
-        """Whether the disk is above its high mark, or would be with `more` bytes on it."""
-        return taken(space) + more > self.high or self.short_of_inodes(space)
+    def over(self, space: Space, incoming: int = 0) -> bool:
+        """Whether the disk is above its high mark, or would be with `incoming` bytes on it."""
+        return taken(space) + incoming > self.high or self.short_of_inodes(space)
 
 
 def marks(budget: Budget, space: Space) -> Marks:
@@ -40,11 +40,13 @@ def marks(budget: Budget, space: Space) -> Marks:
     return Marks(high, low, int(space.total_inodes * (1 - _INODES)))
 
 
-def strictest(found: Iterable[Marks]) -> Marks:
+def strictest(candidates: Iterable[Marks]) -> Marks:
     """Return the marks that hold for a disk with several budgets. There is at least one."""
-    every = list(found)
+    all_marks = list(candidates)
     return Marks(
-        min(m.high for m in every), min(m.low for m in every), min(m.inodes for m in every)
+        min(m.high for m in all_marks),
+        min(m.low for m in all_marks),
+        min(m.inodes for m in all_marks),
     )
 
 

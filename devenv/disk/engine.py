@@ -65,34 +65,45 @@ class EngineStock:
                 pool.submit(self.stock.listed_containers),
                 pool.submit(self.stock.volumes),
             )
-            held = {c.image for c in containers.result()} - {
+            unlisted_ids = {c.image for c in containers.result()} - {
                 i.id for i in images
             }  # of images that others are built on
-            known = dict(load(self.kept))
-            wanted = [i for i in {*(i.id for i in images), *held} if i not in known]
-            known |= {
-                i: found
-                for i, found in zip(wanted, pool.map(self._layers, wanted), strict=True)
-                if found
+            layers_by_id = dict(load(self.kept))
+            uncached_ids = [
+                i for i in {*(i.id for i in images), *unlisted_ids} if i not in layers_by_id
+            ]
+            layers_by_id |= {
+                i: layers
+                for i, layers in zip(
+                    uncached_ids, pool.map(self._layers, uncached_ids), strict=True
+                )
+                if layers
             }
             times = (
                 dict(pool.map(self._tagged, [i.id for i in images if i.names])) if tagged else {}
             )
-            store(self.kept, {i: known[i] for i in {*(i.id for i in images), *held} if i in known})
+            store(
+                self.kept,
+                {
+                    i: layers_by_id[i]
+                    for i in {*(i.id for i in images), *unlisted_ids}
+                    if i in layers_by_id
+                },
+            )
             records = cache.result()
         return Stored(
             tuple(images), tuple(containers.result()), tuple(volumes.result()), None if records is None else tuple(records),
-            _agreed(images, known), times,
+            _agreed(images, layers_by_id), times,
         )  # fmt: skip
 
-    def _layers(self, image: str) -> dict[str, int]:
+    def _layers(self, image_id: str) -> dict[str, int]:
         try:
-            found = self.stock.image(image)
-            if found:
+            image = self.stock.image(image_id)
+            if image:
                 return dict(
                     zip(
-                        chain_ids(found.layers),
-                        sizes(self.stock.steps(image), len(found.layers)),
+                        chain_ids(image.layers),
+                        sizes(self.stock.steps(image_id), len(image.layers)),
                         strict=True,
                     )
                 )
@@ -102,14 +113,14 @@ class EngineStock:
             pass
         return {}
 
-    def _tagged(self, image: str) -> tuple[str, float]:
+    def _tagged(self, image_id: str) -> tuple[str, float]:
         try:
-            found = self.stock.image(image)
+            image = self.stock.image(image_id)
         except NotReachableError:
             raise
         except DevenvError:
-            found = None
-        return image, found.tagged if found else 0.0
+            image = None
+        return image_id, image.tagged if image else 0.0
 
 
 def sizes(steps: Sequence[tuple[int, str]], layers: int) -> tuple[int, ...]:
@@ -118,10 +129,10 @@ def sizes(steps: Sequence[tuple[int, str]], layers: int) -> tuple[int, ...]:
     A step that only notes something made no layer and has 0 bytes, but so may a layer have. Where it can't be told which
     is which, the uppermost steps with bytes are the uppermost layers.
     """
-    made = [size for size, by in steps if size > 0 or _makes_layer(by)]
-    if len(made) != layers:
-        made = [size for size, _ in steps if size > 0][-layers:] if layers else []
-    return tuple([0] * (layers - len(made)) + made)
+    layer_sizes = [size for size, by in steps if size > 0 or _makes_layer(by)]
+    if len(layer_sizes) != layers:
+        layer_sizes = [size for size, _ in steps if size > 0][-layers:] if layers else []
+    return tuple([0] * (layers - len(layer_sizes)) + layer_sizes)
 
 
 def _makes_layer(command: str) -> bool:
@@ -131,22 +142,22 @@ def _makes_layer(command: str) -> bool:
 
 
 def _agreed(
-    images: Iterable[ListedImage], known: Mapping[str, Mapping[str, int]]
+    images: Iterable[ListedImage], layers_by_id: Mapping[str, Mapping[str, int]]
 ) -> dict[str, dict[str, int]]:
     """Add to each layer its part of what the store keeps packed besides; where images differ about a layer, the least counts."""
-    found: dict[str, dict[str, int]] = {i: dict(layers) for i, layers in known.items()}
+    estimates: dict[str, dict[str, int]] = {i: dict(layers) for i, layers in layers_by_id.items()}
     for image in images:
-        layers = known.get(image.id, {})
+        layers = layers_by_id.get(image.id, {})
         unpacked = sum(layers.values())
         if unpacked and image.size > unpacked:
-            found[image.id] = {
+            estimates[image.id] = {
                 chain: size * image.size // unpacked for chain, size in layers.items()
             }
     least: dict[str, int] = {}
-    for layers in found.values():
+    for layers in estimates.values():
         for chain, size in layers.items():
             least[chain] = min(size, least.get(chain, size))
-    return {i: {chain: least[chain] for chain in layers} for i, layers in found.items()}
+    return {i: {chain: least[chain] for chain in layers} for i, layers in estimates.items()}
 
 
 @dataclass(frozen=True)
@@ -166,31 +177,31 @@ def things(
     keep: Keep,
     uses: Mapping[str, float],
     current: frozenset[str],
-    now: float,
+    current_time: float,
     past: Past = Past(),
 ) -> list[Thing]:
     """Return the engine's images and its build cache. `uses`: by ID or name; `current`: names that devenv's recipes have now."""
-    found = []
+    things = []
     for image in stored.images:
         if is_waste(image, past):
-            found.append(_waste(stored, image, keep, past, now))
+            things.append(_waste(stored, image, keep, past, current_time))
         else:
-            found.append(_image(stored, image, keep, uses, current, now))
+            things.append(_image(stored, image, keep, uses, current, current_time))
     listed = {i.id for i in stored.images}
     for container in stored.containers:
         if container.image not in listed and container.image in stored.layers:
-            why = f"the container {container.name} has it"
-            found.append(
+            reason = f"the container {container.name} has it"
+            things.append(
                 Thing(
                     container.image_name,
                     Worth.IMAGE,
                     stored.layers[container.image],
-                    kept=why,
+                    kept=reason,
                     place=ENGINE,
                 )
             )
-    wasted = [thing for thing in found if thing.worth is Worth.DANGLING and not thing.kept]
-    return found + _build_cache(stored, wasted)
+    wasted = [thing for thing in things if thing.worth is Worth.DANGLING and not thing.kept]
+    return things + _build_cache(stored, wasted)
 
 
 def _build_cache(stored: Stored, wasted: Sequence[Thing]) -> list[Thing]:
@@ -208,8 +219,8 @@ def _build_cache(stored: Stored, wasted: Sequence[Thing]) -> list[Thing]:
     if not parts:
         return []
     name = f"build cache, {len(private)} of {len(stored.cache or ())} records"
-    last = max(record.used for record in idle)
-    return [Thing(name, Worth.BUILD_CACHE, parts, last, place=ENGINE, id=BUILD_CACHE)]
+    last_use = max(record.used for record in idle)
+    return [Thing(name, Worth.BUILD_CACHE, parts, last_use, place=ENGINE, id=BUILD_CACHE)]
 
 
 def is_waste(image: ListedImage, past: Past) -> bool:
@@ -235,27 +246,31 @@ def names_by_id(stored: Stored) -> dict[str, str]:
     return names
 
 
-def _waste(stored: Stored, image: ListedImage, keep: Keep, past: Past, now: float) -> Thing:
+def _waste(
+    stored: Stored, image: ListedImage, keep: Keep, past: Past, current_time: float
+) -> Thing:
     former_name = past.former_names.get(image.id, "")
-    why = keep.engine((), stored.users(image), math.inf)
+    reason = keep.engine((), stored.users(image), math.inf)
     if image.id not in stored.layers:
-        why = why or "the engine does not say what it is made of"
-    if now - image.created < _BUILD and _may_be_building(stored, now):
-        why = why or "a build that is running may need it"
+        reason = reason or "the engine does not say what it is made of"
+    if current_time - image.created < _BUILD and _may_be_building(stored, current_time):
+        reason = reason or "a build that is running may need it"
     label = nameless_label(image.id, former_name)
     layers = stored.layers.get(image.id, {})
-    thing = Thing(label, Worth.DANGLING, layers, image.created, why, ENGINE, image.id, image.names)
+    thing = Thing(
+        label, Worth.DANGLING, layers, image.created, reason, ENGINE, image.id, image.names
+    )
     return replace(thing, former_name=former_name)
 
 
-def _may_be_building(stored: Stored, now: float) -> bool:
+def _may_be_building(stored: Stored, current_time: float) -> bool:
     """Whether a container may be a step of a running build, whose stages are images without a name.
 
     Docker's classic builder runs each step in a container of an image that has no name.
     """
-    named = {image.id for image in stored.images if not is_nameless(image)}
-    steps = [c for c in stored.containers if c.image not in named and not c.cluster]
-    return any(c.status == "running" and now - c.created < _BUILD for c in steps)
+    named_ids = {image.id for image in stored.images if not is_nameless(image)}
+    steps = [c for c in stored.containers if c.image not in named_ids and not c.cluster]
+    return any(c.status == "running" and current_time - c.created < _BUILD for c in steps)
 
 
 def _image(
@@ -264,15 +279,15 @@ def _image(
     keep: Keep,
     uses: Mapping[str, float],
     current: frozenset[str],
-    now: float,
+    current_time: float,
 ) -> Thing:
     learned = [uses.get(n, 0.0) for n in (image.id, *map(normalise, image.names))]
     used = max(image.created, stored.tagged.get(image.id, 0.0), *learned, *_created(stored, image))
-    why = keep.engine(image.names, stored.users(image), now - used)
+    reason = keep.engine(image.names, stored.users(image), current_time - used)
     if image.id not in stored.layers:
-        why = why or "the engine does not say what it is made of"
-    named = [n for n in image.names if not is_of_a_push(n)]
-    label = ", ".join(n for n in named if "@" not in n) or next(iter(named), "")
+        reason = reason or "the engine does not say what it is made of"
+    names = [n for n in image.names if not is_of_a_push(n)]
+    label = ", ".join(n for n in names if "@" not in n) or next(iter(names), "")
     if not label:
         label = f"{nameless_label(image.id, '')} to return to (reload-image --undo)"
     return Thing(
@@ -280,7 +295,7 @@ def _image(
         _worth(image, current),
         stored.layers.get(image.id, {}),
         used,
-        why,
+        reason,
         ENGINE,
         image.id,
         image.names,
@@ -294,5 +309,7 @@ def _created(stored: Stored, image: ListedImage) -> list[float]:
 def _worth(image: ListedImage, current: frozenset[str]) -> Worth:
     if is_nameless(image):
         return Worth.SUPERSEDED
-    own = all(n.startswith(f"{REGISTRY}/") for n in image.names if "@" not in n)
-    return Worth.SUPERSEDED if own and not any(n in current for n in image.names) else Worth.IMAGE
+    is_own = all(n.startswith(f"{REGISTRY}/") for n in image.names if "@" not in n)
+    return (
+        Worth.SUPERSEDED if is_own and not any(n in current for n in image.names) else Worth.IMAGE
+    )

@@ -10,25 +10,30 @@ _RECENT = 14 * 86400.0  # seconds: how it grew last month says little of now
 _FARTHEST = 90 * 86400.0
 
 
-def full_in(samples: Sequence[tuple[float, int]], total: int, now: float) -> float | None:
+def full_in(samples: Sequence[tuple[float, int]], total: int, current_time: float) -> float | None:
     """Return the seconds until `total` bytes are in use; None where the samples do not say.
 
     `samples`: (seconds since 1970, bytes in use). Room that was made begins a new count.
     """
     recent = _since_last_drop(
-        [(at, used) for at, used in sorted(samples) if now - _RECENT <= at <= now], total
+        [
+            (time, used)
+            for time, used in sorted(samples)
+            if current_time - _RECENT <= time <= current_time
+        ],
+        total,
     )
     if len(recent) < _LEAST or recent[-1][0] - recent[0][0] < _SPAN:
         return None
-    times, use = [at for at, _ in recent], [float(used) for _, used in recent]
+    times, use = [time for time, _ in recent], [float(used) for _, used in recent]
     try:
         if correlation(times, use) < _STEADY:
             return None
         rate = linear_regression(times, use).slope
     except StatisticsError:  # always the same
         return None
-    left = (total - use[-1]) / rate
-    return left if left <= _FARTHEST else None
+    seconds_left = (total - use[-1]) / rate
+    return seconds_left if seconds_left <= _FARTHEST else None
 
 
 def _since_last_drop(samples: list[tuple[float, int]], total: int) -> list[tuple[float, int]]:

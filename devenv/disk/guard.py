@@ -24,26 +24,26 @@ class Guard:
 
         Raises DevenvError where there is too little then; not unless `strict`, where something else will say so.
         """
-        for place, more in needs.items():
-            found = self._seen(place)
-            if found and found[1].over(found[0], more):
+        for place, incoming in needs.items():
+            reading = self._seen(place)
+            if reading and reading[1].over(reading[0], incoming):
                 try:
-                    self._make(place, more, wait)
+                    self._make(place, incoming, wait)
                 except DevenvError as error:
                     if strict:
                         raise
                     self.prune.reporter.say(f"No room was made: {error.in_one_line}")
                 if strict:
-                    self._require(place, more)
+                    self._require(place, incoming)
 
-    def _make(self, place: str, more: int, wait: float) -> None:
-        at = self.prune.surveyor
-        if at.profile.auto_prune == "no":
+    def _make(self, place: str, incoming: int, wait: float) -> None:
+        surveyor = self.prune.surveyor
+        if surveyor.profile.auto_prune == "no":
             return
-        proposal = self.prune.propose(more=more, place=place)
+        proposal = self.prune.propose(incoming=incoming, place=place)
         if proposal.empty:
             return
-        if at.profile.auto_prune == "yes":
+        if surveyor.profile.auto_prune == "yes":
             at_once = sum(p.frees for p in proposal.plans)
             self.prune.reporter.say(
                 f"The disk of the {place} is above its budget: making room, at most {show(at_once)}."
@@ -52,30 +52,33 @@ class Guard:
         elif self.ask(proposal):
             self.prune.run(proposal, USER, wait)
 
-    def _require(self, place: str, more: int) -> None:
-        found = self._seen(place)
-        if found and found[1].over(found[0], more):
-            space, limits = found
+    def _require(self, place: str, incoming: int) -> None:
+        reading = self._seen(place)
+        if reading and reading[1].over(reading[0], incoming):
+            space, limits = reading
             end = show(limits.high)
-            why = f"{show(taken(space))} are taken, {show(more)} are needed, and its budget ends at {end}."
+            reason = f"{show(taken(space))} are taken, {show(incoming)} are needed, and its budget ends at {end}."
             if limits.short_of_inodes(space):
-                why = f"Only {space.free_inodes} of {space.total_inodes} inodes are free."
+                reason = f"Only {space.free_inodes} of {space.total_inodes} inodes are free."
             fix = "`devenv disk` shows who takes it; `devenv prune --free SIZE` makes room."
             raise DevenvError(
-                f"The disk of the {place} would be above its budget.", why, fix, Exit.PREREQUISITE
+                f"The disk of the {place} would be above its budget.",
+                reason,
+                fix,
+                Exit.PREREQUISITE,
             )
 
     def _seen(self, place: str) -> tuple[Space, Marks] | None:
         """Return what is free at a place, and its marks; None where only a node could tell."""
-        at = self.prune.surveyor
-        path, budget = at.host.cache_dir(), at.profile.budgets.host
+        surveyor = self.prune.surveyor
+        path, budget = surveyor.host.cache_dir(), surveyor.profile.budgets.host
         if place == ENGINE:
             try:
-                info = at.stock.info()
+                info = surveyor.stock.info()
             except NotReachableError:
                 return None
             if not info.local:
                 return None
-            path, budget = Path(info.data_root), at.profile.budgets.engine
-        space = at.host.space(path)
+            path, budget = Path(info.data_root), surveyor.profile.budgets.engine
+        space = surveyor.host.space(path)
         return space, marks(budget, space)

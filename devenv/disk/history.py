@@ -56,11 +56,13 @@ class History:
 
     def sample(self, device: str, used: int, total: int) -> None:
         """Note a disk's use, in bytes, unless that was done a moment ago."""
-        now = self.clock.now()
-        if any(now - at < _OFTEN for at, _ in self.samples(device)):
+        current_time = self.clock.now()
+        if any(current_time - time < _OFTEN for time, _ in self.samples(device)):
             return
         with suppress(OSError):
-            self._samples.append({"at": now, "device": device, "used": used, "total": total})
+            self._samples.append(
+                {"at": current_time, "device": device, "used": used, "total": total}
+            )
 
     def samples(self, device: str) -> list[tuple[float, int]]:
         """Return (seconds since 1970, bytes in use) of a disk, the oldest first."""
@@ -85,27 +87,37 @@ class History:
 
         `ask`: gives the uses since a time.
         """
-        path, now = self.folder / f"uses-{_slug(engine)}.json", self.clock.now()
-        known = load(path)
-        uses: dict[str, float] = dict(known.get("images") or {})
+        path, current_time = self.folder / f"uses-{_slug(engine)}.json", self.clock.now()
+        record = load(path)
+        uses: dict[str, float] = dict(record.get("images") or {})
         with suppress(DevenvError):  # an engine that does not say, or whose clock is another
-            for at, image in ask(max(0.0, min(now, float(known.get("asked") or 0)) - _OVERLAP)):
+            for time, image in ask(
+                max(0.0, min(current_time, float(record.get("asked") or 0)) - _OVERLAP)
+            ):
                 name = image if image.startswith("sha256:") else normalise(image)
-                uses[name] = max(min(at, now), uses.get(name, 0.0))
-        uses = {name: at for name, at in uses.items() if now - at < _FORGET}
-        store(path, {"asked": now, "images": uses})
+                uses[name] = max(min(time, current_time), uses.get(name, 0.0))
+        uses = {name: time for name, time in uses.items() if current_time - time < _FORGET}
+        store(path, {"asked": current_time, "images": uses})
         return uses
 
-    def came(self, place: str, there: Iterable[str]) -> dict[str, float]:
+    def came(self, place: str, images: Iterable[str]) -> dict[str, float]:
         """Return when images came, by their IDs, as far as that was seen: those that were not there at the last look.
 
         `place`: an engine's ID, or a node. No engine says when an image was loaded or pulled, and no node.
         """
-        path, now, ids = self.folder / f"came-{_slug(place)}.json", self.clock.now(), set(there)
-        known = load(path)
-        came = {i: float(at) for i, at in dict(known.get("came") or {}).items() if i in ids}
-        before = known.get("there")
-        came |= dict.fromkeys(ids - set(before) - set(came), now) if before is not None else {}
+        path, current_time, ids = (
+            self.folder / f"came-{_slug(place)}.json",
+            self.clock.now(),
+            set(images),
+        )
+        record = load(path)
+        came = {i: float(time) for i, time in dict(record.get("came") or {}).items() if i in ids}
+        previous_ids = record.get("there")
+        came |= (
+            dict.fromkeys(ids - set(previous_ids) - set(came), current_time)
+            if previous_ids is not None
+            else {}
+        )
         store(path, {"there": sorted(ids), "came": came})
         return came
 
@@ -119,44 +131,52 @@ class History:
 
         `mounted`: as it is now.
         """
-        path, there = self.folder / f"volumes-{_slug(engine)}.json", set(volumes)
-        before = dict(load(path).get("owners") or {})
-        owners = {v: Owner(str(o[0]), str(o[1])) for v, o in before.items() if v in there}
+        path, existing_volumes = self.folder / f"volumes-{_slug(engine)}.json", set(volumes)
+        previous_entries = dict(load(path).get("owners") or {})
+        owners = {
+            v: Owner(str(o[0]), str(o[1]))
+            for v, o in previous_entries.items()
+            if v in existing_volumes
+        }
         owners |= mounted
-        now = {volume: [owner.container, owner.cluster] for volume, owner in owners.items()}
-        if now != before:
-            store(path, {"owners": now})
+        entries = {volume: [owner.container, owner.cluster] for volume, owner in owners.items()}
+        if entries != previous_entries:
+            store(path, {"owners": entries})
         return owners
 
     def former_names(
         self,
         engine: str,
-        named: Mapping[str, str],
+        current_names: Mapping[str, str],
         given: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
         """Return the name that each image was last seen with, by its ID.
 
-        `named`: image's ID → a name that it has now; `given`: the same → a name that it once got,
-        for images that were never seen with one. Neither an engine nor a node says what an image
-        was called.
+        `current_names`: image's ID → a name that it has now; `given`: the same → a name that it
+        once got, for images that were never seen with one. Neither an engine nor a node says what an
+        image was called.
         """
         path = self.folder / f"called-{_slug(engine)}.json"
-        kept = dict(load(path).get("images") or {})
-        before = {str(image): str(name) for image, name in kept.items()}
-        older = dict(given or {}) | before
-        names = {image: name for image, name in older.items() if image not in named} | dict(named)
-        if names != before:
+        entries = dict(load(path).get("images") or {})
+        previous_names = {str(image): str(name) for image, name in entries.items()}
+        older = dict(given or {}) | previous_names
+        names = {image: name for image, name in older.items() if image not in current_names} | dict(
+            current_names
+        )
+        if names != previous_names:
             latest = list(names.items())[-_NAMES:]
             store(path, {"images": dict(latest)})
         return names
 
-    def named(self, cluster: str, engine: str, now: frozenset[str] | None) -> frozenset[str]:
+    def named(
+        self, cluster: str, engine: str, image_names: frozenset[str] | None
+    ) -> frozenset[str]:
         """Return which images a cluster's workloads name, or what they named when the API server could last say."""
         path = self.folder / f"named-{_slug(engine)}-{cluster}.json"
-        if not now:
+        if not image_names:
             return frozenset(load(path).get("images") or ())
-        store(path, {"images": sorted(now)})
-        return now
+        store(path, {"images": sorted(image_names)})
+        return image_names
 
 
 def _slug(place: str) -> str:

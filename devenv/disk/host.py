@@ -26,23 +26,28 @@ class HostStock:
     host: Host
 
     def things(
-        self, current: frozenset[Path], now: float, newer: float, *, caches: bool
+        self, current: frozenset[Path], current_time: float, newer: float, *, caches: bool
     ) -> list[Thing]:
         """Return what may go. `current`: files that the recipes make now. `newer`: seconds. `caches`: whether those may go."""
         cache = self.host.cache_dir()
-        stale = [*_leftovers(cache, now), *_outdated(cache / "built", current, now - newer)]
+        stale = [
+            *_leftovers(cache, current_time),
+            *_outdated(cache / "built", current, current_time - newer),
+        ]
         stale += [
             p
             for p in (cache / "logs").glob("*")
-            if p.is_file() and now - p.stat().st_mtime > max(_LOGS, newer)
+            if p.is_file() and current_time - p.stat().st_mtime > max(_LOGS, newer)
         ]
         stale = [p for p in stale if _really_in(cache, p)]
-        again = [p for p in (cache / name for name in AGAIN) if p.is_dir() and _really_in(cache, p)]
-        sizes = self._sizes([*stale, *again])
-        kept = "" if caches else "devenv's caches go with --caches"
-        found = [_thing(p, Worth.STALE, sizes.get(p, 0)) for p in stale]
-        found += [_thing(p, Worth.CACHE, sizes.get(p, 0), kept) for p in again]
-        return [t for t in found if t.size]
+        cache_folders = [
+            p for p in (cache / name for name in AGAIN) if p.is_dir() and _really_in(cache, p)
+        ]
+        sizes = self._sizes([*stale, *cache_folders])
+        reason = "" if caches else "devenv's caches go with --caches"
+        things = [_thing(p, Worth.STALE, sizes.get(p, 0)) for p in stale]
+        things += [_thing(p, Worth.CACHE, sizes.get(p, 0), reason) for p in cache_folders]
+        return [t for t in things if t.size]
 
     def own(self) -> list[tuple[str, int]]:
         """Return devenv's own folders with their bytes, the largest first."""
@@ -54,14 +59,14 @@ class HostStock:
         if not paths:
             return {}
         try:
-            done = self.host.run(["du", "-sk", *map(str, paths)], timeout=_DU)
+            result = self.host.run(["du", "-sk", *map(str, paths)], timeout=_DU)
         except DevenvError:  # too slow, or not there: then nobody knows
             return {}
-        pairs = (line.split("\t", 1) for line in done.output.splitlines() if "\t" in line)
+        pairs = (line.split("\t", 1) for line in result.output.splitlines() if "\t" in line)
         return {Path(path): int(size) * 1024 for size, path in pairs if size.isdigit()}
 
 
-def _leftovers(cache: Path, now: float) -> Iterator[Path]:
+def _leftovers(cache: Path, current_time: float) -> Iterator[Path]:
     """Give what a killed run has left: it works in folders and files that are named so."""
     for pattern in (
         "built/*/work-*",
@@ -72,11 +77,11 @@ def _leftovers(cache: Path, now: float) -> Iterator[Path]:
         "python/work-*",
     ):
         for path in cache.glob(pattern):
-            if now - path.lstat().st_mtime > _UNDER_WAY:
+            if current_time - path.lstat().st_mtime > _UNDER_WAY:
                 yield path
 
 
-def _outdated(built: Path, current: frozenset[Path], before: float) -> Iterator[Path]:
+def _outdated(built: Path, current: frozenset[Path], cutoff: float) -> Iterator[Path]:
     """Give the folders built/RECIPE/KEY of keys that no recipe has any more."""
     keys = {p.parent for p in current}
     for recipe in {
@@ -85,7 +90,7 @@ def _outdated(built: Path, current: frozenset[Path], before: float) -> Iterator[
         yield from (
             p
             for p in recipe.glob("*")
-            if p.is_dir() and p not in keys and p.lstat().st_mtime < before
+            if p.is_dir() and p not in keys and p.lstat().st_mtime < cutoff
         )
 
 
@@ -94,5 +99,5 @@ def _really_in(cache: Path, path: Path) -> bool:
     return path.resolve() == cache.resolve() / path.relative_to(cache)
 
 
-def _thing(path: Path, worth: Worth, size: int, kept: str = "") -> Thing:
-    return Thing(str(path), worth, {str(path): size}, path.lstat().st_mtime, kept, id=str(path))
+def _thing(path: Path, worth: Worth, size: int, reason: str = "") -> Thing:
+    return Thing(str(path), worth, {str(path): size}, path.lstat().st_mtime, reason, id=str(path))

@@ -31,8 +31,8 @@ class Keep:
     def engine(self, names: Iterable[str], users: Iterable[str], age: float) -> str:
         """Return why an image of the engine must stay; "" where it may go. `users`: containers that have it."""
         full = spellings(names)
-        if held := next(iter(users), ""):
-            return f"the container {held} has it"
+        if container := next(iter(users), ""):
+            return f"the container {container} has it"
         if any(n.startswith(_NODES) for n in full):
             return "kind makes nodes of it"
         return self._either(full, age)
@@ -80,20 +80,20 @@ class Keep:
 
 def spellings(names: Iterable[str]) -> frozenset[str]:
     """Return all ways in which an engine or a node lists what has these names: NAME:TAG@DIGEST is NAME:TAG and NAME@DIGEST."""
-    found = set()
+    variants = set()
     for full in map(normalise, names):
         name, _, digest = full.partition("@")
-        found.add(full)
+        variants.add(full)
         if digest:
-            found.add(f"{_untagged(name)}@{digest}")
+            variants.add(f"{_untagged(name)}@{digest}")
             if name != _untagged(name):
-                found.add(name)
-    return frozenset(found)
+                variants.add(name)
+    return frozenset(variants)
 
 
 def _untagged(name: str) -> str:
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(":")[0]
+    folder, slash, basename = name.rpartition("/")
+    return folder + slash + basename.partition(":")[0]
 
 
 def _fits(name: str, pattern: str) -> bool:

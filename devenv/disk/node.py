@@ -90,8 +90,8 @@ class NodeStock:
 
     def look(self, node: str) -> Kept:
         """Return what the node has. Raises DevenvError where it does not say."""
-        done = self.containers.exec(node, ["bash", "-c", _LOOK])
-        parts = done.output.split(f"\n{MARK}\n")
+        result = self.containers.exec(node, ["bash", "-c", _LOOK])
+        parts = result.output.split(f"\n{MARK}\n")
         if len(parts) < _PARTS + 1:
             raise DevenvError(f"{node} does not say what it keeps.", parts[-1][-500:])
         return _read(node, parts)
@@ -121,10 +121,10 @@ class NodeStock:
 
 
 def things(
-    kept: Kept,
+    inventory: Kept,
     keep: Keep,
     uses: Mapping[str, float],
-    now: float,
+    current_time: float,
     returnable: Mapping[str, str] = MappingProxyType({}),
     former_names: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Thing]:
@@ -133,35 +133,37 @@ def things(
     `uses`: when images came, by node and ID; `returnable`: name of a superseded image → the name to
     which it can return; `former_names`: image's ID → the name that it had last.
     """
-    found = []
-    for image in kept.images:
+    things = []
+    for image in inventory.images:
         if is_waste(image, returnable):
-            found.append(_waste(kept, image, keep, former_names))
+            things.append(_waste(inventory, image, keep, former_names))
         else:
-            thing = _image(kept, image, keep, uses.get(f"{kept.node} {image.id}", 0.0), now)
-            found.append(replace(thing, name=_returnable_name(thing, returnable)))
-    loose = kept.loose
+            thing = _image(
+                inventory, image, keep, uses.get(f"{inventory.node} {image.id}", 0.0), current_time
+            )
+            things.append(replace(thing, name=_returnable_name(thing, returnable)))
+    loose = inventory.loose
     if sum(loose.values()):
         label = f"{len(loose)} packed layers that are unpacked beside them"
-        found.append(
+        things.append(
             Thing(
                 label,
                 Worth.BLOB,
-                _of(kept.node, loose),
+                _of(inventory.node, loose),
                 0,
                 "",
-                kept.node,
+                inventory.node,
                 "blobs",
                 tuple(sorted(loose)),
             )
         )
-    return found
+    return things
 
 
-def names_by_id(kept: Kept) -> dict[str, str]:
+def names_by_id(inventory: Kept) -> dict[str, str]:
     """Return a name of each image that has one of its own, by the image's ID."""
     names = {}
-    for image in kept.images:
+    for image in inventory.images:
         tags = [name for name in image.names if "@" not in name and not is_own_name(name)]
         if tags:
             names[image.id] = short_name(tags[0])
@@ -173,13 +175,15 @@ def is_waste(image: NodeImage, returnable: Mapping[str, str]) -> bool:
     return all(is_own_name(name) and name not in returnable for name in image.names)
 
 
-def _waste(kept: Kept, image: NodeImage, keep: Keep, former_names: Mapping[str, str]) -> Thing:
-    why = keep.nameless(used=image.id in kept.used, pinned=image.pinned)
+def _waste(inventory: Kept, image: NodeImage, keep: Keep, former_names: Mapping[str, str]) -> Thing:
+    reason = keep.nameless(used=image.id in inventory.used, pinned=image.pinned)
     former_name = former_names.get(image.id, "")
     label = nameless_label(image.id, former_name)
-    last = max(image.came, kept.used.get(image.id, 0.0))
-    parts = _parts(kept, image)
-    thing = Thing(label, Worth.DANGLING, parts, last, why, kept.node, image.id, image.names)
+    last_use = max(image.came, inventory.used.get(image.id, 0.0))
+    parts = _parts(inventory, image)
+    thing = Thing(
+        label, Worth.DANGLING, parts, last_use, reason, inventory.node, image.id, image.names
+    )
     return replace(thing, former_name=former_name)
 
 
@@ -189,21 +193,30 @@ def _returnable_name(thing: Thing, returnable: Mapping[str, str]) -> str:
     return f"image of {name} to return to (reload-image --undo)" if name else thing.name
 
 
-def _image(kept: Kept, image: NodeImage, keep: Keep, seen: float, now: float) -> Thing:
+def _image(
+    inventory: Kept, image: NodeImage, keep: Keep, arrival: float, current_time: float
+) -> Thing:
     label = (
         ", ".join(n for n in image.names if "@" not in n)
         or next(iter(image.names), "")
         or f"image {image.id[7:19]}"
     )
-    last = max(image.came, seen, kept.used.get(image.id, 0.0))
-    why = keep.node(image.names, used=image.id in kept.used, pinned=image.pinned, age=now - last)
-    parts = _parts(kept, image)
-    return Thing(label, _worth(image), parts, last, why, kept.node, image.id, image.names)
+    last_use = max(image.came, arrival, inventory.used.get(image.id, 0.0))
+    reason = keep.node(
+        image.names,
+        used=image.id in inventory.used,
+        pinned=image.pinned,
+        age=current_time - last_use,
+    )
+    parts = _parts(inventory, image)
+    return Thing(
+        label, _worth(image), parts, last_use, reason, inventory.node, image.id, image.names
+    )
 
 
-def _parts(kept: Kept, image: NodeImage) -> dict[str, int]:
-    blobs = {blob: size for blob, size in image.blobs.items() if blob not in kept.loose}
-    return {**_of(kept.node, image.layers), **_of(kept.node, blobs)}
+def _parts(inventory: Kept, image: NodeImage) -> dict[str, int]:
+    blobs = {blob: size for blob, size in image.blobs.items() if blob not in inventory.loose}
+    return {**_of(inventory.node, image.layers), **_of(inventory.node, blobs)}
 
 
 def _of(node: str, parts: Mapping[str, int]) -> dict[str, int]:
@@ -217,7 +230,7 @@ def _worth(image: NodeImage) -> Worth:
 def _read(node: str, parts: Sequence[str]) -> Kept:
     space, device, logs, ballast, images, containers, snapshots, blobs, *small = parts
     by_chain = {chain: size for chain, size in _sizes(snapshots) if chain.startswith("sha256:")}
-    stored = {f"sha256:{name}": (int(size), float(at)) for name, size, at in _fields(blobs)}
+    stored = {f"sha256:{name}": (int(size), float(mtime)) for name, size, mtime in _fields(blobs)}
     documents = list(_documents(small))
     configs = {digest: _chains(d) for digest, d in documents if "rootfs" in d}
     manifests = [
@@ -226,13 +239,17 @@ def _read(node: str, parts: Sequence[str]) -> Kept:
         if isinstance(d.get("layers"), list) and d.get("config")
     ]
     used = _used(as_json(node, containers).get("containers") or ())
-    found = []
+    node_images = []
     for listed in as_json(node, images).get("images") or ():
-        mine = [(digest, d) for digest, d in manifests if d["config"].get("digest") == listed["id"]]
-        found.append(_node_image(listed, configs.get(listed["id"], ()), mine, by_chain, stored))
+        image_manifests = [
+            (digest, d) for digest, d in manifests if d["config"].get("digest") == listed["id"]
+        ]
+        node_images.append(
+            _node_image(listed, configs.get(listed["id"], ()), image_manifests, by_chain, stored)
+        )
     return Kept(
         node, parse(node, space), device.split()[-1], _first(logs), _first(ballast) * 512,
-        sum(size for size, _ in stored.values()), sum(size for _, size in _sizes(snapshots)), tuple(found), used,
+        sum(size for size, _ in stored.values()), sum(size for _, size in _sizes(snapshots)), tuple(node_images), used,
     )  # fmt: skip
 
 
@@ -260,17 +277,17 @@ def _node_image(
 
 def _used(containers: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return when each image last got a container. `createdAt` is in nanoseconds."""
-    found: dict[str, float] = {}
+    last_uses: dict[str, float] = {}
     for container in containers:
-        at = int(container.get("createdAt") or 0) / 1e9
+        created = int(container.get("createdAt") or 0) / 1e9
         for image in (
             container.get("imageRef"),
             container.get("imageId"),
             (container.get("image") or {}).get("image"),
         ):
             if image:
-                found[image] = max(at, found.get(image, 0.0))
-    return found
+                last_uses[image] = max(created, last_uses.get(image, 0.0))
+    return last_uses
 
 
 def _documents(texts: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -278,11 +295,11 @@ def _documents(texts: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for text in texts:
         name, _, content = text.strip().partition("\n")
         try:
-            found = json.loads(content)
+            document = json.loads(content)
         except ValueError:
             continue
-        if isinstance(found, dict):
-            yield f"sha256:{name}", found
+        if isinstance(document, dict):
+            yield f"sha256:{name}", document
 
 
 def _chains(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -77,9 +77,9 @@ class _Held:
     def remove(self, thing: Thing) -> int:
         """Return the bytes that its going frees."""
         self._holders.subtract(thing.parts.keys())
-        last = sum(size for part, size in thing.parts.items() if self._holders[part] == 0)
-        self.freed += last
-        return last
+        freed = sum(size for part, size in thing.parts.items() if self._holders[part] == 0)
+        self.freed += freed
+        return freed
 
     def put_back(self, thing: Thing) -> None:
         self.freed -= sum(size for part, size in thing.parts.items() if self._holders[part] == 0)
@@ -91,8 +91,8 @@ def frees(things: Sequence[Thing], groups: Iterable[Iterable[Thing]]) -> list[in
 
     `things`: all that is there.
     """
-    held = _Held(things)
-    return [sum(held.remove(thing) for thing in group) for group in groups]
+    holders = _Held(things)
+    return [sum(holders.remove(thing) for thing in group) for group in groups]
 
 
 def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
@@ -101,21 +101,21 @@ def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
     Less comes of it where what may go does not suffice. An image that frees nothing, by itself or with others, is left.
     Nothing dearer takes the place of waste: an image without a name that frees anything stays in the plan.
     """
-    held, chosen = _Held(things), list[Thing]()
+    holders, chosen = _Held(things), list[Thing]()
     for thing in sorted(
         (t for t in things if not t.kept), key=lambda t: (t.worth, t.used, t.place, t.name, t.id)
     ):
-        if held.freed >= goal:
+        if holders.freed >= goal:
             break
-        held.remove(thing)
+        holders.remove(thing)
         chosen.append(thing)
-    wanted, needed = min(goal, held.freed), list[Thing]()
+    target, needed = min(goal, holders.freed), list[Thing]()
     for thing in reversed(chosen):  # an image that turned out not to be needed stays
-        freed_with_it = held.freed
-        held.put_back(thing)
-        is_waste = thing.worth is Worth.DANGLING and held.freed < freed_with_it
-        if held.freed < wanted or is_waste or thing.worth in _ALWAYS:
-            held.remove(thing)
+        freed_with_it = holders.freed
+        holders.put_back(thing)
+        is_waste = thing.worth is Worth.DANGLING and holders.freed < freed_with_it
+        if holders.freed < target or is_waste or thing.worth in _ALWAYS:
+            holders.remove(thing)
             needed.append(thing)
-    again = _Held(things)
-    return tuple(Removal(t, again.remove(t)) for t in reversed(needed)) if wanted > 0 else ()
+    recount = _Held(things)
+    return tuple(Removal(t, recount.remove(t)) for t in reversed(needed)) if target > 0 else ()

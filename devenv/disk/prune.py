@@ -82,21 +82,21 @@ class Prune:
     caches: bool = False
 
     def propose(
-        self, free: int | None = None, *, more: int = 0, place: str = "", least: int = 0
+        self, free: int | None = None, *, incoming: int = 0, place: str = "", least: int = 0
     ) -> Proposal:
         """Return what would be done: down to the low mark where a disk is above its high one; with `free`, so many bytes.
 
-        `more`: bytes that are about to be written, and must fit too. `place`: only its disk. `least`: bytes that must be free
+        `incoming`: bytes that are about to be written, and must fit too. `place`: only its disk. `least`: bytes that must be free
         whatever the budget says. Changes nothing. Raises DevenvError where there is no such place, or where a budget leaves
         nothing of a disk.
         """
         survey = self.surveyor.look(plan=True, caches=self.caches)
         disks = [d for d in survey.disks if not place or place in d.names]
         if not disks and place not in survey.unknown:
-            known = ", ".join(name for d in survey.disks for name in d.names)
+            ledger_names = ", ".join(name for d in survey.disks for name in d.names)
             raise DevenvError(
                 f"There is no ledger {place}.",
-                next_step=f"There are: {known}.",
+                next_step=f"There are: {ledger_names}.",
                 exit_code=Exit.USAGE,
             )
         if free is None and (wrong := [d.names[0] for d in disks if d.marks.high <= 0]):
@@ -104,7 +104,7 @@ class Prune:
             raise DevenvError(
                 f"The budget leaves nothing of the disk of {', '.join(wrong)}.", "", fix, Exit.USAGE
             )
-        return Proposal(survey, tuple(_plan(survey, disk, free, more, least) for disk in disks))
+        return Proposal(survey, tuple(_plan(survey, disk, free, incoming, least) for disk in disks))
 
     def run(self, proposal: Proposal, who: str, wait: float) -> Outcome:
         """Remove what is in the proposal, until each disk has its goal. `wait`: seconds for whoever holds a lock.
@@ -112,34 +112,38 @@ class Prune:
         Whatever needs no space goes first, then the ballast, which is made anew at the end. Raises LockedError or DevenvError
         where it may not begin.
         """
-        at = self.surveyor
-        with ExitStack() as held:
-            for name in (f"cluster-{at.cluster}", "images"):
-                held.enter_context(locked(at.host, at.clock, name, self.reporter.say, wait))
+        surveyor = self.surveyor
+        with ExitStack() as locks:
+            for name in (f"cluster-{surveyor.cluster}", "images"):
+                locks.enter_context(
+                    locked(surveyor.host, surveyor.clock, name, self.reporter.say, wait)
+                )
             return self.run_locked(proposal, who)
 
     def run_locked(self, proposal: Proposal, who: str) -> Outcome:
         """The same for a caller that holds the cluster's lock."""
-        at = self.surveyor
+        surveyor = self.surveyor
         nodes = tuple(x.name for x in proposal.survey.ledgers if x.name not in {HOST, ENGINE})
-        now = {
-            (t.place, t.id): t for t in at.look(plan=True, caches=self.caches).things
+        current_things = {
+            (t.place, t.id): t for t in surveyor.look(plan=True, caches=self.caches).things
         }  # somebody may have waited for a lock
-        done: list[Done] = []
+        steps: list[Done] = []
         try:
             for planned in proposal.plans:
-                done += self._disk(planned, proposal.survey, who, nodes, now)
-            after = tuple(at.space(p.disk, proposal.survey) for p in proposal.plans)
+                steps += self._disk(planned, proposal.survey, who, nodes, current_things)
+            spaces = tuple(surveyor.space(p.disk, proposal.survey) for p in proposal.plans)
         finally:
-            at.ballast.restore(nodes)
-        left = tuple(
+            surveyor.ballast.restore(nodes)
+        unfinished_disks = tuple(
             p.disk
-            for p, space in zip(proposal.plans, after, strict=True)
+            for p, space in zip(proposal.plans, spaces, strict=True)
             if p.goal and not _reached(p, space)
         )
-        for planned, space in zip(proposal.plans, after, strict=True):
-            at.history.sample(planned.disk.device, taken(space), space.total)
-        return Outcome(tuple(done), tuple(p.disk for p in proposal.plans), after, left)
+        for planned, space in zip(proposal.plans, spaces, strict=True):
+            surveyor.history.sample(planned.disk.device, taken(space), space.total)
+        return Outcome(
+            tuple(steps), tuple(p.disk for p in proposal.plans), spaces, unfinished_disks
+        )
 
     def _disk(
         self,
@@ -147,81 +151,86 @@ class Prune:
         survey: Survey,
         who: str,
         nodes: tuple[str, ...],
-        now: Mapping[tuple[str, str], Thing],
+        current_things: Mapping[tuple[str, str], Thing],
     ) -> list[Done]:
-        at, done, total = self.surveyor, list[Done](), len(planned.removals)
+        surveyor, steps, total = self.surveyor, list[Done](), len(planned.removals)
         name = f"make room on {planned.disk.names[0]}"
         if not planned.removals:
             return []
         self.reporter.begin(name)
         for number, removal in enumerate(planned.removals):
-            space = at.space(planned.disk, survey)
-            if _reached(planned, space) or _in_vain(done):
+            space = surveyor.space(planned.disk, survey)
+            if _reached(planned, space) or _in_vain(steps):
                 break
             if space.free < _FULL and removal.thing.worth > Worth.STALE:
-                at.ballast.drop(nodes)
+                surveyor.ballast.drop(nodes)
             self.reporter.update(name, number, total, "steps")
             self.reporter.detail(name, removal.thing.name)
-            done.append(
+            steps.append(
                 self._one(
                     removal,
                     planned.disk,
                     survey,
                     who,
-                    now.get((removal.thing.place, removal.thing.id)),
+                    current_things.get((removal.thing.place, removal.thing.id)),
                 )
             )
-        self.reporter.end(name, f"{len([d for d in done if not d.skipped])} of {total} steps")
-        return done
+        self.reporter.end(name, f"{len([d for d in steps if not d.skipped])} of {total} steps")
+        return steps
 
     def _one(
-        self, removal: Removal, disk: Disk, survey: Survey, who: str, seen: Thing | None
+        self, removal: Removal, disk: Disk, survey: Survey, who: str, current_thing: Thing | None
     ) -> Done:
         """Remove one thing, journalled before and after."""
-        at, thing = self.surveyor, removal.thing
+        surveyor, thing = self.surveyor, removal.thing
         self._note("remove", who, thing, removal.frees)
-        before = at.space(disk, survey)
-        why = _changed(thing, seen) or self._refused(thing)
-        if not why:
+        space_before = surveyor.space(disk, survey)
+        reason = _changed(thing, current_thing) or self._refused(thing)
+        if not reason:
             try:
                 self._remove(thing)
             except NotFoundError:
-                why = "it was gone already"
+                reason = "it was gone already"
             except (DevenvError, OSError) as error:
-                why = getattr(error, "why", "") or getattr(error, "what", "") or str(error)
-        after = at.space(disk, survey)
-        measured = _gone(before, after)
+                reason = getattr(error, "why", "") or getattr(error, "what", "") or str(error)
+        space_after = surveyor.space(disk, survey)
+        measured = _gone(space_before, space_after)
         self._note(
-            "skipped" if why else "removed", who, thing, removal.frees, measured=measured, why=why
+            "skipped" if reason else "removed",
+            who,
+            thing,
+            removal.frees,
+            measured=measured,
+            why=reason,
         )
-        return Done(thing, removal.frees, measured, why)
+        return Done(thing, removal.frees, measured, reason)
 
-    def _note(self, event: str, who: str, thing: Thing, estimated: int, **more: object) -> None:
+    def _note(self, event: str, who: str, thing: Thing, estimated: int, **details: object) -> None:
         """Nobody was asked where a policy prunes: then nothing goes before it is on the disk that it is to go."""
-        at = self.surveyor
+        surveyor = self.surveyor
         try:
-            at.history.note(
+            surveyor.history.note(
                 event,
                 who=who,
                 place=thing.place,
                 name=thing.name,
                 id=thing.id,
                 estimated=estimated,
-                **more,
+                **details,
             )
         except OSError as error:
             if who == USER:
                 return
             with suppress(OSError):  # once more, with the space of the ballast
-                at.ballast.drop(())
-                at.history.note(
+                surveyor.ballast.drop(())
+                surveyor.history.note(
                     event,
                     who=who,
                     place=thing.place,
                     name=thing.name,
                     id=thing.id,
                     estimated=estimated,
-                    **more,
+                    **details,
                 )
                 return
             what = "Nothing is removed that is not in the journal first, and it can't be written."
@@ -231,58 +240,58 @@ class Prune:
 
     def _refused(self, thing: Thing) -> str:
         """Return why a thing must stay right now: a container may have begun to use it a moment ago."""
-        at = self.surveyor
+        surveyor = self.surveyor
         if thing.place == ENGINE and thing.id != BUILD_CACHE:
-            held = [
+            containers = [
                 c.name
-                for c in at.stock.listed_containers()
+                for c in surveyor.stock.listed_containers()
                 if c.image == thing.id or c.image_name in thing.names
             ]
-            return f"the container {held[0]} has it by now" if held else ""
+            return f"the container {containers[0]} has it by now" if containers else ""
         if thing.place not in {HOST, ENGINE} and thing.worth is not Worth.BLOB:
             return (
                 "a container has it by now"
-                if thing.id in NodeStock(at.containers).users(thing.place)
+                if thing.id in NodeStock(surveyor.containers).users(thing.place)
                 else ""
             )
         return ""
 
     def _remove(self, thing: Thing) -> None:
-        at = self.surveyor
+        surveyor = self.surveyor
         if thing.place == HOST:
             _unlink(Path(thing.id))
         elif thing.id == BUILD_CACHE:
             # Not what came after it was listed.
-            at.stock.trim_build_cache(max(0.0, at.clock.now() - thing.used))
+            surveyor.stock.trim_build_cache(max(0.0, surveyor.clock.now() - thing.used))
         elif thing.place == ENGINE:
             self._remove_image(thing)
         elif thing.worth is Worth.BLOB:
-            NodeStock(at.containers).remove_blobs(thing.place, thing.names)
+            NodeStock(surveyor.containers).remove_blobs(thing.place, thing.names)
         else:
-            NodeStock(at.containers).remove_image(thing.place, thing.id)
+            NodeStock(surveyor.containers).remove_image(thing.place, thing.id)
 
     def _remove_image(self, thing: Thing) -> None:
         """Remove an image from the engine: by its ID, which can't mean another, once it has no more than one name."""
         stock = self.surveyor.stock
         for name in [n for n in thing.names if "@" not in n][1:]:
-            found = stock.image(name)
-            if found and found.id == thing.id:
+            image = stock.image(name)
+            if image and image.id == thing.id:
                 stock.untag(name)
         stock.untag(thing.id)
 
 
-def _changed(thing: Thing, seen: Thing | None) -> str:
+def _changed(thing: Thing, current_thing: Thing | None) -> str:
     """Return why a thing must stay that may have been planned long ago: as it is seen now."""
-    if seen is None:
+    if current_thing is None:
         return "it was gone already"
-    if seen.kept:
-        return f"{seen.kept} by now"
-    return "its names are others by now" if set(seen.names) - set(thing.names) else ""
+    if current_thing.kept:
+        return f"{current_thing.kept} by now"
+    return "its names are others by now" if set(current_thing.names) - set(thing.names) else ""
 
 
-def _in_vain(done: Sequence[Done]) -> bool:
+def _in_vain(steps: Sequence[Done]) -> bool:
     """Whether much was removed and the disk has nothing of it: then it is not this disk that all of it was on."""
-    removed = [d for d in done if not d.skipped]
+    removed = [d for d in steps if not d.skipped]
     expected = sum(d.estimated for d in removed)
     return (
         len(removed) >= _TRIES
@@ -291,8 +300,8 @@ def _in_vain(done: Sequence[Done]) -> bool:
     )
 
 
-def _plan(survey: Survey, disk: Disk, free: int | None, more: int, least: int) -> DiskPlan:
-    goal = free if free is not None else max(disk.goal_for(more), least - disk.space.free, 0)
+def _plan(survey: Survey, disk: Disk, free: int | None, incoming: int, least: int) -> DiskPlan:
+    goal = free if free is not None else max(disk.goal_for(incoming), least - disk.space.free, 0)
     if free is None and disk.marks.short_of_inodes(disk.space):
         goal = _EVERYTHING
     return DiskPlan(disk, goal, plan(survey.on(disk), goal) if goal else ())
@@ -310,9 +319,9 @@ def _reached(planned: DiskPlan, space: Space) -> bool:
     return _gone(planned.disk.space, space) >= planned.goal
 
 
-def _gone(before: Space, after: Space) -> int:
+def _gone(space_before: Space, space_after: Space) -> int:
     """Return the bytes that were freed; what root alone may have counts too."""
-    return (after.free + after.reserved) - (before.free + before.reserved)
+    return (space_after.free + space_after.reserved) - (space_before.free + space_before.reserved)
 
 
 def _unlink(path: Path) -> None:

@@ -41,7 +41,7 @@ class Ring:
             self._append(entry)
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        current, other = sorted(self._files(), key=self._last, reverse=True)
+        current, previous = sorted(self._files(), key=self._last, reverse=True)
         line = (
             json.dumps({**entry, "n": self._last(current) + 1}, ensure_ascii=False).encode() + b"\n"
         )
@@ -49,9 +49,10 @@ class Ring:
             raise ValueError("an entry is too long for its log")
         end = len(self._content(current).rstrip(_NONE))
         if end + len(line) + 1 > self.size:
-            with other.open("r+b") as file:  # in place: an emptied file would give its blocks away
+            # In place: an emptied file would give its blocks away.
+            with previous.open("r+b") as file:
                 file.write(_NONE * self.size)
-            current, end = other, 0
+            current, end = previous, 0
         with current.open("r+b") as file:
             file.seek(end)
             if end and _byte(file.fileno(), end - 1) != b"\n":
@@ -62,13 +63,13 @@ class Ring:
 
     def read(self) -> list[dict[str, Any]]:
         """Return all entries that are whole."""
-        found = [
+        entries = [
             entry
             for path in self._files()
             if path.exists()
             for entry in _entries(self._content(path))
         ]
-        return sorted(found, key=_number)
+        return sorted(entries, key=_number)
 
     def _last(self, path: Path) -> int:
         """Return the number of a file's newest entry, 0 where it has none. The current file has the highest; clocks go back."""
@@ -83,8 +84,8 @@ class Ring:
         return self.folder / f"{self.name}.0", self.folder / f"{self.name}.1"
 
 
-def _byte(descriptor: int, at: int) -> bytes:
-    return os.pread(descriptor, 1, at)
+def _byte(descriptor: int, offset: int) -> bytes:
+    return os.pread(descriptor, 1, offset)
 
 
 def _number(entry: Mapping[str, Any]) -> int:
@@ -93,12 +94,12 @@ def _number(entry: Mapping[str, Any]) -> int:
 
 
 def _entries(content: bytes) -> list[dict[str, Any]]:
-    found = []
+    entries = []
     for line in content.strip(_NONE).split(b"\n"):
         try:
             entry = json.loads(line)
         except ValueError:
             continue
         if isinstance(entry, dict):
-            found.append(entry)
-    return found
+            entries.append(entry)
+    return entries

@@ -53,12 +53,12 @@ class Job:
         """The time of day."""
         return f"{self.hour:02}:{self.minute:02}"
 
-    def next(self, now: datetime) -> datetime:
+    def next(self, current_time: datetime) -> datetime:
         """Return when it runs next."""
-        found = now.replace(hour=self.hour, minute=self.minute, second=0, microsecond=0)
-        while found <= now or (self.weekdays and found.weekday() >= _WEEKEND):
-            found += timedelta(days=1)
-        return found
+        run_time = current_time.replace(hour=self.hour, minute=self.minute, second=0, microsecond=0)
+        while run_time <= current_time or (self.weekdays and run_time.weekday() >= _WEEKEND):
+            run_time += timedelta(days=1)
+        return run_time
 
 
 _JOB = TypeAdapter(Job)
@@ -83,13 +83,13 @@ class Jobs:
         except FileNotFoundError:
             return None
         except (DevenvError, ValueError) as error:
-            why = (
+            reason = (
                 error.why
                 if isinstance(error, DevenvError)
                 else f"{source}: it is not a job that devenv wrote."
             )
             fix = "Run `devenv schedule install` again."
-            raise DevenvError(f"{source} is broken.", why, fix, Exit.FAILED) from error
+            raise DevenvError(f"{source} is broken.", reason, fix, Exit.FAILED) from error
 
     def write(self, job: Job) -> None:
         """Keep the job, readable for its owner alone: an address may hold a password."""
@@ -107,9 +107,9 @@ class Jobs:
         """Return when it last ran and what it said; nothing where it did not run yet."""
         return dict(load(self._last))
 
-    def note_last(self, at: float, says: str) -> None:
+    def note_last(self, time: float, message: str) -> None:
         """Remember a run; not on a disk that is too full even for that."""
-        store(self._last, {"at": at, "says": says})
+        store(self._last, {"at": time, "says": message})
 
     def forget(self) -> None:
         """Leave nothing."""
@@ -152,15 +152,15 @@ class Systemd:
 
     def remove(self) -> bool:
         """Stop the timer and remove the units."""
-        there = self.present()
-        if there:
+        was_present = self.present()
+        if was_present:
             with suppress(DevenvError):
                 self._systemctl("disable", "--now", f"{LABEL}.timer")
             for suffix in ("timer", "service"):
                 (self.folder / f"{LABEL}.{suffix}").unlink(missing_ok=True)
             with suppress(DevenvError):
                 self._systemctl("daemon-reload")
-        return there
+        return was_present
 
     def present(self) -> bool:
         """Whether the timer is there."""
@@ -192,12 +192,12 @@ class Launchd:
 
     def remove(self) -> bool:
         """Have it unloaded, and remove it."""
-        there = self.present()
-        if there:
+        was_present = self.present()
+        if was_present:
             with suppress(DevenvError):
                 _run(self.host, ["launchctl", "bootout", f"gui/{self.user}/{LABEL}"])
             self._file.unlink(missing_ok=True)
-        return there
+        return was_present
 
     def present(self) -> bool:
         """Whether the agent is there."""
@@ -221,9 +221,9 @@ class Cron:
         lines = self._lines()
         if _BEGIN not in lines:
             return False
-        rest = _without(lines)
-        if rest:
-            self._write(rest)
+        remaining_lines = _without(lines)
+        if remaining_lines:
+            self._write(remaining_lines)
         else:
             _run(self.host, ["crontab", "-r"])
         return True
@@ -233,21 +233,21 @@ class Cron:
         return self.host.which("crontab") is not None and _BEGIN in self._lines()
 
     def _lines(self) -> list[str]:
-        done = self.host.run(["crontab", "-l"], env={"LC_ALL": "C"})
-        if done.code != 0 and "no crontab" in done.output:
+        result = self.host.run(["crontab", "-l"], env={"LC_ALL": "C"})
+        if result.code != 0 and "no crontab" in result.output:
             return []
-        if done.code != 0 or "\N{REPLACEMENT CHARACTER}" in done.output:
+        if result.code != 0 or "\N{REPLACEMENT CHARACTER}" in result.output:
             fix = "Mend it with `crontab -e`; nothing was changed."
-            raise DevenvError("The crontab can't be read as it is.", done.output[-500:], fix)
-        return done.output.removesuffix("\n").split("\n") if done.output else []
+            raise DevenvError("The crontab can't be read as it is.", result.output[-500:], fix)
+        return result.output.removesuffix("\n").split("\n") if result.output else []
 
     def _write(self, lines: Sequence[str]) -> None:
-        new = self.work / f"crontab.{os.getpid()}"
+        crontab_path = self.work / f"crontab.{os.getpid()}"
         try:
-            write_private(new, "\n".join(lines) + "\n")
-            _run(self.host, ["crontab", str(new)])
+            write_private(crontab_path, "\n".join(lines) + "\n")
+            _run(self.host, ["crontab", str(crontab_path)])
         finally:
-            new.unlink(missing_ok=True)
+            crontab_path.unlink(missing_ok=True)
 
 
 def units(job: Job, argv: Sequence[str]) -> dict[str, str]:
@@ -294,6 +294,6 @@ def _without(lines: Sequence[str]) -> list[str]:
 
 
 def _run(host: Host, argv: Sequence[str]) -> None:
-    done = host.run(argv)
-    if done.code != 0:
-        raise DevenvError(f"`{' '.join(argv[:4])}` failed.", done.output[-500:])
+    result = host.run(argv)
+    if result.code != 0:
+        raise DevenvError(f"`{' '.join(argv[:4])}` failed.", result.output[-500:])

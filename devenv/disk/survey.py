@@ -62,15 +62,15 @@ class Disk:
         """Bytes that must go, so that it is at its low mark; 0 below its high one."""
         return self.goal_for(0)
 
-    def goal_for(self, more: int) -> int:
-        """Return the bytes that must go before `more` are written.
+    def goal_for(self, incoming: int) -> int:
+        """Return the bytes that must go before `incoming` are written.
 
         Where nothing is left for users, nobody knows how much of root's part is taken too.
         """
-        if not self.marks.over(self.space, more):
+        if not self.marks.over(self.space, incoming):
             return 0
         hidden = max(0, self.space.total // 20 - self.space.reserved) if self.space.free == 0 else 0
-        return max(0, taken(self.space) + more - self.marks.low) + hidden
+        return max(0, taken(self.space) + incoming - self.marks.low) + hidden
 
 
 @dataclass(frozen=True)
@@ -118,44 +118,52 @@ class Surveyor:
     def look(self, *, plan: bool, caches: bool = False) -> Survey:
         """Return what is there. `plan`: also what a plan must know of it; `caches`: devenv's own may go too."""
         unknown: dict[str, str] = {}
-        now, newer = self.clock.now(), self.profile.keep_newer * 3600
+        current_time, newer = self.clock.now(), self.profile.keep_newer * 3600
         with ThreadPoolExecutor(6) as pool:
             engines = pool.submit(self._engine, unknown, tagged=plan, measure=not plan)
-            own = pool.submit(self._host.own)
-            named = pool.submit(self.named if plan else lambda: None)
+            own_folders = pool.submit(self._host.own)
+            named_images = pool.submit(self.named if plan else lambda: None)
             nodes = self._nodes(unknown)
             down = tuple(n.name for n in nodes if n.status != "running")
-            kept = [
-                k
-                for k in pool.map(
+            inventories = [
+                inventory
+                for inventory in pool.map(
                     lambda n: self._node(n, unknown), [n for n in nodes if n.name not in down]
                 )
-                if k
+                if inventory
             ]
             stored = engines.result()
-        ledgers = [self._host_ledger(own.result())]
-        uses = self._uses(stored, kept) if stored else {}
-        past = self._past(stored, kept)
+        ledgers = [self._host_ledger(own_folders.result())]
+        uses = self._uses(stored, inventories) if stored else {}
+        past = self._past(stored, inventories)
         if stored:
-            ledgers += self._engine_ledger(stored, kept, past.former_names)
+            ledgers += self._engine_ledger(stored, inventories, past.former_names)
             if not any(x.name == ENGINE for x in ledgers):
                 unknown[ENGINE] = (
                     "It is not on this machine, and no node runs that could tell how full its disk is."
                 )
-        ledgers += [self._node_ledger(k) for k in kept]
+        ledgers += [self._node_ledger(inventory) for inventory in inventories]
         disks = self._disks(ledgers)
-        returnable = self.returnable() if kept else {}
-        waste = _waste(stored, kept, returnable, past, now)
+        returnable = self.returnable() if inventories else {}
+        waste = _waste(stored, inventories, returnable, past, current_time)
         if not plan:
             return Survey(tuple(ledgers), disks, (), unknown, down, waste)
         names, files = self.current()
-        before = self._named_before(named.result(), stored)
-        keep = Keep(named.result(), self.wanted() | names, self.profile.protect, newer, before)
-        things = self._host.things(files, now, newer, caches=caches)
+        previous_names = self._named_before(named_images.result(), stored)
+        keep = Keep(
+            named_images.result(),
+            self.wanted() | names,
+            self.profile.protect,
+            newer,
+            previous_names,
+        )
+        things = self._host.things(files, current_time, newer, caches=caches)
         if stored:
-            things += engine.things(stored, keep, uses, names, now, past)
-        for k in kept:
-            things += node.things(k, keep, uses, now, returnable, past.former_names)
+            things += engine.things(stored, keep, uses, names, current_time, past)
+        for inventory in inventories:
+            things += node.things(
+                inventory, keep, uses, current_time, returnable, past.former_names
+            )
         return Survey(tuple(ledgers), disks, tuple(things), unknown, down, waste)
 
     def waste(self) -> tuple[Waste, ...]:
@@ -164,12 +172,18 @@ class Surveyor:
         running = [n for n in self._nodes(unknown) if n.status == "running"]
         with ThreadPoolExecutor(6) as pool:
             engines = pool.submit(self._engine, unknown, tagged=False, measure=False)
-            kept = [k for k in pool.map(lambda n: self._node(n, unknown), running) if k]
+            inventories = [
+                inventory
+                for inventory in pool.map(lambda n: self._node(n, unknown), running)
+                if inventory
+            ]
             stored = engines.result()
-        returnable = self.returnable() if kept else {}
-        return _waste(stored, kept, returnable, self._past(stored, kept), self.clock.now())
+        returnable = self.returnable() if inventories else {}
+        return _waste(
+            stored, inventories, returnable, self._past(stored, inventories), self.clock.now()
+        )
 
-    def _past(self, stored: Stored | None, kept: Sequence[Kept]) -> Past:
+    def _past(self, stored: Stored | None, inventories: Sequence[Kept]) -> Past:
         """Return what is known of images that have lost their names; remember the names of others."""
         if stored is None:
             return Past()
@@ -177,10 +191,10 @@ class Surveyor:
         with suppress(DevenvError):
             pairs = self.stock.names_given(self.clock.now() - _NAMES_SINCE)
             given = {image: name for image, name in pairs if not is_of_a_push(name)}
-        named = engine.names_by_id(stored)
-        for each in kept:
-            named |= node.names_by_id(each)
-        former_names = self.history.former_names(self.stock.info().id, named, given)
+        current_names = engine.names_by_id(stored)
+        for inventory in inventories:
+            current_names |= node.names_by_id(inventory)
+        former_names = self.history.former_names(self.stock.info().id, current_names, given)
         return Past(self.returnable_in_engine(), former_names)
 
     def space(self, disk: Disk, survey: Survey) -> Space:
@@ -237,35 +251,41 @@ class Surveyor:
             unknown[self.cluster] = error.what
         return []
 
-    def _node(self, found: Node, unknown: dict[str, str]) -> Kept | None:
+    def _node(self, cluster_node: Node, unknown: dict[str, str]) -> Kept | None:
         try:
-            return NodeStock(self.containers).look(found.name)
+            return NodeStock(self.containers).look(cluster_node.name)
         except DevenvError as error:
-            unknown[found.name] = error.what
+            unknown[cluster_node.name] = error.what
             return None
 
-    def _uses(self, stored: Stored, kept: list[Kept]) -> dict[str, float]:
+    def _uses(self, stored: Stored, inventories: list[Kept]) -> dict[str, float]:
         """Return when images were last used or came: by ID or name in the engine, by node and ID in the nodes."""
         engine_id = self.stock.info().id
         uses = self.history.learn(engine_id, self.stock.uses)
-        for image, at in self.history.came(engine_id, [i.id for i in stored.images]).items():
-            uses[image] = max(at, uses.get(image, 0.0))
-        for k in kept:
+        for image, time in self.history.came(engine_id, [i.id for i in stored.images]).items():
+            uses[image] = max(time, uses.get(image, 0.0))
+        for inventory in inventories:
             uses |= {
-                f"{k.node} {i}": at
-                for i, at in self.history.came(k.node, [i.id for i in k.images]).items()
+                f"{inventory.node} {i}": time
+                for i, time in self.history.came(
+                    inventory.node, [i.id for i in inventory.images]
+                ).items()
             }
         return uses
 
-    def _named_before(self, now: frozenset[str] | None, stored: Stored | None) -> frozenset[str]:
+    def _named_before(
+        self, image_names: frozenset[str] | None, stored: Stored | None
+    ) -> frozenset[str]:
         """Return what this cluster's workloads named last, and what devenv put into this one and all others."""
         return (
-            self.history.named(self.cluster, self.stock.info().id, now) if stored else frozenset()
+            self.history.named(self.cluster, self.stock.info().id, image_names)
+            if stored
+            else frozenset()
         ) | self.loaded()
 
-    def _host_ledger(self, own: list[tuple[str, int]]) -> Ledger:
+    def _host_ledger(self, folders: list[tuple[str, int]]) -> Ledger:
         path = self.host.cache_dir()
-        shares = tuple(Share(_tilde(name), size, "devenv's own") for name, size in own)
+        shares = tuple(Share(_tilde(name), size, "devenv's own") for name, size in folders)
         return Ledger(
             HOST, str(path), _device(path), self.host.space(path), self.profile.budgets.host, shares
         )
@@ -274,7 +294,7 @@ class Surveyor:
         self,
         root: Path,
         stored: Stored,
-        kept: list[Kept],
+        inventories: list[Kept],
         former_names: Mapping[str, str],
     ) -> tuple[Share, ...]:
         mounted = accounts.mounts(stored.containers)
@@ -284,7 +304,7 @@ class Surveyor:
         logs = [Share("containers' logs", None, "not on this machine")]
         if self._local:
             logs = list(accounts.log_shares(root / "containers", stored))
-        surveyed = {each.node for each in kept}
+        surveyed = {inventory.node for inventory in inventories}
         volumes = accounts.volume_shares(stored, owners, node_of, surveyed)
         images = accounts.image_shares(stored, former_names)
         return (*images, *volumes, *accounts.container_shares(stored), *logs)
@@ -292,35 +312,58 @@ class Surveyor:
     def _engine_ledger(
         self,
         stored: Stored,
-        kept: list[Kept],
+        inventories: list[Kept],
         former_names: Mapping[str, str],
     ) -> list[Ledger]:
         """The engine's disk: a path of this machine, or in a VM the one that its nodes are on."""
         root, budget = self.stock.info().data_root, self.profile.budgets.engine
-        shares = self._engine_shares(root, stored, kept, former_names)
-        if self._local and all(k.device == _device(root) for k in kept):
+        shares = self._engine_shares(root, stored, inventories, former_names)
+        if self._local and all(inventory.device == _device(root) for inventory in inventories):
             return [Ledger(ENGINE, str(root), _device(root), self.host.space(root), budget, shares)]
-        if kept:
+        if inventories:
             return [
-                Ledger(ENGINE, str(root), f"engine {kept[0].device}", kept[0].space, budget, shares)
+                Ledger(
+                    ENGINE,
+                    str(root),
+                    f"engine {inventories[0].device}",
+                    inventories[0].space,
+                    budget,
+                    shares,
+                )
             ]
         return []
 
-    def _node_ledger(self, kept: Kept) -> Ledger:
-        same = self._local and kept.device == _device(self.stock.info().data_root)
-        device = kept.device if same else f"engine {kept.device}"
-        rest = [
-            Share("content (packed)", kept.content), Share("snapshots (unpacked)", kept.snapshots, f"{len(kept.images)} images"),
-            Share("logs", kept.logs), *([Share("ballast", kept.ballast, "given back on a full disk")] if kept.ballast else []),
-            *self._returnable_shares(kept),
-        ]  # fmt: skip
-        return Ledger(kept.node, "/var", device, kept.space, self.profile.budgets.node, tuple(rest))
+    def _node_ledger(self, inventory: Kept) -> Ledger:
+        same = self._local and inventory.device == _device(self.stock.info().data_root)
+        device = inventory.device if same else f"engine {inventory.device}"
+        shares = [
+            Share("content (packed)", inventory.content),
+            Share("snapshots (unpacked)", inventory.snapshots, f"{len(inventory.images)} images"),
+            Share("logs", inventory.logs),
+            *(
+                [Share("ballast", inventory.ballast, "given back on a full disk")]
+                if inventory.ballast
+                else []
+            ),
+            *self._returnable_shares(inventory),
+        ]
+        return Ledger(
+            inventory.node,
+            "/var",
+            device,
+            inventory.space,
+            self.profile.budgets.node,
+            tuple(shares),
+        )
 
-    def _returnable_shares(self, kept: Kept) -> list[Share]:
+    def _returnable_shares(self, inventory: Kept) -> list[Share]:
         """Return the images to which one can return. Their layers are among the snapshots already."""
         returnable = self.returnable()
         names = [
-            (image, returnable[n]) for image in kept.images for n in image.names if n in returnable
+            (image, returnable[n])
+            for image in inventory.images
+            for n in image.names
+            if n in returnable
         ]
         note = "of these; reload-image --undo returns to it"
         shares = []
@@ -330,15 +373,15 @@ class Surveyor:
         return shares
 
     def _disks(self, ledgers: list[Ledger]) -> tuple[Disk, ...]:
-        found = []
+        disks = []
         for device in dict.fromkeys(x.device for x in ledgers):
-            mine = [x for x in ledgers if x.device == device]
-            space = mine[0].space
-            limits = strictest(marks(x.budget, space) for x in mine)
+            disk_ledgers = [x for x in ledgers if x.device == device]
+            space = disk_ledgers[0].space
+            limits = strictest(marks(x.budget, space) for x in disk_ledgers)
             self.history.sample(device, taken(space), space.total)
             rate = full_in(self.history.samples(device), space.total, self.clock.now())
-            found.append(Disk(device, tuple(x.name for x in mine), space, limits, rate))
-        return tuple(found)
+            disks.append(Disk(device, tuple(x.name for x in disk_ledgers), space, limits, rate))
+        return tuple(disks)
 
     @property
     def ballast(self) -> Ballast:
@@ -348,16 +391,16 @@ class Surveyor:
 
 def _waste(
     stored: Stored | None,
-    kept: Sequence[Kept],
+    inventories: Sequence[Kept],
     returnable: Mapping[str, str],
     past: Past,
-    now: float,
+    current_time: float,
 ) -> tuple[Waste, ...]:
     """Return the waste in the engine and in nodes. All else is kept here."""
     keep = Keep(None, frozenset(), newer=math.inf)
-    things = engine.things(stored, keep, {}, frozenset(), now, past) if stored else []
-    for each in kept:
-        things += node.things(each, keep, {}, now, returnable, past.former_names)
+    things = engine.things(stored, keep, {}, frozenset(), current_time, past) if stored else []
+    for inventory in inventories:
+        things += node.things(inventory, keep, {}, current_time, returnable, past.former_names)
     return waste(things)
 
 

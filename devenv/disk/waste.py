@@ -31,13 +31,13 @@ def waste(things: Iterable[Thing]) -> tuple[Waste, ...]:
 
     Parts that several of them share count once, with the last that has them.
     """
-    every = list(things)
+    all_things = list(things)
     groups: dict[tuple[str, str, Worth], list[Thing]] = {}
-    for thing in every:
+    for thing in all_things:
         if thing.worth in _KINDS and not thing.kept:
             groups.setdefault((thing.place, thing.former_name, thing.worth), []).append(thing)
     order = sorted(groups, key=lambda key: (key[2], key[0], key[1]))
-    sizes = frees(every, [groups[key] for key in order])
+    sizes = frees(all_things, [groups[key] for key in order])
     parts = [_waste(key, groups[key], size) for key, size in zip(order, sizes, strict=True)]
     return tuple(sorted((part for part in parts if part.size), key=lambda part: -part.size))
 

@@ -111,6 +111,6 @@ def test_marks_and_what_must_go():
     assert found.over(space)
     assert used(space) - found.low == 20 * GIB
     assert not found.over(Space(20 * GIB, 100 * GIB, 1, 1))
-    assert found.over(Space(20 * GIB, 100 * GIB, 1, 1), more=1)
+    assert found.over(Space(20 * GIB, 100 * GIB, 1, 1), incoming=1)
     assert marks(Budget(keep_free="0", max_use="50Gi"), space).high == 50 * GIB
     assert marks(Budget(keep_free="200Gi"), space).high == 0

@@ -127,7 +127,7 @@ def test_asked_for_bytes_are_freed_below_the_mark_too(prune):
 def test_what_is_about_to_come_must_fit_too(prune):
     one = prune(image("a", 100), free=150)
     assert one.propose().empty
-    assert [r.thing.name for p in one.propose(more=60 * MIB).plans for r in p.removals] == ["a"]
+    assert [r.thing.name for p in one.propose(incoming=60 * MIB).plans for r in p.removals] == ["a"]
 
 
 def test_what_is_needed_by_now_stays_though_it_was_planned(prune):
