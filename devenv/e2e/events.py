@@ -54,8 +54,8 @@ class Result:
     def shown(self, count: int) -> tuple[str, ...]:
         """Return at most that many lines of its output: from a panic on, or else the last ones."""
         panics = [number for number, line in enumerate(self.output) if _PANIC.match(line)]
-        first = panics[0] if panics else max(0, len(self.output) - count)
-        return self.output[first : first + count]
+        start = panics[0] if panics else max(0, len(self.output) - count)
+        return self.output[start : start + count]
 
 
 @dataclass
@@ -113,9 +113,9 @@ class Events:
 
     def _end(self, key: tuple[str, str], outcome: Outcome, elapsed: object) -> Result:
         lines = self._running.pop(key, deque())
-        said = tuple(line for line in lines if line.strip() and not _FRAME.match(line))
+        output = tuple(line for line in lines if line.strip() and not _FRAME.match(line))
         seconds = float(elapsed) if isinstance(elapsed, int | float) else 0.0
-        test = Result(key[1], key[0], outcome, seconds, said)
+        test = Result(key[1], key[0], outcome, seconds, output)
         self.tests.append(test)
         return test
 

@@ -89,9 +89,9 @@ class SourceTestRun:
         taken = self._taken_ports(tests) if tests else []
         problems += [(Exit.PREREQUISITE, problem) for problem in taken]
         if problems or tests is None:
-            why = "\n".join(problem for _, problem in problems)
+            reason = "\n".join(problem for _, problem in problems)
             code = min(code for code, _ in problems)
-            raise DevenvError("The tests can't run.", why, self._remedy(code), code)
+            raise DevenvError("The tests can't run.", reason, self._remedy(code), code)
         return tests
 
     def run(self, options: Options, wait: float) -> Report:
@@ -104,16 +104,16 @@ class SourceTestRun:
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             self._wait_for_pods()
             log = self._log_file()
-            events, there = Events(), leftovers.objects(self.kube, tests.namespace)
+            events, existing_objects = Events(), leftovers.objects(self.kube, tests.namespace)
             removed: list[ObjectName] = []
-            left: set[ObjectName] = set()
+            leftover_objects: set[ObjectName] = set()
             try:
                 code, ended = self._go_test(tests, options, events, log)
             finally:
                 events.finish()
-                left = leftovers.objects(self.kube, tests.namespace) - there
-                if left and not options.keep:
-                    removed = self._remove(left)
+                leftover_objects = leftovers.objects(self.kube, tests.namespace) - existing_objects
+                if leftover_objects and not options.keep:
+                    removed = self._remove(leftover_objects)
         return Report(
             cluster=self.cluster,
             checkout=self.checkout,
@@ -124,7 +124,7 @@ class SourceTestRun:
             said=tuple(events.other)[-_SAID:],
             ended=ended,
             removed=tuple(removed),
-            kept=tuple(sorted(left - set(removed))),
+            kept=tuple(sorted(leftover_objects - set(removed))),
             log=str(log),
         )
 
@@ -152,8 +152,8 @@ class SourceTestRun:
 
     def _forwards(self, tests: SourceTests) -> list[Forward]:
         """Return the ports to forward: all but the gateway's own, which kind already maps."""
-        own = self.profile.gateway.host_port
-        return [f for f in tests.forwards if f.service or f.port != own]
+        gateway_port = self.profile.gateway.host_port
+        return [f for f in tests.forwards if f.service or f.port != gateway_port]
 
     def _targets(self, tests: SourceTests) -> list[ForwardTarget]:
         gateway = self.profile.gateway.host_port
@@ -166,13 +166,13 @@ class SourceTestRun:
 
     def _wait_for_pods(self) -> None:
         """Wait until every pod is ready: the tests count them."""
-        look = f"Run `devenv doctor --name {self.cluster}` to find out why."
+        next_step = f"Run `devenv doctor --name {self.cluster}` to find out why."
         with step(self.reporter, "pods ready"):
             until(
                 "At least one pod",
                 self._missing_pods,
                 Deadline(self.clock, _READY),
-                look,
+                next_step,
                 pause=1.0,
             )
 
@@ -198,7 +198,7 @@ class SourceTestRun:
         argv += [*options.arguments, tests.package]
         with self._surroundings(tests) as environment, self._progress(events) as on_line:
             try:
-                done = self.host.run(
+                result = self.host.run(
                     argv,
                     cwd=Path(self.checkout),
                     env=environment,
@@ -211,7 +211,7 @@ class SourceTestRun:
                     raise
                 # The time ran out; the tests that ended before that count.
                 return 1, error.what
-        return done.code, ""
+        return result.code, ""
 
     @contextmanager
     def _surroundings(self, tests: SourceTests) -> Iterator[dict[str, str]]:
@@ -238,10 +238,10 @@ class SourceTestRun:
             counts = Counter(test.outcome for test in events.tests)
             note += [f"{count} {outcome}" for outcome, count in sorted(counts.items())]
 
-    def _remove(self, left: set[ObjectName]) -> list[ObjectName]:
-        names = ", ".join(map(str, sorted(left)))
+    def _remove(self, leftover_objects: set[ObjectName]) -> list[ObjectName]:
+        names = ", ".join(map(str, sorted(leftover_objects)))
         self.reporter.say(f"Removing what the tests left: {names}.")
-        return leftovers.remove(self.kube, left)
+        return leftovers.remove(self.kube, leftover_objects)
 
 
 @dataclass(frozen=True)

@@ -74,14 +74,16 @@ class Loader:
 
     def begin(self, ref: str, layers: frozenset[str]) -> Early:
         """Have the engine begin to push; it waits for the decision what is wanted."""
-        known = Known.read(self.host, self.engine.info().id)
-        sink = Sink(known, layers)
+        push_cache = Known.read(self.host, self.engine.info().id)
+        sink = Sink(push_cache, layers)
 
-        def progress(done: int, total: int) -> None:
-            self.reporter.update(f"load {ref}", done, max(total, 1), "bytes")
+        def progress(sent: int, total: int) -> None:
+            self.reporter.update(f"load {ref}", sent, max(total, 1), "bytes")
 
         pool = ThreadPoolExecutor(1)
-        return Early(ref, sink, pool, pool.submit(self.pusher.push, ref, sink, known, progress))
+        return Early(
+            ref, sink, pool, pool.submit(self.pusher.push, ref, sink, push_cache, progress)
+        )
 
     def run(self, move: Move) -> Moved:
         """Return when every node's CRI has the image under its name.
@@ -90,8 +92,8 @@ class Loader:
         """
         began = self.clock.monotonic()
         with step(self.reporter, f"load {move.ref}") as note:
-            sent, digest, known = self._move(move)
-            self._await_cri(move, digest, known)
+            sent, digest, cri_images = self._move(move)
+            self._await_cri(move, digest, cri_images)
             self._note(move, move.image.id, digest)
             self._remember_name(move, digest)
             note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
@@ -108,17 +110,19 @@ class Loader:
                 keeping.result()
                 self._retag(move)
                 return 0, move.image.id, {}
-            known: _Known = {}
+            cri_images: _Known = {}
             sent, digest = 0, ""
             for layers, nodes in move.groups():
                 if move.way is Way.PUSH:
-                    more, digest, told = self._push(move, layers, nodes, keeping.result)
+                    group_sent, digest, group_images = self._push(
+                        move, layers, nodes, keeping.result
+                    )
                 else:
                     keeping.result()
-                    more, digest, told = self._send(move, layers, nodes)
-                sent += more
-                known |= told
-        return sent, digest, known
+                    group_sent, digest, group_images = self._send(move, layers, nodes)
+                sent += group_sent
+                cri_images |= group_images
+        return sent, digest, cri_images
 
     def _note(self, move: Move, image: str, digest: str) -> None:
         """Remember what the nodes have under the name, as `up` does."""
@@ -135,8 +139,8 @@ class Loader:
 
     def _remember_name(self, move: Move, digest: str) -> None:
         """Remember the image's name: once a newer image has it, nothing else tells."""
-        named = dict.fromkeys((move.image.id, digest), short_name(move.name))
-        History(self.host, self.clock).former_names(self.engine.info().id, named)
+        names = dict.fromkeys((move.image.id, digest), short_name(move.name))
+        History(self.host, self.clock).former_names(self.engine.info().id, names)
 
     def _assume_proven(self, move: Move) -> None:
         digests = dict(move.old)
@@ -153,22 +157,22 @@ class Loader:
         self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], tries: int = _AGAIN
     ) -> tuple[int, str, _Known]:
         """Stream into the nodes. Where one has lost a layer in between, everything is sent again."""
-        every = frozenset(move.image.layers)
+        all_layers = frozenset(move.image.layers)
         name = incoming_name(move.name)
-        layout = Layout({move.ref: [name]}, every, layers)
+        layout = Layout({move.ref: [name]}, all_layers, layers)
         digest, size = move.image.id, move.bytes(layers)
         if stored := move.source.stored:
             stream = stored.layout(name, layers)
-        elif layers == every and not self.engine.info().containerd_store:
+        elif layers == all_layers and not self.engine.info().containerd_store:
             stream = renamed(self._saved(move), {move.ref: [name]})
         else:
             stream = layout.convert(self._saved(move))
         shown = self._shown(move, stream, size)
-        done = Nodes(self.containers).receive(nodes, shown, [move.name])
-        if lost(done) and tries:
-            return self._send(move, every, nodes, tries - 1)
-        self._refuse(move, done)
-        return layout.sent or size, layout.configs.get(name, digest), _known(done)
+        results = Nodes(self.containers).receive(nodes, shown, [move.name])
+        if lost(results) and tries:
+            return self._send(move, all_layers, nodes, tries - 1)
+        self._refuse(move, results)
+        return layout.sent or size, layout.configs.get(name, digest), _known(results)
 
     def _saved(self, move: Move) -> Iterator[bytes]:
         return self.engine.save([move.ref], f"linux/{self.engine.info().architecture}")
@@ -180,7 +184,7 @@ class Loader:
         nodes: tuple[str, ...],
         ready: Callable[[], None],
         *,
-        again: bool = True,
+        retry: bool = True,
     ) -> tuple[int, str, _Known]:
         """Have the engine push, and pass on what comes while it comes.
 
@@ -188,7 +192,7 @@ class Loader:
         nothing referred yet. Where that does not help, everything is sent, the other way.
         """
         begun = (
-            again
+            retry
             and self.early is not None
             and self.early.ref == move.ref
             and len(move.groups()) == 1
@@ -203,7 +207,7 @@ class Loader:
         try:
             early.pushed.result()
             ready()
-            done = into.receive(nodes, sink.layout(incoming_name(move.name)), [move.name])
+            results = into.receive(nodes, sink.layout(incoming_name(move.name)), [move.name])
         except NotReachableError:
             raise
         except DevenvError as error:  # an engine that can't reach this machine's loopback, for one
@@ -211,18 +215,18 @@ class Loader:
             return self._send(move, layers, nodes)
         finally:
             early.end()
-        if lost(done) and again:
-            return self._push(move, layers, nodes, ready, again=False)
-        if lost(done):
+        if lost(results) and retry:
+            return self._push(move, layers, nodes, ready, retry=False)
+        if lost(results):
             return self._send(move, frozenset(move.image.layers), nodes)
-        self._refuse(move, done)
-        return sink.sent, sink.config, _known(done)
+        self._refuse(move, results)
+        return sink.sent, sink.config, _known(results)
 
     @staticmethod
-    def _refuse(move: Move, done: dict[str, Completed]) -> None:
-        if failed := {node: d for node, d in done.items() if d.code != 0}:
-            why = "\n".join(f"{node}: {d.output[-500:].strip()}" for node, d in failed.items())
-            raise DevenvError(f"{move.ref} could not be loaded.", why)
+    def _refuse(move: Move, results: dict[str, Completed]) -> None:
+        if failed := {node: d for node, d in results.items() if d.code != 0}:
+            reason = "\n".join(f"{node}: {d.output[-500:].strip()}" for node, d in failed.items())
+            raise DevenvError(f"{move.ref} could not be loaded.", reason)
 
     def _shown(self, move: Move, stream: Iterator[bytes], size: int) -> Iterator[bytes]:
         sent = 0
@@ -231,16 +235,16 @@ class Loader:
             self.reporter.update(f"load {move.ref}", sent, max(size, sent), "bytes")
             yield chunk
 
-    def _await_cri(self, move: Move, digest: str, known: _Known) -> None:
-        """`known`: what the nodes' CRIs knew right after the import, which mostly is it already."""
+    def _await_cri(self, move: Move, digest: str, cri_images: _Known) -> None:
+        """`cri_images`: what the nodes' CRIs knew right after the import, which mostly is it already."""
 
         def missing() -> str:
             try:
-                look = Nodes(self.containers).images
+                images_in = Nodes(self.containers).images
                 return ", ".join(
                     n
                     for n in move.nodes
-                    if move.name not in (known.pop(n, None) or look(n)).get(digest, ())
+                    if move.name not in (cri_images.pop(n, None) or images_in(n)).get(digest, ())
                 )
             except NotReachableError:
                 raise
@@ -250,5 +254,5 @@ class Loader:
         until(f"{move.name} in the nodes", missing, Deadline(self.clock, _CRI))
 
 
-def _known(done: dict[str, Completed]) -> _Known:
-    return {node: Nodes.told(node, d) for node, d in done.items()}
+def _known(results: dict[str, Completed]) -> _Known:
+    return {node: Nodes.told(node, d) for node, d in results.items()}

@@ -95,9 +95,13 @@ class Move:
 
     def groups(self) -> list[tuple[frozenset[str], tuple[str, ...]]]:
         """Return the nodes that lack the same, with what they lack."""
-        kinds = dict.fromkeys(self.lacks.values())
+        layer_sets = dict.fromkeys(self.lacks.values())
         return [
-            (kind, tuple(n for n, lacks in self.lacks.items() if lacks == kind)) for kind in kinds
+            (
+                layer_set,
+                tuple(n for n, missing_layers in self.lacks.items() if missing_layers == layer_set),
+            )
+            for layer_set in layer_sets
         ]
 
 
@@ -110,38 +114,39 @@ class Plan:
     nodes: tuple[Node, ...]
 
 
-def in_engine(asked: str, profile: Profile, has: Callable[[str], bool], *, built: bool) -> str:
+def in_engine(argument: str, profile: Profile, has: Callable[[str], bool], *, built: bool) -> str:
     """Return the engine's name of an image, which may be called by its name in the profile; "" where it can't be one.
 
     By its name in the profile an image of a checkout is the one that devenv built from it, if the engine has that: what
     the engine calls as the manifests do may be another checkout's. `has`: whether the engine has an image of that name;
     `built`: whether devenv has just built it.
     """
-    image = called(profile, asked)
-    own = own_ref(image) if image else ""
-    if image and own and (built or (asked == image.name and has(own))):
-        return own
-    ref = image.ref if image else asked
+    image = called(profile, argument)
+    own_build = own_ref(image) if image else ""
+    if image and own_build and (built or (argument == image.name and has(own_build))):
+        return own_build
+    ref = image.ref if image else argument
     return ref if _NAME.fullmatch(ref) else ""
 
 
-def called(profile: Profile, asked: str) -> ProfileImage | None:
+def called(profile: Profile, argument: str) -> ProfileImage | None:
     """Return the profile's image of that name: the profile's, or the engine's, of which the tag may be left out."""
     for image in profile.images:
-        known = normalise(image.ref)
-        if asked == image.name or (
-            _NAME.fullmatch(asked) and known in {normalise(asked), _tagged_like(asked, known)}
+        profile_ref = normalise(image.ref)
+        if argument == image.name or (
+            _NAME.fullmatch(argument)
+            and profile_ref in {normalise(argument), _tagged_like(argument, profile_ref)}
         ):
             return image
     return None
 
 
-def _tagged_like(asked: str, known: str) -> str:
+def _tagged_like(argument: str, tagged_name: str) -> str:
     """Return a name without a tag with the tag of another; "" where it has one."""
-    bare = ":" not in asked.rsplit("/", 1)[-1] and "@" not in asked
+    bare = ":" not in argument.rsplit("/", 1)[-1] and "@" not in argument
     return (
-        f"{normalise(asked).rpartition(':')[0]}:{known.rpartition(':')[2]}"
-        if bare and "@" not in known
+        f"{normalise(argument).rpartition(':')[0]}:{tagged_name.rpartition(':')[2]}"
+        if bare and "@" not in tagged_name
         else ""
     )
 
@@ -150,31 +155,34 @@ def choose(
     source: Source,
     name: str,
     have: Sequence[NodeImages],
-    known: AbstractSet[str],
+    loaded_nodes: AbstractSet[str],
     quick: Callable[..., bool],
 ) -> Move:
     """Decide how an image comes into the nodes. Pure.
 
-    `known`: nodes that got this very image under the name from devenv: an engine may call it otherwise than a node does.
+    `loaded_nodes`: nodes that got this very image under the name from devenv: an engine may call it otherwise than a node does.
     `quick`: whether the engine pushes quickly what is missing, such a part of all bytes.
     """
     image = source.image
-    there = [h for h in have if h.id_of(name) and (h.node in known or h.id_of(name) == image.id)]
-    lacks = [h for h in have if h not in there]
+    current_nodes = [
+        h for h in have if h.id_of(name) and (h.node in loaded_nodes or h.id_of(name) == image.id)
+    ]
+    outdated_nodes = [h for h in have if h not in current_nodes]
     old = tuple((h.node, digest) for h in have if (digest := h.id_of(name)))
-    if not lacks:
+    if not outdated_nodes:
         return Move(source, name, Way.PRESENT, old=old)
-    if all(h.images.get(image.id) for h in lacks):  # one without a name can't be given another
-        return Move(source, name, Way.RETAG, {h.node: frozenset() for h in lacks}, old)
-    missing = {h.node: lacking(image.layers, h.snapshots) for h in lacks}
+    # An image without a name can't be given another.
+    if all(h.images.get(image.id) for h in outdated_nodes):
+        return Move(source, name, Way.RETAG, {h.node: frozenset() for h in outdated_nodes}, old)
+    missing_layers = {h.node: lacking(image.layers, h.snapshots) for h in outdated_nodes}
     if source.stored:
-        return Move(source, name, Way.FILE, missing, old)
-    move = Move(source, name, Way.ARCHIVE, missing, old)
-    every = frozenset(image.layers)
-    part = move.bytes(move.layers) / max(move.bytes(every), 1)
+        return Move(source, name, Way.FILE, missing_layers, old)
+    move = Move(source, name, Way.ARCHIVE, missing_layers, old)
+    all_layers = frozenset(image.layers)
+    part = move.bytes(move.layers) / max(move.bytes(all_layers), 1)
     return (
         replace(move, way=Way.PUSH)
-        if all(quick(layers, part) for layers in missing.values())
+        if all(quick(layers, part) for layers in missing_layers.values())
         else move
     )
 
@@ -182,18 +190,18 @@ def choose(
 def room(moves: Sequence[Move], have: Sequence[NodeImages], budget: Budget) -> list[str]:
     """Return which nodes have too little room, by what is free and by their budget, as lines."""
     problems = []
-    wanted = {look.node: _bytes_for(look.node, moves) for look in have}
-    for look in (h for h in have if wanted[h.node]):
+    bytes_by_node = {target.node: _bytes_for(target.node, moves) for target in have}
+    for target in (h for h in have if bytes_by_node[h.node]):
         # kind's nodes share the engine's disk: what all of them on one disk get must fit there together.
-        comes = sum(wanted[h.node] for h in have if h.space.total == look.space.total)
+        comes = sum(bytes_by_node[h.node] for h in have if h.space.total == target.space.total)
         needed = comes * _COPIES + _SPARE
-        if look.space.free < needed:
+        if target.space.free < needed:
             problems.append(
-                f"{look.node} has {show(look.space.free)} free; {show(needed)} are needed"
+                f"{target.node} has {show(target.space.free)} free; {show(needed)} are needed"
             )
-        elif (limits := marks(budget, look.space)).over(look.space, comes):
-            how = f"{show(taken(look.space))} are taken, {show(comes)} are needed"
-            problems.append(f"{look.node}: {how}, and its budget ends at {show(limits.high)}")
+        elif (limits := marks(budget, target.space)).over(target.space, comes):
+            how = f"{show(taken(target.space))} are taken, {show(comes)} are needed"
+            problems.append(f"{target.node}: {how}, and its budget ends at {show(limits.high)}")
     return problems
 
 
@@ -222,9 +230,9 @@ class Planner:
     built: bool = False
 
     def plan(
-        self, wanted: Sequence[tuple[str, str]], *, restart: bool, fix_pull_policy: bool
+        self, arguments: Sequence[tuple[str, str]], *, restart: bool, fix_pull_policy: bool
     ) -> Plan:
-        """Return what is to be done. `wanted`: (image of the engine or file, name in the nodes or "").
+        """Return what is to be done. `arguments`: (image of the engine or file, name in the nodes or "").
 
         Raises DevenvError with all that is wrong with the images, before anything moves.
         """
@@ -236,7 +244,7 @@ class Planner:
             )
             nodes = self.nodes()
             kube = pool.submit(own_context, self.kube, nodes, self.cluster) if restart else None
-            sources = self._sources(wanted)
+            sources = self._sources(arguments)
             if kube:
                 kube.result()
             have = looks.result()
@@ -258,21 +266,23 @@ class Planner:
             )
             raise DevenvError(what, next_step=f"Run `devenv up --name {self.cluster}`.")
         if unknown := [name for name in self.only if name not in {n.name for n in nodes}]:
-            why = f"The nodes of {self.cluster}: {', '.join(n.name for n in nodes)}."
+            reason = f"The nodes of {self.cluster}: {', '.join(n.name for n in nodes)}."
             raise DevenvError(
-                f"There is no node {', '.join(unknown)}.", why, "Nothing was moved.", Exit.USAGE
+                f"There is no node {', '.join(unknown)}.", reason, "Nothing was moved.", Exit.USAGE
             )
         return [n for n in nodes if not self.only or n.name in self.only]
 
-    def _sources(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[Source, str]]:
+    def _sources(self, arguments: Sequence[tuple[str, str]]) -> list[tuple[Source, str]]:
         """Find all images, or say of all what is wrong with them."""
-        found: list[tuple[Source, str]] = []
+        sources: list[tuple[Source, str]] = []
         problems: list[str] = []
         hints: dict[str, None] = {}
-        for asked, name in wanted:
+        for argument, name in arguments:
             try:
-                found += (
-                    self._stored(asked, name) if self._is_file(asked) else [self._held(asked, name)]
+                sources += (
+                    self._stored(argument, name)
+                    if self._is_file(argument)
+                    else [self._held(argument, name)]
                 )
             except BadImageError as error:
                 problems.append(str(error))
@@ -281,49 +291,53 @@ class Planner:
                     raise
                 problems += filter(None, (error.what, error.why))
                 hints |= dict.fromkeys(filter(None, [error.next_step]))
-        twice = sorted(
-            {name for n, (_, name) in enumerate(found) if name in [other for _, other in found[:n]]}
+        repeated_names = sorted(
+            {
+                name
+                for n, (_, name) in enumerate(sources)
+                if name in [previous_name for _, previous_name in sources[:n]]
+            }
         )
-        problems += [f"{name} is given twice" for name in twice]
+        problems += [f"{name} is given twice" for name in repeated_names]
         if problems:
             fix = " ".join(["Nothing was moved.", *hints])
             raise DevenvError("Images can't be loaded.", "\n".join(problems), fix, Exit.USAGE)
-        return found
+        return sources
 
-    def _is_file(self, asked: str) -> bool:
+    def _is_file(self, argument: str) -> bool:
         """An image of the engine comes before a file that happens to be called so."""
-        if not is_file(asked):
+        if not is_file(argument):
             return False
-        return asked.startswith((".", "/", "~")) or not (
-            _NAME.fullmatch(asked) and self.engine.image(asked)
+        return argument.startswith((".", "/", "~")) or not (
+            _NAME.fullmatch(argument) and self.engine.image(argument)
         )
 
-    def _held(self, asked: str, name: str) -> tuple[Source, str]:
-        ref = in_engine(asked, self.profile, self.has, built=self.built)
+    def _held(self, argument: str, name: str) -> tuple[Source, str]:
+        ref = in_engine(argument, self.profile, self.has, built=self.built)
         if not ref or (name and not _NAME.fullmatch(name)):
-            raise BadImageError(f"{(name if ref else asked)!r} is not a valid image name")
+            raise BadImageError(f"{(name if ref else argument)!r} is not a valid image name")
         image = self.engine.image(ref)
         if image is None:
             raise self.absent(ref)
         self._fits(ref, image)
         if not name and is_id_of(ref, image):
-            asked = ref = only_name(ref, image)
-        known_as = called(self.profile, name or asked)
+            argument = ref = only_name(ref, image)
+        known_as = called(self.profile, name or argument)
         in_nodes = normalise(known_as.ref if known_as and not name else name or ref)
         self._same_checkout(ref, image, known_as)
         return Source(ref, image, sizes(self.engine.history(ref), len(image.layers))), in_nodes
 
     def absent(self, ref: str) -> DevenvError:
         """Return the error for an image that the engine lacks. No workload has the names that recipes give by content."""
-        what, known = (
+        what, profile_refs = (
             f"{ref}: the engine has no such image",
             {image.ref for image in self.profile.images},
         )
-        if ref in known:
+        if ref in profile_refs:
             fix = f"Build it: `docker build -t {ref} .`. Or load another in its place: `devenv reload-image OTHER --as {ref}`."
             return DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
         names = {name for name in self.engine.names() if not _BY_CONTENT.search(name)}
-        return DevenvError(f"{what}{near_it(ref, names | known)}", exit_code=Exit.USAGE)
+        return DevenvError(f"{what}{near_it(ref, names | profile_refs)}", exit_code=Exit.USAGE)
 
     def has(self, ref: str) -> bool:
         """Whether the engine has an image of that name."""
@@ -352,27 +366,27 @@ class Planner:
             f"; the cluster {self.cluster} is made from {image.build_in}: {command} builds its own"
         )
 
-    def _stored(self, asked: str, name: str) -> list[tuple[Source, str]]:
-        label = f"check {Path(asked).name}"
+    def _stored(self, path: str, name: str) -> list[tuple[Source, str]]:
+        label = f"check {Path(path).name}"
         with step(self.reporter, label):
-            progress = lambda done, total: self.reporter.update(label, done, total, "bytes")  # noqa: E731
-            images = read(Path(asked), self.engine.info().architecture, progress)
+            progress = lambda size, total: self.reporter.update(label, size, total, "bytes")  # noqa: E731
+            images = read(Path(path), self.engine.info().architecture, progress)
         if name and (len(images) > 1 or not _NAME.fullmatch(name)):
             raise BadImageError(
                 f"{name!r} is not a valid image name"
                 if len(images) == 1
-                else f"{asked} has several images"
+                else f"{path} has several images"
             )
-        found = []
+        sources = []
         for stored in images:
-            self._fits(asked, stored.image)
+            self._fits(path, stored.image)
             names = (name,) if name else stored.names
             if not names:
-                raise BadImageError(f"{asked} does not name its image: name it with --as")
-            found += [
-                (Source(asked, stored.image, stored.sizes, stored), normalise(n)) for n in names
+                raise BadImageError(f"{path} does not name its image: name it with --as")
+            sources += [
+                (Source(path, stored.image, stored.sizes, stored), normalise(n)) for n in names
             ]
-        return found
+        return sources
 
     def _fits(self, ref: str, image: Image) -> None:
         architecture = self.engine.info().architecture
@@ -388,47 +402,49 @@ class Planner:
             record.loaded if record else {}
         )  # else the engine calls an image as the node does, and the node knows best
         ids = {node.id: node.name for node in self.containers.nodes(self.cluster)}
-        known = {
+        loaded_nodes = {
             ids[i] for i, names in loaded.items() if i in ids and names.get(name) == source.image.id
         }
-        there = {
+        recorded_digests = {
             ids[i]: names.get(name, "")
             for i, names in (record.there if record else {}).items()
             if i in ids
         }
-        known -= {
-            h.node for h in have if there.get(h.node, "") not in {"", h.id_of(name)}
+        loaded_nodes -= {
+            h.node for h in have if recorded_digests.get(h.node, "") not in {"", h.id_of(name)}
         }  # somebody else's by now
-        digests = Known.read(self.host, self.engine.info().id)
+        push_cache = Known.read(self.host, self.engine.info().id)
         return choose(
             source,
             name,
             have,
-            known,
-            lambda wanted, part: self.pusher.usable(source.image, wanted, part, digests),
+            loaded_nodes,
+            lambda missing_layers, part: self.pusher.usable(
+                source.image, missing_layers, part, push_cache
+            ),
         )
 
     def _users(self, moves: Sequence[Move], *, fix_pull_policy: bool) -> list[User]:
         """Return who uses the images. Refuse an image that no workload names: it would be loaded, and nothing would run it."""
         users, names = Users(self.kube, self.clock, self.profile), {m.name for m in moves}
-        found = users.of(names)
-        without = [m.name for m in moves if not any(m.name in u.images for u in found)]
+        image_users = users.of(names)
+        without = [m.name for m in moves if not any(m.name in u.images for u in image_users)]
         if without:
-            known = ", ".join(normalise(i.ref) for i in self.profile.cluster_images)
-            fix = f"Say the name that the workload has with --as, or --no-restart. The profile's images: {known}."
+            profile_names = ", ".join(normalise(i.ref) for i in self.profile.cluster_images)
+            fix = f"Say the name that the workload has with --as, or --no-restart. The profile's images: {profile_names}."
             raise DevenvError(
                 f"No workload uses {', '.join(without)}.", "Nothing was moved.", fix, Exit.USAGE
             )
         if not fix_pull_policy:
-            users.refuse_always(users.always_pulling(found, names))
-        return found
+            users.refuse_always(users.always_pulling(image_users, names))
+        return image_users
 
 
 def is_id_of(ref: str, image: Image) -> bool:
     """Whether a user named the image by its ID, whole or cut, as `docker images` prints it."""
     digits = ref.removeprefix("sha256:")
-    named = normalise(ref) in map(normalise, image.tags)
-    return is_image_id(ref) and not named and image.id.removeprefix("sha256:").startswith(digits)
+    is_name = normalise(ref) in map(normalise, image.tags)
+    return is_image_id(ref) and not is_name and image.id.removeprefix("sha256:").startswith(digits)
 
 
 def only_name(ref: str, image: Image) -> str:

@@ -65,22 +65,23 @@ class Known:
 
     def write(self) -> None:
         """Keep it, whole or not at all; what can't be kept is learned again."""
-        new = self.path.with_suffix(f".{os.getpid()}.new")  # another process may be learning, too
+        # Another process may be learning, too.
+        partial_path = self.path.with_suffix(f".{os.getpid()}.new")
         with contextlib.suppress(OSError):
-            new.write_text(
+            partial_path.write_text(
                 json.dumps({"digests": {**_digests(self.path), **self.digests}, "port": self.port})
             )
-            new.replace(self.path)
+            partial_path.replace(self.path)
 
     def diffs(self) -> set[str]:
         """Return the layers that the engine has pushed before."""
-        return {str(found["diff"]) for found in self.digests.values()}
+        return {str(layer["diff"]) for layer in self.digests.values()}
 
 
 def _digests(path: Path) -> dict[str, dict[str, Any]]:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        found = json.loads(path.read_text())["digests"].items()
-        return {str(d): {"diff": str(x["diff"]), "size": int(x["size"])} for d, x in found}
+        entries = json.loads(path.read_text())["digests"].items()
+        return {str(d): {"diff": str(x["diff"]), "size": int(x["size"])} for d, x in entries}
     return {}
 
 
@@ -187,8 +188,8 @@ class Sink:
     An engine may begin to push before it is decided what is wanted; its first question waits for that.
     """
 
-    def __init__(self, known: Known, layers: AbstractSet[str]) -> None:
-        self._known, self._layers = known, layers
+    def __init__(self, push_cache: Known, layers: AbstractSet[str]) -> None:
+        self._known, self._layers = push_cache, layers
         self._wanted: AbstractSet[str] = frozenset()
         self._ingest: Callable[[], Target] | None = None
         self._eager = self._refused = False
@@ -200,13 +201,15 @@ class Sink:
         self.image: dict[str, Any] = {}  # its manifest
         self.failed: list[str] = []
 
-    def decide(self, wanted: AbstractSet[str], ingest: Callable[[], Target] | None = None) -> Self:
+    def decide(
+        self, missing_layers: AbstractSet[str], ingest: Callable[[], Target] | None = None
+    ) -> Self:
         """Say which diff IDs the nodes lack, and how a blob is opened in them: without that nothing is passed on.
 
         Where the engine knows all other layers, what comes is wanted, and goes on while it comes.
         """
-        self._wanted, self._ingest = wanted, ingest
-        self._eager = self._layers - wanted <= self._known.diffs()
+        self._wanted, self._ingest = missing_layers, ingest
+        self._eager = self._layers - missing_layers <= self._known.diffs()
         self._decided.set()
         return self
 
@@ -231,8 +234,8 @@ class Sink:
                 return self.kept[digest].size
             if digest in self.small:
                 return len(self.small[digest])
-            found = self._known.digests.get(digest)
-        return int(found["size"]) if found and found["diff"] in self._layers - self._wanted else -1
+            layer = self._known.digests.get(digest)
+        return int(layer["size"]) if layer and layer["diff"] in self._layers - self._wanted else -1
 
     def _await_decision(self) -> None:
         if not self._decided.wait(_DECISION):
@@ -259,26 +262,29 @@ class Sink:
             if digest == blob.digest:
                 self.small[digest] = blob.json
             return digest == blob.digest
-        good, wanted = digest == blob.digest, blob.diff in self._wanted or not blob.diff
-        done: dict[str, Completed] = {}
-        if isinstance(blob.target, _Spool) and good and wanted and self._ingest:
-            done = blob.target.pass_on(self._ingest())
+        is_intact, is_missing = digest == blob.digest, blob.diff in self._wanted or not blob.diff
+        results: dict[str, Completed] = {}
+        if isinstance(blob.target, _Spool) and is_intact and is_missing and self._ingest:
+            results = blob.target.pass_on(self._ingest())
         if blob.target:
-            done |= blob.target.end()
+            results |= blob.target.end()
         with self._guard:
             if blob.target in self._open:
                 self._open.remove(blob.target)
             self.failed += [
-                f"{node}: {d.output[-300:].strip()}" for node, d in done.items() if d.code != 0
+                f"{node}: {d.output[-300:].strip()}" for node, d in results.items() if d.code != 0
             ]
-            if good and blob.diff in self._layers:
+            if is_intact and blob.diff in self._layers:
                 self._known.digests[digest] = {"diff": blob.diff, "size": blob.size}
-            if good and wanted and self._ingest:
-                there = blob.diff or digest
+            if is_intact and is_missing and self._ingest:
+                stored_digest = blob.diff or digest
                 self.kept[digest] = _Kept(
-                    blob.size, Packing.NONE if blob.diff else blob.packing, there, blob.tar_size
+                    blob.size,
+                    Packing.NONE if blob.diff else blob.packing,
+                    stored_digest,
+                    blob.tar_size,
                 )
-        return good
+        return is_intact
 
     def manifest(self, body: bytes) -> str:
         """Take a manifest, or an index of them."""
@@ -306,7 +312,7 @@ class Sink:
     @property
     def sent(self) -> int:
         """Bytes of layers that went into the nodes."""
-        return sum(kept.size_there for kept in self.kept.values())
+        return sum(layer.size_there for layer in self.kept.values())
 
     def layout(self, name: str) -> Iterator[bytes]:
         """Yield what names the image, whose blobs are in the nodes. Raises DevenvError where something of it did not come."""
@@ -321,8 +327,8 @@ class Sink:
 
     def _layer(self, listed: Mapping[str, Any]) -> tuple[Packing, str, int]:
         """Return a layer as it lies in the nodes; one that was not sent is there as a snapshot, and named as the engine does."""
-        if kept := self.kept.get(listed["digest"]):
-            return kept.packing, kept.digest, kept.size_there
+        if layer := self.kept.get(listed["digest"]):
+            return layer.packing, layer.digest, layer.size_there
         kind = str(listed.get("mediaType"))
         packed = (
             Packing.ZSTD
@@ -341,8 +347,8 @@ class Sink:
     def close(self) -> None:
         """End what was cut off. Nothing refers to what came of it, so containerd collects it."""
         with self._guard:
-            left, self._open = self._open, []
-        for target in left:
+            open_targets, self._open = self._open, []
+        for target in open_targets:
             target.end()
 
 
@@ -354,59 +360,61 @@ class Pusher:
     endpoint: Endpoint
     host: Host
 
-    def usable(self, image: Image, wanted: AbstractSet[str], part: float, known: Known) -> bool:
+    def usable(
+        self, image: Image, missing_layers: AbstractSet[str], part: float, push_cache: Known
+    ) -> bool:
         """Whether a push is quick: the engine must reach this machine's loopback, and know its layers' digests.
 
         The classic store packs what it pushes, at some 60 MB/s, also every layer that it never pushed; `docker save` sends
         all, at some 200 MB/s. `part` is what share of the image's bytes is wanted.
         """
-        info, others = self.engine.info(), frozenset(image.layers) - wanted
-        quick = info.containerd_store or (part <= _PART and others <= known.diffs())
+        info, others = self.engine.info(), frozenset(image.layers) - missing_layers
+        quick = info.containerd_store or (part <= _PART and others <= push_cache.diffs())
         return (
             info.local and bool(image.tags) and quick
         )  # one without a name would go with the one for the push
 
-    def likely(self, image: Image, known: Known) -> bool:
+    def likely(self, image: Image, push_cache: Known) -> bool:
         """Whether an image will surely have to be moved, and probably be pushed: it has layers never seen, and others."""
-        layers, seen = frozenset(image.layers), known.diffs()
+        layers, pushed_layers = frozenset(image.layers), push_cache.diffs()
         return (
             self.engine.info().local
             and bool(image.tags)
-            and bool(layers - seen)
-            and bool(layers & seen)
+            and bool(layers - pushed_layers)
+            and bool(layers & pushed_layers)
         )
 
-    def push(self, ref: str, sink: Sink, known: Known, progress: Progress) -> None:
+    def push(self, ref: str, sink: Sink, push_cache: Known, progress: Progress) -> None:
         """Push one image into the sink; its name for this is removed whatever happens."""
         plain = int(self.engine.info().version.split(".")[0]) < _TLS_FIRST
-        with self.endpoint.listening(sink, known.port, plain=plain) as port:
-            known.port = port
+        with self.endpoint.listening(sink, push_cache.port, plain=plain) as port:
+            push_cache.port = port
             name = f"127.0.0.1:{port}/devenv/reload:{os.getpid()}-{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
             self.engine.tag(ref, name)
 
-            def told(done: int, total: int) -> None:
+            def report(sent: int, total: int) -> None:
                 sink.check()
-                progress(done, total)
+                progress(sent, total)
 
             try:
-                self.engine.push(name, told)
+                self.engine.push(name, report)
             finally:
                 self._untag(name)
-                known.write()
+                push_cache.write()
 
     def _untag(self, name: str) -> None:
         """Remove a name for a push, and never the image with it: where it is the last by now, another image gets it first."""
         with contextlib.suppress(NotReachableError, DevenvError):
             image = self.engine.image(name)
             if image and not set(image.tags) - {name}:
-                other = next((n for n in self.engine.names() if not _NAME.fullmatch(n)), "")
-                if not other:
+                substitute = next((n for n in self.engine.names() if not _NAME.fullmatch(n)), "")
+                if not substitute:
                     return
-                self.engine.tag(other, name)
+                self.engine.tag(substitute, name)
             self.engine.untag(name)
 
     def forget_leftovers(self) -> None:
         """Remove the names that a killed run has left in the engine."""
         for name in self.engine.names():
-            if (found := _NAME.fullmatch(name)) and not self.host.alive(int(found[1])):
+            if (match := _NAME.fullmatch(name)) and not self.host.alive(int(match[1])):
                 self._untag(name)

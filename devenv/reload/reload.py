@@ -105,26 +105,26 @@ class Reload:
             early,
         )
 
-    def plan(self, wanted: Sequence[tuple[str, str]]) -> Plan:
-        """Look, and return what is to be done. `wanted`: (image of the engine or file, name in the nodes or "").
+    def plan(self, arguments: Sequence[tuple[str, str]]) -> Plan:
+        """Look, and return what is to be done. `arguments`: (image of the engine or file, name in the nodes or "").
 
         Raises DevenvError with all that is wrong with the images, before anything moves.
         """
         return self._planner.plan(
-            wanted, restart=self.options.restart, fix_pull_policy=self.options.fix_pull_policy
+            arguments, restart=self.options.restart, fix_pull_policy=self.options.fix_pull_policy
         )
 
-    def run(self, wanted: Sequence[tuple[str, str]], wait: float) -> Result:
+    def run(self, arguments: Sequence[tuple[str, str]], wait: float) -> Result:
         """Move, restart, prove, clean up. `wait`: seconds for whoever holds the cluster's lock."""
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
             began = self.clock.monotonic()
             self._finish_killed_load()
             if self.options.build:
-                self._build(wanted)
+                self._build(arguments)
             built = self.clock.monotonic()
-            early = self._early(wanted)
+            early = self._early(arguments)
             try:
-                plan = self.plan(wanted)
+                plan = self.plan(arguments)
                 if early and not _fits(plan):
                     early.end()
                     early = None
@@ -145,46 +145,46 @@ class Reload:
             seconds = {"build": built - began, "move": loaded - built, "restart": proven - loaded}
             return Result(self.cluster, moved, renewed, seconds)
 
-    def _build(self, wanted: Sequence[tuple[str, str]]) -> None:
+    def _build(self, arguments: Sequence[tuple[str, str]]) -> None:
         """Build the images, and note which ones the builds made: also under the names asked for."""
-        refs = [ref for ref, _ in wanted if not is_file(ref)]
-        before = {ref: self.engine.image(ref) for ref in refs}
-        Build(self.profile, self.in_place).run([name or ref for ref, name in wanted])
+        refs = [ref for ref, _ in arguments if not is_file(ref)]
+        previous_images = {ref: self.engine.image(ref) for ref in refs}
+        Build(self.profile, self.in_place).run([name or ref for ref, name in arguments])
         built_images = {name: list(ids) for name, ids in self.in_place.built_images.items()}
         self.in_place.built_images.clear()
-        for ref, older in before.items():
+        for ref, older in previous_images.items():
             newer = self.engine.image(ref)
             if newer and (older is None or newer.id != older.id):
                 built_images.setdefault(ref, []).append(newer.id)
         self._own_builds.note(built_images)
 
-    def undo(self, asked: Sequence[str], wait: float) -> Returned:
-        """Return to the images that were proven before. `asked`: names of the profile, or of the nodes."""
+    def undo(self, image_names: Sequence[str], wait: float) -> Returned:
+        """Return to the images that were proven before. `image_names`: names of the profile, or of the nodes."""
         with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
-            return self.undo_locked(asked)
+            return self.undo_locked(image_names)
 
-    def undo_locked(self, asked: Sequence[str]) -> Returned:
+    def undo_locked(self, image_names: Sequence[str]) -> Returned:
         """Return to the images that were proven before, where the caller holds the cluster's lock."""
         nodes = self._planner.nodes()
         own_context(self.kube, nodes, self.cluster)
         self._finish_killed_load()
-        return Undo(self.rollout, self.engine).run(nodes, names_in_nodes(self.profile, asked))
+        return Undo(self.rollout, self.engine).run(nodes, names_in_nodes(self.profile, image_names))
 
-    def plan_undo(self, asked: Sequence[str]) -> list[Return]:
+    def plan_undo(self, image_names: Sequence[str]) -> list[Return]:
         """Return what `undo` would do."""
         return Undo(self.rollout, self.engine).plan(
-            self._planner.nodes(), names_in_nodes(self.profile, asked)
+            self._planner.nodes(), names_in_nodes(self.profile, image_names)
         )
 
-    def _early(self, wanted: Sequence[tuple[str, str]]) -> Early | None:
+    def _early(self, arguments: Sequence[tuple[str, str]]) -> Early | None:
         """Have the engine begin to push what will surely be pushed, while the nodes are looked at: that saves 0.2 s."""
         has = self._planner.has
         refs = [
             in_engine(a, self.profile, has, built=self.options.build)
-            for a, _ in wanted
+            for a, _ in arguments
             if not is_file(a)
         ]
-        image = self.engine.image(refs[0]) if len(wanted) == 1 and refs and refs[0] else None
+        image = self.engine.image(refs[0]) if len(arguments) == 1 and refs and refs[0] else None
         if image is None:
             return None
         likely = self.pusher.likely(image, Known.read(self.host, self.engine.info().id))
@@ -195,9 +195,13 @@ class Reload:
         moved: list[Moved] = []
         with self._loader().replacing.all_or_nothing():
             for move in plan.moves:
-                again = moved and move.layers
-                have = Nodes(self.containers).looks([n.name for n in plan.nodes]) if again else []
-                planned = self._planner.move(move.source, move.name, have) if again else move
+                must_replan = moved and move.layers
+                have = (
+                    Nodes(self.containers).looks([n.name for n in plan.nodes])
+                    if must_replan
+                    else []
+                )
+                planned = self._planner.move(move.source, move.name, have) if must_replan else move
                 moved.append(self._loader(early).run(planned))
         self._note_moved(moved)
         return tuple(moved)
@@ -214,11 +218,15 @@ class Reload:
 
     def _note_moved(self, moved: Sequence[Moved]) -> None:
         """Note that all images are in the nodes: this load is no longer undone, and an old `--undo` no longer blocks them."""
-        for one in moved:
-            mark = of_labels(one.move.image.labels)
-            Records(self.host).note_built(self.cluster, one.move.name, mark.state if mark else "")
-        Records(self.host).note_refs(self.cluster, {one.move.name: one.move.ref for one in moved})
-        names = [one.move.name for one in moved]
+        for moved_image in moved:
+            mark = of_labels(moved_image.move.image.labels)
+            Records(self.host).note_built(
+                self.cluster, moved_image.move.name, mark.state if mark else ""
+            )
+        Records(self.host).note_refs(
+            self.cluster, {moved_image.move.name: moved_image.move.ref for moved_image in moved}
+        )
+        names = [moved_image.move.name for moved_image in moved]
         self.rollout.proven.forget_undone(names)
         self._loader().replacing.end(names)
 
@@ -254,7 +262,7 @@ class Reload:
 
     def _undo_hint(self, names: Sequence[str], returns: Sequence[Return]) -> str:
         """Return the command that returns to the old images, and which they are."""
-        images = ", ".join(sorted({short(one.image) for one in returns}))
+        images = ", ".join(sorted({short(image_return.image) for image_return in returns}))
         return f"`{undo_command(self.cluster, self.profile, names)}` returns to {images}, which was proven before."
 
     def teach(self, refs: Sequence[str]) -> None:
@@ -263,9 +271,9 @@ class Reload:
             if (
                 image := self.engine.image(ref)
             ) and image.tags:  # one without a name would go with the one for the push
-                known = Known.read(self.host, self.engine.info().id)
-                sink = Sink(known, frozenset(image.layers)).decide(frozenset())
-                self.pusher.push(ref, sink, known, lambda _done, _total: None)
+                push_cache = Known.read(self.host, self.engine.info().id)
+                sink = Sink(push_cache, frozenset(image.layers)).decide(frozenset())
+                self.pusher.push(ref, sink, push_cache, lambda _done, _total: None)
 
     def _teach_later(self, moved: Sequence[Moved]) -> None:
         """On the classic store the first push of a layer packs it: have that done while nobody waits for it."""

@@ -132,8 +132,8 @@ def _is_stale(
 ) -> bool:
     """Whether one of the pod's containers runs another image than is expected, or nothing."""
     node = (pod.get("spec") or {}).get("nodeName")
-    every = {name: digest for images in expected.values() for name, digest in images.items()}
-    digests = expected.get(node, {}) if node else every
+    all_digests = {name: digest for images in expected.values() for name, digest in images.items()}
+    digests = expected.get(node, {}) if node else all_digests
     for container in user.containers():
         name = normalise(str(container.get("image")))
         running = by_pod.get((pod["metadata"]["uid"], container["name"]))

@@ -51,15 +51,17 @@ class Undo:
         returns = self.plan(nodes, names)
         with step(self.rollout.reporter, "return to the old image") as note:
             self.rollout.proven.begin(returns, self._engine_ids(names))
-            note.append(", ".join(sorted({short(one.image) for one in returns})))
+            note.append(", ".join(sorted({short(image_return.image) for image_return in returns})))
         expected: dict[str, dict[str, str]] = {}
-        for one in returns:
-            expected.setdefault(one.node.name, {})[one.name] = one.image.digest
+        for image_return in returns:
+            expected.setdefault(image_return.node.name, {})[image_return.name] = (
+                image_return.image.digest
+            )
         renewed = self.rollout.run(self.rollout.users.of(names), expected)
         self.rollout.proven.prove(nodes, names)
         seconds = self.rollout.clock.monotonic() - began
         self.rollout.proven.forget_superseded([node.name for node in nodes])
-        images = {one.name: one.image for one in returns}
+        images = {image_return.name: image_return.image for image_return in returns}
         return Returned(self.rollout.cluster, images, renewed, seconds)
 
     def _engine_ids(self, names: Sequence[str]) -> dict[str, str]:
@@ -69,9 +71,9 @@ class Undo:
         return {name: image.id for name, image in images if image}
 
 
-def names_in_nodes(profile: Profile, asked: Sequence[str]) -> list[str]:
+def names_in_nodes(profile: Profile, image_names: Sequence[str]) -> list[str]:
     """Return what the nodes call these images, each of which may be called by its name in the profile."""
-    images = [(ref, called(profile, ref)) for ref in asked]
+    images = [(ref, called(profile, ref)) for ref in image_names]
     return [normalise(image.ref if image else ref) for ref, image in images]
 
 

@@ -81,11 +81,11 @@ class Users:
 
     def of(self, names: Iterable[str]) -> list[User]:
         """Return the workloads that use an image of these names, in the profile's order; others after them."""
-        wanted = set(names)
+        image_names = set(names)
         order = list(
             TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order()
         )
-        found = []
+        users = []
         for kind in WORKLOADS:
             for obj in self.kube.select(_APPS, kind):
                 component = next(
@@ -97,36 +97,37 @@ class Users:
                     None,
                 )
                 user = User(kind, obj, component)
-                if user.images & wanted:
-                    found.append(user)
+                if user.images & image_names:
+                    users.append(user)
         return sorted(
-            found, key=lambda u: (order.index(u.name) if u.component else len(order), u.name)
+            users, key=lambda u: (order.index(u.name) if u.component else len(order), u.name)
         )
 
     def always_pulling(self, users: Sequence[User], names: Iterable[str]) -> list[tuple[User, str]]:
         """Return those whose containers pull the image whatever is in the node, with the container's name."""
-        wanted = set(names)
+        image_names = set(names)
         return [
             (u, str(c["name"]))
             for u in users
             for c in u.containers()
-            if normalise(str(c.get("image"))) in wanted and c.get("imagePullPolicy") == "Always"
+            if normalise(str(c.get("image"))) in image_names
+            and c.get("imagePullPolicy") == "Always"
         ]
 
-    def refuse_always(self, found: Sequence[tuple[User, str]]) -> None:
+    def refuse_always(self, containers: Sequence[tuple[User, str]]) -> None:
         """Raise DevenvError where a workload would pull: no registry has what was just built."""
-        if found:
+        if containers:
             lines = "\n".join(
-                f"{u.name}, container {c}: imagePullPolicy is Always" for u, c in found
+                f"{u.name}, container {c}: imagePullPolicy is Always" for u, c in containers
             )
             fix = "Set IfNotPresent in the manifest, or say --fix-pull-policy."
             raise DevenvError(
                 "The pods would not use the image that is loaded.", lines, fix, Exit.USAGE
             )
 
-    def fix_pull_policy(self, found: Sequence[tuple[User, str]]) -> None:
+    def fix_pull_policy(self, containers: Sequence[tuple[User, str]]) -> None:
         """Set IfNotPresent. A list's items are merged by nobody but the API server's own patches, so all are sent."""
-        for user, _ in found:
+        for user, _ in containers:
             spec = user.obj["spec"]["template"]["spec"]
             groups = [g for g in ("initContainers", "containers") if g in spec]
             fixed = {g: [{**c, "imagePullPolicy": "IfNotPresent"} for c in spec[g]] for g in groups}
@@ -134,9 +135,11 @@ class Users:
 
     def roll(self, user: User, note: str) -> None:
         """Have new pods made, one by one as the workload's strategy says. `note`: what `up` would write, so that it rests."""
-        has = (user.obj["spec"]["template"].get("metadata") or {}).get("annotations") or {}
-        new = f"{note}-{time.time_ns()}" if has.get(IMAGES_NOTE) == note else note
-        self._merge(user, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: new}}}}})
+        annotations = (user.obj["spec"]["template"].get("metadata") or {}).get("annotations") or {}
+        annotation = f"{note}-{time.time_ns()}" if annotations.get(IMAGES_NOTE) == note else note
+        self._merge(
+            user, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: annotation}}}}}
+        )
 
     def _merge(self, user: User, change: dict[str, Any]) -> None:
         meta = {k: user.obj["metadata"][k] for k in ("namespace", "name")}
@@ -154,15 +157,15 @@ class Users:
         def missing() -> str:
             nonlocal obj
             obj = self._now(user)
-            lacks = ready.daemon(obj) if user.kind == "DaemonSet" else ready.workload(obj)
-            if lacks and (verdict := outlook.verdict(user.kind, obj)):
+            problem = ready.daemon(obj) if user.kind == "DaemonSet" else ready.workload(obj)
+            if problem and (verdict := outlook.verdict(user.kind, obj)):
                 kind = (
                     NoRoomError
                     if outlook.no_room and self._can_replace_first(user)
                     else DevenvError
                 )
                 raise kind(f"{user.name} can't run the new image.", verdict)
-            return lacks
+            return problem
 
         try:
             until(f"The rollout of {user.name}", missing, Deadline(self.clock, seconds))
@@ -182,7 +185,7 @@ class Users:
         """Have old pods end before new ones are there, as long as this lasts. For Deployments that roll."""
         strategy = self._now(user)["spec"].get("strategy") or {}
         rolling = strategy.get("rollingUpdate") or {}
-        before = {
+        previous_limits = {
             "maxUnavailable": rolling.get("maxUnavailable"),
             "maxSurge": rolling.get("maxSurge"),
         }
@@ -190,24 +193,24 @@ class Users:
         try:
             yield
         finally:
-            self._merge(user, _rolling(before))
+            self._merge(user, _rolling(previous_limits))
 
     def pods(self, user: User, nodes: Collection[str] | None = None) -> list[Manifest]:
         """Return its pods that are to run on; with `nodes`, those on them and those that are on none yet."""
-        every = self.kube.select("v1", "Pod", user.obj["metadata"]["namespace"])
-        own = lasting_pods(user.obj, every)
+        all_pods = self.kube.select("v1", "Pod", user.obj["metadata"]["namespace"])
+        pods = lasting_pods(user.obj, all_pods)
         return [
             p
-            for p in own
+            for p in pods
             if nodes is None or (p.get("spec") or {}).get("nodeName") in {*nodes, None}
         ]
 
     def _now(self, user: User) -> Manifest:
         meta = user.obj["metadata"]
-        found = self.kube.get(_APPS, user.kind, meta["namespace"], meta["name"])
-        if found is None:
+        workload = self.kube.get(_APPS, user.kind, meta["namespace"], meta["name"])
+        if workload is None:
             raise DevenvError(f"{user.name} is gone.", "Somebody has deleted it.")
-        return found
+        return workload
 
 
 def _rolling(limits: dict[str, Any]) -> dict[str, Any]:
