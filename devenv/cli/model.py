@@ -139,6 +139,6 @@ def rm(
                     "Remove all of this?", "Nothing was removed.", assume_yes=yes
                 )
                 models.remove(model, objects)
-    show.removed_json(model, objects, done=not dry_run) if output == "json" else show.removed(
-        model, objects, done=not dry_run
+    show.removed_json(model, objects, is_removed=not dry_run) if output == "json" else show.removed(
+        model, objects, is_removed=not dry_run
     )

@@ -21,10 +21,10 @@ _COMMAND = "       "  # before a command to copy
 _CROSS, _CHECK = "[bold red]✗[/bold red]", "[green]✓[/green]"
 
 
-def diagnosis(found: Diagnosis, *, everything: bool, aside: bool = False) -> None:
+def diagnosis(diagnosis: Diagnosis, *, everything: bool, aside: bool = False) -> None:
     """Show what is wrong, root by root; `aside`, where that is not the command's result."""
     out = console.progress() if aside else console.result()
-    for line in lines(found, everything=everything):
+    for line in lines(diagnosis, everything=everything):
         if out.is_terminal and not everything and _may_be_cut(line):
             out.print(line, no_wrap=True, overflow="ellipsis")
         else:
@@ -36,57 +36,57 @@ def _may_be_cut(line: str) -> bool:
     return line.startswith("    ") and not line.startswith(_COMMAND)
 
 
-def lines(found: Diagnosis, *, everything: bool = False) -> list[str]:
+def lines(diagnosis: Diagnosis, *, everything: bool = False) -> list[str]:
     """Return the lines of a diagnosis, in rich's markup."""
-    shown = _headline(found)
-    if not found.healthy:
-        shown += ["", _path(found)]
-    for cause in (*found.causes, *found.progress):
-        shown += ["", *_cause(cause, found, everything=everything)]
-    if found.unknown:
+    shown = _headline(diagnosis)
+    if not diagnosis.healthy:
+        shown += ["", _path(diagnosis)]
+    for cause in (*diagnosis.causes, *diagnosis.progress):
+        shown += ["", *_cause(cause, diagnosis, everything=everything)]
+    if diagnosis.unknown:
         shown += [
             "",
             "[yellow]?[/yellow] Could not be read:",
             *(
-                f"    {escape(_one_line(what))}: {escape(_one_line(why, _LONG))}"
-                for what, why in found.unknown
+                f"    {escape(_one_line(what))}: {escape(_one_line(reason, _LONG))}"
+                for what, reason in diagnosis.unknown
             ),
         ]
-    notes = [h for h in found.harmless if h.code in _NOTED]
+    notes = [h for h in diagnosis.harmless if h.code in _NOTED]
     if notes and not everything:
         shown += ["", *(f"[yellow]![/yellow] {h.code} {escape(h.says)}" for h in notes)]
-    if everything and found.harmless:
+    if everything and diagnosis.harmless:
         shown += ["", "Harmless, though it looks alarming:"]
-        shown += [f"  {h.code} {escape(h.says)}" for h in found.harmless]
-    if found.ignored:
-        shown += ["", f"[dim]Ignored: {', '.join(sorted(found.ignored))}[/dim]"]
+        shown += [f"  {h.code} {escape(h.says)}" for h in diagnosis.harmless]
+    if diagnosis.ignored:
+        shown += ["", f"[dim]Ignored: {', '.join(sorted(diagnosis.ignored))}[/dim]"]
     return shown
 
 
-def headline_text(found: Diagnosis) -> str:
+def headline_text(diagnosis: Diagnosis) -> str:
     """Return the verdict without markup and sign."""
-    return Text.from_markup(_headline(found)[0]).plain.partition(" ")[2]
+    return Text.from_markup(_headline(diagnosis)[0]).plain.partition(" ")[2]
 
 
-def _headline(found: Diagnosis) -> list[str]:
-    name = escape(found.cluster)
-    proven = f"{sum(ok for _, ok in found.requests)} of {len(found.requests)} live requests prove their routes"
-    if not found.requests:
+def _headline(diagnosis: Diagnosis) -> list[str]:
+    name = escape(diagnosis.cluster)
+    proven = f"{sum(ok for _, ok in diagnosis.requests)} of {len(diagnosis.requests)} live requests prove their routes"
+    if not diagnosis.requests:
         proven = "no live request was sent"
-    if found.context:
+    if diagnosis.context:
         proven = "as far as its API server tells: no live request was sent, and Envoy was not asked"
-    if found.healthy:
+    if diagnosis.healthy:
         return [f"{_CHECK} The cluster {name} is healthy: {proven}."]
-    if found.causes:
+    if diagnosis.causes:
         count = (
             "one root cause"
-            if len(found.causes) == 1
-            else f"{len(found.causes)} root causes, each its own"
+            if len(diagnosis.causes) == 1
+            else f"{len(diagnosis.causes)} root causes, each its own"
         )
         return [
             f"{_CROSS} The cluster {name} is unhealthy: {count}. {proven[0].upper()}{proven[1:]}."
         ]
-    if found.progress:
+    if diagnosis.progress:
         return [
             f"[yellow]…[/yellow] The cluster {name} is not ready yet. {proven[0].upper()}{proven[1:]}."
         ]
@@ -95,15 +95,15 @@ def _headline(found: Diagnosis) -> list[str]:
     ]
 
 
-def _path(found: Diagnosis) -> str:
+def _path(diagnosis: Diagnosis) -> str:
     """Draw the way of a request, and where it is broken."""
     return " → ".join(
-        f"{_CROSS} [red]{p}[/red]" if p in found.broken else f"[dim]{p}[/dim]" for p in Place
+        f"{_CROSS} [red]{p}[/red]" if p in diagnosis.broken else f"[dim]{p}[/dim]" for p in Place
     )
 
 
-def _cause(cause: Cause, found: Diagnosis, *, everything: bool) -> list[str]:
-    root, taken = cause.root, found.taken
+def _cause(cause: Cause, diagnosis: Diagnosis, *, everything: bool) -> list[str]:
+    root, taken = cause.root, diagnosis.taken
     mark = "[yellow]…[/yellow]" if root.verdict is Verdict.PROGRESS else _CROSS
     shown = [f"{mark} [bold]{root.code}[/bold] {escape(_one_line(root.says, _LONG))}"]
     words = [root.verdict.value] if root.verdict is not Verdict.FAILED else []
@@ -117,7 +117,7 @@ def _cause(cause: Cause, found: Diagnosis, *, everything: bool) -> list[str]:
         shown += [f"    {f.code} {escape(_one_line(f.says))}" for f in cause.consequences[:most]]
         if len(cause.consequences) > most:
             shown.append(f"    and {len(cause.consequences) - most} more (--all)")
-    elif found.requests and all(ok for _, ok in found.requests):
+    elif diagnosis.requests and all(ok for _, ok in diagnosis.requests):
         shown.append("  No live request fails so far.")
     times = cause.timeline
     if len(times) > 1:
@@ -160,34 +160,36 @@ def since(time: float, taken: float) -> str:
 # JSON
 
 
-def diagnosis_json(found: Diagnosis) -> None:
+def diagnosis_json(diagnosis: Diagnosis) -> None:
     """Print a diagnosis as JSON."""
-    emit_json("doctor", shape(found))
+    emit_json("doctor", shape(diagnosis))
 
 
-def envelope_text(found: Diagnosis) -> str:
+def envelope_text(diagnosis: Diagnosis) -> str:
     """Return the same as text."""
-    return envelope("doctor", shape(found)) + "\n"
+    return envelope("doctor", shape(diagnosis)) + "\n"
 
 
-def plain_text(found: Diagnosis, *, everything: bool) -> str:
+def plain_text(diagnosis: Diagnosis, *, everything: bool) -> str:
     """Return the diagnosis as text without markup."""
     return (
-        "\n".join(Text.from_markup(line).plain for line in lines(found, everything=everything))
+        "\n".join(Text.from_markup(line).plain for line in lines(diagnosis, everything=everything))
         + "\n"
     )
 
 
-def shape(found: Diagnosis) -> dict[str, Any]:
+def shape(diagnosis: Diagnosis) -> dict[str, Any]:
     """Shape of `doctor`. Times are in seconds since 1970, null where there is none."""
     return {
-        "cluster": found.cluster, "profile": found.profile, "taken": found.taken, "healthy": found.healthy,
-        "causes": [_cause_json(c) for c in found.causes], "in_progress": [_cause_json(c) for c in found.progress],
-        "unknown": [{"what": what, "why": why} for what, why in found.unknown],
-        "harmless": [_finding_json(f) for f in found.harmless],
-        "requests": [{"name": name, "ok": ok} for name, ok in found.requests],
-        "path": [{"place": p.value, "broken": p in found.broken} for p in Place],
-        "ignored": sorted(found.ignored),
+        "cluster": diagnosis.cluster, "profile": diagnosis.profile,
+        "taken": diagnosis.taken, "healthy": diagnosis.healthy,
+        "causes": [_cause_json(c) for c in diagnosis.causes],
+        "in_progress": [_cause_json(c) for c in diagnosis.progress],
+        "unknown": [{"what": what, "why": reason} for what, reason in diagnosis.unknown],
+        "harmless": [_finding_json(f) for f in diagnosis.harmless],
+        "requests": [{"name": name, "ok": ok} for name, ok in diagnosis.requests],
+        "path": [{"place": p.value, "broken": p in diagnosis.broken} for p in Place],
+        "ignored": sorted(diagnosis.ignored),
     }  # fmt: skip
 
 
@@ -214,9 +216,9 @@ def _evidence_json(evidence: Evidence) -> dict[str, Any]:
 # Codes
 
 
-def listing(found: Iterable[Code]) -> None:
+def listing(codes: Iterable[Code]) -> None:
     """List codes."""
-    for code in found:
+    for code in codes:
         console.result().print(f"[bold]{code.code}[/bold]  {escape(code.title)}")
 
 
@@ -233,9 +235,9 @@ def explain(code: Code) -> None:
         out.print(f"  [dim]{name}:[/dim] {escape(text)}")
 
 
-def codes_json(found: Iterable[Code]) -> None:
+def codes_json(codes: Iterable[Code]) -> None:
     """Print codes as JSON."""
-    emit_json("codes", [code_json(c) for c in found])
+    emit_json("codes", [code_json(c) for c in codes])
 
 
 def code_json(code: Code) -> dict[str, str | None]:

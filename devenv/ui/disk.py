@@ -33,28 +33,28 @@ _WORDS = {
 }
 
 
-def survey(seen: Survey, *, everything: bool) -> None:
+def survey(survey: Survey, *, everything: bool) -> None:
     """Show each disk once, and below it who keeps what on it."""
     out = console.result()
-    for disk in seen.disks:
+    for disk in survey.disks:
         _disk(out, disk)
-        ledgers = [x for x in seen.ledgers if x.device == disk.device]
+        ledgers = [x for x in survey.ledgers if x.device == disk.device]
         for ledger in ledgers:
             _ledger(out, ledger, everything=everything)
-        known = sum(share.size or 0 for x in ledgers for share in x.shares if not share.included)
-        if (rest := used(disk.space) - known) > 0:
+        listed = sum(share.size or 0 for x in ledgers for share in x.shares if not share.included)
+        if (unlisted := used(disk.space) - listed) > 0:
             out.print(
-                f"  {show(rest):>10}  everything else there  [dim]not devenv's, nor the engine's as far as is known[/dim]"
+                f"  {show(unlisted):>10}  everything else there  [dim]not devenv's, nor the engine's as far as is known[/dim]"
             )
-        for line in waste_lines([w for w in seen.waste if w.place in disk.names]):
+        for line in waste_lines([w for w in survey.waste if w.place in disk.names]):
             out.print(
                 f"  [yellow]![/yellow] {escape(line)}; a prune removes this first", soft_wrap=True
             )
-    for name in seen.down:
+    for name in survey.down:
         out.print(f"[yellow]?[/yellow] {escape(name)} does not run: what is in it is not known")
-    for name, why in seen.unknown.items():
+    for name, reason in survey.unknown.items():
         out.print(
-            f"[yellow]?[/yellow] {escape(name)} could not be looked at: {escape(why)}",
+            f"[yellow]?[/yellow] {escape(name)} could not be looked at: {escape(reason)}",
             soft_wrap=True,
         )
 
@@ -158,26 +158,26 @@ def _single(shares: Sequence[Share]) -> list[Share]:
     return [s for s in shares if s.what.startswith(("image ", "volume ", "container ", "log of "))]
 
 
-def survey_json(seen: Survey) -> None:
+def survey_json(survey: Survey) -> None:
     """Print what was seen as JSON."""
-    emit_json("disk", survey_shape(seen))
+    emit_json("disk", survey_shape(survey))
 
 
-def survey_shape(seen: Survey) -> dict[str, Any]:
+def survey_shape(survey: Survey) -> dict[str, Any]:
     """Shape of `disk`. Sizes in bytes, times in seconds."""
     return {
-        "disks": [disk_shape(d) for d in seen.disks],
+        "disks": [disk_shape(d) for d in survey.disks],
         "ledgers": [
             {
                 "name": x.name, "path": x.path, "device": x.device,
                 "budget": {"keep_free": x.budget.keep_free, "max_use": x.budget.max_use, "headroom": x.budget.headroom},
                 "shares": [_share_shape(s) for s in x.shares],
             }
-            for x in seen.ledgers
+            for x in survey.ledgers
         ],
-        "stopped": list(seen.down),
-        "unknown": dict(seen.unknown),
-        "waste": [asdict(w) for w in seen.waste],
+        "stopped": list(survey.down),
+        "unknown": dict(survey.unknown),
+        "waste": [asdict(w) for w in survey.waste],
     }  # fmt: skip
 
 
@@ -220,9 +220,9 @@ def _show(out: Console, proposed: Proposal) -> None:
         out.print(
             "[green]✓[/green] No disk is above its budget; nothing is to be removed. --free SIZE frees more."
         )
-    for name, why in proposed.survey.unknown.items():
+    for name, reason in proposed.survey.unknown.items():
         out.print(
-            f"[yellow]?[/yellow] {escape(name)} stays as it is: {escape(why)}", soft_wrap=True
+            f"[yellow]?[/yellow] {escape(name)} stays as it is: {escape(reason)}", soft_wrap=True
         )
 
 
@@ -251,7 +251,10 @@ def _stays(things: Sequence[Thing]) -> list[str]:
             counts[_reason(thing)] += 1
             # Parts that several things share count more than once: hence "up to".
             sizes[_reason(thing)] += thing.size
-    return [f"{n:>10}  stay (up to {show(sizes[why])}): {why}" for why, n in counts.most_common()]
+    return [
+        f"{n:>10}  stay (up to {show(sizes[reason])}): {reason}"
+        for reason, n in counts.most_common()
+    ]
 
 
 def _reason(thing: Thing) -> str:
@@ -315,10 +318,10 @@ def thing_shape(thing: Thing) -> dict[str, Any]:
 def outcome(result: Outcome) -> None:
     """Say what was removed, what it freed, and how it stands now."""
     out = console.result()
-    for done in result.done:
-        if done.skipped:
+    for step in result.done:
+        if step.skipped:
             out.print(
-                f"[yellow]-[/yellow] {escape(_where(done.thing))} stays: {escape(done.skipped)}",
+                f"[yellow]-[/yellow] {escape(_where(step.thing))} stays: {escape(step.skipped)}",
                 soft_wrap=True,
             )
     removed = [d for d in result.done if not d.skipped]
@@ -356,12 +359,12 @@ def outcome_shape(result: Outcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _done_shape(done: Done) -> dict[str, Any]:
+def _done_shape(step: Done) -> dict[str, Any]:
     return {
-        **thing_shape(done.thing),
-        "estimated": done.estimated,
-        "measured": done.measured,
-        "why": done.skipped,
+        **thing_shape(step.thing),
+        "estimated": step.estimated,
+        "measured": step.measured,
+        "why": step.skipped,
     }
 
 
@@ -380,8 +383,8 @@ def history(entries: Sequence[Mapping[str, Any]]) -> None:
         or (e.get("place"), e.get("id"), e.get("estimated")) not in ended
     ]
     for entry in shown:
-        at = datetime.fromtimestamp(float(entry["at"])).astimezone()
-        out.print(f"{at:%Y-%m-%d %H:%M:%S}  {escape(_entry(entry))}", soft_wrap=True)
+        time = datetime.fromtimestamp(float(entry["at"])).astimezone()
+        out.print(f"{time:%Y-%m-%d %H:%M:%S}  {escape(_entry(entry))}", soft_wrap=True)
     if not shown:
         out.print("Nothing was removed so far.")
 

@@ -48,57 +48,59 @@ def _test_json(test: Result) -> dict[str, Any]:
     }
 
 
-def report(done: Report) -> None:
+def report(report: Report) -> None:
     """Show the tests that failed or were skipped, with their reasons, and the counts."""
     out = console.result()
-    for test in done.tests:
+    for test in report.tests:
         if test.outcome is Outcome.SKIP:
             out.print(f"[yellow]·[/yellow] {escape(test.name)}  {_reason(test)}", soft_wrap=True)
-    for test in (t for t in done.tests if t.failed):
+    for test in (t for t in report.tests if t.failed):
         out.print(f"[bold red]✗[/bold red] {escape(test.name)}  {test.outcome}", soft_wrap=True)
         for line in test.shown(_SHOWN):
             out.print(f"    {escape(console.harmless(line.strip()))}", soft_wrap=True)
-    if done.exit_code and not any(t.failed for t in done.tests):
-        for line in done.said:
+    if report.exit_code and not any(t.failed for t in report.tests):
+        for line in report.said:
             out.print(f"    {escape(console.harmless(line))}", soft_wrap=True)
-    out.print(_summary(done), soft_wrap=True)
-    if done.kept:
-        out.print(f"Left in the cluster: {escape(', '.join(map(str, done.kept)))}", soft_wrap=True)
-    out.print(f"Log: {escape(done.log)}", soft_wrap=True)
+    out.print(_summary(report), soft_wrap=True)
+    if report.kept:
+        out.print(
+            f"Left in the cluster: {escape(', '.join(map(str, report.kept)))}", soft_wrap=True
+        )
+    out.print(f"Log: {escape(report.log)}", soft_wrap=True)
 
 
 def _reason(test: Result) -> str:
     return escape(console.harmless(test.reason))
 
 
-def _summary(done: Report) -> str:
-    counts = ", ".join(f"{done.counts[outcome]} {outcome}" for outcome in _ORDER)
-    if done.exit_code == 0:
+def _summary(report: Report) -> str:
+    counts = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in _ORDER)
+    if report.exit_code == 0:
         return f"[green]✓[/green] {counts}"
-    if not done.built:
+    if not report.built:
         return "[bold red]✗[/bold red] The tests don't compile."
-    if done.ended:
-        return f"[bold red]✗[/bold red] {counts}: {escape(done.ended)}"
-    if not done.tests:
+    if report.ended:
+        return f"[bold red]✗[/bold red] {counts}: {escape(report.ended)}"
+    if not report.tests:
         return "[yellow]·[/yellow] No test ran: no test matches what you asked for."
     return f"[bold red]✗[/bold red] {counts}"
 
 
-def junit(done: Report) -> str:
+def junit(report: Report) -> str:
     """Return the report as JUnit's XML: one case a test, sub-tests too."""
-    suite = ET.Element("testsuite", name="test-e2e", hostname=done.cluster)
-    for test in done.tests:
+    suite = ET.Element("testsuite", name="test-e2e", hostname=report.cluster)
+    for test in report.tests:
         _case(suite, test)
-    whole_run = "" if done.built else "the tests don't compile"
-    if reason := done.ended or whole_run:
+    whole_run = "" if report.built else "the tests don't compile"
+    if reason := report.ended or whole_run:
         case = ET.SubElement(suite, "testcase", classname="go test", name="run", time="0")
         error = ET.SubElement(case, "error", message=console.harmless(reason), type="run")
-        error.text = console.harmless("\n".join(done.said))
+        error.text = console.harmless("\n".join(report.said))
     numbers = {
         "tests": str(len(suite)),
         "failures": str(len(suite.findall("testcase/failure"))),
         "errors": str(len(suite.findall("testcase/error"))),
-        "time": f"{done.seconds:.3f}",
+        "time": f"{report.seconds:.3f}",
     }
     suite.attrib |= {**numbers, "skipped": str(len(suite.findall("testcase/skipped")))}
     return document("devenv test-e2e", suite, numbers)
@@ -112,9 +114,9 @@ def _case(suite: ET.Element, test: Result) -> None:
         name=console.harmless(test.name),
         time=f"{test.seconds:.3f}",
     )
-    said = console.harmless("\n".join(test.output))
+    output = console.harmless("\n".join(test.output))
     if test.outcome is Outcome.SKIP:
         ET.SubElement(case, "skipped", message=console.harmless(test.reason))
     elif test.failed:
         message = console.harmless(test.reason)
-        ET.SubElement(case, "failure", message=message, type=test.outcome.value).text = said
+        ET.SubElement(case, "failure", message=message, type=test.outcome.value).text = output

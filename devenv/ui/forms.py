@@ -31,48 +31,51 @@ def save(facts: Facts, target: Path) -> None:
 
 
 def diagnosis(
-    facts: Facts, found: Diagnosis, output: str, target: Path | None, *, everything: bool
+    facts: Facts, diagnosis: Diagnosis, output: str, target: Path | None, *, everything: bool
 ) -> None:
     """Show a diagnosis, or write it to a file."""
     if output in {"html", "junit", "sarif"}:
-        _emit(_document(facts, found, output), target or _default_target(output, found.cluster))
+        _emit(
+            _document(facts, diagnosis, output),
+            target or _default_target(output, diagnosis.cluster),
+        )
     elif target:
         _emit(
-            text.envelope_text(found)
+            text.envelope_text(diagnosis)
             if output == "json"
-            else text.plain_text(found, everything=everything),
+            else text.plain_text(diagnosis, everything=everything),
             target,
         )
     elif output == "json":
-        text.diagnosis_json(found)
+        text.diagnosis_json(diagnosis)
     else:
-        text.diagnosis(found, everything=everything)
+        text.diagnosis(diagnosis, everything=everything)
 
 
 def comparison(good: Facts, facts: Facts, output: str, target: Path | None) -> Comparison:
     """Compare two looks, show what differs, or write it to a file, and return it."""
     if output not in {"text", "json"}:
         raise click.UsageError(f"A comparison has no form {output}: text or json.")
-    found = compare(good, facts)
+    result = compare(good, facts)
     if target:
         as_json = output == "json"
         _emit(
-            (differences.envelope_text if as_json else differences.plain_text)(good, facts, found),
+            (differences.envelope_text if as_json else differences.plain_text)(good, facts, result),
             target,
         )
     elif output == "json":
-        differences.comparison_json(good, facts, found)
+        differences.comparison_json(good, facts, result)
     else:
-        differences.comparison(good, facts, found)
-    return found
+        differences.comparison(good, facts, result)
+    return result
 
 
-def _document(facts: Facts, found: Diagnosis, output: str) -> str:
+def _document(facts: Facts, diagnosis: Diagnosis, output: str) -> str:
     if output == "html":
         from devenv.ui.page import page  # noqa: PLC0415 - only a page waits for the templates
 
-        return page(facts, found)
-    return machine.junit(found) if output == "junit" else machine.sarif(found)
+        return page(facts, diagnosis)
+    return machine.junit(diagnosis) if output == "junit" else machine.sarif(diagnosis)
 
 
 def _default_target(output: str, cluster: str) -> Path | None:

@@ -13,10 +13,10 @@ from devenv.ui.reports import VERSION
 _WIDTH = 15  # of a component's name
 
 
-def lines(found: Iterable[LogLine]) -> None:
+def lines(log_lines: Iterable[LogLine]) -> None:
     """Show lines: the time of day, the component, a known line's code, the text."""
     out = console.result()
-    for line in found:
+    for line in log_lines:
         mark = f"[bold red]{line.code}[/bold red] " if line.code else ""
         head = f"[dim]{line.time[11:23]}[/dim] {escape(line.component[:_WIDTH].ljust(_WIDTH))}"
         out.print(f"{head} {mark}{escape(console.harmless(line.text))}", soft_wrap=True)
@@ -24,10 +24,10 @@ def lines(found: Iterable[LogLine]) -> None:
             return
 
 
-def json_lines(found: Iterable[LogLine]) -> None:
+def json_lines(log_lines: Iterable[LogLine]) -> None:
     """Print each line as JSON on a line of its own."""
     out = console.result()
-    for line in found:
+    for line in log_lines:
         out.print(
             json.dumps({"version": VERSION, "kind": "log", "result": shape(line)}),
             markup=False,

@@ -39,19 +39,19 @@ class Case:
     follows: Finding | None = None
 
 
-def cases(found: Diagnosis) -> Iterator[Case]:
+def cases(diagnosis: Diagnosis) -> Iterator[Case]:
     """Yield a case for each code, in its order, and one more for each further finding of it."""
     failed: dict[str, list[Case]] = {}
-    known = book()
-    for cause in (*found.causes, *found.progress):
-        failed.setdefault(cause.root.code, []).append(Case(known[cause.root.code], cause.root))
-    for cause in (*found.causes, *found.progress):
+    code_book = book()
+    for cause in (*diagnosis.causes, *diagnosis.progress):
+        failed.setdefault(cause.root.code, []).append(Case(code_book[cause.root.code], cause.root))
+    for cause in (*diagnosis.causes, *diagnosis.progress):
         for finding in _once(cause):
-            there = failed.setdefault(finding.code, [])
-            if finding not in [c.finding for c in there]:
-                there.append(Case(known[finding.code], finding, cause.root))
-    for name, code in known.items():
-        if name not in found.ignored:
+            code_cases = failed.setdefault(finding.code, [])
+            if finding not in [c.finding for c in code_cases]:
+                code_cases.append(Case(code_book[finding.code], finding, cause.root))
+    for name, code in code_book.items():
+        if name not in diagnosis.ignored:
             yield from failed.get(name) or [Case(code)]
 
 
@@ -62,25 +62,29 @@ def _once(cause: Cause) -> list[Finding]:
 # JUnit
 
 
-def junit(found: Diagnosis) -> str:
+def junit(diagnosis: Diagnosis) -> str:
     """Return the diagnosis as JUnit's XML: one case a check."""
-    suite = ET.Element("testsuite", name=f"devenv doctor {found.cluster}", hostname=found.cluster)
+    suite = ET.Element(
+        "testsuite", name=f"devenv doctor {diagnosis.cluster}", hostname=diagnosis.cluster
+    )
     counts = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-    for case in cases(found):
+    for case in cases(diagnosis):
         counts["tests"] += 1
         kind = _case(suite, case)
         if kind:
             counts[kind] += 1
-    for what, why in found.unknown:
+    for what, reason in diagnosis.unknown:
         counts["tests"] += 1
         counts["errors"] += 1
         element = ET.SubElement(
             suite, "testcase", classname="devenv.unknown", name=_plain(what), time="0"
         )
-        ET.SubElement(element, "error", message=_plain(f"could not be read: {why}"), type="unknown")
-    at = datetime.fromtimestamp(found.taken, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        ET.SubElement(
+            element, "error", message=_plain(f"could not be read: {reason}"), type="unknown"
+        )
+    timestamp = datetime.fromtimestamp(diagnosis.taken, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     numbers = {name: str(count) for name, count in counts.items()}
-    suite.attrib |= {**numbers, "time": "0", "timestamp": at}
+    suite.attrib |= {**numbers, "time": "0", "timestamp": timestamp}
     del numbers["skipped"]  # which only a suite may have
     return document("devenv doctor", suite, {**numbers, "time": "0"})
 
@@ -118,23 +122,23 @@ def _plain(text: str) -> str:
 # SARIF
 
 
-def sarif(found: Diagnosis) -> str:
+def sarif(diagnosis: Diagnosis) -> str:
     """Return the diagnosis as SARIF 2.1.0: roots as errors, what follows from them suppressed by their root."""
-    known = book()
-    order = list(known)
-    results = [_result(found, case, order) for case in cases(found) if case.finding]
+    code_book = book()
+    order = list(code_book)
+    results = [_result(diagnosis, case, order) for case in cases(diagnosis) if case.finding]
     notices = [
-        {"level": "warning", "message": {"text": _plain(f"{what} could not be read: {why}")}}
-        for what, why in found.unknown
+        {"level": "warning", "message": {"text": _plain(f"{what} could not be read: {reason}")}}
+        for what, reason in diagnosis.unknown
     ]
-    rules = [_rule(code) for code in known.values()]
+    rules = [_rule(code) for code in code_book.values()]
     driver = {
         "name": "devenv", "version": __version__, "semanticVersion": __version__,
         "informationUri": "https://github.com/vllm-project/aibrix", "rules": rules,
     }  # fmt: skip
-    end = datetime.fromtimestamp(found.taken, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    end = datetime.fromtimestamp(diagnosis.taken, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     invocation = {
-        "executionSuccessful": not found.unknown,
+        "executionSuccessful": not diagnosis.unknown,
         "endTimeUtc": end,
         "toolExecutionNotifications": notices,
     }
@@ -156,24 +160,24 @@ def _rule(code: Code) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _result(found: Diagnosis, case: Case, order: list[str]) -> dict[str, Any]:
+def _result(diagnosis: Diagnosis, case: Case, order: list[str]) -> dict[str, Any]:
     finding = case.finding
     assert finding  # noqa: S101 - only such cases are results
-    told = [
+    lines = [
         finding.says,
         *(f"{e.source}: {e.text}" for e in finding.evidence),
         *(f"Fix: {f}" for f in finding.fix),
     ]
     where = {
-        "physicalLocation": {"artifactLocation": {"uri": f"clusters/{found.cluster}"}},
+        "physicalLocation": {"artifactLocation": {"uri": f"clusters/{diagnosis.cluster}"}},
         "logicalLocations": [{"name": _plain(finding.subject), "kind": "resource"}],
     }
     mark = hashlib.sha256(
-        f"{found.cluster}\n{finding.code}\n{finding.subject}".encode()
+        f"{diagnosis.cluster}\n{finding.code}\n{finding.subject}".encode()
     ).hexdigest()[:32]
     result: dict[str, Any] = {
         "ruleId": finding.code, "ruleIndex": order.index(finding.code), "level": "note" if case.follows else "error",
-        "message": {"text": "\n".join(map(_plain, told))}, "locations": [where],
+        "message": {"text": "\n".join(map(_plain, lines))}, "locations": [where],
         "partialFingerprints": {"devenv/v1": mark},
     }  # fmt: skip
     if case.follows:

@@ -12,53 +12,55 @@ from devenv.ui import console
 from devenv.ui.reports import emit_json, proof_json, proof_line
 
 
-def added(wanted: Wanted, proofs: Sequence[Proof], url: str) -> None:
+def added(model: Wanted, proofs: Sequence[Proof], url: str) -> None:
     """Say that the model answers, and how to ask it."""
     out = console.result()
-    out.print(f"[green]✓[/green] The model {escape(wanted.name)} answers.")
+    out.print(f"[green]✓[/green] The model {escape(model.name)} answers.")
     for proof in proofs:
         out.print(f"  {proof_line(proof)}", soft_wrap=True)
     out.print(f"Gateway:  {url}")
 
 
-def added_json(wanted: Wanted, proofs: Sequence[Proof]) -> None:
+def added_json(model: Wanted, proofs: Sequence[Proof]) -> None:
     """Print the same as JSON."""
     emit_json("model", {
-        "name": wanted.name, "namespace": wanted.namespace, "object": wanted.slug, "requests": [proof_json(p) for p in proofs],
+        "name": model.name, "namespace": model.namespace, "object": model.slug,
+        "requests": [proof_json(p) for p in proofs],
     })  # fmt: skip
 
 
-def listed(found: Sequence[Seen]) -> None:
+def listed(models: Sequence[Seen]) -> None:
     """Show each model, and what its parts lack."""
     out = console.result()
-    if not found:
+    if not models:
         out.print("There is no model. `devenv model add NAME` adds one.")
-    for seen in found:
-        whose = "  [dim]added by devenv[/dim]" if seen.ours else ""
+    for model in models:
+        whose = "  [dim]added by devenv[/dim]" if model.ours else ""
         out.print(
-            f"{'[green]✓[/green]' if seen.answers else '[red]✗[/red]'} {escape(seen.name)}{whose}",
+            f"{'[green]✓[/green]' if model.answers else '[red]✗[/red]'} {escape(model.name)}{whose}",
             soft_wrap=True,
         )
-        out.print(f"  plugin      {seen.pods[0]} of {seen.pods[1]} pods ready", soft_wrap=True)
-        workloads = ", ".join(seen.workloads) or "no Deployment names it"
+        out.print(f"  plugin      {model.pods[0]} of {model.pods[1]} pods ready", soft_wrap=True)
+        workloads = ", ".join(model.workloads) or "no Deployment names it"
         out.print(f"  controller  {escape(workloads)}", soft_wrap=True)
-        out.print(f"  route       {escape(seen.route)}", soft_wrap=True)
-        out.print(f"  service     {escape(seen.service)}", soft_wrap=True)
-        for proof in seen.proofs:
+        out.print(f"  route       {escape(model.route)}", soft_wrap=True)
+        out.print(f"  service     {escape(model.service)}", soft_wrap=True)
+        for proof in model.proofs:
             out.print(f"  {proof_line(proof)}", soft_wrap=True)
 
 
-def listed_json(found: Sequence[Seen]) -> None:
+def listed_json(models: Sequence[Seen]) -> None:
     """Print the same as JSON."""
-    emit_json("models", [shape(seen) for seen in found])
+    emit_json("models", [shape(model) for model in models])
 
 
-def shape(seen: Seen) -> dict[str, Any]:
+def shape(model: Seen) -> dict[str, Any]:
     """Shape of one model in `model list`."""
     return {
-        "name": seen.name, "pods": {"ready": seen.pods[0], "all": seen.pods[1]}, "workloads": list(seen.workloads),
-        "route": seen.route, "service": seen.service, "added_by_devenv": seen.ours,
-        "requests": [proof_json(p) for p in seen.proofs],
+        "name": model.name, "pods": {"ready": model.pods[0], "all": model.pods[1]},
+        "workloads": list(model.workloads),
+        "route": model.route, "service": model.service, "added_by_devenv": model.ours,
+        "requests": [proof_json(p) for p in model.proofs],
     }  # fmt: skip
 
 
@@ -69,10 +71,10 @@ def to_remove(objects: Sequence[Manifest]) -> None:
         out.print(f"  {escape(line)}", soft_wrap=True)
 
 
-def removed(model: str, objects: Sequence[Manifest], *, done: bool) -> None:
+def removed(model: str, objects: Sequence[Manifest], *, is_removed: bool) -> None:
     """Say what was removed, or would be."""
     out = console.result()
-    if not done:
+    if not is_removed:
         out.print(f"Of the model {escape(model)} this would be removed:")
         for line in map(_spelt, objects):
             out.print(f"  {escape(line)}", soft_wrap=True)
@@ -80,10 +82,11 @@ def removed(model: str, objects: Sequence[Manifest], *, done: bool) -> None:
     out.print(f"The model {escape(model)} is removed: {len(objects)} objects, and its route.")
 
 
-def removed_json(model: str, objects: Sequence[Manifest], *, done: bool) -> None:
+def removed_json(model: str, objects: Sequence[Manifest], *, is_removed: bool) -> None:
     """Print the same as JSON."""
     emit_json(
-        "model-removed", {"name": model, "removed": done, "objects": [_spelt(o) for o in objects]}
+        "model-removed",
+        {"name": model, "removed": is_removed, "objects": [_spelt(o) for o in objects]},
     )
 
 

@@ -37,24 +37,24 @@ class Fold:
     items: tuple[tuple[str, str], ...]  # (name, text)
 
 
-def page(facts: Facts, found: Diagnosis) -> str:
+def page(facts: Facts, diagnosis: Diagnosis) -> str:
     """Return the page."""
     rooms = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(default=True, default_for_string=True),
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     rooms.filters |= {"plain": _plain, "clock": clock}
-    moments = timeline(facts, found)
-    began = min((c.since for c in found.causes if c.since), default=facts.taken)
+    moments = timeline(facts, diagnosis)
+    began = min((c.since for c in diagnosis.causes if c.since), default=facts.taken)
     return rooms.get_template("page.html").render(
-        found=found,
+        found=diagnosis,
         facts=facts,
-        headline=headline_text(found),
-        mood="good" if found.healthy else "bad" if found.causes else "unsure",
-        stops=list(stops(found)),
+        headline=headline_text(diagnosis),
+        mood="good" if diagnosis.healthy else "bad" if diagnosis.causes else "unsure",
+        stops=list(stops(diagnosis)),
         causes=[
-            (c, since(c.since, found.taken), fold_consequences(c))
-            for c in (*found.causes, *found.progress)
+            (c, since(c.since, diagnosis.taken), fold_consequences(c))
+            for c in (*diagnosis.causes, *diagnosis.progress)
         ],
         moments=[(m, _offset(m.time - began)) for m in moments],
         folds=list(folds(facts)),
@@ -63,18 +63,20 @@ def page(facts: Facts, found: Diagnosis) -> str:
     )
 
 
-def stops(found: Diagnosis) -> Iterator[Stop]:
+def stops(diagnosis: Diagnosis) -> Iterator[Stop]:
     """Yield the places on a request's way; those behind the first broken one are beyond."""
     codes: dict[Place, list[str]] = {}
-    known = book()
-    for cause in found.causes:
+    code_book = book()
+    for cause in diagnosis.causes:
         for finding in cause.findings:
-            place = finding.place or (known[finding.code].place if finding.code in known else None)
+            place = finding.place or (
+                code_book[finding.code].place if finding.code in code_book else None
+            )
             if place and finding.code not in codes.setdefault(place, []):
                 codes[place].append(finding.code)
     state = "fine"
     for number, place in enumerate(Place):
-        broken = place in found.broken
+        broken = place in diagnosis.broken
         yield Stop(place.value, "broken" if broken else state, tuple(codes.get(place, ())), number)
         state = "beyond" if broken else state
 

@@ -22,13 +22,15 @@ class _Step:
     count: str = ""
 
 
-def amount(done: float, total: float, unit: str) -> str:
+def amount(position: float, total: float, unit: str) -> str:
     """Spell progress: bytes as sizes, seconds as minutes that are left, all else as a count."""
     if unit == "B":
-        return f"{show(done)} of {show(total)}"
+        return f"{show(position)} of {show(total)}"
     if unit == "s":
-        return f"about {max(1, round((total - done) / 60))} min left" if total > done else ""
-    return f"{done:.0f} of {total:.0f} {unit}".rstrip()
+        return (
+            f"about {max(1, round((total - position) / 60))} min left" if total > position else ""
+        )
+    return f"{position:.0f} of {total:.0f} {unit}".rstrip()
 
 
 class Lines:
@@ -50,10 +52,10 @@ class Lines:
     def detail(self, step: str, text: str) -> None:
         """Say what a step is at, now and then."""
         with self._lock:
-            known = self._steps.setdefault(step, _Step(time.monotonic()))
-            now = time.monotonic()
-            if text and text != known.detail and now - known.told >= _PAUSE:
-                known.detail, known.told = text, now
+            state = self._steps.setdefault(step, _Step(time.monotonic()))
+            current_time = time.monotonic()
+            if text and text != state.detail and current_time - state.told >= _PAUSE:
+                state.detail, state.told = text, current_time
                 self._console.print(f"  {step}: {text}", style="dim", markup=False)
 
     def end(self, step: str, note: str = "") -> None:
@@ -96,17 +98,17 @@ class Bars(Lines):
 
     def update(self, step: str, done: float, total: float, unit: str) -> None:
         """Move the bar."""
-        known = self._steps.get(step)
-        if known and known.bar is not None:
-            known.count = amount(done, total, unit)
-            self._progress.update(known.bar, completed=done, total=total, note=self._note(known))
+        state = self._steps.get(step)
+        if state and state.bar is not None:
+            state.count = amount(done, total, unit)
+            self._progress.update(state.bar, completed=done, total=total, note=self._note(state))
 
     def detail(self, step: str, text: str) -> None:
         """Show what the step is at, behind its bar."""
-        known = self._steps.get(step)
-        if known and known.bar is not None:
-            known.detail = text
-            self._progress.update(known.bar, note=self._note(known))
+        state = self._steps.get(step)
+        if state and state.bar is not None:
+            state.detail = text
+            self._progress.update(state.bar, note=self._note(state))
 
     def end(self, step: str, note: str = "") -> None:
         """Turn the bar into a line."""
@@ -123,9 +125,9 @@ class Bars(Lines):
         self._progress.stop()
 
     def _remove(self, step: str) -> None:
-        known = self._steps.get(step)
-        if known and known.bar is not None:
-            self._progress.remove_task(known.bar)
+        state = self._steps.get(step)
+        if state and state.bar is not None:
+            self._progress.remove_task(state.bar)
 
     def _note(self, step: _Step) -> str:
         note = "  ".join(part for part in (step.count, step.detail) if part)

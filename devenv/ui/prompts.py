@@ -83,14 +83,14 @@ def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
         raise DevenvError(otherwise, exit_code=Exit.FAILED)
 
 
-def typed_or_stop(question: str, wanted: str, otherwise: str, *, assume_yes: bool) -> None:
+def typed_or_stop(question: str, expected_answer: str, otherwise: str, *, assume_yes: bool) -> None:
     """Return if exactly this was typed. Raises DevenvError as `confirm_or_stop` does."""
     if assume_yes:
         return
     refuse_unless_askable()
     import questionary  # noqa: PLC0415 - only where a question is asked
 
-    if _answered(lambda: questionary.text(question).ask()).strip() != wanted:
+    if _answered(lambda: questionary.text(question).ask()).strip() != expected_answer:
         raise DevenvError(otherwise, exit_code=Exit.FAILED)
 
 

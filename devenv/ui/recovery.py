@@ -42,8 +42,8 @@ def _show(out: Console, proposed: Proposal) -> None:
         out.print("[green]✓[/green] Nothing to repair.")
     for cause in proposed.diagnosis.progress:
         out.print(f"[yellow]…[/yellow] {escape(cause.root.says)}")
-    for what, why in proposed.diagnosis.unknown:
-        out.print(f"[yellow]?[/yellow] {escape(what)} could not be read: {escape(why)}")
+    for what, reason in proposed.diagnosis.unknown:
+        out.print(f"[yellow]?[/yellow] {escape(what)} could not be read: {escape(reason)}")
     for line in _steps(proposed):
         out.print(line, soft_wrap=True)
     for finding in proposed.plan.beyond:
@@ -61,8 +61,8 @@ def _steps(proposed: Proposal) -> list[str]:
         shown.append(f"  {number}. {escape(words(step))}  [dim]({', '.join(step.codes)})[/dim]")
         shown += [f"       {escape(line)}" for line in _details(step, proposed)]
     codes = dict.fromkeys(code for step in proposed.plan.steps for code in step.codes)
-    last = f"prove with the live requests that it is repaired ({', '.join(codes)})"
-    return [*shown, f"  {len(proposed.plan.steps) + 1}. {last}"]
+    final_step = f"prove with the live requests that it is repaired ({', '.join(codes)})"
+    return [*shown, f"  {len(proposed.plan.steps) + 1}. {final_step}"]
 
 
 def words(step: Planned) -> str:
@@ -88,12 +88,12 @@ def recovery(result: Recovery) -> None:
     """Say what was done, and that it works."""
     out = console.result()
     if not result.done:
-        says = f"Nothing to repair: the cluster {result.cluster} answers on every route."
+        message = f"Nothing to repair: the cluster {result.cluster} answers on every route."
     else:
-        says = f"The cluster {result.cluster} is repaired ({', '.join(result.repaired)}) and answers on every route."
+        message = f"The cluster {result.cluster} is repaired ({', '.join(result.repaired)}) and answers on every route."
     for proof in result.proofs:
         out.print(f"  {proof_line(proof)}")
-    out.print(f"[green]✓[/green] {escape(says)}")
+    out.print(f"[green]✓[/green] {escape(message)}")
 
 
 def recovery_json(result: Recovery) -> None:

@@ -97,9 +97,10 @@ def return_plan(cluster: str, returns: Sequence[Return], *, as_json: bool) -> No
         images = [{"node": r.node.name, **_image_shape(r.name, r.image)} for r in returns]
         emit_json("reload-undo-plan", {"cluster": cluster, "images": images})
         return
-    for one in returns:
+    for image_return in returns:
         console.result().print(
-            f"{escape(one.name)} in {one.node.name}: return to {short(one.image)}", soft_wrap=True
+            f"{escape(image_return.name)} in {image_return.node.name}: return to {short(image_return.image)}",
+            soft_wrap=True,
         )
 
 

@@ -34,14 +34,14 @@ def envelope(kind: str, result: Any) -> str:
 
 def emit_changes(kind: str, results: Iterable[Any]) -> None:
     """Print each result that differs from the one before, as JSON on one line."""
-    last = None
+    previous = None
     for result in results:
-        if result != last:
+        if result != previous:
             line = json.dumps({"version": VERSION, "kind": kind, "result": result})
             console.result().print(line, markup=False, soft_wrap=True)
         if streams.is_unread():
             return
-        last = result
+        previous = result
 
 
 def emit_json(kind: str, result: Any) -> None:
@@ -79,10 +79,10 @@ def error_json(problem: DevenvError) -> dict[str, str]:
     return {"error": problem.what, "why": problem.why, "next_step": problem.next_step}
 
 
-def profiles(found: list[Profile]) -> None:
+def profiles(profiles: list[Profile]) -> None:
     """Show profiles by name."""
-    width = max((len(p.name) for p in found), default=0)
-    for profile in found:
+    width = max((len(p.name) for p in profiles), default=0)
+    for profile in profiles:
         console.result().print(
             f"{escape(profile.name.ljust(width))}  {escape(profile.description)}"
         )
@@ -91,7 +91,7 @@ def profiles(found: list[Profile]) -> None:
 # up and down
 
 
-def up(result: Result, why: str = "") -> None:
+def up(result: Result, reason: str = "") -> None:
     """Say that the cluster answers, and once more which profile it has, and why."""
     out = console.result()
     subject = "The cluster" if result.changed else "Nothing to do: the cluster"
@@ -101,7 +101,9 @@ def up(result: Result, why: str = "") -> None:
     out.print(f"Gateway:  {result.url}")
     out.print(f"kubectl:  --context kind-{result.cluster}")
     profile = f"{result.profile} {result.version}".strip()
-    out.print(f"Profile:  {escape(profile)}{escape(f' ({why})') if why else ''}", soft_wrap=True)
+    out.print(
+        f"Profile:  {escape(profile)}{escape(f' ({reason})') if reason else ''}", soft_wrap=True
+    )
 
 
 def up_json(result: Result) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def down(cluster: str, removal: Removal, *, dry_run: bool) -> None:
 
 
 def _stayed(removal: Removal) -> list[str]:
-    return [f"{kind} {name}: {why}" for (_, kind, _, name), why in removal.stayed.items()]
+    return [f"{kind} {name}: {reason}" for (_, kind, _, name), reason in removal.stayed.items()]
 
 
 def down_json(
@@ -256,8 +258,8 @@ def restarted(names: list[str], proofs: Iterable[Proof]) -> None:
 
 def proof_line(proof: Proof) -> str:
     """One line: did the request prove its route, and by what; where not, why not."""
-    why = f": {escape('; '.join(proof.failures))}" if proof.failures else ""
-    return f"{_proof_head(proof)}{why}"
+    failures = f": {escape('; '.join(proof.failures))}" if proof.failures else ""
+    return f"{_proof_head(proof)}{failures}"
 
 
 def _proof_head(proof: Proof) -> str:

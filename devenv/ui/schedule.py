@@ -44,8 +44,8 @@ def status(state: State) -> None:
         out.print("  last  not yet")
 
 
-def _when(at: float) -> str:
-    return f"{datetime.fromtimestamp(at).astimezone():%a %Y-%m-%d %H:%M}"
+def _when(time: float) -> str:
+    return f"{datetime.fromtimestamp(time).astimezone():%a %Y-%m-%d %H:%M}"
 
 
 def status_json(state: State) -> None:

@@ -17,10 +17,10 @@ def watch(looks: Iterable[list[str]]) -> None:
             for lines in looks:
                 live.update(Text.from_markup("\n".join(lines)), refresh=True)
         return
-    last: list[str] = []
+    previous_lines: list[str] = []
     for lines in looks:
-        if lines != last:
+        if lines != previous_lines:
             out.print("\n".join(lines))
         if streams.is_unread():
             return
-        last = lines
+        previous_lines = lines
