@@ -33,101 +33,121 @@ class Adopting:
 
     def foreign(self) -> list[Node]:
         """Return the cluster's nodes if devenv has no record of them. Raises DevenvError where there is no cluster."""
-        at = self.context
-        nodes, record = at.nodes(), at.records.read(at.cluster)
+        context = self.context
+        nodes, record = context.nodes(), context.records.read(context.cluster)
         if not nodes:
-            fix = f"`devenv up --name {at.cluster}` makes one."
+            fix = f"`devenv up --name {context.cluster}` makes one."
             raise DevenvError(
-                f"There is no kind cluster {at.cluster} to adopt.", "", fix, Exit.USAGE
+                f"There is no kind cluster {context.cluster} to adopt.", "", fix, Exit.USAGE
             )
-        same_engine(record, at.engine)
+        same_engine(record, context.engine)
         return [] if record and {n.id for n in nodes} <= set(record.nodes) else nodes
 
     def reach(self, nodes: list[Node]) -> None:
         """Refuse a cluster that devenv could not work with: not running, without the gateway's port, or silent."""
-        at = self.context
+        context = self.context
         if stopped := [n.name for n in nodes if n.status != "running"]:
             fix = f"Start it: docker start {' '.join(stopped)}"
             raise DevenvError(
-                f"The cluster {at.cluster} is not running.", "", fix, Exit.PREREQUISITE
+                f"The cluster {context.cluster} is not running.", "", fix, Exit.PREREQUISITE
             )
-        wanted = len(at.profile.cluster.kind.get("nodes") or [1])
-        if len(nodes) < wanted:
-            why = f"The profile {at.profile.name} wants {wanted} nodes; {at.cluster} has {len(nodes)}."
+        node_count = len(context.profile.cluster.kind.get("nodes") or [1])
+        if len(nodes) < node_count:
+            reason = f"The profile {context.profile.name} wants {node_count} nodes; {context.cluster} has {len(nodes)}."
             raise DevenvError(
-                f"The cluster {at.cluster} is too small.",
-                why,
+                f"The cluster {context.cluster} is too small.",
+                reason,
                 "Choose another profile.",
                 Exit.USAGE,
             )
-        maps_gateway(at.profile, at.cluster, nodes)
-        own_context(at.kube, nodes, at.cluster)
-        if not at.kube.ready():
+        maps_gateway(context.profile, context.cluster, nodes)
+        own_context(context.kube, nodes, context.cluster)
+        if not context.kube.ready():
             raise DevenvError(
-                f"The API server of {at.cluster} is not ready.", exit_code=Exit.UNKNOWN
+                f"The API server of {context.cluster} is not ready.", exit_code=Exit.UNKNOWN
             )
 
     def restored(self, nodes: list[Node]) -> bool:
         """Whether the cluster carries devenv's own record of these very nodes; then it is remembered again."""
-        at = self.context
-        record = incluster.read(at.kube)
-        ours = (
-            record and record.cluster == at.cluster and set(record.nodes) == {n.id for n in nodes}
+        context = self.context
+        record = incluster.read(context.kube)
+        is_same_cluster = (
+            record
+            and record.cluster == context.cluster
+            and set(record.nodes) == {n.id for n in nodes}
         )
-        if not (record and ours and record.engine == at.engine.info().id):
+        if not (record and is_same_cluster and record.engine == context.engine.info().id):
             return False
-        at.records.write(record)
-        at.reporter.say(
-            f"The cluster {at.cluster} carries devenv's record of it; it is remembered again."
+        context.records.write(record)
+        context.reporter.say(
+            f"The cluster {context.cluster} carries devenv's record of it; it is remembered again."
         )
         return True
 
     def adopt(self, nodes: list[Node], rendered: Rendered) -> None:
         """Show what would change, ask, and remember the cluster as adopted."""
-        at = self.context
+        context = self.context
         adoption = self.plan(nodes, rendered)
         self.agree(adoption)
-        held = tuple(normalise(ref) for ref, how in adoption.images.items() if how == "replaced")
-        engine = at.engine.info().id
+        replaced_names = tuple(
+            normalise(ref) for ref, how in adoption.images.items() if how == "replaced"
+        )
+        engine = context.engine.info().id
         record = Record(
-            at.cluster, engine=engine, began=at.clock.now(), made=True, adopted=True, **at.chosen
+            context.cluster,
+            engine=engine,
+            began=context.clock.now(),
+            made=True,
+            adopted=True,
+            **context.chosen,
         )
         ids = tuple(n.id for n in nodes)
-        at.records.write(
-            replace(record, nodes=ids, objects=adoption.brought, agreed=adoption.changed, held=held)
+        context.records.write(
+            replace(
+                record,
+                nodes=ids,
+                objects=adoption.brought,
+                agreed=adoption.changed,
+                held=replaced_names,
+            )
         )
 
     def note_more(self, rendered: Rendered) -> None:
         """Note what a later `up` is about to bring into an adopted cluster. Refuse to change what nobody agreed to."""
-        at = self.context
-        record = at.records.read(at.cluster)
+        context = self.context
+        record = context.records.read(context.cluster)
         if not (record and record.adopted):
             return
         plan = self.plan([], rendered)
         if unasked := [k for k in plan.changed if k not in (*record.objects, *record.agreed)]:
             names = ", ".join(f"{kind} {name}" for _, kind, _, name in unasked)
-            fix = f"`devenv down --name {at.cluster}`, then `devenv up --adopt`, which asks."
+            fix = f"`devenv down --name {context.cluster}`, then `devenv up --adopt`, which asks."
             raise DevenvError(
                 "The profile would change objects that somebody else made.",
                 f"They are: {names}.",
                 fix,
                 Exit.USAGE,
             )
-        new = tuple(k for k in plan.brought if k not in record.objects)
-        at.records.update(at.cluster, lambda now: replace(now, objects=(*now.objects, *new)))
+        added_objects = tuple(k for k in plan.brought if k not in record.objects)
+        context.records.update(
+            context.cluster,
+            lambda current: replace(current, objects=(*current.objects, *added_objects)),
+        )
 
     def plan(self, nodes: list[Node], rendered: Rendered) -> Adoption:
         """Look at what is there. Changes nothing."""
-        at = self.context
+        context = self.context
         objects = [key(o) for source in rendered.sources.values() for o in source] + [incluster.KEY]
-        there = [k for k in objects if at.kube.get(*k) is not None]
-        held = {name for node in nodes for name in present(at.containers, node.name)}
+        existing = [k for k in objects if context.kube.get(*k) is not None]
+        names_in_nodes = {name for node in nodes for name in present(context.containers, node.name)}
         images = {
-            i.ref: "replaced" if normalise(i.ref) in held else "brought"
-            for i in at.profile.cluster_images
+            i.ref: "replaced" if normalise(i.ref) in names_in_nodes else "brought"
+            for i in context.profile.cluster_images
         }
-        brought = tuple(k for k in objects if k not in there)
-        return Adoption(at.cluster, tuple(n.name for n in nodes), brought, tuple(there), images)
+        brought = tuple(k for k in objects if k not in existing)
+        return Adoption(
+            context.cluster, tuple(n.name for n in nodes), brought, tuple(existing), images
+        )
 
 
 def maps_gateway(profile: Profile, cluster: str, nodes: list[Node]) -> None:

@@ -52,9 +52,11 @@ class Applying:
         note.append(f"{len(names)} CRDs established")
 
     def _unestablished(self, names: list[str]) -> str:
-        found = {o["metadata"]["name"]: o for o in self.context.kube.select(*_CRD)}
+        definitions = {o["metadata"]["name"]: o for o in self.context.kube.select(*_CRD)}
         return ", ".join(
-            n for n in names if n not in found or ready.conditions(found[n], ["Established"])
+            n
+            for n in names
+            if n not in definitions or ready.conditions(definitions[n], ["Established"])
         )
 
     def source(self, objects: list[Manifest]) -> Run:
@@ -62,21 +64,21 @@ class Applying:
 
         A workload that finds no image goes into pull back-off and loses 10 to 20 s (facts/gateway.md).
         """
-        at = self.context
-        brought = {normalise(i.ref) for i in at.profile.cluster_images}
+        context = self.context
+        brought = {normalise(i.ref) for i in context.profile.cluster_images}
 
         def run(note: list[str]) -> None:
             for obj in sorted(
                 objects, key=lambda o: bool(o["kind"] == "Gateway")
             ):  # nobody else need wait as it does
-                at.arrivals.wait_for(set(manifests.images_in(obj)) & brought, _IMAGES)
+                context.arrivals.wait_for(set(manifests.images_in(obj)) & brought, _IMAGES)
                 ids = self.ids()  # not before: it is what was loaded by then
                 if obj["kind"] == "Gateway":
                     self._await_controller(obj)
                 self._await_secrets(
                     obj, [manifests.stamped(o, ids) for o in objects if o["kind"] == "Job"]
                 )
-                at.kube.apply(manifests.stamped(obj, ids))
+                context.kube.apply(manifests.stamped(obj, ids))
             note.append(f"{len(objects)} objects")
 
         return run
@@ -90,19 +92,21 @@ class Applying:
 
         Nothing is lost where one never comes: the workload's own gate says so.
         """
-        at, namespace = self.context, obj["metadata"].get("namespace", "")
-        wanted = manifests.secrets_in(obj)
+        context, namespace = self.context, obj["metadata"].get("namespace", "")
+        secret_names = manifests.secrets_in(obj)
 
         def missing() -> str:
-            lacking = [n for n in wanted if at.kube.get("v1", "Secret", namespace, n) is None]
-            if lacking:
+            missing_secrets = [
+                n for n in secret_names if context.kube.get("v1", "Secret", namespace, n) is None
+            ]
+            if missing_secrets:
                 self._renew(jobs)
-            return ", ".join(lacking)
+            return ", ".join(missing_secrets)
 
-        if wanted:
+        if secret_names:
             with suppress(DevenvError):
-                until("Its secrets", missing, Deadline(at.clock, _SECRETS))
-            at.clock.check()
+                until("Its secrets", missing, Deadline(context.clock, _SECRETS))
+            context.clock.check()
 
     def _await_controller(self, gateway: Manifest) -> None:
         """Give the cluster's DNS and what the Gateway's component stands on a moment before the proxy is brought.
@@ -110,35 +114,36 @@ class Applying:
         A proxy that can't look up or reach its controller at once tries again only 10 to 20 s later. Nothing is lost where
         they never come: their own gates say so.
         """
-        at, meta = self.context, gateway["metadata"]
-        every = {c.name: c for c in at.profile.components}
-        mine = [
+        context, meta = self.context, gateway["metadata"]
+        components = {c.name: c for c in context.profile.components}
+        gateway_components = [
             c
-            for c in every.values()
+            for c in components.values()
             if c.resource.kind == gateway["kind"] and c.resource.names(meta)
         ]
-        below = [every[name] for c in mine for name in c.after]
+        dependencies = [components[name] for c in gateway_components for name in c.after]
 
         def missing() -> str:
-            lacking = [c.name for c in below if ready.missing(c, find(at.kube, c))]
-            return ", ".join(lacking) or self._names_missing()
+            unready = [c.name for c in dependencies if ready.missing(c, find(context.kube, c))]
+            return ", ".join(unready) or self._names_missing()
 
         with suppress(DevenvError):
-            until("What the proxy needs", missing, Deadline(at.clock, _CONTROLLER))
-        at.clock.check()
+            until("What the proxy needs", missing, Deadline(context.clock, _CONTROLLER))
+        context.clock.check()
 
     def _names_missing(self) -> str:
         """Ask the cluster's DNS from a node, through the same rules as its pods: that it is ready is not enough."""
-        at = self.context
+        context = self.context
         address = str(
-            ((at.kube.get("v1", "Service", "kube-system", "kube-dns") or {}).get("spec") or {}).get(
-                "clusterIP"
-            )
+            (
+                (context.kube.get("v1", "Service", "kube-system", "kube-dns") or {}).get("spec")
+                or {}
+            ).get("clusterIP")
         )
-        asked = at.containers.exec(
-            at.nodes()[0].name, ["timeout", "3", "bash", "-c", _ASK, "ask", address]
+        answer = context.containers.exec(
+            context.nodes()[0].name, ["timeout", "3", "bash", "-c", _ASK, "ask", address]
         )
-        return "" if _ANSWER in asked.output else "an answer from the cluster's DNS"
+        return "" if _ANSWER in answer.output else "an answer from the cluster's DNS"
 
     def _renew(self, jobs: list[Manifest]) -> None:
         """Run those Jobs again that failed, since they make what is waited for.
@@ -147,30 +152,33 @@ class Applying:
         """
         kube = self.context.kube
         for job in jobs:
-            found = kube.get(*manifests.key(job))
-            if found is None:  # not run yet, or removed after its time to live
+            existing = kube.get(*manifests.key(job))
+            if existing is None:  # not run yet, or removed after its time to live
                 kube.apply(job)
-            elif (found.get("status") or {}).get("failed"):
+            elif (existing.get("status") or {}).get("failed"):
                 kube.delete(*manifests.key(job))
 
     def gate(self, component: Component) -> Run:
         """Return the work of waiting for one component. Where it is in vain, the error has what the component says."""
-        at, r = self.context, component.resource
-        look = f"Look at it: kubectl --context kind-{at.cluster} -n {r.namespace} describe {r.kind.lower()}"
-        watch = Watch(at.kube, at.clock)
+        context, r = self.context, component.resource
+        hint = f"Look at it: kubectl --context kind-{context.cluster} -n {r.namespace} describe {r.kind.lower()}"
+        watch = Watch(context.kube, context.clock)
 
         def missing() -> str:
-            objects = find(at.kube, component)
-            lacks = ready.missing(component, objects)
-            if lacks and component.gate == "workload":
+            objects = find(context.kube, component)
+            shortfall = ready.missing(component, objects)
+            if shortfall and component.gate == "workload":
                 for workload in objects:
                     watch.look(r.kind, workload)
-            return lacks or self._unreachable(component)
+            return shortfall or self._unreachable(component)
 
         def run(_: list[str]) -> None:
             try:
                 until(
-                    f"{component.name} ({r})", missing, Deadline(at.clock, component.deadline), look
+                    f"{component.name} ({r})",
+                    missing,
+                    Deadline(context.clock, component.deadline),
+                    hint,
                 )
             except DevenvError as error:
                 error.why = "\n".join([error.why, *self._trouble(component)])
@@ -183,16 +191,16 @@ class Applying:
 
         An API server that can't reach a webhook yet lets what it should have seen pass, where it is told to ignore failures.
         """
-        at, r = self.context, component.resource
+        context, r = self.context, component.resource
         if component.gate != "endpoints":
             return ""
-        service = at.kube.get("v1", "Service", r.namespace, r.selector.partition("=")[2]) or {}
+        service = context.kube.get("v1", "Service", r.namespace, r.selector.partition("=")[2]) or {}
         address = str((service.get("spec") or {}).get("clusterIP"))
         ports = [str(p["port"]) for p in (service.get("spec") or {}).get("ports") or ()]
-        for node in (n.name for n in at.nodes() if "control-plane" in n.name):
+        for node in (n.name for n in context.nodes() if "control-plane" in n.name):
             for port in ports:
                 if (
-                    at.containers.exec(
+                    context.containers.exec(
                         node, ["timeout", "3", "bash", "-c", _KNOCK, "knock", address, port]
                     ).code
                     != 0
@@ -205,10 +213,12 @@ class Applying:
         if component.gate != "workload":
             return []
         try:
-            found = find(self.context.kube, component)
+            workloads = find(self.context.kube, component)
         except DevenvError:
             return []
-        return [line for workload in found for line in Trouble(self.context.kube).lines(workload)]
+        return [
+            line for workload in workloads for line in Trouble(self.context.kube).lines(workload)
+        ]
 
 
 def find(kube: Kube, component: Component) -> list[Manifest]:
@@ -216,5 +226,5 @@ def find(kube: Kube, component: Component) -> list[Manifest]:
     r = component.resource
     if r.selector:
         return kube.select(r.api_version, r.kind, r.namespace, r.selector)
-    found = kube.get(r.api_version, r.kind, r.namespace, r.name)
-    return [found] if found else []
+    obj = kube.get(r.api_version, r.kind, r.namespace, r.name)
+    return [obj] if obj else []

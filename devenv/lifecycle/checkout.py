@@ -37,13 +37,13 @@ def problems(folder: str, profile: Profile) -> list[str]:
     root = Path(folder)
     if not root.is_dir():
         return [f"{folder} is no folder"]
-    found = _MODULE.search(_text(root / "go.mod"))
-    if not found:
+    match = _MODULE.search(_text(root / "go.mod"))
+    if not match:
         return [
             f"{folder} is no checkout of {profile.module}: it has no go.mod that names a module"
         ]
-    if found[1] != profile.module:
-        return [f"{folder} is no checkout of {profile.module}: its go.mod says {found[1]}"]
+    if match[1] != profile.module:
+        return [f"{folder} is no checkout of {profile.module}: its go.mod says {match[1]}"]
     programs = [i.go.package for i in profile.images if i.go and i.build_in]
     return [
         f"{root / package} is missing: the checkout is not whole"
@@ -74,8 +74,8 @@ class Kustomize:
 
     def replaced(self, folder: str, replacements: Replacements) -> list[str]:
         """Return the addresses that a folder names and a file is there for."""
-        named = kustomization.addresses(kustomization.tree(Path(folder)))
-        return [address for address in named if address in replacements]
+        addresses = kustomization.addresses(kustomization.tree(Path(folder)))
+        return [address for address in addresses if address in replacements]
 
     def render(self, folder: str, replacements: Replacements = _NOTHING) -> Path:
         """Render a folder anew: what it stands on may have changed.
@@ -115,10 +115,10 @@ class Kustomize:
             raise _failure(folder, remote, output)
 
     def _program(self) -> Sequence[str]:
-        if found := self.host.which("kustomize"):
-            return [str(found), "build"]
-        if found := self.host.which("kubectl"):
-            return [str(found), "kustomize"]
+        if program := self.host.which("kustomize"):
+            return [str(program), "build"]
+        if program := self.host.which("kubectl"):
+            return [str(program), "kustomize"]
         fix = "Install either; or render it elsewhere and name the file: --manifests FILE."
         raise DevenvError(
             "There is neither kustomize nor kubectl to render the checkout with.",
@@ -141,16 +141,16 @@ def _failure(folder: str, remote: Sequence[str], output: str) -> DevenvError:
     # kubectl puts what kustomize says in quotes, unless it has several lines.
     unquoted = output.replace('\\"', '"')
     reasons = [match[1] for form in _UNREACHED if (match := re.search(form, unquoted))]
-    named = [address for address in remote if address in output]
-    if reasons and named:
-        rest = [address for address in remote if address not in named]
-        return _unreached(folder, [*named, *rest], reasons[0].strip())
-    why = "\n".join(output.strip().splitlines()[-_SHOWN:])
-    return DevenvError(f"{folder} can't be rendered.", why, "Nothing was changed.", Exit.USAGE)
+    failed_addresses = [address for address in remote if address in output]
+    if reasons and failed_addresses:
+        other_addresses = [address for address in remote if address not in failed_addresses]
+        return _unreached(folder, [*failed_addresses, *other_addresses], reasons[0].strip())
+    excerpt = "\n".join(output.strip().splitlines()[-_SHOWN:])
+    return DevenvError(f"{folder} can't be rendered.", excerpt, "Nothing was changed.", Exit.USAGE)
 
 
-def _unreached(folder: str, named: Sequence[str], reason: str) -> DevenvError:
+def _unreached(folder: str, addresses: Sequence[str], reason: str) -> DevenvError:
     """Return the error for a folder that names addresses, of which the first can't be reached."""
-    what = f"{folder} can't be rendered: {named[0]} can't be reached."
-    others = [f"It also names {address}." for address in named[1:]]
+    what = f"{folder} can't be rendered: {addresses[0]} can't be reached."
+    others = [f"It also names {address}." for address in addresses[1:]]
     return DevenvError(what, "\n".join([reason, *others]), exit_code=Exit.PREREQUISITE)

@@ -39,8 +39,8 @@ class Choice:
 
 
 def choose(
-    host: Host, cluster: str, asked: str | None, folder: Path, variant: Variant = PLAIN, at_hand: AtHand | None = None,
-    warn: Warn | None = None,
+    host: Host, cluster: str, requested_profile: str | None, folder: Path, variant: Variant = PLAIN,
+    at_hand: AtHand | None = None, warn: Warn | None = None,
 ) -> Choice:  # fmt: skip
     """Return the cluster's profile. Raises DevenvError where it is wrong or not there.
 
@@ -49,23 +49,23 @@ def choose(
     settings, which are then ignored: a command that only looks can do without them.
     """
     record = Records(host).read(cluster)
-    if asked:
-        name, why = asked, "asked for"
+    if requested_profile:
+        name, reason = requested_profile, "asked for"
     elif record and variant != PLAIN:
         _same_base(record, cluster)
-        name, why = record.profile, "asked for"
+        name, reason = record.profile, "asked for"
     elif record:
-        name, why = record.profile, f"the cluster {cluster} was made with it"
+        name, reason = record.profile, f"the cluster {cluster} was made with it"
     elif variant != PLAIN:
-        name, why = AIBRIX, "what was asked for is AIBrix's"
+        name, reason = AIBRIX, "what was asked for is AIBrix's"
     else:
-        name, why = _default(folder, at_hand)
-    own = find(name, folder)
-    remembered = name if own.parent == folder else str(own.resolve())
+        name, reason = _default(folder, at_hand)
+    path = find(name, folder)
+    remembered = name if path.parent == folder else str(path.resolve())
     if record and record.profile == remembered:
         variant = variant.over(record.variant)
     profile = applied(load(name, folder, variant), _settings(host, warn))
-    return Choice(profile, remembered, why, variant)
+    return Choice(profile, remembered, reason, variant)
 
 
 def _settings(host: Host, warn: Warn | None) -> Settings:

@@ -35,21 +35,21 @@ class Declarations:
 
         Raises DevenvError where neither is on this machine any more.
         """
-        kept = self._kept()
+        entry = self._kept()
         try:
             fingerprint = manifests.fingerprint(self.profile, self.locate)
         except OSError as error:
-            if kept:
-                return kept.declared
+            if entry:
+                return entry.declared
             what = "They are not on this machine any more."
             raise DevenvError(what, str(error), "`devenv up` brings them.") from error
-        if kept and kept.fingerprint == fingerprint:
-            return kept.declared
+        if entry and entry.fingerprint == fingerprint:
+            return entry.declared
         declared = manifests.declared(manifests.render(self.profile, self.locate))
         with suppress(OSError):  # on a full disk it is read again next time
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            kept = _Kept(fingerprint=fingerprint, declared=declared)
-            write_private(self.file, kept.model_dump_json())
+            entry = _Kept(fingerprint=fingerprint, declared=declared)
+            write_private(self.file, entry.model_dump_json())
         return declared
 
     def _kept(self) -> _Kept | None:

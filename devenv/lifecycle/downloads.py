@@ -44,32 +44,34 @@ class Downloads:
 
         `check` raises where a file is not what it should be: such a one is not recorded. A portal's page comes with 200, too.
         """
-        wanted = sha256 or self._recorded().get(url, "")
-        path = self.path(url, wanted)
-        if wanted and path.exists() and _sum(path) == wanted:
+        expected_sum = sha256 or self._recorded().get(url, "")
+        path = self.path(url, expected_sum)
+        if expected_sum and path.exists() and _sum(path) == expected_sum:
             return path
         name = f"download {url.rsplit('/', 1)[-1]}"
         with step(self.reporter, name) as note, work_folder(path.parent) as work:
             part = work / "part"
             self.web.fetch(
-                url, part, lambda done, total: self.reporter.update(name, done, total, "B")
+                url,
+                part,
+                lambda completed, total: self.reporter.update(name, completed, total, "B"),
             )
-            found = _sum(part)
-            if wanted and found != wanted:
-                raise self._another(url, wanted, found, given=bool(sha256))
-            if not wanted:
+            actual_sum = _sum(part)
+            if expected_sum and actual_sum != expected_sum:
+                raise self._another(url, expected_sum, actual_sum, given=bool(sha256))
+            if not expected_sum:
                 check(part)
-                self._record(url, found)
-                note.append(f"sha256 {found[:12]}… recorded")
-            path = self.path(url, found)
+                self._record(url, actual_sum)
+                note.append(f"sha256 {actual_sum[:12]}… recorded")
+            path = self.path(url, actual_sum)
             part.replace(path)
         return path
 
-    def _another(self, url: str, wanted: str, found: str, *, given: bool) -> DevenvError:
-        why = f"Recorded: sha256 {wanted}\nFound:    sha256 {found}"
+    def _another(self, url: str, expected_sum: str, actual_sum: str, *, given: bool) -> DevenvError:
+        reason = f"Recorded: sha256 {expected_sum}\nFound:    sha256 {actual_sum}"
         where = "in the profile" if given else f"in {self._file}, or remove its line there"
         fix = f"If it was changed on purpose, and you trust the change, record the new sum {where}."
-        return DevenvError(f"{url} is not the file that was recorded.", why, fix, Exit.USAGE)
+        return DevenvError(f"{url} is not the file that was recorded.", reason, fix, Exit.USAGE)
 
     @property
     def _file(self) -> Path:
@@ -82,17 +84,17 @@ class Downloads:
         except FileNotFoundError:
             return {}
         except (DevenvError, ValueError) as error:
-            why = (
+            reason = (
                 error.why
                 if isinstance(error, DevenvError)
                 else f"{self._file}: it is not a map of addresses to checksums."
             )
             fix = "Correct it, or remove it: devenv then trusts the next download of each address."
-            raise DevenvError(f"{self._file} can't be read.", why, fix, Exit.USAGE) from error
+            raise DevenvError(f"{self._file} can't be read.", reason, fix, Exit.USAGE) from error
 
-    def _record(self, url: str, found: str) -> None:
+    def _record(self, url: str, actual_sum: str) -> None:
         with _guard:
-            sums = {**self._recorded(), url: found}
+            sums = {**self._recorded(), url: actual_sum}
             try:
                 self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_private(self._file, json.dumps(sums, indent=1, sort_keys=True) + "\n")

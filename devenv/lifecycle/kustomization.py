@@ -115,7 +115,7 @@ def _outermost(folders: Iterable[Path]) -> list[Path]:
     """Return the folders that lie in none of the others."""
     outermost: list[Path] = []
     for folder in sorted(set(folders)):
-        if not any(folder.is_relative_to(other) for other in outermost):
+        if not any(folder.is_relative_to(parent) for parent in outermost):
             outermost.append(folder)
     return outermost
 

@@ -33,48 +33,59 @@ class Loading:
 
     def run(self, sources: dict[str, Source], note: list[str]) -> None:
         """Return when every node has every image; each is announced to those who wait for it as soon as it is there."""
-        at = self.context
+        context = self.context
         until(
-            "The node's containerd", self._containerd_missing, Deadline(at.clock, _NODE), pause=0.1
+            "The node's containerd",
+            self._containerd_missing,
+            Deadline(context.clock, _NODE),
+            pause=0.1,
         )
-        at.proven.finish()
+        context.proven.finish()
         self._finish_killed_load()
-        loaded, images = 0, [i for i in at.profile.cluster_images if sources[i.name].how != "node"]
-        self._require([i.ref for i in at.profile.cluster_images if i not in images])
-        for image in at.profile.cluster_images:
+        loaded, images = (
+            0,
+            [i for i in context.profile.cluster_images if sources[i.name].how != "node"],
+        )
+        self._require([i.ref for i in context.profile.cluster_images if i not in images])
+        for image in context.profile.cluster_images:
             if image not in images:
-                at.arrivals.arrive(normalise(image.ref))
+                context.arrivals.arrive(normalise(image.ref))
         for batch in self._batches([sources[i.name] for i in images]):
-            at.clock.check()
-            at.reporter.update("images", loaded, len(images), "images")
-            at.reporter.detail("images", ", ".join(s.image.name for s in batch))
+            context.clock.check()
+            context.reporter.update("images", loaded, len(images), "images")
+            context.reporter.detail("images", ", ".join(s.image.name for s in batch))
             loaded += self._load(batch)
             for source in batch:
-                at.arrivals.arrive(normalise(source.image.ref))
-        note.append(f"{loaded} loaded, {len(at.profile.cluster_images) - loaded} were there")
+                context.arrivals.arrive(normalise(source.image.ref))
+        note.append(f"{loaded} loaded, {len(context.profile.cluster_images) - loaded} were there")
         self._keep_undone([sources[i.name] for i in images])
-        at.records.note_refs(at.cluster, {normalise(i.ref): sources[i.name].ref for i in images})
+        context.records.note_refs(
+            context.cluster, {normalise(i.ref): sources[i.name].ref for i in images}
+        )
 
     def _require(self, refs: Sequence[str]) -> None:
         """Raise DevenvError if a node lacks one of these images: the engine may not have them either."""
-        at = self.context
-        for node in at.nodes() if refs else ():
-            names = present(at.containers, node.name)
-            if lost := [ref for ref in refs if normalise(ref) not in names]:
+        context = self.context
+        for node in context.nodes() if refs else ():
+            names = present(context.containers, node.name)
+            if missing_refs := [ref for ref in refs if normalise(ref) not in names]:
                 raise DevenvError(
-                    f"{node.name} has lost {', '.join(lost)}.", next_step="Run `devenv up` again."
+                    f"{node.name} has lost {', '.join(missing_refs)}.",
+                    next_step="Run `devenv up` again.",
                 )
 
     def _keep_undone(self, sources: Sequence[Source]) -> None:
         """Say which images of the engine are not loaded, since the user returned to the one before; note their IDs."""
-        at = self.context
-        record = at.records.read(at.cluster)
+        context = self.context
+        record = context.records.read(context.cluster)
         for source in sources:
-            name, engine_id = normalise(source.image.ref), at.image(source).id
+            name, engine_id = normalise(source.image.ref), context.image(source).id
             if record and is_undone(record, name, engine_id):
-                at.proven.note_undone(name, engine_id)
+                context.proven.note_undone(name, engine_id)
                 how = f"`devenv reload-image {source.image.name}` loads Docker's."
-                at.reporter.say(f"{source.image.name}: keeps the image that was returned to. {how}")
+                context.reporter.say(
+                    f"{source.image.name}: keeps the image that was returned to. {how}"
+                )
 
     def _batches(self, sources: Sequence[Source]) -> list[list[Source]]:
         """Divide the images, in their order, into batches."""
@@ -92,8 +103,8 @@ class Loading:
     def _containerd_missing(self) -> str:
         nodes = self.context.nodes()
         self._note_nodes(tuple(n.id for n in nodes))
-        wanted = len(self.context.profile.cluster.kind.get("nodes") or [1])
-        if len([n for n in nodes if n.status == "running"]) < wanted:
+        node_count = len(self.context.profile.cluster.kind.get("nodes") or [1])
+        if len([n for n in nodes if n.status == "running"]) < node_count:
             return "running nodes"
         for node in nodes:
             if self.context.containers.exec(node.name, ["crictl", "images", "--quiet"]).code != 0:
@@ -111,41 +122,49 @@ class Loading:
 
     def _load(self, batch: list[Source]) -> int:
         """Load into the nodes what they lack of the batch; return how many images any node lacked."""
-        at = self.context
-        images = {s.ref: at.image(s) for s in batch}
+        context = self.context
+        images = {s.ref: context.image(s) for s in batch}
         groups: dict[
             tuple[str, ...], list[Node]
         ] = {}  # images by their names in the profile → the nodes that lack just those
-        for node in at.nodes():
-            lacking = tuple(s.image.name for s in self._lacking(node, batch, images))
-            groups.setdefault(lacking, []).append(node)
-        for lacked, nodes in groups.items():
-            wanted = [s for s in batch if s.image.name in lacked]
-            if wanted:
+        for node in context.nodes():
+            missing_names = tuple(s.image.name for s in self._lacking(node, batch, images))
+            groups.setdefault(missing_names, []).append(node)
+        for group, nodes in groups.items():
+            sources = [s for s in batch if s.image.name in group]
+            if sources:
                 names: dict[str, list[str]] = {}
-                for source in wanted:
+                for source in sources:
                     names.setdefault(source.ref, []).append(normalise(source.image.ref))
-                in_nodes = [normalise(s.image.ref) for s in wanted]
-                with at.replacing.all_or_nothing():
+                in_nodes = [normalise(s.image.ref) for s in sources]
+                with context.replacing.all_or_nothing():
                     self._begin_replacing(nodes, in_nodes)
-                    wanted_images = {ref: images[ref] for ref in names}
+                    group_images = {ref: images[ref] for ref in names}
                     digests = transfer(
-                        at.containers, at.engine, [n.name for n in nodes], wanted_images, names
+                        context.containers,
+                        context.engine,
+                        [n.name for n in nodes],
+                        group_images,
+                        names,
                     )
-                for source in wanted:
+                for source in sources:
                     state = of_labels(images[source.ref].labels)
-                    at.records.note_built(
-                        at.cluster, normalise(source.image.ref), state.state if state else ""
+                    context.records.note_built(
+                        context.cluster, normalise(source.image.ref), state.state if state else ""
                     )
-                self._remember_names(wanted, images, digests)
+                self._remember_names(sources, images, digests)
                 for node in nodes:
-                    for source in wanted:
+                    for source in sources:
                         name = normalise(source.image.ref)
-                        at.records.note_image(
-                            at.cluster, node.id, name, images[source.ref].id, digests.get(name, "")
+                        context.records.note_image(
+                            context.cluster,
+                            node.id,
+                            name,
+                            images[source.ref].id,
+                            digests.get(name, ""),
                         )
-                at.replacing.end(in_nodes)
-        return len({name for lacked in groups for name in lacked})
+                context.replacing.end(in_nodes)
+        return len({name for group in groups for name in group})
 
     def _begin_replacing(self, nodes: Sequence[Node], names: Sequence[str]) -> None:
         """Have the nodes keep what they have under these names, for a failed load or a later `--undo`."""
@@ -160,55 +179,62 @@ class Loading:
         digests: Mapping[str, str],
     ) -> None:
         """Remember the images' names: once newer images have them, nothing else tells."""
-        at = self.context
-        named: dict[str, str] = {}
+        context = self.context
+        names_by_id: dict[str, str] = {}
         for source in sources:
             name = normalise(source.image.ref)
-            named |= dict.fromkeys((images[source.ref].id, digests.get(name, "")), short_name(name))
-        named.pop("", None)
-        History(at.host, at.clock).former_names(at.engine.info().id, named)
+            names_by_id |= dict.fromkeys(
+                (images[source.ref].id, digests.get(name, "")), short_name(name)
+            )
+        names_by_id.pop("", None)
+        History(context.host, context.clock).former_names(context.engine.info().id, names_by_id)
 
     def _finish_killed_load(self) -> None:
         """Undo a load that was killed. Raises DevenvError if that fails in a node."""
         if problems := self.context.replacing.undo():
-            why = "\n".join(problems)
+            reason = "\n".join(problems)
             raise DevenvError(
-                "An interrupted load could not be undone.", why, "Run `devenv up` again."
+                "An interrupted load could not be undone.", reason, "Run `devenv up` again."
             )
 
     def complete(self, sources: Iterable[Source]) -> bool:
         """Whether every node has every image, and nobody has loaded another one under its name."""
-        wanted = [s for s in sources if s.how != "node"]
-        images = {s.ref: self.context.image(s) for s in wanted}
+        engine_sources = [s for s in sources if s.how != "node"]
+        images = {s.ref: self.context.image(s) for s in engine_sources}
         try:
-            return not any(self._lacking(node, wanted, images) for node in self.context.nodes())
+            return not any(
+                self._lacking(node, engine_sources, images) for node in self.context.nodes()
+            )
         except NotReachableError:
             raise
         except DevenvError:  # a CRI that is busy: who loads waits for it
             return False
 
     def _lacking(
-        self, node: Node, wanted: Sequence[Source], images: Mapping[str, Image]
+        self, node: Node, sources: Sequence[Source], images: Mapping[str, Image]
     ) -> list[Source]:
         """Return the images that the node has not. Another one under the name is noted, so that pods are made anew."""
-        at = self.context
-        record = at.records.read(at.cluster)
-        noted, digests = (
+        context = self.context
+        record = context.records.read(context.cluster)
+        recorded_ids, recorded_digests = (
             (record.loaded.get(node.id, {}), record.there.get(node.id, {})) if record else ({}, {})
         )
-        now = by_name(Nodes(at.containers).images(node.name)) if noted else {}
-        if not at.engine.info().containerd_store:  # there an image's ID is its config's digest
-            digests = {**noted, **{name: digest for name, digest in digests.items() if digest}}
-        lacking = []
-        for source in wanted:
+        digests = by_name(Nodes(context.containers).images(node.name)) if recorded_ids else {}
+        if not context.engine.info().containerd_store:  # there an image's ID is its config's digest
+            recorded_digests = {
+                **recorded_ids,
+                **{name: digest for name, digest in recorded_digests.items() if digest},
+            }
+        missing_sources = []
+        for source in sources:
             name, engine_id = normalise(source.image.ref), images[source.ref].id
             is_left = record is not None and is_undone(record, name, engine_id)
-            if name in now and digests.get(name) not in {None, "", now[name]}:
-                at.records.note_others(at.cluster, node.id, name)
-                at.reporter.say(
+            if name in digests and recorded_digests.get(name) not in {None, "", digests[name]}:
+                context.records.note_others(context.cluster, node.id, name)
+                context.reporter.say(
                     f"{name}: {node.name} has another image than devenv loaded; the engine's replaces it."
                 )
-            elif name in now and (noted.get(name) == engine_id or is_left):
+            elif name in digests and (recorded_ids.get(name) == engine_id or is_left):
                 continue
-            lacking.append(source)
-        return lacking
+            missing_sources.append(source)
+        return missing_sources

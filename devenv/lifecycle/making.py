@@ -63,69 +63,72 @@ class Making:
 
     def same_config(self) -> None:
         """Refuse what kind cannot do: change nodes and ports of a cluster that is there."""
-        at = self.context
-        record = at.records.read(at.cluster)
+        context = self.context
+        record = context.records.read(context.cluster)
         if record and record.adopted:
-            maps_gateway(at.profile, at.cluster, at.nodes())
-        elif record and record.made and record.config != manifests.kind_config(at.profile):
+            maps_gateway(context.profile, context.cluster, context.nodes())
+        elif record and record.made and record.config != manifests.kind_config(context.profile):
             raise DevenvError(
-                f"The profile has other nodes or ports than the cluster {at.cluster} was made with.",
+                f"The profile has other nodes or ports than the cluster {context.cluster} was made with.",
                 "kind can't change them afterwards.",
-                f"Run `devenv down --name {at.cluster}` first, or choose another name with --name.",
+                f"Run `devenv down --name {context.cluster}` first, or choose another name with --name.",
                 Exit.USAGE,
             )
 
     def same_profile(self) -> None:
         """Refuse two profiles, or two versions, in one cluster: what the first has brought would stay among the second's."""
-        at = self.context
-        record = at.records.read(at.cluster)
-        if record is None or not at.nodes():
+        context = self.context
+        record = context.records.read(context.cluster)
+        if record is None or not context.nodes():
             return
         base = record.base or "offline"  # what devenv noted before it had another
-        was, wanted = (
+        recorded_profile, requested_profile = (
             f"{base} {record.version}".strip(),
-            f"{at.profile.base} {at.profile.version}".strip(),
+            f"{context.profile.base} {context.profile.version}".strip(),
         )
-        if was != wanted:
+        if recorded_profile != requested_profile:
             raise DevenvError(
-                f"The cluster {at.cluster} was made with {was}, and {wanted} was asked for.",
+                f"The cluster {context.cluster} was made with {recorded_profile}, and {requested_profile} was asked for.",
                 "What the one has brought would stay among the other's.",
-                f"Run `devenv down --name {at.cluster}` first, or choose another name with --name.",
+                f"Run `devenv down --name {context.cluster}` first, or choose another name with --name.",
                 Exit.USAGE,
             )
 
     def discard_half_made(self) -> None:
         """A cluster that kind did not finish is of no use to anybody, and nobody has used it."""
-        at = self.context
-        record = at.records.read(at.cluster)
-        if record and not record.made and at.nodes():
-            with step(at.reporter, "remove what a cut-off run left"):
-                at.kind.delete(at.cluster, lambda _: None)
+        context = self.context
+        record = context.records.read(context.cluster)
+        if record and not record.made and context.nodes():
+            with step(context.reporter, "remove what a cut-off run left"):
+                context.kind.delete(context.cluster, lambda _: None)
 
     def run(self, source: Source, note: list[str]) -> None:
         """Return when the API server answers, and the record knows the nodes."""
-        at = self.context
-        if nodes := at.nodes():
-            stopped, began = [n for n in nodes if n.status != "running"], at.clock.now()
+        context = self.context
+        if nodes := context.nodes():
+            stopped, began = [n for n in nodes if n.status != "running"], context.clock.now()
             if all(n.status in _HOLDS_NO_PORT for n in nodes):
                 self._require_port()
             for node in stopped:
-                at.containers.start(node.name)
+                context.containers.start(node.name)
             for node in stopped:
                 self._lead_to_api(node)
             self.started = self.started or bool(stopped)
             note.append(f"started {', '.join(n.name for n in stopped)}" if stopped else "is there")
         else:
             self._create(source)
-            note.append(f"created by kind {at.kind.version()}")
+            note.append(f"created by kind {context.kind.version()}")
         if not nodes:
             self._trust_context()
         self._await_api(created=not nodes)
         if nodes and all(n.status in _ENDED for n in nodes):
-            release_dead(at.kube, began)
+            release_dead(context.kube, began)
         self._known = True
-        made = tuple(n.id for n in at.nodes())
-        remember(at, lambda record: replace(record, nodes=made, made=True, digest="", stopped=0.0))
+        node_ids = tuple(n.id for n in context.nodes())
+        remember(
+            context,
+            lambda record: replace(record, nodes=node_ids, made=True, digest="", stopped=0.0),
+        )
 
     def _lead_to_api(self, node: Node) -> None:
         """Give the pods of a restarted node a way to the API server before kube-proxy does.
@@ -135,38 +138,38 @@ class Making:
         before this one, which goes with the node's network, at the next stop. Without it, `up` only
         takes longer.
         """
-        at = self.context
-        if node.status not in _ENDED or "control-plane" not in node.name or at.is_adopted:
+        context = self.context
+        if node.status not in _ENDED or "control-plane" not in node.name or context.is_adopted:
             return
 
         def missing() -> str:
-            answer = at.containers.exec(node.name, ["crictl", "images", "--quiet"])
+            answer = context.containers.exec(node.name, ["crictl", "images", "--quiet"])
             return "" if answer.code == 0 else "an answer from it"
 
         with suppress(DevenvError):
             # Before systemd runs, the node's entrypoint may still write rules of its own.
-            until(f"{node.name}'s containerd", missing, Deadline(at.clock, _CONTAINERD))
-            at.containers.exec(node.name, ["bash", "-c", _LEAD])
+            until(f"{node.name}'s containerd", missing, Deadline(context.clock, _CONTAINERD))
+            context.containers.exec(node.name, ["bash", "-c", _LEAD])
 
     def pods_started(self, _: list[str]) -> None:
         """Return when every pod runs anew in the nodes that were started, and Services lead somewhere.
 
         Until the kubelet writes otherwise, every pod is said to be ready, and every gate is open.
         """
-        at = self.context
-        started = {n.name: at.containers.state(n.name).started for n in at.nodes()}
-        is_own = not at.is_adopted
+        context = self.context
+        started = {n.name: context.containers.state(n.name).started for n in context.nodes()}
+        is_own = not context.is_adopted
 
         def missing() -> str:
-            pods = at.kube.select("v1", "Pod")
+            pods = context.kube.select("v1", "Pod")
             network_pods = _network_missing(pods)
             not_yet = [*(p for p in pods if _ran_before(p, started)), *network_pods]
             if not_yet and is_own:
-                retry_sandboxes(at.kube, pods)
-                replace_unstarted(at.kube, network_pods)
+                retry_sandboxes(context.kube, pods)
+                replace_unstarted(context.kube, network_pods)
             return ", ".join(p["metadata"]["name"] for p in not_yet)
 
-        until("The pods' start", missing, Deadline(at.clock, _STARTED), self._look)
+        until("The pods' start", missing, Deadline(context.clock, _STARTED), self._look)
 
     def early(self, _: list[str]) -> None:
         """Return as soon as the API server takes objects: kubeadm and kind are at it for some seconds more."""
@@ -179,21 +182,22 @@ class Making:
         )
 
     def _not_usable(self) -> str:
-        at = self.context
-        nodes, wanted = (
-            at.nodes(),
-            at.profile.cluster.kind.get("nodes") or [{"role": "control-plane"}],
+        context = self.context
+        nodes, node_configs = (
+            context.nodes(),
+            context.profile.cluster.kind.get("nodes") or [{"role": "control-plane"}],
         )
-        if len([n for n in nodes if n.status == "running"]) < len(wanted):
+        if len([n for n in nodes if n.status == "running"]) < len(node_configs):
             return "running nodes"
         if not (self._known and self._ready(nodes)):
             self._refuse_elsewhere(nodes)
             self._export_early(
-                nodes, alone=len([w for w in wanted if w.get("role") == "control-plane"]) == 1
+                nodes,
+                alone=len([c for c in node_configs if c.get("role") == "control-plane"]) == 1,
             )
             return "an answer from it"
         try:
-            at.kube.get("v1", "Namespace", "", "kube-system")
+            context.kube.get("v1", "Namespace", "", "kube-system")
         except NotReachableError:
             raise
         except (
@@ -204,17 +208,17 @@ class Making:
 
     def _export_early(self, nodes: list[Node], *, alone: bool) -> None:
         """Have the context written as soon as its content is there, once: kind itself does it in the end."""
-        at = self.context
-        record = at.records.read(at.cluster)
+        context = self.context
+        record = context.records.read(context.cluster)
         if (
             self._exported or not alone or record is None or record.made
         ):  # several control planes get a balancer first
             return
-        first = next(n.name for n in nodes if "control-plane" in n.name)
-        if at.containers.exec(first, ["test", "-s", _ADMIN]).code == 0:
+        control_plane = next(n.name for n in nodes if "control-plane" in n.name)
+        if context.containers.exec(control_plane, ["test", "-s", _ADMIN]).code == 0:
             self._exported = True
             with suppress(DevenvError):  # then it is kind's turn
-                at.kind.export_kubeconfig(at.cluster, lambda _: None)
+                context.kind.export_kubeconfig(context.cluster, lambda _: None)
                 self._trust_context()
 
     def _trust_context(self) -> None:
@@ -231,63 +235,71 @@ class Making:
         return f"Look at it: docker logs {self.context.cluster}-control-plane"
 
     def _create(self, source: Source) -> None:
-        at = self.context
+        context = self.context
         self._require_port()
-        config, engine = manifests.kind_config(at.profile), at.engine.info().id
-        at.records.write(
-            Record(at.cluster, engine=engine, config=config, began=at.clock.now(), **at.chosen)
+        config, engine = manifests.kind_config(context.profile), context.engine.info().id
+        context.records.write(
+            Record(
+                context.cluster,
+                engine=engine,
+                config=config,
+                began=context.clock.now(),
+                **context.chosen,
+            )
         )
         try:
-            at.kind.create(at.cluster, config, source.ref, self._detail("cluster"))
+            context.kind.create(context.cluster, config, source.ref, self._detail("cluster"))
         except DevenvError:
-            if not at.nodes():  # kind has tidied up, so there is nothing to remember
-                at.records.remove(at.cluster)
+            if not context.nodes():  # kind has tidied up, so there is nothing to remember
+                context.records.remove(context.cluster)
             raise
 
     def _require_port(self) -> None:
         """Refuse to start a node whose port was taken since the first look, minutes ago."""
-        at = self.context
-        if not at.is_adopted and (taken := taken_port(at.host, at.profile)):
+        context = self.context
+        if not context.is_adopted and (taken := taken_port(context.host, context.profile)):
             raise DevenvError("The node can't be started.", taken, exit_code=Exit.PREREQUISITE)
 
     def _detail(self, name: str) -> Callable[[str], None]:
         return lambda line: self.context.reporter.detail(name, line.strip(" •✓"))
 
     def _await_api(self, *, created: bool) -> None:
-        at = self.context
-        if not created and not self._ready(at.nodes()):
-            at.kind.export_kubeconfig(
-                at.cluster, lambda _: None
+        context = self.context
+        if not created and not self._ready(context.nodes()):
+            context.kind.export_kubeconfig(
+                context.cluster, lambda _: None
             )  # its context may be missing, or its port another
-            at.kube.forget()
+            context.kube.forget()
 
         def missing() -> str:
-            nodes = at.nodes()
+            nodes = context.nodes()
             if self._ready(nodes):
                 return ""
             self._refuse_elsewhere(nodes)
             return "an answer from it"
 
-        until("The API server", missing, Deadline(at.clock, _API), self._look)
+        until("The API server", missing, Deadline(context.clock, _API), self._look)
 
     def _refuse_elsewhere(self, nodes: list[Node]) -> None:
         """Raise DevenvError if the API server answers in its node, but not on a port of this machine.
 
         That happens if DOCKER_HOST or a Docker context names an engine elsewhere: waiting does not help.
         """
-        at = self.context
-        engine = at.engine.info()
-        first = next(
+        context = self.context
+        engine = context.engine.info()
+        control_plane = next(
             (n.name for n in nodes if "control-plane" in n.name and n.status == "running"), ""
         )
-        if not engine.chosen or not first or at.clock.monotonic() < self._next_look:
+        if not engine.chosen or not control_plane or context.clock.monotonic() < self._next_look:
             return
-        self._next_look = at.clock.monotonic() + _LOOK_WITHIN
-        if at.containers.exec(first, _READY_WITHIN).code == 0 and not self._ready(nodes):
-            what = f"The API server of {at.cluster} answers in its node, but not on a port of this machine."
-            why = f"{engine.chosen} names the engine at {engine.address}, which opens its ports elsewhere."
+        self._next_look = context.clock.monotonic() + _LOOK_WITHIN
+        if context.containers.exec(control_plane, _READY_WITHIN).code == 0 and not self._ready(
+            nodes
+        ):
+            what = f"The API server of {context.cluster} answers in its node, but not on a port of this machine."
+            reason = f"{engine.chosen} names the engine at {engine.address}, which opens its ports elsewhere."
             fix = "Choose an engine on this machine: unset DOCKER_HOST and DOCKER_CONTEXT, then `docker context use default`."
-            raise DevenvError(what, why, fix, Exit.PREREQUISITE)
+            raise DevenvError(what, reason, fix, Exit.PREREQUISITE)
 
 
 def _network_missing(pods: Sequence[Manifest]) -> list[Manifest]:

@@ -78,8 +78,10 @@ def render(
     codes: list[Exit] = []
     for source in profile.manifests if only is None else only:
         try:
-            made = (_patched(profile, source, obj, patched.append) for obj in read(locate(source)))
-            sources[source.name] = tuple(obj for obj in made if obj is not None)
+            objects = (
+                _patched(profile, source, obj, patched.append) for obj in read(locate(source))
+            )
+            sources[source.name] = tuple(obj for obj in objects if obj is not None)
         except DevenvError as error:
             errors.append(f"manifests.{source.name}: {error}")
             codes.append(error.exit_code)
@@ -108,8 +110,8 @@ def _without_network(profile: Profile) -> str:
 
 def declared(rendered: Rendered) -> tuple[Declared, ...]:
     """Return what a diagnosis looks for by name: definitions, Services and workloads."""
-    every = [o for objects in rendered.sources.values() for o in objects]
-    return tuple(_declared(obj) for obj in every if obj["kind"] in _LOOKED_FOR)
+    all_objects = [o for objects in rendered.sources.values() for o in objects]
+    return tuple(_declared(obj) for obj in all_objects if obj["kind"] in _LOOKED_FOR)
 
 
 def _declared(obj: Manifest) -> Declared:
@@ -128,21 +130,21 @@ def _declared(obj: Manifest) -> Declared:
 
 def _lacking(profile: Profile, sources: Mapping[str, tuple[Manifest, ...]]) -> list[str]:
     """Return which components stand on an object that no manifest has: half of a release, or another project's files."""
-    there = {key(obj)[1:] for objects in sources.values() for obj in objects}
+    present_keys = {key(obj)[1:] for objects in sources.values() for obj in objects}
     return [
         f"components.{c.name}: no manifest has its {c.resource}"
         for c in profile.components
         if c.resource.name
         and not c.made
-        and (c.resource.kind, c.resource.namespace, c.resource.name) not in there
+        and (c.resource.kind, c.resource.namespace, c.resource.name) not in present_keys
     ]
 
 
 def _once(sources: Mapping[str, tuple[Manifest, ...]]) -> dict[str, tuple[Manifest, ...]]:
     """Of two sources with the same object keep the later one's: applied by both, they would never agree."""
-    last = {key(obj): name for name, objects in sources.items() for obj in objects}
+    last_source = {key(obj): name for name, objects in sources.items() for obj in objects}
     return {
-        name: tuple(obj for obj in objects if last[key(obj)] == name)
+        name: tuple(obj for obj in objects if last_source[key(obj)] == name)
         for name, objects in sources.items()
     }
 
@@ -272,19 +274,19 @@ def _patched(
         if patch.enabled and _fits(patch, obj):
             if patch.remove:
                 return None
-            before, obj = obj, merge(obj, patch.merge)
+            original, obj = obj, merge(obj, patch.merge)
             if not _is_object(obj):
                 raise DevenvError(
                     f"the patch {patch.name} leaves no Kubernetes object.", exit_code=Exit.USAGE
                 )
-            note(Patched(patch.name, before, obj))
+            note(Patched(patch.name, original, obj))
     return merge(obj, _node_port(profile)) if obj["kind"] == "EnvoyProxy" else obj
 
 
 def _fits(patch: Patch, obj: Manifest) -> bool:
     meta, target = obj["metadata"], patch.target
     pairs = ((target.kind, obj["kind"]), (target.namespace, meta.get("namespace")))
-    fits = all(not wanted or wanted == actual for wanted, actual in pairs)
+    fits = all(not expected or expected == actual for expected, actual in pairs)
     return fits and (not target.name or fnmatchcase(meta["name"], target.name))
 
 

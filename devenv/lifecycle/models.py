@@ -110,34 +110,34 @@ class Models:
     # of the requests, such as an API key; where none are given, those of the profile's requests
     headers: Headers = field(default_factory=dict)
 
-    def check(self, wanted: Wanted) -> None:
+    def check(self, model: Wanted) -> None:
         """Refuse what can't be added, with all that is wrong."""
-        problems = list(resolve(self.requests(wanted.name, "", anonymous=True)[0]).problems)
-        if not _NAMESPACE.fullmatch(wanted.namespace):
+        problems = list(resolve(self.requests(model.name, "", anonymous=True)[0]).problems)
+        if not _NAMESPACE.fullmatch(model.namespace):
             raise DevenvError(
-                f"{wanted.namespace!r} is no name of a namespace.", exit_code=Exit.USAGE
+                f"{model.namespace!r} is no name of a namespace.", exit_code=Exit.USAGE
             )
-        problems += self._misnamed(wanted.name)
+        problems += self._misnamed(model.name)
         for kind in (_DEPLOYMENT, ("v1", "Service")):
-            there = self.kube.get(*kind, wanted.namespace, wanted.slug)
-            if there is not None and not _ours(there):
+            existing = self.kube.get(*kind, model.namespace, model.slug)
+            if existing is not None and not _ours(existing):
                 problems.append(
-                    f"{kind[1]} {wanted.namespace}/{wanted.slug} is there already, and devenv did not make it"
+                    f"{kind[1]} {model.namespace}/{model.slug} is there already, and devenv did not make it"
                 )
             elif (
-                there is not None
+                existing is not None
                 and kind is _DEPLOYMENT
-                and (port := _port(there)) != str(wanted.port)
+                and (port := _port(existing)) != str(model.port)
             ):
                 problems.append(
                     f"it is there with port {port}, and AIBrix's controller does not change a route that it has made:"
-                    f" `devenv model rm {wanted.name}` first"
+                    f" `devenv model rm {model.name}` first"
                 )
-        if self.kube.get("v1", "Namespace", "", wanted.namespace) is None:
-            problems.append(f"there is no namespace {wanted.namespace}")
-        problems += self._taken(wanted) if wanted.name else []
+        if self.kube.get("v1", "Namespace", "", model.namespace) is None:
+            problems.append(f"there is no namespace {model.namespace}")
+        problems += self._taken(model) if model.name else []
         if problems:
-            what = f"The model {wanted.name} can't be added."
+            what = f"The model {model.name} can't be added."
             raise DevenvError(what, "\n".join(problems), "Nothing was changed.", Exit.USAGE)
 
     def _misnamed(self, name: str) -> list[str]:
@@ -150,55 +150,55 @@ class Models:
         rule = "at most 63 letters, digits, '-', '_' and '.'"
         return [f"{name!r} can't be a label's value ({rule}), by which {who} finds a model's pods"]
 
-    def _taken(self, wanted: Wanted) -> list[str]:
+    def _taken(self, model: Wanted) -> list[str]:
         """Return who else has the model's name: its controller would take away the route of one when the other goes."""
-        own = (wanted.namespace, wanted.slug)
-        found = []
+        own_deployment = (model.namespace, model.slug)
+        conflicts = []
         for workload in self.kube.select(*_DEPLOYMENT):
             meta = workload["metadata"]
             template = workload["spec"].get("template") or {}
-            serves = wanted.name in {self._name(workload), self._name(template)} | _noted(workload)
-            if serves and (meta.get("namespace"), meta["name"]) != own:
-                found.append(
+            serves = model.name in {self._name(workload), self._name(template)} | _noted(workload)
+            if serves and (meta.get("namespace"), meta["name"]) != own_deployment:
+                conflicts.append(
                     f"Deployment {meta.get('namespace')}/{meta['name']} serves a model of that name"
                 )
         for route in self.kube.select(*_ROUTES):
-            name, ours = route["metadata"]["name"], _adds(route, wanted.name)
+            name, is_own_route = route["metadata"]["name"], _adds(route, model.name)
             if (
-                name == f"{wanted.slug}-router"
-                and not ours
-                and wanted.name not in asked_models(route)
+                name == f"{model.slug}-router"
+                and not is_own_route
+                and model.name not in asked_models(route)
             ):
-                found.append(
+                conflicts.append(
                     f"HTTPRoute {name} is there already, and is none of a model of that name"
                 )
-            if ours and self._by_controller(wanted):
-                found.append(
+            if is_own_route and self._by_controller(model):
+                conflicts.append(
                     f"an older devenv made HTTPRoute {name} for it, where the controller makes one now:"
-                    f" `devenv model rm {wanted.name}` first"
+                    f" `devenv model rm {model.name}` first"
                 )
-        return found
+        return conflicts
 
-    def add(self, wanted: Wanted) -> list[Proof]:
+    def add(self, model: Wanted) -> list[Proof]:
         """Add it, and return when its route is there and it has answered. Raises DevenvError with what is missing."""
-        by_controller = self._by_controller(wanted)
+        by_controller = self._by_controller(model)
         if self._controlled and not by_controller:
             self.reporter.say(
-                f"{wanted.name} is no name for a Service, so the controller can make no route for it: devenv makes one, and"
+                f"{model.name} is no name for a Service, so the controller can make no route for it: devenv makes one, and"
                 " requests with neither header stay without an answer (aibrix#1691)."
             )
-        with step(self.reporter, f"apply {wanted.name}") as note:
-            deployment = _deployment(wanted, seen=by_controller or wanted.own_name)
-            objects = [deployment, _service(wanted)]
+        with step(self.reporter, f"apply {model.name}") as note:
+            deployment = _deployment(model, is_visible=by_controller or model.own_name)
+            objects = [deployment, _service(model)]
             if not by_controller:
-                objects += self._own_route(wanted)
+                objects += self._own_route(model)
             for obj in objects:
                 self.kube.apply(obj)
             note.append(f"{len(objects)} objects")
-        self._await_pods(wanted)
-        self._await_route(wanted, by_controller=by_controller)
+        self._await_pods(model)
+        self._await_route(model, by_controller=by_controller)
         with step(self.reporter, "live requests") as note:
-            proofs = self._prove(wanted)
+            proofs = self._prove(model)
             note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
         return proofs
 
@@ -212,9 +212,9 @@ class Models:
         """Whether this AIBrix reads names from annotations, too."""
         return self.profile.model_annotations
 
-    def _by_controller(self, wanted: Wanted) -> bool:
+    def _by_controller(self, model: Wanted) -> bool:
         """Whether AIBrix's controller makes a route for the model that leads to its Service."""
-        return self._controlled and (wanted.own_name or self._annotated)
+        return self._controlled and (model.own_name or self._annotated)
 
     def _name(self, obj: Mapping[str, Any]) -> str:
         return model_name(obj, annotated=self._annotated)
@@ -224,10 +224,10 @@ class Models:
         namespace = self.profile.gateway.namespace
         return route_of(name, self.kube.select(*_ROUTES, namespace), namespace)
 
-    def _await_pods(self, wanted: Wanted) -> None:
+    def _await_pods(self, model: Wanted) -> None:
         def missing() -> str:
-            found = self.kube.get(*_DEPLOYMENT, wanted.namespace, wanted.slug)
-            return ready.workload(found) if found else "it does not exist"
+            deployment = self.kube.get(*_DEPLOYMENT, model.namespace, model.slug)
+            return ready.workload(deployment) if deployment else "it does not exist"
 
         with step(self.reporter, "pods"):
             try:
@@ -235,46 +235,46 @@ class Models:
                     "The model's workload",
                     missing,
                     Deadline(self.clock, 240),
-                    f"Look at it: {self._look(wanted)}",
+                    f"Look at it: {self._look(model)}",
                 )
             except DevenvError as error:
-                found = self.kube.get(*_DEPLOYMENT, wanted.namespace, wanted.slug)
+                deployment = self.kube.get(*_DEPLOYMENT, model.namespace, model.slug)
                 error.why = "\n".join(
-                    [error.why, *(Trouble(self.kube).lines(found) if found else [])]
+                    [error.why, *(Trouble(self.kube).lines(deployment) if deployment else [])]
                 )
                 error.next_step = (
-                    f"{error.next_step}\nIt stays until `devenv model rm {wanted.name}`.".strip()
+                    f"{error.next_step}\nIt stays until `devenv model rm {model.name}`.".strip()
                 )
                 raise
 
-    def _look(self, wanted: Wanted) -> str:
-        return f"kubectl --context kind-{self.cluster} -n {wanted.namespace} describe deployment {wanted.slug}"
+    def _look(self, model: Wanted) -> str:
+        return f"kubectl --context kind-{self.cluster} -n {model.namespace} describe deployment {model.slug}"
 
-    def _await_route(self, wanted: Wanted, *, by_controller: bool) -> None:
-        name = f"{wanted.slug}-router" if wanted.own_name or not by_controller else ""
+    def _await_route(self, model: Wanted, *, by_controller: bool) -> None:
+        name = f"{model.slug}-router" if model.own_name or not by_controller else ""
 
         def missing() -> str:
-            found = self._route(wanted.name)
-            if found is None:
-                lacking = f"HTTPRoute {name}" if name else f"an HTTPRoute for model: {wanted.name}"
-                return lacking + (", which the controller makes" if by_controller else "")
-            return ready.parents(found, _READY)
+            route = self._route(model.name)
+            if route is None:
+                missing_route = (
+                    f"HTTPRoute {name}" if name else f"an HTTPRoute for model: {model.name}"
+                )
+                return missing_route + (", which the controller makes" if by_controller else "")
+            return ready.parents(route, _READY)
 
-        look = "See what `devenv doctor` says."
-        if by_controller and not wanted.own_name:
-            look += (
+        hint = "See what `devenv doctor` says."
+        if by_controller and not model.own_name:
+            hint += (
                 " A checkout older than main of August 2026 makes none for such a name: a cluster that"
                 " is made with --aibrix-version gets a route of devenv's own instead."
             )
         with step(self.reporter, "route"):
-            until("The model's route", missing, Deadline(self.clock, _ROUTE_WAIT), look)
+            until("The model's route", missing, Deadline(self.clock, _ROUTE_WAIT), hint)
 
-    def _prove(self, wanted: Wanted) -> list[Proof]:
-        requests = self.requests(
-            wanted.name, self.route_of(wanted.name), anonymous=bool(wanted.image)
-        )
-        look = "See what `devenv doctor` and `devenv model list` say."
-        return self.prober().prove_all("The model", requests, _PROOF, look)
+    def _prove(self, model: Wanted) -> list[Proof]:
+        requests = self.requests(model.name, self.route_of(model.name), anonymous=bool(model.image))
+        hint = "See what `devenv doctor` and `devenv model list` say."
+        return self.prober().prove_all("The model", requests, _PROOF, hint)
 
     def requests(
         self, name: str, route: str, *, anonymous: bool, routed: bool = True
@@ -307,8 +307,8 @@ class Models:
 
     def route_of(self, name: str) -> str:
         """Return the name of the HTTPRoute that a model's requests go by."""
-        found = self._route(name)
-        return str(found["metadata"]["name"]) if found else f"{name}-router"
+        route = self._route(name)
+        return str(route["metadata"]["name"]) if route else f"{name}-router"
 
     def look(self) -> list[Seen]:
         """Return every model that any part of AIBrix knows of, with a request of each kind to those that have a pod."""
@@ -316,10 +316,12 @@ class Models:
         pods = [p for p in self.kube.select("v1", "Pod", selector=selector) if self._counts(p)]
         workloads = [w for w in self.kube.select(*_DEPLOYMENT, selector=selector) if self._name(w)]
         routes = self.kube.select(*_ROUTES)
-        mine = self._ours()
-        asked = {model for route in routes for model in asked_models(route)}
-        names = sorted({*map(self._name, pods), *map(self._name, workloads), *asked, *mine})
-        return [self._seen(name, pods, workloads, routes, mine) for name in names]
+        added_names = self._ours()
+        routed_names = {model for route in routes for model in asked_models(route)}
+        names = sorted(
+            {*map(self._name, pods), *map(self._name, workloads), *routed_names, *added_names}
+        )
+        return [self._seen(name, pods, workloads, routes, added_names) for name in names]
 
     def _counts(self, pod: Manifest) -> bool:
         """Whether a pod names a model, and stays."""
@@ -331,23 +333,23 @@ class Models:
         pods: Sequence[Manifest],
         workloads: Sequence[Manifest],
         routes: Sequence[Manifest],
-        mine: set[str],
+        added_names: set[str],
     ) -> Seen:
-        own = [p for p in pods if self._name(p) == name]
-        made = [w for w in workloads if self._name(w) == name]
-        up = [p for p in own if is_ready(p)]
+        model_pods = [p for p in pods if self._name(p) == name]
+        deployments = [w for w in workloads if self._name(w) == name]
+        ready_pods = [p for p in model_pods if is_ready(p)]
         route = route_of(name, routes, self.profile.gateway.namespace)
-        routed = route is not None or not by_storm_service(own)
-        by = route["metadata"]["name"] if route else f"{name}-router"
-        requests = self.requests(name, by, anonymous=True, routed=routed)
+        routed = route is not None or not by_storm_service(model_pods)
+        route_name = route["metadata"]["name"] if route else f"{name}-router"
+        requests = self.requests(name, route_name, anonymous=True, routed=routed)
         return Seen(
             name,
-            (len(up), len(own)),
-            tuple(f"{w['metadata']['namespace']}/{w['metadata']['name']}" for w in made),
+            (len(ready_pods), len(model_pods)),
+            tuple(f"{w['metadata']['namespace']}/{w['metadata']['name']}" for w in deployments),
             _state(route, routed=routed),
-            self._service(route, self._named_service(made) or name, own),
-            tuple(self.prober().probe(requests) if up else []),
-            name in mine,
+            self._service(route, self._named_service(deployments) or name, model_pods),
+            tuple(self.prober().probe(requests) if ready_pods else []),
+            name in added_names,
         )
 
     def _named_service(self, workloads: Sequence[Manifest]) -> str:
@@ -368,22 +370,22 @@ class Models:
     def objects(self, name: str) -> list[Manifest]:
         """Return what `remove` would remove. Raises DevenvError where devenv has not added the model."""
         kinds = (_DEPLOYMENT, ("v1", "Service"), _ROUTES)
-        found = [  # a list's items do not say what they are
+        objects = [  # a list's items do not say what they are
             {**o, "apiVersion": version, "kind": kind}
             for version, kind in kinds
             for o in self.kube.select(version, kind)
             if _adds(o, name)
         ]
-        if not found:
-            known = ", ".join(s for s in sorted(self._ours())) or "none"
+        if not objects:
+            added_names = ", ".join(s for s in sorted(self._ours())) or "none"
             what = f"devenv has not added a model {name}."
             raise DevenvError(
                 what,
-                f"It has added: {known}.",
+                f"It has added: {added_names}.",
                 "`devenv model list` shows all of them.",
                 Exit.USAGE,
             )
-        return found
+        return objects
 
     def _ours(self) -> set[str]:
         return {
@@ -413,41 +415,39 @@ class Models:
                 "See what `devenv doctor` says.",
             )
 
-    def _own_route(self, wanted: Wanted) -> list[Manifest]:
+    def _own_route(self, model: Wanted) -> list[Manifest]:
         """Return the route and the grant that the controller would make."""
         system = self.profile.gateway.namespace
-        match = {"headers": [{"name": "model", "value": wanted.name}]}
+        match = {"headers": [{"name": "model", "value": model.name}]}
         paths = ("/v1/completions", "/v1/chat/completions", "/v1/embeddings")
         rule = {
             "matches": [{"path": {"type": "PathPrefix", "value": path}, **match} for path in paths],
-            "backendRefs": [
-                {"name": wanted.slug, "namespace": wanted.namespace, "port": wanted.port}
-            ],
+            "backendRefs": [{"name": model.slug, "namespace": model.namespace, "port": model.port}],
         }
-        route = _object(_ROUTES, f"{wanted.slug}-router", system, wanted, spec={
+        route = _object(_ROUTES, f"{model.slug}-router", system, model, spec={
             "parentRefs": [{"name": self.profile.gateway.name}], "rules": [rule]
         })  # fmt: skip
         grant = {
             "apiVersion": _GRANTS[0], "kind": _GRANTS[1],
-            "metadata": {"name": f"{system}-reserved-referencegrant-in-{wanted.namespace}", "namespace": wanted.namespace},
+            "metadata": {"name": f"{system}-reserved-referencegrant-in-{model.namespace}", "namespace": model.namespace},
             "spec": {
                 "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": system}],
                 "to": [{"group": "", "kind": "Service"}],
             },
         }  # fmt: skip
-        return [route, *([] if wanted.namespace == system else [grant])]
+        return [route, *([] if model.namespace == system else [grant])]
 
 
 def _object(
-    kind: tuple[str, str], name: str, namespace: str, wanted: Wanted, **rest: Any
+    kind: tuple[str, str], name: str, namespace: str, model: Wanted, **fields: Any
 ) -> Manifest:
     meta = {
         "name": name,
         "namespace": namespace,
         "labels": dict(_OWNER),
-        "annotations": {_MODEL: wanted.name},
+        "annotations": {_MODEL: model.name},
     }
-    return {"apiVersion": kind[0], "kind": kind[1], "metadata": meta, **rest}
+    return {"apiVersion": kind[0], "kind": kind[1], "metadata": meta, **fields}
 
 
 def _state(route: Manifest | None, *, routed: bool) -> str:
@@ -457,61 +457,61 @@ def _state(route: Manifest | None, *, routed: bool) -> str:
     return "none" if routed else "none, by design: a StormService serves it"
 
 
-def _named(wanted: Wanted, *, seen: bool) -> tuple[dict[str, str], dict[str, str]]:
+def _named(model: Wanted, *, is_visible: bool) -> tuple[dict[str, str], dict[str, str]]:
     """Return labels and annotations by which AIBrix finds the model and its Service."""
-    labels: dict[str, str] = {PORT: str(wanted.port)}
+    labels: dict[str, str] = {PORT: str(model.port)}
     annotations: dict[str, str] = {}
-    by = labels if LABEL_VALUE.fullmatch(wanted.name) else annotations
-    by[MODEL] = wanted.name
-    if seen and not wanted.own_name:
-        annotations[SERVICE] = wanted.slug
+    target = labels if LABEL_VALUE.fullmatch(model.name) else annotations
+    target[MODEL] = model.name
+    if is_visible and not model.own_name:
+        annotations[SERVICE] = model.slug
     return labels, annotations
 
 
-def _deployment(wanted: Wanted, *, seen: bool) -> Manifest:
-    """Return the model's Deployment. `seen`: whether the controller is to see a model in it."""
-    labels, annotations = _named(wanted, seen=seen)
+def _deployment(model: Wanted, *, is_visible: bool) -> Manifest:
+    """Return the model's Deployment. `is_visible`: whether the controller is to see a model in it."""
+    labels, annotations = _named(model, is_visible=is_visible)
     container: dict[str, Any] = {
         "name": "llm-engine",
-        "image": wanted.image or MOCK,
+        "image": model.image or MOCK,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [{"containerPort": wanted.port}],
-        "readinessProbe": {"tcpSocket": {"port": wanted.port}, "periodSeconds": 2},
+        "ports": [{"containerPort": model.port}],
+        "readinessProbe": {"tcpSocket": {"port": model.port}, "periodSeconds": 2},
     }
-    if not wanted.image:
+    if not model.image:
         container["env"] = [
-            {"name": "MODEL_NAME", "value": wanted.name},
+            {"name": "MODEL_NAME", "value": model.name},
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ]
         container["lifecycle"] = {
             "preStop": {"sleep": {"seconds": 3}}
         }  # Envoy learns a moment later that it ends
-    notes = annotations | ({IMAGES_NOTE: wanted.image_id} if wanted.image_id else {})
-    meta = {"labels": {"app": wanted.slug, **labels}, **({"annotations": notes} if notes else {})}
+    notes = annotations | ({IMAGES_NOTE: model.image_id} if model.image_id else {})
+    meta = {"labels": {"app": model.slug, **labels}, **({"annotations": notes} if notes else {})}
     spec = {
-        "replicas": wanted.replicas,
-        "selector": {"matchLabels": {"app": wanted.slug}},
+        "replicas": model.replicas,
+        "selector": {"matchLabels": {"app": model.slug}},
         "template": {"metadata": meta, "spec": {"containers": [container]}},
     }
-    made = _object(_DEPLOYMENT, wanted.slug, wanted.namespace, wanted, spec=spec)
-    made["metadata"]["labels"] |= labels
-    made["metadata"]["annotations"] |= annotations
+    deployment = _object(_DEPLOYMENT, model.slug, model.namespace, model, spec=spec)
+    deployment["metadata"]["labels"] |= labels
+    deployment["metadata"]["annotations"] |= annotations
     if (
-        not seen
+        not is_visible
     ):  # the controller would make a route to a Service that can't be, beside devenv's own
-        made["metadata"]["labels"].pop(MODEL, None)
-        made["metadata"]["annotations"].pop(MODEL, None)
-    return made
+        deployment["metadata"]["labels"].pop(MODEL, None)
+        deployment["metadata"]["annotations"].pop(MODEL, None)
+    return deployment
 
 
-def _service(wanted: Wanted) -> Manifest:
-    ports = [{"name": "http", "port": wanted.port, "targetPort": wanted.port}]
+def _service(model: Wanted) -> Manifest:
+    ports = [{"name": "http", "port": model.port, "targetPort": model.port}]
     return _object(
         ("v1", "Service"),
-        wanted.slug,
-        wanted.namespace,
-        wanted,
-        spec={"selector": {"app": wanted.slug}, "ports": ports},
+        model.slug,
+        model.namespace,
+        model,
+        spec={"selector": {"app": model.slug}, "ports": ports},
     )
 
 

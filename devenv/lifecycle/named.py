@@ -26,7 +26,7 @@ def named(kube: Kube) -> frozenset[str]:
     kinds = [*_TEMPLATES, *(kind for crd in kube.select(*_CRD) for kind in _stored(crd))]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         objects = [
-            obj for found in pool.map(lambda kind: kube.select(*kind), kinds) for obj in found
+            obj for items in pool.map(lambda kind: kube.select(*kind), kinds) for obj in items
         ]
     return frozenset(normalise(name) for obj in objects for name in images_in(obj))
 
@@ -38,11 +38,11 @@ def _stored(crd: Manifest) -> list[tuple[str, str]]:
 
 
 def named_or_unknown(
-    kube: Kube, look: Callable[[], list[Node]], cluster: str
+    kube: Kube, get_nodes: Callable[[], list[Node]], cluster: str
 ) -> frozenset[str] | None:
-    """Return the same; nothing where there is no cluster, None where nobody can say. `look`: gives its nodes."""
+    """Return the same; nothing where there is no cluster, None where nobody can say. `get_nodes`: gives its nodes."""
     with suppress(DevenvError):
-        nodes = look()
+        nodes = get_nodes()
         if not nodes:
             return frozenset()
         own_context(kube, nodes, cluster)

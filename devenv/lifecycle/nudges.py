@@ -48,8 +48,8 @@ def retry_sandboxes(kube: Kube, pods: Iterable[Manifest]) -> None:
         ]
     for pod in waiting:
         uid = pod["metadata"].get("uid")
-        own = [e for e in failures if (e.get("involvedObject") or {}).get("uid") == uid]
-        _annotate(kube, pod, SANDBOX_RETRIED, max(map(_last_time, own), default=""))
+        pod_failures = [e for e in failures if (e.get("involvedObject") or {}).get("uid") == uid]
+        _annotate(kube, pod, SANDBOX_RETRIED, max(map(_last_time, pod_failures), default=""))
 
 
 def replace_unstarted(kube: Kube, pods: Iterable[Manifest]) -> None:

@@ -33,8 +33,8 @@ class OwnBuilds:
         def change(record: Record) -> Record:
             built_images = dict(record.built_images)
             for name, image_ids in images.items():
-                every = (*built_images.get(name, ()), *image_ids)
-                built_images[name] = tuple(dict.fromkeys(every))
+                all_ids = (*built_images.get(name, ()), *image_ids)
+                built_images[name] = tuple(dict.fromkeys(all_ids))
             return replace(record, built_images=built_images)
 
         self.records.update(self.cluster, change)
@@ -48,10 +48,10 @@ class OwnBuilds:
         if record is None or not record.built_images:
             return
         proven = proven_images(self.records.all())
-        left: dict[str, tuple[str, ...]] = {}
+        remaining: dict[str, tuple[str, ...]] = {}
         for name, image_ids in record.built_images.items():
-            left[name] = tuple(i for i in image_ids if self._stays(i, proven))
-        self.records.update(self.cluster, lambda r: replace(r, built_images=left))
+            remaining[name] = tuple(i for i in image_ids if self._stays(i, proven))
+        self.records.update(self.cluster, lambda r: replace(r, built_images=remaining))
 
     def _stays(self, image_id: str, proven: frozenset[str]) -> bool:
         """Remove an image if it is superseded; return whether it is still there."""

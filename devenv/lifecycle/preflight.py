@@ -38,7 +38,7 @@ class Preflight:
 
     def check(self, *, exists: bool) -> None:
         """Raise DevenvError with every problem. `exists`: the cluster is there already, with its port and its disk."""
-        looks: list[Callable[[EngineInfo], str]] = [
+        checks: list[Callable[[EngineInfo], str]] = [
             self._docker_program,
             self._version,
             self._inotify,
@@ -46,9 +46,9 @@ class Preflight:
             self._memory,
         ]
         if not exists:
-            looks += [self._port, self._disk]
+            checks += [self._port, self._disk]
         engine = self.engine.info()
-        problems = [problem for look in looks if (problem := look(engine))]
+        problems = [problem for check in checks if (problem := check(engine))]
         if problems:
             raise DevenvError(
                 "devenv can't start here.",
@@ -62,8 +62,8 @@ class Preflight:
         return "The docker program, which kind uses, is missing. Run `devenv setup`."
 
     def _version(self, engine: EngineInfo) -> str:
-        found = tuple(map(int, re.findall(r"\d+", engine.version)[:2]))
-        if not found or found >= _OLDEST:
+        version = tuple(map(int, re.findall(r"\d+", engine.version)[:2]))
+        if not version or version >= _OLDEST:
             return ""
         return (
             f"The Docker engine is {engine.version}; at least {_OLDEST[0]}.{_OLDEST[1]} is needed."
@@ -77,18 +77,18 @@ class Preflight:
         return f"fs.inotify allows {limits[0]} instances and {limits[1]} watches, too few for a node. Raise them: {fix}"
 
     def _cpus(self, engine: EngineInfo) -> str:
-        wanted = self.profile.needs.cpus
+        minimum = self.profile.needs.cpus
         return (
             ""
-            if engine.cpus >= wanted
-            else f"The engine has {engine.cpus} CPUs; the profile needs {wanted}."
+            if engine.cpus >= minimum
+            else f"The engine has {engine.cpus} CPUs; the profile needs {minimum}."
         )
 
     def _memory(self, engine: EngineInfo) -> str:
-        wanted = self.profile.needs.memory
-        if engine.memory >= wanted:
+        minimum = self.profile.needs.memory
+        if engine.memory >= minimum:
             return ""
-        return f"The engine has {show(engine.memory)} of memory; the profile needs {show(wanted)}."
+        return f"The engine has {show(engine.memory)} of memory; the profile needs {show(minimum)}."
 
     def _port(self, _: EngineInfo) -> str:
         return taken_port(self.host, self.profile)
@@ -96,14 +96,14 @@ class Preflight:
     def _disk(self, engine: EngineInfo) -> str:
         if not engine.local:  # it runs elsewhere, or in a VM
             return ""
-        space, wanted = self.host.space(engine.data_root), self.profile.needs.disk
-        if space.free < wanted:
-            return self._full(engine, f"{show(space.free)} free; {show(wanted)} are needed")
-        if (left := space.free - wanted) < (
-            keep := space.total - marks(self.profile.budgets.engine, space).high
+        space, minimum = self.host.space(engine.data_root), self.profile.needs.disk
+        if space.free < minimum:
+            return self._full(engine, f"{show(space.free)} free; {show(minimum)} are needed")
+        if (remaining := space.free - minimum) < (
+            reserve := space.total - marks(self.profile.budgets.engine, space).high
         ):
-            how = f"{show(space.free)} free; with {show(wanted)} for the cluster, {show(max(0, left))} would be left"
-            return self._full(engine, f"{how}, and the profile's budget keeps {show(keep)}")
+            how = f"{show(space.free)} free; with {show(minimum)} for the cluster, {show(max(0, remaining))} would be left"
+            return self._full(engine, f"{how}, and the profile's budget keeps {show(reserve)}")
         if space.total_inodes > 0 and space.free_inodes < _INODES:
             return self._full(engine, f"{space.free_inodes} inodes free; {_INODES} are needed")
         return ""

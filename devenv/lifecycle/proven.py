@@ -61,13 +61,13 @@ class ProvenImages:
     def prove(self, nodes: Sequence[Node], names: Iterable[str]) -> None:
         """Note that what the record says of these names in these nodes was proven just now."""
         pairs = [(node, name) for node in nodes for name in names]
-        now = self.clock.now()
+        timestamp = self.clock.now()
 
         def change(record: Record) -> Record:
             for node, name in pairs:
-                record = _proven(record, node.id, name, now)
-            left = tuple(n for n in record.returning if n not in {name for _, name in pairs})
-            return replace(record, returning=left)
+                record = _proven(record, node.id, name, timestamp)
+            remaining = tuple(n for n in record.returning if n not in {name for _, name in pairs})
+            return replace(record, returning=remaining)
 
         self.records.update(self.cluster, change)
 
@@ -77,8 +77,8 @@ class ProvenImages:
         if record is None:
             return {}
         names = {*record.proven.get(node.id, {}), *record.earlier.get(node.id, {})}
-        every = {name: target(record, node.id, name) for name in names}
-        return {name: image for name, image in every.items() if image is not None}
+        images = {name: target(record, node.id, name) for name in names}
+        return {name: image for name, image in images.items() if image is not None}
 
     def kept_names(self, node: Node) -> set[str]:
         """Return the names under which the node keeps images to return to."""
@@ -86,7 +86,7 @@ class ProvenImages:
 
     def returns(self, nodes: Sequence[Node], names: Iterable[str]) -> list[Return]:
         """Return what is to be returned of these names in these nodes; raise DevenvError where a node no longer has it."""
-        every: list[Return] = []
+        returns: list[Return] = []
         problems: list[str] = []
         for node in nodes:
             targets, images = self.targets(node), Nodes(self.containers).images(node.name)
@@ -100,11 +100,11 @@ class ProvenImages:
                         f"{name}: {removed}; `devenv prune --history` lists what was removed"
                     )
                 else:
-                    every.append(Return(node, name, image))
+                    returns.append(Return(node, name, image))
         if problems:
             fix = "Build the image that you want, and reload it."
             raise DevenvError("There is no image to return to.", "\n".join(problems), fix)
-        return every
+        return returns
 
     def unproven(self, nodes: Sequence[Node], names: Iterable[str]) -> list[str]:
         """Return those of the names under which one of these nodes has an image that was not proven."""
@@ -123,14 +123,17 @@ class ProvenImages:
 
         def change(record: Record) -> Record:
             undone = dict(record.undone)
-            for one in returns:
-                undone[one.name] = engine_ids.get(one.name, "")
+            for entry in returns:
+                undone[entry.name] = engine_ids.get(entry.name, "")
                 record = replace(
                     record,
                     loaded=_with(
-                        record.loaded, one.node.id, one.name, one.image.image or one.image.digest
+                        record.loaded,
+                        entry.node.id,
+                        entry.name,
+                        entry.image.image or entry.image.digest,
                     ),
-                    there=_with(record.there, one.node.id, one.name, one.image.digest),
+                    there=_with(record.there, entry.node.id, entry.name, entry.image.digest),
                 )
             names = dict.fromkeys([*record.returning, *(r.name for r in returns)])
             built = {name: state for name, state in record.built.items() if name not in names}
@@ -142,9 +145,11 @@ class ProvenImages:
 
     def _keep_current(self, returns: Sequence[Return]) -> None:
         """Have the nodes keep what has the names now: pods run it yet, and one may want to return to it, too."""
-        for node in {one.node.name: one.node for one in returns}.values():
+        for node in {entry.node.name: entry.node for entry in returns}.values():
             digests = by_name(Nodes(self.containers).images(node.name))
-            names = [one.name for one in returns if one.node == node and one.name in digests]
+            names = [
+                entry.name for entry in returns if entry.node == node and entry.name in digests
+            ]
             for name in names:
                 Nodes(self.containers).keep(node.name, name, kept_name(digests[name]))
 
@@ -223,12 +228,16 @@ class ProvenImages:
 
     def forget_undone(self, names: Iterable[str]) -> None:
         """The user asked for another image of these names: nothing that was undone keeps it away."""
-        left = set(names)
+        reloaded_names = set(names)
 
         def change(record: Record) -> Record:
-            undone = {name: image for name, image in record.undone.items() if name not in left}
+            undone = {
+                name: image for name, image in record.undone.items() if name not in reloaded_names
+            }
             return replace(
-                record, undone=undone, returning=tuple(n for n in record.returning if n not in left)
+                record,
+                undone=undone,
+                returning=tuple(n for n in record.returning if n not in reloaded_names),
             )
 
         self.records.update(self.cluster, change)
@@ -242,9 +251,9 @@ def _superseded(images: Mapping[str, Sequence[str]], targets: Collection[str]) -
     """
     superseded = {}
     for names in images.values():
-        kept = kept_names({"": tuple(names)})
-        for name in kept - set(targets):
-            superseded[name] = kept == set(names)
+        backup_names = kept_names({"": tuple(names)})
+        for name in backup_names - set(targets):
+            superseded[name] = backup_names == set(names)
     return superseded
 
 
@@ -320,9 +329,9 @@ def _is_unproven(record: Record, node_id: str, name: str) -> bool:
 def undo_command(cluster: str, profile: Profile, names: Iterable[str]) -> str:
     """Return the command that returns to the images that were proven before. `names`: in the nodes."""
     of_profile = {normalise(image.ref): image.name for image in profile.images}
-    asked = " ".join(of_profile.get(name, name) for name in names)
+    arguments = " ".join(of_profile.get(name, name) for name in names)
     where = "" if cluster == DEFAULT_CLUSTER else f" --name {cluster}"
-    return f"devenv reload-image {asked} --undo{where}"
+    return f"devenv reload-image {arguments} --undo{where}"
 
 
 def short(image: ProvenImage) -> str:
@@ -330,14 +339,14 @@ def short(image: ProvenImage) -> str:
     return image.digest.removeprefix("sha256:")[:12]
 
 
-def _proven(record: Record, node_id: str, name: str, now: float) -> Record:
+def _proven(record: Record, node_id: str, name: str, timestamp: float) -> Record:
     digest = current_digest(record, node_id, name)
     if not digest:
         return record
-    image = ProvenImage(digest, record.loaded.get(node_id, {}).get(name, ""), now)
-    before = record.proven.get(node_id, {}).get(name)
-    if before and before.digest != digest:
-        record = replace(record, earlier=_with(record.earlier, node_id, name, before))
+    image = ProvenImage(digest, record.loaded.get(node_id, {}).get(name, ""), timestamp)
+    previous = record.proven.get(node_id, {}).get(name)
+    if previous and previous.digest != digest:
+        record = replace(record, earlier=_with(record.earlier, node_id, name, previous))
     return replace(record, proven=_with(record.proven, node_id, name, image))
 
 

@@ -70,11 +70,11 @@ class Purge:
     def plan(self, cluster: str, *, everything: bool = False) -> PurgePlan:
         """Return what goes with this cluster; with `everything`, also what other clusters use."""
         others = self.others(cluster)
-        clusters = tuple(other.cluster for other in others)
+        clusters = tuple(needs.cluster for needs in others)
         if everything:
             others = []
         images = self._images()
-        kept_images = [item for item in images if any(other.has(item) for other in others)]
+        kept_images = [item for item in images if any(needs.has(item) for needs in others)]
         folders, kept_folders = self._folders(cluster, others)
         items = (*(item for item in images if item not in kept_images), *folders)
         return PurgePlan(items, (*kept_images, *kept_folders), clusters)
@@ -94,7 +94,7 @@ class Purge:
             is_gone = record is not None and record.engine in {"", here} and name not in alive
             if name != cluster and not is_gone:
                 others.append(self._needs(name, record))
-        recorded = {cluster, *(other.cluster for other in others)}
+        recorded = {cluster, *(needs.cluster for needs in others)}
         for name, image_id in sorted(alive.items()):
             image = self.engine.image(image_id) if name not in recorded else None
             if image and NAME_LABEL in image.labels:
@@ -129,18 +129,18 @@ class Purge:
             name for name in _TO_BUILD if any(o.builds for o in others)
         }
         disk = self.host.state_dir() / "disk"  # the ballast, and what is remembered of disks
-        go, kept = [], []
+        removed_paths, kept_paths = [], []
         for path in sorted(self.host.cache_dir().iterdir()):
             if path.name == _DECLARED and others:
-                own = path / f"{cluster}.json"
-                go += [own] if own.exists() else []
+                declaration = path / f"{cluster}.json"
+                removed_paths += [declaration] if declaration.exists() else []
             elif path.name in needed:
-                kept.append(path)
+                kept_paths.append(path)
             else:
-                go.append(path)
+                removed_paths.append(path)
         if disk.is_dir():
-            (kept if others else go).append(disk)
-        return [_folder(path) for path in go], [_folder(path) for path in kept]
+            (kept_paths if others else removed_paths).append(disk)
+        return [_folder(path) for path in removed_paths], [_folder(path) for path in kept_paths]
 
     def apply(self, items: Sequence[Item], wait: float) -> list[str]:
         """Remove the items; return what had to stay, each with its reason: an image that a container uses is never forced."""

@@ -99,12 +99,12 @@ class Record:
 
         That is the engine's ID, and how often it has replaced another image that somebody had loaded under the name.
         """
-        found, nodes = {}, [self.loaded.get(node, {}) for node in self.nodes]
+        ids, nodes = {}, [self.loaded.get(node, {}) for node in self.nodes]
         for name in names:
-            there = {images.get(name, "") for images in nodes}
-            if len(there) == 1 and (image := there.pop()):
-                found[name] = f"{image} {self.again[name]}" if name in self.again else image
-        return found
+            image_ids = {images.get(name, "") for images in nodes}
+            if len(image_ids) == 1 and (image := image_ids.pop()):
+                ids[name] = f"{image} {self.again[name]}" if name in self.again else image
+        return ids
 
 
 _RECORD = TypeAdapter(Record)
@@ -122,20 +122,20 @@ def parse(text: str) -> Record:
 
 def read_record(content: Any) -> Record:
     """Return the record that JSON holds. Raises as `parse` does."""
-    known = {
+    values = {
         f.name: content[f.name] for f in fields(Record) if f.name in content
     }  # a newer devenv may have written more
     for name in ("objects", "agreed"):
-        known[name] = tuple((o[0], o[1], o[2], o[3]) for o in content.get(name, ()))
-    known["variant"] = _variant(content.get("variant") or {})
+        values[name] = tuple((o[0], o[1], o[2], o[3]) for o in content.get(name, ()))
+    values["variant"] = _variant(content.get("variant") or {})
     for name in ("proven", "earlier"):
-        known[name] = _proven_images(content.get(name) or {})
-    known["loading"] = _replaced_images(content.get("loading") or {})
+        values[name] = _proven_images(content.get(name) or {})
+    values["loading"] = _replaced_images(content.get("loading") or {})
     built_images = content.get("built_images") or {}
-    known["built_images"] = {str(name): tuple(map(str, ids)) for name, ids in built_images.items()}
-    known["returning"] = tuple(map(str, content.get("returning", ())))
+    values["built_images"] = {str(name): tuple(map(str, ids)) for name, ids in built_images.items()}
+    values["returning"] = tuple(map(str, content.get("returning", ())))
     record = Record(
-        **{**known, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))}
+        **{**values, "nodes": tuple(content["nodes"]), "held": tuple(content.get("held", ()))}
     )
     return _RECORD.validate_python(asdict(record))
 
@@ -143,7 +143,7 @@ def read_record(content: Any) -> Record:
 def _odd_part(error: Exception) -> str:
     """Return which part of a record is not as devenv wrote it."""
     if isinstance(error, ValidationError):
-        places = [".".join(map(str, one["loc"])) for one in error.errors(include_url=False)]
+        places = [".".join(map(str, detail["loc"])) for detail in error.errors(include_url=False)]
         return f"{', '.join(places[:5])}: this is not what devenv wrote."
     if isinstance(error, KeyError):
         return f"{error.args[0]} is missing."
@@ -190,27 +190,27 @@ class Records:
         except FileNotFoundError:
             return None
         except (DevenvError, ValueError, TypeError, LookupError, AttributeError) as error:
-            why = error.why if isinstance(error, DevenvError) else f"{path}: {_odd_part(error)}"
+            reason = error.why if isinstance(error, DevenvError) else f"{path}: {_odd_part(error)}"
             fix = f"Move it away; `devenv up --adopt --name {cluster}` knows its own cluster again."
-            raise DevenvError(f"{path} is broken.", why, fix) from error
+            raise DevenvError(f"{path} is broken.", reason, fix) from error
 
     def all(self) -> list[Record]:
         """Return the records of all clusters; one that is broken is left out."""
-        found = []
+        records = []
         for path in sorted((self.host.state_dir() / "clusters").glob("*.json")):
             with suppress(DevenvError):
                 if record := self.read(path.stem):
-                    found.append(record)
-        return found
+                    records.append(record)
+        return records
 
     def write(self, record: Record) -> Record:
         """Keep the record and return it."""
         path = self.path(record.cluster)
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_text(spell(record))
-            new.replace(path)
+            temporary_path = path.with_suffix(".new")
+            temporary_path.write_text(spell(record))
+            temporary_path.replace(path)
         except OSError as error:
             raise DevenvError(
                 f"{path} can't be written.", str(error), "Is the disk full?"
@@ -236,9 +236,9 @@ class Records:
         """Note that the node has the engine's image under the name; `digest`: of its config, "" where not known."""
 
         def noted(
-            now: Mapping[str, Mapping[str, str]], value: str
+            by_node: Mapping[str, Mapping[str, str]], value: str
         ) -> Mapping[str, Mapping[str, str]]:
-            return {**now, node: {**now.get(node, {}), name: value}}
+            return {**by_node, node: {**by_node.get(node, {}), name: value}}
 
         def change(record: Record) -> Record:
             return replace(

@@ -43,20 +43,26 @@ class Refusals:
         problems: list[str] = []
         for steps in _by_object(rendered.patched):
             lasting = set(self._problems(steps[-1].after, definitions))
-            made = [(step, what) for step in steps for what in self._new(step, definitions)]
-            told_here = [f"{_called(step)}: {what}" for step, what in made if what in lasting]
-            if kube and not told_here and (why := _refused(kube, steps[-1].after)):
-                told_here = [f"{_called(*steps)}: {why}"]
-            problems += told_here
+            new_problems = [(step, what) for step in steps for what in self._new(step, definitions)]
+            object_problems = [
+                f"{_called(step)}: {what}" for step, what in new_problems if what in lasting
+            ]
+            if kube and not object_problems and (refusal := _refused(kube, steps[-1].after)):
+                object_problems = [f"{_called(*steps)}: {refusal}"]
+            problems += object_problems
         if problems:
             what = "The API server would refuse the patched objects."
             fix = "Correct the patches; nothing was changed."
             raise DevenvError(what, told(problems), fix, Exit.USAGE)
 
-    def _new(self, one: Patched, definitions: Mapping[tuple[str, str], Any]) -> list[str]:
+    def _new(self, step: Patched, definitions: Mapping[tuple[str, str], Any]) -> list[str]:
         """Return what is wrong after the patches and was not before, in others' manifests."""
-        before = set(self._problems(one.before, definitions))
-        return [what for what in self._problems(one.after, definitions) if what not in before]
+        existing_problems = set(self._problems(step.before, definitions))
+        return [
+            what
+            for what in self._problems(step.after, definitions)
+            if what not in existing_problems
+        ]
 
     def _problems(self, obj: Manifest, definitions: Mapping[tuple[str, str], Any]) -> list[str]:
         schema = definitions.get((obj["apiVersion"], obj["kind"]))
@@ -113,9 +119,9 @@ def unfit(value: Any, schema: Any, path: str) -> Iterator[str]:
         if isinstance(value, bool) or not isinstance(value, int | str):
             yield f"{path}: it must be a whole number or a string"
         return
-    wanted = _TYPES.get(str(schema.get("type")))
-    if wanted and not _is(value, wanted[0]):
-        yield f"{path}: it must be {wanted[1]}"
+    expected_type = _TYPES.get(str(schema.get("type")))
+    if expected_type and not _is(value, expected_type[0]):
+        yield f"{path}: it must be {expected_type[1]}"
         return
     yield from _out_of_bounds(value, schema, path)
     if isinstance(value, Mapping):
@@ -145,8 +151,10 @@ def _out_of_bounds(value: Any, schema: Mapping[str, Any], path: str) -> Iterator
 def _fields(value: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> Iterator[str]:
     fields = schema.get("properties") or {}
     others = schema.get("additionalProperties")
-    lacking: Sequence[str] = [key for key in schema.get("required") or () if key not in value]
-    yield from (f"{path}.{key}: it is required".lstrip(".") for key in lacking)
+    missing_fields: Sequence[str] = [
+        key for key in schema.get("required") or () if key not in value
+    ]
+    yield from (f"{path}.{key}: it is required".lstrip(".") for key in missing_fields)
     for key, inner in value.items():
         where = f"{path}.{key}".lstrip(".")
         if key in fields:

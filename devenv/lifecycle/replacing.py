@@ -31,16 +31,22 @@ class Replacing:
         """
 
         def change(record: Record) -> Record:
-            loaded, there = record.loaded.get(node.id, {}), record.there.get(node.id, {})
-            before = dict(record.loading.get(node.id, {}))
+            recorded_ids, recorded_digests = (
+                record.loaded.get(node.id, {}),
+                record.there.get(node.id, {}),
+            )
+            previous_images = dict(record.loading.get(node.id, {}))
             for name, digest in digests.items():
-                before.setdefault(name, Replaced(digest, loaded.get(name, ""), there.get(name, "")))
+                previous_images.setdefault(
+                    name,
+                    Replaced(digest, recorded_ids.get(name, ""), recorded_digests.get(name, "")),
+                )
             unknown = dict.fromkeys(digests, "")
             return replace(
                 record,
-                loading={**record.loading, node.id: before},
-                loaded={**record.loaded, node.id: {**loaded, **unknown}},
-                there={**record.there, node.id: {**there, **unknown}},
+                loading={**record.loading, node.id: previous_images},
+                loaded={**record.loaded, node.id: {**recorded_ids, **unknown}},
+                there={**record.there, node.id: {**recorded_digests, **unknown}},
             )
 
         self.records.update(self.cluster, change)
@@ -53,12 +59,12 @@ class Replacing:
         ended = set(names)
 
         def change(record: Record) -> Record:
-            left = {
-                node: {name: before for name, before in images.items() if name not in ended}
+            remaining = {
+                node: {name: previous for name, previous in images.items() if name not in ended}
                 for node, images in record.loading.items()
             }
             return replace(
-                record, loading={node: images for node, images in left.items() if images}
+                record, loading={node: images for node, images in remaining.items() if images}
             )
 
         self.records.update(self.cluster, change)
@@ -90,16 +96,16 @@ class Replacing:
         if not images:
             return
         into = Nodes(self.containers)
-        held = into.images(node.name)
-        digests = by_name(held)
-        for name, before in images.items():
-            if before.digest in held and digests.get(name) != before.digest:
-                into.tag(node.name, next(iter(held[before.digest]), before.digest), name)
-            elif not before.digest and name in digests:
+        node_images = into.images(node.name)
+        digests = by_name(node_images)
+        for name, previous in images.items():
+            if previous.digest in node_images and digests.get(name) != previous.digest:
+                into.tag(node.name, next(iter(node_images[previous.digest]), previous.digest), name)
+            elif not previous.digest and name in digests:
                 into.untag(node.name, name)
             into.untag(node.name, incoming_name(name))
         self.records.update(self.cluster, lambda record: _restored(record, node.id, images))
-        superseded = {kept_name(before.digest) for before in images.values() if before.digest}
+        superseded = {kept_name(previous.digest) for previous in images.values() if previous.digest}
         for name in superseded - self.proven.kept_names(node):
             into.untag(node.name, name)
 
@@ -136,19 +142,19 @@ class Replacing:
 def _outcome(problems: Sequence[str]) -> str:
     if not problems:
         return "All nodes still have their old image."
-    why = "; ".join(problems)
-    return f"Some nodes do not have their old image back yet ({why}). The next `devenv up` restores it."
+    reasons = "; ".join(problems)
+    return f"Some nodes do not have their old image back yet ({reasons}). The next `devenv up` restores it."
 
 
 def _restored(record: Record, node_id: str, images: Mapping[str, Replaced]) -> Record:
     """Return the record as it was before the load of these images into the node."""
-    loaded = {name: before.image for name, before in images.items()}
-    there = {name: before.noted for name, before in images.items()}
+    image_ids = {name: previous.image for name, previous in images.items()}
+    digests = {name: previous.noted for name, previous in images.items()}
     return replace(
         record,
         loading={node: i for node, i in record.loading.items() if node != node_id},
-        loaded={**record.loaded, node_id: _noted({**record.loaded.get(node_id, {}), **loaded})},
-        there={**record.there, node_id: _noted({**record.there.get(node_id, {}), **there})},
+        loaded={**record.loaded, node_id: _noted({**record.loaded.get(node_id, {}), **image_ids})},
+        there={**record.there, node_id: _noted({**record.there.get(node_id, {}), **digests})},
     )
 
 

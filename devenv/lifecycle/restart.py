@@ -48,14 +48,14 @@ class Restart:
         Raises DevenvError where a name is no workload of the profile.
         """
         workloads = {c.name: c for c in self.profile.components if c.gate == "workload"}
-        wanted = set(names) or set(workloads)
-        if unknown := wanted - set(workloads):
+        selected_names = set(names) or set(workloads)
+        if unknown := selected_names - set(workloads):
             what = f"The profile {self.profile.name} has no workload {', '.join(sorted(unknown))}."
             raise DevenvError(
                 what, next_step=f"There are: {', '.join(workloads)}.", exit_code=Exit.USAGE
             )
         order = TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order()
-        return [workloads[n] for n in order if n in wanted]
+        return [workloads[n] for n in order if n in selected_names]
 
     def run(self, components: Iterable[Component]) -> None:
         """Restart them one by one. Raises DevenvError at the first gate that does not open."""
@@ -74,25 +74,25 @@ class Restart:
         return prove(self.reporter, prober, _PROOF, "Look at it with `devenv doctor`.")
 
     def _restart(self, component: Component, note: list[str]) -> None:
-        before = self._pods(component)
+        old_pods = self._pods(component)
         deadline = Deadline(self.clock, component.deadline)
-        for pod in before:
+        for pod in old_pods:
             self.kube.delete(
                 "v1", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], grace=_GRACE
             )
-        old = {p["metadata"]["uid"] for p in before}
-        leases = self._leases(component, before)
+        old_uids = {p["metadata"]["uid"] for p in old_pods}
+        leases = self._leases(component, old_pods)
         watch = Watch(self.kube, self.clock)
 
         def missing() -> str:
-            lacks = self._not_replaced(component, old, gone=bool(leases))
-            if lacks:
+            shortfall = self._not_replaced(component, old_uids, gone=bool(leases))
+            if shortfall:
                 self._watch(component, watch)
-            return lacks
+            return shortfall
 
         until(f"The new pod of {component.name}", missing, deadline)
         if leases:
-            self._lead(component, leases, old, deadline)
+            self._lead(component, leases, old_uids, deadline)
             note.append("leads")
             self._await_policies(component)
         if any(is_proxy(self.profile, p) for p in self._pods(component)):
@@ -112,34 +112,36 @@ class Restart:
         for workload in find(self.kube, component):
             watch.look(component.resource.kind, workload)
 
-    def _not_replaced(self, component: Component, old: set[str], *, gone: bool) -> str:
+    def _not_replaced(self, component: Component, old_uids: set[str], *, gone: bool) -> str:
         pods = self._pods(component)
-        if gone and any(p["metadata"]["uid"] in old for p in pods):
+        if gone and any(p["metadata"]["uid"] in old_uids for p in pods):
             return "the end of the old pod"
-        if lacks := ready.missing(component, find(self.kube, component)):
-            return lacks
-        new = [
+        if shortfall := ready.missing(component, find(self.kube, component)):
+            return shortfall
+        new_pods = [
             p
             for p in pods
-            if p["metadata"]["uid"] not in old and "deletionTimestamp" not in p["metadata"]
+            if p["metadata"]["uid"] not in old_uids and "deletionTimestamp" not in p["metadata"]
         ]
-        if not new:
+        if not new_pods:
             return "a new pod"
-        return "" if all(is_ready(p) for p in new) else "readiness of the new pod"
+        return "" if all(is_ready(p) for p in new_pods) else "readiness of the new pod"
 
     # The lease
 
     def _leases(self, component: Component, pods: list[Manifest]) -> list[Manifest]:
         """Return the leases that these pods compete for."""
         rollouts = self.settled.of([component])
-        return [lease for this in rollouts for lease in self.settled.leases(this, pods)]
+        return [lease for rollout in rollouts for lease in self.settled.leases(rollout, pods)]
 
     def _lead(
-        self, component: Component, leases: list[Manifest], old: set[str], deadline: Deadline
+        self, component: Component, leases: list[Manifest], old_uids: set[str], deadline: Deadline
     ) -> None:
         """Return when a new pod leads. A lease whose pod is gone is deleted: else it is waited for, 30 s (facts/gateway.md)."""
         names = {
-            p["metadata"]["name"] for p in self._pods(component) if p["metadata"]["uid"] not in old
+            p["metadata"]["name"]
+            for p in self._pods(component)
+            if p["metadata"]["uid"] not in old_uids
         }
         for lease in leases:
             meta = lease["metadata"]
@@ -160,7 +162,7 @@ class Restart:
     def _await_policies(self, component: Component) -> None:
         if not self.policies:
             return
-        wanted = [
+        dependents = [
             c
             for c in self.profile.components
             if c.gate != "workload" and c.name in self.profile.after(component.name)
@@ -168,9 +170,9 @@ class Restart:
 
         def missing() -> str:
             return "; ".join(
-                f"{c.name}: {lacks}"
-                for c in wanted
-                if (lacks := ready.missing(c, find(self.kube, c)))
+                f"{c.name}: {shortfall}"
+                for c in dependents
+                if (shortfall := ready.missing(c, find(self.kube, c)))
             )
 
         until("The policies and routes", missing, Deadline(self.clock, _POLICIES))
@@ -186,8 +188,8 @@ class Restart:
                 )
             except NotReachableError as error:
                 return error.what
-            if lacks := config_lacks(self.profile, proxy):
-                return lacks
+            if shortfall := config_lacks(self.profile, proxy):
+                return shortfall
         return ""
 
 
@@ -195,7 +197,7 @@ def config_lacks(profile: Profile, proxy: ProxyFacts) -> str:
     """Return what Envoy's own configuration lacks of what its routes and the profile's requests need."""
     if proxy.dangling:
         return f"the filter {proxy.dangling[0]} in Envoy's listener"
-    wanted = any(r.route is Route.EXTENSION for r in profile.requests)
-    if wanted and not proxy.patched:
+    has_extension_request = any(r.route is Route.EXTENSION for r in profile.requests)
+    if has_extension_request and not proxy.patched:
         return f"the route {PATCHED_ROUTE} in Envoy"
     return ""

@@ -49,7 +49,13 @@ class Schedule:
     engine: Callable[[], Mapping[str, str]]
 
     def install(
-        self, at: tuple[int, int], cluster: str, profile: str, *, weekdays: bool, recover: bool
+        self,
+        time_of_day: tuple[int, int],
+        cluster: str,
+        profile: str,
+        *,
+        weekdays: bool,
+        recover: bool,
     ) -> State:
         """Install it in the place of an earlier one. Raises DevenvError where this machine has nobody to run it."""
         if not self.backends:
@@ -61,7 +67,14 @@ class Schedule:
         self.remove()
         backend, jobs = self.backends[0], Jobs(self.host)
         job = Job(
-            *at, weekdays, recover, cluster, profile, sys.executable, environment, backend.name
+            *time_of_day,
+            weekdays,
+            recover,
+            cluster,
+            profile,
+            sys.executable,
+            environment,
+            backend.name,
         )
         try:
             jobs.write(job)
@@ -82,15 +95,15 @@ class Schedule:
     def status(self) -> State:
         """Return what is installed, and how it went."""
         jobs = Jobs(self.host)
-        job, last = jobs.read(), jobs.last()
+        job, last_run = jobs.read(), jobs.last()
         present = job is not None and any(b.name == job.backend and b.present() for b in self.every)
         now = datetime.fromtimestamp(self.clock.now()).astimezone()
         return State(
             job,
             present,
             job.next(now) if job else None,
-            float(last.get("at") or 0),
-            str(last.get("says") or ""),
+            float(last_run.get("at") or 0),
+            str(last_run.get("says") or ""),
         )
 
     def enter(self, path: Path | None) -> Job:
@@ -105,14 +118,14 @@ class Schedule:
         os.environ.update(job.environment)
         return replace(job)
 
-    def keep(self, says: str) -> None:
+    def keep(self, message: str) -> None:
         """Remember what a run came to, and where that is anything, show it, and write it into the history."""
-        says = " ".join(says.split())  # one line, wherever it is shown
-        Jobs(self.host).note_last(self.clock.now(), says or "all is well")
-        if says:
-            self._tell(says)
+        message = " ".join(message.split())  # one line, wherever it is shown
+        Jobs(self.host).note_last(self.clock.now(), message or "all is well")
+        if message:
+            self._tell(message)
             with suppress(OSError):
-                History(self.host, self.clock).note("schedule", says=says)
+                History(self.host, self.clock).note("schedule", says=message)
 
     def _tell(self, text: str) -> None:
         """Show it on the desktop, where there is one."""

@@ -115,9 +115,9 @@ class Settled:
 
     def _look(self, rollouts: Sequence[RolledOut], state: _Run) -> str:
         """Look once, and do what shortens the wait."""
-        if missing := self._missing(rollouts, state):
+        if shortfall := self._missing(rollouts, state):
             self._hasten(rollouts, state)
-        return missing
+        return shortfall
 
     def _missing(self, rollouts: Sequence[RolledOut], state: _Run) -> str:
         """Return what is missing of the first stage that is not complete."""
@@ -135,32 +135,32 @@ class Settled:
 
     @staticmethod
     def _pods_missing(rollouts: Sequence[RolledOut], view: _View) -> str:
-        there = dict(view.workloads)
-        lacks = [f"{r.namespace}/{r.name}" for r in rollouts if r not in there]
+        workloads = dict(view.workloads)
+        shortfalls = [f"{r.namespace}/{r.name}" for r in rollouts if r not in workloads]
         for this, obj in view.workloads:
-            lack = _lack(this, obj) or rollout.leaving(obj, view.pods)
-            if lack:
-                lacks.append(f"{this.name}: {lack}")
-        return "; ".join(lacks)
+            shortfall = _lack(this, obj) or rollout.leaving(obj, view.pods)
+            if shortfall:
+                shortfalls.append(f"{this.name}: {shortfall}")
+        return "; ".join(shortfalls)
 
     def _endpoints_missing(self, view: _View) -> str:
-        lacks = []
+        shortfalls = []
         for namespace in sorted({r.namespace for r, _ in view.workloads}):
             services = self.kube.select("v1", "Service", namespace)
             slices = self.kube.select("discovery.k8s.io/v1", "EndpointSlice", namespace)
-            own = [obj for r, obj in view.workloads if r.namespace == namespace]
-            lacks += [rollout.endpoints(obj, view.pods, services, slices) for obj in own]
-        return "; ".join(filter(None, lacks))
+            objects = [obj for r, obj in view.workloads if r.namespace == namespace]
+            shortfalls += [rollout.endpoints(obj, view.pods, services, slices) for obj in objects]
+        return "; ".join(filter(None, shortfalls))
 
     def _leaders_missing(self, view: _View, state: _Run) -> str:
-        lacks = []
+        shortfalls = []
         for this, obj in view.workloads:
             own_pods = [p for p in view.pods if owns(obj, p)]
             state.leases |= {(this, o["metadata"]["name"]) for o in self.leases(this, own_pods)}
             for name in sorted(name for r, name in state.leases if r == this):
                 lease = self.kube.get(*LEASE, this.namespace, name)
-                lacks.append(rollout.leadership(name, lease, obj, own_pods))
-        return "; ".join(filter(None, lacks))
+                shortfalls.append(rollout.leadership(name, lease, obj, own_pods))
+        return "; ".join(filter(None, shortfalls))
 
     def _envoy_missing(self, view: _View) -> str:
         proxies = [p for p in rollout.live(view.pods) if is_proxy(self.profile, p)]
@@ -174,10 +174,12 @@ class Settled:
             except NotReachableError as error:
                 return error.what
             facts = admin.read(meta["name"], answers)
-            lack = rollout.upstreams(facts, view.pods, networks, backends)
-            lack = lack or rollout.connection(meta["name"], json.loads(answers[rollout.CONNECTED]))
-            if lack:
-                return lack
+            shortfall = rollout.upstreams(facts, view.pods, networks, backends)
+            shortfall = shortfall or rollout.connection(
+                meta["name"], json.loads(answers[rollout.CONNECTED])
+            )
+            if shortfall:
+                return shortfall
         return ""
 
     def _backends(self, view: _View) -> list[rollout.Backend]:

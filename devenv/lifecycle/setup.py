@@ -44,15 +44,15 @@ class Setup:
         Raises DevenvError with the commands where it may not, and at once where the engine that does not answer is one
         that the user chose.
         """
-        done = []
+        actions = []
         self._answers()
         if not self.host.which("docker") or not (self._answers() or self.host.which("dockerd")):
-            done += self._install(ENGINE)
+            actions += self._install(ENGINE)
         if not self._answers():
-            done += self._start()
-        if self._must_build() and (missing := self._missing(BUILD)):
-            done += self._install(missing)
-        return done
+            actions += self._start()
+        if self._must_build() and (missing_packages := self._missing(BUILD)):
+            actions += self._install(missing_packages)
+        return actions
 
     def _answers(self) -> bool:
         try:
@@ -73,19 +73,19 @@ class Setup:
     def _must_build(self) -> bool:
         """Whether an image has to be built: the engine lacks it, and no registry gives it."""
         builder = self.builder()
-        lacking = [i for i in self.profile.images if not self._has(builder, i.recipe, i.ref)]
-        if not any(builder.plan([i.recipe for i in lacking if i.recipe]).pieces):
+        missing_images = [i for i in self.profile.images if not self._has(builder, i.recipe, i.ref)]
+        if not any(builder.plan([i.recipe for i in missing_images if i.recipe]).pieces):
             return False
-        first = next((i for i in lacking if i.pull), None)
-        if first is None:
+        trial_image = next((i for i in missing_images if i.pull), None)
+        if trial_image is None:
             return False  # devenv's own need the Go compiler alone, which comes as a wheel
         with step(self.reporter, _ASK) as note:
             try:
                 platform = f"linux/{builder.book.architecture}"
                 self.engine.pull(
-                    first.ref,
+                    trial_image.ref,
                     platform,
-                    lambda done, total: self.reporter.update(_ASK, done, total, "B"),
+                    lambda completed, total: self.reporter.update(_ASK, completed, total, "B"),
                 )
             except NotReachableError:
                 note.append("none answers: images will be built")
@@ -123,19 +123,19 @@ class Setup:
         log.parent.mkdir(parents=True, exist_ok=True)
         with step(self.reporter, f"install {' '.join(packages)}"):
             for command in commands:
-                done = self.host.run(
+                result = self.host.run(
                     command, env={"DEBIAN_FRONTEND": "noninteractive"}, log=log, timeout=_INSTALL
                 )
-                if done.code != 0:
+                if result.code != 0:
                     raise DevenvError(
-                        "apt-get failed.", done.output[-1500:], f"By hand:\n{by_hand}"
+                        "apt-get failed.", result.output[-1500:], f"By hand:\n{by_hand}"
                     )
         return [f"installed {p}" for p in packages]
 
     def _start(self) -> list[str]:
-        if "unix:///var/run/docker.sock" not in (told := self._told()):
+        if "unix:///var/run/docker.sock" not in (message := self._told()):
             fix = "Start it, or unset DOCKER_HOST and choose the default context to let devenv start Docker here."
-            raise DevenvError(told, next_step=fix, exit_code=Exit.PREREQUISITE)
+            raise DevenvError(message, next_step=fix, exit_code=Exit.PREREQUISITE)
         if not self.host.is_root():
             by_hand = "sudo systemctl start docker" if _SYSTEMD.exists() else "sudo devenv setup"
             raise DevenvError(

@@ -80,13 +80,13 @@ class StatusReader:
         holder = self.host.lock_holder(f"cluster-{self.cluster}")
         changing = _told(holder) if holder else ""
         with ThreadPoolExecutor(8) as pool:
-            looks = [
+            futures = [
                 pool.submit(self._component, c) for c in self.profile.components
             ]  # they need not wait for the engine
             nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
             disks = self._disks(nodes)
             running = any(n.status == "running" for n in nodes)
-            components = tuple(look.result() for look in looks) if running else ()
+            components = tuple(future.result() for future in futures) if running else ()
         profile = f"{self.profile.name} {self.profile.version}".strip()
         silence = self._silence(components)
         return Status(
@@ -106,20 +106,20 @@ class StatusReader:
         Where the user chose the engine, its nodes' ports may be on another machine.
         """
         reasons = {c.unknown for c in components}
-        why = reasons.pop() if len(reasons) == 1 else ""
-        if not why:
+        reason = reasons.pop() if len(reasons) == 1 else ""
+        if not reason:
             return ""
         chosen = self.engine.info().chosen
         if chosen:
-            why += f" {chosen} names the engine at {self.engine.info().address}: are its ports on this machine?"
-        return why
+            reason += f" {chosen} names the engine at {self.engine.info().address}: are its ports on this machine?"
+        return reason
 
     def _component(self, component: Component) -> ComponentState:
         try:
-            missing, unknown = ready.missing(component, find(self.kube, component)), ""
+            shortfall, unknown = ready.missing(component, find(self.kube, component)), ""
         except DevenvError as error:
-            missing, unknown = "", _without_path(error.what)
-        return ComponentState(component.name, str(component.resource), missing, unknown)
+            shortfall, unknown = "", _without_path(error.what)
+        return ComponentState(component.name, str(component.resource), shortfall, unknown)
 
     def _disks(self, nodes: list[Node]) -> dict[str, Space]:
         disks = {

@@ -26,16 +26,19 @@ def step(reporter: Reporter, name: str) -> Iterator[list[str]]:
     reporter.end(name, ", ".join(note))
 
 
-def prove(reporter: Reporter, prober: Prober, seconds: float, look: str) -> list[Proof]:
+def prove(reporter: Reporter, prober: Prober, seconds: float, hint: str) -> list[Proof]:
     """Show the live requests as a step, and return their proofs. Raises DevenvError where one does not prove its route."""
     with step(reporter, "live requests") as note:
-        proofs = prober.until_proven(seconds, look)
+        proofs = prober.until_proven(seconds, hint)
         note.append(f"{len(proofs)} of {len(proofs)} proved their routes")
     return proofs
 
 
 def as_task(
-    reporter: Reporter, name: str, run: Callable[[list[str]], None], after: tuple[str, ...] = ()
+    reporter: Reporter,
+    name: str,
+    run: Callable[[list[str]], None],
+    dependencies: tuple[str, ...] = (),
 ) -> Task:
     """Return a task that shows itself as a step."""
 
@@ -43,7 +46,7 @@ def as_task(
         with step(reporter, name) as note:
             run(note)
 
-    return Task(name, shown, after)
+    return Task(name, shown, dependencies)
 
 
 class Arrivals:
@@ -69,8 +72,10 @@ class Arrivals:
     def wait_for(self, names: set[str], seconds: float) -> None:
         """Return when all of them are there. Raises DevenvError when they don't come in time, or never will."""
         with self._changed:
-            done = self._changed.wait_for(lambda: self._abandoned or names <= self._there, seconds)
-            if self._abandoned or not done:
+            is_complete = self._changed.wait_for(
+                lambda: self._abandoned or names <= self._there, seconds
+            )
+            if self._abandoned or not is_complete:
                 raise DevenvError(
                     "Images did not arrive in the nodes.",
                     f"Still missing: {', '.join(sorted(names - self._there))}",

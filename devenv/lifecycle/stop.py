@@ -64,7 +64,7 @@ class Stop:
                     self._end(node)
                     self.containers.stop(node.name)
             if running:
-                now = self.clock.now()
+                stop_time = self.clock.now()
                 records = Records(self.host)
-                records.update(self.cluster, lambda record: replace(record, stopped=now))
+                records.update(self.cluster, lambda record: replace(record, stopped=stop_time))
             return running

@@ -84,13 +84,17 @@ class Up:
 
         Raises DevenvError; another run goes on from there.
         """
-        at = self.context
-        headers.check(at.profile.requests)
-        with locked(at.host, at.clock, f"cluster-{at.cluster}", at.reporter.say, wait):
-            making = Making(at)
+        context = self.context
+        headers.check(context.profile.requests)
+        with locked(
+            context.host, context.clock, f"cluster-{context.cluster}", context.reporter.say, wait
+        ):
+            making = Making(context)
             self._forget_gone()
             foreign = self._foreign()
-            nodes = foreign or own_nodes(at.records, at.engine, at.containers, at.cluster)
+            nodes = foreign or own_nodes(
+                context.records, context.engine, context.containers, context.cluster
+            )
             making.same_profile()
             making.same_config()
             gone = bool(nodes) and self._lost_checkout()
@@ -109,19 +113,21 @@ class Up:
             sources = self._provide()
             rendered = self._with_recipes(checked)
             if foreign and self.agree:
-                Adopting(at, self.agree).adopt(foreign, rendered)
+                Adopting(context, self.agree).adopt(foreign, rendered)
             making.discard_half_made()
             if not (nodes and self._is_as_it_was(nodes, sources) and self._start(making, sources)):
                 self._run(self._tasks(making, sources, rendered))
             self.settled.run()
             proofs = self._prove(_PROOF_STARTED if making.started else _PROOF)
-            at.proven.prove(at.nodes(), [normalise(i.ref) for i in at.profile.cluster_images])
-            at.proven.forget_superseded([n.name for n in at.nodes()])
+            context.proven.prove(
+                context.nodes(), [normalise(i.ref) for i in context.profile.cluster_images]
+            )
+            context.proven.forget_superseded([n.name for n in context.nodes()])
             self._note_built()  # once more: before, a new cluster has no record
             self._own_builds.forget_superseded()
             self._tell_of_changes()
             digest = self._digest(sources)
-            remember(at, lambda record: replace(record, digest=digest, **at.chosen))
+            remember(context, lambda record: replace(record, digest=digest, **context.chosen))
             self._provide_for_a_full_disk()
             return self._result(proofs, changed=True)
 
@@ -136,8 +142,8 @@ class Up:
     @property
     def settled(self) -> Settled:
         """The gate at the end: every rollout is over."""
-        at = self.context
-        return Settled(at.kube, self.envoy, at.clock, at.profile, at.reporter)
+        context = self.context
+        return Settled(context.kube, self.envoy, context.clock, context.profile, context.reporter)
 
     def objects(self) -> list[Manifest]:
         """Return the profile's objects as `up` applies them. Raises DevenvError where they can't be read."""
@@ -155,16 +161,16 @@ class Up:
 
     def put_back(self, objects: Sequence[Manifest], replaced: Sequence[Manifest]) -> None:
         """Load missing images and apply these objects again; those in `replaced` lose what others have set in them."""
-        at, loading, applying = self.context, Loading(self.context), Applying(self.context)
+        context, loading, applying = self.context, Loading(self.context), Applying(self.context)
         sources, rendered = self._provide(), self._rendered(self._kept)
-        with step(at.reporter, "images") as note:
+        with step(context.reporter, "images") as note:
             loading.run(sources, note)
-        with step(at.reporter, "definitions") as note:
+        with step(context.reporter, "definitions") as note:
             applying.definitions(rendered.definitions, note)
-        with step(at.reporter, "put back") as note:
+        with step(context.reporter, "put back") as note:
             ids = applying.ids()
             for obj in objects:
-                put = at.kube.replace if obj in replaced else at.kube.apply
+                put = context.kube.replace if obj in replaced else context.kube.apply
                 put(manifests.stamped(obj, ids))
             note.append(f"{len(objects)} object{'' if len(objects) == 1 else 's'}")
 
@@ -180,10 +186,10 @@ class Up:
 
     def _forget_gone(self) -> None:
         """An adopted cluster that its owner has deleted is none any more."""
-        at = self.context
-        if at.is_adopted and not at.nodes():
-            at.reporter.say(f"The adopted cluster {at.cluster} is gone; it is forgotten.")
-            at.records.remove(at.cluster)
+        context = self.context
+        if context.is_adopted and not context.nodes():
+            context.reporter.say(f"The adopted cluster {context.cluster} is gone; it is forgotten.")
+            context.records.remove(context.cluster)
 
     def _result(self, proofs: list[Proof], *, changed: bool) -> Result:
         profile = self.context.profile
@@ -199,28 +205,30 @@ class Up:
     def _tasks(
         self, making: Making, sources: dict[str, Source], rendered: manifests.Rendered
     ) -> list[Task]:
-        at, loading, applying = self.context, Loading(self.context), Applying(self.context)
+        context, loading, applying = self.context, Loading(self.context), Applying(self.context)
 
-        def task(name: str, run: Callable[[list[str]], None], *after: str) -> Task:
-            return as_task(at.reporter, name, run, after)
+        def task(name: str, run: Callable[[list[str]], None], *dependencies: str) -> Task:
+            return as_task(context.reporter, name, run, dependencies)
 
         def define(note: list[str]) -> None:
-            Adopting(at, lambda _: None).note_more(rendered)
+            Adopting(context, lambda _: None).note_more(rendered)
             applying.definitions(rendered.definitions, note)
 
-        every = {m.name: m for m in at.profile.manifests if m.name in rendered.sources}
+        manifest_sources = {
+            m.name: m for m in context.profile.manifests if m.name in rendered.sources
+        }
         return [
-            task("cluster", lambda note: making.run(sources[at.profile.cluster.image], note)),
+            task("cluster", lambda note: making.run(sources[context.profile.cluster.image], note)),
             task("images", lambda note: loading.run(sources, note)),
             task("api server", making.early),
             task("definitions", define, "api server"),
             *(
                 task(f"apply {n}", applying.source(rendered.rest(n)), "definitions", *source.after)
-                for n, source in every.items()
+                for n, source in manifest_sources.items()
             ),
             *(
-                task(c.name, applying.gate(c), *_applied(at.profile, rendered, c), *c.after)
-                for c in at.profile.components
+                task(c.name, applying.gate(c), *_applied(context.profile, rendered, c), *c.after)
+                for c in context.profile.components
             ),
         ]
 
@@ -241,26 +249,26 @@ class Up:
         Pods must be made anew where a node had another image than devenv had loaded. Should it fail,
         the next `up` applies everything.
         """
-        at, loading, applying = self.context, Loading(self.context), Applying(self.context)
-        source, ids = sources[at.profile.cluster.image], applying.ids()
+        context, loading, applying = self.context, Loading(self.context), Applying(self.context)
+        source, ids = sources[context.profile.cluster.image], applying.ids()
         self._run(
             [
-                as_task(at.reporter, "cluster", lambda note: making.run(source, note)),
-                as_task(at.reporter, "images", lambda note: loading.run(sources, note)),
-                as_task(at.reporter, "pods", making.pods_started, ("cluster",)),
-                as_task(at.reporter, "proxy's connection", self._reconnect, ("pods",)),
+                as_task(context.reporter, "cluster", lambda note: making.run(source, note)),
+                as_task(context.reporter, "images", lambda note: loading.run(sources, note)),
+                as_task(context.reporter, "pods", making.pods_started, ("cluster",)),
+                as_task(context.reporter, "proxy's connection", self._reconnect, ("pods",)),
                 *(
-                    as_task(at.reporter, c.name, applying.gate(c), ("pods", *c.after))
-                    for c in at.profile.components
+                    as_task(context.reporter, c.name, applying.gate(c), ("pods", *c.after))
+                    for c in context.profile.components
                 ),
             ]
         )
         return applying.ids() == ids
 
     def _reconnect(self, note: list[str]) -> None:
-        at = self.context
-        if not at.is_adopted:
-            Reconnect(at.profile, at.kube, at.clock).run(note)
+        context = self.context
+        if not context.is_adopted:
+            Reconnect(context.profile, context.kube, context.clock).run(note)
 
     def _run(self, tasks: list[Task]) -> None:
         began = self.context.clock.now()
@@ -278,10 +286,10 @@ class Up:
 
     def _offer_return(self, error: DevenvError) -> None:
         """Where an image runs that never was proven, name the command that returns to the one before it."""
-        at = self.context
-        record = at.records.read(at.cluster)
+        context = self.context
+        record = context.records.read(context.cluster)
         if record and (names := unproven_names(record)):
-            command = undo_command(at.cluster, at.profile, names)
+            command = undo_command(context.cluster, context.profile, names)
             hint = f"`{command}` returns to the image that was proven before."
             error.next_step = f"{hint}\n{error.next_step}".strip()
 
@@ -299,9 +307,9 @@ class Up:
             ]
         if dead:
             fix = f"`docker logs --tail 20 {dead[0]}` has its last words; `devenv up` goes on from there."
-            why = "\n".join(filter(None, (error.what, error.why)))
+            reason = "\n".join(filter(None, (error.what, error.why)))
             raise DevenvError(
-                f"The node {', '.join(dead)} ended while `devenv up` worked.", why, fix
+                f"The node {', '.join(dead)} ended while `devenv up` worked.", reason, fix
             ) from error
 
     def _answers_nothing(self, node: Node) -> bool:
@@ -350,70 +358,72 @@ class Up:
         They stay, whatever the sources are by now and whatever the engine has under their names: only a reload replaces
         them.
         """
-        at = self.context
-        record, nodes = at.records.read(at.cluster), at.nodes()
+        context = self.context
+        record, nodes = context.records.read(context.cluster), context.nodes()
         if record is None or not nodes:
             return set()
-        names = {i.name: normalise(i.ref) for i in at.profile.cluster_images if own_ref(i)}
-        in_nodes = [present(at.containers, n.name) for n in nodes if n.status == "running"]
+        names = {i.name: normalise(i.ref) for i in context.profile.cluster_images if own_ref(i)}
+        in_nodes = [present(context.containers, n.name) for n in nodes if n.status == "running"]
         return {
             image
             for image, name in names.items()
             if is_proven(record, [n.id for n in nodes], name)
-            and all(name in there for there in in_nodes)
+            and all(name in present_names for present_names in in_nodes)
         }
 
     def _held_images(self) -> dict[str, Held]:
         """Return what every node holds just as it was loaded; for a node that does not run, the record says so."""
-        at = self.context
-        record, nodes = at.records.read(at.cluster), at.nodes()
+        context = self.context
+        record, nodes = context.records.read(context.cluster), context.nodes()
         if record is None or not record.made or not nodes:
             return {}
         running = [node for node in nodes if node.status == "running"]
-        digests = {node.id: by_name(Nodes(at.containers).images(node.name)) for node in running}
-        held = {at.profile.cluster.image: Held(is_any=True)}
-        for image in at.profile.cluster_images:
+        digests = {
+            node.id: by_name(Nodes(context.containers).images(node.name)) for node in running
+        }
+        held_images = {context.profile.cluster.image: Held(is_any=True)}
+        for image in context.profile.cluster_images:
             name = normalise(image.ref)
             loaded = {record.loaded.get(node.id, {}).get(name, "") for node in nodes}
             intact = all(
                 digests[n.id].get(name) == current_digest(record, n.id, name) for n in running
             )
             if len(loaded) == 1 and "" not in loaded and intact:
-                held[image.name] = Held(record.refs.get(name, ""), loaded.pop())
-        return held
+                held_images[image.name] = Held(record.refs.get(name, ""), loaded.pop())
+        return held_images
 
     def _tell_of_changes(self) -> None:
         """Say which images were built from other sources than the checkout has now, and how to renew them."""
-        at = self.context
-        record = at.records.read(at.cluster)
+        context = self.context
+        record = context.records.read(context.cluster)
         for image in (
-            i for i in at.profile.cluster_images if own_ref(i) and Path(i.build_in).exists()
+            i for i in context.profile.cluster_images if own_ref(i) and Path(i.build_in).exists()
         ):
             built = record.built.get(normalise(image.ref), "") if record else ""
             state = self.provider.state(image.build_in).state if built else ""
             if built != state:
-                where = "" if at.cluster == DEFAULT_CLUSTER else f" --name {at.cluster}"
+                where = "" if context.cluster == DEFAULT_CLUSTER else f" --name {context.cluster}"
                 fix = f"`devenv reload-image {image.name} --build{where}`"
-                at.reporter.say(
+                context.reporter.say(
                     f"{image.name} runs {built}; the checkout is at {state}. Renew it: {fix}"
                 )
 
     def _same_architecture(self, sources: dict[str, Source]) -> None:
         """Refuse images that the nodes could not run: containerd would take them without a word (facts/images.md)."""
         engine = self.context.engine
-        wanted = engine.info().architecture
-        found = {
+        engine_architecture = engine.info().architecture
+        architectures = {
             s.ref: self.context.image(s).architecture for s in sources.values() if s.how != "node"
         }
         wrong = [
             f"{ref} is for {architecture}"
-            for ref, architecture in found.items()
-            if architecture != wanted
+            for ref, architecture in architectures.items()
+            if architecture != engine_architecture
         ]
         if wrong:
-            fix = f"Bring them for {wanted}, for example with `docker pull --platform linux/{wanted}`."
+            fix = f"Bring them for {engine_architecture}, for example with `docker pull --platform linux/{engine_architecture}`."
             raise DevenvError(
-                f"Images are not for this engine, which runs {wanted}.",
+                f"Images are not for this engine, which runs {engine_architecture}.",
                 "\n".join(wrong),
                 fix,
                 Exit.PREREQUISITE,
@@ -424,8 +434,10 @@ class Up:
 
         Files that can't be used are told with it, as far as they are on this disk.
         """
-        at, profile = self.context, self.context.profile
-        host = _problem(lambda: Preflight(at.host, at.engine, profile).check(exists=exists))
+        context, profile = self.context, self.context.profile
+        host = _problem(
+            lambda: Preflight(context.host, context.engine, profile).check(exists=exists)
+        )
         if host is None:
             return
         local = [m for m in profile.manifests if m.path]
@@ -440,10 +452,14 @@ class Up:
         Returns the manifests, without those of recipes whose files are yet to be made.
         """
         profile = self.context.profile
-        there = [m for m in profile.manifests if not m.recipe or self._locate(m).exists()]
-        some = None if len(there) == len(profile.manifests) else there
+        available_sources = [
+            m for m in profile.manifests if not m.recipe or self._locate(m).exists()
+        ]
+        selection = None if len(available_sources) == len(profile.manifests) else available_sources
         rendered: list[manifests.Rendered] = []
-        if problems := self._unusable(lambda: rendered.append(self._rendered(self._fetched, some))):
+        if problems := self._unusable(
+            lambda: rendered.append(self._rendered(self._fetched, selection))
+        ):
             raise self._refused(problems)
         self._check_patches(rendered[0])
         return rendered[0]
@@ -458,28 +474,30 @@ class Up:
 
     def _check_patches(self, rendered: manifests.Rendered) -> None:
         """Refuse what patches make and the API server would refuse: the one that runs is asked."""
-        at = self.context
+        context = self.context
         if self.schemas is None:
             return
-        nodes = at.nodes()
+        nodes = context.nodes()
         running = bool(nodes) and all(n.status == "running" for n in nodes)
-        asked = running and at.kube.server_port() in api_ports(nodes) and at.kube.ready()
-        Refusals(self.schemas).check(rendered, at.kube if asked else None)
+        is_reachable = (
+            running and context.kube.server_port() in api_ports(nodes) and context.kube.ready()
+        )
+        Refusals(self.schemas).check(rendered, context.kube if is_reachable else None)
 
     def _unusable(self, render: Callable[[], object]) -> list[DevenvError]:
         """Return what is wrong with the profile's archives and with its manifests."""
-        looks = (lambda: self.provider.check(self.context.profile.images), render)
-        return [problem for look in looks if (problem := _problem(look))]
+        checks = (lambda: self.provider.check(self.context.profile.images), render)
+        return [problem for check in checks if (problem := _problem(check))]
 
     def _refused(self, problems: list[DevenvError]) -> DevenvError:
         name = self.context.profile.name
-        why = "\n".join(p.why for p in problems)
+        reason = "\n".join(p.why for p in problems)
         code = min(p.exit_code for p in problems)  # a wrong profile before a port that is taken
         if code is not Exit.PREREQUISITE:
             what = f"The profile {name} names files that can't be used."
-            return DevenvError(what, why, "Nothing was changed.", code)
+            return DevenvError(what, reason, "Nothing was changed.", code)
         what = f"The profile {name} names addresses that can't be reached."
-        return DevenvError(what, why, problems[-1].next_step, code)
+        return DevenvError(what, reason, problems[-1].next_step, code)
 
     def _locate(self, source: ManifestSource) -> Path:
         if source.url:
@@ -512,34 +530,38 @@ class Up:
 
     def _lost_checkout(self) -> bool:
         """Whether the cluster's checkout is gone, while all that was rendered from it is there; say so."""
-        at = self.context
-        folder = at.variant.checkout
-        rendered = [self._folders.path(m) for m in at.profile.manifests if m.kustomize]
+        context = self.context
+        folder = context.variant.checkout
+        rendered = [self._folders.path(m) for m in context.profile.manifests if m.kustomize]
         if not folder or Path(folder).exists() or not all(path.exists() for path in rendered):
             return False
-        where = "" if at.cluster == DEFAULT_CLUSTER else f" --name {at.cluster}"
+        where = "" if context.cluster == DEFAULT_CLUSTER else f" --name {context.cluster}"
         fix = f"If you moved it: `devenv up --checkout PATH{where}`."
-        at.reporter.say(
+        context.reporter.say(
             f"The checkout {folder} is gone. The cluster keeps what was installed from it. {fix}"
         )
         return True
 
     def _check_checkout(self) -> None:
         """Raise DevenvError with all that keeps a checkout from being used."""
-        at = self.context
-        if at.variant.checkout and (problems := checkout.problems(at.variant.checkout, at.profile)):
-            why = "\n".join(problems)
+        context = self.context
+        if context.variant.checkout and (
+            problems := checkout.problems(context.variant.checkout, context.profile)
+        ):
+            reason = "\n".join(problems)
             raise DevenvError(
-                "The checkout can't be used.", why, "Nothing was changed.", Exit.USAGE
+                "The checkout can't be used.", reason, "Nothing was changed.", Exit.USAGE
             )
-        if not at.variant.checkout and at.profile.tests:
-            what = f"The profile {at.profile.name} needs a checkout: its tests come from there."
+        if not context.variant.checkout and context.profile.tests:
+            what = (
+                f"The profile {context.profile.name} needs a checkout: its tests come from there."
+            )
             raise DevenvError(what, "Nothing was changed.", "Pass --checkout PATH.", Exit.USAGE)
 
     @property
     def _folders(self) -> Folders:
-        at = self.context
-        return Folders(self.kustomize, at.profile, at.variant, self._provided)
+        context = self.context
+        return Folders(self.kustomize, context.profile, context.variant, self._provided)
 
     def _provided(self, source: ManifestSource) -> Path:
         """Return a source's file, made or fetched where it is not there yet."""
@@ -554,13 +576,13 @@ class Up:
 
     def _provide_for_a_full_disk(self) -> None:
         """Take the space that a repair of a full disk will need."""
-        at = self.context
-        Ballast(at.host, at.containers).restore(
-            tuple(n.name for n in at.nodes() if n.status == "running")
+        context = self.context
+        Ballast(context.host, context.containers).restore(
+            tuple(n.name for n in context.nodes() if n.status == "running")
         )
         with suppress(OSError):
-            History(at.host, at.clock).prepare()
-        with suppress(LockedError), at.host.lock("images"):  # its file is there from now on
+            History(context.host, context.clock).prepare()
+        with suppress(LockedError), context.host.lock("images"):  # its file is there from now on
             pass
 
     def _digest(self, sources: dict[str, Source]) -> str:
@@ -576,10 +598,10 @@ class Up:
 
     def _id(self, source: Source) -> str:
         """Return what tells the source's image from another: the engine's ID, for one that only nodes need, too."""
-        at = self.context
+        context = self.context
         if source.how != "node":
-            return at.image(source).id
-        record, name = at.records.read(at.cluster), normalise(source.image.ref)
+            return context.image(source).id
+        record, name = context.records.read(context.cluster), normalise(source.image.ref)
         return (
             next((images[name] for images in record.loaded.values() if name in images), "")
             if record
@@ -588,25 +610,29 @@ class Up:
 
     def _nothing_to_do(self) -> list[Proof]:
         """Return the proofs if what is installed is what is wanted, every gate is open and every route answers."""
-        at = self.context
-        record, nodes = at.records.read(at.cluster), at.nodes()
+        context = self.context
+        record, nodes = context.records.read(context.cluster), context.nodes()
         running = bool(nodes) and all(n.status == "running" for n in nodes)
-        if not (record and record.digest and running) or at.replacing.is_open():
+        if not (record and record.digest and running) or context.replacing.is_open():
             return []
-        kept = self._kept_images()
-        needed = [i for i in at.profile.images if i.name not in kept]
-        held = cache(self._held_images)
-        if not (self.provider.ready(needed, held) and self._files_ready()):
+        kept_images = self._kept_images()
+        needed = [i for i in context.profile.images if i.name not in kept_images]
+        held_images = cache(self._held_images)
+        if not (self.provider.ready(needed, held_images) and self._files_ready()):
             return []
-        sources = self.provider.provide(at.profile.images, in_nodes=kept, held=held)
-        if record.digest != self._digest(sources) or not at.kube.ready():
+        sources = self.provider.provide(
+            context.profile.images, in_nodes=kept_images, held=held_images
+        )
+        if record.digest != self._digest(sources) or not context.kube.ready():
             return []
-        if not Loading(at).complete(sources[i.name] for i in at.profile.cluster_images):
+        if not Loading(context).complete(sources[i.name] for i in context.profile.cluster_images):
             return []
-        all_open = not any(ready.missing(c, find(at.kube, c)) for c in at.profile.components)
+        all_open = not any(
+            ready.missing(c, find(context.kube, c)) for c in context.profile.components
+        )
         if not (all_open and self.settled.is_over()):
             return []
-        proofs = self.prober.probe(at.profile.requests)
+        proofs = self.prober.probe(context.profile.requests)
         return proofs if all(p.ok for p in proofs) else []
 
     def _files_ready(self) -> bool:
@@ -616,21 +642,21 @@ class Up:
 def _applied(profile: Profile, rendered: manifests.Rendered, component: Component) -> list[str]:
     """Return the applying of which sources a component waits for: those that wait for nothing, and the one that has it."""
     r = component.resource
-    wanted = (r.kind, r.namespace, r.name)
+    resource_key = (r.kind, r.namespace, r.name)
     return [
         f"apply {source.name}"
         for source in profile.manifests
         if source.name in rendered.sources
         and (
             not source.after
-            or any(manifests.key(obj)[1:] == wanted for obj in rendered.sources[source.name])
+            or any(manifests.key(obj)[1:] == resource_key for obj in rendered.sources[source.name])
         )
     ]
 
 
-def _problem(look: Callable[[], object]) -> DevenvError | None:
+def _problem(check: Callable[[], object]) -> DevenvError | None:
     try:
-        look()
+        check()
     except DevenvError as error:
         return error
     return None

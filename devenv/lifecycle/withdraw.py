@@ -41,19 +41,21 @@ class Withdraw:
 
     def run(self, record: Record, nodes: Sequence[Node]) -> dict[Key, str]:
         """Return what stayed, each with the reason. Raises DevenvError where an object does not go."""
-        last = [k for k in record.objects if k[1] in {"Namespace", _CRD[1]}]
+        scope_keys = [k for k in record.objects if k[1] in {"Namespace", _CRD[1]}]
         groups = {crd["spec"]["group"] for crd in self.kube.select(*_CRD)}
-        rest = [k for k in record.objects if k not in last]
-        custom = [k for k in rest if k[0].partition("/")[0] in groups]
-        for wanted in reversed(custom):
-            self._remove(wanted)
+        inner_keys = [k for k in record.objects if k not in scope_keys]
+        custom_keys = [k for k in inner_keys if k[0].partition("/")[0] in groups]
+        for key in reversed(custom_keys):
+            self._remove(key)
         self._settle(record)
-        for wanted in reversed([k for k in rest if k not in custom]):
-            self._remove(wanted)
+        for key in reversed([k for k in inner_keys if k not in custom_keys]):
+            self._remove(key)
         # All are looked at before the first goes: with a namespace would go the objects that keep a kind.
-        stayed = {k: f"{used} would go with it" for k in last if (used := self._used(k, record))}
-        for wanted in reversed([k for k in last if k not in stayed]):
-            self._remove(wanted)
+        stayed = {
+            k: f"{used} would go with it" for k in scope_keys if (used := self._used(k, record))
+        }
+        for key in reversed([k for k in scope_keys if k not in stayed]):
+            self._remove(key)
         for node in nodes:
             own_names = [name for name in present(self.containers, node.name) if is_own_name(name)]
             for name in (*brought_images(record, node), *own_names):
@@ -61,14 +63,14 @@ class Withdraw:
             self.containers.exec(node.name, ["rm", "-f", IN_NODE])
         return stayed
 
-    def _remove(self, wanted: Key) -> None:
-        self.kube.delete(*wanted)
+    def _remove(self, key: Key) -> None:
+        self.kube.delete(*key)
 
         def there() -> str:
-            return "its end" if self.kube.get(*wanted) else ""
+            return "its end" if self.kube.get(*key) else ""
 
         until(
-            f"{wanted[1]} {wanted[3]}",
+            f"{key[1]} {key[3]}",
             there,
             Deadline(self.clock, _GONE),
             "Look at its finalizers with kubectl.",
@@ -83,11 +85,13 @@ class Withdraw:
         brought = {(kind, namespace, name) for _, kind, namespace, name in record.objects}
 
         def others() -> str:
-            found = [(kind, ns, o) for ns in names for kind, o in self._living(ns) if kind != "Pod"]
+            objects = [
+                (kind, ns, o) for ns in names for kind, o in self._living(ns) if kind != "Pod"
+            ]
             return _names(
                 [
                     (kind, o)
-                    for kind, ns, o in found
+                    for kind, ns, o in objects
                     if (kind, ns, o["metadata"]["name"]) not in brought
                 ]
             )
@@ -95,19 +99,19 @@ class Withdraw:
         with suppress(DevenvError):
             until("The end of what controllers made", others, Deadline(self.clock, _SETTLE))
 
-    def _used(self, wanted: Key, record: Record) -> str:
+    def _used(self, key: Key, record: Record) -> str:
         """Return what devenv did not bring, nor what it brought made, and would go with a namespace or a kind."""
-        found = self._within(wanted[3]) if wanted[1] == "Namespace" else self._instances(wanted)
-        return _names([(kind, o) for kind, o in found if _foreign(kind, o, record)])
+        objects = self._within(key[3]) if key[1] == "Namespace" else self._instances(key)
+        return _names([(kind, o) for kind, o in objects if _foreign(kind, o, record)])
 
     def _living(self, namespace: str) -> list[tuple[str, Manifest]]:
         """Return what runs, listens or keeps data in the namespace, and is not about to end."""
-        found = [
+        objects = [
             (kind, o)
             for version, kind in _LIVING
             for o in self.kube.select(version, kind, namespace)
         ]
-        return [(kind, o) for kind, o in found if "deletionTimestamp" not in o["metadata"]]
+        return [(kind, o) for kind, o in objects if "deletionTimestamp" not in o["metadata"]]
 
     def _within(self, namespace: str) -> list[tuple[str, Manifest]]:
         """Return all that somebody could miss in the namespace, objects of custom kinds too."""
@@ -121,8 +125,8 @@ class Withdraw:
             (kind, o) for version, kind in kinds for o in self.kube.select(version, kind, namespace)
         ]
 
-    def _instances(self, wanted: Key) -> list[tuple[str, Manifest]]:
-        definition = self.kube.get(*wanted)
+    def _instances(self, key: Key) -> list[tuple[str, Manifest]]:
+        definition = self.kube.get(*key)
         if definition is None:
             return []
         version, kind = _served(definition)
@@ -154,7 +158,7 @@ def _foreign(kind: str, obj: Manifest, record: Record) -> bool:
         return False
     if any(key[1:] == (kind, meta.get("namespace", ""), meta["name"]) for key in record.objects):
         return False
-    own = {
+    own_managers = {
         "devenv",
         "kube-controller-manager",
         *(name for _, kind, _, name in record.objects if kind in _CONTROLLERS),
@@ -162,9 +166,9 @@ def _foreign(kind: str, obj: Manifest, record: Record) -> bool:
     managers = {
         f.get("manager", "") for f in meta.get("managedFields") or () if not f.get("subresource")
     }
-    return not managers or not managers <= own
+    return not managers or not managers <= own_managers
 
 
-def _names(found: Sequence[tuple[str, Manifest]]) -> str:
-    names = [f"{kind} {obj['metadata']['name']}" for kind, obj in found]
+def _names(objects: Sequence[tuple[str, Manifest]]) -> str:
+    names = [f"{kind} {obj['metadata']['name']}" for kind, obj in objects]
     return f"{', '.join(names[:3])}{' and others' if names[3:] else ''}"
