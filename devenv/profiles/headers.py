@@ -63,8 +63,8 @@ def _name(name: str) -> str:
 def _value(value: SecretStr) -> SecretStr:
     """Refuse what can't be sent; of what a file or a variable holds, only sending can tell."""
     text = value.get_secret_value()
-    if why := sendable(text):
-        raise ValueError(why)
+    if reason := sendable(text):
+        raise ValueError(reason)
     if "${" in VARIABLE.sub("", text):
         raise ValueError("after ${ it needs the name of a variable and }, like ${API_KEY}")
     return value

@@ -80,18 +80,20 @@ def check(name: str, folder: Path, codes: Iterable[str] | None = None) -> Profil
 def added(name: str, folder: Path) -> list[str]:
     """Return what a profile has and the one that it extends has not: a name that is not quite another's adds to it."""
     files = _read(name, folder)
-    own = files.own.content
+    content = files.own.content
     if len(files.layers) == 1:
         return []
     base = merged(files.layers[:-1])
-    new: list[str] = []
+    additions: list[str] = []
     for part in LISTS:
         names = [str(e["name"]) for e in entries(base, part) if e.get("name")]
         fresh = [
-            str(e["name"]) for e in entries(own, part) if e.get("name") and e["name"] not in names
+            str(e["name"])
+            for e in entries(content, part)
+            if e.get("name") and e["name"] not in names
         ]
-        new += [f"{part}.{one}{_near(one, names)}" for one in fresh]
-    return new
+        additions += [f"{part}.{item}{_near(item, names)}" for item in fresh]
+    return additions
 
 
 def _near(name: str, names: Iterable[str]) -> str:
@@ -107,8 +109,8 @@ def _wrong(name: str, problems: Iterable[str]) -> DevenvError:
 
 def _line(problem: str) -> tuple[str, int]:
     """Return the file and line that a problem's text begins with."""
-    path, _, rest = problem.partition(": ")[0].rpartition(":")
-    return path, int(rest) if rest.isdigit() else 0
+    path, _, number = problem.partition(": ")[0].rpartition(":")
+    return path, int(number) if number.isdigit() else 0
 
 
 @dataclass(frozen=True)
@@ -151,11 +153,11 @@ class Files:
 
     @staticmethod
     def _spelt(where: Place, what: str, within: Place, lines: Sequence[tuple[Path, Lines]]) -> str:
-        depths = [_depth(where, within, own) for _, own in lines]
+        depths = [_depth(where, within, file_lines) for _, file_lines in lines]
         best = depths.index(max(depths))
-        path, own = lines[best]
-        inside = (*within, *where[:2]) in own
-        return _spell(path, (*within, *where) if inside else where, what, own)
+        path, file_lines = lines[best]
+        inside = (*within, *where[:2]) in file_lines
+        return _spell(path, (*within, *where) if inside else where, what, file_lines)
 
     def _before(self, part: str) -> list[str]:
         """Return the names that a list has in the profile that is extended."""
@@ -180,34 +182,38 @@ def places(document: Document, error: ValidationError, model: type[BaseModel]) -
 
 
 def _complaints(
-    error: ValidationError, content: Any, model: type[BaseModel], before: Callable[[str], list[str]]
+    error: ValidationError,
+    content: Any,
+    model: type[BaseModel],
+    base_names: Callable[[str], list[str]],
 ) -> list[tuple[Place, str]]:
     """Return the places of errors, with items by their names.
 
-    What a new item lacks is one error: its name may be misspelt. `before`: the names of a list's
+    What a new item lacks is one error: its name may be misspelt. `base_names`: the names of a list's
     items in the profile that is extended.
     """
     problems: list[tuple[Place, str]] = []
-    lacking: dict[Place, list[str]] = {}
-    for one in error.errors(include_url=False):
-        for where, what in complaints(one, model):
-            named = _by_name(content, where)
-            if one["type"] == "missing" and _is_new(named, before):
-                lacking.setdefault(named[:2], []).append(".".join(map(str, named[2:])))
+    missing_keys: dict[Place, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        for where, what in complaints(detail, model):
+            place = _by_name(content, where)
+            if detail["type"] == "missing" and _is_new(place, base_names):
+                missing_keys.setdefault(place[:2], []).append(".".join(map(str, place[2:])))
             else:
-                problems.append((named, what))
+                problems.append((place, what))
     problems += [
-        (where, _lacks(where, keys, before(str(where[0])))) for where, keys in lacking.items()
+        (where, _lacks(where, keys, base_names(str(where[0]))))
+        for where, keys in missing_keys.items()
     ]
     return list(dict.fromkeys(problems))
 
 
-def _is_new(where: Place, before: Callable[[str], list[str]]) -> bool:
+def _is_new(where: Place, base_names: Callable[[str], list[str]]) -> bool:
     """Whether a key path leads into a list item that the extended profile lacks."""
     part = str(where[0])
     if part not in LISTS or len(where) < _IN_ITEM or not isinstance(where[1], str):
         return False
-    return where[1] not in (before(part) or [where[1]])
+    return where[1] not in (base_names(part) or [where[1]])
 
 
 def _lacks(where: Place, keys: Iterable[str], names: list[str]) -> str:
@@ -231,9 +237,9 @@ def _missing_files(content: Mapping[str, Any], devenvs: Path) -> list[tuple[Plac
                 isinstance(path, str)
                 and path
                 and not _is_stand_in(path)
-                and (why := _unusable(devenvs / part / path))
+                and (reason := _unusable(devenvs / part / path))
             ):
-                problems.append(((part, entry.get("name") or number, key), why.format(path)))
+                problems.append(((part, entry.get("name") or number, key), reason.format(path)))
     return problems
 
 
@@ -275,12 +281,12 @@ def _unknown_codes(
     ignored = content.get("ignore")
     if codes is None or not isinstance(ignored, list):
         return []
-    every = list(codes)
+    known_codes = list(codes)
     problems: list[tuple[Place, str]] = []
     for number, code in enumerate(ignored):
-        if isinstance(code, str) and code not in every:
+        if isinstance(code, str) and code not in known_codes:
             problems.append(
-                (("ignore", number), f"doctor has no code {code}{near_it(code, every)}")
+                (("ignore", number), f"doctor has no code {code}{near_it(code, known_codes)}")
             )
     return problems
 
@@ -288,9 +294,9 @@ def _unknown_codes(
 def find(name: str, folder: Path, beside: Path = Path()) -> Path:
     """Return the file of the profile: one of `folder` by its name, else a path, seen from the folder `beside`."""
     shipped = folder / f"{name}.yaml"
-    own = beside / os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for a user that is not there
-    looks_like_path = "/" in name or bool(own.suffix)
-    candidates = [own] if looks_like_path else [shipped, own]
+    user_path = beside / os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for a user that is not there
+    looks_like_path = "/" in name or bool(user_path.suffix)
+    candidates = [user_path] if looks_like_path else [shipped, user_path]
     for path in candidates:
         if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112 - they never raise
             return path
@@ -426,8 +432,8 @@ def _base(document: Document, content: dict[str, Any]) -> str:
     base = content.pop("extends")
     if not isinstance(base, str) or not base:
         line = document.lines[("extends",)]
-        why = f"{document.path}:{line}: extends: it must be the name of a profile, or a file"
-        raise _wrong(document.path.stem, [why])
+        problem = f"{document.path}:{line}: extends: it must be the name of a profile, or a file"
+        raise _wrong(document.path.stem, [problem])
     return base
 
 
@@ -436,8 +442,8 @@ def _extended(document: Document, base: str, folder: Path) -> Path:
         return find(base, folder, document.path.parent)
     except DevenvError as error:
         line = document.lines[("extends",)]
-        why = f"{document.path}:{line}: extends: {error.what}"
-        raise DevenvError(error.what, why, error.next_step, Exit.USAGE) from error
+        problem = f"{document.path}:{line}: extends: {error.what}"
+        raise DevenvError(error.what, problem, error.next_step, Exit.USAGE) from error
 
 
 def _changes(document: Document, content: Mapping[str, Any]) -> None:
@@ -496,9 +502,9 @@ def _root_paths(content: Any, beside: Path, devenvs: Path) -> None:
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and _is_own_path(entry, key):
                 # os.path, since pathlib raises for a user that is not there and for a name that is too long
-                own = beside / os.path.expanduser(entry[key])  # noqa: PTH111
-                if os.path.exists(own) or not os.path.exists(devenvs / part / entry[key]):  # noqa: PTH110
-                    entry[key] = str(own)
+                path = beside / os.path.expanduser(entry[key])  # noqa: PTH111
+                if os.path.exists(path) or not os.path.exists(devenvs / part / entry[key]):  # noqa: PTH110
+                    entry[key] = str(path)
     _root_headers(content, beside)
 
 
@@ -533,12 +539,12 @@ def _by_name(content: Any, where: Sequence[int | str]) -> tuple[int | str, ...]:
             content = content[key]
         except (LookupError, TypeError):
             content = None  # a key that is missing
-        named = (
+        is_named = (
             isinstance(key, int)
             and isinstance(content, Mapping)
             and isinstance(content.get("name"), str)
         )
-        path.append(content["name"] if named and content else key)
+        path.append(content["name"] if is_named and content else key)
     return tuple(path)
 
 

@@ -16,11 +16,11 @@ def merge(base: Any, change: Any) -> Any:
         return {k: v for k, v in merged.items() if v is not None}
     if _named(base) and _named(change):
         changes = {item["name"]: item for item in change}
-        kept = [
+        items = [
             merge(item, changes.pop(item["name"])) if item["name"] in changes else item
             for item in base
         ]
-        return [*kept, *changes.values()]
+        return [*items, *changes.values()]
     return change
 
 

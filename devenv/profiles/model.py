@@ -251,11 +251,11 @@ class Resource(Model):
         if self.namespace != meta.get("namespace", ""):
             return False
         labels = meta.get("labels") or {}
-        wanted = [pair.split("=", 1) for pair in self.selector.split(",") if "=" in pair]
+        required_labels = [pair.split("=", 1) for pair in self.selector.split(",") if "=" in pair]
         return bool(
             meta["name"] == self.name
             if self.name
-            else wanted and all(labels.get(k) == v for k, v in wanted)
+            else required_labels and all(labels.get(k) == v for k, v in required_labels)
         )
 
     def __str__(self) -> str:
@@ -389,8 +389,8 @@ class Profile(Model):
         try:
             TopologicalSorter({c.name: c.after for c in self.components}).prepare()
         except CycleError as error:
-            why = f"they wait for each other in a circle: {', '.join(error.args[1])}"
-            problems.append((("components",), why))
+            what = f"they wait for each other in a circle: {', '.join(error.args[1])}"
+            problems.append((("components",), what))
         if not self.requests and self.base != FOUND:
             problems.append((("requests",), "at least one is needed: without it nothing is proven"))
         if self.base != FOUND:
@@ -431,13 +431,13 @@ class Profile(Model):
 
     def headers_of(self, model: str) -> Headers:
         """Return the headers that the profile's requests to a model carry, such as its API key."""
-        found = [r.headers for r in self.requests if r.model == model and r.headers]
-        return found[0] if found else {}
+        matches = [r.headers for r in self.requests if r.model == model and r.headers]
+        return matches[0] if matches else {}
 
     def after(self, name: str) -> set[str]:
         """Return the names of the components that come after this one, directly or not."""
-        found = {c.name for c in self.components if name in c.after}
-        return found.union(*(self.after(n) for n in found)) if found else found
+        dependents = {c.name for c in self.components if name in c.after}
+        return dependents.union(*(self.after(n) for n in dependents)) if dependents else dependents
 
     @property
     def cluster_images(self) -> tuple[ProfileImage, ...]:

@@ -57,6 +57,6 @@ def read(path: Path) -> Settings:
 
 def applied(profile: Profile, settings: Settings) -> Profile:
     """Return the profile as the user's settings make it."""
-    said: Mapping[str, Any] = settings.model_dump(exclude_none=True, exclude={"protect"})
-    content = merge(profile.model_dump(by_alias=True), said)
+    changes: Mapping[str, Any] = settings.model_dump(exclude_none=True, exclude={"protect"})
+    content = merge(profile.model_dump(by_alias=True), changes)
     return Profile.model_validate({**content, "protect": (*profile.protect, *settings.protect)})

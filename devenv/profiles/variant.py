@@ -43,13 +43,13 @@ class Variant:
             *([CHECKOUT] if self.checkout else []),
         )
 
-    def over(self, before: "Variant") -> "Variant":
+    def over(self, previous: "Variant") -> "Variant":
         """Return what was chosen before, with what is chosen now: what is not said again stays."""
         return Variant(
-            self.version or before.version,
-            tuple(dict.fromkeys([*before.options, *self.options])),
-            self.manifests or before.manifests,
-            self.checkout or before.checkout,
+            self.version or previous.version,
+            tuple(dict.fromkeys([*previous.options, *self.options])),
+            self.manifests or previous.manifests,
+            self.checkout or previous.checkout,
         )
 
 
@@ -117,9 +117,11 @@ def _layered(
         content = merge(content, _own_words(layer))
         for part, chosen in changes:
             # What a later profile has taken back (null) is missing in the whole.
-            there = (whole.get(part) or {}).get(chosen) or {}
+            merged_change = (whole.get(part) or {}).get(chosen) or {}
             change = (layer.get(part) or {}).get(chosen) or {}
-            content = merge(content, {key: value for key, value in change.items() if key in there})
+            content = merge(
+                content, {key: value for key, value in change.items() if key in merged_change}
+            )
     return content
 
 
@@ -153,14 +155,14 @@ def variants(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Vari
 
 def newer(versions: Iterable[str], version: str) -> str:
     """Return the newest release that is known, where the version is a newer one; else ""."""
-    known = [(_number(v), v) for v in versions if _number(v)]
-    newest = max(known, default=((), ""))
+    releases = [(_number(v), v) for v in versions if _number(v)]
+    newest = max(releases, default=((), ""))
     return newest[1] if _number(version) > newest[0] else ""
 
 
 def _number(version: str) -> tuple[int, ...]:
-    found = _RELEASE.fullmatch(version)
-    return tuple(map(int, found.groups()[:3])) if found else ()
+    match = _RELEASE.fullmatch(version)
+    return tuple(map(int, match.groups()[:3])) if match else ()
 
 
 def _require(versions: Mapping[str, Any], version: str, name: str) -> None:
@@ -186,10 +188,10 @@ def _only_what_it_has(
         for o in variant.options
         if o not in options or o in inner
     ]
-    asked = [("files", variant.manifests, FILES), ("a checkout", variant.checkout, CHECKOUT)]
+    choices = [("files", variant.manifests, FILES), ("a checkout", variant.checkout, CHECKOUT)]
     problems += [
         f"its manifests can't come from {what}"
-        for what, given, o in asked
+        for what, given, o in choices
         if given and o not in options
     ]
     if problems:
@@ -216,14 +218,15 @@ def _from_files(content: Mapping[str, Any], layers: Layers, variant: Variant) ->
     ]
     patches = [p for m in fetched for p in m.get("patches") or ()]
     change: dict[str, Any] = {"manifests": [{"name": m["name"], "enabled": False} for m in fetched]}
-    own: list[dict[str, Any]] = [{"path": path} for path in variant.manifests]
-    if variant.checkout and not own:
+    file_sources: list[dict[str, Any]] = [{"path": path} for path in variant.manifests]
+    if variant.checkout and not file_sources:
         folders = dict.fromkeys(
             [*(content.get("kustomize_first") or ()), *(content.get("kustomize") or ())]
         )
-        own = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in folders]
+        file_sources = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in folders]
     change["manifests"] += [
-        {"name": f"file {n}", "patches": patches, **source} for n, source in enumerate(own, 1)
+        {"name": f"file {n}", "patches": patches, **source}
+        for n, source in enumerate(file_sources, 1)
     ]
     if variant.checkout:
         images = [i for i in entries(content, "images") if i.get("from_checkout") and i.get("name")]
@@ -242,8 +245,8 @@ def _in_checkout(entry: Mapping[str, Any], checkout: str) -> Mapping[str, Any]:
 
 def _folder_of_checkout(entry: Mapping[str, Any]) -> bool:
     """Whether a source of manifests is a folder of the checkout."""
-    named = isinstance(entry.get("kustomize"), str) and entry.get("name")
-    return bool(named and entry.get("from_checkout"))
+    is_named_folder = isinstance(entry.get("kustomize"), str) and entry.get("name")
+    return bool(is_named_folder and entry.get("from_checkout"))
 
 
 def _without_missing(content: Mapping[str, Any], checkout: str) -> Mapping[str, Any]:
@@ -254,13 +257,13 @@ def _without_missing(content: Mapping[str, Any], checkout: str) -> Mapping[str, 
     changed: dict[str, Any] = dict(content)
     left_out: list[str] = []
     for part in LISTS:
-        missing = [e for e in entries(content, part) if _on(e) and _is_missing(e, checkout)]
-        for entry in missing:
+        missing_entries = [e for e in entries(content, part) if _on(e) and _is_missing(e, checkout)]
+        for entry in missing_entries:
             path = _wanted_path(entry).removeprefix(f"{checkout}/")
             left_out.append(f"{part}.{entry['name']}: {path}")
-        if missing:
-            kept = [e for e in content[part] if e not in missing]
-            changed[part] = [*kept, *({**e, "enabled": False} for e in missing)]
+        if missing_entries:
+            present_entries = [e for e in content[part] if e not in missing_entries]
+            changed[part] = [*present_entries, *({**e, "enabled": False} for e in missing_entries)]
     return {**changed, "left_out": left_out} if left_out and checkout else changed
 
 
@@ -306,17 +309,19 @@ def _enabled(content: Mapping[str, Any]) -> Mapping[str, Any]:
         part: {e.get("name") for e in entries(content, part) if e.get("enabled") is False}
         for part in LISTS
     }
-    kept = dict(content)
+    enabled_content = dict(content)
     for part in LISTS:
         if isinstance(content.get(part), list):
-            kept[part] = [_forgetting(e, off["components"]) for e in content[part] if _on(e)]
-    return kept
+            enabled_content[part] = [
+                _forgetting(e, off["components"]) for e in content[part] if _on(e)
+            ]
+    return enabled_content
 
 
 def entries(content: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
     """Return the maps in one of the lists."""
-    found = content.get(part)
-    return [e for e in found if isinstance(e, Mapping)] if isinstance(found, list) else []
+    items = content.get(part)
+    return [e for e in items if isinstance(e, Mapping)] if isinstance(items, list) else []
 
 
 def _on(entry: Any) -> bool:

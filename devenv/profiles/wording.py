@@ -90,8 +90,8 @@ def _what(error: "ErrorDetails", model: type[BaseModel], cause: Any) -> str:
     return _WORDS.get(kind, "this value is not allowed here")
 
 
-def _no_key(key: str, there: Sequence[str]) -> str:
-    hint = did_you_mean(key, there) or f"valid keys: {', '.join(there)}"
+def _no_key(key: str, keys: Sequence[str]) -> str:
+    hint = did_you_mean(key, keys) or f"valid keys: {', '.join(keys)}"
     return f"there is no such key; {hint}"
 
 
