@@ -41,8 +41,10 @@ def look(path: Path) -> list[Archived]:
                     raise ValueError(f"{member.name} has no size")
                 members[member.name.removeprefix("./")] = member
             if _MANIFEST not in members:
-                why = f"it has no {_MANIFEST}" if _INDEX in members else NO_IMAGE
-                raise DevenvError(f"{path} is not an image archive: {why}.", "", _FIX, Exit.USAGE)
+                reason = f"it has no {_MANIFEST}" if _INDEX in members else NO_IMAGE
+                raise DevenvError(
+                    f"{path} is not an image archive: {reason}.", "", _FIX, Exit.USAGE
+                )
             entries = as_list(_json(archive, members, _MANIFEST), _MANIFEST)
             if not entries:
                 raise DevenvError(
@@ -73,12 +75,12 @@ def _archived(
     index: Sequence[Mapping[str, Any]],
 ) -> Archived:
     layers = [as_text(layer, "a layer") for layer in as_list(entry.get("Layers"), "Layers")]
-    if lost := [layer for layer in layers if layer not in members]:
-        raise KeyError(f"layer {lost[0]}")
+    if missing_layers := [layer for layer in layers if layer not in members]:
+        raise KeyError(f"layer {missing_layers[0]}")
     config = _bytes(archive, members, as_text(entry.get("Config"), "Config"))
     names = tuple(as_text(tag, "a tag") for tag in as_list(entry.get("RepoTags") or [], "RepoTags"))
-    held = {normalise(name) for name in names}
-    manifests = [str(m.get("digest")) for m in index if _noted_name(m) in held]
+    normal_names = {normalise(name) for name in names}
+    manifests = [str(m.get("digest")) for m in index if _noted_name(m) in normal_names]
     ids = frozenset([f"sha256:{hashlib.sha256(config).hexdigest()}", *manifests])
     content = as_map(as_json(config, "the config"), "the config")
     return Archived(names, ids, as_text(content.get("architecture"), "the config's architecture"))

@@ -79,13 +79,13 @@ class Builder:
 
     def plan(self, images: Iterable[str], files: Iterable[tuple[str, str]] = ()) -> BuildPlan:
         """What has to be made so that these recipes' images and these (recipe, file) pairs exist."""
-        missing: dict[str, Piece] = {}
+        pieces: dict[str, Piece] = {}
         asked_images, asked_files = tuple(images), tuple(files)
         for name, file in asked_files:
-            self._add_file(self.book.get(name), file, missing)
+            self._add_file(self.book.get(name), file, pieces)
         for name in asked_images:
-            self._add_image(self.book.get(name), missing)
-        return BuildPlan(tuple(missing.values()), asked_images, asked_files)
+            self._add_image(self.book.get(name), pieces)
+        return BuildPlan(tuple(pieces.values()), asked_images, asked_files)
 
     def wait(self) -> None:
         """Return once no other process builds."""
@@ -98,21 +98,21 @@ class Builder:
             recipe.spec.image is not None and self.engine.image(self.book.tag(recipe)) is not None
         )
 
-    def _add_image(self, recipe: Recipe, missing: dict[str, Piece]) -> None:
-        if recipe.name in missing or self.built(recipe):
+    def _add_image(self, recipe: Recipe, pieces: dict[str, Piece]) -> None:
+        if recipe.name in pieces or self.built(recipe):
             return
         image = recipe.spec.image
         if image is None:
             for file in recipe.spec.files:
-                self._add_file(recipe, file, missing)
+                self._add_file(recipe, file, pieces)
             return
         for needed in recipe.needs:
-            self._add_image(self.book.get(needed), missing)
+            self._add_image(self.book.get(needed), pieces)
         for file in (*image.files, *([image.rootfs] if image.rootfs else [])):
-            self._add_file(recipe, file, missing)
-        missing[recipe.name] = Piece(recipe.name, "", "engine", image.seconds, image.disk)
+            self._add_file(recipe, file, pieces)
+        pieces[recipe.name] = Piece(recipe.name, "", "engine", image.seconds, image.disk)
 
-    def _add_file(self, recipe: Recipe, file: str, missing: dict[str, Piece]) -> None:
+    def _add_file(self, recipe: Recipe, file: str, pieces: dict[str, Piece]) -> None:
         piece = Piece(
             recipe.name,
             file,
@@ -120,8 +120,8 @@ class Builder:
             recipe.spec.files[file].seconds,
             recipe.spec.files[file].disk,
         )
-        if piece.name not in missing and not self.files.exists(recipe, file):
-            missing[piece.name] = piece
+        if piece.name not in pieces and not self.files.exists(recipe, file):
+            pieces[piece.name] = piece
 
     def check(self, plan: BuildPlan) -> None:
         """Refuse, before anything changes, what cannot end well. Raises DevenvError with all reasons at once."""
@@ -129,9 +129,9 @@ class Builder:
         engine = self.engine.info()
         for place in {self.host.cache_dir(), *([engine.data_root] if engine.local else [])}:
             if (free := self.host.space(place).free) < plan.disk + _SPARE:
-                wanted = f"{show(plan.disk)} and {show(_SPARE)} to spare"
+                requirement = f"{show(plan.disk)} and {show(_SPARE)} to spare"
                 problems.append(
-                    f"The disk of {place} has {show(free)} free; the build needs {wanted}."
+                    f"The disk of {place} has {show(free)} free; the build needs {requirement}."
                 )
         _refuse([*problems, *self._missing_tools(plan)])
 
@@ -141,9 +141,11 @@ class Builder:
         programs = {"gcc" for _, s in steps if s.cc or (s.go and s.go.cgo)} | {
             "debootstrap" for _, s in steps if s.debootstrap
         }
-        if missing := sorted(program for program in programs if self.host.which(program) is None):
+        if missing_programs := sorted(
+            program for program in programs if self.host.which(program) is None
+        ):
             problems.append(
-                f"These programs are missing: {', '.join(missing)}. Run `devenv setup`."
+                f"These programs are missing: {', '.join(missing_programs)}. Run `devenv setup`."
             )
         if any(s.debootstrap for _, s in steps) and not self.host.is_root():
             problems.append(
@@ -178,7 +180,7 @@ class Builder:
     def _run(self, plan: BuildPlan) -> None:
         total = sum(p.seconds for p in plan.pieces)
         running: list[str] = []
-        done: list[int] = []
+        finished_seconds: list[int] = []
 
         def task(piece: Piece) -> Task:
             def run() -> None:
@@ -187,8 +189,8 @@ class Builder:
                 self._make(piece)
                 running.remove(piece.name)
                 self.reporter.detail(STEP, ", ".join(running))
-                done.append(piece.seconds)
-                self.reporter.update(STEP, sum(done), total, "s")
+                finished_seconds.append(piece.seconds)
+                self.reporter.update(STEP, sum(finished_seconds), total, "s")
 
             fetched = (_modules(piece),) if piece.lane == "go" else ()
             return Task(piece.name, run, (*fetched, *self._after(piece)), piece.lane)
@@ -208,12 +210,13 @@ class Builder:
 
     def _urgent_first(self, plan: BuildPlan) -> list[Piece]:
         """Sort by how long the work is that waits for a piece: the node image is filled while the rest is compiled."""
-        after = {p.name: self._after(p) for p in plan.pieces}
+        dependencies = {p.name: self._after(p) for p in plan.pieces}
         seconds = {p.name: p.seconds for p in plan.pieces}
 
         def tail(name: str) -> int:
             return max(
-                (seconds[n] + tail(n) for n, needs in after.items() if name in needs), default=0
+                (seconds[n] + tail(n) for n, needs in dependencies.items() if name in needs),
+                default=0,
             )
 
         return sorted(plan.pieces, key=lambda p: (-tail(p.name), -p.seconds))
@@ -238,12 +241,12 @@ class Builder:
         if image.rootfs:
             self.engine.import_rootfs(self.files.path(recipe, image.rootfs), tag, labels)
             return
-        first = f"{tag}-unloaded" if image.preload else tag
-        self._docker_build(recipe, first, labels)
+        build_tag = f"{tag}-unloaded" if image.preload else tag
+        self._docker_build(recipe, build_tag, labels)
         if image.preload:
             sources = {self.book.tag(self.book.get(n)): names for n, names in image.preload.items()}
             Preloader(self.engine, self.containers, self.clock).fill(
-                first, tag, sources, image.entrypoint
+                build_tag, tag, sources, image.entrypoint
             )
 
     def _docker_build(self, recipe: Recipe, tag: str, labels: dict[str, str]) -> None:

@@ -58,10 +58,10 @@ class Files:
         work = Path(tempfile.mkdtemp(prefix="work-", dir=target.parent.parent))
         try:
             self._way(recipe, file)(work, work / file)
-            (done := work / "done").mkdir()
-            (work / file).rename(done / file)
+            (staging := work / "done").mkdir()
+            (work / file).rename(staging / file)
             shutil.rmtree(target.parent, ignore_errors=True)
-            done.rename(target.parent)
+            staging.rename(target.parent)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         return target
@@ -84,9 +84,9 @@ class Files:
         env: dict[str, str] | None = None,
     ) -> None:
         log = self.log(name)
-        done = self.host.run(argv, cwd=cwd, env=env, log=log, timeout=_LONGEST)
-        if done.code != 0:
-            raise build_failure(name, done.output, log)
+        result = self.host.run(argv, cwd=cwd, env=env, log=log, timeout=_LONGEST)
+        if result.code != 0:
+            raise build_failure(name, result.output, log)
 
     def _go(self, recipe: Recipe, step: GoBuild | None, out: Path, name: str) -> None:
         assert step  # noqa: S101 - _way chose it

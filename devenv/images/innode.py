@@ -79,15 +79,19 @@ class Nodes:
 
     def look(self, node: str) -> NodeImages:
         """Return what the node has."""
-        done = self.containers.exec(node, ["sh", "-c", _LOOK])
-        parts = done.output.split(f"{MARK}\n")
-        if done.code != 0 or len(parts) != 4:  # noqa: PLR2004 - as many as the script asks
+        result = self.containers.exec(node, ["sh", "-c", _LOOK])
+        parts = result.output.split(f"{MARK}\n")
+        if result.code != 0 or len(parts) != 4:  # noqa: PLR2004 - as many as the script asks
             raise DevenvError(f"{node} does not say which images it has.", parts[-1][-500:])
         images, snapshots, blobs, space = parts
         chains = (line.split()[0] for line in snapshots.splitlines() if line.startswith("sha256:"))
-        held = (line for line in blobs.splitlines() if line.startswith("sha256:"))
+        blob_digests = (line for line in blobs.splitlines() if line.startswith("sha256:"))
         return NodeImages(
-            node, _images(node, images), frozenset(chains), frozenset(held), parse(node, space)
+            node,
+            _images(node, images),
+            frozenset(chains),
+            frozenset(blob_digests),
+            parse(node, space),
         )
 
     def looks(self, nodes: Sequence[str]) -> list[NodeImages]:
@@ -114,14 +118,14 @@ class Nodes:
                 if not into.put(chunk):
                     break
         finally:
-            done = into.end()
-        return done
+            results = into.end()
+        return results
 
     @staticmethod
-    def told(node: str, done: Completed) -> dict[str, tuple[str, ...]]:
+    def told(node: str, result: Completed) -> dict[str, tuple[str, ...]]:
         """Return the images that a node's CRI knew right after an import; none where it did not say."""
         with suppress(DevenvError):
-            return _images(node, done.output.partition(f"{MARK}\n")[2])
+            return _images(node, result.output.partition(f"{MARK}\n")[2])
         return {}
 
     def ingest(self, nodes: Sequence[str], layers: Iterable[str]) -> "Fan":
@@ -139,23 +143,23 @@ class Nodes:
             ("sh", "-c", _INGEST, "sh", f"devenv-{uuid.uuid4().hex}", *references),
         )
 
-    def tag(self, node: str, name: str, new: str) -> None:
+    def tag(self, node: str, name: str, new_name: str) -> None:
         """Give an image another name."""
-        self.run(node, [*CTR, "tag", "--force", name, new])
+        self.run(node, [*CTR, "tag", "--force", name, new_name])
 
-    def keep(self, node: str, name: str, new: str) -> None:
+    def keep(self, node: str, name: str, new_name: str) -> None:
         """Give an image another name, unless it is gone by now, or has it already: a name is kept for one image alone.
 
         Not by force, which removes the name first: that would have containerd collect what is just being put into it.
         """
-        argv = [*CTR, "tag", name, new]
-        done = self.containers.exec(node, argv)
+        argv = [*CTR, "tag", name, new_name]
+        result = self.containers.exec(node, argv)
         if (
-            done.code != 0
-            and "not found" not in done.output
-            and "already exists" not in done.output
+            result.code != 0
+            and "not found" not in result.output
+            and "already exists" not in result.output
         ):
-            raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", done.output[-500:])
+            raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", result.output[-500:])
 
     def untag(self, node: str, name: str) -> None:
         """Remove a name, and with the last one the image; nothing where there is none.
@@ -171,15 +175,17 @@ class Nodes:
     def running(self, node: str) -> list[dict[str, Any]]:
         """Return the node's containers that run, as the CRI has them."""
         argv = ["crictl", "ps", "-o", "json"]
-        found: list[dict[str, Any]] = as_json(node, self.run(node, argv)).get("containers") or []
-        return found
+        running_containers: list[dict[str, Any]] = (
+            as_json(node, self.run(node, argv)).get("containers") or []
+        )
+        return running_containers
 
     def run(self, node: str, argv: Sequence[str]) -> str:
         """Run a program in the node and return what it prints. Raises DevenvError where it fails."""
-        done = self.containers.exec(node, list(argv))
-        if done.code != 0:
-            raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", done.output[-500:])
-        return done.output
+        result = self.containers.exec(node, list(argv))
+        if result.code != 0:
+            raise DevenvError(f"`{' '.join(argv)}` in {node} failed.", result.output[-500:])
+        return result.output
 
 
 class Fan:
@@ -238,9 +244,9 @@ def kept_names(images: Mapping[str, tuple[str, ...]]) -> set[str]:
     return {name for names in images.values() for name in names if is_own_name(name)}
 
 
-def lost(done: dict[str, Completed]) -> bool:
+def lost(results: dict[str, Completed]) -> bool:
     """Whether what failed only lacks something that was there before."""
-    failed = [d for d in done.values() if d.code != 0]
+    failed = [d for d in results.values() if d.code != 0]
     return bool(failed) and all("not found" in d.output for d in failed)
 
 

@@ -43,7 +43,7 @@ class InPlace:
         """
         name = f"build {image.name}"
         ref = stamp.own_ref(image) or image.ref
-        before = self._ids(ref, image.ref)
+        previous_ids = self._ids(ref, image.ref)
         self.reporter.begin(name)
         try:
             # Before the build: what is saved while it runs may not be in the image.
@@ -55,26 +55,26 @@ class InPlace:
                 self._python(Path(image.build_in), image.python, ref, labels, name)
             else:
                 self._command(image, name)
-                self._note(image, before)
+                self._note(image, previous_ids)
                 self._mark(image, ref, labels)
         except BaseException:
             self.reporter.fail(name)
             raise
-        self._note(image, before)
+        self._note(image, previous_ids)
         self.reporter.end(name, state.state if state else image.ref)
         return ref
 
     def _ids(self, *refs: str) -> list[str]:
         """Return the IDs of what has these names now."""
         images = [self.engine.image(ref) for ref in dict.fromkeys(refs)]
-        return [found.id for found in images if found]
+        return [image.id for image in images if image]
 
-    def _note(self, image: ProfileImage, before: Sequence[str]) -> None:
+    def _note(self, image: ProfileImage, previous_ids: Sequence[str]) -> None:
         """Note the images that have these names now, but did not before: they were built here."""
         image_ids = self.built_images.setdefault(normalise(image.ref), [])
-        own = stamp.own_ref(image) or image.ref
-        new_ids = dict.fromkeys(self._ids(own, image.ref))
-        image_ids += [i for i in new_ids if i not in {*before, *image_ids}]
+        ref = stamp.own_ref(image) or image.ref
+        new_ids = dict.fromkeys(self._ids(ref, image.ref))
+        image_ids += [i for i in new_ids if i not in {*previous_ids, *image_ids}]
 
     def _mark(self, image: ProfileImage, ref: str, labels: Mapping[str, str]) -> None:
         """Mark what a checkout's own command built, under the name that it gave and under the checkout's own."""
@@ -88,16 +88,18 @@ class InPlace:
                 self.engine.build(folder / "context.tar", name, {}, labels, lambda _: None)
 
     def _command(self, image: ProfileImage, name: str) -> None:
-        done = self.host.run(
+        result = self.host.run(
             image.build,
             cwd=Path(image.build_in) if image.build_in else None,
             on_line=lambda line: self.reporter.detail(name, line),
             timeout=_LONGEST,
         )
-        if done.code != 0:
-            last = "\n".join(done.output.splitlines()[-_SHOWN:])
+        if result.code != 0:
+            last_lines = "\n".join(result.output.splitlines()[-_SHOWN:])
             raise DevenvError(
-                f"`{' '.join(image.build)}` failed ({done.code}).", last, "Nothing was moved."
+                f"`{' '.join(image.build)}` failed ({result.code}).",
+                last_lines,
+                "Nothing was moved.",
             )
 
     def _go(
@@ -132,17 +134,19 @@ class InPlace:
                 str(context / "program"),
             ]
             self.reporter.detail(name, f"go build {program.package}")
-            done = self.host.run(
+            result = self.host.run(
                 [*argv, program.package],
                 cwd=folder,
                 env=env,
                 on_line=lambda line: self.reporter.detail(name, line),
                 timeout=_LONGEST,
             )
-            if done.code != 0:
-                last = "\n".join(done.output.splitlines()[-_SHOWN:])
+            if result.code != 0:
+                last_lines = "\n".join(result.output.splitlines()[-_SHOWN:])
                 fix = "Nothing was moved. If the checkout is of a release, say which: --aibrix-version."
-                raise DevenvError(f"`go build {program.package}` failed in {folder}.", last, fix)
+                raise DevenvError(
+                    f"`go build {program.package}` failed in {folder}.", last_lines, fix
+                )
             (context / "Dockerfile").write_text(_dockerfile(program))
             self.reporter.detail(name, "packing")
             with tarfile.open(context / "context.tar", "w") as tar:

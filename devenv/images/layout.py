@@ -37,11 +37,11 @@ class Packing(StrEnum):
     ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 
-def packing(first: bytes) -> Packing:
+def packing(head: bytes) -> Packing:
     """Tell it from a blob's first bytes."""
-    if first.startswith(b"\x1f\x8b"):
+    if head.startswith(b"\x1f\x8b"):
         return Packing.GZIP
-    return Packing.ZSTD if first.startswith(b"\x28\xb5\x2f\xfd") else Packing.NONE
+    return Packing.ZSTD if head.startswith(b"\x28\xb5\x2f\xfd") else Packing.NONE
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,14 @@ class Layout:
     def _blob(self, path: str, file: IO[bytes], size: int) -> Iterator[bytes]:
         """A blob that is named by its digest: that of its tar on the classic store, of what it is packed to on containerd's."""
         digest = f"sha256:{path.removeprefix(BLOBS)}"
-        first = file.read(_CHUNK)
-        self._seen[path] = _Seen(digest, size, packing(first))
+        head = file.read(_CHUNK)
+        self._seen[path] = _Seen(digest, size, packing(head))
         if size <= _SMALL:
-            first += file.read()
-            self._small[path] = first
-        unknown = digest not in self.diff_ids and size > 0 and not _is_json(first)
+            head += file.read()
+            self._small[path] = head
+        unknown = digest not in self.diff_ids and size > 0 and not _is_json(head)
         if (digest in self.wanted or unknown) and digest not in self.held:
-            yield from self._send(digest, size, _chained(first, file))
+            yield from self._send(digest, size, _chained(head, file))
 
     def _send(self, digest: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
         self.sent += size
@@ -138,9 +138,9 @@ class Layout:
         for listed in json.loads(self._small[_LIST]):
             config = self._small[listed["Config"]]
             layers = [self._seen[self._links.get(path, path)] for path in listed["Layers"]]
-            wanted = json.loads(config)["rootfs"]["diff_ids"]
-            if len(layers) != len(wanted) or not set(wanted) <= self.diff_ids:
-                raise ValueError(f"{len(layers)} layers came, and it has {len(wanted)}")
+            diff_ids = json.loads(config)["rootfs"]["diff_ids"]
+            if len(layers) != len(diff_ids) or not set(diff_ids) <= self.diff_ids:
+                raise ValueError(f"{len(layers)} layers came, and it has {len(diff_ids)}")
             manifest = manifest_of(config, [(s.packing, s.digest, s.size) for s in layers])
             for name in _names(self.names, listed):
                 self.configs[name] = digest_of(config)
@@ -174,8 +174,8 @@ def renamed(stream: Iterable[bytes], names: Mapping[str, Sequence[str]]) -> Iter
 
 
 def _all_came(names: Mapping[str, Sequence[str]], came: Iterable[str]) -> None:
-    if missing := {name for given in names.values() for name in given} - set(came):
-        raise ValueError(f"not all of them came: {', '.join(sorted(missing))}")
+    if missing_names := {name for given in names.values() for name in given} - set(came):
+        raise ValueError(f"not all of them came: {', '.join(sorted(missing_names))}")
 
 
 def _same(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
@@ -225,7 +225,7 @@ def finish(images: Sequence[tuple[str, bytes, bytes]]) -> Iterator[bytes]:
             "annotations": {"io.containerd.image.name": name},
         } for name, _, manifest in images],
     })  # fmt: skip
-    blobs = {digest_of(blob): blob for _, *both in images for blob in both}
+    blobs = {digest_of(blob): blob for _, *documents in images for blob in documents}
     for path, content in (
         *((BLOBS + digest.removeprefix("sha256:"), blob) for digest, blob in blobs.items()),
         ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
@@ -261,9 +261,9 @@ class _Reader(io.RawIOBase):
         return taken
 
 
-def _chained(first: bytes, file: IO[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
+def _chained(head: bytes, file: IO[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
     while chunk := file.read(_CHUNK):
         yield chunk
 

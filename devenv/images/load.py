@@ -16,11 +16,11 @@ def normalise(ref: str) -> str:
         if name.startswith(("docker.io/", "index.docker.io/"))
         else name
     )
-    host, slash, rest = name.partition("/")
+    host, slash, path = name.partition("/")
     if not slash:
         name = f"docker.io/library/{name}"
     elif not ("." in host or ":" in host or host == "localhost"):
-        name = f"docker.io/{host}/{rest}"
+        name = f"docker.io/{host}/{path}"
     if not digest and ":" not in name.rsplit("/", 1)[-1]:
         name += ":latest"
     return name + digest + sha
@@ -46,24 +46,26 @@ def send(
     """
     how = ["--local", "--discard-unpacked-layers"] if unpack else ["--no-unpack"]
     stream = engine.save(list(images), f"linux/{engine.info().architecture}")
-    done = containers.exec(node, [*CTR, "import", *how, "-"], stdin=stream)
-    if done.code != 0:
+    result = containers.exec(node, [*CTR, "import", *how, "-"], stdin=stream)
+    if result.code != 0:
         what = f"{', '.join(images)} could not be loaded into {node}."
-        raise DevenvError(what, done.output[-1500:], "Run `devenv up` again.")
+        raise DevenvError(what, result.output[-1500:], "Run `devenv up` again.")
     for source, names in images.items():
         _rename(containers, node, normalise(source), [normalise(name) for name in names])
 
 
-def _rename(containers: Containers, node: str, held: str, wanted: Sequence[str]) -> None:
-    for name in wanted:
-        if name != held:
-            _ctr(containers, node, ["tag", "--force", held, name])
-    if held not in wanted:
-        _ctr(containers, node, ["remove", held])
+def _rename(containers: Containers, node: str, old_name: str, new_names: Sequence[str]) -> None:
+    for name in new_names:
+        if name != old_name:
+            _ctr(containers, node, ["tag", "--force", old_name, name])
+    if old_name not in new_names:
+        _ctr(containers, node, ["remove", old_name])
 
 
 def _ctr(containers: Containers, node: str, argv: Sequence[str]) -> str:
-    done = containers.exec(node, [*CTR, *argv])
-    if done.code != 0:
-        raise DevenvError(f"containerd in {node} refused `{' '.join(argv)}`.", done.output[-1500:])
-    return done.output
+    result = containers.exec(node, [*CTR, *argv])
+    if result.code != 0:
+        raise DevenvError(
+            f"containerd in {node} refused `{' '.join(argv)}`.", result.output[-1500:]
+        )
+    return result.output

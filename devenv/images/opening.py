@@ -46,11 +46,11 @@ def refuse_others(path: Path) -> None:
         kind = "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a pipe or a socket"
         raise ValueError(f"it is {kind}, but devenv reads an archive more than once")
     with path.open("rb") as file:
-        first = file.read(16)
-    if not first:
+        head = file.read(16)
+    if not head:
         raise ValueError("it is empty")
     for magic, what in _OTHERS:
-        if first.startswith(magic):
+        if head.startswith(magic):
             raise ValueError(what)
 
 
@@ -61,11 +61,11 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
     Raises OSError and ValueError.
     """
     with path.open("rb") as file:
-        first = file.read(16)
-    modes: list[_Mode] = [mode for magic, mode in _PACKINGS if first.startswith(magic)]
+        head = file.read(16)
+    modes: list[_Mode] = [mode for magic, mode in _PACKINGS if head.startswith(magic)]
     mode: _Mode = modes[0] if modes else "r:"
     try:
-        if first.startswith(ZSTD):
+        if head.startswith(ZSTD):
             with (
                 io.BufferedReader(_Zstd(path), _PIECE) as content,
                 tarfile.open(fileobj=content, mode="r:") as archive,
@@ -153,14 +153,14 @@ def _read(reader: Any, size: int) -> bytes:
         raise ValueError(f"its zstd is damaged: {error}") from error
 
 
-def is_tar(first: bytes) -> bool:
+def is_tar(head: bytes) -> bool:
     """Whether a tar may begin with these 512 bytes: a header with a correct checksum, or zeros."""
-    if len(first) < tarfile.BLOCKSIZE:
+    if len(head) < tarfile.BLOCKSIZE:
         return False
-    if not any(first[: tarfile.BLOCKSIZE]):
+    if not any(head[: tarfile.BLOCKSIZE]):
         return True
     try:
-        tarfile.TarInfo.frombuf(first[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
     except tarfile.HeaderError:
         return False
     return True

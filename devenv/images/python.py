@@ -35,12 +35,12 @@ def read(checkout: Path, program: PythonProgram) -> Source:
     patterns = {pattern: list(_matching(folder, pattern)) for pattern in program.files}
     empty = [pattern for pattern, files in patterns.items() if not files]
     problems = [f"{folder / pattern} is missing" for pattern in empty]
-    named = [folder / name for name in (program.requirements, program.lock) if name]
-    problems += [f"{path} is missing" for path in named if not path.is_file()]
+    listed_files = [folder / name for name in (program.requirements, program.lock) if name]
+    problems += [f"{path} is missing" for path in listed_files if not path.is_file()]
     if problems:
-        why = "\n".join(problems)
+        reason = "\n".join(problems)
         raise DevenvError(
-            f"{folder} is incomplete.", why, "Check that this is the right checkout.", Exit.USAGE
+            f"{folder} is incomplete.", reason, "Check that this is the right checkout.", Exit.USAGE
         )
     written = (folder / program.requirements).read_text() if program.requirements else ""
     lines = [line.strip() for line in written.splitlines()]
@@ -80,18 +80,18 @@ def _locked(lock: Path) -> Iterator[str]:
 
 def packages(host: Host, source: Source, architecture: str) -> Path:
     """Return a folder with the program's packages, cached by what was asked for."""
-    wanted = [source.requirements, source.constraints, architecture]
-    key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
-    kept = host.cache_dir() / "python" / key
-    if not kept.exists():
+    inputs = [source.requirements, source.constraints, architecture]
+    key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
+    cache_folder = host.cache_dir() / "python" / key
+    if not cache_folder.exists():
         logs = host.cache_dir() / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        with work_folder(kept.parent) as work:
-            made = work / _PACKAGES
+        with work_folder(cache_folder.parent) as work:
+            target = work / _PACKAGES
             log = logs / "python-packages.log"
-            wheels.install(host, source.requirements, source.constraints, made, architecture, log)
-            made.rename(kept)
-    return kept
+            wheels.install(host, source.requirements, source.constraints, target, architecture, log)
+            target.rename(cache_folder)
+    return cache_folder
 
 
 def write_context(target: Path, program: PythonProgram, source: Source, folder: Path) -> None:

@@ -128,10 +128,10 @@ class Book:
     def get(self, name: str) -> Recipe:
         """Raise DevenvError where there is no recipe of that name."""
         if name not in self.recipes:
-            known = ", ".join(sorted(self.recipes))
+            names = ", ".join(sorted(self.recipes))
             raise DevenvError(
                 f"There is no recipe {name}.",
-                next_step=f"Known recipes: {known}.",
+                next_step=f"Known recipes: {names}.",
                 exit_code=Exit.USAGE,
             )
         return self.recipes[name]
@@ -180,7 +180,7 @@ class Book:
                 raise DevenvError(
                     f"The recipe {recipe.name} makes files, not an image.", exit_code=Exit.USAGE
                 )
-            made = [
+            file_keys = [
                 self.file_key(recipe, f)
                 for f in (*image.files, *([image.rootfs] if image.rootfs else []))
             ]
@@ -188,7 +188,9 @@ class Book:
             plain = [*image.context, *([] if image.rootfs else ["Dockerfile"])]
             way = image.model_dump(exclude={"seconds", "disk"}, by_alias=True)
             contents = _contents(recipe.folder, [recipe.folder / n for n in plain])
-            self._keys[recipe.name] = _digest(FORMAT, self.architecture, way, made, bases, contents)
+            self._keys[recipe.name] = _digest(
+                FORMAT, self.architecture, way, file_keys, bases, contents
+            )
         return self._keys[recipe.name]
 
     def tag(self, recipe: Recipe) -> str:

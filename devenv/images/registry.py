@@ -68,7 +68,7 @@ def _reason(words: str) -> str:
 
 def by_registry(failures: Iterable[Failure]) -> list[Failure]:
     """Return one failure for each registry and kind: several images fail alike."""
-    first: dict[tuple[str, Trouble], Failure] = {}
+    unique_failures: dict[tuple[str, Trouble], Failure] = {}
     for failure in failures:
-        first.setdefault((failure.registry, failure.trouble), failure)
-    return list(first.values())
+        unique_failures.setdefault((failure.registry, failure.trouble), failure)
+    return list(unique_failures.values())

@@ -71,7 +71,7 @@ class NoWayError(DevenvError):
 
     def __init__(self, *refs: str, failures: Sequence[Failure] = ()) -> None:
         """`refs` names all of them, `failures` what the registries said that were asked."""
-        asked = [f"{failure.sentence[0].upper()}{failure.sentence[1:]}." for failure in failures]
+        reasons = [f"{failure.sentence[0].upper()}{failure.sentence[1:]}." for failure in failures]
         ways = [failure.way_out for failure in failures]
         them = "it" if len(refs) == 1 else "them"
         by_hand = (
@@ -82,7 +82,7 @@ class NoWayError(DevenvError):
         super().__init__(
             f"{'Image' if len(refs) == 1 else 'Images'} not available: {', '.join(refs)}.",
             "\n".join(
-                asked
+                reasons
                 or [
                     f"The engine does not have {them}, no registry answers, and the profile has no recipe."
                 ]
@@ -136,7 +136,9 @@ class Provider:
         self._build([s for s in sources.values() if s.how == "build"], files)
         return sources
 
-    def _obtain(self, image: ProfileImage, held: HeldImages, failures: list[Failure]) -> Source:
+    def _obtain(
+        self, image: ProfileImage, held_images: HeldImages, failures: list[Failure]
+    ) -> Source:
         """Pull an image if that is how to come by it, and return its source.
 
         What its registry refuses joins `failures`. A registry that can give nothing is asked once, and
@@ -144,7 +146,7 @@ class Provider:
         """
         registry = registry_of(image.ref)
         is_open = not any(f.registry == registry and f.trouble.concerns_all for f in failures)
-        source = self._choose_or_held(image, held, registry=is_open)
+        source = self._choose_or_held(image, held_images, registry=is_open)
         if source.how != "pull" or (failure := self._pull(image)) is None:
             return source
         failures.append(failure)
@@ -163,57 +165,61 @@ class Provider:
 
     def check(self, images: Sequence[ProfileImage]) -> None:
         """Refuse archives that can't be used, all at once: broken, without the image, or of another architecture."""
-        wanted, problems = self.builder.book.architecture, []
+        architecture, problems = self.builder.book.architecture, []
         for image in images:
             try:
-                found = _archived(image).architecture if image.archive else wanted
+                archive_architecture = (
+                    _archived(image).architecture if image.archive else architecture
+                )
             except DevenvError as error:
                 problems.append(f"images.{image.name}: {error}")
                 continue
-            if found != wanted:
+            if archive_architecture != architecture:
                 problems.append(
-                    f"images.{image.name}: {image.archive} is for {found}; the engine runs {wanted}."
+                    f"images.{image.name}: {image.archive} is for {archive_architecture}; the engine runs {architecture}."
                 )
         if problems:
             raise DevenvError(
                 "Image archives are wrong.", "\n".join(problems), "Nothing was changed.", Exit.USAGE
             )
 
-    def ready(self, images: Sequence[ProfileImage], held: HeldImages = dict) -> bool:
+    def ready(self, images: Sequence[ProfileImage], held_images: HeldImages = dict) -> bool:
         """Whether the engine has them all already, or the nodes hold what it lacks."""
         try:
             return all(
-                self._choose_or_held(i, held, registry=True).how in {"engine", "node"}
+                self._choose_or_held(i, held_images, registry=True).how in {"engine", "node"}
                 for i in images
             )
         except NoWayError:
             return False
 
-    def _choose_or_held(self, image: ProfileImage, held: HeldImages, *, registry: bool) -> Source:
+    def _choose_or_held(
+        self, image: ProfileImage, held_images: HeldImages, *, registry: bool
+    ) -> Source:
         """Decide as `_choose` does, but keep what the nodes already hold, if the engine lacks it and nothing changed."""
         try:
             source = self._choose(image, registry=registry)
         except NoWayError:
-            if self._is_held(image, held().get(image.name)):
+            if self._is_held(image, held_images().get(image.name)):
                 return Source(image, "node", image.ref)
             raise
-        if source.how != "engine" and self._is_held(image, held().get(image.name)):
+        if source.how != "engine" and self._is_held(image, held_images().get(image.name)):
             return Source(image, "node", image.ref)
         return source
 
-    def _is_held(self, image: ProfileImage, held: Held | None) -> bool:
-        if held is None:
+    def _is_held(self, image: ProfileImage, held_image: Held | None) -> bool:
+        if held_image is None:
             return False
-        if held.is_any:
+        if held_image.is_any:
             return True
         if image.archive:
-            return held.id in _archived(image).ids
+            return held_image.id in _archived(image).ids
         refs = {image.ref}
         if image.recipe:
-            made = self.builder.book.tag(self.builder.book.get(image.recipe))
+            recipe_tag = self.builder.book.tag(self.builder.book.get(image.recipe))
             # If no registry has the image and a recipe makes it, only the user can have built one of its own name.
-            refs = {image.ref, made} if image.pull else {made}
-        return not stamp.own_ref(image) and held.ref in refs
+            refs = {image.ref, recipe_tag} if image.pull else {recipe_tag}
+        return not stamp.own_ref(image) and held_image.ref in refs
 
     def obtainable(self, images: Sequence[ProfileImage]) -> bool:
         """Whether there is a way to all of them without a registry."""
@@ -224,30 +230,30 @@ class Provider:
 
     def _choose(self, image: ProfileImage, *, registry: bool) -> Source:
         if image.archive:
-            held = self.engine.image(image.ref)
+            engine_image = self.engine.image(image.ref)
             return Source(
                 image,
-                "engine" if held and held.id in _archived(image).ids else "archive",
+                "engine" if engine_image and engine_image.id in _archived(image).ids else "archive",
                 image.ref,
             )
-        if own := stamp.own_ref(image):
-            return self._of_checkout(image, own)
+        if checkout_ref := stamp.own_ref(image):
+            return self._of_checkout(image, checkout_ref)
         book = self.builder.book
         tag = book.tag(book.get(image.recipe)) if image.recipe else ""
         return choose(image, tag, lambda ref: self.engine.image(ref) is not None, registry=registry)
 
-    def _of_checkout(self, image: ProfileImage, own: str) -> Source:
+    def _of_checkout(self, image: ProfileImage, checkout_ref: str) -> Source:
         """Choose by what marks the engine's images: a name alone may be another checkout's.
 
         What devenv has built from the sources as they are now comes first, then what the user has built from them.
         """
-        held = self.engine.image(own)
-        if held and stamp.of_labels(held.labels) == self.state(image.build_in):
-            return Source(image, "engine", own)
-        users = None if image.packed else self.engine.image(image.ref)
-        if users and stamp.of_labels(users.labels) is None:
+        built_image = self.engine.image(checkout_ref)
+        if built_image and stamp.of_labels(built_image.labels) == self.state(image.build_in):
+            return Source(image, "engine", checkout_ref)
+        user_image = None if image.packed else self.engine.image(image.ref)
+        if user_image and stamp.of_labels(user_image.labels) is None:
             return Source(image, "engine", image.ref)
-        return Source(image, "source", own)
+        return Source(image, "source", checkout_ref)
 
     def state(self, folder: str) -> stamp.Stamp:
         """Return the state of a source folder."""
@@ -261,7 +267,7 @@ class Provider:
         try:
             self.engine.load(
                 Path(image.archive),
-                lambda done, total: self.reporter.update(step, done, total, "B"),
+                lambda current, total: self.reporter.update(step, current, total, "B"),
             )
         except DevenvError:
             self.reporter.fail(step)
@@ -277,7 +283,7 @@ class Provider:
             self.engine.pull(
                 image.ref,
                 platform,
-                lambda done, total: self.reporter.update(step, done, total, "B"),
+                lambda current, total: self.reporter.update(step, current, total, "B"),
             )
         except NotReachableError as error:
             failure = Failure(image.ref, error.why)
@@ -296,11 +302,11 @@ class Provider:
 
 def _archived(image: ProfileImage) -> archive.Archived:
     """Return the image as its archive has it. Raises DevenvError where that has another, or none."""
-    found = archive.look(Path(image.archive))
-    for one in found:
-        if normalise(image.ref) in map(normalise, one.names):
-            return one
-    names = ", ".join(name for one in found for name in one.names) or "no image with a name"
+    entries = archive.look(Path(image.archive))
+    for entry in entries:
+        if normalise(image.ref) in map(normalise, entry.names):
+            return entry
+    names = ", ".join(name for entry in entries for name in entry.names) or "no image with a name"
     raise DevenvError(
         f"{image.archive} does not have {image.ref}.", f"It has {names}.", "", Exit.USAGE
     )
@@ -310,6 +316,6 @@ def _reason(image: ProfileImage, failures: Sequence[Failure]) -> tuple[str, Trou
     """Return which registry's trouble kept an image from being pulled, its own or an earlier image's."""
     registry = registry_of(image.ref)
     of_registry = [failure for failure in failures if failure.registry == registry]
-    own = [failure for failure in of_registry if failure.ref == image.ref]
-    reason = next(iter([*own, *(f for f in of_registry if f.trouble.concerns_all)]), None)
+    own_failures = [failure for failure in of_registry if failure.ref == image.ref]
+    reason = next(iter([*own_failures, *(f for f in of_registry if f.trouble.concerns_all)]), None)
     return (registry, reason.trouble) if reason else None

@@ -166,22 +166,22 @@ class StoredImage:
         """The bytes that each layer takes in a node, from the lowest up."""
         return tuple(max(layer.size, layer.unpacked) for layer in self.layers)
 
-    def layout(self, name: str, wanted: AbstractSet[str]) -> Iterator[bytes]:
+    def layout(self, name: str, diff_ids: AbstractSet[str]) -> Iterator[bytes]:
         """Yield an OCI layout with only the layers of these diff IDs, as a tar archive.
 
         Raises DevenvError where the file is not what it was when it was read.
         """
         try:
-            yield from self._layout(name, wanted)
+            yield from self._layout(name, diff_ids)
         except _BROKEN as error:
             raise DevenvError(
                 "The image's file was changed while it was read.", _word(error), "Try again."
             ) from error
 
-    def _layout(self, name: str, wanted: AbstractSet[str]) -> Iterator[bytes]:
+    def _layout(self, name: str, diff_ids: AbstractSet[str]) -> Iterator[bytes]:
         sent = set()
         for layer in self.layers:
-            if layer.diff in wanted and layer.digest not in sent:
+            if layer.diff in diff_ids and layer.digest not in sent:
                 sent.add(layer.digest)
                 with self.files.open(layer.file) as file:
                     yield from entry(layer.digest, layer.size, _chunks(file))
@@ -207,15 +207,19 @@ def read(path: Path, architecture: str, progress: Progress) -> list[StoredImage]
         files: _Files = _Folder(path) if path.is_dir() else _Archive(path)
         if not (files.has(_LIST) or files.has(_INDEX)):
             raise ValueError(NO_IMAGE)
-        found = _listed(files) if files.has(_LIST) else _indexed(files, architecture)
-        if not found:
+        images = _listed(files) if files.has(_LIST) else _indexed(files, architecture)
+        if not images:
             raise ValueError("it holds no image: its list is empty")
-        return [_checked(files, *one, progress) for one in found]
+        return [_checked(files, *image, progress) for image in images]
     except FileNotFoundError as error:
         raise DevenvError(f"There is no file {path}.", exit_code=Exit.USAGE) from error
     except RecursionError as error:
-        why = "it holds links that lead in a circle"  # `as_json` reports JSON that nests too deep
-        raise DevenvError(f"{path} is not a readable image: {why}", "", _FIX, Exit.USAGE) from error
+        reason = (
+            "it holds links that lead in a circle"  # `as_json` reports JSON that nests too deep
+        )
+        raise DevenvError(
+            f"{path} is not a readable image: {reason}", "", _FIX, Exit.USAGE
+        ) from error
     except _BROKEN as error:
         raise DevenvError(
             f"{path} is not a readable image: {_word(error)}", "", _FIX, Exit.USAGE
@@ -237,7 +241,7 @@ _Parts = tuple[tuple[str, ...], bytes, Sequence[_Blob]]  # names, config, layers
 
 def _listed(files: _Files) -> list[_Parts]:
     """What `docker save` lists. A blob's path is its digest from Docker 25 on."""
-    found: list[_Parts] = []
+    images: list[_Parts] = []
     for number, listed in enumerate(as_list(_json(files, _LIST), _LIST)):
         where = f"{_LIST}: image {number + 1}"
         entry = as_map(listed, where)
@@ -250,8 +254,8 @@ def _listed(files: _Files) -> list[_Parts]:
             for tag in as_list(entry.get("RepoTags") or [], f"{where}: RepoTags")
         )
         config = _config(files, as_text(entry.get("Config"), f"{where}: Config"))
-        found.append((names, config, [_Blob(name, _digest_in(name)) for name in layers]))
-    return found
+        images.append((names, config, [_Blob(name, _digest_in(name)) for name in layers]))
+    return images
 
 
 def _digest_in(name: str) -> str:
@@ -262,13 +266,18 @@ def _indexed(files: _Files, architecture: str) -> list[_Parts]:
     """What an OCI layout's index names."""
     index = as_map(_json(files, _INDEX), _INDEX)
     listed = _fitting(as_list(index.get("manifests"), f"{_INDEX}: manifests"), architecture)
-    named: dict[str, list[str]] = {}
+    names_by_digest: dict[str, list[str]] = {}
     for m in listed:
-        named.setdefault(as_text(m.get("digest"), f"{_INDEX}: a digest"), []).extend(_names(m))
-    found: list[_Parts] = []
-    for digest, names_ in named.items():
+        names_by_digest.setdefault(as_text(m.get("digest"), f"{_INDEX}: a digest"), []).extend(
+            _names(m)
+        )
+    images: list[_Parts] = []
+    for digest, digest_names in names_by_digest.items():
         descriptor = next(m for m in listed if m["digest"] == digest)
-        names, manifest = tuple(dict.fromkeys(names_)), _chosen(files, descriptor, architecture)
+        names, manifest = (
+            tuple(dict.fromkeys(digest_names)),
+            _chosen(files, descriptor, architecture),
+        )
         where = f"manifest {digest[:19]}"
         described = as_map(manifest.get("config"), f"{where}: config")
         _refuse_artifact(described)
@@ -277,8 +286,8 @@ def _indexed(files: _Files, architecture: str) -> list[_Parts]:
             _layer(as_map(x, f"{where}: a layer"))
             for x in as_list(manifest.get("layers"), f"{where}: layers")
         ]
-        found.append((names, config, layers))
-    return found
+        images.append((names, config, layers))
+    return images
 
 
 def _layer(descriptor: Mapping[str, Any]) -> _Blob:
@@ -363,16 +372,16 @@ def _checked(
     )
     if len(diffs) != len(layers):
         raise ValueError(f"its config has {len(diffs)} layers, and there are {len(layers)}")
-    total, done, checked = sum(files.size(layer.file) for layer in layers), 0, []
+    total, checked_size, checked = sum(files.size(layer.file) for layer in layers), 0, []
     for blob, diff in zip(layers, diffs, strict=True):
-        layer = _check(files, blob, str(diff), partial(_report, progress, done, total))
-        done += layer.size
+        layer = _check(files, blob, str(diff), partial(_report, progress, checked_size, total))
+        checked_size += layer.size
         checked.append(layer)
     return StoredImage(names, config, tuple(checked), files)
 
 
-def _report(progress: Progress, before: int, total: int, seen: int) -> None:
-    progress(before + seen, total)
+def _report(progress: Progress, offset: int, total: int, position: int) -> None:
+    progress(offset + position, total)
 
 
 def _check(files: _Files, blob: _Blob, diff: str, progress: Callable[[int], None]) -> _Layer:
@@ -413,13 +422,13 @@ def _pieces(source: "_Hashed", kind: Packing, gunzip: Gunzip) -> Iterator[bytes]
 
 def _refuse_media_type(blob: _Blob, kind: Packing) -> None:
     """Raise ValueError if a layer is not packed as its media type says."""
-    said = blob.media_type
+    media_type = blob.media_type
     packings = {"gzip": Packing.GZIP, "zstd": Packing.ZSTD, "tar": Packing.NONE}
-    meant = packings.get(re.split(r"[+.]", said)[-1]) if said else kind
-    if meant is None:
-        raise ValueError(f"{blob.file} is not a layer: its media type is {said}")
-    if meant is not kind:
-        raise ValueError(f"{blob.file} is not what its media type says: {said}")
+    stated_packing = packings.get(re.split(r"[+.]", media_type)[-1]) if media_type else kind
+    if stated_packing is None:
+        raise ValueError(f"{blob.file} is not a layer: its media type is {media_type}")
+    if stated_packing is not kind:
+        raise ValueError(f"{blob.file} is not what its media type says: {media_type}")
 
 
 class _Hashed:

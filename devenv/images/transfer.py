@@ -45,29 +45,37 @@ def _transfer(
     images: Mapping[str, Image],
     names: Mapping[str, Sequence[str]],
 ) -> Mapping[str, str]:
-    have = Nodes(containers).looks(nodes)
-    staged = _taken(names, have)
+    inventories = Nodes(containers).looks(nodes)
+    staged = _taken(names, inventories)
     coming = {
         ref: [incoming_name(n) if n in staged else n for n in given] for ref, given in names.items()
     }
-    layout, configs = stream(engine, images, coming, have)
-    done = Nodes(containers).receive(nodes, layout, staged)
-    if lost(done):
-        nothing = [replace(h, snapshots=frozenset(), blobs=frozenset()) for h in have]
-        layout, configs = stream(engine, images, coming, nothing)
-        done = Nodes(containers).receive(nodes, layout, staged)
-    if failed := {node: d for node, d in done.items() if d.code != 0}:
-        why = "\n".join(f"{node}: {d.output[-1500:]}" for node, d in failed.items())
+    layout, configs = stream(engine, images, coming, inventories)
+    results = Nodes(containers).receive(nodes, layout, staged)
+    if lost(results):
+        empty_inventories = [
+            replace(inventory, snapshots=frozenset(), blobs=frozenset())
+            for inventory in inventories
+        ]
+        layout, configs = stream(engine, images, coming, empty_inventories)
+        results = Nodes(containers).receive(nodes, layout, staged)
+    if failed := {node: d for node, d in results.items() if d.code != 0}:
+        reason = "\n".join(f"{node}: {d.output[-1500:]}" for node, d in failed.items())
         raise DevenvError(
-            f"{', '.join(images)} could not be loaded.", why, "Run `devenv up` again."
+            f"{', '.join(images)} could not be loaded.", reason, "Run `devenv up` again."
         )
     own_names = {incoming_name(name): name for name in staged}
     return {own_names.get(name, name): digest for name, digest in configs.items()}
 
 
-def _taken(names: Mapping[str, Sequence[str]], have: Sequence[NodeImages]) -> list[str]:
+def _taken(names: Mapping[str, Sequence[str]], inventories: Sequence[NodeImages]) -> list[str]:
     """Return those of the names that some node has for another image. A name with a digest is never another's."""
-    in_nodes = {name for node in have for held in node.images.values() for name in held}
+    in_nodes = {
+        name
+        for inventory in inventories
+        for image_names in inventory.images.values()
+        for name in image_names
+    }
     return [
         name for given in names.values() for name in given if name in in_nodes and "@" not in name
     ]
@@ -77,20 +85,24 @@ def stream(
     engine: Engine,
     images: Mapping[str, Image],
     names: Mapping[str, Sequence[str]],
-    have: Sequence[NodeImages],
+    inventories: Sequence[NodeImages],
 ) -> tuple[Iterator[bytes], Mapping[str, str]]:
     """Return what the nodes are to import, and the digests of configs by name, once that was read.
 
     Where they lack everything, it passes through as the engine sends it, and an image's ID is its config's digest.
     """
-    every = frozenset(layer for image in images.values() for layer in image.layers)
-    wanted = frozenset().union(
-        *(lacking(image.layers, h.snapshots) for image in images.values() for h in have)
+    all_layers = frozenset(layer for image in images.values() for layer in image.layers)
+    missing_layers = frozenset().union(
+        *(
+            lacking(image.layers, inventory.snapshots)
+            for image in images.values()
+            for inventory in inventories
+        )
     )
-    held = frozenset.intersection(*(h.blobs for h in have))
+    shared_blobs = frozenset.intersection(*(inventory.blobs for inventory in inventories))
     info = engine.info()
     saved = engine.save(list(images), f"linux/{info.architecture}")
-    if wanted - held == every and not info.containerd_store:
+    if missing_layers - shared_blobs == all_layers and not info.containerd_store:
         return renamed(saved, names), {}
-    layout = Layout(names, every, wanted, held)
+    layout = Layout(names, all_layers, missing_layers, shared_blobs)
     return layout.convert(saved), layout.configs

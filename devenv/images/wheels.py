@@ -41,22 +41,25 @@ def fetch(
     extra: Sequence[str] = (),
 ) -> Path:
     """Download one wheel into `work` and return it. Raises DevenvError where it can't be had or its hash is another."""
-    wanted = work / "requirements.txt"
-    wanted.write_text(" ".join([requirement, *(f"--hash=sha256:{h}" for h in hashes)]) + "\n")
+    requirements_file = work / "requirements.txt"
+    requirements_file.write_text(
+        " ".join([requirement, *(f"--hash=sha256:{h}" for h in hashes)]) + "\n"
+    )
     argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--require-hashes",
-            "--disable-pip-version-check", "--no-input", "--dest", str(work), *extra, "--requirement", str(wanted)]  # fmt: skip
-    done = host.run(argv, log=log, timeout=900)
-    found = list(work.glob("*.whl"))
-    if done.code != 0 or not found:
+            "--disable-pip-version-check", "--no-input", "--dest", str(work), *extra,
+            "--requirement", str(requirements_file)]  # fmt: skip
+    result = host.run(argv, log=log, timeout=900)
+    wheels = list(work.glob("*.whl"))
+    if result.code != 0 or not wheels:
         by_hand = (
             f"Check that `{sys.executable} -m pip download {requirement}` works; the log is {log}."
         )
         raise DevenvError(
             f"{requirement} could not be downloaded from PyPI.",
-            done.output[-1500:],
-            f"{hint(done.output, 'PyPI', os.environ)} {by_hand}".strip(),
+            result.output[-1500:],
+            f"{hint(result.output, 'PyPI', os.environ)} {by_hand}".strip(),
         )
-    return found[0]
+    return wheels[0]
 
 
 def install(
@@ -82,10 +85,10 @@ def install(
     machine = _MACHINES[architecture]
     platforms = [word for name in _PLATFORMS for word in ("--platform", f"{name}_{machine}")]
     argv = [sys.executable, "-m", "pip", "install", *_PYTHON, *platforms, *files]
-    done = host.run([*argv, "--target", str(target)], log=log, timeout=_LONGEST)
-    if done.code != 0:
+    result = host.run([*argv, "--target", str(target)], log=log, timeout=_LONGEST)
+    if result.code != 0:
         what = f"{', '.join(requirements)} could not be installed from PyPI."
-        raise DevenvError(what, done.output[-1500:], f"The log is {log}.")
+        raise DevenvError(what, result.output[-1500:], f"The log is {log}.")
 
 
 def unpack_member(wheel: Path, member: str, target: Path) -> None:
