@@ -20,13 +20,13 @@ _LEASE = "aibrix-controller-manager"  # in every release (facts/aibrix.md)
 def discovered(name: str, objects: Objects) -> Profile:
     """Return a profile of what is there, which asks for nothing: no live request is sent to a cluster of somebody else's."""
     gateway = _gateway(objects)
-    namespace, own = (
+    namespace, gateway_name = (
         (gateway["metadata"]["namespace"], gateway["metadata"]["name"]) if gateway else ("", "")
     )
     return Profile.model_validate({
         "name": name, "base": FOUND, "requests": [], "manifests": [], "model_annotations": True,
         "images": [{"name": "node", "ref": "none"}], "cluster": {"image": "node", "kind": {}},
-        "gateway": {"namespace": namespace, "name": own, "host_port": 1, "node_port": 30000},
+        "gateway": {"namespace": namespace, "name": gateway_name, "host_port": 1, "node_port": 30000},
         "components": list(_once(_components(objects, gateway))),
     })  # fmt: skip
 
@@ -44,8 +44,8 @@ def concerning(objects: Objects, profile: Profile) -> dict[str, tuple[Manifest, 
     }
     by_kind = dict.fromkeys(_ANSWERING, places | _asked(objects))
     return {
-        kind: tuple(o for o in found if _called(o)[0] in by_kind.get(kind, places))
-        for kind, found in objects.items()
+        kind: tuple(o for o in manifests if _called(o)[0] in by_kind.get(kind, places))
+        for kind, manifests in objects.items()
     }
 
 
@@ -72,8 +72,8 @@ def _once(components: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _gateway(objects: Objects) -> Manifest | None:
     """Return the Gateway that routes to AIBrix's plugin, else one of Envoy Gateway's."""
     attached = [ref for route in _by_plugin(objects) for ref in _parents(route)]
-    found = [g for g in objects.get("Gateway", ()) if _called(g) in attached]
-    return next(iter((*found, *objects.get("Gateway", ()))), None)
+    gateways = [g for g in objects.get("Gateway", ()) if _called(g) in attached]
+    return next(iter((*gateways, *objects.get("Gateway", ()))), None)
 
 
 def _by_plugin(objects: Objects) -> list[Manifest]:
@@ -87,9 +87,9 @@ def _by_plugin(objects: Objects) -> list[Manifest]:
 
 
 def _parents(route: Manifest) -> list[tuple[str, str]]:
-    own = route["metadata"]["namespace"]
+    namespace = route["metadata"]["namespace"]
     return [
-        (str(p.get("namespace") or own), str(p["name"]))
+        (str(p.get("namespace") or namespace), str(p["name"]))
         for p in route["spec"].get("parentRefs") or ()
     ]
 
@@ -102,13 +102,13 @@ def _components(objects: Objects, gateway: Manifest | None) -> Iterator[dict[str
     controllers = [d for d in objects.get("Deployment", ()) if is_controller(d)]
     for deployment in controllers:
         yield _part("envoy-gateway", "workload", "apps/v1", "Deployment", deployment)
-    after = ["envoy-gateway"] if controllers else []
+    dependencies = ["envoy-gateway"] if controllers else []
     if gateway:
         namespace, name = _called(gateway)
         yield {
             **_part("gateway", "conditions", _GATEWAY, "Gateway", gateway),
             "conditions": ["Accepted"],
-            "after": after,
+            "after": dependencies,
         }
         selector = f"{_OWNER}-name={name},{_OWNER}-namespace={namespace}"
         proxies = [d for d in objects.get("Deployment", ()) if _label(d, f"{_OWNER}-name") == name]
@@ -119,21 +119,21 @@ def _components(objects: Objects, gateway: Manifest | None) -> Iterator[dict[str
                 "namespace": _called(proxies[0])[0],
                 "selector": selector,
             }
-            yield {"name": "proxy", "gate": "workload", "resource": resource, "after": after}
+            yield {"name": "proxy", "gate": "workload", "resource": resource, "after": dependencies}
     yield from _policies(objects, ["gateway"] if gateway else [])
     for deployment in _plugins(objects):
         yield _part("gateway-plugins", "workload", "apps/v1", "Deployment", deployment)
     yield from _controllers(objects)
 
 
-def _policies(objects: Objects, after: list[str]) -> Iterator[dict[str, Any]]:
+def _policies(objects: Objects, dependencies: list[str]) -> Iterator[dict[str, Any]]:
     for kind, name, conditions in (
         ("EnvoyExtensionPolicy", "extension-policy", ["Accepted"]),
         ("EnvoyPatchPolicy", "patch-policy", ["Accepted", "Programmed"]),
     ):
         for policy in objects.get(kind, ()):
-            found = _part(name, "ancestors", _EXTENSIONS, kind, policy)
-            yield {**found, "conditions": conditions, "after": after}
+            part = _part(name, "ancestors", _EXTENSIONS, kind, policy)
+            yield {**part, "conditions": conditions, "after": dependencies}
 
 
 def _controllers(objects: Objects) -> Iterator[dict[str, Any]]:
@@ -155,25 +155,30 @@ def _plugins(objects: Objects) -> Iterator[Manifest]:
         for backend in (
             b for p in policy["spec"].get("extProc") or () for b in p.get("backendRefs") or ()
         ):
-            wanted = (
+            service_key = (
                 str(backend.get("namespace") or policy["metadata"]["namespace"]),
                 str(backend["name"]),
             )
-            for service in (s for s in objects.get("Service", ()) if _called(s) == wanted):
+            for service in (s for s in objects.get("Service", ()) if _called(s) == service_key):
                 for deployment in objects.get("Deployment", ()):
                     labels = deployment["spec"]["template"]["metadata"].get("labels")
-                    if _called(deployment)[0] == wanted[0] and selects(
+                    if _called(deployment)[0] == service_key[0] and selects(
                         service["spec"].get("selector"), labels
                     ):
                         yield deployment
 
 
 def _part(name: str, gate: str, version: str, kind: str, obj: Manifest) -> dict[str, Any]:
-    namespace, own = _called(obj)
+    namespace, object_name = _called(obj)
     return {
         "name": name,
         "gate": gate,
-        "resource": {"apiVersion": version, "kind": kind, "namespace": namespace, "name": own},
+        "resource": {
+            "apiVersion": version,
+            "kind": kind,
+            "namespace": namespace,
+            "name": object_name,
+        },
     }
 
 

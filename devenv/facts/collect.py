@@ -192,14 +192,14 @@ class Collector:
         looks.begin(API, self._answers)
         api = looks.get(API, otherwise=False)
         objects = self._objects(looks) if api else {}
-        found = replace(self, profile=discovered(context, objects))
-        objects = concerning(objects, found.profile)
+        collector = replace(self, profile=discovered(context, objects))
+        objects = concerning(objects, collector.profile)
         names = [str(n["metadata"]["name"]) for n in objects.get("Node", ())]
         looks.begin("nodes' disks", lambda: self._stats(names, looks))
-        logs = found._own_logs(looks, objects) if api else ()  # noqa: SLF001 - of its own class
+        logs = collector._own_logs(looks, objects) if api else ()  # noqa: SLF001 - of its own class
         nodes = looks.get("nodes' disks", _no_node_facts())
         return Facts(
-            devenv=__version__, taken=taken, cluster=context, context=context, profile=found.profile, nodes=tuple(nodes),
+            devenv=__version__, taken=taken, cluster=context, context=context, profile=collector.profile, nodes=tuple(nodes),
             objects=objects, logs=logs, unknown=looks.unknown,
         )  # fmt: skip
 
@@ -214,11 +214,11 @@ class Collector:
         objects: Mapping[str, tuple[Manifest, ...]],
     ) -> tuple[WasteFacts, ...]:
         """Return the waste that was seen, without the names of others' images."""
-        found = looks.get("waste", _no_waste())
+        waste = looks.get("waste", _no_waste())
         looks.unknown.pop("waste", None)  # it only makes a better finding
-        own = set(akin([w.former_name for w in found], self.profile, objects))
-        names = [w.former_name if w.former_name in own else "" for w in found]
-        pairs = zip(found, names, strict=True)
+        own_names = set(akin([w.former_name for w in waste], self.profile, objects))
+        names = [w.former_name if w.former_name in own_names else "" for w in waste]
+        pairs = zip(waste, names, strict=True)
         return tuple(w.model_copy(update={"former_name": name}) for w, name in pairs)
 
     def _engine(self, trouble: list[Trouble]) -> EngineInfo:
@@ -238,8 +238,8 @@ class Collector:
 
     def _node_stats(self, name: str, looks: Looks) -> NodeFacts:
         try:
-            told = self.kube.node_stats(name).get("node") or {}
-            disk, memory = told.get("fs") or {}, told.get("memory") or {}
+            stats = self.kube.node_stats(name).get("node") or {}
+            disk, memory = stats.get("fs") or {}, stats.get("memory") or {}
             space = Space(
                 int(disk["availableBytes"]),
                 int(disk["capacityBytes"]),
@@ -288,25 +288,27 @@ class Collector:
             if names.code == 0
             else None
         )
-        seen = {
+        details = {
             "disk": node_space(self.containers, node.name),
             "images": images,
             **self._effort(node.name),
         }
-        return facts.model_copy(update=seen)
+        return facts.model_copy(update=details)
 
     def _effort(self, node: str) -> dict[str, float]:
         """Return load, memory, and whether inotify is used up, as the kernel beneath the node tells it; nothing where not."""
-        told = self.containers.exec(node, ["sh", "-c", _EFFORT]).output
-        found = {
+        output = self.containers.exec(node, ["sh", "-c", _EFFORT]).output
+        sizes = {
             name: int(kib) << 10
-            for name, kib in re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", told, re.MULTILINE)
+            for name, kib in re.findall(
+                r"^(MemTotal|MemAvailable):\s+(\d+) kB", output, re.MULTILINE
+            )
         }
-        load = re.match(r"\d+\.\d+", told)
-        if not load or len(found) < 2:  # noqa: PLR2004
+        load = re.match(r"\d+\.\d+", output)
+        if not load or len(sizes) < 2:  # noqa: PLR2004
             return {}
-        memory = {"memory": found["MemTotal"], "memory_available": found["MemAvailable"]}
-        return {"load": float(load[0]), **memory, "inotify_used_up": _NONE_LEFT in told}
+        memory = {"memory": sizes["MemTotal"], "memory_available": sizes["MemAvailable"]}
+        return {"load": float(load[0]), **memory, "inotify_used_up": _NONE_LEFT in output}
 
     # What the API server knows
 
@@ -323,17 +325,17 @@ class Collector:
 
     def _select(self, api_version: str, kind: str) -> tuple[Manifest, ...]:
         """Keep of each object what a diagnosis needs as it comes: of thousands, the rest would fill the memory."""
-        found = self.kube.each(api_version, kind)
+        objects = self.kube.each(api_version, kind)
         if kind == "Event":
-            found = (
+            objects = (
                 e
-                for e in found
+                for e in objects
                 if e.get("type") == "Warning" or e.get("reason") == "ScalingReplicaSet"
             )
         if kind == "ConfigMap":
-            found = (c for c in found if c["metadata"]["name"] == _CONFIG)
+            objects = (c for c in objects if c["metadata"]["name"] == _CONFIG)
         trim = revision if kind in KEEPERS.values() else trimmed
-        return tuple(trim(o) for o in found)
+        return tuple(trim(o) for o in objects)
 
     def _insides(
         self, looks: Looks, objects: dict[str, tuple[Manifest, ...]]
@@ -350,29 +352,31 @@ class Collector:
                 name = f"Envoy {pod['metadata']['name']}"
                 proxies.append(name)
                 looks.begin(name, lambda p=pod: self._proxy(p))  # type: ignore[misc]
-        read = [looks.get(name, _no_logs()) for name in logs]
-        seen = [looks.get(name, _no_proxy()) for name in proxies]
-        return tuple(log for group in read for log in group), tuple(p for p in seen if p)
+        log_groups = [looks.get(name, _no_logs()) for name in logs]
+        proxy_facts = [looks.get(name, _no_proxy()) for name in proxies]
+        return tuple(log for group in log_groups for log in group), tuple(
+            p for p in proxy_facts if p
+        )
 
     def _logs(self, component: str, pod: Manifest, status: Manifest) -> tuple[ContainerLog, ...]:
         meta, container = pod["metadata"], status["name"]
         state = status.get("state") or {}
         if "waiting" in state and not status.get("restartCount"):
             return ()  # it has not run yet
-        found = []
+        logs = []
         for previous in [False, True] if status.get("restartCount") else [False]:
             gone = (
                 DevenvError if previous else NotFoundError
             )  # the earlier container's log may be gone before its pod is
             with suppress(gone):
                 lines = self._lines(meta["namespace"], meta["name"], container, previous=previous)
-                found.append(
+                logs.append(
                     ContainerLog(
                         component=component, namespace=meta["namespace"], pod=meta["name"], container=container,
                         previous=previous, lines=lines,
                     )
                 )  # fmt: skip
-        return tuple(found)
+        return tuple(logs)
 
     def _lines(
         self, namespace: str, pod: str, container: str, *, previous: bool
@@ -407,13 +411,13 @@ def component_pods(
     profile: Profile, objects: dict[str, tuple[Manifest, ...]]
 ) -> list[tuple[Component, Manifest]]:
     """Return the pods of the profile's workloads that are to run on, in the profile's order."""
-    found = []
+    pairs = []
     for component in profile.components:
         for workload in (
             o for o in objects.get(component.resource.kind, ()) if is_of(component, o)
         ):
-            found += [(component, pod) for pod in lasting_pods(workload, objects.get("Pod", ()))]
-    return found
+            pairs += [(component, pod) for pod in lasting_pods(workload, objects.get("Pod", ()))]
+    return pairs
 
 
 def is_of(component: Component, obj: Manifest) -> bool:
@@ -424,11 +428,11 @@ def is_of(component: Component, obj: Manifest) -> bool:
 def is_proxy(profile: Profile, pod: Manifest) -> bool:
     """Whether Envoy Gateway made the pod for the profile's Gateway."""
     owner = "gateway.envoyproxy.io/owning-gateway"
-    wanted = {
+    selector = {
         f"{owner}-name": profile.gateway.name,
         f"{owner}-namespace": profile.gateway.namespace,
     }
-    return selects(wanted, pod["metadata"].get("labels"))
+    return selects(selector, pod["metadata"].get("labels"))
 
 
 def akin(
@@ -439,8 +443,8 @@ def akin(
     What else the engine has is its owner's business.
     """
     containers = [c for pod in objects.get("Pod", ()) for c in containers_in(pod["spec"])]
-    named = [i.ref for i in profile.images] + [str(c.get("image")) for c in containers]
-    repositories = {repository(name) for name in named}
+    image_refs = [i.ref for i in profile.images] + [str(c.get("image")) for c in containers]
+    repositories = {repository(name) for name in image_refs}
     return sorted(name for name in names if repository(name) in repositories)
 
 

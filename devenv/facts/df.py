@@ -18,8 +18,8 @@ def node_space(containers: Containers, node: str) -> Space:
 
     Raises DevenvError where the node does not say.
     """
-    done = containers.exec(node, DF)
-    return parse(node, done.output if done.code == 0 else "")
+    result = containers.exec(node, DF)
+    return parse(node, result.output if result.code == 0 else "")
 
 
 def parse(node: str, output: str) -> Space:

@@ -80,12 +80,12 @@ def _upstreams(
 
 
 def _hosts(status: Mapping[str, Any]) -> dict[str, bool]:
-    found = {}
+    hosts = {}
     for host in status.get("host_statuses") or ():
         address = (host.get("address") or {}).get("socket_address") or {}
         health = (host.get("health_status") or {}).get("eds_health_status", "HEALTHY")
-        found[f"{address.get('address')}:{address.get('port_value')}"] = health == "HEALTHY"
-    return found
+        hosts[f"{address.get('address')}:{address.get('port_value')}"] = health == "HEALTHY"
+    return hosts
 
 
 def _rejected(configs: list[dict[str, Any]]) -> Iterator[str]:

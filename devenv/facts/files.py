@@ -74,9 +74,9 @@ def read(source: Path) -> Facts:
         return reading.read(text)
     except reading.NewerError as error:
         what = f"A newer devenv{f' ({error})' if str(error) else ''} saved {source}."
-        why = f"This is devenv {__version__}, which can't read that format."
+        reason = f"This is devenv {__version__}, which can't read that format."
         raise DevenvError(
-            what, why, "Use that version of devenv, or a newer one.", Exit.USAGE
+            what, reason, "Use that version of devenv, or a newer one.", Exit.USAGE
         ) from error
     except json.JSONDecodeError as error:
         where = f"{source}:{error.lineno}:{error.colno}: {error.msg}."

@@ -54,16 +54,16 @@ def route_of(model: str, routes: Iterable[Manifest], namespace: str) -> Manifest
     route of the usual name comes first, since a user may have made another for the same header.
     """
     usual = f"{model}-router"
-    own = [r for r in routes if r["metadata"].get("namespace", namespace) == namespace]
-    by_name = [r for r in own if r["metadata"]["name"] == usual]
-    by_match = [r for r in own if model in asked_models(r)]
+    candidates = [r for r in routes if r["metadata"].get("namespace", namespace) == namespace]
+    by_name = [r for r in candidates if r["metadata"]["name"] == usual]
+    by_match = [r for r in candidates if model in asked_models(r)]
     return next(iter((*by_name, *by_match)), None)
 
 
 def by_storm_service(pods: Iterable[Manifest]) -> bool:
     """Whether a StormService made all of these: AIBrix makes no route for one."""
     labels = [pod["metadata"].get("labels") or {} for pod in pods]
-    return bool(labels) and all(STORM_SERVICE in own for own in labels)
+    return bool(labels) and all(STORM_SERVICE in pod_labels for pod_labels in labels)
 
 
 def is_controller(obj: Manifest) -> bool:

@@ -96,19 +96,19 @@ def compose(
 ) -> Sent:
     """Return the HTTP request that takes the live request's route. `headers`: its own, as they are sent."""
     agent = f"{agent_of(live.route)}{uuid.uuid4().hex}"
-    own = {"user-agent": agent}
+    own_headers = {"user-agent": agent}
     if (
         live.route is Route.MODELS
     ):  # with a routing strategy it would go into the patched route, and nowhere (facts/aibrix.md)
         request = HttpRequest(
-            port, "/v1/models", "GET", {**(headers or {}), **own}, timeout=timeout
+            port, "/v1/models", "GET", {**(headers or {}), **own_headers}, timeout=timeout
         )
         return Sent(live, request, agent)
-    own["content-type"] = "application/json"
+    own_headers["content-type"] = "application/json"
     if live.route is Route.DIRECT:
-        own["model"] = live.model
+        own_headers["model"] = live.model
     if live.route is Route.EXTENSION:
-        own["routing-strategy"] = live.strategy
+        own_headers["routing-strategy"] = live.strategy
     body = {
         "model": live.model,
         "messages": [{"role": "user", "content": "hello"}],
@@ -117,7 +117,7 @@ def compose(
     request = HttpRequest(
         port,
         "/v1/chat/completions",
-        headers={**(headers or {}), **own},
+        headers={**(headers or {}), **own_headers},
         body=json.dumps(body).encode(),
         timeout=timeout,
     )
@@ -147,8 +147,8 @@ def prove(
     A 200 alone proves no route: it may have come by another one. So each kind shows what only its own route can show.
     """
     name = live.name or live.route.value
-    named, by_log = answering_pod(answer, pods), _upstream_pod(line, pods) if line else ""
-    pod = named or by_log
+    named_pod, logged_pod = answering_pod(answer, pods), _upstream_pod(line, pods) if line else ""
+    pod = named_pod or logged_pod
     if answer.status not in {0, _OK}:  # nothing that a good answer shows can be looked for in it
         refused = [
             f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)
@@ -165,16 +165,16 @@ def prove(
     if answer.status == 0:
         return Proof(name, live.route, answer, line, pod, tuple(_answered(answer, live)))
     failures = [*_answered(answer, live), *_routed(live, line, namespace)]
-    if line and named in pods and line.upstream.rsplit(":", 1)[0] != pods[named]:
+    if line and named_pod in pods and line.upstream.rsplit(":", 1)[0] != pods[named_pod]:
         failures.append(
-            f"Envoy sent it to {line.upstream}, but the pod that answered, {named}, has the address {pods[named]}"
+            f"Envoy sent it to {line.upstream}, but the pod that answered, {named_pod}, has the address {pods[named_pod]}"
         )
     if live.route is not Route.DIRECT and REACHED not in answer.headers:
         failures.append(f"the answer has no {REACHED}: the plugin never saw the request")
     if live.route is Route.EXTENSION:
         failures += _chosen(answer.headers, pod, pods)
-    strange = _from_model(named, by_log, live, pods, line)
-    unnamed = bool(strange and by_log and not named and not failures)
+    strange = _from_model(named_pod, logged_pod, live, pods, line)
+    unnamed = bool(strange and logged_pod and not named_pod and not failures)
     return Proof(name, live.route, answer, line, pod, (*strange, *failures), unnamed)
 
 
@@ -197,20 +197,20 @@ def unproven(live: LiveRequest, answer: HttpAnswer) -> Proof:
 def remedies(proofs: Iterable[Proof]) -> list[str]:
     """Return what to change where no waiting helps."""
     failed = list(proofs)
-    found: list[str] = []
+    fixes: list[str] = []
     if any(p.keyless for p in failed):
-        found.append(
+        fixes.append(
             'Give the requests the API key: requests: [{name: direct, headers: {Authorization: "Bearer'
             ' ${API_KEY}"}}] in the profile, or --header with `devenv request` and `devenv model`.'
         )
     if unnamed := [p.name for p in failed if p.unnamed]:
         entries = ", ".join(f"{{name: {name}, anonymous: true}}" for name in unnamed)
-        found.append(
+        fixes.append(
             f"Where the model never names its pod, say so in the profile: requests: [{entries}]."
         )
     if unsent := [p.answer.error for p in failed if not p.answer.sent]:
-        found.append(f"Set what the headers refer to: {'; '.join(dict.fromkeys(unsent))}.")
-    return found
+        fixes.append(f"Set what the headers refer to: {'; '.join(dict.fromkeys(unsent))}.")
+    return fixes
 
 
 def answering_pod(answer: HttpAnswer, pods: Iterable[str] = ()) -> str:
@@ -226,16 +226,20 @@ def answering_pod(answer: HttpAnswer, pods: Iterable[str] = ()) -> str:
             for event in text.splitlines()
             if event.startswith("data: {")
         )
-    if found := _POD.search(text):
-        return found[1]
-    named = [p for p in pods if re.search(rf"(?<![a-z0-9.-]){re.escape(p)}(?![a-z0-9-])", text)]
-    return named[0] if len(named) == 1 else ""
+    if match := _POD.search(text):
+        return match[1]
+    mentioned_pods = [
+        p for p in pods if re.search(rf"(?<![a-z0-9.-]){re.escape(p)}(?![a-z0-9-])", text)
+    ]
+    return mentioned_pods[0] if len(mentioned_pods) == 1 else ""
 
 
 def _upstream_pod(line: AccessLine, pods: Mapping[str, str]) -> str:
     """Return the pod at the address that Envoy sent the request to, "" where it is none of the model's."""
     address = line.upstream.rpartition(":")[0]
-    return next((name for name, own in pods.items() if own and own == address), "")
+    return next(
+        (name for name, pod_address in pods.items() if pod_address and pod_address == address), ""
+    )
 
 
 def _piece(event: str) -> str:
@@ -277,15 +281,19 @@ def _listed(answer: HttpAnswer, model: str) -> list[str]:
 
 
 def _from_model(
-    named: str, by_log: str, live: LiveRequest, pods: Mapping[str, str], line: AccessLine | None
+    named_pod: str,
+    logged_pod: str,
+    live: LiveRequest,
+    pods: Mapping[str, str],
+    line: AccessLine | None,
 ) -> list[str]:
-    if named:
-        return [] if named in pods else [f"{named} answered, which is no pod of the model"]
-    if by_log and live.anonymous:
+    if named_pod:
+        return [] if named_pod in pods else [f"{named_pod} answered, which is no pod of the model"]
+    if logged_pod and live.anonymous:
         return []
-    if by_log:
+    if logged_pod:
         remedy = "`anonymous: true` in the profile's request lets the log count"
-        return [f"the answer names no pod; by Envoy's log {by_log} gave it: {remedy}"]
+        return [f"the answer names no pod; by Envoy's log {logged_pod} gave it: {remedy}"]
     if line:
         return [
             f"the answer names no pod, and Envoy sent it to {line.upstream}, which is none of the model's"
@@ -297,11 +305,11 @@ def _routed(live: LiveRequest, line: AccessLine | None, namespace: str) -> list[
     if line is None:
         return ["the access log has not got its line yet"]
     if live.route is Route.EXTENSION:
-        fits, wanted = line.route == PATCHED_ROUTE, PATCHED_ROUTE
+        fits, expected_route = line.route == PATCHED_ROUTE, PATCHED_ROUTE
     else:
-        wanted = f"httproute/{namespace}/{live.http_route}/"
-        fits = line.route.startswith(wanted)
-    return [] if fits else [f"Envoy took the route {line.route} instead of {wanted}"]
+        expected_route = f"httproute/{namespace}/{live.http_route}/"
+        fits = line.route.startswith(expected_route)
+    return [] if fits else [f"Envoy took the route {line.route} instead of {expected_route}"]
 
 
 def _chosen(headers: Mapping[str, str], pod: str, pods: Mapping[str, str]) -> list[str]:

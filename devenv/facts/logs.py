@@ -63,9 +63,9 @@ class LogReader:
 
     def check(self, components: Iterable[str]) -> None:
         """Raise DevenvError where a name is no component of the profile's that has logs."""
-        known = [c.name for c in self.profile.components if c.gate == "workload"]
-        if unknown := [c for c in components if c not in known]:
-            fix = f"There are: {', '.join(known)}."
+        workloads = [c.name for c in self.profile.components if c.gate == "workload"]
+        if unknown := [c for c in components if c not in workloads]:
+            fix = f"There are: {', '.join(workloads)}."
             raise DevenvError(
                 f"The profile {self.profile.name} has no workload {', '.join(unknown)}.",
                 "",
@@ -87,13 +87,13 @@ class LogReader:
             Thread(target=self._feed, args=(source, since, queue), daemon=True).start()
         ended = 0
         while ended < len(sources):
-            found = queue.get()
-            if isinstance(found, LogLine):
-                yield found
+            item = queue.get()
+            if isinstance(item, LogLine):
+                yield item
                 continue
             ended += 1
-            if isinstance(found, NotReachableError):
-                raise found
+            if isinstance(item, NotReachableError):
+                raise item
 
     def _feed(
         self, source: _Source, since: int, queue: "SimpleQueue[LogLine | DevenvError | None]"
@@ -106,7 +106,7 @@ class LogReader:
             queue.put(error)
 
     def _sources(self, components: Iterable[str]) -> list[_Source]:
-        wanted = set(components)
+        names = set(components)
         objects = {
             kind: tuple(self.kube.select(v, kind))
             for v, kind in (("apps/v1", "Deployment"), ("v1", "Pod"))
@@ -120,7 +120,7 @@ class LogReader:
                 bool(status.get("restartCount")),
             )
             for component, pod in component_pods(self.profile, objects)
-            if not wanted or component.name in wanted
+            if not names or component.name in names
             for status in _containers(pod)
         ]
 
@@ -146,8 +146,11 @@ class LogReader:
 
 def _containers(pod: Manifest) -> list[Manifest]:
     status = pod.get("status") or {}
-    found = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    return [s for s in found if s.get("restartCount") or "waiting" not in (s.get("state") or {})]
+    statuses = [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
+    return [s for s in statuses if s.get("restartCount") or "waiting" not in (s.get("state") or {})]
 
 
 def parse(component: str, pod: str, container: str, line: str) -> LogLine:

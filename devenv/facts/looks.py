@@ -21,20 +21,22 @@ class Looks:
         self._clock, self._all, self._each = clock, Deadline(clock, seconds), each
         self._begun: dict[str, tuple[Deadline, Future[object]]] = {}
 
-    def begin(self, name: str, look: Callable[[], object]) -> None:
+    def begin(self, name: str, task: Callable[[], object]) -> None:
         """Start to look."""
         future: Future[object] = Future()
         self._begun[name] = (Deadline(self._clock, self._each), future)
-        Thread(target=_run, args=(future, look), name=name, daemon=True).start()
+        Thread(target=_run, args=(future, task), name=name, daemon=True).start()
 
     def get(self, name: str, otherwise: T) -> T:
         """Return what was seen. Where nothing was, `unknown` has the reason, and this returns `otherwise`."""
-        own, future = self._begun[name]
-        seconds = min(own.left(), self._all.left())
+        deadline, future = self._begun[name]
+        seconds = min(deadline.left(), self._all.left())
         try:
             return future.result(timeout=seconds)  # type: ignore[return-value] # as it was begun
         except TimeoutError:
-            self.unknown[name] = f"no answer within {min(own.seconds, self._all.seconds):.0f} s"
+            self.unknown[name] = (
+                f"no answer within {min(deadline.seconds, self._all.seconds):.0f} s"
+            )
         except DevenvError as error:
             self.unknown[name] = error.in_one_line
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest must be looked at
@@ -42,8 +44,8 @@ class Looks:
         return otherwise
 
 
-def _run(future: "Future[object]", look: Callable[[], object]) -> None:
+def _run(future: "Future[object]", task: Callable[[], object]) -> None:
     try:
-        future.set_result(look())
+        future.set_result(task())
     except BaseException as error:  # noqa: BLE001 - raised in `get`
         future.set_exception(error)

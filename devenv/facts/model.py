@@ -96,8 +96,8 @@ class ProxyFacts(Model):
     @property
     def dangling(self) -> list[str]:
         """Filters that routes configure and no listener has (facts/gateway.md)."""
-        there = {name for filters in self.listeners.values() for name in filters}
-        return sorted({f for r in self.routes for f in r.filters} - there)
+        listener_filters = {name for filters in self.listeners.values() for name in filters}
+        return sorted({f for r in self.routes for f in r.filters} - listener_filters)
 
     @property
     def patched(self) -> bool:
@@ -163,12 +163,12 @@ class Facts(Model):
 
     def one(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return the object of that name."""
-        wanted = (namespace, name)
+        key = (namespace, name)
         return next(
             (
                 o
                 for o in self.of(kind)
-                if (o["metadata"].get("namespace", ""), o["metadata"]["name"]) == wanted
+                if (o["metadata"].get("namespace", ""), o["metadata"]["name"]) == key
             ),
             None,
         )

@@ -100,7 +100,7 @@ class _Reading:
         """Treat an odd version as this one, and keep what the file says is unknown."""
         unknown = self._content.get("unknown")
         if isinstance(unknown, dict):
-            self._content["unknown"] = {key: _word(why) for key, why in unknown.items()}
+            self._content["unknown"] = {key: _word(reason) for key, reason in unknown.items()}
         if self._content.get("version") != VERSION or isinstance(self._content["version"], bool):
             self._content["version"] = VERSION
             self._note("version")
@@ -135,16 +135,16 @@ class _Reading:
     def _leave_out(self, error: ValidationError) -> None:
         """Remove everything that the error names: the value, or what needs it."""
         paths: list[Sequence[int | str]] = []
-        for one in error.errors(include_url=False):
-            where = one["loc"]
-            if where == ("profile",) and one["type"] == "value_error":
+        for problem in error.errors(include_url=False):
+            where = problem["loc"]
+            if where == ("profile",) and problem["type"] == "value_error":
                 self._mend_profile()
-            elif one["type"] == "missing" and len(where) == 1:
+            elif problem["type"] == "missing" and len(where) == 1:
                 self._stand_in(str(where[0]))
-            elif one["type"] == "missing" and where == ("profile", where[-1]):
+            elif problem["type"] == "missing" and where == ("profile", where[-1]):
                 self._stand_in_profile(str(where[1]))
             else:
-                paths.append(where[:-1] if one["type"] == "missing" else where)
+                paths.append(where[:-1] if problem["type"] == "missing" else where)
         # The last item of a list first, so that the numbers of the others stay.
         for path in sorted(set(map(tuple, paths)), key=_order, reverse=True):
             self._delete(path)
@@ -169,7 +169,7 @@ class _Reading:
         objects = self._content.get("objects")
         by_kind: dict[str, tuple[Any, ...]] = {}
         if isinstance(objects, dict):
-            by_kind = {kind: tuple(found) for kind, found in objects.items()}
+            by_kind = {kind: tuple(manifests) for kind, manifests in objects.items()}
         cluster = self._content.get("cluster")
         name = cluster if isinstance(cluster, str) else "unknown"
         try:
@@ -211,18 +211,18 @@ class _Reading:
             del holder[walked[-1]]
             self._note(".".join(map(str, walked)))
 
-    def _note(self, what: str, why: str = "") -> None:
-        before = self._odd.get(what)
-        told = f"{_ODD}: {why}" if why else _ODD
-        self._odd[what] = f"{before}; {why}" if before and why else told
+    def _note(self, what: str, reason: str = "") -> None:
+        previous = self._odd.get(what)
+        note = f"{_ODD}: {reason}" if reason else _ODD
+        self._odd[what] = f"{previous}; {reason}" if previous and reason else note
 
     def _told(self) -> dict[str, str]:
         """Return what is odd, most of it by name."""
-        named = dict(list(self._odd.items())[:_MOST])
-        more = len(self._odd) - len(named)
-        if more:
-            named["the rest of the file"] = f"{more} more values make no sense"
-        return named
+        notes = dict(list(self._odd.items())[:_MOST])
+        omitted = len(self._odd) - len(notes)
+        if omitted:
+            notes["the rest of the file"] = f"{omitted} more values make no sense"
+        return notes
 
 
 def _has(node: Any, key: int | str) -> bool:
@@ -238,8 +238,8 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
-def _word(why: Any) -> str:
-    return why if isinstance(why, str) else _ODD
+def _word(reason: Any) -> str:
+    return reason if isinstance(reason, str) else _ODD
 
 
 def _order(path: Sequence[int | str]) -> list[tuple[int, str]]:

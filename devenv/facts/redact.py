@@ -74,11 +74,11 @@ class _Hider:
         if isinstance(value, str):
             return self.hide(value, free=free)
         if isinstance(value, Mapping):
-            named = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(
+            has_secret_name = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(
                 value["name"]
             )  # {name: …, value: …}
             return {
-                k: self._of_key(str(k), v, free=free, hidden=bool(named) and k == "value")
+                k: self._of_key(str(k), v, free=free, hidden=bool(has_secret_name) and k == "value")
                 for k, v in value.items()
             }
         if isinstance(value, list | tuple):
@@ -108,15 +108,15 @@ def redacted(
     names = sorted({u for u in users if len(u) >= _SHORTEST and u != "root"})
     homes = [home] if len(home) > 1 else []
     homes += [f"{base}/{u}" for u in names for base in ("/home", "/Users")]
-    found: dict[str, Any] = _Hider(
+    content: dict[str, Any] = _Hider(
         _any(homes, r"(?![A-Za-z0-9_-])", r"(?<![A-Za-z0-9_.~-])"),
         _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])"),
         tuple(sorted(secrets, key=len, reverse=True)),
     ).walk(facts)
-    return found
+    return content
 
 
-def _any(words: Sequence[str], after: str, before: str = "") -> re.Pattern[str] | None:
+def _any(words: Sequence[str], suffix: str, prefix: str = "") -> re.Pattern[str] | None:
     if not words:
         return None
-    return re.compile(f"{before}(?:{'|'.join(map(re.escape, words))}){after}", re.IGNORECASE)
+    return re.compile(f"{prefix}(?:{'|'.join(map(re.escape, words))}){suffix}", re.IGNORECASE)

@@ -31,12 +31,14 @@ def newest_hash(kind: str, workload: Manifest, keepers: Iterable[Manifest]) -> s
         return ""
     if kind == "StatefulSet":
         return str(status.get("updateRevision") or "").removeprefix(f"{meta['name']}-")
-    own = [k for k in keepers if _is_owned(k, kind, workload)]
+    owned_keepers = [k for k in keepers if _is_owned(k, kind, workload)]
     if kind == "DaemonSet":
-        newest = max(own, key=lambda k: int(k.get("revision") or 0), default=None)
+        newest = max(owned_keepers, key=lambda k: int(k.get("revision") or 0), default=None)
         return _label(newest, "controller-revision-hash") if newest else ""
     number = (meta.get("annotations") or {}).get(REVISION)
-    of_number = (k for k in own if (k["metadata"].get("annotations") or {}).get(REVISION) == number)
+    of_number = (
+        k for k in owned_keepers if (k["metadata"].get("annotations") or {}).get(REVISION) == number
+    )
     newest = next(of_number, None) if number else None
     return _label(newest, "pod-template-hash") if newest else ""
 

@@ -54,10 +54,10 @@ def telling_line(lines: Iterable[str]) -> str:
     `lines` are in their order, without Kubernetes' timestamps. Of a JSON line, its message and its
     error are returned.
     """
-    said = _without_stacks(lines)
-    fatal = [line for line in said[-_STALE:] if line.is_fatal]
-    errors = [line for line in said[-_LAST:] if _ERROR.search(line.text)]
-    for candidates in (fatal, errors, said):
+    messages = _without_stacks(lines)
+    fatal = [line for line in messages[-_STALE:] if line.is_fatal]
+    errors = [line for line in messages[-_LAST:] if _ERROR.search(line.text)]
+    for candidates in (fatal, errors, messages):
         if candidates:
             return _in_words(candidates[-1].text)
     return ""
@@ -65,15 +65,15 @@ def telling_line(lines: Iterable[str]) -> str:
 
 def _without_stacks(lines: Iterable[str]) -> list[_Line]:
     """Leave out the frames of stacks. Of a Python traceback, the line that it ends with stays."""
-    said: list[_Line] = []
+    messages: list[_Line] = []
     in_traceback = False
     for line in lines:
         if _TRACEBACK in line:
             in_traceback = True
         elif not _FRAME.search(line) or _FATAL.search(line):
-            said.append(_Line(line, ends_traceback=in_traceback))
+            messages.append(_Line(line, ends_traceback=in_traceback))
             in_traceback = False
-    return said
+    return messages
 
 
 def _entry(line: str) -> dict[str, Any]:

@@ -41,11 +41,11 @@ _CONFIG = (
 def trimmed(obj: Manifest) -> Manifest:
     """Return the object without what nobody needs and what nobody should see."""
     meta = obj["metadata"]
-    kept: Manifest = {"metadata": _metadata(meta)}
+    fields: Manifest = {"metadata": _metadata(meta)}
     if "spec" in obj:
-        kept["spec"] = _spec(obj["spec"])
+        fields["spec"] = _spec(obj["spec"])
     if "status" in obj:
-        kept["status"] = _status(obj["status"])
+        fields["status"] = _status(obj["status"])
     for name in (
         "reason",
         "message",
@@ -57,24 +57,24 @@ def trimmed(obj: Manifest) -> Manifest:
         "involvedObject",
     ):
         if name in obj:
-            kept[name] = obj[name]
+            fields[name] = obj[name]
     if "webhooks" in obj:
-        kept["webhooks"] = [_webhook(w) for w in obj["webhooks"] or ()]
+        fields["webhooks"] = [_webhook(w) for w in obj["webhooks"] or ()]
     if "endpoints" in obj:
-        kept["endpoints"] = [
+        fields["endpoints"] = [
             {k: e[k] for k in ("addresses", "conditions") if k in e} for e in obj["endpoints"] or ()
         ]
     if meta["name"] == _CONFIG and "data" in obj:
-        kept["data"] = obj["data"]
-    return kept
+        fields["data"] = obj["data"]
+    return fields
 
 
 def revision(obj: Manifest) -> Manifest:
     """Return a ReplicaSet or ControllerRevision without the template that it keeps."""
-    kept: Manifest = {"metadata": _metadata(obj["metadata"])}
+    fields: Manifest = {"metadata": _metadata(obj["metadata"])}
     if "revision" in obj:
-        kept["revision"] = obj["revision"]
-    return kept
+        fields["revision"] = obj["revision"]
+    return fields
 
 
 def _metadata(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,9 +90,9 @@ def _annotations(meta: Mapping[str, Any]) -> dict[str, Any]:
 def _webhook(hook: Mapping[str, Any]) -> dict[str, Any]:
     """Whom it asks about what; of the certificate only whether there is one."""
     client = hook.get("clientConfig") or {}
-    kept = {k: hook[k] for k in ("name", "failurePolicy", "rules") if k in hook}
+    fields = {k: hook[k] for k in ("name", "failurePolicy", "rules") if k in hook}
     return {
-        **kept,
+        **fields,
         "clientConfig": {
             "service": client.get("service"),
             "caBundle": "there" if client.get("caBundle") else "",
@@ -112,11 +112,11 @@ def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pod(spec: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {"nodeName": spec.get("nodeName", "")}
+    fields: dict[str, Any] = {"nodeName": spec.get("nodeName", "")}
     for group in ("initContainers", "containers"):
         if group in spec:
-            kept[group] = [_container(c) for c in spec[group]]
-    return kept
+            fields[group] = [_container(c) for c in spec[group]]
+    return fields
 
 
 def _container(container: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,10 +128,10 @@ def _container(container: Mapping[str, Any]) -> dict[str, Any]:
 
 def _variable(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A variable by its name, with a mark of its value where that is no credential."""
-    kept: dict[str, Any] = {"name": entry["name"]}
+    fields: dict[str, Any] = {"name": entry["name"]}
     if "value" in entry and not _SECRET.search(entry["name"]):
-        kept["mark"] = hashlib.sha256(str(entry["value"]).encode()).hexdigest()[:_MARK]
-    return kept
+        fields["mark"] = hashlib.sha256(str(entry["value"]).encode()).hexdigest()[:_MARK]
+    return fields
 
 
 def _status(status: Mapping[str, Any]) -> dict[str, Any]:

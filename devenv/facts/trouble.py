@@ -56,32 +56,38 @@ class Trouble:
 
     def _events(self, workload: Manifest, pods: Sequence[Manifest], since: float) -> list[str]:
         """Return the last warnings about these pods, and about the workload since they were made."""
-        own = workload["metadata"]["name"]
-        names = {own, *(p["metadata"]["name"] for p in pods)}
-        made = min((seconds(p["metadata"].get("creationTimestamp")) for p in pods), default=0.0)
+        workload_name = workload["metadata"]["name"]
+        names = {workload_name, *(p["metadata"]["name"] for p in pods)}
+        created = min((seconds(p["metadata"].get("creationTimestamp")) for p in pods), default=0.0)
         events = self.kube.select("v1", "Event", workload["metadata"]["namespace"])
         warnings = [
             e for e in events if e.get("type") == "Warning" and e["involvedObject"]["name"] in names
         ]
         # Kubernetes' times have whole seconds.
-        new = [e for e in warnings if _time(e) >= int(since)]
-        new = [e for e in new if e["involvedObject"]["name"] != own or _time(e) >= made]
-        new.sort(key=_time)
+        recent = [e for e in warnings if _time(e) >= int(since)]
+        recent = [
+            e for e in recent if e["involvedObject"]["name"] != workload_name or _time(e) >= created
+        ]
+        recent.sort(key=_time)
         return [
             f"event {e['involvedObject']['name']}: {e['reason']}: {e['message'].strip()}"
-            for e in new[-_EVENTS:]
+            for e in recent[-_EVENTS:]
         ]
 
     def _log(self, pod: Manifest) -> list[str]:
         meta, shown = pod["metadata"], []
         for status in containers_of(pod):
-            runs, again = "running" in status["state"], bool(status["restartCount"])
-            if status["ready"] or _finished(status) or not (runs or again):
+            is_running, has_restarted = "running" in status["state"], bool(status["restartCount"])
+            if status["ready"] or _finished(status) or not (is_running or has_restarted):
                 continue
-            lines = self._lines(meta, status["name"], previous=True) if runs and again else []
-            told = telling_line(lines or self._lines(meta, status["name"]))
-            if told:
-                shown.append(f"log {meta['name']}/{status['name']}: {told}")
+            lines = (
+                self._lines(meta, status["name"], previous=True)
+                if is_running and has_restarted
+                else []
+            )
+            line = telling_line(lines or self._lines(meta, status["name"]))
+            if line:
+                shown.append(f"log {meta['name']}/{status['name']}: {line}")
         return shown
 
     def _lines(
@@ -113,8 +119,10 @@ def pod_states(pods: Iterable[Manifest]) -> Iterator[str]:
                 continue
             for how in ("waiting", "terminated"):
                 if state := status["state"].get(how):
-                    told = f"{state.get('reason', how)}: {state.get('message', '')}".rstrip(": ")
-                    yield f"pod {name}, container {status['name']}: {told}, {status['restartCount']} restarts"
+                    description = f"{state.get('reason', how)}: {state.get('message', '')}".rstrip(
+                        ": "
+                    )
+                    yield f"pod {name}, container {status['name']}: {description}, {status['restartCount']} restarts"
 
 
 def _kind(pods: Sequence[Manifest]) -> str:
