@@ -81,8 +81,8 @@ def address() -> str:
     if host := _context_host(os.environ.get("DOCKER_CONTEXT", "")):
         return host
     for path in _SOCKETS:
-        if (known := Path(path).expanduser()).exists():
-            return f"unix://{known}"
+        if (socket_path := Path(path).expanduser()).exists():
+            return f"unix://{socket_path}"
     return f"unix://{_SOCKETS[0]}"
 
 
@@ -232,9 +232,11 @@ def _as_map(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _odd_config(path: str, why: str) -> DevenvError:
+def _odd_config(path: str, reason: str) -> DevenvError:
     fix = "Correct the file; DOCKER_CONFIG says in which folder it is."
-    return DevenvError(f"Docker's {path} can't be used.", f"{path}: {why}.", fix, Exit.PREREQUISITE)
+    return DevenvError(
+        f"Docker's {path} can't be used.", f"{path}: {reason}.", fix, Exit.PREREQUISITE
+    )
 
 
 def _connected(timeout: int) -> Any:
@@ -305,18 +307,18 @@ class DockerEngine:
         """Return the image of that name or ID, None where the engine has none."""
         try:
             with _errors():
-                found = self._api.inspect_image(ref)
+                inspection = self._api.inspect_image(ref)
         except NotFoundError:
             return None
-        labels = (found.get("Config") or {}).get("Labels") or {}
-        layers = tuple((found.get("RootFS") or {}).get("Layers") or ())
-        tagged = _time((found.get("Metadata") or {}).get("LastTagTime"))
-        names = tuple(found.get("RepoTags") or ())
-        digests = tuple(found.get("RepoDigests") or ())
+        labels = (inspection.get("Config") or {}).get("Labels") or {}
+        layers = tuple((inspection.get("RootFS") or {}).get("Layers") or ())
+        tagged = _time((inspection.get("Metadata") or {}).get("LastTagTime"))
+        names = tuple(inspection.get("RepoTags") or ())
+        digests = tuple(inspection.get("RepoDigests") or ())
         return Image(
-            found["Id"],
-            found["Architecture"],
-            found["Size"],
+            inspection["Id"],
+            inspection["Architecture"],
+            inspection["Size"],
             labels,
             names,
             layers,
@@ -339,20 +341,22 @@ class DockerEngine:
     def listed_images(self) -> list[ListedImage]:
         """Return all images but those that only others are built on."""
         with _errors():
-            found = self._api.images()
-        return [ListedImage(i["Id"], _names(i), int(i["Size"]), float(i["Created"])) for i in found]
+            images = self._api.images()
+        return [
+            ListedImage(i["Id"], _names(i), int(i["Size"]), float(i["Created"])) for i in images
+        ]
 
     def listed_containers(self) -> list[ListedContainer]:
         """Return all containers, in any state."""
         with _errors():
-            found = self._api.containers(all=True)
+            containers = self._api.containers(all=True)
         return [
             ListedContainer(
                 c["Id"], c["Names"][0].lstrip("/"), c["ImageID"], c["Image"], c["State"], float(c["Created"]),
                 tuple(m["Name"] for m in c.get("Mounts") or () if m.get("Type") == "volume" and m.get("Name")),
                 (c.get("Labels") or {}).get(_CLUSTER, ""),
             )
-            for c in found
+            for c in containers
             if c.get("Names")
         ]  # fmt: skip
 
@@ -366,10 +370,10 @@ class DockerEngine:
 
         Engines before API 1.42 count every container and volume for it, which may take minutes (facts/disk.md).
         """
-        told = self._disk_usage(seconds, "build-cache")
-        if told is None:
+        usage = self._disk_usage(seconds, "build-cache")
+        if usage is None:
             return None
-        found = told.get("BuildCache") or (told.get("BuildCacheUsage") or {}).get("Items") or []
+        records = usage.get("BuildCache") or (usage.get("BuildCacheUsage") or {}).get("Items") or []
         return [
             CacheRecord(
                 r["ID"],
@@ -378,19 +382,23 @@ class DockerEngine:
                 bool(r["Shared"]),
                 _time(r.get("LastUsedAt") or r.get("CreatedAt")),
             )
-            for r in found
+            for r in records
         ]
 
     def measure(self, seconds: float) -> Measured | None:
         """Return the sizes of volumes and containers; None if measuring takes more than `seconds`."""
-        told = self._disk_usage(seconds, "volume", "container")
-        if told is None:
+        usage = self._disk_usage(seconds, "volume", "container")
+        if usage is None:
             return None
-        volumes = told.get("Volumes") or (told.get("VolumeUsage") or {}).get("Items") or []
-        containers = told.get("Containers") or (told.get("ContainerUsage") or {}).get("Items") or []
+        volumes = usage.get("Volumes") or (usage.get("VolumeUsage") or {}).get("Items") or []
+        containers = (
+            usage.get("Containers") or (usage.get("ContainerUsage") or {}).get("Items") or []
+        )
         sizes = {str(v["Name"]): int((v.get("UsageData") or {}).get("Size", -1)) for v in volumes}
-        named = [c for c in containers if c.get("Names")]
-        written = {str(c["Names"][0]).lstrip("/"): int(c.get("SizeRw") or 0) for c in named}
+        named_containers = [c for c in containers if c.get("Names")]
+        written = {
+            str(c["Names"][0]).lstrip("/"): int(c.get("SizeRw") or 0) for c in named_containers
+        }
         return Measured({name: size for name, size in sizes.items() if size >= 0}, written)
 
     def _disk_usage(self, seconds: float, *types: str) -> dict[str, Any] | None:
@@ -403,8 +411,8 @@ class DockerEngine:
                 api = self._client(max(1, round(seconds)))
                 answer = api._get(api._url("/system/df"), params={"type": list(types)})  # noqa: SLF001
                 api._raise_for_status(answer)  # noqa: SLF001
-                told: dict[str, Any] = answer.json()
-                return told
+                usage: dict[str, Any] = answer.json()
+                return usage
         except DevenvError:
             return None
 
@@ -432,7 +440,7 @@ class DockerEngine:
                     filters={"type": ["container", "image"]},
                 )
             )
-        found = []
+        image_uses = []
         for event in events:
             actor = event.get("Actor") or {}
             image = (
@@ -441,16 +449,16 @@ class DockerEngine:
                 else (actor.get("Attributes") or {}).get("image", "")
             )
             if event.get("Action") in _USES and image:
-                found.append((float(event.get("time") or 0), str(image)))
-        return found
+                image_uses.append((float(event.get("time") or 0), str(image)))
+        return image_uses
 
     def names_given(self, since: float) -> list[tuple[str, str]]:
         """Return the names that images were given, as far as the engine remembers: (image's ID, name)."""
         filters = {"type": ["image"], "event": ["tag"]}
         with _errors():
-            now = int(time.time())
+            until = int(time.time())
             events = list(
-                self._api.events(since=int(since), until=now, decode=True, filters=filters)
+                self._api.events(since=int(since), until=until, decode=True, filters=filters)
             )
         pairs = []
         for event in events:
@@ -463,10 +471,10 @@ class DockerEngine:
     def images(self, label: str) -> list[Image]:
         """Return the images that carry the label."""
         with _errors():
-            found = self._api.images(filters={"label": label})
+            images = self._api.images(filters={"label": label})
         return [
             Image(i["Id"], "", i["Size"], i["Labels"] or {}, tuple(i["RepoTags"] or ()))
-            for i in found
+            for i in images
         ]
 
     def names(self) -> list[str]:
@@ -604,11 +612,11 @@ class DockerEngine:
         api = self._slow
         newer = tuple(map(int, api._version.split("."))) >= (1, 48)  # noqa: SLF001
         os_name, _, architecture = platform.partition("/")
-        wanted: dict[str, Any] = {"names": list(refs)}
+        params: dict[str, Any] = {"names": list(refs)}
         if newer:
-            wanted["platform"] = json.dumps({"os": os_name, "architecture": architecture})
+            params["platform"] = json.dumps({"os": os_name, "architecture": architecture})
         with _errors():  # get_image takes one name, and no platform
-            answer = api._get(api._url("/images/get"), params=wanted, stream=True)  # noqa: SLF001
+            answer = api._get(api._url("/images/get"), params=params, stream=True)  # noqa: SLF001
             api._raise_for_status(answer)  # noqa: SLF001
             yield from answer.iter_content(1 << 20)
 
@@ -616,7 +624,7 @@ class DockerEngine:
         """Return the nodes of a kind cluster, of every one where `cluster` is empty."""
         label = f"{_CLUSTER}={cluster}" if cluster else _CLUSTER
         with _errors():
-            found = self._api.containers(all=True, filters={"label": label})
+            containers = self._api.containers(all=True, filters={"label": label})
         nodes = [
             Node(
                 c["Names"][0].lstrip("/"),
@@ -626,7 +634,7 @@ class DockerEngine:
                 c["Created"],
                 _ports(c),
             )
-            for c in found
+            for c in containers
             if c["Labels"].get(_ROLE) != _BALANCER
         ]
         return sorted(nodes, key=lambda n: n.name)
@@ -634,11 +642,13 @@ class DockerEngine:
     def state(self, container: str) -> ContainerState:
         """Return a container's address, and when it was started and ended."""
         with _errors():
-            found = self._api.inspect_container(container)
-        networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+            inspection = self._api.inspect_container(container)
+        networks = (inspection.get("NetworkSettings") or {}).get("Networks") or {}
         address = next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), "")
         return ContainerState(
-            address, _time(found["State"].get("StartedAt")), _time(found["State"].get("FinishedAt"))
+            address,
+            _time(inspection["State"].get("StartedAt")),
+            _time(inspection["State"].get("FinishedAt")),
         )
 
     def start(self, container: str) -> None:
@@ -674,13 +684,13 @@ class DockerEngine:
         """Start a privileged container of devenv's own, with no network, and return its ID."""
         with _errors():
             config = self._api.create_host_config(privileged=True, network_mode="none")
-            made = self._api.create_container(
+            container = self._api.create_container(
                 image, list(argv), name=name, labels={_HELPER: "1"}, entrypoint=[], host_config=config,
                 # An image is made of it, and a proxy's address may have a password in it.
                 use_config_proxy=False,
             )  # fmt: skip
-            self._api.start(made["Id"])
-        return str(made["Id"])
+            self._api.start(container["Id"])
+        return str(container["Id"])
 
     def commit(self, container: str, tag: str, changes: Sequence[str]) -> None:
         """Make an image of what a container's file system holds now."""
@@ -767,56 +777,70 @@ def _errors() -> Iterator[None]:
     except docker.errors.NotFound as error:
         raise NotFoundError(str(error.explanation or error)) from error
     except docker.errors.APIError as error:
-        why = str(error.explanation or error)
-        raise DevenvError("The Docker engine refused.", why, _engines_remedy(why)) from error
+        reason = str(error.explanation or error)
+        raise DevenvError("The Docker engine refused.", reason, _engines_remedy(reason)) from error
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise _unreachable(error) from error
 
 
-def _engines_remedy(why: str) -> str:
+def _engines_remedy(reason: str) -> str:
     """Return what helps against the engine's refusal, "" where only its words can tell.
 
     A firewall that is loaded anew drops the chains that the engine made as it started; it makes them only then.
     """
-    if "iptables" in why and "No chain" in why:
+    if "iptables" in reason and "No chain" in reason:
         return "Restart the Docker engine: something removed its firewall rules, and it makes them only as it starts."
     return ""
 
 
 def _unreachable(error: Exception) -> NotReachableError:
-    where, why, by = address(), _reason(error), chosen()
+    where, reason, origin = address(), _reason(error), chosen()
     if where.startswith("ssh://"):
         fix = "Use an engine on this machine: devenv reaches none by ssh yet."
         return NotReachableError(
-            f"The Docker engine at {where} can't be used.", why, fix, Exit.PREREQUISITE
+            f"The Docker engine at {where} can't be used.", reason, fix, Exit.PREREQUISITE
         )
-    if "permission denied" in why.lower():
+    if "permission denied" in reason.lower():
         fix = "Add yourself to the group docker (`sudo usermod -aG docker $USER`) and log in again."
         return ForbiddenError(
-            f"You are not allowed to use the Docker engine at {where}.", why, fix, Exit.PREREQUISITE
+            f"You are not allowed to use the Docker engine at {where}.",
+            reason,
+            fix,
+            Exit.PREREQUISITE,
         )
-    if by:
-        fix = f"Start that engine, or choose another: {_UNCHOOSE.get(by.split()[0], 'docker context use default')}."
+    if origin:
+        fix = f"Start that engine, or choose another: {_UNCHOOSE.get(origin.split()[0], 'docker context use default')}."
         return ElsewhereError(
             f"No Docker engine answers at {where}.",
-            f"{by} points there. {why}",
+            f"{origin} points there. {reason}",
             fix,
             Exit.PREREQUISITE,
         )
     fix = "Start Docker, or run `devenv setup`. DOCKER_HOST and Docker contexts are respected."
-    return NotReachableError(f"No Docker engine answers at {where}.", why, fix, Exit.PREREQUISITE)
+    return NotReachableError(
+        f"No Docker engine answers at {where}.", reason, fix, Exit.PREREQUISITE
+    )
 
 
 def _reason(error: BaseException) -> str:
     """Return the system's own message, if there is one, without what each library added to it."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop()
-        if not isinstance(one, BaseException) or one in seen:
+    visited: list[BaseException] = []
+    pending: list[object] = [error]
+    while pending:
+        candidate = pending.pop()
+        if not isinstance(candidate, BaseException) or candidate in visited:
             continue
-        seen.append(one)
-        if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and str(one):
-            return f"{one.strerror or one}."
-        waiting += [*one.args, getattr(one, "reason", None), one.__context__, one.__cause__]
+        visited.append(candidate)
+        if (
+            isinstance(candidate, OSError)
+            and not isinstance(candidate, requests.RequestException)
+            and str(candidate)
+        ):
+            return f"{candidate.strerror or candidate}."
+        pending += [
+            *candidate.args,
+            getattr(candidate, "reason", None),
+            candidate.__context__,
+            candidate.__cause__,
+        ]
     return str(error)

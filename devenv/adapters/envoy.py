@@ -64,9 +64,9 @@ def portforward(settings: Any, namespace: str, pod: str, port: int) -> Any:
     header = ["sec-websocket-protocol: v4.channel.k8s.io"]
     if token := authorization(settings):
         header.append(f"authorization: {token}")
-    made = websocket.WebSocket(
+    connection = websocket.WebSocket(
         sslopt={k: v for k, v in options.items() if v is not None}, skip_utf8_validation=True
     )
     url = get_websocket_url(f"{settings.host}{path}", [("ports", str(port))])  # type: ignore[no-untyped-call]
-    made.connect(url, header=header, timeout=_TIMEOUT, **_DIRECTLY)  # type: ignore[no-untyped-call]
-    return made
+    connection.connect(url, header=header, timeout=_TIMEOUT, **_DIRECTLY)  # type: ignore[no-untyped-call]
+    return connection

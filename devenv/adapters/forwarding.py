@@ -60,7 +60,7 @@ class LoopbackForwarding:
         """Return a ready pod of the Service. Each call looks again, since pods come and go."""
         selector = f"{_SERVICE}={target.service}"
         slices = self._kube.select(*_SLICES, target.namespace, selector)
-        pods = sorted(pod for one in slices for pod in _ready_pods(one))
+        pods = sorted(pod for endpoint_slice in slices for pod in _ready_pods(endpoint_slice))
         if not pods:
             raise NotReachableError(
                 f"No pod of the Service {target.namespace}/{target.service} is ready."
@@ -94,16 +94,16 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """Carry bytes both ways until either side ends."""
-        with self.server.connect() as other:
+        with self.server.connect() as upstream:
             # A client that is slow to answer is no fault.
-            other.settimeout(None)
-            _carry(self.request, other, self.server.ending)
+            upstream.settimeout(None)
+            _carry(self.request, upstream, self.server.ending)
 
 
-def _carry(client: Any, other: Any, ending: threading.Event) -> None:
+def _carry(client: Any, upstream: Any, ending: threading.Event) -> None:
     with selectors.DefaultSelector() as selector:
-        selector.register(client, selectors.EVENT_READ, other)
-        selector.register(other, selectors.EVENT_READ, client)
+        selector.register(client, selectors.EVENT_READ, upstream)
+        selector.register(upstream, selectors.EVENT_READ, client)
         while not ending.is_set():
             for key, _ in selector.select(_POLL):
                 source: Any = key.fileobj

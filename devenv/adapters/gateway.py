@@ -24,7 +24,7 @@ class HttpGateway:
             http.client.HTTPException,
             ValueError,
         ) as error:  # ValueError: a header that is none
-            why = str(error) or type(error).__name__
-            return HttpAnswer(0, seconds=time.monotonic() - began, error=why)
+            reason = str(error) or type(error).__name__
+            return HttpAnswer(0, seconds=time.monotonic() - began, error=reason)
         finally:
             connection.close()

@@ -127,10 +127,10 @@ class LocalHost:
 
     def which(self, program: str) -> Path | None:
         """Where a program of that name is, on PATH or where administrators' programs are."""
-        found = shutil.which(program) or shutil.which(
+        path = shutil.which(program) or shutil.which(
             program, path="/usr/local/sbin:/usr/sbin:/sbin"
         )
-        return Path(found) if found else None
+        return Path(path) if path else None
 
     def is_root(self) -> bool:
         """Whether this user may change the machine."""
@@ -138,13 +138,13 @@ class LocalHost:
 
     def withholds_capabilities(self) -> bool:
         """Whether a privileged container could not get all the capabilities that the kernel knows."""
-        status, last = Path("/proc/self/status"), Path("/proc/sys/kernel/cap_last_cap")
-        if not (status.exists() and last.exists()):
+        status, last_capability = Path("/proc/self/status"), Path("/proc/sys/kernel/cap_last_cap")
+        if not (status.exists() and last_capability.exists()):
             return False
         bounding = next(
             line.split()[1] for line in status.read_text().splitlines() if line.startswith("CapBnd")
         )
-        return int(bounding, 16) != (1 << int(last.read_text()) + 1) - 1
+        return int(bounding, 16) != (1 << int(last_capability.read_text()) + 1) - 1
 
     def python(self) -> Path:
         """The interpreter that runs devenv, outside of any virtual environment."""
@@ -221,9 +221,9 @@ class LocalHost:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                held = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)
+                seconds = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)
                 name = _holder(file)
-                return Holder(name, held, frozen=held > _LONGEST_CHANGE or _is_stopped(name))
+                return Holder(name, seconds, frozen=seconds > _LONGEST_CHANGE or _is_stopped(name))
         return None
 
     def inotify(self) -> tuple[int, int] | None:

@@ -30,8 +30,8 @@ class KindProgram:
         program = self._find()
         if program is None:
             return None
-        found = re.search(r"v\d+\.\d+\.\d+\S*", self._host.run([str(program), "version"]).output)
-        return found.group() if found else "unknown"
+        match = re.search(r"v\d+\.\d+\.\d+\S*", self._host.run([str(program), "version"]).output)
+        return match.group() if match else "unknown"
 
     def create(self, name: str, config: str, image: str, log: OnLine) -> None:
         """Create a cluster from kind's own config format. Raises DevenvError with the end of what kind said."""
@@ -71,12 +71,14 @@ class KindProgram:
                 exit_code=Exit.PREREQUISITE,
             )
         env = {"KIND_EXPERIMENTAL_PROVIDER": "docker", **self._engine()}
-        done = self._host.run([str(program), *argv], env=env, on_line=log, timeout=_CREATE_TIMEOUT)
-        if done.code != 0:
+        result = self._host.run(
+            [str(program), *argv], env=env, on_line=log, timeout=_CREATE_TIMEOUT
+        )
+        if result.code != 0:
             # Without each of kubeadm's tries to reach what it starts.
             telling = [
                 line
-                for line in done.output.rstrip().splitlines()
+                for line in result.output.rstrip().splitlines()
                 if "round_trippers.go" not in line
             ]
             end = "\n".join(telling[-15:])

@@ -111,8 +111,8 @@ class ContextKube:
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return the object, None where there is none of that name, or nothing of that kind yet."""
         with contextlib.suppress(NotFoundError):
-            found: Manifest = self._call("GET", self._path(api_version, kind, namespace, name))
-            return found
+            manifest: Manifest = self._call("GET", self._path(api_version, kind, namespace, name))
+            return manifest
         return None
 
     def select(
@@ -121,34 +121,38 @@ class ContextKube:
         """Return all objects of the kind that the labels select."""
         query = [("labelSelector", selector)] if selector else []
         with contextlib.suppress(NotFoundError):
-            found = self._call("GET", self._path(api_version, kind, namespace, ""), query)
-            return list(found["items"])
+            answer = self._call("GET", self._path(api_version, kind, namespace, ""), query)
+            return list(answer["items"])
         return []
 
     def each(self, api_version: str, kind: str) -> Iterator[Manifest]:
         """Yield all objects of the kind, page by page."""
         query = [("limit", str(_PAGE))]
-        more = ""
+        continue_token = ""
         with contextlib.suppress(NotFoundError):
             path = self._path(api_version, kind, "", "")
             while True:
-                page = self._call("GET", path, [*query, *([("continue", more)] if more else [])])
+                page = self._call(
+                    "GET",
+                    path,
+                    [*query, *([("continue", continue_token)] if continue_token else [])],
+                )
                 yield from page["items"]
-                more = str((page.get("metadata") or {}).get("continue") or "")
-                if not more:
+                continue_token = str((page.get("metadata") or {}).get("continue") or "")
+                if not continue_token:
                     return
 
     def metadata(self, api_version: str, kind: str) -> list[Manifest]:
         """Return all objects of the kind with nothing but their metadata."""
-        found = self._call("GET", self._path(api_version, kind, "", ""), accept=_METADATA)
-        return list(found["items"])
+        answer = self._call("GET", self._path(api_version, kind, "", ""), accept=_METADATA)
+        return list(answer["items"])
 
     def node_stats(self, name: str) -> Manifest:
         """Return what a node's kubelet says of its resources, through the API server."""
-        found: Manifest = self._call(
+        stats: Manifest = self._call(
             "GET", f"/api/v1/nodes/{quote(name)}/proxy/stats/summary?only_cpu_and_memory=false"
         )
-        return found
+        return stats
 
     def apply(self, manifest: Manifest) -> None:
         """Apply one object on the server's side, as the manager `devenv`, taking over what others hold."""
@@ -182,11 +186,13 @@ class ContextKube:
         path = self._path(
             manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"]
         )
-        there = self._call("GET", path)["metadata"]
-        kept = {
-            k: there[k] for k in ("resourceVersion", "ownerReferences", "finalizers") if k in there
+        current = self._call("GET", path)["metadata"]
+        preserved = {
+            k: current[k]
+            for k in ("resourceVersion", "ownerReferences", "finalizers")
+            if k in current
         }
-        body = {**manifest, "metadata": {**meta, **kept}}
+        body = {**manifest, "metadata": {**meta, **preserved}}
         self._call(
             "PUT", path, [("fieldManager", _MANAGER)], json.dumps(body), form="application/json"
         )
@@ -271,9 +277,12 @@ class ContextKube:
     def _plural(self, api_version: str, kind: str) -> tuple[str, bool]:
         """Return the kind's name in paths and whether it is namespaced, as the API server tells."""
         if (api_version, kind) not in self._plurals:
-            for found in self._call("GET", _root(api_version))["resources"]:
-                if "/" not in found["name"]:
-                    self._plurals[api_version, found["kind"]] = (found["name"], found["namespaced"])
+            for resource in self._call("GET", _root(api_version))["resources"]:
+                if "/" not in resource["name"]:
+                    self._plurals[api_version, resource["kind"]] = (
+                        resource["name"],
+                        resource["namespaced"],
+                    )
         if (api_version, kind) not in self._plurals:
             raise NotFoundError(f"The cluster knows no {kind} of {api_version}.")
         return self._plurals[api_version, kind]
@@ -387,8 +396,8 @@ def authorization(settings: Any) -> str:
 
     Kubernetes' client has it under BearerToken (seen in 37.0), older ones under authorization.
     """
-    found = str(settings.get_api_key_with_prefix("BearerToken", alias="authorization") or "")
-    return found if not found or " " in found else f"Bearer {found}"
+    header = str(settings.get_api_key_with_prefix("BearerToken", alias="authorization") or "")
+    return header if not header or " " in header else f"Bearer {header}"
 
 
 def _file(key: str, path: str | None) -> dict[str, Any]:

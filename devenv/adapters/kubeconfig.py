@@ -37,8 +37,8 @@ class Kubeconfig:
         return self._names("contexts")
 
     def _names(self, part: str) -> list[str]:
-        every = (entry for document in self.documents for entry in _entries(document, part))
-        return [entry["name"] for entry in every]
+        entries = (entry for document in self.documents for entry in _entries(document, part))
+        return [entry["name"] for entry in entries]
 
     def require(self, context: str) -> None:
         """Raise NoContextError where there is no such context, DevenvError for half of one."""
@@ -62,23 +62,25 @@ class Kubeconfig:
         files = ", ".join(map(str, self.paths))
         names = self.contexts
         if not names:
-            why = f"It has no contexts at all. Its files: {files}."
+            reason = f"It has no contexts at all. Its files: {files}."
         elif question := did_you_mean(context, names):
-            why = f"{question[:1].upper()}{question[1:]} Its files: {files}."
+            reason = f"{question[:1].upper()}{question[1:]} Its files: {files}."
         else:
-            why = f"It has: {', '.join(names)}. Its files: {files}."
+            reason = f"It has: {', '.join(names)}. Its files: {files}."
         fix = "`kubectl config get-contexts` lists them."
         if context.startswith("kind-"):
             fix = f"Run `devenv up --name {context.removeprefix('kind-')}`."
-        return NoContextError(f"The kubeconfig has no context {context}.", why, fix, Exit.UNKNOWN)
+        return NoContextError(
+            f"The kubeconfig has no context {context}.", reason, fix, Exit.UNKNOWN
+        )
 
 
 def paths() -> tuple[Path, ...]:
     """Return the files that KUBECONFIG names, else the usual one."""
     names = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
     # os.path, since pathlib raises for a user that is not there
-    every = map(os.path.expanduser, names or ["~/.kube/config"])
-    return tuple(map(Path, every))
+    files = map(os.path.expanduser, names or ["~/.kube/config"])
+    return tuple(map(Path, files))
 
 
 def read() -> Kubeconfig:
@@ -108,8 +110,8 @@ def refuse_unwritable() -> None:
     if not os.path.exists(target) or os.path.isfile(target):  # noqa: PTH110, PTH113
         return
     what = f"kind can't save the cluster's context in {target}: it is not a file."
-    why = f"KUBECONFIG is {os.environ.get('KUBECONFIG', '')}."
-    raise DevenvError(what, why, "Unset KUBECONFIG, or set it to a file.", Exit.PREREQUISITE)
+    reason = f"KUBECONFIG is {os.environ.get('KUBECONFIG', '')}."
+    raise DevenvError(what, reason, "Unset KUBECONFIG, or set it to a file.", Exit.PREREQUISITE)
 
 
 def _check(document: Document) -> None:

@@ -98,13 +98,13 @@ def _of_map(value: Any, kind: str, path: str) -> Iterator[str]:
 
 
 def _plain(value: Any, kind: str, path: str) -> Iterator[str]:
-    wanted: Any = _PLAIN[kind]
+    expected_type: Any = _PLAIN[kind]
     names = path.split(".")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if wanted is str and is_number and _QUANTITIES & set(names[-2:]):
+    if expected_type is str and is_number and _QUANTITIES & set(names[-2:]):
         return
-    if not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool):
-        yield f"{path}: it must be {_WORDS[wanted]}"
+    if not isinstance(value, expected_type) or isinstance(value, bool) != (expected_type is bool):
+        yield f"{path}: it must be {_WORDS[expected_type]}"
         return
     words = _CHOICES.get(names[-1])
     if words and value not in words:

@@ -32,12 +32,12 @@ class FileWatcher:
 
         def look(*, polling: bool) -> Iterator[list[str]]:
             begun = False
-            for found in watch(
+            for changes in watch(
                 *folders, debounce=_TOGETHER, raise_interrupt=True, watch_filter=wanted, rust_timeout=_BEGIN,
                 yield_on_timeout=True, force_polling=polling or None,
             ):  # fmt: skip
-                if found or not begun:
-                    yield sorted({path for _, path in found})
+                if changes or not begun:
+                    yield sorted({path for _, path in changes})
                 begun = True
 
         try:

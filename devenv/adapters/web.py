@@ -39,11 +39,11 @@ class HttpWeb:
         An answer that breaks off is asked for again, from its beginning.
         """
         end = time.monotonic() + _LONGEST
-        for left in reversed(range(_AGAIN)):
+        for attempts_left in reversed(range(_AGAIN)):
             try:
                 self._once(url, target, progress, end)
             except NotReachableError:
-                if not left or not target.stat().st_size or time.monotonic() > end:
+                if not attempts_left or not target.stat().st_size or time.monotonic() > end:
                     raise
             else:
                 return
@@ -163,9 +163,9 @@ def _check_bundle() -> None:
 def _refused(url: str, error: requests.HTTPError) -> DevenvError:
     trouble, server = trouble_of_status(error.response.status_code), urlsplit(url).netloc
     ways = (way_out(trouble, server, os.environ), "Check the address.", _BY_HAND)
-    why = f"{server} {trouble.value}: {error}"
+    reason = f"{server} {trouble.value}: {error}"
     return DevenvError(
-        f"{url} could not be downloaded.", why, " ".join(filter(None, ways)), Exit.PREREQUISITE
+        f"{url} could not be downloaded.", reason, " ".join(filter(None, ways)), Exit.PREREQUISITE
     )
 
 
@@ -173,5 +173,5 @@ def _silent(url: str, error: Exception) -> NotReachableError:
     text, server = str(error), urlsplit(url).netloc if "[" not in url else url
     trouble = trouble_of(text)
     fix = f"{way_out(trouble, server, os.environ)} {_BY_HAND}".strip()
-    why = f"{server} {trouble.value}: {text}"
-    return NotReachableError(f"{url} can't be reached.", why, fix, Exit.PREREQUISITE)
+    reason = f"{server} {trouble.value}: {text}"
+    return NotReachableError(f"{url} can't be reached.", reason, fix, Exit.PREREQUISITE)
