@@ -25,11 +25,11 @@ def work_folder(parent: Path) -> Iterator[Path]:
 def write_private(path: Path, text: str | bytes) -> None:
     """Write a file whole or not at all, for its owner alone; a text as UTF-8. Raises OSError."""
     content = text.encode() if isinstance(text, str) else text
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)  # one that a killed process of that number has left
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)  # one that a killed process of that number has left
     try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
-        new.replace(path)
+        draft.replace(path)
     finally:
-        new.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)

@@ -71,10 +71,10 @@ class _ManifestLoader(_Loader):
 
 def _resolvers(loader: Any, without: str = "") -> dict[str, list[tuple[str, Any]]]:
     changed: dict[str, list[tuple[str, Any]]] = {}
-    for first, pairs in loader.yaml_implicit_resolvers.items():
+    for character, pairs in loader.yaml_implicit_resolvers.items():
         kinds = ((tag, tag.rpartition(":")[2], form) for tag, form in pairs)
-        kept = ((tag, kind, form) for tag, kind, form in kinds if kind != without)
-        changed[first] = [(tag, _SHAPES.get(kind, form)) for tag, kind, form in kept]
+        resolvers = ((tag, kind, form) for tag, kind, form in kinds if kind != without)
+        changed[character] = [(tag, _SHAPES.get(kind, form)) for tag, kind, form in resolvers]
     return changed
 
 
@@ -97,9 +97,9 @@ class Document:
     @property
     def lines(self) -> dict[tuple[Any, ...], int]:
         """The line of each key path; an item of a list goes by its name, else by its number."""
-        found: dict[tuple[Any, ...], int] = {}
-        _note_lines(self.root, (), found)
-        return found
+        lines: dict[tuple[Any, ...], int] = {}
+        _note_lines(self.root, (), lines)
+        return lines
 
 
 def read_text(path: Path, size: int) -> str:
@@ -113,19 +113,19 @@ def read_text(path: Path, size: int) -> str:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DevenvError(f"{path} can't be read.", f"{why}.", _FIX, Exit.USAGE) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DevenvError(f"{path} can't be read.", f"{reason}.", _FIX, Exit.USAGE) from error
     if len(content) > size:
-        why = f"It has more than {size >> 20} MiB."
+        reason = f"It has more than {size >> 20} MiB."
         raise DevenvError(
-            f"{path} can't be read.", why, "Check that this is the right file.", Exit.USAGE
+            f"{path} can't be read.", reason, "Check that this is the right file.", Exit.USAGE
         )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        why = f"{path}:{line}: this is not UTF-8."
-        raise DevenvError(f"{path} is not UTF-8 text.", why, _FIX, Exit.USAGE) from error
+        reason = f"{path}:{line}: this is not UTF-8."
+        raise DevenvError(f"{path} is not UTF-8 text.", reason, _FIX, Exit.USAGE) from error
 
 
 def _file_content(path: Path, size: int) -> bytes:
@@ -171,8 +171,8 @@ def read_yaml(path: Path, limits: Limits = WRITTEN, *, lenient: bool = False) ->
     text = read_text(path, limits.size)
     roots = list(_documents(path, text, limits, _Loader))
     if len(roots) > 1:
-        why = f"{path}:{roots[1].start_mark.line + 1}: a second document begins here; only one is allowed."
-        raise _not_yaml(path, why)
+        reason = f"{path}:{roots[1].start_mark.line + 1}: a second document begins here; only one is allowed."
+        raise _not_yaml(path, reason)
     root = roots[0] if roots else None
     if root is None:
         return Document(path, None, root)
@@ -193,9 +193,9 @@ def read_state(path: Path) -> Any:
         raise broken_state(path, f"{path}:1: it can't be read as JSON.") from error
 
 
-def broken_state(path: Path, why: str) -> DevenvError:
+def broken_state(path: Path, reason: str) -> DevenvError:
     """Return the error for a file of devenv's own state that something else changed."""
-    return DevenvError(f"{path} is broken.", why)
+    return DevenvError(f"{path} is broken.", reason)
 
 
 def read_manifests(path: Path) -> list[Any]:
@@ -228,9 +228,11 @@ def near_it(name: str, names: Iterable[str]) -> str:
 
 def told(errors: Iterable[str]) -> str:
     """Return the errors of a file, one per line, each once; of very many, the first ones and a count."""
-    every = list(dict.fromkeys(errors))
-    more = len(every) - _MOST_ERRORS
-    return "\n".join([*every[:_MOST_ERRORS], *([f"… and {more} more errors"] if more > 0 else [])])
+    unique_errors = list(dict.fromkeys(errors))
+    omitted = len(unique_errors) - _MOST_ERRORS
+    return "\n".join(
+        [*unique_errors[:_MOST_ERRORS], *([f"… and {omitted} more errors"] if omitted > 0 else [])]
+    )
 
 
 def _is_plain(text: str) -> bool:
@@ -298,8 +300,8 @@ def _refuse_large(path: Path, text: str, limits: Limits, loader: Any) -> None:
         ):
             if count > most:
                 line = event.start_mark.line + 1 if event.start_mark else 1
-                why = f"{path}:{line}: it has more than {most} {what}."
-                raise _not_yaml(path, why)
+                reason = f"{path}:{line}: it has more than {most} {what}."
+                raise _not_yaml(path, reason)
 
 
 class _Expansion:
@@ -331,8 +333,8 @@ class _Expansion:
             (height, self._limits.depth, "levels"),
         ):
             if count > most:
-                why = f"{self._path}:{line}: its aliases stand for more than {most} {what}."
-                raise _not_yaml(self._path, why)
+                reason = f"{self._path}:{line}: its aliases stand for more than {most} {what}."
+                raise _not_yaml(self._path, reason)
         self._measured[id(node)] = (size, height)
         return size, height
 
@@ -346,25 +348,27 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
 def _duplicates(path: Path, root: yaml.Node) -> tuple[str, ...]:
     """Return the places where a map has a key twice."""
     doubles: list[str] = []
-    seen: set[int] = set()
-    waiting: list[tuple[yaml.Node, str]] = [(root, "")]
-    while waiting:
-        node, where = waiting.pop()
-        if id(node) in seen:
+    visited: set[int] = set()
+    pending: list[tuple[yaml.Node, str]] = [(root, "")]
+    while pending:
+        node, where = pending.pop()
+        if id(node) in visited:
             continue
-        seen.add(id(node))
+        visited.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             items = enumerate(node.value)
-            waiting += [(item, f"{where}.{_name(item) or number}") for number, item in items]
+            pending += [(item, f"{where}.{_name(item) or number}") for number, item in items]
         if isinstance(node, yaml.MappingNode):
             lines: dict[tuple[str, Any], int] = {}
             for key, value in node.value:
                 name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
-                waiting.append((value, f"{where}.{name}"))
-                first, line = lines.get((key.tag, name)), key.start_mark.line + 1
-                if name and first and not key.tag.endswith(":merge"):
+                pending.append((value, f"{where}.{name}"))
+                first_line, line = lines.get((key.tag, name)), key.start_mark.line + 1
+                if name and first_line and not key.tag.endswith(":merge"):
                     full_name = f"{where}.{name}".strip(".")
-                    doubles.append(f"{path}:{line}: {full_name}: line {first} already has this key")
+                    doubles.append(
+                        f"{path}:{line}: {full_name}: line {first_line} already has this key"
+                    )
                 lines.setdefault((key.tag, name), line)
     return tuple(sorted(doubles))
 
@@ -409,20 +413,20 @@ def _culprit(root: yaml.Node, loader: Any) -> int:
 
 
 def _scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
+    visited: set[int] = set()
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if id(node) in visited:
             continue
-        seen.add(id(node))
+        visited.add(id(node))
         if isinstance(node, yaml.ScalarNode):
             yield node
-        waiting += reversed(_parts(node))
+        pending += reversed(_parts(node))
 
 
-def _not_yaml(path: Path, why: str) -> DevenvError:
-    return DevenvError(f"{path} can't be read as YAML.", why, _FIX, Exit.USAGE)
+def _not_yaml(path: Path, reason: str) -> DevenvError:
+    return DevenvError(f"{path} can't be read as YAML.", reason, _FIX, Exit.USAGE)
 
 
 def _name(node: yaml.Node) -> str:
@@ -434,24 +438,24 @@ def _name(node: yaml.Node) -> str:
 def _note_lines(
     node: yaml.Node | None,
     where: tuple[Any, ...],
-    found: dict[tuple[Any, ...], int],
+    lines: dict[tuple[Any, ...], int],
 ) -> None:
     if node is None:
         return
-    found[where] = node.start_mark.line + 1
+    lines[where] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
-            _note_lines(value, (*where, name), found)
-            found[(*where, name)] = key.start_mark.line + 1
+            _note_lines(value, (*where, name), lines)
+            lines[(*where, name)] = key.start_mark.line + 1
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _note_lines(value, (*where, _name(value) or index), found)
+            _note_lines(value, (*where, _name(value) or index), lines)
 
 
 def as_map(document: Document, what: str) -> Mapping[str, Any]:
     """Return a document that is a map. Raises DevenvError; `what`: what it should be."""
     if not isinstance(document.content, dict):
-        why = f"{document.path}:1: it must be a map of keys and values."
-        raise DevenvError(f"{document.path} is not {what}.", why, _FIX, Exit.USAGE)
+        reason = f"{document.path}:1: it must be a map of keys and values."
+        raise DevenvError(f"{document.path} is not {what}.", reason, _FIX, Exit.USAGE)
     return document.content

@@ -59,22 +59,28 @@ class StoppableClock:
 
 
 def until(
-    what: str, missing: Callable[[], str], deadline: Deadline, look: str = "", pause: float = 0.2
+    what: str,
+    find_missing: Callable[[], str],
+    deadline: Deadline,
+    hint: str = "",
+    pause: float = 0.2,
 ) -> None:
-    """Call `missing` until it returns "", which means that nothing is missing any more.
+    """Call `find_missing` until it returns "", which means that nothing is missing any more.
 
-    `pause` is in seconds. Raises DevenvError at the deadline, with what was missing last and with `look`, how to look.
+    `pause` is in seconds. Raises DevenvError at the deadline, with what was missing last and with `hint`, how to look.
     """
 
     def give_up(state: RetryCallState) -> None:
-        last = state.outcome.result() if state.outcome else ""
+        remaining = state.outcome.result() if state.outcome else ""
         raise DevenvError(
-            f"{what} was not ready within {deadline.seconds:.0f} s.", f"Still missing: {last}", look
+            f"{what} was not ready within {deadline.seconds:.0f} s.",
+            f"Still missing: {remaining}",
+            hint,
         )
 
     def look_once() -> str:
         try:
-            return missing()
+            return find_missing()
         except (
             NotReachableError
         ) as error:  # one hiccup of a server is no reason to end a wait of minutes
@@ -101,15 +107,15 @@ def locked(
         with host.lock(name):
             yield
         return
-    with ExitStack() as held:
-        told: list[str] = []
+    with ExitStack() as stack:
+        announcements: list[str] = []
 
         def holder() -> str:
             try:
-                held.enter_context(host.lock(name))
+                stack.enter_context(host.lock(name))
             except LockedError as error:
-                if not told:
-                    told.append(error.what)
+                if not announcements:
+                    announcements.append(error.what)
                     say(f"{error.what} Waiting until that is done.")
                 return error.what
             return ""

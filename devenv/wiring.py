@@ -117,13 +117,13 @@ class World:
     def choice(
         self,
         cluster: str,
-        asked: str | None,
+        requested_profile: str | None,
         variant: Variant | None = None,
         *,
-        new: bool = False,
+        is_new: bool = False,
         looking: bool = False,
     ) -> Choice:
-        """The profile for a cluster; for a `new` one, what can be installed here decides.
+        """The profile for a cluster; where it `is_new`, what can be installed here decides.
 
         `looking`: for a command that changes nothing; broken settings are told, and left out.
         """
@@ -131,8 +131,10 @@ class World:
         from devenv.profiles.variant import PLAIN
 
         folder = data.root() / "profiles"
-        at_hand, warn = (self._at_hand if new else None), (self._warn if looking else None)
-        return choose(self.host, cluster, asked, folder, variant or PLAIN, at_hand, warn)
+        at_hand, warn = (self._at_hand if is_new else None), (self._warn if looking else None)
+        return choose(
+            self.host, cluster, requested_profile, folder, variant or PLAIN, at_hand, warn
+        )
 
     @staticmethod
     def _warn(error: DevenvError) -> None:
@@ -147,14 +149,16 @@ class World:
         from devenv.lifecycle.choice import Availability
 
         urls = [m for m in profile.manifests if m.url]
-        kept = all(self.downloads.path(m.url, m.sha256).exists() for m in urls)
-        if kept and Provider(self.engine, self.builder, self.reporter).obtainable(profile.images):
+        has_manifests = all(self.downloads.path(m.url, m.sha256).exists() for m in urls)
+        if has_manifests and Provider(self.engine, self.builder, self.reporter).obtainable(
+            profile.images
+        ):
             return Availability(is_at_hand=True, why="its images and manifests are at hand")
         if problem := self._registry_problem(profile):
             return Availability(
                 is_at_hand=False, why=f"AIBrix's images are not at hand, and {problem}"
             )
-        if not kept and (problem := HttpWeb().problem(urls[0].url)):
+        if not has_manifests and (problem := HttpWeb().problem(urls[0].url)):
             return Availability(
                 is_at_hand=False, why=f"AIBrix's manifests are not at hand, and {problem}"
             )
@@ -229,12 +233,12 @@ class World:
         """Raise DevenvError where somebody names a cluster that devenv does not know, for a command that needs none."""
         from devenv.lifecycle.record import Records
 
-        known = [r.cluster for r in Records(self.host).all()]
-        if cluster in {DEFAULT_CLUSTER, *known}:
+        clusters = [r.cluster for r in Records(self.host).all()]
+        if cluster in {DEFAULT_CLUSTER, *clusters}:
             return
         with suppress(NotReachableError):
             if not self.engine.nodes(cluster):
-                fix = f"`devenv up --name {cluster}` makes it. devenv's clusters: {', '.join(known) or 'none'}."
+                fix = f"`devenv up --name {cluster}` makes it. devenv's clusters: {', '.join(clusters) or 'none'}."
                 raise DevenvError(
                     f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE
                 )
@@ -428,16 +432,18 @@ class World:
         records = Records(self.host)
         proven = ProvenImages(cluster, records, self.engine, self.clock, self.reporter)
         targets = [proven.targets(node) for node in self.engine.nodes(cluster)]
-        kept = {
+        returnable_names = {
             kept_name(image.digest): name for images in targets for name, image in images.items()
         }
         record = records.read(cluster)
         # A load that was killed is undone with what the nodes had before.
         for images in record.loading.values() if record else ():
-            kept |= {
-                kept_name(before.digest): name for name, before in images.items() if before.digest
+            returnable_names |= {
+                kept_name(previous_image.digest): name
+                for name, previous_image in images.items()
+                if previous_image.digest
             }
-        return kept
+        return returnable_names
 
     def _current(self) -> tuple[frozenset[str], frozenset[Path]]:
         """What devenv's recipes make as they are now: images by name, and files."""
@@ -488,18 +494,20 @@ class World:
         units = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
         launchd = Launchd(self.host, home / "Library" / "LaunchAgents", os.getuid())
         systemd, cron = Systemd(self.host, units), Cron(self.host, self.host.state_dir())
-        can: list[Backend] = [launchd] if sys.platform == "darwin" else []
+        available: list[Backend] = [launchd] if sys.platform == "darwin" else []
         if (
-            not can
+            not available
             and self.host.which("systemctl")
             and self.host.run(["systemctl", "--user", "show-environment"]).code == 0
         ):
-            can.append(systemd)
-        every: list[Backend] = [launchd, systemd]
+            available.append(systemd)
+        backends: list[Backend] = [launchd, systemd]
         if self.host.which("crontab"):
-            can.append(cron)
-            every.append(cron)
-        return Schedule(self.host, self.clock, can, every, lambda: {"DOCKER_HOST": address()})
+            available.append(cron)
+            backends.append(cron)
+        return Schedule(
+            self.host, self.clock, available, backends, lambda: {"DOCKER_HOST": address()}
+        )
 
     def scheduled(self, job: Job) -> Scheduled:
         """One run of what is scheduled."""
@@ -591,8 +599,8 @@ class World:
 
         if not profile.manifests:
             return None
-        kept = self.host.cache_dir() / "declared" / f"{cluster}.json"
-        return Declarations(profile, partial(self._manifest, profile), kept).read()
+        cache_file = self.host.cache_dir() / "declared" / f"{cluster}.json"
+        return Declarations(profile, partial(self._manifest, profile), cache_file).read()
 
     def _manifest(self, profile: Profile, source: ManifestSource) -> Path:
         """Where a manifest is that `up` has applied; nothing is fetched or rendered."""
@@ -798,12 +806,12 @@ class World:
 @contextmanager
 def world(images_folder: Path | None = None) -> Iterator[World]:
     """Give the real world, with recipes from `images_folder`, devenv's own unless told; then give the terminal back."""
-    made = World(images_folder or data.root() / "images")
+    instance = World(images_folder or data.root() / "images")
     try:
-        yield made
+        yield instance
     finally:
-        if "reporter" in vars(made):
-            made.reporter.close()
+        if "reporter" in vars(instance):
+            instance.reporter.close()
 
 
 def live_request(
@@ -824,8 +832,8 @@ def live_request(
 
     kind = Route(route)
     if kind is Route.MODELS:
-        found = next((r for r in profile.requests if r.route is kind), None)
-        if found is None:
+        profile_request = next((r for r in profile.requests if r.route is kind), None)
+        if profile_request is None:
             fix = "AIBrix's metadata service answers it, in a cluster that is made with `devenv up --with metadata-service`."
             raise DevenvError(
                 f"The profile {profile.name} has no request for the list of models.",
@@ -833,12 +841,12 @@ def live_request(
                 fix,
                 Exit.USAGE,
             )
-        live = found.model_copy(update={"headers": headers or found.headers})
+        live = profile_request.model_copy(update={"headers": headers or profile_request.headers})
     else:
-        asked = model or profile.requests[0].model
+        model_name = model or profile.requests[0].model
         live = LiveRequest(
-            name=route, route=kind, model=asked, strategy=strategy, stream=stream, anonymous=True,
-            headers=headers or profile.headers_of(asked),
+            name=route, route=kind, model=model_name, strategy=strategy, stream=stream, anonymous=True,
+            headers=headers or profile.headers_of(model_name),
         )  # fmt: skip
     check([live])
     return live

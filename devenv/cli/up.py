@@ -61,7 +61,7 @@ def COMMAND(  # noqa: N802 - found by this name
         variant = variant_of(chosen)
         world.engine.info()  # without it there is nothing to choose among
         world.check_kubeconfig()
-        choice = world.choice(cluster, profile, variant, new=True)
+        choice = world.choice(cluster, profile, variant, is_new=True)
         world.reporter.say(_said(choice))
         if choice.profile.like:
             world.reporter.say(
