@@ -2,7 +2,7 @@
 
 It speaks the part of the OCI distribution specification that a push needs, and stores nothing itself: it hands blobs and
 manifests to a sink. The engine takes 127.0.0.0/8 for insecure registries; Docker 29 speaks TLS first and does not fall
-back, and both are content with a certificate that was just made (facts/images.md).
+back, and both are content with a certificate that was just made (docs/facts/images.md).
 """
 
 import contextlib

@@ -368,7 +368,7 @@ class DockerEngine:
     def build_cache(self, seconds: float) -> list[CacheRecord] | None:
         """Return the records of the build cache; None where the engine does not say within `seconds`.
 
-        Engines before API 1.42 count every container and volume for it, which may take minutes (facts/disk.md).
+        Engines before API 1.42 count every container and volume for it, which may take minutes (docs/facts/disk.md).
         """
         usage = self._disk_usage(seconds, "build-cache")
         if usage is None:

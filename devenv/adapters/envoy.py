@@ -8,7 +8,7 @@ from typing import Any
 from devenv.adapters.kube import ContextKube, authorization
 from devenv.errors import NotReachableError
 
-_ADMIN = 19000  # Envoy Gateway's choice (facts/gateway.md)
+_ADMIN = 19000  # Envoy Gateway's choice (docs/facts/gateway.md)
 _TIMEOUT = 5.0  # seconds for each step of it
 # The library asks the environment for a proxy unless it is told of one. With this one, it asks no proxy for any host.
 _DIRECTLY = {"http_proxy_host": "none", "http_no_proxy": ["*"]}

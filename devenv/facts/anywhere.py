@@ -14,7 +14,7 @@ _EXTENSIONS = "gateway.envoyproxy.io/v1alpha1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway"
 _WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _ANSWERING = ("Service", "EndpointSlice")  # what tells whether a webhook is answered
-_LEASE = "aibrix-controller-manager"  # in every release (facts/aibrix.md)
+_LEASE = "aibrix-controller-manager"  # in every release (docs/facts/aibrix.md)
 
 
 def discovered(name: str, objects: Objects) -> Profile:

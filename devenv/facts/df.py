@@ -1,4 +1,4 @@
-"""A node's disk, asked of the node itself: Kubernetes will not tell (facts/gateway.md)."""
+"""A node's disk, asked of the node itself: Kubernetes will not tell (docs/facts/gateway.md)."""
 
 from devenv.errors import DevenvError
 from devenv.ports import Containers, Space

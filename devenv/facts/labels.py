@@ -22,7 +22,7 @@ def model_name(obj: Mapping[str, Any], *, annotated: bool) -> str:
     """Return the model that an object names, or a pod template; "" where it names none.
 
     `annotated`: whether the AIBrix in question reads annotations too (Profile.model_annotations).
-    A label comes first, as in AIBrix's main (facts/aibrix.md).
+    A label comes first, as in AIBrix's main (docs/facts/aibrix.md).
     """
     return model_label(obj) or (_annotation(obj, MODEL) if annotated else "")
 

@@ -10,9 +10,7 @@ from typing import Any
 from devenv.ports import HttpAnswer, HttpRequest
 from devenv.profiles.model import LiveRequest, Route
 
-PATCHED_ROUTE = (
-    "original_route"  # AIBrix's EnvoyPatchPolicy names it so in every release (facts/aibrix.md)
-)
+PATCHED_ROUTE = "original_route"  # AIBrix's EnvoyPatchPolicy names it so in every release (docs/facts/aibrix.md)
 REACHED = "x-went-into-req-headers"  # set by the plugin on every answer that it has seen
 _POD = re.compile(r"\(pod ([a-z0-9.-]+)\)")  # how a mock model names its pod, AIBrix's own too
 
@@ -99,7 +97,7 @@ def compose(
     own_headers = {"user-agent": agent}
     if (
         live.route is Route.MODELS
-    ):  # with a routing strategy it would go into the patched route, and nowhere (facts/aibrix.md)
+    ):  # with a routing strategy it would go into the patched route, and nowhere (docs/facts/aibrix.md)
         request = HttpRequest(
             port, "/v1/models", "GET", {**(headers or {}), **own_headers}, timeout=timeout
         )
@@ -313,7 +311,7 @@ def _routed(live: LiveRequest, line: AccessLine | None, namespace: str) -> list[
 
 
 def _chosen(headers: Mapping[str, str], pod: str, pods: Mapping[str, str]) -> list[str]:
-    """Until v0.5 `target-pod` holds the address, from v0.6 the pod's name (facts/aibrix.md)."""
+    """Until v0.5 `target-pod` holds the address, from v0.6 the pod's name (docs/facts/aibrix.md)."""
     target = headers.get("target-pod", "")
     if not target:
         return ["the answer has no target-pod"]

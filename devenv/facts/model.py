@@ -95,7 +95,7 @@ class ProxyFacts(Model):
 
     @property
     def dangling(self) -> list[str]:
-        """Filters that routes configure and no listener has (facts/gateway.md)."""
+        """Filters that routes configure and no listener has (docs/facts/gateway.md)."""
         listener_filters = {name for filters in self.listeners.values() for name in filters}
         return sorted({f for r in self.routes for f in r.filters} - listener_filters)
 

@@ -1,7 +1,7 @@
 """When a rollout is over, as pure functions: each returns what is missing, "" when nothing is.
 
 Available pods are not the end of a rollout. The old ones still answer for some seconds, Services
-and Envoy's clusters point at them, and a leader's lease outlives its pod (facts/gateway.md).
+and Envoy's clusters point at them, and a leader's lease outlives its pod (docs/facts/gateway.md).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 The fast way is for a changed line: the program is compiled here, where Go keeps what it has compiled, and packed into an
 image with nothing else in it. A Dockerfile that compiles begins from nothing, or has to be told how not to.
-A Python program is packed with its packages on a base that needs no registry (images/python.py).
+A Python program is packed with its packages on a base that needs no registry (devenv/images/python.py).
 """
 
 import tarfile

@@ -1,7 +1,7 @@
 """Which layers of an image a node lacks, and how large they are. Pure.
 
 A node keeps an unpacked layer as a snapshot, known by its chain ID: chain[0] = diff[0], chain[i] = sha256 of
-"chain[i-1] diff[i]" (the OCI image spec, config.md). A layer whose chain is there need not be sent (facts/images.md).
+"chain[i-1] diff[i]" (the OCI image spec, on chain IDs). A layer whose chain is there need not be sent (docs/facts/images.md).
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The Go compiler that recipes are built with (design.md, decision 8)."""
+"""The Go compiler that recipes are built with (docs/decisions/0000-first-design.md, 8)."""
 
 import hashlib
 import os

@@ -62,7 +62,7 @@ class Applying:
     def source(self, objects: list[Manifest]) -> Run:
         """Return the work of applying one source's objects, each when its images are in the nodes and not before.
 
-        A workload that finds no image goes into pull back-off and loses 10 to 20 s (facts/gateway.md).
+        A workload that finds no image goes into pull back-off and loses 10 to 20 s (docs/facts/gateway.md).
         """
         context = self.context
         brought = {normalise(i.ref) for i in context.profile.cluster_images}

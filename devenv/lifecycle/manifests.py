@@ -291,7 +291,7 @@ def _fits(patch: Patch, obj: Manifest) -> bool:
 
 
 def _node_port(profile: Profile) -> Manifest:
-    """A NodePort that kind maps to the host: no port-forward process that can die (facts/gateway.md)."""
+    """A NodePort that kind maps to the host: no port-forward process that can die (docs/facts/gateway.md)."""
     port = {"name": "http-80", "port": 80, "protocol": "TCP", "nodePort": profile.gateway.node_port}
     patch = {"type": "StrategicMerge", "value": {"spec": {"ports": [port]}}}
     service = {"type": "NodePort", "externalTrafficPolicy": "Cluster", "patch": patch}

@@ -1,7 +1,7 @@
 """Models in the cluster: added as AIBrix discovers them, listed as each part of it sees them, removed.
 
 Two paths lead to a model, and neither knows of the other: the plugin finds pods by their label, the controller makes a route
-from a Deployment's, to a Service that is named like the model (facts/aibrix.md). A mistake in one is silent in the other.
+from a Deployment's, to a Service that is named like the model (docs/facts/aibrix.md). A mistake in one is silent in the other.
 """
 
 import hashlib

@@ -23,7 +23,7 @@ def sync_secrets(kube: Kube, workload: Manifest, pods: Iterable[Manifest]) -> No
     """Annotate each pod that waits with an old Secret, once for each change of the Secret.
 
     The kubelet brings a changed Secret into a running pod at its next periodic sync, which took up
-    to 111 s (facts/aibrix.md).
+    to 111 s (docs/facts/aibrix.md).
     """
     names = mounted_secrets((workload["spec"].get("template") or {}).get("spec") or {})
     if not names:

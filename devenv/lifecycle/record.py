@@ -79,7 +79,7 @@ class Record:
     # node ID → name in the node → the last image that was proven, and the last other one before it
     proven: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
     earlier: Mapping[str, Mapping[str, ProvenImage]] = field(default_factory=dict)
-    # name → from which state of the checkout its image was built, as images/stamp.py tells it to a person
+    # name → from which state of the checkout its image was built, as devenv/images/stamp.py tells it to a person
     built: Mapping[str, str] = field(default_factory=dict)
     # name in the nodes → the engine's IDs of what devenv's own builds made of it, the oldest first
     built_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -137,7 +137,7 @@ class Restart:
     def _lead(
         self, component: Component, leases: list[Manifest], old_uids: set[str], deadline: Deadline
     ) -> None:
-        """Return when a new pod leads. A lease whose pod is gone is deleted: else it is waited for, 30 s (facts/gateway.md)."""
+        """Return when a new pod leads. A lease whose pod is gone is deleted: else it is waited for, 30 s (docs/facts/gateway.md)."""
         names = {
             p["metadata"]["name"]
             for p in self._pods(component)

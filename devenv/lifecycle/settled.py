@@ -22,7 +22,9 @@ from devenv.profiles.model import Component, Profile
 from devenv.wait import Deadline, until
 
 LEASE = ("coordination.k8s.io/v1", "Lease")
-_LEADERS = ".gateway.envoyproxy.io"  # how the name of Envoy Gateway's lease ends (facts/gateway.md)
+_LEADERS = (
+    ".gateway.envoyproxy.io"  # how the name of Envoy Gateway's lease ends (docs/facts/gateway.md)
+)
 _PATHS = (*admin.PATHS, rollout.CONNECTED)
 _APPS = "apps/v1"
 _SECONDS = 240.0  # for all rollouts: an Envoy that is told to end lets its connections end first
@@ -212,7 +214,7 @@ class Settled:
         last_holder: str,
         pods: Iterable[Manifest],
     ) -> None:
-        """Delete a lease whose pod is gone: else it lasts up to 30 s (facts/gateway.md)."""
+        """Delete a lease whose pod is gone: else it lasts up to 30 s (docs/facts/gateway.md)."""
         metas = (p["metadata"] for p in pods)
         names = {meta["name"] for meta in metas if meta.get("namespace") == this.namespace}
         if last_holder and last_holder not in names:

@@ -409,7 +409,7 @@ class Up:
                 )
 
     def _same_architecture(self, sources: dict[str, Source]) -> None:
-        """Refuse images that the nodes could not run: containerd would take them without a word (facts/images.md)."""
+        """Refuse images that the nodes could not run: containerd would take them without a word (docs/facts/images.md)."""
         engine = self.context.engine
         engine_architecture = engine.info().architecture
         architectures = {

@@ -1,6 +1,6 @@
 """What runs by itself: make room where a budget is exceeded, then look whether the cluster still works.
 
-A gateway that latched while the disk was full stays broken after it is freed (facts/gateway.md), so freeing the disk alone
+A gateway that latched while the disk was full stays broken after it is freed (docs/facts/gateway.md), so freeing the disk alone
 would leave the cluster as the incident did.
 """
 

@@ -25,7 +25,7 @@ from devenv.ports import Completed, Endpoint, Engine, Host, Image
 _IN_MEMORY = 8 << 20  # bytes of a blob, before a temporary file is made
 _CHUNK = 1 << 20
 _DECISION = 60.0  # seconds for the look at the nodes
-_TLS_FIRST = 23  # Docker's version from which on it may not fall back from TLS: 20.10 does, 29 does not (facts/images.md)
+_TLS_FIRST = 23  # Docker's version from which on it may not fall back from TLS: 20.10 does, 29 does not (docs/facts/images.md)
 _PART = 0.3  # of an image's bytes: beyond, packing them takes longer than to send them all unpacked
 _NAME = re.compile(
     r"127\.0\.0\.1:\d+/devenv/reload:(\d+)-[0-9a-f]+", re.ASCII

@@ -1,4 +1,4 @@
-"""The incident that this project exists for (facts/gateway.md): a full disk, and envoy-gateway restarted on it.
+"""The incident that this project exists for (docs/facts/gateway.md): a full disk, and envoy-gateway restarted on it.
 
 Both run on an engine of the tests' own, whose whole disk is 7 GB.
 """

@@ -12,7 +12,7 @@ from devenv.profiles.model import Route
 
 @check
 def dangling_filter(facts: Facts) -> Iterator[Finding]:
-    """Every filter that a route configures is one that the listener has (facts/gateway.md)."""
+    """Every filter that a route configures is one that the listener has (docs/facts/gateway.md)."""
     for proxy in facts.proxies:
         for name in proxy.dangling:
             routes = [r for r in proxy.routes if name in r.filters]

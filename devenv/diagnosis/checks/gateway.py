@@ -39,9 +39,7 @@ _POLICY = re.compile(r"/envoyextensionpolicy/(?P<namespace>[^/]+)/(?P<name>[^/]+
 _RACE = (
     15.0  # seconds from the controller's start within which a verdict may be one of a start-up race
 )
-_LEADING = (
-    60.0  # seconds for a new controller to take the lease: 30 at most were seen (facts/gateway.md)
-)
+_LEADING = 60.0  # seconds for a new controller to take the lease: 30 at most were seen (docs/facts/gateway.md)
 _ON_THE_WAY = {
     "EnvoyExtensionPolicy",
     "EnvoyPatchPolicy",

@@ -1,4 +1,4 @@
-"""What looks alarming and isn't. The developer of the incident lost hours to each (facts/gateway.md)."""
+"""What looks alarming and is harmless (docs/facts/gateway.md)."""
 
 from collections.abc import Iterator
 

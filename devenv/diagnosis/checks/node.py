@@ -27,7 +27,7 @@ _SKEW = 5.0  # seconds by which the clock of the engine, which may be elsewhere,
 
 @check
 def disk(facts: Facts) -> Iterator[Finding]:
-    """A node's disk has room: bytes and inodes. Its conditions will not tell, kind has switched them off (facts/gateway.md)."""
+    """A node's disk has room: bytes and inodes. kind switches its conditions off (docs/facts/gateway.md)."""
     for node in facts.nodes:
         space = node.disk
         if space is None:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from devenv.diagnosis import codes
@@ -22,6 +23,11 @@ def test_the_graph_knows_only_codes_of_the_book():
 def test_every_code_is_found_by_a_check():
     text = "".join(p.read_text() for p in CHECKS.glob("*.py"))
     assert {c for c in codes.book() if f'"{c}"' not in text} == set()
+
+
+def test_every_code_that_a_check_names_is_in_the_book():
+    text = "".join(p.read_text() for p in CHECKS.glob("*.py"))
+    assert set(re.findall(r'"(DE\d{3})"', text)) - set(codes.book()) == set()
 
 
 def test_every_code_is_explained_whole():

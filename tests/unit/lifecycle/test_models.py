@@ -181,7 +181,9 @@ def test_an_image_that_was_built_again_replaces_the_pods(models, fakes):
     assert "sha256:2" in template["metadata"]["annotations"].values()
 
 
-HASHED = "qwen-qwen2-5-7b-401a4b448e74-router"  # as main's controller named it (facts/aibrix.md)
+HASHED = (
+    "qwen-qwen2-5-7b-401a4b448e74-router"  # as main's controller named it (docs/facts/aibrix.md)
+)
 QWEN = "Qwen/Qwen2.5-7B"
 
 
