@@ -42,9 +42,8 @@ class Person:
         """Run df and system df; top and describe nodes; the policies; logs of three; routes; gateway and class."""
         run("docker", "exec", self.node, "df", "-h", "/")
         run("docker", "system", "df")
-        subprocess.run(
-            [*self.kubectl, "top", "nodes"], check=False, capture_output=True
-        )  # fails without metrics, as it did
+        # Fails without metrics, as it did.
+        subprocess.run([*self.kubectl, "top", "nodes"], check=False, capture_output=True)
         self.k("describe", "nodes")
         self.k("-n", AIBRIX, "get", "envoyextensionpolicy", "-o", "yaml")
         self.k("-n", AIBRIX, "describe", "envoyextensionpolicy")

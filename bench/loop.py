@@ -20,7 +20,8 @@ from tests.cluster.lab import Lab
 
 REF = "devenv.local/gateway-plugins:reference"
 ROUNDS = 4
-HEADER = '"request-id", request'  # of an answer; the source has it once
+# Of an answer; the source has it once.
+HEADER = '"request-id", request'
 ASK = {"model": "llama2-7b", "messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -127,7 +128,8 @@ def measure(lab: Lab, env: dict[str, str], folder: Path, kind: str, own: Path) -
         argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as watch:
         try:
-            lines = [watch.stdout.readline()]  # the first round
+            # The first round.
+            lines = [watch.stdout.readline()]
             told = lambda: lines.append(watch.stdout.readline())  # noqa: E731 - the round has proven itself by then, too
             tool = rounds(lab, source, text, 100, lambda: None, told)
         finally:

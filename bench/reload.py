@@ -25,7 +25,8 @@ from tests.cluster import engines
 from tests.cluster.lab import Lab
 from tests.cluster.test_docker29 import RECIPES
 
-LARGE, CHANGED = 300, 60  # MB
+# MB.
+LARGE, CHANGED = 300, 60
 ROUNDS = 5
 RELOADS = 20
 # The gateway stays on one node: the lab's network has no way between nodes.
@@ -50,9 +51,11 @@ class Bench:
     kind: str
     base: str
     folder: Path
-    peak: int = 0  # KiB that a reload-image took at most
+    # KiB that a reload-image took at most.
+    peak: int = 0
     below: dict[str, str] = field(default_factory=dict)
-    made: list[str] = field(default_factory=list)  # images, that none may be left
+    # Images, that none may be left.
+    made: list[str] = field(default_factory=list)
 
     def docker(self, *args: str) -> str:
         """Return what docker prints."""

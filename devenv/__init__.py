@@ -2,4 +2,5 @@
 
 __version__ = "0.1.0"
 
-DEFAULT_CLUSTER = "devenv"  # the one that needs no --name
+# The one that needs no --name.
+DEFAULT_CLUSTER = "devenv"

@@ -2,7 +2,8 @@
 
 import sys
 
-_INTERRUPTED = 130  # Exit.INTERRUPTED, without an import that can be interrupted
+# Exit.INTERRUPTED, without an import that can be interrupted.
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -12,7 +13,8 @@ def main() -> None:
 
         streams.guard()
         from devenv.cli.app import run  # noqa: PLC0415
-    except KeyboardInterrupt:  # what comes later is told by `run`
+    except KeyboardInterrupt:
+        # What comes later is told by `run`.
         sys.exit(_INTERRUPTED)
     sys.exit(streams.finish(run()))
 

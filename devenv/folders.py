@@ -26,7 +26,8 @@ def write_private(path: Path, text: str | bytes) -> None:
     """Write a file whole or not at all, for its owner alone; a text as UTF-8. Raises OSError."""
     content = text.encode() if isinstance(text, str) else text
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)  # one that a killed process of that number has left
+    # One that a killed process of that number has left.
+    draft.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)

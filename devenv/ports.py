@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-Manifest = dict[str, Any]  # one Kubernetes object as JSON has it
+# One Kubernetes object as JSON has it.
+Manifest = dict[str, Any]
 OnLine = Callable[[str], None]
 
 
@@ -15,17 +16,22 @@ class EngineInfo:
     """The engine as it describes itself. `data_root` is a path where the engine runs, which may be inside a VM."""
 
     version: str
-    architecture: str  # as Go spells it: amd64, arm64
+    # As Go spells it: amd64, arm64.
+    architecture: str
     data_root: Path
     address: str
     id: str = ""
     cpus: int = 0
-    memory: int = 0  # bytes
+    # Bytes.
+    memory: int = 0
     containerd_store: bool = (
-        False  # whether images are kept by containerd, where an ID is a manifest's digest
+        # Whether images are kept by containerd, where an ID is a manifest's digest.
+        False
     )
-    in_vm: bool = False  # whether it says so itself
-    chosen: str = ""  # what names its address, such as DOCKER_HOST; "" where it is the usual one
+    # Whether it says so itself.
+    in_vm: bool = False
+    # What names its address, such as DOCKER_HOST; "" where it is the usual one.
+    chosen: str = ""
 
     @property
     def local(self) -> bool:
@@ -39,12 +45,16 @@ class Image:
 
     id: str
     architecture: str
-    size: int  # bytes
+    # Bytes.
+    size: int
     labels: Mapping[str, str]
     tags: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ()  # diff IDs, from the lowest up
-    tagged: float = 0.0  # when it last got a name, in seconds since 1970; 0 where it never did
-    digests: tuple[str, ...] = ()  # NAME@DIGEST, as registries have it
+    # Diff IDs, from the lowest up.
+    layers: tuple[str, ...] = ()
+    # When it last got a name, in seconds since 1970; 0 where it never did.
+    tagged: float = 0.0
+    # NAME@DIGEST, as registries have it.
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,8 @@ class ListedImage:
 
     id: str
     names: tuple[str, ...]
-    size: int  # bytes; on containerd's store what it takes packed and unpacked
+    # Bytes; on containerd's store what it takes packed and unpacked.
+    size: int
     created: float
 
 
@@ -68,7 +79,8 @@ class ListedContainer:
     status: str
     created: float
     volumes: tuple[str, ...] = ()
-    cluster: str = ""  # kind's, where it is a node
+    # kind's, where it is a node.
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,8 @@ class CacheRecord:
     """One record of the engine's build cache. `used` is in seconds since 1970."""
 
     id: str
-    size: int  # bytes
+    # Bytes.
+    size: int
     in_use: bool
     shared: bool
     used: float
@@ -98,8 +111,10 @@ class Node:
     id: str
     status: str
     cluster: str
-    created: int = 0  # seconds since 1970
-    ports: tuple[tuple[int, int], ...] = ()  # (in the node, on the host), only while it runs
+    # Seconds since 1970.
+    created: int = 0
+    # (in the node, on the host), only while it runs.
+    ports: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +154,8 @@ class Space:
     total: int
     free_inodes: int
     total_inodes: int
-    reserved: int = 0  # bytes that are free for root alone
+    # Bytes that are free for root alone.
+    reserved: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,9 +165,11 @@ class HttpRequest:
     port: int
     path: str
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # one may be a secret
+    # One may be a secret.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = b""
-    timeout: float = 10.0  # seconds
+    # Seconds.
+    timeout: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -181,11 +199,15 @@ class BlobSink(Protocol):
     """Whoever takes what an engine pushes."""
 
     def has(
-        self, digest: str
-    ) -> int: ...  # the blob's size if it need not be sent, else -1; DevenvError: push nothing
+        self,
+        digest: str,
+        # The blob's size if it need not be sent, else -1; DevenvError: push nothing.
+    ) -> int: ...
     def begin(self) -> Blob: ...
-    def end(self, blob: Any, digest: str) -> bool: ...  # whether it has that digest
-    def manifest(self, body: bytes) -> str: ...  # its digest, "" where it is none
+    # Whether it has that digest.
+    def end(self, blob: Any, digest: str) -> bool: ...
+    # Its digest, "" where it is none.
+    def manifest(self, body: bytes) -> str: ...
 
 
 class Endpoint(Protocol):
@@ -202,8 +224,10 @@ class Engine(Protocol):
     def info(self) -> EngineInfo: ...
     def image(self, ref: str) -> Image | None: ...
     def history(
-        self, ref: str
-    ) -> list[int]: ...  # bytes that each step of its making added, from the first on
+        self,
+        ref: str,
+        # Bytes that each step of its making added, from the first on.
+    ) -> list[int]: ...
     def images(self, label: str) -> list[Image]: ...
     def names(self) -> list[str]: ...
     def build(
@@ -232,7 +256,8 @@ class Stock(Protocol):
         self, ref: str
     ) -> list[
         tuple[int, str]
-    ]: ...  # bytes and command of each step of its making, from the first on
+        # Bytes and command of each step of its making, from the first on.
+    ]: ...
     def listed_images(self) -> list[ListedImage]: ...
     def listed_containers(self) -> list[ListedContainer]: ...
     # (image's ID, a name that it got since then)
@@ -241,12 +266,17 @@ class Stock(Protocol):
     # Walks volumes and containers; None where that takes longer.
     def measure(self, seconds: float) -> Measured | None: ...
     def build_cache(
-        self, seconds: float
-    ) -> list[CacheRecord] | None: ...  # None where it takes longer
-    def trim_build_cache(self, unused_for: float) -> None: ...  # seconds
+        self,
+        seconds: float,
+        # None where it takes longer.
+    ) -> list[CacheRecord] | None: ...
+    # Seconds.
+    def trim_build_cache(self, unused_for: float) -> None: ...
     def uses(
-        self, since: float
-    ) -> list[tuple[float, str]]: ...  # when an image was used since, and its name or ID
+        self,
+        since: float,
+        # When an image was used since, and its name or ID.
+    ) -> list[tuple[float, str]]: ...
     def untag(self, ref: str) -> None: ...
 
 
@@ -279,7 +309,8 @@ class Kube(Protocol):
     """One cluster's API server, addressed by its own context. Raises NotReachableError where it does not answer."""
 
     def ready(self) -> bool: ...
-    def kubeconfig(self) -> str: ...  # one that leads here and nowhere else, as JSON
+    # One that leads here and nowhere else, as JSON.
+    def kubeconfig(self) -> str: ...
     def server_port(self) -> int: ...
     def forget(self) -> None: ...
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None: ...
@@ -288,13 +319,18 @@ class Kube(Protocol):
     ) -> list[Manifest]: ...
     def each(self, api_version: str, kind: str) -> Iterator[Manifest]: ...
     def metadata(
-        self, api_version: str, kind: str
-    ) -> list[Manifest]: ...  # objects with nothing but their metadata
+        self,
+        api_version: str,
+        kind: str,
+        # Objects with nothing but their metadata.
+    ) -> list[Manifest]: ...
     def node_stats(self, name: str) -> Manifest: ...
     def apply(self, manifest: Manifest) -> None: ...
     def dry_run(
-        self, manifest: Manifest
-    ) -> str: ...  # why it would be refused, "" where it would not
+        self,
+        manifest: Manifest,
+        # Why it would be refused, "" where it would not.
+    ) -> str: ...
     def replace(self, manifest: Manifest) -> None: ...
     def merge(self, manifest: Manifest) -> None: ...
     def delete(
@@ -329,7 +365,8 @@ class ForwardTarget:
 
     port: int
     namespace: str
-    service: str  # "" for this machine
+    # "" for this machine.
+    service: str
     target: int
 
 

@@ -13,7 +13,8 @@ import unicodedata
 from typing import TextIO
 
 _STDERR = 2
-_ENCODING = "devenv-ascii"  # click takes one that is called ascii for a mistake, and writes UTF-8
+# Click takes one that is called ascii for a mistake, and writes UTF-8.
+_ENCODING = "devenv-ascii"
 _ERRORS = "devenv.ascii"
 _ASCII = {
     "✓": "+", "✗": "x", "→": "->", "·": "-", "•": "*", "█": "#", "░": ".", "━": "-", "─": "-", "│": "|",
@@ -48,7 +49,8 @@ class _Output(io.RawIOBase):
             return size
         try:
             return os.write(self._number, chunk)
-        except BlockingIOError:  # another program has made the pipe that way
+        except BlockingIOError:
+            # Another program has made the pipe that way.
             select.select([], [self._number], [])
             return 0
         except OSError as error:
@@ -59,9 +61,8 @@ class _Output(io.RawIOBase):
 def guard() -> None:
     """Replace the standard streams by ones that never fail. A missing stream becomes an empty one."""
     closed = {number for number in range(3) if _is_closed(number)}
-    for _ in (
-        closed
-    ):  # the lowest number that is free: otherwise a socket or a lock would be taken for a stream
+    # The lowest number that is free: otherwise a socket or a lock would be taken for a stream.
+    for _ in closed:
         os.open(os.devnull, os.O_RDWR)
     codecs.register_error(_ERRORS, _in_ascii)
     codecs.register(_codec)

@@ -21,10 +21,14 @@ import yaml
 from devenv.errors import DevenvError, Exit
 
 _FIX = "Correct the file; nothing was changed."
-_NEAR = 0.6  # how alike two names are
-_PATIENCE = 3.0  # seconds in which a program must have opened a pipe
-_LONGEST_SILENCE = 300.0  # seconds for which one that has it open may write nothing
-_MOST_ERRORS = 20  # of a file that are told one by one
+# How alike two names are.
+_NEAR = 0.6
+# Seconds in which a program must have opened a pipe.
+_PATIENCE = 3.0
+# Seconds for which one that has it open may write nothing.
+_LONGEST_SILENCE = 300.0
+# Of a file that are told one by one.
+_MOST_ERRORS = 20
 _INT = re.compile(r"[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+")
 _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?"
@@ -41,14 +45,16 @@ _LONG_NUMBER = re.compile(r"[\d_]{31}")
 _BRACKET = re.compile(r"[\[\]{}]")
 # What the library raises, unwrapped, for a value of the wrong kind.
 _STUMBLES = (ValueError, LookupError, AttributeError, TypeError)
-_DIGITS = 30  # of a number: more are no number that anything here can have
+# Of a number: more are no number that anything here can have.
+_DIGITS = 30
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a YAML file may have at most. `expanded`: nodes with every alias as its content."""
 
-    size: int  # bytes
+    # Bytes.
+    size: int
     nodes: int
     expanded: int
     depth: int
@@ -146,7 +152,8 @@ def _pipe_content(path: Path, size: int) -> bytes:
             silence = 0.0 if is_ready else silence + _PATIENCE
             try:
                 chunk = os.read(number, size - len(content))
-            except BlockingIOError:  # a program has it open, and may take its time
+            except BlockingIOError:
+                # A program has it open, and may take its time.
                 if silence > _LONGEST_SILENCE:
                     raise OSError(
                         errno.ETIMEDOUT, "Nothing more was written into the pipe"

@@ -32,7 +32,8 @@ class StoppableClock:
     """A clock for work that may be given up: once `stop` was called, nobody waits by it any longer."""
 
     def __init__(self, clock: Clock) -> None:
-        self.unstopped = clock  # for what is left to do then
+        # For what is left to do then.
+        self.unstopped = clock
         self._stopped = Event()
 
     def monotonic(self) -> float:
@@ -83,7 +84,8 @@ def until(
             return find_missing()
         except (
             NotReachableError
-        ) as error:  # one hiccup of a server is no reason to end a wait of minutes
+            # One hiccup of a server is no reason to end a wait of minutes.
+        ) as error:
             return error.what
 
     Retrying(

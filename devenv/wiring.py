@@ -250,7 +250,8 @@ class World:
         try:
             own_nodes(Records(self.host), self.engine, self.engine, cluster)
         except NotReachableError:
-            return  # the facts tell
+            # The facts tell.
+            return
         except DevenvError as error:
             fix = f"Run `devenv doctor --context kind-{cluster}` to look at it through its API server alone."
             error.next_step = f"{error.next_step} {fix}".strip()
@@ -267,7 +268,8 @@ class World:
         """Return a profile's manifests as `up` applies them, as YAML."""
         import yaml
 
-        up = self.up(".", self.choice(".", name, variant))  # of no cluster: none can have that name
+        # Of no cluster: none can have that name.
+        up = self.up(".", self.choice(".", name, variant))
         return yaml.safe_dump_all(up.made_objects(), sort_keys=False, width=120, allow_unicode=True)
 
     def in_nodes(self, cluster: str, image: str) -> bool:
@@ -646,9 +648,8 @@ class World:
 
         kube = ContextKube(context, proxied=True)
         try:
-            kube.settings(
-                "its address"
-            )  # a context that is not there is a wrong call, not a finding
+            # A context that is not there is a wrong call, not a finding.
+            kube.settings("its address")
         except NoContextError as error:
             fix = "`kubectl config get-contexts` lists them."
             raise DevenvError(

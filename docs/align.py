@@ -20,7 +20,8 @@ KUBERNETES = ("k8s.io/", "sigs.k8s.io/")
 FOLLOWS = {"docker29"}
 # kubelet v1.34.4 does not compile with runc's, and kubernetes itself is what the rest follows.
 NEVER = {"github.com/opencontainers/cgroups", "k8s.io/kubernetes"}
-ROUNDS = 5  # an upgrade may bring others with it
+# An upgrade may bring others with it.
+ROUNDS = 5
 USED = "{{with .Module}}{{.Path}} {{with .Replace}}{{.Path}} {{.Version}}{{else}}- {{.Version}}{{end}}{{end}}"
 
 

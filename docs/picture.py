@@ -21,7 +21,8 @@ def record(argv: list[str]) -> str:
         while True:
             try:
                 piece = os.read(leader, 65536)
-            except OSError:  # the program has ended
+            except OSError:
+                # The program has ended.
                 break
             if not piece:
                 break
@@ -43,9 +44,8 @@ def main() -> None:
     for line in lasting(record(sys.argv[1:])):
         console.print(Text.from_ansi(line))
     drawn = console.export_svg(title="devenv up")
-    alone = re.sub(
-        r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL
-    )  # nothing is loaded from elsewhere
+    # Nothing is loaded from elsewhere.
+    alone = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
     (Path(__file__).parent / "up.svg").write_text(alone.replace("Fira Code", "monospace"))
 
 

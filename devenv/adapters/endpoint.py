@@ -20,8 +20,10 @@ from devenv.ports import BlobSink
 REPOSITORY = "devenv/reload"
 _CHUNK = 1 << 20
 _HOST = "127.0.0.1"
-_POLL = 0.01  # seconds in which it notices that it is to end
-_IDLE = 120  # seconds for which a connection may be silent
+# Seconds in which it notices that it is to end.
+_POLL = 0.01
+# Seconds for which a connection may be silent.
+_IDLE = 120
 # With that word the engine gives up: without, it tries for 50 s more (Docker's distribution/errors.go).
 _DENIED = b'{"errors": [{"code": "DENIED", "message": "nothing is to be pushed"}]}'
 
@@ -90,7 +92,8 @@ def _context() -> ssl.SSLContext:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    rbufsize = 1 << 18  # bytes: the library's 8 KiB mean a call for each
+    # Bytes: the library's 8 KiB mean a call for each.
+    rbufsize = 1 << 18
     server: _Server
 
     def log_message(self, *_: Any) -> None:
@@ -163,10 +166,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             return self.server.uploads.get(name) or self.server.sink.begin()
         except DevenvError:
-            self.close_connection = True  # what it sends is not read
-            self._answer(
-                403, body=_DENIED if self.command == "POST" else b""
-            )  # unread bytes would reset it
+            # What it sends is not read.
+            self.close_connection = True
+            # Unread bytes would reset it.
+            self._answer(403, body=_DENIED if self.command == "POST" else b"")
             return None
 
     def _target(self) -> str:

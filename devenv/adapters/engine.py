@@ -47,12 +47,16 @@ from devenv.ports import (
     OnLine,
 )
 
-_CLUSTER = "io.x-k8s.kind.cluster"  # kind's own label
+# kind's own label.
+_CLUSTER = "io.x-k8s.kind.cluster"
+# What stands before several control planes is no node.
 _ROLE, _BALANCER = (
     "io.x-k8s.kind.role",
     "external-load-balancer",
-)  # what stands before several control planes is no node
-_HELPER = "devenv.helper"  # what devenv may remove
+)
+# What devenv may remove.
+_HELPER = "devenv.helper"
+# Events that say somebody wants an image.
 _USES = (
     "create",
     "start",
@@ -61,16 +65,21 @@ _USES = (
     "import",
     "push",
     "save",
-)  # events that say somebody wants an image
+)
 _UNCHOOSE = {"DOCKER_HOST": "unset DOCKER_HOST", "DOCKER_CONTEXT": "unset DOCKER_CONTEXT"}
+# How zstd begins; bytes that it may want to look back.
 _ZSTD, _WINDOW = (
     b"\x28\xb5\x2f\xfd",
     1 << 27,
-)  # how zstd begins; bytes that it may want to look back
-_MAPS = ("auths", "credHelpers", "HttpHeaders", "proxies")  # keys of Docker's config file
-_ANSWER = 30  # seconds that the engine may take to answer
-_LONGEST = 900  # seconds that it may be silent while it works: it may write a whole image to its disk before the first byte
-_REGISTRY = 8  # seconds for a registry to answer
+)
+# Keys of Docker's config file.
+_MAPS = ("auths", "credHelpers", "HttpHeaders", "proxies")
+# Seconds that the engine may take to answer.
+_ANSWER = 30
+# Seconds that it may be silent while it works: it may write a whole image to its disk before the first byte.
+_LONGEST = 900
+# Seconds for a registry to answer.
+_REGISTRY = 8
 _SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.colima/default/docker.sock")
 
 
@@ -514,9 +523,8 @@ class DockerEngine:
         repository, _, version = tag.rpartition(":")
         changes = [f"LABEL {name}={value}" for name, value in labels.items()]
         with _errors(), tar.open("rb") as file:
-            chunks = iter(
-                partial(file.read, 1 << 20), b""
-            )  # the library says "chunked", which a file would not be sent as
+            # The library says "chunked", which a file would not be sent as.
+            chunks = iter(partial(file.read, 1 << 20), b"")
             answer = self._slow.import_image_from_stream(
                 chunks, repository=repository, tag=version, changes=changes
             )
@@ -539,7 +547,8 @@ class DockerEngine:
                         )
         except (
             DevenvError
-        ) as error:  # the engine reports a registry that does not answer as a fault of its own
+            # The engine reports a registry that does not answer as a fault of its own.
+        ) as error:
             fix = f"Check `docker pull {ref}`, or bring it with `docker load`."
             raise NotReachableError(
                 f"{ref} could not be pulled.", error.why, fix, Exit.PREREQUISITE
@@ -563,7 +572,8 @@ class DockerEngine:
 
         def chunks(file: Any) -> Iterator[bytes]:
             content = file
-            if file.read(len(_ZSTD)) == _ZSTD:  # not every engine unpacks it
+            # Not every engine unpacks it.
+            if file.read(len(_ZSTD)) == _ZSTD:
                 content = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(
                     file, read_across_frames=True
                 )
@@ -615,7 +625,8 @@ class DockerEngine:
         params: dict[str, Any] = {"names": list(refs)}
         if newer:
             params["platform"] = json.dumps({"os": os_name, "architecture": architecture})
-        with _errors():  # get_image takes one name, and no platform
+        # get_image takes one name, and no platform.
+        with _errors():
             answer = api._get(api._url("/images/get"), params=params, stream=True)  # noqa: SLF001
             api._raise_for_status(answer)  # noqa: SLF001
             yield from answer.iter_content(1 << 20)
@@ -745,7 +756,8 @@ def _converse(raw: Any, stdin: Iterable[bytes]) -> bytes:
             for chunk in stdin:
                 connection.sendall(chunk)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the program ended early; its output says why
+            # The program ended early; its output says why.
+            pass
         except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
             failure.append(error)
         with contextlib.suppress(OSError):
@@ -753,9 +765,8 @@ def _converse(raw: Any, stdin: Iterable[bytes]) -> bytes:
 
     sender = threading.Thread(target=feed, daemon=True)
     sender.start()
-    hung = threading.Timer(
-        _LONGEST, connection.shutdown, [socket.SHUT_RDWR]
-    )  # the library's own read has no limit
+    # The library's own read has no limit.
+    hung = threading.Timer(_LONGEST, connection.shutdown, [socket.SHUT_RDWR])
     hung.daemon = True
     hung.start()
     try:

@@ -8,8 +8,10 @@ from typing import Any
 from devenv.adapters.kube import ContextKube, authorization
 from devenv.errors import NotReachableError
 
-_ADMIN = 19000  # Envoy Gateway's choice (docs/facts/gateway.md)
-_TIMEOUT = 5.0  # seconds for each step of it
+# Envoy Gateway's choice (docs/facts/gateway.md)
+_ADMIN = 19000
+# Seconds for each step of it.
+_TIMEOUT = 5.0
 # The library asks the environment for a proxy unless it is told of one. With this one, it asks no proxy for any host.
 _DIRECTLY = {"http_proxy_host": "none", "http_no_proxy": ["*"]}
 
@@ -34,7 +36,8 @@ class ForwardedEnvoy:
                 forward.close()  # type: ignore[no-untyped-call]
         except (
             Exception
-        ) as error:  # the library raises of its own, and websocket's, ssl's and http's besides
+            # The library raises of its own, and websocket's, ssl's and http's besides.
+        ) as error:
             raise NotReachableError(
                 f"Envoy's admin interface in {pod} does not answer.", str(error)
             ) from error

@@ -14,9 +14,12 @@ from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.ports import ForwardTarget, Manifest
 
 _HOST = "127.0.0.1"
-_POLL = 0.2  # seconds in which a listener notices that it is to end
-_CONNECT = 5.0  # seconds
-_CHUNK = 1 << 16  # bytes
+# Seconds in which a listener notices that it is to end.
+_POLL = 0.2
+# Seconds.
+_CONNECT = 5.0
+# Bytes.
+_CHUNK = 1 << 16
 _SLICES = ("discovery.k8s.io/v1", "EndpointSlice")
 _SERVICE = "kubernetes.io/service-name"
 

@@ -23,7 +23,8 @@ class HttpGateway:
             OSError,
             http.client.HTTPException,
             ValueError,
-        ) as error:  # ValueError: a header that is none
+            # ValueError: a header that is none.
+        ) as error:
             reason = str(error) or type(error).__name__
             return HttpAnswer(0, seconds=time.monotonic() - began, error=reason)
         finally:

@@ -21,9 +21,12 @@ from devenv.errors import DevenvError, Exit, LockedError
 from devenv.network import for_children
 from devenv.ports import Completed, Holder, OnLine, Space
 
-_PATIENCE = 5.0  # seconds between asking a program to end and making it
-_LONGEST_CHANGE = 2 * 3600.0  # seconds: who holds a lock longer does nothing any more
-_KEPT = 200  # last lines of output that are kept for an error message
+# Seconds between asking a program to end and making it.
+_PATIENCE = 5.0
+# Seconds: who holds a lock longer does nothing any more.
+_LONGEST_CHANGE = 2 * 3600.0
+# Last lines of output that are kept for an error message.
+_KEPT = 200
 
 
 class LocalHost:
@@ -34,7 +37,8 @@ class LocalHost:
         self._guard = threading.Lock()
         self._stopped = False
         self._locks: set[int] = set()
-        self._held: set[int] = set()  # inodes of the locks' files
+        # Inodes of the locks' files.
+        self._held: set[int] = set()
 
     def run(
         self,
@@ -56,7 +60,8 @@ class LocalHost:
             child = subprocess.Popen(  # noqa: S603 - a list, never a shell
                 list(argv), env={**os.environ, **for_children(os.environ), **(env or {})}, cwd=cwd, text=True, errors="replace",
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-                pass_fds=tuple(self._locks),  # a child that outlives a killed devenv keeps its lock
+                # A child that outlives a killed devenv keeps its lock.
+                pass_fds=tuple(self._locks),
             )  # fmt: skip
         except FileNotFoundError as error:
             raise DevenvError(
@@ -175,7 +180,8 @@ class LocalHost:
 
     def port_owner(self, port: int) -> str | None:
         """Who listens on the TCP port, as "name (pid)"; None where nobody does."""
-        with contextlib.suppress(psutil.AccessDenied):  # macOS lets only root see others' sockets
+        # macOS lets only root see others' sockets.
+        with contextlib.suppress(psutil.AccessDenied):
             for connection in psutil.net_connections("tcp"):
                 if (
                     connection.status == psutil.CONN_LISTEN
@@ -247,9 +253,8 @@ class LocalHost:
                 raise LockedError(
                     f"{name} is being changed by {_holder(file)}.", next_step=fix
                 ) from error
-            with contextlib.suppress(
-                OSError
-            ):  # who holds it is good to know, but a full disk must not stop a repair
+            # Who holds it is good to know, but a full disk must not stop a repair.
+            with contextlib.suppress(OSError):
                 file.truncate(0)
                 file.write(f"process {os.getpid()}\n")
                 file.flush()

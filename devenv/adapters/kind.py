@@ -9,7 +9,8 @@ from devenv.errors import DevenvError, Exit
 from devenv.ports import Host, OnLine
 
 _CREATE_TIMEOUT = (
-    600.0  # seconds; 11 to 14 s is usual (facts of the lab), a slow laptop that pulls needs minutes
+    # Seconds; 11 to 14 s is usual (facts of the lab), a slow laptop that pulls needs minutes.
+    600.0
 )
 
 

@@ -21,14 +21,18 @@ from devenv.ports import Manifest
 
 _MANAGER = "devenv"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+# A status that says that the object is wrong, and not who asks or when.
 _ABOUT_THE_OBJECT = {
     400,
     422,
-}  # a status that says that the object is wrong, and not who asks or when
-_PAGE = 250  # objects of a list that are asked for at once
-_TIMEOUT = urllib3.Timeout(connect=3, read=20)  # seconds
+}
+# Objects of a list that are asked for at once.
+_PAGE = 250
+# Seconds.
+_TIMEOUT = urllib3.Timeout(connect=3, read=20)
 _SIGN_IN = (
-    60.0  # seconds for the program by which a context signs in; a person may have to answer it
+    # Seconds for the program by which a context signs in; a person may have to answer it.
+    60.0
 )
 # A server that asks to be asked again ("storage is (re)initializing", after a change of CRDs) is asked again, as it says.
 _AGAIN = urllib3.Retry(
@@ -305,7 +309,8 @@ class ContextKube:
                     method, url, body=body, headers=headers, timeout=_TIMEOUT, retries=_AGAIN
                 )
         except NotReachableError:
-            self.forget()  # the kubeconfig may be written anew before the next call
+            # The kubeconfig may be written anew before the next call.
+            self.forget()
             raise
         _refuse(self._context, f"{method} {path}", answer)
         data = answer.data.decode()

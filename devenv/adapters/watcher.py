@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-_BEGIN = 200  # milliseconds until the watch is known to have begun
-_TOGETHER = 300  # milliseconds: an editor that saves several files changes them together
+# Milliseconds until the watch is known to have begun.
+_BEGIN = 200
+# Milliseconds: an editor that saves several files changes them together.
+_TOGETHER = 300
 
 
 class FileWatcher:
@@ -42,7 +44,6 @@ class FileWatcher:
 
         try:
             yield from look(polling=False)
-        except (
-            WatchfilesRustInternalError
-        ):  # no more watches are to be had: each kind cluster takes dozens
+        except WatchfilesRustInternalError:
+            # No more watches are to be had: each kind cluster takes dozens.
             yield from look(polling=True)

@@ -17,11 +17,15 @@ from urllib3.util import Retry
 from devenv.errors import DevenvError, Exit, NotReachableError
 from devenv.network import ca_variable, is_loopback, trouble_of, trouble_of_status, way_out
 
-_TIMEOUT = (5, 30)  # seconds to connect, and of silence
-_LONGEST = 900.0  # seconds for one file
-_AGAIN = 3  # times that an answer may break off
+# Seconds to connect, and of silence.
+_TIMEOUT = (5, 30)
+# Seconds for one file.
+_LONGEST = 900.0
+# Times that an answer may break off.
+_AGAIN = 3
 _BY_HAND = "Or download it by hand and name the file in the profile."
-_PIECE = 1 << 18  # bytes
+# Bytes.
+_PIECE = 1 << 18
 _TRIES = Retry(
     total=3,
     backoff_factor=0.5,
@@ -64,7 +68,8 @@ class HttpWeb:
             urllib3.exceptions.HTTPError,
             OSError,
             ValueError,
-        ) as error:  # requests' own errors are OSErrors, too
+            # requests' own errors are OSErrors, too.
+        ) as error:
             if isinstance(error, OSError) and error.errno in {
                 errno.ENOSPC,
                 errno.EDQUOT,
@@ -98,9 +103,8 @@ def _receive(
     end: float,
 ) -> None:
     total = int(answer.headers.get("content-length", 0))
-    while chunk := answer.raw.read1(
-        _PIECE, decode_content=True
-    ):  # what is there, not only whole pieces
+    # What is there, not only whole pieces.
+    while chunk := answer.raw.read1(_PIECE, decode_content=True):
         file.write(chunk)
         progress(file.tell(), total)
         if time.monotonic() > end:

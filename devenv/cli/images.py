@@ -6,7 +6,8 @@ import click
 
 from devenv.cli.options import name_option, output_option
 
-_LOCK_WAIT = 600.0  # seconds for whoever is changing the cluster
+# Seconds for whoever is changing the cluster.
+_LOCK_WAIT = 600.0
 
 folder_option = click.option(
     "--folder",
@@ -52,7 +53,8 @@ def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run:
     with wiring.world(folder) as world:
         builder = world.builder
         if not dry_run:
-            builder.wait()  # what another process builds is not to be built again
+            # What another process builds is not to be built again.
+            builder.wait()
         wanted = names or tuple(builder.book.recipes)
         plan = builder.plan(
             wanted, [(n, f) for n in wanted for f in builder.book.get(n).spec.files]

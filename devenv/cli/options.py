@@ -32,9 +32,8 @@ def named() -> bool:
 
 def refuse_two_clusters(saved: Path | None, context: str | None) -> None:
     """Refuse a call that chooses the cluster twice: by a saved file, a context or a name."""
-    if (
-        context == ""
-    ):  # a variable of a script that is not set: the local cluster is not what was meant
+    # A variable of a script that is not set: the local cluster is not what was meant.
+    if context == "":
         raise click.UsageError(
             "--context is empty: name a context; `kubectl config get-contexts` lists them."
         )
@@ -46,7 +45,8 @@ def refuse_two_clusters(saved: Path | None, context: str | None) -> None:
         raise click.UsageError("--name and --context both choose the cluster: pass only one.")
 
 
-_LOCK_WAIT = 600.0  # seconds
+# Seconds.
+_LOCK_WAIT = 600.0
 
 
 def _seconds(_ctx: click.Context, _option: click.Parameter, value: bool) -> float:  # noqa: FBT001 - click's signature

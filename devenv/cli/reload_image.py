@@ -56,9 +56,8 @@ from devenv.errors import Exit
     metavar="NODE",
     help="Only into this node; may be given several times.",
 )
-@click.option(
-    "--teach", is_flag=True, hidden=True
-)  # a push whose bytes are dropped, in the background after a first load
+# A push whose bytes are dropped, in the background after a first load.
+@click.option("--teach", is_flag=True, hidden=True)
 @click.option("--dry-run", is_flag=True, help="Show what would move and restart, and do nothing.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from devenv.reload.reload import Reload, Result
     from devenv.wiring import World
 
-_LOOK = 10.0  # seconds for a diagnosis
+# Seconds for a diagnosis.
+_LOOK = 10.0
 
 
 def run(

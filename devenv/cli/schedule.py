@@ -97,7 +97,8 @@ def run(job: Path | None, output: str) -> int:
             report = world.scheduled(installed).run()
         except (
             DevenvError
-        ) as error:  # a profile or settings that are wrong by now: nobody would see it
+            # A profile or settings that are wrong by now: nobody would see it.
+        ) as error:
             world.schedule.keep(str(error))
             raise
     show.ran_json(report) if output == "json" else show.ran(report)

@@ -13,7 +13,8 @@ from devenv.ui.life import sign_of_life
 if TYPE_CHECKING:
     from devenv.lifecycle.status import Status, StatusReader
 
-_PAUSE = 2.0  # seconds from one look to the next
+# Seconds from one look to the next.
+_PAUSE = 2.0
 
 
 @click.command("status")
@@ -62,7 +63,8 @@ def _watch(reader: "StatusReader", sleep: Callable[[float], None], output: str) 
                 state = reader.read()
                 code = _code(state)
                 yield reports.status_json(state), reports.status_lines(state)
-            except DevenvError as error:  # an engine that is gone may come back
+            except DevenvError as error:
+                # An engine that is gone may come back.
                 code = error.exit_code
                 yield reports.error_json(error), reports.error_lines(error)
             sleep(_PAUSE)

@@ -59,7 +59,8 @@ def COMMAND(  # noqa: N802 - found by this name
 
     with wiring.world() as world:
         variant = variant_of(chosen)
-        world.engine.info()  # without it there is nothing to choose among
+        # Without it there is nothing to choose among.
+        world.engine.info()
         world.check_kubeconfig()
         choice = world.choice(cluster, profile, variant, is_new=True)
         world.reporter.say(_said(choice))

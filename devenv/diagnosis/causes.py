@@ -22,6 +22,7 @@ _PODS = (
     "DE311",
     "DE312",
 )
+# What a controller writes.
 _STATUS = (
     "DE402",
     "DE403",
@@ -30,7 +31,7 @@ _STATUS = (
     "DE409",
     "DE412",
     "DE507",
-)  # what a controller writes
+)
 _ENVOY = ("DE410", "DE411", "DE413", "DE414")
 _REQUEST = ("DE601",)
 _BELOW = (*_STATUS, *_ENVOY, "DE501", "DE701", "DE702", *_REQUEST)
@@ -120,7 +121,8 @@ def explains(cause: Finding, effect: Finding) -> bool:
     if cause.about == effect.about and cause.code >= effect.code:
         return False
     if cause.code in _PODS and effect.code in _PODS and cause.subject == effect.subject:
-        return False  # two faults of one workload are two faults
+        # Two faults of one workload are two faults.
+        return False
     return ANYTHING in cause.affects or bool(cause.affects & effect.about)
 
 
@@ -133,7 +135,8 @@ def causes(findings: Iterable[Finding]) -> list[Cause]:
     reasons = {i: _reasons(f, candidates) for i, f in enumerate(candidates)}
     roots = [i for i in reasons if not reasons[i]]
     rooted = {i: _reach(i, reasons) for i in roots}
-    for i in reasons:  # of findings that explain each other in a circle, the first is the root
+    # Of findings that explain each other in a circle, the first is the root.
+    for i in reasons:
         if i not in rooted and not any(i in descendants for descendants in rooted.values()):
             roots.append(i)
             rooted[i] = _reach(i, reasons)

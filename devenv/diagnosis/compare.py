@@ -29,8 +29,10 @@ _CONDITIONED = (
     "EnvoyExtensionPolicy",
     "ClientTrafficPolicy",
 )
-_KEPT = ("spec", "data", "webhooks")  # of an object, what its owner has written
-_NOISE = re.compile(  # the variable is kindnet's, and holds the node's name
+# Of an object, what its owner has written.
+_KEPT = ("spec", "data", "webhooks")
+# The variable is kindnet's, and holds the node's name.
+_NOISE = re.compile(
     r"\.env\[CONTROL_PLANE_ENDPOINT\]|(^|\.)(clusterIPs?|nodeName|healthCheckNodePort|ipFamil(y|ies)\w*|pod-template-hash|kubectl\.kubernetes\.io/restartedAt)(\.|$|\[)"
 )
 _NODE_PORT = re.compile(r"^spec\.ports\[[^\]]*\]\.nodePort$")
@@ -40,11 +42,12 @@ _IMAGE = re.compile(
 _ENV = re.compile(
     r"^spec\.template\.spec\.(?:initContainers|containers)\[[^\]]+\]\.env\[(?P<name>[^\]]+)\](?:\..*)?$"
 )
-_LATER = frozenset(
-    {"command", "args", "mark", "readinessProbe", "livenessProbe", "startupProbe"}
-)  # kept by some devenvs only
-_LONG = 120  # characters of a value that are shown
-_FULL = 0.95  # of a disk
+# Kept by some devenvs only.
+_LATER = frozenset({"command", "args", "mark", "readinessProbe", "livenessProbe", "startupProbe"})
+# Characters of a value that are shown.
+_LONG = 120
+# Of a disk.
+_FULL = 0.95
 
 
 @dataclass(frozen=True, order=True)
@@ -115,7 +118,8 @@ def _objects(good: Facts, current: Facts) -> Iterator[Difference]:
         for name in sorted(expected.keys() | actual.keys()):
             subject = f"{kind} {name}"
             if not (good.knows(subject) and current.knows(subject)):
-                continue  # a file has odd values in it
+                # A file has odd values in it.
+                continue
             if name not in actual:
                 yield Difference(0, subject, "is missing")
             elif name not in expected:

@@ -23,6 +23,7 @@ from devenv.facts.collect import KINDS, LATER, NEWEST, REQUESTS
 from devenv.facts.live import UNPROVEN
 from devenv.facts.model import Facts
 
+# Importing them makes them checks.
 __all__ = [
     "aibrix",
     "declared",
@@ -35,7 +36,7 @@ __all__ = [
     "node",
     "requests",
     "workload",
-]  # importing them makes them checks
+]
 
 
 def diagnose(facts: Facts, ignore: Iterable[str] = ()) -> Diagnosis:
@@ -113,7 +114,8 @@ def _absent(facts: Facts, *, failed: bool) -> Iterator[tuple[str, str]]:
     ]
     for kind in (k for k in kinds if k not in facts.objects and facts.knows(k)):
         yield (kind, "it is not among the facts")
-    if facts.context:  # nothing else was looked for
+    # Nothing else was looked for.
+    if facts.context:
         return
     if len(facts.proofs) < len(facts.profile.requests) and facts.knows(REQUESTS):
         yield (REQUESTS, "some were not sent")

@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-ANYTHING = "*"  # in `affects`: whatever there is
+# In `affects`: whatever there is.
+ANYTHING = "*"
 
 
 class Verdict(StrEnum):
     """What a finding comes to."""
 
     FAILED = "failed"
-    LATCHED = "latched"  # its cause is gone, and it stays until something is restarted
-    PROGRESS = "in progress"  # within its deadline: neither a fault nor health
+    # Its cause is gone, and it stays until something is restarted.
+    LATCHED = "latched"
+    # Within its deadline: neither a fault nor health.
+    PROGRESS = "in progress"
     HARMLESS = "harmless"
 
 
@@ -61,7 +64,8 @@ class Finding:
     confidence: Confidence = Confidence.CONFIRMED
     about: frozenset[str] = frozenset()
     affects: frozenset[str] = frozenset()
-    place: Place | None = None  # on a request's way, where its code has none of its own
+    # On a request's way, where its code has none of its own.
+    place: Place | None = None
 
     @property
     def since(self) -> float:
@@ -106,11 +110,14 @@ class Diagnosis:
     causes: tuple[Cause, ...] = ()
     progress: tuple[Cause, ...] = ()
     harmless: tuple[Finding, ...] = ()
-    unknown: tuple[tuple[str, str], ...] = ()  # (what, why)
-    requests: tuple[tuple[str, bool], ...] = ()  # (name, proven)
+    # Pairs of what is unknown and why.
+    unknown: tuple[tuple[str, str], ...] = ()
+    # Pairs of a request's name and whether it was proven.
+    requests: tuple[tuple[str, bool], ...] = ()
     broken: frozenset[Place] = frozenset()
     ignored: frozenset[str] = field(default=frozenset())
-    context: str = ""  # of somebody else's cluster, of which only the API server was asked
+    # Of somebody else's cluster, of which only the API server was asked.
+    context: str = ""
 
     @property
     def healthy(self) -> bool:

@@ -16,19 +16,25 @@ from devenv.profiles.model import Component, Route
 # How the key of an image begins that was loaded and never proven, beside one to return to.
 UNPROVEN = "unproven image/"
 ROUTES = tuple(r.value for r in Route)
-BY_PLUGIN = ("extension", "plain")  # the routes that gateway-plugins has a part in
+# The routes that gateway-plugins has a part in.
+BY_PLUGIN = ("extension", "plain")
+# How the names of their definitions end.
 GATEWAY_GROUPS = (
     ".gateway.networking.k8s.io",
     ".gateway.envoyproxy.io",
-)  # how the names of their definitions end
-_SERVICE = "kubernetes.io/service-name"  # label of an EndpointSlice
+)
+# Label of an EndpointSlice.
+_SERVICE = "kubernetes.io/service-name"
 _WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+# Columns of a line that Envoy Gateway's logger writes; characters that are kept.
 _ZAP, _LONGEST = (
     6,
     200,
-)  # columns of a line that Envoy Gateway's logger writes; characters that are kept
-_NETWORK = {"kube-dns", "kube-proxy", "kindnet"}  # what kind brings for it, by its label k8s-app
-_FULL, _INODES = 128 << 20, 1000  # bytes, inodes
+)
+# What kind brings for it, by its label k8s-app.
+_NETWORK = {"kube-dns", "kube-proxy", "kindnet"}
+# Bytes, inodes.
+_FULL, _INODES = 128 << 20, 1000
 
 
 def no_bytes(space: Space) -> bool:
@@ -333,9 +339,8 @@ def affected(facts: Facts, workload: Manifest) -> set[str]:
     component = component_of(facts, workload)
     names = {component.name, *after(facts, component.name)} if component else set()
     keys = {f"component/{n}" for n in names}
-    if (
-        component and component.lease
-    ):  # AIBrix's controller: it makes the models' routes, and answers the webhooks
+    # AIBrix's controller: it makes the models' routes, and answers the webhooks.
+    if component and component.lease:
         keys |= {f"http route/{m}" for m in served(facts)}
     workloads = [
         workload,
@@ -355,7 +360,8 @@ def affected(facts: Facts, workload: Manifest) -> set[str]:
 def requests_through(facts: Facts, workload: Manifest) -> set[str]:
     """Return the keys of the requests that need a workload."""
     meaning = role(facts, workload)
-    if meaning == "proxy":  # the Gateway is programmed when its proxy is there
+    # The Gateway is programmed when its proxy is there.
+    if meaning == "proxy":
         return {
             f"Gateway/{facts.profile.gateway.namespace}/{facts.profile.gateway.name}",
             *(f"route/{r}" for r in ROUTES),

@@ -10,7 +10,8 @@ from devenv.diagnosis.read import conditions, label, seconds
 from devenv.facts.collect import component_pods
 from devenv.facts.model import Facts
 
-_BAD = 500  # HTTP status from which on an answer is a failure
+# HTTP status from which on an answer is a failure.
+_BAD = 500
 _CONDITIONED = (
     "Gateway",
     "HTTPRoute",

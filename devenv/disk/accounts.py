@@ -10,8 +10,10 @@ from devenv.disk.history import Owner
 from devenv.disk.plan import nameless_label
 from devenv.ports import ListedContainer, ListedImage
 
-_LONG_LOG = 50 << 20  # bytes
-_WRITTEN = 1 << 20  # bytes that a container has written, from which on it is listed
+# Bytes.
+_LONG_LOG = 50 << 20
+# Bytes that a container has written, from which on it is listed.
+_WRITTEN = 1 << 20
 # Prefix of the folder with etcd's logs in a node; the node's name follows.
 _ETCD = "kube-system_etcd-"
 

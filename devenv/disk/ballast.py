@@ -8,9 +8,11 @@ from pathlib import Path
 from devenv.errors import DevenvError
 from devenv.ports import Containers, Host
 
-SIZE = 64 << 20  # bytes
+# Bytes.
+SIZE = 64 << 20
 IN_NODE = "/var/lib/devenv-ballast"
-_ROOMY = 4 * SIZE  # bytes that must be free, so that the ballast itself does not fill the disk
+# Bytes that must be free, so that the ballast itself does not fill the disk.
+_ROOMY = 4 * SIZE
 _MAKE = (
     f"[ -e {IN_NODE} ] || {{ fallocate -l {SIZE} {IN_NODE}.new && mv {IN_NODE}.new {IN_NODE}; }} "
     f"|| {{ rm -f {IN_NODE}.new; exit 1; }}"
@@ -72,5 +74,6 @@ def _allocate(descriptor: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, SIZE)
         return
-    for _ in range(SIZE >> 20):  # macOS has no such call
+    # macOS has no such call.
+    for _ in range(SIZE >> 20):
         os.write(descriptor, bytes(1 << 20))

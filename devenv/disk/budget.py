@@ -7,7 +7,8 @@ from devenv.ports import Space
 from devenv.profiles.model import Budget
 from devenv.profiles.quantities import share
 
-_INODES = 0.02  # of the disk: fewer free ones count as full, whatever the budget says of bytes
+# Of the disk: fewer free ones count as full, whatever the budget says of bytes.
+_INODES = 0.02
 
 
 @dataclass(frozen=True)

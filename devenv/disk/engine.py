@@ -18,13 +18,17 @@ from devenv.ports import CacheRecord, ListedContainer, ListedImage, Measured, St
 
 _AT_ONCE = 8
 _METADATA = (
-    "#(nop) "  # of the classic builder: a step that only notes something, but for ADD and COPY
+    # Of the classic builder: a step that only notes something, but for ADD and COPY.
+    "#(nop) "
 )
 _LAYERED = ("ADD", "COPY", "WORKDIR")
 _BUILDKIT = ("RUN ", "COPY ", "ADD ", "WORKDIR ")
-_CACHE_TIME = 1.5  # seconds
-_BUILD = 3600.0  # seconds that a build may take
-BUILD_CACHE = "build cache"  # ID of the one thing that it is
+# Seconds.
+_CACHE_TIME = 1.5
+# Seconds that a build may take.
+_BUILD = 3600.0
+# ID of the one thing that it is.
+BUILD_CACHE = "build cache"
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,8 @@ class EngineStock:
                 pool.submit(self.stock.listed_containers),
                 pool.submit(self.stock.volumes),
             )
-            unlisted_ids = {c.image for c in containers.result()} - {
-                i.id for i in images
-            }  # of images that others are built on
+            # Of images that others are built on.
+            unlisted_ids = {c.image for c in containers.result()} - {i.id for i in images}
             layers_by_id = dict(load(self.kept))
             uncached_ids = [
                 i for i in {*(i.id for i in images), *unlisted_ids} if i not in layers_by_id
@@ -109,7 +112,8 @@ class EngineStock:
                 )
         except NotReachableError:
             raise
-        except DevenvError:  # one that is gone, or that the engine itself can't read
+        except DevenvError:
+            # One that is gone, or that the engine itself can't read.
             pass
         return {}
 

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from statistics import StatisticsError, correlation, linear_regression
 
-_LEAST = 8  # samples
-_SPAN = 6 * 3600.0  # seconds between the first and the last
-_STEADY = 0.9  # correlation of time and use: what jumps up and down grows at no rate
-_RECENT = 14 * 86400.0  # seconds: how it grew last month says little of now
+# samples.
+_LEAST = 8
+# Seconds between the first and the last.
+_SPAN = 6 * 3600.0
+# Correlation of time and use: what jumps up and down grows at no rate.
+_STEADY = 0.9
+# Seconds: how it grew last month says little of now.
+_RECENT = 14 * 86400.0
 _FARTHEST = 90 * 86400.0
 
 
@@ -30,7 +34,8 @@ def full_in(samples: Sequence[tuple[float, int]], total: int, current_time: floa
         if correlation(times, use) < _STEADY:
             return None
         rate = linear_regression(times, use).slope
-    except StatisticsError:  # always the same
+    except StatisticsError:
+        # Always the same.
         return None
     seconds_left = (total - use[-1]) / rate
     return seconds_left if seconds_left <= _FARTHEST else None

@@ -13,12 +13,13 @@ from devenv.errors import DevenvError
 from devenv.images.load import normalise
 from devenv.ports import Clock, Host
 
-_OFTEN = 600.0  # seconds: samples closer together say nothing new
-_FORGET = (
-    180 * 86400.0
-)  # seconds without a use, after which an image's last use is its creation again
+# Seconds: samples closer together say nothing new.
+_OFTEN = 600.0
+# Seconds without a use, after which an image's last use is its creation again.
+_FORGET = 180 * 86400.0
 _OVERLAP = 5.0
-_NAMES = 2000  # images whose last names are remembered
+# Images whose last names are remembered.
+_NAMES = 2000
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class History:
         path, current_time = self.folder / f"uses-{_slug(engine)}.json", self.clock.now()
         record = load(path)
         uses: dict[str, float] = dict(record.get("images") or {})
-        with suppress(DevenvError):  # an engine that does not say, or whose clock is another
+        # An engine that does not say, or whose clock is another.
+        with suppress(DevenvError):
             for time, image in ask(
                 max(0.0, min(current_time, float(record.get("asked") or 0)) - _OVERLAP)
             ):

@@ -8,15 +8,19 @@ from devenv.disk.plan import Thing, Worth
 from devenv.errors import DevenvError
 from devenv.ports import Host
 
-_LOGS = 7 * 86400.0  # seconds that the log of a build is of use
-_DU = 20.0  # seconds
-_UNDER_WAY = 3600.0  # seconds in which a file that is being written may stand still
+# Seconds that the log of a build is of use.
+_LOGS = 7 * 86400.0
+# Seconds.
+_DU = 20.0
+# Seconds in which a file that is being written may stand still.
+_UNDER_WAY = 3600.0
+# Folders of the cache whose loss costs time and network only.
 AGAIN = (
     "go-build",
     "go-mod",
     "downloads",
     "python",
-)  # folders of the cache whose loss costs time and network only
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class HostStock:
             return {}
         try:
             result = self.host.run(["du", "-sk", *map(str, paths)], timeout=_DU)
-        except DevenvError:  # too slow, or not there: then nobody knows
+        except DevenvError:
+            # Too slow, or not there: then nobody knows.
             return {}
         pairs = (line.split("\t", 1) for line in result.output.splitlines() if "\t" in line)
         return {Path(path): int(size) * 1024 for size, path in pairs if size.isdigit()}
@@ -84,9 +89,8 @@ def _leftovers(cache: Path, current_time: float) -> Iterator[Path]:
 def _outdated(built: Path, current: frozenset[Path], cutoff: float) -> Iterator[Path]:
     """Give the folders built/RECIPE/KEY of keys that no recipe has any more."""
     keys = {p.parent for p in current}
-    for recipe in {
-        key.parent for key in keys if key.is_relative_to(built)
-    }:  # another folder's recipes are not ours to judge
+    # Another folder's recipes are not ours to judge.
+    for recipe in {key.parent for key in keys if key.is_relative_to(built)}:
         yield from (
             p
             for p in recipe.glob("*")

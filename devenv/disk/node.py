@@ -16,7 +16,8 @@ from devenv.images.layers import chain_ids
 from devenv.ports import Containers, Space
 
 _CONTENT = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256"
-_SMALL = 512  # KiB: manifests and configs are smaller, layers with content are not read
+# KiB: manifests and configs are smaller, layers with content are not read.
+_SMALL = 512
 _LOGS = "/var/log"
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one. Sizes of snapshots are containerd's own notes of
 # them, made when they were committed: nothing walks the disk but for the logs.
@@ -37,7 +38,8 @@ find . -type f -size -{_SMALL}k -printf '%f\\n' | while read -r f; do
   if [ "$c" = '{{' ]; then echo "$f"; cat "$f"; mark; fi
 done
 """
-_PARTS = 8  # before the small blobs
+# Before the small blobs.
+_PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class NodeImage:
     loose: frozenset[str]
     came: float
     pinned: bool
-    read: bool = True  # whether its manifest and config were
+    # Whether its manifest and config were.
+    read: bool = True
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,25 @@ from enum import IntEnum
 class Worth(IntEnum):
     """How much it costs to have a thing again; the cheapest goes first."""
 
-    STALE = 0  # devenv's own files that nothing will ever use again
+    # devenv's own files that nothing will ever use again.
+    STALE = 0
     # Waste, which goes whatever its age: an image without a name, and build cache that no image needs.
     DANGLING = 1
     BUILD_CACHE = 2
-    BLOB = 3  # in a node, unpacked there
-    SUPERSEDED = 4  # an image that a newer one has taken the place of
-    CACHE = 5  # devenv's own, made again by the next build
-    IMAGE = 6  # by its last use
+    # In a node, unpacked there.
+    BLOB = 3
+    # An image that a newer one has taken the place of.
+    SUPERSEDED = 4
+    # devenv's own, made again by the next build.
+    CACHE = 5
+    # By its last use.
+    IMAGE = 6
 
 
 # Go before any image with a name, even where one alone would do.
 _ALWAYS = (Worth.STALE, Worth.BUILD_CACHE, Worth.BLOB)
-HOST, ENGINE = "host", "engine"  # places; every other one is a node's name
+# places; every other one is a node's name.
+HOST, ENGINE = "host", "engine"
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,8 @@ def plan(things: Sequence[Thing], goal: int) -> tuple[Removal, ...]:
         holders.remove(thing)
         chosen.append(thing)
     target, needed = min(goal, holders.freed), list[Thing]()
-    for thing in reversed(chosen):  # an image that turned out not to be needed stays
+    # An image that turned out not to be needed stays.
+    for thing in reversed(chosen):
         freed_with_it = holders.freed
         holders.put_back(thing)
         is_waste = thing.worth is Worth.DANGLING and holders.freed < freed_with_it

@@ -15,10 +15,13 @@ from devenv.errors import DevenvError, Exit, NotFoundError
 from devenv.ports import Reporter, Space
 from devenv.wait import locked
 
-_FULL = 32 << 20  # bytes: with less, even a removal may fail for want of room
+# Bytes: with less, even a removal may fail for want of room.
+_FULL = 32 << 20
 _EVERYTHING = 1 << 62
-_TRIES, _MUCH = 3, 1 << 30  # removals, and bytes that they should have freed
-USER, SCHEDULE, POLICY = "user", "schedule", "auto_prune"  # who confirmed
+# Removals, and bytes that they should have freed.
+_TRIES, _MUCH = 3, 1 << 30
+# Who confirmed.
+USER, SCHEDULE, POLICY = "user", "schedule", "auto_prune"
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,10 @@ class Prune:
         """The same for a caller that holds the cluster's lock."""
         surveyor = self.surveyor
         nodes = tuple(x.name for x in proposal.survey.ledgers if x.name not in {HOST, ENGINE})
+        # Somebody may have waited for a lock.
         current_things = {
             (t.place, t.id): t for t in surveyor.look(plan=True, caches=self.caches).things
-        }  # somebody may have waited for a lock
+        }
         steps: list[Done] = []
         try:
             for planned in proposal.plans:
@@ -221,7 +225,8 @@ class Prune:
         except OSError as error:
             if who == USER:
                 return
-            with suppress(OSError):  # once more, with the space of the ballast
+            # Once more, with the space of the ballast.
+            with suppress(OSError):
                 surveyor.ballast.drop(())
                 surveyor.history.note(
                     event,

@@ -56,7 +56,8 @@ class Ring:
         with current.open("r+b") as file:
             file.seek(end)
             if end and _byte(file.fileno(), end - 1) != b"\n":
-                file.write(b"\n")  # after a line that was cut short
+                # After a line that was cut short.
+                file.write(b"\n")
             file.write(line)
             file.flush()
             os.fsync(file.fileno())

@@ -31,7 +31,8 @@ ENVIRONMENT = (
     *network.VARIABLES,
 )  # fmt: skip
 _BEGIN, _END = f"# >>> {LABEL} >>>", f"# <<< {LABEL} <<<"
-_WEEKEND = 5  # the first day of it, from Monday as 0
+# The first day of it, from Monday as 0.
+_WEEKEND = 5
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ class Systemd:
     """A timer of the user's own systemd, which catches up on what it missed."""
 
     host: Host
-    folder: Path  # of the user's units
+    # Of the user's units.
+    folder: Path
     name: str = "systemd"
 
     def install(self, job: Job, argv: Sequence[str]) -> None:
@@ -175,7 +177,8 @@ class Launchd:
     """A launch agent of the user's, which catches up after sleep."""
 
     host: Host
-    folder: Path  # ~/Library/LaunchAgents
+    # ~/Library/LaunchAgents.
+    folder: Path
     user: int
     name: str = "launchd"
 
@@ -209,7 +212,8 @@ class Cron:
     """An entry between marker lines in the user's crontab. cron skips what it missed."""
 
     host: Host
-    work: Path  # a folder for the new crontab on its way
+    # A folder for the new crontab on its way.
+    work: Path
     name: str = "cron"
 
     def install(self, job: Job, argv: Sequence[str]) -> None:

@@ -26,8 +26,10 @@ from devenv.images.stamp import is_of_a_push
 from devenv.ports import Clock, Containers, Host, Node, Space, Stock
 from devenv.profiles.model import Budget, Profile
 
-_MEASURE = 5.0  # seconds for the engine to measure volumes and containers
-_NAMES_SINCE = 86400.0  # seconds: an engine remembers only its last events
+# Seconds for the engine to measure volumes and containers.
+_MEASURE = 5.0
+# Seconds: an engine remembers only its last events.
+_NAMES_SINCE = 86400.0
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ class Survey:
     disks: tuple[Disk, ...]
     things: tuple[Thing, ...]
     unknown: Mapping[str, str] = field(default_factory=dict)
-    down: tuple[str, ...] = ()  # nodes that do not run
-    waste: tuple[Waste, ...] = ()  # what goes first, and whose it was
+    # Nodes that do not run.
+    down: tuple[str, ...] = ()
+    # What goes first, and whose it was.
+    waste: tuple[Waste, ...] = ()
 
     def on(self, disk: Disk) -> list[Thing]:
         """Return what lies on the disk."""

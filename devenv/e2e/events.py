@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-_KEPT = 400  # last lines of a test's output
-_OTHER = 2000  # last lines of what belongs to no test
+# Last lines of a test's output.
+_KEPT = 400
+# Last lines of what belongs to no test.
+_OTHER = 2000
 # Lines by which Go itself frames a test's output.
 _FRAME = re.compile(r"^\s*(=== (RUN|PAUSE|CONT|NAME)|--- (PASS|FAIL|SKIP|BENCH))\b")
 
@@ -22,7 +24,8 @@ class Outcome(StrEnum):
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
     SKIP = "skip"
-    UNFINISHED = "unfinished"  # it had begun when the program ended
+    # It had begun when the program ended.
+    UNFINISHED = "unfinished"
 
 
 _ENDS = {"pass": Outcome.PASS, "fail": Outcome.FAIL, "skip": Outcome.SKIP}

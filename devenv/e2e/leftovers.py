@@ -12,7 +12,8 @@ _KINDS = (
     ("v1", "Pod"),
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
 )
-_GROUP = "aibrix.ai"  # how the groups of AIBrix's own kinds end
+# How the groups of AIBrix's own kinds end.
+_GROUP = "aibrix.ai"
 _DEFINITIONS = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
 

@@ -20,9 +20,11 @@ from devenv.profiles.model import Forward, Profile, SourceTests
 from devenv.wait import Deadline, locked, until
 
 PROFILE = "aibrix-e2e"
-_READY = 300.0  # seconds for pods to become ready; AIBrix's CI gives them the same
+# Seconds for pods to become ready; AIBrix's CI gives them the same.
+_READY = 300.0
 _ENDED = {"Succeeded", "Failed"}
-_SAID = 12  # last lines of what is no test's
+# Last lines of what is no test's.
+_SAID = 12
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Report:
     checkout: str
     tests: tuple[Result, ...]
     built: bool
-    code: int  # of `go test`
+    # Of `go test`.
+    code: int
     seconds: float
     said: tuple[str, ...] = ()
     ended: str = ""
@@ -73,7 +76,8 @@ class SourceTestRun:
 
     cluster: str
     profile: Profile
-    checkout: str  # an absolute path, "" where the cluster has none
+    # An absolute path, "" where the cluster has none.
+    checkout: str
     host: Host
     clock: Clock
     kube: Kube

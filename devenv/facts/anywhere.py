@@ -13,8 +13,10 @@ _GATEWAY = "gateway.networking.k8s.io/v1"
 _EXTENSIONS = "gateway.envoyproxy.io/v1alpha1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway"
 _WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-_ANSWERING = ("Service", "EndpointSlice")  # what tells whether a webhook is answered
-_LEASE = "aibrix-controller-manager"  # in every release (docs/facts/aibrix.md)
+# What tells whether a webhook is answered.
+_ANSWERING = ("Service", "EndpointSlice")
+# In every release (docs/facts/aibrix.md)
+_LEASE = "aibrix-controller-manager"
 
 
 def discovered(name: str, objects: Objects) -> Profile:

@@ -65,20 +65,29 @@ _IMAGES = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
 # A `tail` that gets no inotify instance says so and goes on without; this file is no overlay's, where it would not ask for one.
 _EFFORT = "cat /proc/loadavg /proc/meminfo; timeout 0.05 tail --lines=0 --follow /etc/hostname 2>&1 || true"
 _NONE_LEFT = "inotify cannot be used"
-_NAME = re.compile(r"(?!sha256:)[a-z0-9][\w./-]*:[\w.-]+")  # of an image, without a digest
+# Of an image, without a digest.
+_NAME = re.compile(r"(?!sha256:)[a-z0-9][\w./-]*:[\w.-]+")
 _DEFINITIONS = ("apiextensions.k8s.io/v1", CRD)
 _CONFIG = "envoy-gateway-config"
-_API_PORT = 6443  # in kind's nodes
-_EACH = 6.0  # seconds for one look
-_ANSWER = 4.0  # seconds for a live request, and for the API server's first answer
-_DAY = 86400  # seconds
-_TAIL, _HEAD = 600, 96 << 10  # lines from a log's end, bytes from its beginning
+# In kind's nodes.
+_API_PORT = 6443
+# Seconds for one look.
+_EACH = 6.0
+# Seconds for a live request, and for the API server's first answer.
+_ANSWER = 4.0
+# Seconds.
+_DAY = 86400
+# Lines from a log's end, bytes from its beginning.
+_TAIL, _HEAD = 600, 96 << 10
 _TELLING = re.compile(
     r"error|fail|panic|fatal|denied|refused|no space|warn|deprecat", re.IGNORECASE
 )
-_AT_ONCE = 16  # kubelets that are asked
-_KEPT = 60  # lines from a log's end that are kept whatever they say
-_MOST = 120  # telling lines that are kept, the first and the last of them
+# Kubelets that are asked.
+_AT_ONCE = 16
+# Lines from a log's end that are kept whatever they say.
+_KEPT = 60
+# Telling lines that are kept, the first and the last of them.
+_MOST = 120
 
 
 class Requests(Protocol):
@@ -101,12 +110,12 @@ class Collector:
     kube: Kube
     envoy: Envoy
     requests: Requests
-    declared: Callable[[], tuple[Declared, ...] | None] = lambda: (
-        None
-    )  # what the profile's manifests have
+    # What the profile's manifests have.
+    declared: Callable[[], tuple[Declared, ...] | None] = lambda: None
     # Names in the nodes of images that were loaded and never proven, beside one to return to.
     returnable: Callable[[], tuple[str, ...]] = tuple
-    stopped: Callable[[], float] = lambda: 0.0  # when `devenv stop` had stopped the cluster
+    # When `devenv stop` had stopped the cluster.
+    stopped: Callable[[], float] = lambda: 0.0
     # What goes first on a full disk.
     waste: Callable[[], tuple[WasteFacts, ...]] = tuple
 
@@ -156,7 +165,8 @@ class Collector:
         logs, proxies = self._insides(looks, objects) if api else ((), ())
         names = looks.get("engine's images", _no_names())
         stopped, holder = looks.get("stop", 0.0), looks.get("lock", _no_holder())
-        for hint in ("engine's images", "stop"):  # they only make a better hint
+        # They only make a better hint.
+        for hint in ("engine's images", "stop"):
             looks.unknown.pop(hint, None)
         return Facts(
             devenv=__version__,
@@ -215,7 +225,8 @@ class Collector:
     ) -> tuple[WasteFacts, ...]:
         """Return the waste that was seen, without the names of others' images."""
         waste = looks.get("waste", _no_waste())
-        looks.unknown.pop("waste", None)  # it only makes a better finding
+        # It only makes a better finding.
+        looks.unknown.pop("waste", None)
         own_names = set(akin([w.former_name for w in waste], self.profile, objects))
         names = [w.former_name if w.former_name in own_names else "" for w in waste]
         pairs = zip(waste, names, strict=True)
@@ -362,12 +373,12 @@ class Collector:
         meta, container = pod["metadata"], status["name"]
         state = status.get("state") or {}
         if "waiting" in state and not status.get("restartCount"):
-            return ()  # it has not run yet
+            # It has not run yet.
+            return ()
         logs = []
         for previous in [False, True] if status.get("restartCount") else [False]:
-            gone = (
-                DevenvError if previous else NotFoundError
-            )  # the earlier container's log may be gone before its pod is
+            # The earlier container's log may be gone before its pod is.
+            gone = DevenvError if previous else NotFoundError
             with suppress(gone):
                 lines = self._lines(meta["namespace"], meta["name"], container, previous=previous)
                 logs.append(

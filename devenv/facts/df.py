@@ -5,7 +5,8 @@ from devenv.ports import Containers, Space
 
 DF = ("df", "--output=avail,size,iavail,itotal,used", "--block-size=1", "/var")
 _COLUMNS = 5
-_LITTLE, _FEW_INODES = 256 << 20, 2000  # bytes, inodes
+# Bytes, inodes.
+_LITTLE, _FEW_INODES = 256 << 20, 2000
 
 
 def is_nearly_full(space: Space) -> bool:

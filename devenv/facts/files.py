@@ -15,7 +15,8 @@ from devenv.targets import write as write_target
 from devenv.userfiles import read_text
 
 _FIX = "Write a facts file with `devenv doctor --save FILE`."
-_LARGEST = 256 << 20  # bytes of a file: a cluster of thousands of objects has some ten MiB
+# Bytes of a file: a cluster of thousands of objects has some ten MiB.
+_LARGEST = 256 << 20
 
 
 def clean(facts: Facts, secrets: Iterable[str] = ()) -> Facts:
@@ -41,7 +42,8 @@ def _users() -> list[str]:
     """Whoever runs this, and whoever became root for it."""
     try:
         return [getpass.getuser(), os.environ.get("SUDO_USER", "")]
-    except (KeyError, OSError):  # a user without a name
+    except (KeyError, OSError):
+        # A user without a name.
         return [os.environ.get("SUDO_USER", "")]
 
 

@@ -7,10 +7,13 @@ from typing import Any
 from devenv.ports import Manifest
 
 MODEL, PORT = "model.aibrix.ai/name", "model.aibrix.ai/port"
-SERVICE = "model.aibrix.ai/service-name"  # annotation: the Service, where it can't be named like the model
-STORM_SERVICE = "storm-service-name"  # label of a StormService's pods
+# annotation: the Service, where it can't be named like the model.
+SERVICE = "model.aibrix.ai/service-name"
+# Label of a StormService's pods.
+STORM_SERVICE = "storm-service-name"
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-ROUTE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")  # what `-router` may follow
+# What `-router` may follow.
+ROUTE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def model_label(obj: Mapping[str, Any]) -> str:

@@ -10,9 +10,12 @@ from typing import Any
 from devenv.ports import HttpAnswer, HttpRequest
 from devenv.profiles.model import LiveRequest, Route
 
-PATCHED_ROUTE = "original_route"  # AIBrix's EnvoyPatchPolicy names it so in every release (docs/facts/aibrix.md)
-REACHED = "x-went-into-req-headers"  # set by the plugin on every answer that it has seen
-_POD = re.compile(r"\(pod ([a-z0-9.-]+)\)")  # how a mock model names its pod, AIBrix's own too
+# AIBrix's EnvoyPatchPolicy names it so in every release (docs/facts/aibrix.md)
+PATCHED_ROUTE = "original_route"
+# Set by the plugin on every answer that it has seen.
+REACHED = "x-went-into-req-headers"
+# How a mock model names its pod, AIBrix's own too.
+_POD = re.compile(r"\(pod ([a-z0-9.-]+)\)")
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class AccessLine:
     cluster: str
     flags: str
     details: str
-    upstream: str  # address of the pod
+    # Address of the pod.
+    upstream: str
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "AccessLine":
@@ -55,9 +59,11 @@ class Proof:
     route: Route
     answer: HttpAnswer
     line: AccessLine | None
-    pod: str  # that says it answered, else the one that Envoy's log shows; "" for none
+    # That says it answered, else the one that Envoy's log shows; "" for none.
+    pod: str
     failures: tuple[str, ...] = field(default=())
-    unnamed: bool = False  # all is right but that the answer does not name the pod that gave it
+    # All is right but that the answer does not name the pod that gave it.
+    unnamed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -81,7 +87,8 @@ class Proof:
 
 
 _OK, _UNAUTHORIZED = 200, 401
-_REFUSED = "x-error-"  # headers by which gateway-plugins says why
+# Headers by which gateway-plugins says why.
+_REFUSED = "x-error-"
 
 
 def agent_of(route: str) -> str:
@@ -95,9 +102,8 @@ def compose(
     """Return the HTTP request that takes the live request's route. `headers`: its own, as they are sent."""
     agent = f"{agent_of(live.route)}{uuid.uuid4().hex}"
     own_headers = {"user-agent": agent}
-    if (
-        live.route is Route.MODELS
-    ):  # with a routing strategy it would go into the patched route, and nowhere (docs/facts/aibrix.md)
+    # With a routing strategy it would go into the patched route, and nowhere (docs/facts/aibrix.md)
+    if live.route is Route.MODELS:
         request = HttpRequest(
             port, "/v1/models", "GET", {**(headers or {}), **own_headers}, timeout=timeout
         )
@@ -147,7 +153,8 @@ def prove(
     name = live.name or live.route.value
     named_pod, logged_pod = answering_pod(answer, pods), _upstream_pod(line, pods) if line else ""
     pod = named_pod or logged_pod
-    if answer.status not in {0, _OK}:  # nothing that a good answer shows can be looked for in it
+    # Nothing that a good answer shows can be looked for in it.
+    if answer.status not in {0, _OK}:
         refused = [
             f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)
         ]
@@ -315,7 +322,8 @@ def _chosen(headers: Mapping[str, str], pod: str, pods: Mapping[str, str]) -> li
     target = headers.get("target-pod", "")
     if not target:
         return ["the answer has no target-pod"]
-    if not pod:  # that nothing tells which one answered is a failure of its own
+    # That nothing tells which one answered is a failure of its own.
+    if not pod:
         return []
     by_name, by_address = target == pod, target.rsplit(":", 1)[0] == pods.get(pod)
     return [] if by_name or by_address else [f"the plugin chose {target}, and {pod} answered"]

@@ -14,10 +14,10 @@ from devenv.facts.signatures import signature
 from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Profile
 
-_TAIL = 5000  # lines of one container
-_KNOCK = re.compile(
-    r"TLS handshake error from \S+: EOF"
-)  # somebody looked whether the port answers, as `up` does
+# Lines of one container.
+_TAIL = 5000
+# Somebody looked whether the port answers, as `up` does.
+_KNOCK = re.compile(r"TLS handshake error from \S+: EOF")
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,8 @@ class LogLine:
     @property
     def problem(self) -> bool:
         """Whether it is one to look at: a known signature, an error, or a request that failed."""
-        if self.code.startswith("DE9") or _KNOCK.search(
-            self.text
-        ):  # harmless, though it looks alarming
+        # Harmless, though it looks alarming.
+        if self.code.startswith("DE9") or _KNOCK.search(self.text):
             return False
         return (
             bool(self.code)
@@ -138,7 +137,8 @@ class LogReader:
                 )
             except NotReachableError:
                 raise
-            except DevenvError:  # the pod is gone, or its container of before
+            except DevenvError:
+                # The pod is gone, or its container of before.
                 continue
             for line in log.splitlines():
                 yield parse(source.component, source.pod, source.container, line)

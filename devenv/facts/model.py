@@ -16,24 +16,29 @@ from devenv.profiles.base import Model
 from devenv.profiles.model import Profile
 
 VERSION = 1
-_LATEST = 1e11  # seconds since 1970: what is later is no time
+# Seconds since 1970: what is later is no time.
+_LATEST = 1e11
 
 
 class NodeFacts(Model):
     """A container that kind made. Times are in seconds since 1970, 0 where there is none."""
 
     name: str
-    status: str  # Docker's word: running, exited, paused, created
+    # Docker's word: running, exited, paused, created.
+    status: str
     address: str = ""
     started: float = Field(default=0, ge=0, le=_LATEST)
     ended: float = Field(default=0, ge=0, le=_LATEST)
     disk: Space | None = None
     load: float | None = (
-        None  # processes that ran or waited to, over the last minute; of the machine that the engine is on
+        # Processes that ran or waited to, over the last minute; of the machine that the engine is on.
+        None
     )
-    memory: int | None = None  # bytes; of that machine too
+    # Bytes; of that machine too.
+    memory: int | None = None
     memory_available: int | None = None
-    inotify_used_up: bool = False  # no program of its root gets an instance any more
+    # No program of its root gets an instance any more.
+    inotify_used_up: bool = False
     images: tuple[str, ...] | None = None
 
 
@@ -61,7 +66,8 @@ class ContainerLog(Model):
     namespace: str
     pod: str
     container: str
-    previous: bool = False  # of the container that ran before the last restart
+    # Of the container that ran before the last restart.
+    previous: bool = False
     lines: tuple[str, ...] = ()
 
 
@@ -69,10 +75,12 @@ class RouteFacts(Model):
     """A route that Envoy has. `filters`: names in its typed_per_filter_config."""
 
     name: str
-    table: str  # the route configuration that it is in
+    # The route configuration that it is in.
+    table: str
     cluster: str = ""
     filters: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()  # that it matches on
+    # That it matches on.
+    headers: tuple[str, ...] = ()
 
 
 class UpstreamFacts(Model):
@@ -88,10 +96,12 @@ class ProxyFacts(Model):
 
     pod: str
     ready: str
-    listeners: Mapping[str, tuple[str, ...]] = {}  # listener → its HTTP filters
+    # Listener → its HTTP filters.
+    listeners: Mapping[str, tuple[str, ...]] = {}
     routes: tuple[RouteFacts, ...] = ()
     upstreams: tuple[UpstreamFacts, ...] = ()
-    rejected: tuple[str, ...] = ()  # configuration that it refused, in its own words
+    # Configuration that it refused, in its own words.
+    rejected: tuple[str, ...] = ()
 
     @property
     def dangling(self) -> list[str]:
@@ -111,8 +121,10 @@ class Declared(Model):
     kind: str
     namespace: str = ""
     name: str
-    selector: Mapping[str, str] = {}  # of a Service
-    defines: str = ""  # the kind that a definition is of
+    # Of a Service.
+    selector: Mapping[str, str] = {}
+    # The kind that a definition is of.
+    defines: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
@@ -122,26 +134,37 @@ class Facts(Model):
     """One environment at one moment."""
 
     version: int = Field(default=VERSION, ge=1, le=VERSION)
-    devenv: str  # the version that collected them
-    taken: float = Field(ge=0, le=_LATEST)  # seconds since 1970
+    # The version that collected them.
+    devenv: str
+    # Seconds since 1970.
+    taken: float = Field(ge=0, le=_LATEST)
     cluster: str
     profile: Profile
-    context: str = ""  # of somebody else's cluster, of which only the API server was asked
-    changing: str = ""  # who was changing the cluster
-    frozen: str = ""  # who held the cluster's lock and did nothing: stopped, or hanging
+    # Of somebody else's cluster, of which only the API server was asked.
+    context: str = ""
+    # Who was changing the cluster.
+    changing: str = ""
+    # Who held the cluster's lock and did nothing: stopped, or hanging.
+    frozen: str = ""
     engine: EngineInfo | None = None
     # Why it does not answer, where that is the user's to change.
     engine_trouble: Literal["", "forbidden", "elsewhere"] = ""
     engine_disk: Space | None = None
-    inotify: tuple[int, int] | None = None  # (instances, watches)
-    port_owner: str = ""  # who listens on the gateway's port
+    # How many instances and watches a user may have.
+    inotify: tuple[int, int] | None = None
+    # Who listens on the gateway's port.
+    port_owner: str = ""
     nodes: tuple[NodeFacts, ...] = ()
     # When `devenv stop` had stopped the cluster, in seconds since 1970; 0 where it has not
     stopped: float = Field(default=0, ge=0, le=_LATEST)
-    context_port: int = 0  # where the context kind-NAME leads, 0 where there is none
-    api_ports: tuple[int, ...] = ()  # where the nodes' API server is
-    objects: Mapping[str, tuple[Manifest, ...]] = {}  # kind → all of that kind, trimmed
-    declared: tuple[Declared, ...] | None = None  # None where the profile's manifests were not read
+    # Where the context kind-NAME leads, 0 where there is none.
+    context_port: int = 0
+    # Where the nodes' API server is.
+    api_ports: tuple[int, ...] = ()
+    # Kind → all of that kind, trimmed.
+    objects: Mapping[str, tuple[Manifest, ...]] = {}
+    # None where the profile's manifests were not read.
+    declared: tuple[Declared, ...] | None = None
     # Names in the nodes of images that were loaded and never proven, beside one to return to.
     returnable: tuple[str, ...] = ()
     # Names in the engine, of repositories that the pods and the profile name; None where not asked
@@ -151,7 +174,8 @@ class Facts(Model):
     logs: tuple[ContainerLog, ...] = ()
     proxies: tuple[ProxyFacts, ...] = ()
     proofs: tuple[Proof, ...] = ()
-    unknown: Mapping[str, str] = {}  # what could not be read → why
+    # What could not be read → why.
+    unknown: Mapping[str, str] = {}
 
     def of(self, kind: str) -> tuple[Manifest, ...]:
         """Return the objects of that kind; none where they could not be read, which `knows` tells."""
@@ -199,7 +223,8 @@ def parse(text: str) -> Facts:
     return Facts.model_validate_json(text)
 
 
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")  # whose pods are to run on
+# Whose pods are to run on.
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 def owns(workload: Manifest, pod: Manifest) -> bool:

@@ -17,12 +17,16 @@ from devenv.facts.model import VERSION, Facts
 from devenv.facts.shapes import OddError, shaped
 from devenv.profiles.model import FOUND, Profile
 
-_ROUNDS = 60  # of leaving something out and validating again
-_MOST = 40  # odd values that are named one by one
-_DIGITS = 18  # of a whole number
+# Of leaving something out and validating again.
+_ROUNDS = 60
+# Odd values that are named one by one.
+_MOST = 40
+# Of a whole number.
+_DIGITS = 18
 _ODD = "its value in the file makes no sense"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
-_KEY = "[key]"  # how pydantic marks an error in a key of a map
+# How pydantic marks an error in a key of a map.
+_KEY = "[key]"
 _NO_VALUE: Mapping[str, Any] = {"devenv": "", "cluster": "unknown"}
 
 

@@ -15,12 +15,15 @@ _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement)
     for pattern, replacement in (
         (r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", _GONE),
-        (r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", _GONE),  # a JSON Web Token
+        # A JSON Web Token.
+        (r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", _GONE),
+        # Keys by their makers' prefixes.
         (
             r"\b(?:sk|hf|ghp|gho|glpat)[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}",
             _GONE,
-        ),  # keys by their makers' prefixes
-        (r"(://[^/\s:@]*:)[^@\s/]+@", rf"\1{_GONE}@"),  # a password in an address
+        ),
+        # A password in an address.
+        (r"(://[^/\s:@]*:)[^@\s/]+@", rf"\1{_GONE}@"),
         (r"\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {_GONE}"),
         (
             rf"((?:{_NAMES})[\w-]*\\*[\"']?\s*[:=]\s*)(\[[^\]]*\]|\\*\"[^\"]*\"|'[^']*'|[^\s,;}}\]]{{3,}})",
@@ -31,9 +34,8 @@ _RULES = tuple(
         (r"(\b(?:messages|prompt|input)\\*[\"']?\s*[:=]\s*\\*[\[\"'{]).*", rf"\1{_GONE}"),
     )
 )
-_SENSITIVE = re.compile(
-    rf"(?:set-)?cookie|(?:{_NAMES})s?", re.IGNORECASE
-)  # a key whose value goes, whatever it is
+# A key whose value goes, whatever it is.
+_SENSITIVE = re.compile(rf"(?:set-)?cookie|(?:{_NAMES})s?", re.IGNORECASE)
 _OPTION = re.compile(rf"--?(?:{_NAMES})", re.IGNORECASE)
 _FREE = {
     "lines",
@@ -47,7 +49,8 @@ _FREE = {
     "rejected",
     "text",
 }
-_SHORTEST = 3  # characters of a name that is looked for
+# Characters of a name that is looked for.
+_SHORTEST = 3
 
 
 def _names_secret(word: Any) -> bool:
@@ -74,9 +77,10 @@ class _Hider:
         if isinstance(value, str):
             return self.hide(value, free=free)
         if isinstance(value, Mapping):
+            # {name: …, value: …}.
             has_secret_name = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(
                 value["name"]
-            )  # {name: …, value: …}
+            )
             return {
                 k: self._of_key(str(k), v, free=free, hidden=bool(has_secret_name) and k == "value")
                 for k, v in value.items()

@@ -11,10 +11,11 @@ from devenv.facts.model import owns
 from devenv.ports import Manifest
 
 REVISION = "deployment.kubernetes.io/revision"
+# Who keeps a workload's revisions.
 KEEPERS = {
     "Deployment": "ReplicaSet",
     "DaemonSet": "ControllerRevision",
-}  # who keeps a workload's revisions
+}
 _POD_HASHES = {"Deployment": "pod-template-hash"}
 _ENDED = {"Failed", "Succeeded"}
 

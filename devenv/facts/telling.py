@@ -23,16 +23,21 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _FRAME = re.compile(
-    r"^\s*$|^\s+\S"  # what is indented belongs to the line before it
+    # What is indented belongs to the line before it.
+    r"^\s*$|^\s+\S"
     r"|^goroutine \d+|^created by |^exit status \d+$|^\[signal |^\.\.\.additional frames"
-    r"|^(?:panic|[^\s(]*[./]\S*)\(.*\)$"  # a Go function with its arguments
-    r"|^[a-z]\w{1,5}\s+0x[0-9a-f]+$"  # a register
+    # A Go function with its arguments.
+    r"|^(?:panic|[^\s(]*[./]\S*)\(.*\)$"
+    # A register.
+    r"|^[a-z]\w{1,5}\s+0x[0-9a-f]+$"
     r"|^(?:\[.*\] )?#\d+:? "
 )
 _TRACEBACK = "Traceback (most recent call last)"
 _FATAL_LEVELS = {"fatal", "panic", "dpanic", "critical"}
-_LAST = 10  # lines before the end, stacks left out, among which an error is looked for
-_STALE = 15  # lines, stacks left out, after which a program has survived what it called fatal
+# Lines before the end, stacks left out, among which an error is looked for.
+_LAST = 10
+# Lines, stacks left out, after which a program has survived what it called fatal.
+_STALE = 15
 
 
 @dataclass(frozen=True)

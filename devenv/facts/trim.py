@@ -28,13 +28,15 @@ _CONTAINER = (
     "name", "image", "imagePullPolicy", "ports", "resources", "command", "args", "readinessProbe", "livenessProbe",
     "startupProbe",
 )  # fmt: skip
-_SECRET = re.compile(
-    r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE
-)  # in the name of a variable
-_MARK = 12  # hexadecimal digits
-_ANNOTATIONS = (MODEL, SERVICE, REVISION)  # no others are kept
+# In the name of a variable.
+_SECRET = re.compile(r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE)
+# Hexadecimal digits.
+_MARK = 12
+# No others are kept.
+_ANNOTATIONS = (MODEL, SERVICE, REVISION)
 _CONFIG = (
-    "envoy-gateway-config"  # Envoy Gateway's own settings, the one ConfigMap whose content is read
+    # Envoy Gateway's own settings, the one ConfigMap whose content is read.
+    "envoy-gateway-config"
 )
 
 

@@ -13,7 +13,8 @@ from devenv.facts.telling import telling_line
 from devenv.facts.times import seconds
 from devenv.ports import Kube, Manifest
 
-_EVENTS = 4  # the last ones
+# The last ones.
+_EVENTS = 4
 # Lines from a log's end among which the one that tells is looked for: a panic prints all stacks.
 _LINES = 2000
 _HOUR = 3600

@@ -11,7 +11,8 @@ from devenv.ports import HttpAnswer
 from devenv.profiles.headers import FILE, HIDDEN, VARIABLE, is_secret, sendable
 from devenv.profiles.model import LiveRequest
 
-_SHORTEST = 4  # characters of a text that is hidden: a shorter one stands in every answer
+# Characters of a text that is hidden: a shorter one stands in every answer.
+_SHORTEST = 4
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from devenv.ports import Clock, Gateway, HttpAnswer, Kube, Manifest
 from devenv.profiles.model import LiveRequest, Profile, Route
 from devenv.wait import Deadline, until
 
-_LOG_WAIT = 3.0  # seconds for a line to get into the log: devenv has Envoy flush it every 0.1 s
-_ALL = 400  # lines of the log to look at
+# Seconds for a line to get into the log: devenv has Envoy flush it every 0.1 s.
+_LOG_WAIT = 3.0
+# Lines of the log to look at.
+_ALL = 400
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ class Prober:
         try:
             until("The access log", missing, Deadline(self.clock, seconds), pause=0.1)
         except DevenvError:
-            return lines  # a proof says itself that its line is missing
+            # A proof says itself that its line is missing.
+            return lines
         return lines
 
     def _log(self, seconds: int) -> str:
@@ -129,12 +132,14 @@ class Prober:
         try:
             return self.kube.logs(meta["namespace"], meta["name"], "envoy", seconds, _ALL)
         except NotFoundError:
-            return ""  # it ended meanwhile
+            # It ended meanwhile.
+            return ""
 
     def _pods(self, model: str) -> dict[str, str]:
         """Return the model's pods with their addresses: by their label, else by the annotation."""
         model_pods: list[Manifest] = []
-        if LABEL_VALUE.fullmatch(model):  # anything else the API server refuses
+        # Anything else the API server refuses.
+        if LABEL_VALUE.fullmatch(model):
             model_pods = self.kube.select("v1", "Pod", selector=f"{MODEL}={model}")
         if not model_pods and self.profile.model_annotations:
             pods = self.kube.select("v1", "Pod")

@@ -19,13 +19,15 @@ _FINAL = {"ErrImageNeverPull", "InvalidImageName"}
 _NOT_STARTED = "RunContainerError"
 _NO_PROGRAM = ("exec: ", "exec format error")
 _PULL_FAILED = "ImagePullBackOff"
-_PULLS = 2  # failed attempts: the first may have met a registry that hiccups
+# Failed attempts: the first may have met a registry that hiccups.
+_PULLS = 2
 # A Secret or ConfigMap may still be made; containerd may still hold the name, or be slow.
 _NOT_CREATED = {"CreateContainerConfigError", "CreateContainerError"}
 _NOT_CREATED_SECONDS = 10.0
 _CRASHES = 2
 _NO_NODE_SECONDS = (
-    3.0  # the scheduler tries again within that when a pod ends or a node becomes ready
+    # The scheduler tries again within that when a pod ends or a node becomes ready.
+    3.0
 )
 _REFUSED_SECONDS = 3.0
 _REFUSED = ("forbidden", "denied the request", "is invalid")

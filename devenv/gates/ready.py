@@ -11,7 +11,8 @@ from typing import Any
 from devenv.ports import Manifest
 from devenv.profiles.model import Component
 
-_SKEW = 10.0  # seconds by which clocks may differ, and a renewal be late
+# Seconds by which clocks may differ, and a renewal be late.
+_SKEW = 10.0
 
 
 def missing(component: Component, objects: Sequence[Manifest]) -> str:

@@ -15,13 +15,16 @@ from devenv.facts.revisions import is_ending, is_lasting
 from devenv.ports import Manifest
 from devenv.profiles.model import GatewayPorts
 
-CONNECTED = "/stats?format=json&filter=control_plane.connected_state"  # of Envoy's admin interface
-_SERVICE = "kubernetes.io/service-name"  # a slice's label
+# Of Envoy's admin interface.
+CONNECTED = "/stats?format=json&filter=control_plane.connected_state"
+# A slice's label.
+_SERVICE = "kubernetes.io/service-name"
 # Its hosts come from the requests' own headers, and Envoy forgets each that is not used.
 _BY_HEADER = "ORIGINAL_DST"
 
 Network = IPv4Network | IPv6Network
-ServiceKey = tuple[str, str]  # namespace, name
+# Namespace, name.
+ServiceKey = tuple[str, str]
 _Fields = Mapping[str, Any]
 
 

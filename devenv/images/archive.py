@@ -14,8 +14,10 @@ from devenv.images.load import normalise
 from devenv.images.opening import NO_IMAGE, as_json, as_list, as_map, as_text, opened, refuse_others
 
 _FIX = "Write it with `docker save IMAGE -o FILE`."
-_SMALL = 16 << 20  # bytes: a config or a list is smaller
-_INDEX = "index.json"  # an OCI layout's; `docker save` of Docker 25 and newer writes both
+# Bytes: a config or a list is smaller.
+_SMALL = 16 << 20
+# An OCI layout's; `docker save` of Docker 25 and newer writes both.
+_INDEX = "index.json"
 _MANIFEST = "manifest.json"
 _BROKEN = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, ValueError, LookupError, TypeError,
            AttributeError, RecursionError)  # fmt: skip
@@ -36,8 +38,10 @@ def look(path: Path) -> list[Archived]:
         refuse_others(path)
         with opened(path) as archive:
             members: dict[str, tarfile.TarInfo] = {}
-            for member in archive:  # reads to the end, so a cut-off file is noticed
-                if member.size < 0:  # the library would read it again and again
+            # Reads to the end, so a cut-off file is noticed.
+            for member in archive:
+                # The library would read it again and again.
+                if member.size < 0:
                     raise ValueError(f"{member.name} has no size")
                 members[member.name.removeprefix("./")] = member
             if _MANIFEST not in members:

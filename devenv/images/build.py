@@ -16,7 +16,8 @@ from devenv.profiles.quantities import show
 from devenv.tasks import Task, run_all
 from devenv.wait import locked
 
-_SPARE = 1 << 30  # bytes that a build leaves free, for the machine it runs on
+# Bytes that a build leaves free, for the machine it runs on.
+_SPARE = 1 << 30
 STEP = "images"
 
 
@@ -160,7 +161,8 @@ class Builder:
         """
         if not plan.pieces:
             return
-        _refuse(self._missing_tools(plan))  # before waiting for another process
+        # Before waiting for another process.
+        _refuse(self._missing_tools(plan))
         with locked(self.host, self.clock, "images", self.reporter.say):
             plan = self.plan(plan.images, plan.files) if plan.images or plan.files else plan
             if not plan.pieces:

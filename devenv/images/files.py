@@ -22,7 +22,8 @@ _USELESS = (
     "usr/share/man",
     "usr/share/locale",
 )
-_LONGEST = 3600.0  # seconds that one step may take, on the slowest machine that is still of use
+# Seconds that one step may take, on the slowest machine that is still of use.
+_LONGEST = 3600.0
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 import zlib
 from collections.abc import Iterator
 
-_PIECE = 1 << 20  # bytes
-_GZIP = 31  # zlib's word for a gzip header and a window of 32 KiB
+# Bytes.
+_PIECE = 1 << 20
+# zlib's word for a gzip header and a window of 32 KiB.
+_GZIP = 31
 
 
 class Gunzip:

@@ -15,7 +15,8 @@ from devenv.facts.df import DF, parse
 from devenv.images.load import CTR
 from devenv.ports import Completed, Containers, Space
 
-KEPT = "devenv.local/superseded"  # a name under which a node keeps the image of before, until the new one is proven
+# A name under which a node keeps the image of before, until the new one is proven.
+KEPT = "devenv.local/superseded"
 _CONTENT = "ctr --namespace k8s.io content"
 # A blob in the node that refers to the layers that are on their way, so that containerd does not collect them before an
 # image does. Its content is always the same: the next run takes over what a killed one has left, and removes it.
@@ -32,10 +33,13 @@ exit 1
 """
 # A temporary name: an arriving image gets its own only once it is complete and unpacked.
 INCOMING = "devenv.local/incoming"
-_AHEAD = 16  # chunks of 1 MiB that a node may be behind the engine
-MARK = "--- devenv ---"  # between the parts of a look
+# Chunks of 1 MiB that a node may be behind the engine.
+_AHEAD = 16
+# Between the parts of a look.
+MARK = "--- devenv ---"
 # One exec takes 0.08 s, whatever it runs, so everything is asked with one.
-_ONE = "exec 2>&1\n"  # two streams would come in any order
+# Two streams would come in any order.
+_ONE = "exec 2>&1\n"
 # Its arguments are pairs of names: the one under which an image comes, and its own.
 _IMPORT = f"""{_ONE}{" ".join(CTR)} import --local --discard-unpacked-layers -
 code=$?
@@ -205,7 +209,8 @@ class Fan:
             return self._containers.exec(node, self._argv, stdin=_until_none(queue))
         finally:
             self._gone.add(node)
-            while queue.get() is not None:  # so that nobody waits for a node that has given up
+            # So that nobody waits for a node that has given up.
+            while queue.get() is not None:
                 pass
 
     def put(self, chunk: bytes) -> bool:
@@ -273,4 +278,5 @@ def _until_none(queue: "Queue[bytes | None]") -> Iterator[bytes]:
     get: Callable[[], bytes | None] = queue.get
     while (chunk := get()) is not None:
         yield chunk
-    queue.put(None)  # for whoever empties the queue afterwards
+    # For whoever empties the queue afterwards.
+    queue.put(None)

@@ -18,8 +18,10 @@ from devenv.images.toolchain import Toolchain
 from devenv.ports import Engine, Host, Reporter
 from devenv.profiles.model import GoProgram, ProfileImage, PythonBase, PythonProgram
 
-_LONGEST = 3600.0  # seconds
-_SHOWN = 15  # last lines of what failed
+# Seconds.
+_LONGEST = 3600.0
+# Last lines of what failed.
+_SHOWN = 15
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,10 @@ class InPlace:
     host: Host
     engine: Engine
     reporter: Reporter
-    toolchain: Callable[
-        [str], tuple[Toolchain, str]
-    ]  # Go, at most of a version, and the engine's architecture
-    base: Callable[[PythonBase], str]  # brings a base into the engine, and returns its name there
+    # Go, at most of a version, and the engine's architecture.
+    toolchain: Callable[[str], tuple[Toolchain, str]]
+    # Brings a base into the engine, and returns its name there.
+    base: Callable[[PythonBase], str]
     # Name in the nodes → the engine's IDs of what was built here.
     built_images: dict[str, list[str]] = field(default_factory=dict)
 

@@ -21,10 +21,13 @@ from devenv.images.load import normalise
 
 BLOBS = "blobs/sha256/"
 _LIST = "manifest.json"
-_NAMING = {_LIST, "index.json", "oci-layout", "repositories"}  # they say the names of before
+# They say the names of before.
+_NAMING = {_LIST, "index.json", "oci-layout", "repositories"}
 _CHUNK = 1 << 20
-_IN_MEMORY = 8 << 20  # bytes of a layer, before a temporary file is made
-_SMALL = 4 << 20  # bytes: a config is smaller
+# Bytes of a layer, before a temporary file is made.
+_IN_MEMORY = 8 << 20
+# Bytes: a config is smaller.
+_SMALL = 4 << 20
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 
@@ -67,8 +70,10 @@ class Layout:
     wanted: AbstractSet[str]
     held: AbstractSet[str] = frozenset()
     sent: int = 0
-    configs: dict[str, str] = field(default_factory=dict)  # name in the node → digest of its config
-    _seen: dict[str, _Seen] = field(default_factory=dict)  # path in the archive → blob
+    # Name in the node → digest of its config.
+    configs: dict[str, str] = field(default_factory=dict)
+    # Path in the archive → blob.
+    _seen: dict[str, _Seen] = field(default_factory=dict)
     _small: dict[str, bytes] = field(default_factory=dict)
     _links: dict[str, str] = field(default_factory=dict)
 
@@ -85,12 +90,14 @@ class Layout:
             ValueError,
             TypeError,
             OSError,
-        ) as error:  # OSError: no room for a layer
+            # OSError: no room for a layer.
+        ) as error:
             raise _not_whole(self.names, error) from error
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
         path = member.name.removeprefix("./")
-        if member.issym() or member.islnk():  # Docker up to 24 links layers that are the same
+        # Docker up to 24 links layers that are the same.
+        if member.issym() or member.islnk():
             self._links[path] = (
                 _joined(path, member.linkname) if member.issym() else member.linkname
             )

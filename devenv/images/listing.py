@@ -17,7 +17,8 @@ class Entry:
     ref: str
     built: bool
     size: int
-    seconds: int  # that its own steps take on two cores
+    # That its own steps take on two cores.
+    seconds: int
 
 
 def entries(builder: Builder) -> list[Entry]:

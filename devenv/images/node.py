@@ -26,7 +26,8 @@ class Preloader:
     ) -> None:
         """Commit `base` as `tag`, with each source image in its containerd under the names given for it."""
         helper = f"devenv-preload-{tag.rsplit(':', 1)[-1]}"
-        self.containers.remove_helper(helper)  # a killed run's
+        # A killed run's.
+        self.containers.remove_helper(helper)
         self.containers.run_helper(base, helper, ["sleep", "infinity"])
         try:
             self._start(helper)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 ZSTD = b"\x28\xb5\x2f\xfd"
-WINDOW = 1 << 27  # bytes that zstd may want to look back: as many as its own program allows unasked
+# Bytes that zstd may want to look back: as many as its own program allows unasked.
+WINDOW = 1 << 27
 _PIECE = 1 << 20
 # How other files begin → what they are.
 _OTHERS = (

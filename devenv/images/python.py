@@ -15,7 +15,8 @@ from devenv.images import wheels
 from devenv.ports import Host
 from devenv.profiles.model import PythonProgram
 
-_APP, _PACKAGES, _PROGRAMS = "app", "packages", "programs"  # folders of the build context
+# Folders of the build context.
+_APP, _PACKAGES, _PROGRAMS = "app", "packages", "programs"
 _NOT_SOURCE = {"__pycache__", ".git"}
 
 

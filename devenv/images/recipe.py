@@ -15,10 +15,12 @@ from devenv.profiles.base import Model, Size
 from devenv.profiles.load import places
 from devenv.userfiles import read_yaml
 
-REGISTRY = "devenv.local"  # resolves nowhere: what devenv builds can neither be pulled nor be taken for upstream's
+# Resolves nowhere: what devenv builds can neither be pulled nor be taken for upstream's.
+REGISTRY = "devenv.local"
 KEY_LABEL = "devenv.recipe.key"
 NAME_LABEL = "devenv.recipe.name"
-FORMAT = "1"  # part of every key: raise it when the builder itself changes what comes out
+# Part of every key: raise it when the builder itself changes what comes out.
+FORMAT = "1"
 
 
 class GoBuild(Model):
@@ -29,7 +31,8 @@ class GoBuild(Model):
     ldflags: str = ""
     tags: tuple[str, ...] = ()
     cgo: bool = False
-    host: bool = False  # for this machine instead of the node
+    # For this machine instead of the node.
+    host: bool = False
     run: bool = False
 
 
@@ -76,12 +79,13 @@ class ImageStep(Model):
     """How the image is made of the files: as a root file system, or by the Dockerfile that stands in the folder."""
 
     rootfs: str = ""
-    from_: Mapping[str, str] = Field(
-        default={}, alias="from"
-    )  # build argument → recipe whose image it names
+    # Build argument → recipe whose image it names.
+    from_: Mapping[str, str] = Field(default={}, alias="from")
     files: tuple[str, ...] = ()
-    context: tuple[str, ...] = ()  # files of the folder that the Dockerfile copies
-    preload: Mapping[str, tuple[str, ...]] = {}  # recipe → the names its image has inside the node
+    # Files of the folder that the Dockerfile copies.
+    context: tuple[str, ...] = ()
+    # Recipe → the names its image has inside the node.
+    preload: Mapping[str, tuple[str, ...]] = {}
     entrypoint: tuple[str, ...] = ()
     seconds: int
     disk: Size
@@ -213,7 +217,8 @@ def load(folder: Path, architecture: str, toolchain: str) -> Book:
     if errors:
         raise DevenvError("A recipe is wrong.", "\n".join(errors), exit_code=Exit.USAGE)
     book = Book(recipes, architecture, toolchain)
-    book.closure(recipes)  # refuses circles and recipes that are not there
+    # Refuses circles and recipes that are not there.
+    book.closure(recipes)
     return book
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from devenv.images.load import normalise
 from devenv.network import Trouble, trouble_of
 
-_SHOWN = 200  # characters of what the engine said
+# Characters of what the engine said.
+_SHOWN = 200
 _NO_ADDRESS = re.compile(r"lookup (\S+)(?: on \S+)?: no such host")
 _REQUEST = re.compile(r'^Get "[^"]*": ')
 

@@ -32,9 +32,8 @@ def choose(
 
     `built_tag` is the name of what its recipe makes, "" without one. Raises DevenvError where there is no way.
     """
-    if not image.pull and has(
-        image.ref
-    ):  # only somebody who built it himself has an image of that name
+    # Only somebody who built it himself has an image of that name.
+    if not image.pull and has(image.ref):
         return Source(image, "engine", image.ref)
     if built_tag and has(built_tag):
         return Source(image, "engine", built_tag)
@@ -61,9 +60,8 @@ class Held:
     is_any: bool = False
 
 
-HeldImages = Callable[
-    [], Mapping[str, Held]
-]  # by the profile's names; asked for only where the engine lacks an image
+# By the profile's names; asked for only where the engine lacks an image.
+HeldImages = Callable[[], Mapping[str, Held]]
 
 
 class NoWayError(DevenvError):
@@ -125,7 +123,8 @@ class Provider:
                 sources[image.name] = self._obtain(image, held, failures)
             except NoWayError as error:
                 nowhere += error.refs
-        if nowhere:  # all of them at once, before anything is built
+        # All of them at once, before anything is built.
+        if nowhere:
             raise NoWayError(*nowhere, failures=by_registry(failures))
         self._tell_of_recipes(sources.values(), failures)
         for source in sources.values():

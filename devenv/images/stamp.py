@@ -15,12 +15,15 @@ from devenv.ports import Host
 from devenv.profiles.model import ProfileImage
 
 FOLDER, COMMIT, CHANGES = "devenv.built-from", "devenv.commit", "devenv.changes"
-_LONGEST = 30.0  # seconds for git
-_SHOWN = 10  # characters of a commit
+# Seconds for git.
+_LONGEST = 30.0
+# Characters of a commit.
+_SHOWN = 10
 # What is not source, where there is no git to say so.
 _IGNORED = {".git", "node_modules", "__pycache__", ".venv", "bin"}
 _FOR_A_PUSH = re.compile(r"127\.0\.0\.1:\d+/devenv/reload[:@]")
-_LARGEST = 4 << 20  # bytes of a file that counts as source
+# Bytes of a file that counts as source.
+_LARGEST = 4 << 20
 
 
 @dataclass(frozen=True)

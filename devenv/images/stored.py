@@ -35,8 +35,10 @@ from devenv.ports import Image
 from devenv.profiles.references import is_reference
 
 _CHUNK = 1 << 20
-_SMALL = 16 << 20  # bytes: a config or a manifest is smaller
-_MOST_NAMES = 20  # of one image: more are hardly all meant
+# Bytes: a config or a manifest is smaller.
+_SMALL = 16 << 20
+# Of one image: more are hardly all meant.
+_MOST_NAMES = 20
 _ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar.bz2")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _BROKEN = (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, ValueError, LookupError, TypeError,
@@ -45,7 +47,8 @@ _FIX = "Write it anew: docker save IMAGE -o FILE"
 _LIST, _INDEX = "manifest.json", "index.json"
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
-Progress = Callable[[int, int], None]  # bytes so far, bytes in all
+# Bytes so far, bytes in all.
+Progress = Callable[[int, int], None]
 
 
 class _Files(Protocol):
@@ -64,8 +67,10 @@ class _Archive:
         self._members: dict[str, tarfile.TarInfo] = {}
         refuse_others(path)
         with opened(path) as archive:
-            for member in archive:  # reads to the end, so a cut-off file is noticed
-                if member.size < 0:  # the library would read it again and again
+            # Reads to the end, so a cut-off file is noticed.
+            for member in archive:
+                # The library would read it again and again.
+                if member.size < 0:
                     raise ValueError(f"{member.name} has no size")
                 self._members[_inside(member.name)] = member
                 if member.issym() or member.islnk():
@@ -135,7 +140,8 @@ class _Layer:
     size: int
     packing: Packing
     file: str
-    unpacked: int  # bytes of its tar
+    # Bytes of its tar.
+    unpacked: int
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,8 @@ class StoredImage:
 def is_file(ref: str) -> bool:
     """Whether what a user wrote is meant as a path, and not as an image's name."""
     looks = ref.startswith((".", "/", "~")) or ref.endswith(_ENDINGS)
-    with suppress(OSError, ValueError):  # too long for a path, for one
+    # Too long for a path, for one.
+    with suppress(OSError, ValueError):
         return looks or Path(ref).is_file() or (Path(ref) / "index.json").is_file()
     return looks
 
@@ -215,7 +222,8 @@ def read(path: Path, architecture: str, progress: Progress) -> list[StoredImage]
         raise DevenvError(f"There is no file {path}.", exit_code=Exit.USAGE) from error
     except RecursionError as error:
         reason = (
-            "it holds links that lead in a circle"  # `as_json` reports JSON that nests too deep
+            # `as_json` reports JSON that nests too deep.
+            "it holds links that lead in a circle"
         )
         raise DevenvError(
             f"{path} is not a readable image: {reason}", "", _FIX, Exit.USAGE
@@ -236,7 +244,8 @@ class _Blob:
     media_type: str = ""
 
 
-_Parts = tuple[tuple[str, ...], bytes, Sequence[_Blob]]  # names, config, layers
+# Names, config, layers.
+_Parts = tuple[tuple[str, ...], bytes, Sequence[_Blob]]
 
 
 def _listed(files: _Files) -> list[_Parts]:
@@ -394,7 +403,8 @@ def _check(files: _Files, blob: _Blob, diff: str, progress: Callable[[int], None
         kind = packing(source.peek())
         for piece in _pieces(source, kind, gunzip):
             tar.feed(piece)
-        for _ in source.chunks():  # what lies behind the last frame belongs to the blob
+        # What lies behind the last frame belongs to the blob.
+        for _ in source.chunks():
             pass
     whole = kind is not Packing.GZIP or gunzip.whole
     if source.size < size or not whole:

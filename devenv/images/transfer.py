@@ -23,9 +23,8 @@ def transfer(
     containerd's own words; another run goes on from there.
     """
     configs: dict[str, str] = {}
-    digests = [
-        ref for ref in images if "@" in ref
-    ]  # the engine does not say which is which of several of them
+    # The engine does not say which is which of several of them.
+    digests = [ref for ref in images if "@" in ref]
     for refs in [[ref for ref in images if ref not in digests], *([ref] for ref in digests)]:
         if refs:
             configs |= _transfer(

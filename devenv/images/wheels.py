@@ -12,7 +12,8 @@ from devenv.errors import DevenvError
 from devenv.network import hint
 from devenv.ports import Host
 
-_LONGEST = 900.0  # seconds for pip
+# Seconds for pip.
+_LONGEST = 900.0
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # What Debian 12, with its glibc 2.36, can load; pip takes each name as it is.
 _PLATFORMS = (

@@ -21,7 +21,8 @@ class Adoption:
     nodes: tuple[str, ...]
     brought: tuple[Key, ...]
     changed: tuple[Key, ...]
-    images: Mapping[str, str]  # name → "brought" or "replaced"
+    # Name → "brought" or "replaced".
+    images: Mapping[str, str]
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,14 @@ from devenv.ports import Kube, Manifest
 from devenv.profiles.model import Component
 from devenv.wait import Deadline, until
 
-_IMAGES = 600.0  # seconds for an image to be in the nodes
-_SECRETS = 60.0  # seconds for a Secret that a workload mounts: Envoy Gateway's certificates are there after about 4
-_CONTROLLER = 60.0  # seconds for the gateway's controller and the cluster's DNS, about 5 s after the node is ready
-_ANSWER = "aa bb"  # the query's ID, with which its answer begins
+# Seconds for an image to be in the nodes.
+_IMAGES = 600.0
+# Seconds for a Secret that a workload mounts: Envoy Gateway's certificates are there after about 4.
+_SECRETS = 60.0
+# Seconds for the gateway's controller and the cluster's DNS, about 5 s after the node is ready.
+_CONTROLLER = 60.0
+# The query's ID, with which its answer begins.
+_ANSWER = "aa bb"
 # One query by TCP: its length, its ID, one question: the address of kubernetes.default.svc.cluster.local
 _ASK = r"""
 exec 3<>"/dev/tcp/$1/53" || exit
@@ -27,10 +31,12 @@ printf '\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01
 head -c 4 <&3 | od -An -tx1
 """
 _KNOCK = 'exec 3<>"/dev/tcp/$1/$2"'
-_ESTABLISHED = 60.0  # seconds for the API server to know new kinds
+# Seconds for the API server to know new kinds.
+_ESTABLISHED = 60.0
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
-Run = Callable[[list[str]], None]  # a step's work; it gets the list for its note
+# A step's work; it gets the list for its note.
+Run = Callable[[list[str]], None]
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,11 @@ class Applying:
         brought = {normalise(i.ref) for i in context.profile.cluster_images}
 
         def run(note: list[str]) -> None:
-            for obj in sorted(
-                objects, key=lambda o: bool(o["kind"] == "Gateway")
-            ):  # nobody else need wait as it does
+            # Nobody else need wait as it does.
+            for obj in sorted(objects, key=lambda o: bool(o["kind"] == "Gateway")):
                 context.arrivals.wait_for(set(manifests.images_in(obj)) & brought, _IMAGES)
-                ids = self.ids()  # not before: it is what was loaded by then
+                # Not before: it is what was loaded by then.
+                ids = self.ids()
                 if obj["kind"] == "Gateway":
                     self._await_controller(obj)
                 self._await_secrets(
@@ -153,7 +159,8 @@ class Applying:
         kube = self.context.kube
         for job in jobs:
             existing = kube.get(*manifests.key(job))
-            if existing is None:  # not run yet, or removed after its time to live
+            # Not run yet, or removed after its time to live.
+            if existing is None:
                 kube.apply(job)
             elif (existing.get("status") or {}).get("failed"):
                 kube.delete(*manifests.key(job))

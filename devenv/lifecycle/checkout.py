@@ -14,8 +14,10 @@ from devenv.lifecycle.steps import step
 from devenv.ports import Host, Reporter
 from devenv.profiles.model import Profile
 
-_LONGEST = 300.0  # seconds: a kustomization may fetch others from the network
-_SHOWN = 8  # last lines of what failed
+# Seconds: a kustomization may fetch others from the network.
+_LONGEST = 300.0
+# Last lines of what failed.
+_SHOWN = 8
 _MODULE = re.compile(r"^module\s+(\S+)", re.MULTILINE)
 # How kustomize, or git for it, says that it could not get what an address names.
 _UNREACHED = (
@@ -105,7 +107,8 @@ class Kustomize:
         try:
             built = self.host.run(argv, env=_NEVER_ASK, timeout=_LONGEST)
         except DevenvError as error:
-            if remote and error.exit_code is Exit.FAILED:  # it did not end in time
+            # It did not end in time.
+            if remote and error.exit_code is Exit.FAILED:
                 raise _unreached(folder, remote, error.what) from error
             raise
         if built.code != 0:

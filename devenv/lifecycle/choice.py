@@ -12,7 +12,8 @@ from devenv.profiles.model import Profile
 from devenv.profiles.settings import FILE, Settings, applied, read
 from devenv.profiles.variant import PLAIN, Variant
 
-DEFAULT = "offline"  # the only one that needs no AIBrix images
+# The only one that needs no AIBrix images.
+DEFAULT = "offline"
 AIBRIX = "aibrix"
 Warn = Callable[[DevenvError], None]
 

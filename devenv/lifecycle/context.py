@@ -21,7 +21,8 @@ class Context:
 
     cluster: str
     profile: Profile
-    profile_name: str  # as it is remembered
+    # As it is remembered.
+    profile_name: str
     variant: Variant
     host: Host
     clock: StoppableClock
@@ -32,9 +33,8 @@ class Context:
     reporter: Reporter
     records: Records
     arrivals: Arrivals
-    seen: dict[str, Image] = field(
-        default_factory=dict
-    )  # the engine's images by name, as last seen
+    # The engine's images by name, as last seen.
+    seen: dict[str, Image] = field(default_factory=dict)
 
     @property
     def chosen(self) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Declarations:
         if entry and entry.fingerprint == fingerprint:
             return entry.declared
         declared = manifests.declared(manifests.render(self.profile, self.locate))
-        with suppress(OSError):  # on a full disk it is read again next time
+        # On a full disk it is read again next time.
+        with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             entry = _Kept(fingerprint=fingerprint, declared=declared)
             write_private(self.file, entry.model_dump_json())
@@ -55,5 +56,6 @@ class Declarations:
     def _kept(self) -> _Kept | None:
         try:
             return _Kept.model_validate_json(self.file.read_text())
-        except (OSError, ValidationError):  # not kept yet, or by another version
+        except (OSError, ValidationError):
+            # Not kept yet, or by another version.
             return None

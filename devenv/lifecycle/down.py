@@ -99,7 +99,8 @@ class Down:
         own_context(self.kube, nodes, self.cluster)
         with step(self.reporter, f"take devenv's own out of {self.cluster}"):
             stayed = Withdraw(self.kube, self.containers, self.clock).run(record, nodes)
-        if stayed:  # another `down` tries again
+        # Another `down` tries again.
+        if stayed:
             Records(self.host).write(replace(record, objects=tuple(stayed), loaded={}))
         return replace(
             removal, objects=tuple(k for k in removal.objects if k not in stayed), stayed=stayed

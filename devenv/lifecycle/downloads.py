@@ -18,7 +18,8 @@ from devenv.lifecycle.steps import step
 from devenv.ports import Host, Reporter, Web
 from devenv.userfiles import read_state
 
-_LOCK_FILE = "downloads.lock"  # in the configuration's folder: address → sha256
+# In the configuration's folder: address → sha256.
+_LOCK_FILE = "downloads.lock"
 _SUMS = TypeAdapter(dict[str, str])
 _guard = Lock()
 

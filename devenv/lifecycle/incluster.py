@@ -13,7 +13,8 @@ def write(kube: Kube, record: Record) -> None:
     """Keep the record in the cluster. What is loaded into its nodes changes often, and stays in the state folder."""
     stored_record = replace(record, loaded={}, digest="")
     if record.adopted and KEY not in record.objects:
-        return  # somebody else has one of that name
+        # Somebody else has one of that name.
+        return
     kube.apply({
         "apiVersion": "v1",
         "kind": "ConfigMap",

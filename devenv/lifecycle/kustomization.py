@@ -14,10 +14,12 @@ from devenv.errors import DevenvError
 from devenv.userfiles import WRITTEN, read_text, read_yaml
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_OBJECTS = ("resources", "bases")  # where kustomize takes a file by its address
+# Where kustomize takes a file by its address.
+_OBJECTS = ("resources", "bases")
 _FOLDERS = (*_OBJECTS, "components", "generators", "transformers", "validators")
 _LISTS = (*_FOLDERS, "crds", "configurations", "patchesStrategicMerge")
-_PATHS = ("patches", "patchesJson6902", "replacements")  # lists of maps that may have a `path`
+# Lists of maps that may have a `path`.
+_PATHS = ("patches", "patchesJson6902", "replacements")
 # What kustomize fetches by HTTP or clones with git: a URL, user@host, or GitHub without https://.
 _HOST = r"(?!file:)[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+[:/]|github\.com[:/]"
 _ADDRESS = re.compile(rf"(git::)?({_HOST})\S+", re.IGNORECASE)
@@ -27,7 +29,8 @@ _ADDRESS = re.compile(rf"(git::)?({_HOST})\S+", re.IGNORECASE)
 class Kustomization:
     """One kustomization file."""
 
-    file: Path  # with no symbolic link in it
+    # With no symbolic link in it.
+    file: Path
     text: str
     content: Mapping[str, Any]
 

@@ -21,8 +21,10 @@ from devenv.lifecycle.record import Record
 from devenv.ports import Image, Node
 from devenv.wait import Deadline, until
 
-_BATCH = 512 << 20  # bytes of images, as the engine counts them
-_NODE = 120.0  # seconds for the node's containerd: it answers 2 s after kind begins; kind may have to pull first
+# Bytes of images, as the engine counts them.
+_BATCH = 512 << 20
+# Seconds for the node's containerd: it answers 2 s after kind begins; kind may have to pull first.
+_NODE = 120.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class Loading:
         images = {s.ref: context.image(s) for s in batch}
         groups: dict[
             tuple[str, ...], list[Node]
-        ] = {}  # images by their names in the profile → the nodes that lack just those
+            # Images by their names in the profile → the nodes that lack just those.
+        ] = {}
         for node in context.nodes():
             missing_names = tuple(s.image.name for s in self._lacking(node, batch, images))
             groups.setdefault(missing_names, []).append(node)
@@ -207,7 +210,8 @@ class Loading:
             )
         except NotReachableError:
             raise
-        except DevenvError:  # a CRI that is busy: who loads waits for it
+        except DevenvError:
+            # A CRI that is busy: who loads waits for it.
             return False
 
     def _lacking(
@@ -220,7 +224,8 @@ class Loading:
             (record.loaded.get(node.id, {}), record.there.get(node.id, {})) if record else ({}, {})
         )
         digests = by_name(Nodes(context.containers).images(node.name)) if recorded_ids else {}
-        if not context.engine.info().containerd_store:  # there an image's ID is its config's digest
+        # There an image's ID is its config's digest.
+        if not context.engine.info().containerd_store:
             recorded_digests = {
                 **recorded_ids,
                 **{name: digest for name, digest in recorded_digests.items() if digest},

@@ -19,11 +19,14 @@ from devenv.lifecycle.steps import step
 from devenv.ports import Manifest, Node
 from devenv.wait import Deadline, until
 
-_API = 180.0  # seconds for the API server of a cluster that kind has made, or that was just started
-_EARLY = 420.0  # seconds for the first answer of one that kind is making: kind's own limit is 4 min from there
+# Seconds for the API server of a cluster that kind has made, or that was just started.
+_API = 180.0
+# Seconds for the first answer of one that kind is making: kind's own limit is 4 min from there.
+_EARLY = 420.0
 _ENDED = {"exited", "dead"}
 _HOLDS_NO_PORT = {"exited", "dead", "created"}
-_LOOK_WITHIN = 5.0  # seconds from one look from within the node to the next
+# Seconds from one look from within the node to the next.
+_LOOK_WITHIN = 5.0
 _READY_WITHIN = (
     "kubectl",
     "--kubeconfig",
@@ -34,8 +37,10 @@ _READY_WITHIN = (
     "/readyz",
 )
 _ADMIN = "/etc/kubernetes/admin.conf"
-_STARTED = 120.0  # seconds for all pods of a node that was started; 2 to 8 are usual
-_CONTAINERD = 30.0  # seconds; 2 are usual
+# Seconds for all pods of a node that was started; 2 to 8 are usual.
+_STARTED = 120.0
+# Seconds; 2 are usual.
+_CONTAINERD = 30.0
 # Pods reach the API server by the Service `kubernetes`, the first address of the Services' range.
 _LEAD = r"""
 manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
@@ -56,10 +61,13 @@ class Making:
     """Brings the cluster's nodes and its API server up."""
 
     context: Context
-    started: bool = False  # whether a node that was stopped had to be started
+    # Whether a node that was stopped had to be started.
+    started: bool = False
     _exported: bool = False
-    _next_look: float = 0.0  # when to look from within the node
-    _known: bool = False  # whether the context is surely this cluster's
+    # When to look from within the node.
+    _next_look: float = 0.0
+    # Whether the context is surely this cluster's.
+    _known: bool = False
 
     def same_config(self) -> None:
         """Refuse what kind cannot do: change nodes and ports of a cluster that is there."""
@@ -81,7 +89,8 @@ class Making:
         record = context.records.read(context.cluster)
         if record is None or not context.nodes():
             return
-        base = record.base or "offline"  # what devenv noted before it had another
+        # What devenv noted before it had another.
+        base = record.base or "offline"
         recorded_profile, requested_profile = (
             f"{base} {record.version}".strip(),
             f"{context.profile.base} {context.profile.version}".strip(),
@@ -202,7 +211,8 @@ class Making:
             raise
         except (
             DevenvError
-        ) as error:  # kubeadm gives the administrator his rights only after the first answer
+            # Kubeadm gives the administrator his rights only after the first answer.
+        ) as error:
             return error.what
         return ""
 
@@ -210,14 +220,14 @@ class Making:
         """Have the context written as soon as its content is there, once: kind itself does it in the end."""
         context = self.context
         record = context.records.read(context.cluster)
-        if (
-            self._exported or not alone or record is None or record.made
-        ):  # several control planes get a balancer first
+        # Several control planes get a balancer first.
+        if self._exported or not alone or record is None or record.made:
             return
         control_plane = next(n.name for n in nodes if "control-plane" in n.name)
         if context.containers.exec(control_plane, ["test", "-s", _ADMIN]).code == 0:
             self._exported = True
-            with suppress(DevenvError):  # then it is kind's turn
+            # Then it is kind's turn.
+            with suppress(DevenvError):
                 context.kind.export_kubeconfig(context.cluster, lambda _: None)
                 self._trust_context()
 
@@ -250,7 +260,8 @@ class Making:
         try:
             context.kind.create(context.cluster, config, source.ref, self._detail("cluster"))
         except DevenvError:
-            if not context.nodes():  # kind has tidied up, so there is nothing to remember
+            # Kind has tidied up, so there is nothing to remember.
+            if not context.nodes():
                 context.records.remove(context.cluster)
             raise
 
@@ -266,9 +277,8 @@ class Making:
     def _await_api(self, *, created: bool) -> None:
         context = self.context
         if not created and not self._ready(context.nodes()):
-            context.kind.export_kubeconfig(
-                context.cluster, lambda _: None
-            )  # its context may be missing, or its port another
+            # Its context may be missing, or its port another.
+            context.kind.export_kubeconfig(context.cluster, lambda _: None)
             context.kube.forget()
 
         def missing() -> str:

@@ -19,9 +19,12 @@ from devenv.profiles.merge import merge
 from devenv.profiles.model import ManifestSource, Patch, Profile
 from devenv.userfiles import read_manifests
 
-IMAGES_NOTE = "devenv/images"  # annotation of pods
-Locate = Callable[[ManifestSource], Path]  # where a source's file or folder is
-_FIRST = ("Namespace", "CustomResourceDefinition")  # what others need before they can be applied
+# Annotation of pods.
+IMAGES_NOTE = "devenv/images"
+# Where a source's file or folder is.
+Locate = Callable[[ManifestSource], Path]
+# What others need before they can be applied.
+_FIRST = ("Namespace", "CustomResourceDefinition")
 # Keys of a profile that do not affect what is in the cluster.
 _NOT_INSTALLED = {"budgets", "auto_prune", "protect", "keep_newer", "tests", "left_out"}
 _LOOKED_FOR = ("CustomResourceDefinition", "Service", *WORKLOADS)
@@ -173,7 +176,8 @@ def _files(folder: Path) -> list[Path]:
 def _read_file(path: Path) -> list[Manifest]:
     try:
         documents = [o for d in read_manifests(path) if d for o in _items(d)]
-        json.dumps(documents)  # what YAML has and JSON has not, such as sets
+        # What YAML has and JSON has not, such as sets.
+        json.dumps(documents)
     except FileNotFoundError as error:
         raise DevenvError(f"There is no {path}.", exit_code=Exit.USAGE) from error
     except (ValueError, TypeError, RecursionError) as error:
@@ -252,9 +256,8 @@ def stamped(obj: Manifest, ids: Mapping[str, str]) -> Manifest:
     `ids` maps names as containerd spells them to the IDs that the engine has.
     """
     note = images_note(obj, ids)
-    if (
-        not note or "template" not in _map(obj.get("spec")) or obj["kind"] == "Job"
-    ):  # a Job's pods cannot be changed
+    # A Job's pods cannot be changed.
+    if not note or "template" not in _map(obj.get("spec")) or obj["kind"] == "Job":
         return obj
     return dict(
         merge(obj, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: note}}}}})

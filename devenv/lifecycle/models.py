@@ -37,20 +37,24 @@ from devenv.wait import Deadline, until
 
 MOCK = "devenv.local/vllm-mock:reference"
 _OWNER = {"app.kubernetes.io/managed-by": "devenv"}
-_MODEL = "devenv/model"  # annotation: the model's name, which a label can't always hold
-_ANNOTATED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,252}")  # as model hubs have them
+# annotation: the model's name, which a label can't always hold.
+_MODEL = "devenv/model"
+# As model hubs have them.
+_ANNOTATED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,252}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SERVICE = re.compile(
-    r"[a-z]([-a-z0-9]{0,54}[a-z0-9])?"
-)  # with `-router` behind it, it is a name of at most 63
+# With `-router` behind it, it is a name of at most 63.
+_SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,54}[a-z0-9])?")
 _ROUTES, _GRANTS = (
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"),
 )
 _DEPLOYMENT = ("apps/v1", "Deployment")
-_ROUTE_WAIT = 60.0  # seconds for the controller to make a route, and for Envoy Gateway to accept it
-_GONE = 60.0  # seconds for what was removed to be gone
-_PROOF = 60.0  # seconds for the live requests
+# Seconds for the controller to make a route, and for Envoy Gateway to accept it.
+_ROUTE_WAIT = 60.0
+# Seconds for what was removed to be gone.
+_GONE = 60.0
+# Seconds for the live requests.
+_PROOF = 60.0
 _READY = ["Accepted", "ResolvedRefs"]
 
 
@@ -63,7 +67,8 @@ class Wanted:
     replicas: int = 1
     port: int = 8000
     namespace: str = "default"
-    image_id: str = ""  # of the engine: another image of the same name replaces the pods
+    # Of the engine: another image of the same name replaces the pods.
+    image_id: str = ""
 
     @property
     def slug(self) -> str:
@@ -84,8 +89,10 @@ class Seen:
     """A model as each part of AIBrix sees it; a part that does not see it says why."""
 
     name: str
-    pods: tuple[int, int]  # ready, all: what the plugin finds
-    workloads: tuple[str, ...]  # what the controller finds
+    # Ready, all: what the plugin finds.
+    pods: tuple[int, int]
+    # What the controller finds.
+    workloads: tuple[str, ...]
     route: str
     service: str
     proofs: tuple[Proof, ...]
@@ -370,7 +377,8 @@ class Models:
     def objects(self, name: str) -> list[Manifest]:
         """Return what `remove` would remove. Raises DevenvError where devenv has not added the model."""
         kinds = (_DEPLOYMENT, ("v1", "Service"), _ROUTES)
-        objects = [  # a list's items do not say what they are
+        # A list's items do not say what they are.
+        objects = [
             {**o, "apiVersion": version, "kind": kind}
             for version, kind in kinds
             for o in self.kube.select(version, kind)
@@ -483,9 +491,8 @@ def _deployment(model: Wanted, *, is_visible: bool) -> Manifest:
             {"name": "MODEL_NAME", "value": model.name},
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ]
-        container["lifecycle"] = {
-            "preStop": {"sleep": {"seconds": 3}}
-        }  # Envoy learns a moment later that it ends
+        # Envoy learns a moment later that it ends.
+        container["lifecycle"] = {"preStop": {"sleep": {"seconds": 3}}}
     notes = annotations | ({IMAGES_NOTE: model.image_id} if model.image_id else {})
     meta = {"labels": {"app": model.slug, **labels}, **({"annotations": notes} if notes else {})}
     spec = {
@@ -496,9 +503,8 @@ def _deployment(model: Wanted, *, is_visible: bool) -> Manifest:
     deployment = _object(_DEPLOYMENT, model.slug, model.namespace, model, spec=spec)
     deployment["metadata"]["labels"] |= labels
     deployment["metadata"]["annotations"] |= annotations
-    if (
-        not is_visible
-    ):  # the controller would make a route to a Service that can't be, beside devenv's own
+    # The controller would make a route to a Service that can't be, beside devenv's own.
+    if not is_visible:
         deployment["metadata"]["labels"].pop(MODEL, None)
         deployment["metadata"]["annotations"].pop(MODEL, None)
     return deployment

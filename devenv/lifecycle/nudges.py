@@ -15,8 +15,10 @@ SECRET_SEEN = "devenv/secret-seen"  # noqa: S105 - an annotation's name
 SANDBOX_RETRIED = "devenv/sandbox-retried"
 _NO_SANDBOX = "FailedCreatePodSandBox"
 _UNFROZEN = "unable to freeze"
-_MAKERS = {"DaemonSet", "ReplicaSet"}  # owners to whom one of their pods is as good as another
-_GRACE = 1  # second
+# Owners to whom one of their pods is as good as another.
+_MAKERS = {"DaemonSet", "ReplicaSet"}
+# second.
+_GRACE = 1
 
 
 def sync_secrets(kube: Kube, workload: Manifest, pods: Iterable[Manifest]) -> None:

@@ -10,12 +10,14 @@ from devenv.ports import Engine, EngineInfo, Host
 from devenv.profiles.model import Profile
 from devenv.profiles.quantities import show
 
-_OLDEST = (20, 10)  # the engine's version: older ones have not been tried
+# The engine's version: older ones have not been tried.
+_OLDEST = (20, 10)
 _INODES = 50_000
+# fs.inotify, a Linux kernel's own defaults: with less, kubelet and kube-proxy fail.
 _INSTANCES, _WATCHES = (
     128,
     8192,
-)  # fs.inotify, a Linux kernel's own defaults: with less, kubelet and kube-proxy fail
+)
 
 
 def taken_port(host: Host, profile: Profile) -> str:
@@ -94,7 +96,8 @@ class Preflight:
         return taken_port(self.host, self.profile)
 
     def _disk(self, engine: EngineInfo) -> str:
-        if not engine.local:  # it runs elsewhere, or in a VM
+        # It runs elsewhere, or in a VM.
+        if not engine.local:
             return ""
         space, minimum = self.host.space(engine.data_root), self.profile.needs.disk
         if space.free < minimum:

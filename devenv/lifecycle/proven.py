@@ -20,7 +20,8 @@ from devenv.ports import Clock, Containers, Node, Reporter
 from devenv.profiles.model import Profile
 from devenv.wait import Deadline, until
 
-_PODS = 60.0  # seconds for the last old container to be gone
+# Seconds for the last old container to be gone.
+_PODS = 60.0
 _V = TypeVar("_V")
 _ByNode = Mapping[str, Mapping[str, _V]]
 

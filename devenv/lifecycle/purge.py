@@ -16,8 +16,10 @@ from devenv.wait import locked
 # Folders of the cache that a running cluster's next `up` needs, and those that only builds need.
 _NEEDED = ("built", "downloads", "kustomize")
 _TO_BUILD = ("go-build", "go-mod", "toolchain")
-_DECLARED = "declared"  # a file a cluster
-_PRELOAD = "-unloaded"  # how the tag of a node image ends before other images are put into it
+# A file a cluster.
+_DECLARED = "declared"
+# How the tag of a node image ends before other images are put into it.
+_PRELOAD = "-unloaded"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Needs:
     cluster: str
     names: frozenset[str] | None = None
     ids: frozenset[str] = frozenset()
-    builds: bool = True  # whether its images are built from a checkout
+    # Whether its images are built from a checkout.
+    builds: bool = True
 
     def has(self, item: Item) -> bool:
         """Whether it uses the image."""
@@ -128,7 +131,8 @@ class Purge:
         needed = {name for name in _NEEDED if others} | {
             name for name in _TO_BUILD if any(o.builds for o in others)
         }
-        disk = self.host.state_dir() / "disk"  # the ballast, and what is remembered of disks
+        # The ballast, and what is remembered of disks.
+        disk = self.host.state_dir() / "disk"
         removed_paths, kept_paths = [], []
         for path in sorted(self.host.cache_dir().iterdir()):
             if path.name == _DECLARED and others:

@@ -18,9 +18,12 @@ from devenv.ports import Clock, Kube, Manifest
 from devenv.profiles.model import Profile
 from devenv.wait import Deadline, until
 
-_CONTROLLER = 60.0  # seconds for the controller; 1 to 5 are usual
-_BY_ITSELF = 2.0  # seconds in which an Envoy that reaches its controller is ready
-_GRACE = 1  # second: no request has reached it since its start
+# Seconds for the controller; 1 to 5 are usual.
+_CONTROLLER = 60.0
+# Seconds in which an Envoy that reaches its controller is ready.
+_BY_ITSELF = 2.0
+# second: no request has reached it since its start.
+_GRACE = 1
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from devenv.profiles.model import Profile
 from devenv.profiles.variant import PLAIN, Variant
 from devenv.userfiles import read_state
 
-Key = tuple[
-    str, str, str, str
-]  # by which the API server finds an object: apiVersion, kind, namespace, name
-_API_PORT = 6443  # in kind's nodes
-_BIRTH = 60.0  # seconds from kind's start to its containers'; 1 s is usual, pulling the node image comes before
+# By which the API server finds an object: apiVersion, kind, namespace, name.
+Key = tuple[str, str, str, str]
+# In kind's nodes.
+_API_PORT = 6443
+# Seconds from kind's start to its containers'; 1 s is usual, pulling the node image comes before.
+_BIRTH = 60.0
 
 
 @dataclass(frozen=True)
@@ -53,27 +54,34 @@ class Record:
     """One cluster. `nodes` has the IDs of its containers, as far as they were seen; `made` says that kind finished it."""
 
     cluster: str
-    profile: str  # a name, or the absolute path of a file
-    engine: str = ""  # ID of the engine that it is on
-    config: str = ""  # kind's config that it was made from, which cannot be changed afterwards
-    began: float = 0.0  # when kind was started, in seconds since 1970
+    # A name, or the absolute path of a file.
+    profile: str
+    # ID of the engine that it is on.
+    engine: str = ""
+    # kind's config that it was made from, which cannot be changed afterwards.
+    config: str = ""
+    # When kind was started, in seconds since 1970.
+    began: float = 0.0
     made: bool = False
     nodes: tuple[str, ...] = ()
-    loaded: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
-    )  # node ID → name in the node → image's ID
-    there: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
-    )  # the same → its config's digest, "" where not told
-    again: Mapping[str, int] = field(
-        default_factory=dict
-    )  # name → how often another image was found under it, and replaced
-    digest: str = ""  # of all that was installed, once it was proven
-    adopted: bool = False  # somebody else made it: what is in it may be removed, it itself may not
-    objects: tuple[Key, ...] = ()  # of an adopted cluster: those that devenv brought
-    agreed: tuple[Key, ...] = ()  # of an adopted cluster: others' objects that devenv may change
-    held: tuple[str, ...] = ()  # of an adopted cluster: names of images that its nodes had before
-    base: str = ""  # the profile beneath the profile, and what it installed, which can't be changed in place
+    # Node ID → name in the node → image's ID.
+    loaded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # The same → its config's digest, "" where not told.
+    there: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # Name → how often another image was found under it, and replaced.
+    again: Mapping[str, int] = field(default_factory=dict)
+    # Of all that was installed, once it was proven.
+    digest: str = ""
+    # Somebody else made it: what is in it may be removed, it itself may not.
+    adopted: bool = False
+    # Of an adopted cluster: those that devenv brought.
+    objects: tuple[Key, ...] = ()
+    # Of an adopted cluster: others' objects that devenv may change.
+    agreed: tuple[Key, ...] = ()
+    # Of an adopted cluster: names of images that its nodes had before.
+    held: tuple[str, ...] = ()
+    # The profile beneath the profile, and what it installed, which can't be changed in place.
+    base: str = ""
     version: str = ""
     variant: Variant = PLAIN
     # node ID → name in the node → the last image that was proven, and the last other one before it
@@ -122,9 +130,8 @@ def parse(text: str) -> Record:
 
 def read_record(content: Any) -> Record:
     """Return the record that JSON holds. Raises as `parse` does."""
-    values = {
-        f.name: content[f.name] for f in fields(Record) if f.name in content
-    }  # a newer devenv may have written more
+    # A newer devenv may have written more.
+    values = {f.name: content[f.name] for f in fields(Record) if f.name in content}
     for name in ("objects", "agreed"):
         values[name] = tuple((o[0], o[1], o[2], o[3]) for o in content.get(name, ()))
     values["variant"] = _variant(content.get("variant") or {})

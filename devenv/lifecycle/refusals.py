@@ -24,7 +24,8 @@ _TYPES: dict[str, tuple[Any, str]] = {
 }
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 _EITHER = "x-kubernetes-int-or-string"
-Key = tuple[str, str, str, str]  # apiVersion, kind, namespace, name
+# apiVersion, kind, namespace, name.
+Key = tuple[str, str, str, str]
 _AT_TOP = {"apiVersion", "kind", "metadata", "status"}
 
 

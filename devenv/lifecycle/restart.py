@@ -25,10 +25,14 @@ from devenv.ports import Clock, Envoy, Kube, Manifest, Reporter
 from devenv.profiles.model import Component, Profile, Route
 from devenv.wait import Deadline, until
 
-_POLICIES = 90.0  # seconds for every condition, once the new pod leads
-_LIVE = 60.0  # seconds for Envoy's configuration
-_PROOF = 60.0  # seconds for the live requests once every rollout is over
-_GRACE = 5  # seconds for a container to end: it is to be replaced
+# Seconds for every condition, once the new pod leads.
+_POLICIES = 90.0
+# Seconds for Envoy's configuration.
+_LIVE = 60.0
+# Seconds for the live requests once every rollout is over.
+_PROOF = 60.0
+# Seconds for a container to end: it is to be replaced.
+_GRACE = 5
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Restart:
     envoy: Envoy
     clock: Clock
     reporter: Reporter
-    policies: bool = True  # whether the conditions of policies and routes are a gate
+    # Whether the conditions of policies and routes are a gate.
+    policies: bool = True
 
     def order(self, names: Iterable[str]) -> list[Component]:
         """Return the workloads of those names, in the order in which they are restarted; all of them for none.
@@ -137,7 +142,10 @@ class Restart:
     def _lead(
         self, component: Component, leases: list[Manifest], old_uids: set[str], deadline: Deadline
     ) -> None:
-        """Return when a new pod leads. A lease whose pod is gone is deleted: else it is waited for, 30 s (docs/facts/gateway.md)."""
+        """Return when a new pod leads.
+
+        A lease whose pod is gone is deleted: else it is waited for, 30 s (docs/facts/gateway.md).
+        """
         names = {
             p["metadata"]["name"]
             for p in self._pods(component)

@@ -120,7 +120,8 @@ class Schedule:
 
     def keep(self, message: str) -> None:
         """Remember what a run came to, and where that is anything, show it, and write it into the history."""
-        message = " ".join(message.split())  # one line, wherever it is shown
+        # One line, wherever it is shown.
+        message = " ".join(message.split())
         Jobs(self.host).note_last(self.clock.now(), message or "all is well")
         if message:
             self._tell(message)

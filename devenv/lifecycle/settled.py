@@ -23,11 +23,13 @@ from devenv.wait import Deadline, until
 
 LEASE = ("coordination.k8s.io/v1", "Lease")
 _LEADERS = (
-    ".gateway.envoyproxy.io"  # how the name of Envoy Gateway's lease ends (docs/facts/gateway.md)
+    # How the name of Envoy Gateway's lease ends (docs/facts/gateway.md)
+    ".gateway.envoyproxy.io"
 )
 _PATHS = (*admin.PATHS, rollout.CONNECTED)
 _APPS = "apps/v1"
-_SECONDS = 240.0  # for all rollouts: an Envoy that is told to end lets its connections end first
+# For all rollouts: an Envoy that is told to end lets its connections end first.
+_SECONDS = 240.0
 _LOOK = "`devenv doctor` has the cause."
 
 
@@ -64,7 +66,8 @@ class _Run:
     """What one wait keeps from look to look."""
 
     watch: Watch
-    leases: set[tuple[RolledOut, str]] = field(default_factory=set)  # once seen, they must be held
+    # Once seen, they must be held.
+    leases: set[tuple[RolledOut, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,8 @@ class Settled:
 
     def _hasten(self, rollouts: Iterable[RolledOut], state: _Run) -> None:
         holders = {(this, name): self._holder(this, name) for this, name in state.leases}
-        view = self._view(rollouts)  # after the leases: who holds one by now is in it
+        # After the leases: who holds one by now is in it.
+        view = self._view(rollouts)
         for this, obj in view.workloads:
             if _lack(this, obj):
                 state.watch.look(this.kind, obj)

@@ -20,7 +20,8 @@ _PIDFILES = (
     (_RUN / "docker" / "containerd" / "containerd.pid", "containerd"),
 )
 _SYSTEMD = Path("/run/systemd/system")
-_INSTALL = 900.0  # seconds
+# Seconds.
+_INSTALL = 900.0
 _START = 60.0
 _ASK = "ask a registry"
 
@@ -31,11 +32,13 @@ class Setup:
 
     host: Host
     engine: Engine
-    builder: Callable[[], Builder]  # made only once the engine answers
+    # Made only once the engine answers.
+    builder: Callable[[], Builder]
     clock: Clock
     reporter: Reporter
     profile: Profile
-    wrapper: Path  # devenv/adapters/runc_trimmed.py
+    # devenv/adapters/runc_trimmed.py.
+    wrapper: Path
     confirm: Callable[[Sequence[str]], bool]
 
     def run(self) -> list[str]:
@@ -78,7 +81,8 @@ class Setup:
             return False
         trial_image = next((i for i in missing_images if i.pull), None)
         if trial_image is None:
-            return False  # devenv's own need the Go compiler alone, which comes as a wheel
+            # devenv's own need the Go compiler alone, which comes as a wheel.
+            return False
         with step(self.reporter, _ASK) as note:
             try:
                 platform = f"linux/{builder.book.architecture}"

@@ -37,8 +37,10 @@ class Status:
     nodes: tuple[Node, ...]
     components: tuple[ComponentState, ...]
     disks: dict[str, Space]
-    changing: str = ""  # who is changing the cluster right now
-    silence: str = ""  # why no component's state is known, if there is one reason for all
+    # Who is changing the cluster right now.
+    changing: str = ""
+    # Why no component's state is known, if there is one reason for all.
+    silence: str = ""
 
     @property
     def ready(self) -> bool:
@@ -80,9 +82,8 @@ class StatusReader:
         holder = self.host.lock_holder(f"cluster-{self.cluster}")
         changing = _told(holder) if holder else ""
         with ThreadPoolExecutor(8) as pool:
-            futures = [
-                pool.submit(self._component, c) for c in self.profile.components
-            ]  # they need not wait for the engine
+            # They need not wait for the engine.
+            futures = [pool.submit(self._component, c) for c in self.profile.components]
             nodes = own_nodes(Records(self.host), self.engine, self.containers, self.cluster)
             disks = self._disks(nodes)
             running = any(n.status == "running" for n in nodes)

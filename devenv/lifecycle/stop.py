@@ -9,7 +9,8 @@ from devenv.lifecycle.steps import step
 from devenv.ports import Clock, Containers, Engine, Host, Node, Reporter
 from devenv.wait import locked
 
-_SECONDS = 25  # seconds for what runs in a node to end; 3 to 5 are usual
+# Seconds for what runs in a node to end; 3 to 5 are usual.
+_SECONDS = 25
 # Left to itself, a node waits for whatever ignores SIGTERM until Docker kills it, etcd with it. So its
 # containers end first, all at once, and etcd last and by itself. Without the kubelet nothing starts
 # them anew; a shim, which ignores SIGTERM, is left with nothing to look after. Under cgroup v1, runc
@@ -58,9 +59,8 @@ class Stop:
             for node in sorted(running, key=lambda n: "control-plane" in n.name):
                 with step(self.reporter, f"stop {node.name}"):
                     if node.status == "paused":
-                        self.containers.start(
-                            node.name
-                        )  # a paused one cannot hear that it is to stop
+                        # A paused one cannot hear that it is to stop.
+                        self.containers.start(node.name)
                     self._end(node)
                     self.containers.stop(node.name)
             if running:

@@ -42,8 +42,10 @@ from devenv.tasks import Task, run_all
 from devenv.wait import Deadline, locked, until
 
 _ENDED = {"exited", "dead"}
-_NOTICED = 5.0  # seconds in which an engine notices that a container has ended
-_PROOF = 60.0  # seconds for the live requests once every gate is open
+# Seconds in which an engine notices that a container has ended.
+_NOTICED = 5.0
+# Seconds for the live requests once every gate is open.
+_PROOF = 60.0
 # After a node was started: envoy-gateway v1.2.8 that starts before the API server is ready does nothing until its
 # liveness probe restarts it, about 65 s later (seen on the lab: "hook error", then 0/1 until "shutting down").
 _PROOF_STARTED = 240.0
@@ -58,7 +60,8 @@ class Result:
     url: str
     proofs: tuple[Proof, ...]
     changed: bool
-    version: str = ""  # of what the profile installs
+    # Of what the profile installs.
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Up:
     manifests_folder: Path
     recipe_file: Callable[[str, str], Path]
     agree: Callable[[Adoption], None] | None = (
-        None  # with --adopt: shows what would change, and asks
+        # With --adopt: shows what would change, and asks.
+        None
     )
     _: KW_ONLY
     envoy: Envoy
@@ -123,7 +127,8 @@ class Up:
                 context.nodes(), [normalise(i.ref) for i in context.profile.cluster_images]
             )
             context.proven.forget_superseded([n.name for n in context.nodes()])
-            self._note_built()  # once more: before, a new cluster has no record
+            # Once more: before, a new cluster has no record.
+            self._note_built()
             self._own_builds.forget_superseded()
             self._tell_of_changes()
             digest = self._digest(sources)
@@ -278,7 +283,8 @@ class Up:
             self._tell_of_dead_nodes(began, error)
             self._offer_return(error)
             raise
-        except CycleError as error:  # before any of them was begun
+        except CycleError as error:
+            # Before any of them was begun.
             what = "The profile's manifests and components wait for each other in a circle."
             raise DevenvError(
                 what, " → ".join(map(str, error.args[1])), "Nothing was changed.", Exit.USAGE
@@ -492,7 +498,8 @@ class Up:
     def _refused(self, problems: list[DevenvError]) -> DevenvError:
         name = self.context.profile.name
         reason = "\n".join(p.why for p in problems)
-        code = min(p.exit_code for p in problems)  # a wrong profile before a port that is taken
+        # A wrong profile before a port that is taken.
+        code = min(p.exit_code for p in problems)
         if code is not Exit.PREREQUISITE:
             what = f"The profile {name} names files that can't be used."
             return DevenvError(what, reason, "Nothing was changed.", code)
@@ -582,7 +589,8 @@ class Up:
         )
         with suppress(OSError):
             History(context.host, context.clock).prepare()
-        with suppress(LockedError), context.host.lock("images"):  # its file is there from now on
+        # Its file is there from now on.
+        with suppress(LockedError), context.host.lock("images"):
             pass
 
     def _digest(self, sources: dict[str, Source]) -> str:

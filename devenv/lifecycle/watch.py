@@ -10,7 +10,8 @@ from devenv.gates.outlook import Outlook
 from devenv.lifecycle.nudges import retry_sandboxes, sync_secrets
 from devenv.ports import Clock, Kube, Manifest
 
-_PAUSE = 1.0  # seconds between two looks at the same workload
+# Seconds between two looks at the same workload.
+_PAUSE = 1.0
 
 
 class Watch:

@@ -12,8 +12,10 @@ from devenv.lifecycle.record import Key, Record
 from devenv.ports import Clock, Containers, Kube, Manifest, Node
 from devenv.wait import Deadline, until
 
-_GONE = 120.0  # seconds for one object to go: a namespace waits for its pods, a GatewayClass for its controller
-_SETTLE = 60.0  # seconds for what controllers made of the objects to go: a proxy drains its connections first
+# Seconds for one object to go: a namespace waits for its pods, a GatewayClass for its controller.
+_GONE = 120.0
+# Seconds for what controllers made of the objects to go: a proxy drains its connections first.
+_SETTLE = 60.0
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _LIVING = (("v1", "Pod"), ("v1", "PersistentVolumeClaim"), ("v1", "Service"), ("apps/v1", "Deployment"),
            ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"))  # fmt: skip
@@ -24,11 +26,12 @@ _KEPT = (
     ("batch/v1", "CronJob"),
     ("networking.k8s.io/v1", "Ingress"),
 )
+# Their names are those of their programs, which are managers of fields.
 _CONTROLLERS = {
     "Deployment",
     "StatefulSet",
     "Job",
-}  # their names are those of their programs, which are managers of fields
+}
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ _SPELT = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
     "description": "A size as Kubernetes spells it: 64Mi, 2Gi.",
 }
-Size = Annotated[int, BeforeValidator(quantities.parse), WithJsonSchema(_SPELT)]  # bytes
+# Bytes.
+Size = Annotated[int, BeforeValidator(quantities.parse), WithJsonSchema(_SPELT)]
 
 
 def _share(value: object) -> str:
@@ -108,9 +109,8 @@ _SHARE = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
     "description": "A size (2Gi), or a part of the disk (10%).",
 }
-Share = Annotated[
-    str, BeforeValidator(_share), WithJsonSchema(_SHARE)
-]  # what it comes to: quantities.share
+# What it comes to: quantities.share.
+Share = Annotated[str, BeforeValidator(_share), WithJsonSchema(_SHARE)]
 
 
 def _policy(value: object) -> object:

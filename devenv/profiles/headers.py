@@ -13,7 +13,8 @@ from pydantic import AfterValidator, PlainSerializer, SecretStr
 HIDDEN = "[redacted]"
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 FILE = re.compile(r"(?:^|(?<=\s))@(\S.*)$")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
+# A token of RFC 9110.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Headers by whose names their values are secrets, wherever those stand.
 _SENSITIVE = re.compile(r"auth|cookie|key|token|secret|passw|credential", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

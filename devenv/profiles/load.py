@@ -33,10 +33,13 @@ from devenv.userfiles import Document, as_map, did_you_mean, near_it, read_yaml,
 
 Lines = Mapping[tuple[Any, ...], int]
 LISTS = ("images", "manifests", "patches", "components", "requests")
-_IN_ITEM = 3  # keys of a path that leads into an item of a list
+# Keys of a path that leads into an item of a list.
+_IN_ITEM = 3
 _FIX = "Correct the file; nothing was changed."
-_PORTS = range(8888, 8988)  # for a new profile's gateway on this machine
-_UNNAMED = "mine"  # the name of a profile whose file has none
+# For a new profile's gateway on this machine.
+_PORTS = range(8888, 8988)
+# The name of a profile whose file has none.
+_UNNAMED = "mine"
 
 
 def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
@@ -60,7 +63,8 @@ def check(name: str, folder: Path, codes: Iterable[str] | None = None) -> Profil
     files = _read(name, folder)
     problems = files.duplicates
     for within, variant in variants(merged(files.layers)):
-        with suppress(DevenvError):  # a version that only a checkout has
+        # A version that only a checkout has.
+        with suppress(DevenvError):
             changed = varied(files.layers, variant, name)
             odd = [
                 *_missing_files(changed, folder.parent),
@@ -119,7 +123,8 @@ class Files:
 
     documents: Sequence[Document]
     layers: Layers
-    shipped: Path  # the folder of devenv's own profiles
+    # The folder of devenv's own profiles.
+    shipped: Path
 
     @property
     def own(self) -> Document:
@@ -538,7 +543,8 @@ def _by_name(content: Any, where: Sequence[int | str]) -> tuple[int | str, ...]:
         try:
             content = content[key]
         except (LookupError, TypeError):
-            content = None  # a key that is missing
+            # A key that is missing.
+            content = None
         is_named = (
             isinstance(key, int)
             and isinstance(content, Mapping)

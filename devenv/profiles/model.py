@@ -25,30 +25,38 @@ from devenv.profiles.headers import Headers
 from devenv.profiles.wording import Place, PlacedError
 from devenv.userfiles import near_it
 
-FOUND = "found"  # the base of what was found in a cluster of somebody else's
-_ROLES = ("control-plane", "worker")  # that kind knows
+# The base of what was found in a cluster of somebody else's.
+FOUND = "found"
+# That kind knows.
+_ROLES = ("control-plane", "worker")
+# Of `up`, which waits for components beside them.
 STEPS = {
     "cluster",
     "images",
     "api server",
     "definitions",
-}  # of `up`, which waits for components beside them
+}
 
 
 class Route(StrEnum):
     """The ways that a request can take through the gateway."""
 
-    MODELS = "models"  # GET /v1/models, which the metadata service answers
+    # GET /v1/models, which the metadata service answers.
+    MODELS = "models"
 
-    DIRECT = "direct"  # by its `model` header, through the model's own HTTPRoute
-    EXTENSION = "extension"  # by its `routing-strategy` header: the plugin chooses the pod
-    PLAIN = "plain"  # with neither: the plugin reads the model from the body
+    # By its `model` header, through the model's own HTTPRoute.
+    DIRECT = "direct"
+    # By its `routing-strategy` header: the plugin chooses the pod.
+    EXTENSION = "extension"
+    # With neither: the plugin reads the model from the body.
+    PLAIN = "plain"
 
 
 class Cluster(Model):
     """How the cluster is made."""
 
-    image: str  # an entry of `images`
+    # An entry of `images`.
+    image: str
     kind: Mapping[str, Any]
 
     @model_validator(mode="after")
@@ -90,13 +98,15 @@ class GatewayPorts(Model):
 class GoProgram(Model):
     """A Go program that makes an image of its own: nothing in it but the program, run by nobody in particular."""
 
-    package: str  # in the module, like ./cmd/plugins
-    entrypoint: str  # where the image has it, like /gateway-plugins
-    user: str = "65532:65532"  # distroless' nonroot
+    # In the module, like ./cmd/plugins.
+    package: str
+    # Where the image has it, like /gateway-plugins.
+    entrypoint: str
+    # distroless' nonroot.
+    user: str = "65532:65532"
     tags: tuple[str, ...] = ()
-    at_most: str = Field(
-        default="", pattern=r"^(1\.25)?$"
-    )  # the newest Go that the source takes, of those in images/toolchain.yaml
+    # The newest Go that the source takes, of those in images/toolchain.yaml.
+    at_most: str = Field(default="", pattern=r"^(1\.25)?$")
 
 
 class PythonBase(Model):
@@ -112,12 +122,18 @@ class PythonProgram(Model):
     The base must have Python 3.11. Packages are PyPI's wheels for it; devenv compiles none.
     """
 
-    folder: str  # in the checkout
-    files: tuple[str, ...]  # patterns of what is taken from it, in the image's /app
-    requirements: str = ""  # a file of the folder that names packages
-    packages: tuple[str, ...] = ()  # further packages
-    lock: str = ""  # a poetry.lock of the folder, whose versions count
-    programs: Mapping[str, str] = {}  # a name on the image's PATH → MODULE:FUNCTION
+    # In the checkout.
+    folder: str
+    # Patterns of what is taken from it, in the image's /app.
+    files: tuple[str, ...]
+    # A file of the folder that names packages.
+    requirements: str = ""
+    # Further packages.
+    packages: tuple[str, ...] = ()
+    # A poetry.lock of the folder, whose versions count.
+    lock: str = ""
+    # A name on the image's PATH → MODULE:FUNCTION.
+    programs: Mapping[str, str] = {}
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     base: PythonBase = PythonBase()
@@ -127,20 +143,28 @@ class ProfileImage(Model):
     """An image and where it may come from: the engine, an archive, a registry, a recipe."""
 
     name: str
-    ref: ImageName  # its name in the cluster
-    archive: str = ""  # a file that `docker save` wrote, seen from the profile's folder; it comes before all others
+    # Its name in the cluster.
+    ref: ImageName
+    # A file that `docker save` wrote, seen from the profile's folder; it comes before all others.
+    archive: str = ""
     recipe: str = ""
     pull: bool = True
     build: tuple[
         Argument, ...
-    ] = ()  # the command that builds it in the engine, for `reload-image --build`
-    build_in: str = ""  # the folder that it runs in, seen from the profile's folder
-    from_checkout: bool = False  # whether it is built in a checkout that is given with `up --checkout`, and nowhere else
+        # The command that builds it in the engine, for `reload-image --build`.
+    ] = ()
+    # The folder that it runs in, seen from the profile's folder.
+    build_in: str = ""
+    # Whether it is built in a checkout that is given with `up --checkout`, and nowhere else.
+    from_checkout: bool = False
     go: GoProgram | None = (
-        None  # a Go program in `build_in`, which is built here and packed, in the place of `build`
+        # A Go program in `build_in`, which is built here and packed, in the place of `build`.
+        None
     )
-    python: PythonProgram | None = None  # the same for a Python program
-    only_with: str = ""  # a path in the checkout: the entry counts only where it is there
+    # The same for a Python program.
+    python: PythonProgram | None = None
+    # A path in the checkout: the entry counts only where it is there.
+    only_with: str = ""
     enabled: bool = True
 
     @model_validator(mode="after")
@@ -198,16 +222,21 @@ class ManifestSource(Model):
     path: str = ""
     url: Address = ""
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
-    recipe: str = ""  # RECIPE/FILE
-    kustomize: str = ""  # a folder
+    # RECIPE/FILE.
+    recipe: str = ""
+    # A folder.
+    kustomize: str = ""
     # whether the folder is in the checkout; it is left out if the checkout does not have it
     from_checkout: bool = False
     replaces: tuple[
         str, ...
-    ] = ()  # addresses in kustomize folders, in whose place its file is taken
-    after: tuple[str, ...] = ()  # components that must be ready before it is applied
+        # Addresses in kustomize folders, in whose place its file is taken.
+    ] = ()
+    # Components that must be ready before it is applied.
+    after: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
-    only_with: str = ""  # a path in the checkout: the entry counts only where it is there
+    # A path in the checkout: the entry counts only where it is there.
+    only_with: str = ""
     enabled: bool = True
 
     @model_validator(mode="after")
@@ -272,10 +301,14 @@ class Component(Model):
     resource: Resource
     conditions: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    made: bool = False  # whether a controller of the cluster makes it, so that no manifest has it
-    lease: str = ""  # of a workload whose pods elect a leader: how the name of their Lease ends
-    deadline: Amount = Field(default=240, gt=0, le=3600)  # seconds
-    only_with: str = ""  # a path in the checkout: the entry counts only where it is there
+    # Whether a controller of the cluster makes it, so that no manifest has it.
+    made: bool = False
+    # Of a workload whose pods elect a leader: how the name of their Lease ends.
+    lease: str = ""
+    # Seconds.
+    deadline: Amount = Field(default=240, gt=0, le=3600)
+    # A path in the checkout: the entry counts only where it is there.
+    only_with: str = ""
     enabled: bool = True
 
 
@@ -287,8 +320,10 @@ class LiveRequest(Model):
     model: str
     strategy: str = "random"
     stream: bool = False
-    by: str = ""  # the HTTPRoute that it goes by; the model's own unless told
-    anonymous: bool = False  # whether its model does not name its pod, so that Envoy's log alone tells which one answered
+    # The HTTPRoute that it goes by; the model's own unless told.
+    by: str = ""
+    # Whether its model does not name its pod, so that Envoy's log alone tells which one answered.
+    anonymous: bool = False
     # such as an API key: a text, or where it is: ${NAME} a variable, @FILE a file
     headers: Headers = Field(default_factory=dict)
     enabled: bool = True
@@ -304,7 +339,8 @@ class Forward(Model):
 
     port: int = Field(ge=1, le=65535)
     namespace: str = ""
-    service: str = ""  # the gateway where it is empty
+    # The gateway where it is empty.
+    service: str = ""
     # a port of the Service's pods; by default the same one
     target: int = Field(default=0, ge=0, le=65535)
 
@@ -312,11 +348,14 @@ class Forward(Model):
 class SourceTests(Model):
     """Tests in the profile's checkout: a package of Go tests that need a cluster."""
 
-    package: str  # in the module, like ./test/e2e/
-    arguments: tuple[str, ...] = ()  # of `go test`
+    # In the module, like ./test/e2e/.
+    package: str
+    # Of `go test`.
+    arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}
     forwards: tuple[Forward, ...] = ()
-    namespace: str = "default"  # where they make objects
+    # Where they make objects.
+    namespace: str = "default"
 
 
 class Needs(Model):
@@ -324,9 +363,8 @@ class Needs(Model):
 
     cpus: Whole = Field(default=2, ge=0)
     memory: Size = 3 << 30
-    disk: Size = (
-        4 << 30
-    )  # a node with its images takes about 2 GiB; the rest is for what one does with it
+    # A node with its images takes about 2 GiB; the rest is for what one does with it.
+    disk: Size = 4 << 30
 
 
 class Budget(Model):
@@ -335,7 +373,8 @@ class Budget(Model):
     keep_free: Share = "5%"
     max_use: Share = "100%"
     headroom: Share = (
-        "5%"  # how far below that making room goes on, so that it is not begun again at once
+        # How far below that making room goes on, so that it is not begun again at once.
+        "5%"
     )
 
 
@@ -352,31 +391,42 @@ class Profile(Model):
 
     name: Title
     description: str = ""
-    base: str = ""  # the profile at the bottom of all that it extends
-    version: str = ""  # of what it installs, where it has several
-    like: str = ""  # a newer version than all that are known is treated like this one
-    tag: str = ""  # of that version's images
+    # The profile at the bottom of all that it extends.
+    base: str = ""
+    # Of what it installs, where it has several.
+    version: str = ""
+    # A newer version than all that are known is treated like this one.
+    like: str = ""
+    # Of that version's images.
+    tag: str = ""
     # whether what it installs reads a model's name from annotations too, and hashes names for routes
     model_annotations: bool = False
-    module: str = ""  # the Go module that a checkout of what it installs is
+    # The Go module that a checkout of what it installs is.
+    module: str = ""
     needs: Needs = Needs()
     budgets: Budgets = Budgets()
-    auto_prune: AutoPrune = "ask"  # whether a command that needs room may make it
-    protect: tuple[str, ...] = ()  # images by name, * stands for anything: never pruned
-    # hours: an image with a name that came since then is never pruned
+    # Whether a command that needs room may make it.
+    auto_prune: AutoPrune = "ask"
+    # Images by name, * stands for anything: never pruned.
+    protect: tuple[str, ...] = ()
+    # Hours: an image with a name that came since then is never pruned
     keep_newer: Amount = Field(default=24, ge=0, le=24 * 365)
     cluster: Cluster
     gateway: GatewayPorts
     images: tuple[ProfileImage, ...]
     manifests: tuple[ManifestSource, ...]
-    patches: tuple[Patch, ...] = ()  # of all manifests, after each source's own
+    # Of all manifests, after each source's own.
+    patches: tuple[Patch, ...] = ()
     components: tuple[Component, ...]
     requests: tuple[LiveRequest, ...]
     ignore: tuple[
         Annotated[str, Field(pattern=r"^DE\d{3}$")], ...
-    ] = ()  # codes that `doctor` leaves out
-    tests: SourceTests | None = None  # what `devenv test-e2e` runs
-    left_out: tuple[str, ...] = ()  # entries that count only with a path that the checkout has not
+        # Codes that `doctor` leaves out.
+    ] = ()
+    # What `devenv test-e2e` runs.
+    tests: SourceTests | None = None
+    # Entries that count only with a path that the checkout has not.
+    left_out: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Profile":

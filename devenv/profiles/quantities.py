@@ -15,7 +15,8 @@ _UNITS = {
 }
 _FORM = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)(k|M|G|T|Ki|Mi|Gi|Ti|)")
 
-_SHOWN = 40  # characters of what is no size
+# Characters of what is no size.
+_SHOWN = 40
 
 
 def parse(text: str | int) -> int:

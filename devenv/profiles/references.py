@@ -10,7 +10,8 @@ _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}
 _REPOSITORY = rf"(?:{_DOMAIN}/)?{_PART}(?:/{_PART})*"
 _REFERENCE = re.compile(rf"{_REPOSITORY}(?::{_TAG})?(?:@{_DIGEST})?", re.ASCII)
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{6,64}")
-_LONGEST = 512  # characters
+# characters.
+_LONGEST = 512
 
 
 def is_reference(text: str) -> bool:

@@ -38,7 +38,8 @@ class Settings(Model):
     budgets: BudgetChanges = BudgetChanges()
     auto_prune: AutoPrune | None = None
     protect: tuple[str, ...] = ()
-    keep_newer: Amount | None = Field(default=None, ge=0, le=24 * 365)  # hours
+    # Hours.
+    keep_newer: Amount | None = Field(default=None, ge=0, le=24 * 365)
 
 
 def read(path: Path) -> Settings:

@@ -15,12 +15,14 @@ from devenv.profiles.merge import merge
 
 # The profile's files as they are merged: from the one that extends none to the one that was named.
 Layers = Sequence[Mapping[str, Any]]
-Change = tuple[str, str]  # "versions" or "options", and the name of one
+# "versions" or "options", and the name of one.
+Change = tuple[str, str]
 LISTS = ("images", "manifests", "components", "requests")
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[\w.]+)?")
 # Options that stand for manifests from the user's own files, and for his own source
 FILES, CHECKOUT = "files", "checkout"
-ANY = "any"  # stands for a path where only the rest is looked at
+# Stands for a path where only the rest is looked at.
+ANY = "any"
 # Folders of a checkout, in the order in which their objects count.
 FOLDERS = ("kustomize_first", "kustomize")
 
@@ -31,8 +33,10 @@ class Variant:
 
     version: str = ""
     options: tuple[str, ...] = ()
-    manifests: tuple[str, ...] = ()  # files and folders in the place of the release's
-    checkout: str = ""  # a folder with the source
+    # Files and folders in the place of the release's.
+    manifests: tuple[str, ...] = ()
+    # A folder with the source.
+    checkout: str = ""
 
     @property
     def everything(self) -> tuple[str, ...]:
@@ -230,9 +234,8 @@ def _from_files(content: Mapping[str, Any], layers: Layers, variant: Variant) ->
     ]
     if variant.checkout:
         images = [i for i in entries(content, "images") if i.get("from_checkout") and i.get("name")]
-        built = [
-            i for i in images if not i.get("build_in")
-        ]  # one with a folder of its own keeps it
+        # One with a folder of its own keeps it.
+        built = [i for i in images if not i.get("build_in")]
         change["images"] = [{"name": i["name"], "build_in": variant.checkout} for i in built]
         sources = [m for m in entries(content, "manifests") if _folder_of_checkout(m)]
         change["manifests"] += [_in_checkout(m, variant.checkout) for m in sources]

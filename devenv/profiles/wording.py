@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Place = tuple[int | str, ...]
-_MOST = 200  # characters of a value's own complaint
+# Characters of a value's own complaint.
+_MOST = 200
 
 # The kind of an error, as pydantic names it → what is wrong.
 _WORDS = {
@@ -100,7 +101,8 @@ _SCHEMAS: dict[type[BaseModel], Mapping[str, Any]] = {}
 
 def _keys(model: type[BaseModel], where: Sequence[int | str]) -> list[str]:
     """Return the keys that a model has at a place."""
-    if model not in _SCHEMAS:  # thousands of keys may be wrong in one file
+    # Thousands of keys may be wrong in one file.
+    if model not in _SCHEMAS:
         _SCHEMAS[model] = model.model_json_schema(by_alias=True)
     schema = _SCHEMAS[model]
     node: Any = schema

@@ -22,7 +22,8 @@ _SKIPPED = {
     "ServiceAccount",
 }
 _OURS = ("devenv", "devenv-reload")
-_SHOWN = 3  # fields
+# fields.
+_SHOWN = 3
 _CONTROLLERS = ("kube-controller-manager", "envoy-gateway", "kubelet", "kube-scheduler")
 
 
@@ -85,7 +86,8 @@ def drift(kube: Kube, manifests: Iterable[Manifest]) -> list[Drift]:
         if live is None:
             drifts.append(Drift(manifest, missing=True))
             continue
-        if manifest["kind"] == _CRD:  # the API server fills in much of it
+        # The API server fills in much of it.
+        if manifest["kind"] == _CRD:
             continue
         by, fields = _others(live), tuple(_differing(manifest, live))
         if by or fields:

@@ -14,13 +14,20 @@ _OWNER = "gateway.envoyproxy.io/owning-gateway-name="
 class Kind(IntEnum):
     """What a step does. Their order is the order in which they are done."""
 
-    ROOM = 1  # delete what was listed until the node's disk has room
-    START = 2  # start nodes, and await the API server
-    CONTEXT = 3  # have the kubeconfig's context written again
-    PUT_BACK = 4  # apply the profile's manifests again
-    SCALE = 5  # give a workload of Kubernetes' own its pods back
-    UNDO = 6  # return to the image that was proven before the one that fails
-    RESTART = 7  # restart a component
+    # Delete what was listed until the node's disk has room.
+    ROOM = 1
+    # Start nodes, and await the API server.
+    START = 2
+    # Have the kubeconfig's context written again.
+    CONTEXT = 3
+    # Apply the profile's manifests again.
+    PUT_BACK = 4
+    # Give a workload of Kubernetes' own its pods back.
+    SCALE = 5
+    # Return to the image that was proven before the one that fails.
+    UNDO = 6
+    # Restart a component.
+    RESTART = 7
 
 
 _BLIND = {Kind.START, Kind.CONTEXT}
@@ -33,7 +40,8 @@ class Planned:
     kind: Kind
     target: str
     reason: str
-    also: tuple[str, ...] = ()  # other roots that it is for
+    # Other roots that it is for.
+    also: tuple[str, ...] = ()
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -55,7 +63,8 @@ class _Case:
 
     cause: Cause
     profile: Profile
-    owned: frozenset[str]  # deployments that the profile's manifests have, as NAMESPACE/NAME
+    # Deployments that the profile's manifests have, as NAMESPACE/NAME.
+    owned: frozenset[str]
     # whether an object of the profile's that the root is about is missing or changed
     drifted: bool = False
 
@@ -85,9 +94,8 @@ def plan(
         steps += repair
         if not repair:
             beyond.append(cause.root)
-    blind_steps = [
-        s for s in steps if s.kind in _BLIND
-    ]  # what else there is can be judged once these are done
+    # What else there is can be judged once these are done.
+    blind_steps = [s for s in steps if s.kind in _BLIND]
     return Plan(_ordered(blind_steps or steps, profile), tuple(beyond))
 
 

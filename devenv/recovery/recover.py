@@ -30,15 +30,23 @@ from devenv.recovery.room import ENOUGH, Room
 from devenv.wait import Deadline, locked, until
 
 _ROUNDS = 4
-_BUDGET = 10.0  # seconds for the facts
-_API = 180.0  # seconds for the API server to answer again
-_BUILDING = 60.0  # seconds for whoever builds images
+# Seconds for the facts.
+_BUDGET = 10.0
+# Seconds for the API server to answer again.
+_API = 180.0
+# Seconds for whoever builds images.
+_BUILDING = 60.0
 _PROOF = 60.0
-_SETTLE = 120.0  # seconds for what is merely under way
-_PATIENCE = 20.0  # seconds in which a repair shows, once all rollouts are over: conditions are written again
-_READINGS = 2  # good ones in a row end the wait: the first may come before what goes wrong next
-_BETWEEN = 2.0  # seconds between two readings
-_REPLICAS = 2  # of CoreDNS: kind's own choice
+# Seconds for what is merely under way.
+_SETTLE = 120.0
+# Seconds in which a repair shows, once all rollouts are over: conditions are written again.
+_PATIENCE = 20.0
+# Good ones in a row end the wait: the first may come before what goes wrong next.
+_READINGS = 2
+# Seconds between two readings.
+_BETWEEN = 2.0
+# Of CoreDNS: kind's own choice.
+_REPLICAS = 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,8 @@ class Proposal:
 
     diagnosis: Diagnosis
     plan: Plan
-    room: tuple[RoomProposal, ...] = ()  # one for each step that makes room, in their order
+    # One for each step that makes room, in their order.
+    room: tuple[RoomProposal, ...] = ()
     drifts: tuple[Drift, ...] = ()
 
 
@@ -60,7 +69,8 @@ class Recovery:
     after: Diagnosis
     done: tuple[Planned, ...]
     proofs: tuple[Proof, ...]
-    repaired: tuple[str, ...] = ()  # the codes of all roots, of the first round and of later ones
+    # The codes of all roots, of the first round and of later ones.
+    repaired: tuple[str, ...] = ()
 
 
 @dataclass
@@ -72,14 +82,17 @@ class Recover:
     prober: Prober
     prune: Prune
     facts: Callable[[float], Facts]
-    agree: Callable[[Proposal], None]  # shows it, and asks; raises where the answer is no
-    undo: Callable[
-        [Sequence[str]], None
-    ]  # returns to the images that were proven before, by their names in the nodes
-    who: str = USER  # who agrees: nobody, where it runs by itself
+    # Shows it, and asks; raises where the answer is no.
+    agree: Callable[[Proposal], None]
+    # Returns to the images that were proven before, by their names in the nodes.
+    undo: Callable[[Sequence[str]], None]
+    # Who agrees: nobody, where it runs by itself.
+    who: str = USER
     _done: list[Planned] = field(default_factory=list)
-    _roots: list[str] = field(default_factory=list)  # codes
-    _rollouts: list[RolledOut] = field(default_factory=list)  # that this round began
+    # codes.
+    _roots: list[str] = field(default_factory=list)
+    # That this round began.
+    _rollouts: list[RolledOut] = field(default_factory=list)
 
     def propose(self, *, holding: bool = False) -> Proposal:
         """Look, and return what would be done. Changes nothing. Raises DevenvError where the cluster isn't devenv's.
@@ -220,7 +233,8 @@ class Recover:
                 if planned.kind is Kind.ROOM:
                     raise
                 self._tell(error)
-                self._rollouts.clear()  # one of them has just been waited for in vain
+                # One of them has just been waited for in vain.
+                self._rollouts.clear()
                 return
             self._done.append(planned)
 

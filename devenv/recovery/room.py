@@ -6,7 +6,8 @@ from devenv.facts.df import node_space
 from devenv.ports import Containers, Space
 from devenv.profiles.quantities import show
 
-ENOUGH = 256 << 20  # bytes: twice of what counts as full
+# Bytes: twice of what counts as full.
+ENOUGH = 256 << 20
 _INODES = 2000
 _DEPTH = 2
 _LARGEST = ("timeout", "20", "du", "-x", f"--max-depth={_DEPTH}")

@@ -13,7 +13,8 @@ from devenv.errors import DevenvError, LockedError
 from devenv.ports import Containers
 from devenv.profiles.quantities import show
 
-_PATIENCE = 120.0  # seconds for whoever is loading or building
+# Seconds for whoever is loading or building.
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,14 @@ from devenv.reload.plan import Move, Way
 from devenv.reload.push import Known, Pusher, Sink
 from devenv.wait import Deadline, until
 
-_CRI = 30.0  # seconds for the CRI to know what containerd has
-_AGAIN = 3  # how often an image is sent where nodes lose layers meanwhile
+# Seconds for the CRI to know what containerd has.
+_CRI = 30.0
+# How often an image is sent where nodes lose layers meanwhile.
+_AGAIN = 3
 
 
-_Known = dict[str, dict[str, tuple[str, ...]]]  # node → config digest → names
+# Node → config digest → names.
+_Known = dict[str, dict[str, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Moved:
     """What became of one image. `sent` in bytes of layers; times in seconds."""
 
     move: Move
-    digest: str  # of its config
+    # Of its config.
+    digest: str
     sent: int
     seconds: dict[str, float]
 
@@ -63,7 +67,8 @@ class Loader:
     containers: Containers
     pusher: Pusher
     reporter: Reporter
-    early: Early | None = None  # a push that has begun
+    # A push that has begun.
+    early: Early | None = None
 
     @property
     def replacing(self) -> Replacing:
@@ -104,7 +109,8 @@ class Loader:
         if move.way is Way.PRESENT:
             return 0, move.old[0][1], {}
         self._assume_proven(move)
-        with ThreadPoolExecutor(1) as pool:  # meanwhile the engine begins
+        # Meanwhile the engine begins.
+        with ThreadPoolExecutor(1) as pool:
             keeping = pool.submit(self._begin_replacing, move)
             if move.way is Way.RETAG:
                 keeping.result()
@@ -210,7 +216,8 @@ class Loader:
             results = into.receive(nodes, sink.layout(incoming_name(move.name)), [move.name])
         except NotReachableError:
             raise
-        except DevenvError as error:  # an engine that can't reach this machine's loopback, for one
+        except DevenvError as error:
+            # An engine that can't reach this machine's loopback, for one.
             self.reporter.say(f"{error.what} It goes by archive.")
             return self._send(move, layers, nodes)
         finally:
@@ -248,7 +255,8 @@ class Loader:
                 )
             except NotReachableError:
                 raise
-            except DevenvError as error:  # a CRI that is busy may answer next time
+            except DevenvError as error:
+                # A CRI that is busy may answer next time.
                 return error.what
 
         until(f"{move.name} in the nodes", missing, Deadline(self.clock, _CRI))

@@ -30,18 +30,25 @@ _NAME = re.compile(
     r"(?:sha256:)?[a-z0-9][a-z0-9._/:-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII
 )
 _BY_CONTENT = re.compile(r":[0-9a-f]{16}(?:-unloaded)?$")
-_SPARE = 64 << 20  # bytes that a node keeps beside what comes
-_COPIES = 2  # containerd keeps a layer's blob until it is unpacked
+# Bytes that a node keeps beside what comes.
+_SPARE = 64 << 20
+# Containerd keeps a layer's blob until it is unpacked.
+_COPIES = 2
 
 
 class Way(StrEnum):
     """How an image comes into the nodes."""
 
-    PRESENT = "present"  # nothing to move
-    RETAG = "retag"  # it is there under another name
-    PUSH = "push"  # the engine pushes what is missing, blob by blob, to this machine's loopback
-    ARCHIVE = "archive"  # the engine's stream, with only the layers that are missing
-    FILE = "file"  # a file's layers, only those that are missing
+    # Nothing to move.
+    PRESENT = "present"
+    # It is there under another name.
+    RETAG = "retag"
+    # The engine pushes what is missing, blob by blob, to this machine's loopback.
+    PUSH = "push"
+    # The engine's stream, with only the layers that are missing.
+    ARCHIVE = "archive"
+    # A file's layers, only those that are missing.
+    FILE = "file"
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,12 @@ class Move:
     """One image, as it is to come into the nodes. `lacks`: which diff IDs each node lacks; a node that is not there has it."""
 
     source: Source
-    name: str  # in the nodes
+    # In the nodes.
+    name: str
     way: Way
     lacks: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    old: tuple[tuple[str, str], ...] = ()  # (node, config digest of what had the name)
+    # (node, config digest of what had the name)
+    old: tuple[tuple[str, str], ...] = ()
 
     @property
     def ref(self) -> str:
@@ -236,7 +245,8 @@ class Planner:
 
         Raises DevenvError with all that is wrong with the images, before anything moves.
         """
-        with ThreadPoolExecutor(3) as pool:  # they wait for others, most of the time
+        # They wait for others, most of the time.
+        with ThreadPoolExecutor(3) as pool:
             running = [n.name for n in self.containers.nodes(self.cluster) if n.status == "running"]
             looks = pool.submit(
                 Nodes(self.containers).looks,
@@ -398,9 +408,8 @@ class Planner:
         record = (
             Records(self.host).read(self.cluster) if self.engine.info().containerd_store else None
         )
-        loaded = (
-            record.loaded if record else {}
-        )  # else the engine calls an image as the node does, and the node knows best
+        # Else the engine calls an image as the node does, and the node knows best.
+        loaded = record.loaded if record else {}
         ids = {node.id: node.name for node in self.containers.nodes(self.cluster)}
         loaded_nodes = {
             ids[i] for i, names in loaded.items() if i in ids and names.get(name) == source.image.id
@@ -410,9 +419,10 @@ class Planner:
             for i, names in (record.there if record else {}).items()
             if i in ids
         }
+        # Somebody else's by now.
         loaded_nodes -= {
             h.node for h in have if recorded_digests.get(h.node, "") not in {"", h.id_of(name)}
-        }  # somebody else's by now
+        }
         push_cache = Known.read(self.host, self.engine.info().id)
         return choose(
             source,

@@ -22,17 +22,21 @@ from devenv.images.gunzip import Gunzip
 from devenv.images.layout import Packing, digest_of, finish, manifest_of, packing
 from devenv.ports import Completed, Endpoint, Engine, Host, Image
 
-_IN_MEMORY = 8 << 20  # bytes of a blob, before a temporary file is made
+# Bytes of a blob, before a temporary file is made.
+_IN_MEMORY = 8 << 20
 _CHUNK = 1 << 20
-_DECISION = 60.0  # seconds for the look at the nodes
-_TLS_FIRST = 23  # Docker's version from which on it may not fall back from TLS: 20.10 does, 29 does not (docs/facts/images.md)
-_PART = 0.3  # of an image's bytes: beyond, packing them takes longer than to send them all unpacked
-_NAME = re.compile(
-    r"127\.0\.0\.1:\d+/devenv/reload:(\d+)-[0-9a-f]+", re.ASCII
-)  # the number is the process's
+# Seconds for the look at the nodes.
+_DECISION = 60.0
+# Docker's version from which on it may not fall back from TLS: 20.10 does, 29 does not (docs/facts/images.md)
+_TLS_FIRST = 23
+# Of an image's bytes: beyond, packing them takes longer than to send them all unpacked.
+_PART = 0.3
+# The number is the process's.
+_NAME = re.compile(r"127\.0\.0\.1:\d+/devenv/reload:(\d+)-[0-9a-f]+", re.ASCII)
 
 
-Progress = Callable[[int, int], None]  # bytes so far, bytes known of
+# Bytes so far, bytes known of.
+Progress = Callable[[int, int], None]
 
 
 class Target(Protocol):
@@ -50,9 +54,8 @@ class Known:
     """
 
     path: Path
-    digests: dict[str, dict[str, Any]] = field(
-        default_factory=dict
-    )  # digest → {"diff": …, "size": …}
+    # Digest → {"diff": …, "size": …}.
+    digests: dict[str, dict[str, Any]] = field(default_factory=dict)
     port: int = 0
 
     @classmethod
@@ -95,7 +98,8 @@ class _Blob:
     def __init__(self, open_target: Callable[[], Target | None], check: Callable[[], None]) -> None:
         self.size = self.tar_size = 0
         self.packing = Packing.NONE
-        self.json: bytes | None = None  # a config is
+        # A config is.
+        self.json: bytes | None = None
         self.target: Target | None = None
         self._open, self._check = open_target, check
         self._digest, self._diff = hashlib.sha256(), hashlib.sha256()
@@ -113,9 +117,8 @@ class _Blob:
         self.size += len(chunk)
         if self.json is not None:
             self.json += chunk
-        self._waiting.append(
-            chunk
-        )  # an engine's chunks are small, and each thread that is woken takes its time
+        # An engine's chunks are small, and each thread that is woken takes its time.
+        self._waiting.append(chunk)
         self._held += len(chunk)
         if self._held >= _CHUNK:
             self.flush()
@@ -198,7 +201,8 @@ class Sink:
         self._open: list[Target] = []
         self.kept: dict[str, _Kept] = {}
         self.small: dict[str, bytes] = {}
-        self.image: dict[str, Any] = {}  # its manifest
+        # Its manifest.
+        self.image: dict[str, Any] = {}
         self.failed: list[str] = []
 
     def decide(
@@ -370,9 +374,8 @@ class Pusher:
         """
         info, others = self.engine.info(), frozenset(image.layers) - missing_layers
         quick = info.containerd_store or (part <= _PART and others <= push_cache.diffs())
-        return (
-            info.local and bool(image.tags) and quick
-        )  # one without a name would go with the one for the push
+        # One without a name would go with the one for the push.
+        return info.local and bool(image.tags) and quick
 
     def likely(self, image: Image, push_cache: Known) -> bool:
         """Whether an image will surely have to be moved, and probably be pushed: it has layers never seen, and others."""

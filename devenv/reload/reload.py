@@ -29,7 +29,8 @@ from devenv.reload.rollout import Renewed, Rollout
 from devenv.reload.undo import Returned, Undo, names_in_nodes, returnable
 from devenv.wait import locked
 
-_PODS = 60.0  # seconds for the last old container to be gone
+# Seconds for the last old container to be gone.
+_PODS = 60.0
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,8 @@ class Result:
     cluster: str
     moved: tuple[Moved, ...]
     renewed: Renewed
-    seconds: Mapping[str, float] = field(
-        default_factory=dict
-    )  # to build, to move, to restart and prove
+    # To build, to move, to restart and prove.
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,8 @@ class Reload:
         replacing = self._loader().replacing
         if not replacing.is_open():
             return
-        self._planner.nodes()  # they are devenv's own, and run
+        # They are devenv's own, and run.
+        self._planner.nodes()
         if problems := replacing.undo():
             what = "An interrupted load could not be undone."
             raise DevenvError(what, "\n".join(problems), f"Run `devenv up --name {self.cluster}`.")
@@ -242,7 +243,8 @@ class Reload:
 
     def _failed(self, plan: Plan, error: DevenvError) -> DevenvError:
         """Return to the old images if that is agreed to, and return the error to end with."""
-        with suppress(DevenvError):  # earlier failures no longer matter
+        # Earlier failures no longer matter.
+        with suppress(DevenvError):
             self._forget_superseded(plan, 0, failed=True)
         names = self.rollout.proven.unproven(plan.nodes, [m.name for m in plan.moves])
         returns = returnable(self.rollout.proven, plan.nodes, names)
@@ -270,7 +272,8 @@ class Reload:
         for ref in refs:
             if (
                 image := self.engine.image(ref)
-            ) and image.tags:  # one without a name would go with the one for the push
+                # One without a name would go with the one for the push.
+            ) and image.tags:
                 push_cache = Known.read(self.host, self.engine.info().id)
                 sink = Sink(push_cache, frozenset(image.layers)).decide(frozenset())
                 self.pusher.push(ref, sink, push_cache, lambda _done, _total: None)

@@ -22,8 +22,10 @@ from devenv.profiles.model import Profile
 from devenv.reload.users import NoRoomError, User, Users
 from devenv.wait import Deadline, until
 
-_PROOF = 60.0  # seconds for the live requests
-_PODS = 60.0  # seconds for the last old container to be gone
+# Seconds for the live requests.
+_PROOF = 60.0
+# Seconds for the last old container to be gone.
+_PODS = 60.0
 
 # node → name in the node → digest of the config of the image that its pods are to run
 Expected = Mapping[str, Mapping[str, str]]

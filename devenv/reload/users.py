@@ -23,7 +23,8 @@ from devenv.wait import Deadline, until
 
 _APPS = "apps/v1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name"
-_PATIENCE = 240.0  # seconds for a workload that the profile gives no deadline
+# Seconds for a workload that the profile gives no deadline.
+_PATIENCE = 240.0
 
 
 class NoRoomError(DevenvError):

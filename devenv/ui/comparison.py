@@ -11,7 +11,8 @@ from devenv.ui import console
 from devenv.ui.diagnosis import clock
 from devenv.ui.reports import emit_json, envelope
 
-_LONG = 240  # characters
+# characters.
+_LONG = 240
 
 
 def comparison(good: Facts, facts: Facts, differences: Comparison) -> None:

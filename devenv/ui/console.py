@@ -7,7 +7,8 @@ from typing import TextIO
 
 from rich.console import Console
 
-_UNCUT = 500  # columns
+# columns.
+_UNCUT = 500
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 

@@ -12,12 +12,18 @@ from devenv.diagnosis.model import Cause, Diagnosis, Evidence, Finding, Place, V
 from devenv.ui import console
 from devenv.ui.reports import emit_json, envelope
 
-_LONG = 400  # characters
-_EVIDENCE = 3  # pieces of a root that are shown
-_FOLLOWS = 6  # consequences
-_TIMES = 5  # lines of the time line
-_NOTED = {"DE107"}  # harmless to the cluster, and yet of use to whoever looks
-_COMMAND = "       "  # before a command to copy
+# characters.
+_LONG = 400
+# Pieces of a root that are shown.
+_EVIDENCE = 3
+# consequences.
+_FOLLOWS = 6
+# Lines of the time line.
+_TIMES = 5
+# Harmless to the cluster, and yet of use to whoever looks.
+_NOTED = {"DE107"}
+# Before a command to copy.
+_COMMAND = "       "
 _CROSS, _CHECK = "[bold red]✗[/bold red]", "[green]✓[/green]"
 
 

@@ -20,8 +20,10 @@ from devenv.profiles.quantities import show
 from devenv.ui import console
 from devenv.ui.reports import emit_json
 
-_BAR = 24  # columns
-_SHOWN = 6  # lines of a ledger
+# columns.
+_BAR = 24
+# Lines of a ledger.
+_SHOWN = 6
 _WORDS = {
     Worth.STALE: "nothing will use it again",
     Worth.BUILD_CACHE: "made again by the next build",

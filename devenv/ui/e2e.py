@@ -11,7 +11,8 @@ from devenv.ui import console
 from devenv.ui.junit import document
 from devenv.ui.reports import emit_json
 
-_SHOWN = 15  # last lines of a test that failed
+# Last lines of a test that failed.
+_SHOWN = 15
 _ORDER = (Outcome.PASS, Outcome.FAIL, Outcome.UNFINISHED, Outcome.SKIP)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-_PAUSE = 0.1  # seconds between two frames
+# Seconds between two frames.
+_PAUSE = 0.1
 _FRAMES, _PLAIN_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _CLEAR = "\r\x1b[2K"
 
@@ -42,7 +43,8 @@ def sign_of_life(what: str) -> Iterator[None]:
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
-    with suppress(ValueError, OSError):  # closed
+    # closed.
+    with suppress(ValueError, OSError):
         return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
     return False
 
@@ -64,6 +66,7 @@ def _draw(stream: TextIO, what: str, frames: str, began: float, ended: threading
 
 
 def _write(stream: TextIO, text: str) -> None:
-    with suppress(OSError, ValueError):  # a terminal that is gone
+    # A terminal that is gone.
+    with suppress(OSError, ValueError):
         stream.write(text)
         stream.flush()

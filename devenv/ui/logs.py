@@ -10,7 +10,8 @@ from devenv.facts.logs import LogLine
 from devenv.ui import console
 from devenv.ui.reports import VERSION
 
-_WIDTH = 15  # of a component's name
+# Of a component's name.
+_WIDTH = 15
 
 
 def lines(log_lines: Iterable[LogLine]) -> None:

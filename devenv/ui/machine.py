@@ -85,7 +85,8 @@ def junit(diagnosis: Diagnosis) -> str:
     timestamp = datetime.fromtimestamp(diagnosis.taken, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     numbers = {name: str(count) for name, count in counts.items()}
     suite.attrib |= {**numbers, "time": "0", "timestamp": timestamp}
-    del numbers["skipped"]  # which only a suite may have
+    # Which only a suite may have.
+    del numbers["skipped"]
     return document("devenv doctor", suite, {**numbers, "time": "0"})
 
 

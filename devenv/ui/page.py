@@ -16,7 +16,8 @@ from devenv.facts.model import Facts, dump
 from devenv.ui import console
 from devenv.ui.diagnosis import clock, headline_text, since
 
-_STEP = 132  # of the drawing's own units, from one place to the next
+# Of the drawing's own units, from one place to the next.
+_STEP = 132
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Fold:
     """Facts of one kind, folded: what they are, and each of them."""
 
     title: str
-    items: tuple[tuple[str, str], ...]  # (name, text)
+    # Pairs of a name and a text.
+    items: tuple[tuple[str, str], ...]
 
 
 def page(facts: Facts, diagnosis: Diagnosis) -> str:

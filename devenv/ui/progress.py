@@ -10,7 +10,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from devenv.profiles.quantities import show
 
-_PAUSE = 5.0  # seconds between two lines about one step
+# Seconds between two lines about one step.
+_PAUSE = 5.0
 
 
 @dataclass
@@ -93,7 +94,8 @@ class Bars(Lines):
     def begin(self, step: str) -> None:
         """Add the step's bar."""
         super().begin(step)
-        self._progress.start()  # only now, so that a command without steps leaves the terminal alone
+        # Only now, so that a command without steps leaves the terminal alone.
+        self._progress.start()
         self._steps[step].bar = self._progress.add_task(step, total=None, note="")
 
     def update(self, step: str, done: float, total: float, unit: str) -> None:

@@ -24,7 +24,8 @@ from devenv.profiles.quantities import show
 from devenv.ui import console
 
 VERSION = 1
-_ROOMY = 110  # columns from which on there is room for descriptions
+# Columns from which on there is room for descriptions.
+_ROOMY = 110
 
 
 def envelope(kind: str, result: Any) -> str:

@@ -81,7 +81,8 @@ def removed_json(backends: list[str]) -> None:
 
 def ran(report: Report) -> None:
     """Say what was done, nothing where there was nothing to do."""
-    if report.says or sys.stdout.isatty():  # cron is told nothing where all is well
+    # Cron is told nothing where all is well.
+    if report.says or sys.stdout.isatty():
         mark = "[green]✓[/green]" if report.well else "[red]✗[/red]"
         console.result().print(f"{mark} {escape(report.says or 'All is well.')}", soft_wrap=True)
 

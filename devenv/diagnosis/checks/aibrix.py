@@ -11,7 +11,8 @@ from devenv.gates import ready
 from devenv.ports import Manifest
 from devenv.profiles.model import Component
 
-_LEADING = 60.0  # seconds for a new controller to take the lease: 15 until it expires, and the pod's own start
+# Seconds for a new controller to take the lease: 15 until it expires, and the pod's own start.
+_LEADING = 60.0
 _KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _SLICE = "kubernetes.io/service-name"
 
@@ -74,7 +75,8 @@ def webhooks(facts: Facts) -> Iterator[Finding]:
     """Whoever a webhook names answers, with a certificate that the API server knows."""
     if not (facts.knows("EndpointSlice") and "EndpointSlice" in facts.objects):
         return
-    silent: dict[str, list[tuple[str, Manifest, str]]] = {}  # by the Service that is to answer
+    # By the Service that is to answer.
+    silent: dict[str, list[tuple[str, Manifest, str]]] = {}
     for kind in _KINDS:
         for configuration in facts.of(kind):
             if problem := _lacks(facts, configuration):

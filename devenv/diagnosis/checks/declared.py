@@ -28,10 +28,12 @@ from devenv.facts.model import Declared, Facts, selects
 from devenv.facts.revisions import is_ending
 from devenv.ports import Manifest
 
-_SHOWN = 3  # names of definitions in a sentence
+# Names of definitions in a sentence.
+_SHOWN = 3
 _OWNER = "gateway.envoyproxy.io/owning-gateway"
 _PLACES = {"proxy": Place.ENVOY, "plugins": Place.PLUGINS, "model": Place.MODEL}
-ServiceKey = tuple[str, str]  # namespace, name
+# Namespace, name.
+ServiceKey = tuple[str, str]
 
 
 @check

@@ -37,9 +37,11 @@ _NO_CACHE = re.compile(
 )
 _POLICY = re.compile(r"/envoyextensionpolicy/(?P<namespace>[^/]+)/(?P<name>[^/]+)/extproc/")
 _RACE = (
-    15.0  # seconds from the controller's start within which a verdict may be one of a start-up race
+    # Seconds from the controller's start within which a verdict may be one of a start-up race.
+    15.0
 )
-_LEADING = 60.0  # seconds for a new controller to take the lease: 30 at most were seen (docs/facts/gateway.md)
+# Seconds for a new controller to take the lease: 30 at most were seen (docs/facts/gateway.md)
+_LEADING = 60.0
 _ON_THE_WAY = {
     "EnvoyExtensionPolicy",
     "EnvoyPatchPolicy",
@@ -84,7 +86,8 @@ def missing(facts: Facts) -> Iterator[Finding]:
             continue
         service = component_service(component)
         if kind == CRD or (service and facts.one("Service", *service) is None):
-            continue  # another check tells
+            # Another check tells.
+            continue
         what = (
             f"EndpointSlice of the Service {'/'.join(service)}"
             if service

@@ -12,7 +12,8 @@ from devenv.profiles.quantities import show
 
 _ALL = frozenset({ANYTHING})
 _RAISE = ("sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",)
-_INSTANCES, _WATCHES = 128, 8192  # fs.inotify: a Linux kernel's own defaults
+# fs.inotify: a Linux kernel's own defaults.
+_INSTANCES, _WATCHES = 128, 8192
 # Why the engine does not answer → what that is, and the fix.
 _ENGINE_TROUBLE = {
     "": ("The Docker engine does not answer.", "devenv setup"),
@@ -148,7 +149,8 @@ def context(facts: Facts) -> Iterator[Finding]:
         )
     else:
         message = f"The kubeconfig has no context {name}."
-    fix = (devenv(facts, "recover"),)  # kind itself need not be on PATH
+    # Kind itself need not be on PATH.
+    fix = (devenv(facts, "recover"),)
     affects = frozenset({"api"})
     yield Finding(
         "DE105",

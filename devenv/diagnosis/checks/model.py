@@ -25,7 +25,8 @@ from devenv.facts.model import Facts, owns, selects
 from devenv.ports import Manifest
 
 _DEFAULT_PORT = (
-    "8000"  # where AIBrix takes a model to listen if no label says so (docs/facts/gateway.md)
+    # Where AIBrix takes a model to listen if no label says so (docs/facts/gateway.md)
+    "8000"
 )
 
 

@@ -21,8 +21,10 @@ from devenv.ports import Space
 from devenv.profiles.quantities import show
 
 _ALL = frozenset({ANYTHING})
-_STOP = 300.0  # seconds that `devenv stop` may take for all nodes
-_SKEW = 5.0  # seconds by which the clock of the engine, which may be elsewhere, may differ
+# Seconds that `devenv stop` may take for all nodes.
+_STOP = 300.0
+# Seconds by which the clock of the engine, which may be elsewhere, may differ.
+_SKEW = 5.0
 
 
 @check

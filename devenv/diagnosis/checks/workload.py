@@ -45,13 +45,18 @@ _PULL = {
 }
 _CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
 _PLACES = {"proxy": Place.ENVOY, "plugins": Place.PLUGINS, "model": Place.MODEL}
-_INIT_PATIENCE = 30.0  # seconds that an init container may wait for something
+# Seconds that an init container may wait for something.
+_INIT_PATIENCE = 30.0
 # What a bad image may be the cause of: a crash, a pod that does not get ready, a container that can't be started.
 _BY_IMAGE = {"DE302", "DE303", "DE304", "DE309", "DE310", "DE311"}
-_CRASHES = 2  # of a container that runs again: once may happen to anybody
-_PATIENCE = 240.0  # seconds for a Deployment that the profile gives no deadline
-_LONGEST = 300  # characters of a message that are kept
-_LONGEST_LINE = 200  # of a line of a log
+# Of a container that runs again: once may happen to anybody.
+_CRASHES = 2
+# Seconds for a Deployment that the profile gives no deadline.
+_PATIENCE = 240.0
+# Characters of a message that are kept.
+_LONGEST = 300
+# Of a line of a log.
+_LONGEST_LINE = 200
 # How a kubelet names an end of which it knows nothing: the node was restarted, the pod evicted.
 _UNKNOWN = {"Unknown", "ContainerStatusUnknown"}
 
@@ -105,7 +110,8 @@ def _lacks(facts: Facts, workload: Manifest) -> str:
         return ready.workload(workload)
     by_hand = (workload["spec"].get("updateStrategy") or {}).get(
         "type"
-    ) == "OnDelete"  # its pods become new when somebody says
+        # Its pods become new when somebody says.
+    ) == "OnDelete"
     return ready.daemon(workload, updated=not by_hand)
 
 
@@ -392,7 +398,8 @@ def _bring(facts: Facts, workload: Manifest, container: str, image: str) -> tupl
     """Return how a pod comes by an image that is to be had: its own, or the nearest one."""
     meta, kind = workload["metadata"], kind_of(facts, workload).lower()
     reference = normalise(image)
-    if meta["namespace"] == "kube-system":  # kind made it, with an image that the node has
+    # Kind made it, with an image that the node has.
+    if meta["namespace"] == "kube-system":
         return (
             kubectl(facts, "-n", meta["namespace"], "rollout", "undo", f"{kind}/{meta['name']}"),
         )
