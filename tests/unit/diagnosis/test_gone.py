@@ -1,4 +1,4 @@
-"""What was deleted is named as itself, once, and drawn where requests fail; fixes that are printed can be typed."""
+"""What was deleted is named as itself, once, and drawn where requests fail."""
 
 import copy
 
@@ -165,62 +165,6 @@ def test_the_proxys_own_service_is_where_requests_come_in():
     )
     found = made.found()
     assert ([c.root.code for c in found.causes], found.broken) == (["DE416"], {Place.PORT})
-
-
-# Fixes
-
-WRONG = "devenv.local/vllm-mock:elsewhere"
-OTHERS = (Declared(kind="Deployment", namespace="default", name="another"),)
-
-
-def fix(**facts):
-    (cause,) = Cluster("image-not-in-the-node", **facts).causes()
-    assert cause.root.code == "DE301"
-    return cause.root.fix
-
-
-def test_a_wrong_tag_of_the_profiles_own_workload_is_put_back():
-    assert fix(engine_images=("devenv.local/vllm-mock:reference",)) == (
-        "devenv recover --name devenv-test",
-    )
-
-
-def test_an_image_that_the_engine_has_is_loaded():
-    assert fix(engine_images=(WRONG,)) == (f"devenv reload-image {WRONG} --name devenv-test",)
-
-
-def without_component(**facts):
-    """The same fault of a workload that somebody else has brought."""
-    profile = read("image-not-in-the-node").profile
-    rest = tuple(c for c in profile.components if c.name != "model")
-    return fix(profile=profile.model_copy(update={"components": rest}), declared=OTHERS, **facts)
-
-
-def test_a_wrong_tag_of_anothers_workload_gets_the_nearest_image_that_is_in_the_nodes():
-    command, *more = without_component(engine_images=())
-    assert more == []
-    assert (
-        "set image deployment/mock-llama2-7b llm-engine=devenv.local/vllm-mock:reference" in command
-    )
-
-
-def test_nothing_is_printed_that_can_not_work():
-    nodes = tuple(n.model_copy(update={"images": ()}) for n in read("image-not-in-the-node").nodes)
-    (advice,) = without_component(engine_images=(), nodes=nodes)
-    assert not advice.startswith(("devenv ", "kubectl "))
-    load, change = without_component(engine_images=("devenv.local/vllm-mock:else",), nodes=nodes)
-    assert load.startswith("devenv reload-image devenv.local/vllm-mock:else ")
-    assert "llm-engine=devenv.local/vllm-mock:else" in change
-
-
-def test_what_devenv_can_not_put_back_is_not_sent_to_recover():
-    profile = read("no-model-pod").profile
-    rest = tuple(c for c in profile.components if c.name != "model")
-    made = Cluster(
-        "no-model-pod", profile=profile.model_copy(update={"components": rest}), declared=OTHERS
-    )
-    (command,) = next(c.root for c in made.causes() if c.root.code == "DE305").fix
-    assert "scale deployment/mock-llama2-7b --replicas=1" in command
 
 
 EVERYTHING = (

@@ -24,14 +24,3 @@ def test_a_frozen_holder_of_the_lock_changes_nothing_in_the_verdict(name):
 def test_a_holder_that_works_is_progress():
     after = diagnose(read("redis-is-down").model_copy(update={"changing": "process 7"}))
     assert [c.root.code for c in after.progress] == ["DE107"]
-
-
-@pytest.mark.parametrize(
-    ("trouble", "fix"),
-    [("", "devenv setup"), ("forbidden", "usermod -aG docker"), ("elsewhere", "unset DOCKER_HOST")],
-)
-def test_why_the_engine_does_not_answer_decides_the_fix(trouble, fix):
-    facts = read("engine-stopped").model_copy(update={"engine_trouble": trouble})
-    (cause,) = diagnose(facts).causes
-    assert cause.root.code == "DE101"
-    assert fix in cause.root.fix[0]

@@ -179,48 +179,6 @@ def test_an_ignored_code_hides_nothing_but_itself():
     assert [c.root.code for c in found.causes] == ["DE305"]
 
 
-def test_others_gateways_are_none_of_our_business():
-    healthy = read("healthy")
-    bad = {"conditions": [{"type": "Accepted", "status": "Unknown"}]}
-    mine = {
-        "metadata": {"name": "mine", "namespace": "default"},
-        "spec": {"parentRefs": [{"name": "other"}]},
-        "status": {"parents": [bad]},
-    }
-    gateway = {
-        "metadata": {"name": "other", "namespace": "default", "generation": 1},
-        "spec": {"gatewayClassName": "istio"},
-        "status": bad,
-    }
-    kind = {
-        "metadata": {"name": "istio", "generation": 1},
-        "spec": {"controllerName": "istio.io/x"},
-        "status": bad,
-    }
-    added = {"HTTPRoute": mine, "Gateway": gateway, "GatewayClass": kind}
-    objects = {**healthy.objects, **{k: (*healthy.objects[k], v) for k, v in added.items()}}
-    assert diagnose(healthy.model_copy(update={"objects": objects})).healthy
-
-
-def test_a_disk_that_was_not_read_is_not_free():
-    latched = read("latched")
-    nodes = tuple(n.model_copy(update={"disk": None}) for n in latched.nodes)
-    (cause,) = diagnose(latched.model_copy(update={"nodes": nodes})).causes
-    assert (cause.root.code, cause.root.verdict) == ("DE401", "failed")
-
-
-def test_a_model_that_nobody_asks_for_may_be_scaled_to_zero():
-    healthy = read("healthy")
-    (model,) = [
-        d for d in healthy.objects["Deployment"] if d["metadata"]["name"] == "mock-llama2-7b"
-    ]
-    text = json.dumps(model).replace("llama2-7b", "other")
-    spare = json.loads(text)
-    spare["spec"]["replicas"] = 0
-    objects = {**healthy.objects, "Deployment": (*healthy.objects["Deployment"], spare)}
-    assert diagnose(healthy.model_copy(update={"objects": objects})).healthy
-
-
 def test_two_roots_of_the_lost_disk_and_a_lost_route():
     """A failure that the graph does not explain is a second root: the dangling filter breaks no request by `model`."""
     incident = read("the-incident")

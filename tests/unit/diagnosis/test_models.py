@@ -1,14 +1,12 @@
-"""Models by annotation, StormServices, API keys and answers that name no pod: findings from facts made by hand."""
+"""Models by annotation and StormServices, beside a recorded healthy cluster."""
 
 from dataclasses import replace
 
 import pytest
 
 from devenv.diagnosis.diagnose import diagnose
-from devenv.facts.live import AccessLine
 from devenv.facts.model import Facts
 from devenv.facts.trim import trimmed
-from devenv.ports import HttpAnswer
 from devenv.profiles.model import Route
 from tests.unit.diagnosis.test_incidents import read
 
@@ -117,54 +115,3 @@ def test_a_storm_service_without_a_route_is_no_fault(running):
         )
     )
     assert found == ([] if running else ["DE501"])
-
-
-def failing(
-    facts: Facts, status: int, *, upstream: str = "10.0.0.1:8000", headers: bool = False, **proof
-) -> Facts:
-    """All requests are answered like this."""
-    line = AccessLine("r", "c", "-", "via_upstream", upstream)
-    answer = HttpAnswer(status, {}, "Incorrect API key provided", sent=proof.pop("sent", True))
-    proofs = tuple(
-        replace(p, answer=answer, line=line, failures=("it fails",), **proof) for p in facts.proofs
-    )
-    given = {"Authorization": "${KEY}"} if headers else {}
-    requests = tuple(
-        type(r).model_validate({**r.model_dump(), "headers": given}) for r in facts.profile.requests
-    )
-    return facts.model_copy(
-        update={
-            "proofs": proofs,
-            "profile": facts.profile.model_copy(update={"requests": requests}),
-        }
-    )
-
-
-@pytest.mark.parametrize("headers", [True, False])
-@pytest.mark.parametrize("upstream", ["10.0.0.1:8000", "-"])
-def test_three_401_are_one_finding(upstream, headers):
-    facts = read("healthy")
-    (cause,) = diagnose(failing(facts, 401, upstream=upstream, headers=headers)).causes
-    assert (cause.root.code, cause.consequences) == ("DE602", ())
-    assert {e.source for e in cause.root.evidence} >= {f"request {p.name}" for p in facts.proofs}
-    assert cause.root.fix[-1].startswith("devenv request ")
-
-
-def test_401_of_two_models_are_two_findings():
-    facts = failing(read("healthy"), 401)
-    first, *others = facts.profile.requests
-    requests = (first.model_copy(update={"model": "other"}), *others)
-    facts = facts.model_copy(
-        update={"profile": facts.profile.model_copy(update={"requests": requests})}
-    )
-    keyless = [c.root.subject for c in diagnose(facts).causes if c.root.code == "DE602"]
-    assert keyless == ["model llama2-7b", "model other"]
-
-
-@pytest.mark.parametrize("proof", [{"unnamed": True}, {"sent": False}])
-def test_what_only_the_profile_can_mend_is_no_fault_of_the_gateways(proof):
-    """DE601 would have `recover` restart the gateway."""
-    found = diagnose(failing(read("healthy"), 200 if "unnamed" in proof else 0, **proof))
-    (cause,) = found.causes
-    assert (cause.root.code, cause.consequences) == ("DE603", ())
-    assert ("anonymous: true" in cause.root.fix[0]) == ("unnamed" in proof)
