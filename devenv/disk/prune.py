@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from devenv.disk.budget import taken
@@ -212,31 +213,25 @@ class Prune:
     def _note(self, event: str, who: str, thing: Thing, estimated: int, **details: object) -> None:
         """Nobody was asked where a policy prunes: then nothing goes before it is on the disk that it is to go."""
         surveyor = self.surveyor
+        write_note = partial(
+            surveyor.history.note,
+            event,
+            who=who,
+            place=thing.place,
+            name=thing.name,
+            id=thing.id,
+            estimated=estimated,
+            **details,
+        )
         try:
-            surveyor.history.note(
-                event,
-                who=who,
-                place=thing.place,
-                name=thing.name,
-                id=thing.id,
-                estimated=estimated,
-                **details,
-            )
+            write_note()
         except OSError as error:
             if who == USER:
                 return
             # Once more, with the space of the ballast.
             with suppress(OSError):
                 surveyor.ballast.drop(())
-                surveyor.history.note(
-                    event,
-                    who=who,
-                    place=thing.place,
-                    name=thing.name,
-                    id=thing.id,
-                    estimated=estimated,
-                    **details,
-                )
+                write_note()
                 return
             what = "Nothing is removed that is not in the journal first, and it can't be written."
             raise DevenvError(what, str(error), "Run `devenv prune` yourself.") from error
