@@ -4,13 +4,14 @@
 three requests are good. What counts is the ratio. Run by hand, with a cluster up: `python -m bench.doctor [CLUSTER]`.
 """
 
+import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from bench import traces
 from devenv import wiring
 
 EG, AIBRIX, POLICY = (
@@ -97,11 +98,11 @@ def timed(work: "object", rounds: int = 1) -> float:
     return sorted(taken)[len(taken) // 2]
 
 
-def main() -> None:
-    cluster = sys.argv[1] if len(sys.argv) > 1 else "devenv"
+def measure(own: traces.Traces, cluster: str) -> None:
+    """Both ways, on a cluster of the user's."""
     devenv = [sys.executable, "-m", "devenv"]
-    with tempfile.TemporaryDirectory() as folder, wiring.world() as world:
-        person = Person(cluster, Path(folder))
+    with wiring.world() as world:
+        person = Person(cluster, own.folder)
         hand = timed(person.fifteen, ROUNDS)
         tool = timed(lambda: run(*devenv, "doctor", "--name", cluster), ROUNDS)
         print(f"fifteen commands {hand:.2f} s, devenv doctor {tool:.2f} s: {tool / hand:.2f} times")
@@ -110,6 +111,14 @@ def main() -> None:
         tool = timed(lambda: run(*devenv, "restart", "envoy-gateway", "proxy", "--name", cluster))
         prober.until_proven(60)
         print(f"restart by hand {hand:.1f} s, devenv restart {tool:.1f} s: {tool / hand:.2f} times")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cluster", nargs="?", default="devenv")
+    cluster = parser.parse_args().cluster
+    with traces.made_by("doctor") as own:
+        measure(own, cluster)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""`doctor --context` on 200 nodes and 5,000 pods, made up in the API server of the cluster that a context names.
+"""`doctor --context` on 200 nodes and 5,000 pods, made up in the API server of a cluster of its own.
 
-python -m bench.large kind-NAME: a cluster of one's own, which is of no use for anything else afterwards.
+It makes that cluster and removes it: `python -m bench.large`, some minutes.
 """
 
-import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -12,10 +12,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from bench import traces
+from devenv import wiring
 from devenv.adapters.kube import ContextKube
+from devenv.images.sources.provider import Provider
 
 NODES, PODS = 200, 5000
 _WRITERS = 16
+CONFIG = "{kind: Cluster, apiVersion: kind.x-k8s.io/v1alpha4}"
 
 
 def node(number: int) -> dict[str, object]:
@@ -51,11 +55,21 @@ def pod(number: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def main() -> None:
+def make_cluster(name: str) -> str:
+    """Make a cluster with one bare node and return its context."""
+    with wiring.world() as world:
+        profile = world.choice("none", "offline").profile
+        provider = Provider(world.engine, world.builder, world.reporter)
+        image = provider.provide(profile.images)[profile.cluster.image].ref
+        world.kind.create(name, CONFIG, image, lambda _: None)
+    return f"kind-{name}"
+
+
+def measure(own: traces.Traces) -> None:
     """Make them up, look, and say how long it took and how much memory."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("context")
-    context = parser.parse_args().context
+    traces.need_images()
+    os.environ |= own.user_folders
+    context = make_cluster(own.cluster)
     local = threading.local()
 
     def apply(manifest: dict[str, object]) -> None:
@@ -98,6 +112,11 @@ def main() -> None:
         print(
             f"doctor --timeout {timeout}: {took:.1f} s, {most} MiB at most, {len(found['causes'])} causes, not read: {unread}"
         )
+
+
+def main() -> None:
+    with traces.made_by("large") as own:
+        measure(own)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+from bench import traces
 from devenv.disk.plan import ENGINE, Thing, Worth, plan
 
 IMAGES, LAYERS, SHARED = 500, 20, 200
@@ -13,7 +14,7 @@ GIB = 1 << 30
 
 def inventory() -> list[Thing]:
     """Images that share some of their layers, half of them protected."""
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     pool = {f"layer{n}": chance.randrange(1 << 30) for n in range(SHARED)}
     things = []
     for n in range(IMAGES):
@@ -34,7 +35,8 @@ def inventory() -> list[Thing]:
     return things
 
 
-def main() -> None:
+def measure(_own: traces.Traces) -> None:
+    """The plan, and the whole command."""
     things = inventory()
     for goal in (10 * GIB, 1 << 62):
         began = time.monotonic()
@@ -51,6 +53,11 @@ def main() -> None:
             ).stdout.split()
         )
         print(f"devenv disk, {again}: {time.monotonic() - began:.2f} s with {count} images")
+
+
+def main() -> None:
+    with traces.made_by("prune") as own:
+        measure(own)
 
 
 if __name__ == "__main__":

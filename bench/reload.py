@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,8 +18,9 @@ from pathlib import Path
 
 import psutil
 
+from bench import traces
 from devenv import wiring
-from devenv.images.sources import Provider
+from devenv.images.sources.provider import Provider
 from tests.cluster import engines
 from tests.cluster.lab import Lab
 from tests.cluster.test_docker29 import RECIPES
@@ -51,11 +51,11 @@ class Bench:
     kind: str
     base: str
     folder: Path
+    # Of containers, and so of the images that are committed of them.
+    label: str
     # KiB that a reload-image took at most.
     peak: int = 0
     below: dict[str, str] = field(default_factory=dict)
-    # Images, that none may be left.
-    made: list[str] = field(default_factory=list)
 
     def docker(self, *args: str) -> str:
         """Return what docker prints."""
@@ -66,11 +66,10 @@ class Bench:
         path = self.folder / name
         with path.open("wb") as file:
             file.writelines(os.urandom(1 << 20) for _ in range(size))
-        made = self.docker("create", image, "true")
-        self.docker("cp", str(path), f"{made}:/{name}")
-        committed = self.docker("commit", made)
-        self.made.append(committed)
-        self.docker("rm", made)
+        container = self.docker("create", self.label, image, "true")
+        self.docker("cp", str(path), f"{container}:/{name}")
+        committed = self.docker("commit", container)
+        self.docker("rm", container)
         path.unlink()
         return committed
 
@@ -199,37 +198,31 @@ def engine(refs: list[str], folder: Path, *, docker29: bool) -> Iterator[str]:
         yield made.docker_host
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--nodes", type=int, default=1)
-    parser.add_argument("--docker29", action="store_true")
-    asked = parser.parse_args()
+def measure(own: traces.Traces, arguments: argparse.Namespace) -> None:
+    """Both ways, on one cluster."""
+    traces.need_images()
+    nodes = arguments.nodes
     with wiring.world() as world:
         refs = [s.ref for s in _sources(world).values()]
         kind = str(world.kind._find())  # noqa: SLF001
         base = world.builder.book.tag(world.builder.book.get("debian"))
-    with (
-        tempfile.TemporaryDirectory() as name,
-        engine([*refs, base], Path(name), docker29=asked.docker29) as host,
-    ):
-        lab = Lab(
-            Path(name),
-            "devenv-bench",
-            host,
-            NODES + WORKER * (asked.nodes - 1) if asked.nodes > 1 else "",
-        )
-        bench = Bench(lab, kind, base, Path(name))
+    with engine([*refs, base], own.folder, docker29=arguments.docker29) as host:
+        overrides = NODES + WORKER * (nodes - 1) if nodes > 1 else ""
+        lab = Lab(own.folder, own.cluster, host, overrides)
+        bench = Bench(lab, kind, base, own.folder, own.label)
         version = bench.docker("version", "-f", "{{.Server.Version}}")
-        say(f"Docker {version}, {asked.nodes} node{'s' if asked.nodes > 1 else ''}")
-        try:
-            lab.up()
-            bench.run()
-        finally:
-            lab.devenv("down", check=False)
-            for family in bench.below:
-                for tag in ("1", "below"):
-                    lab.docker("rmi", f"devenv-bench/{family}:{tag}", check=False)
-            lab.docker("rmi", *reversed(bench.made), check=False)
+        say(f"Docker {version}, {nodes} node{'s' if nodes > 1 else ''}")
+        lab.up()
+        bench.run()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--docker29", action="store_true")
+    arguments = parser.parse_args()
+    with traces.made_by("reload") as own:
+        measure(own, arguments)
 
 
 def _sources(world: wiring.World) -> dict:

@@ -7,19 +7,18 @@ ratio. Run by hand: `make bench`. Times of one run on one machine prove nothing 
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import yaml
 
+from bench import traces
 from devenv import data, wiring
-from devenv.images.load import normalise
-from devenv.images.sources import Provider
-from devenv.lifecycle import manifests
+from devenv.base.image_names import normalise
+from devenv.images.sources.provider import Provider
+from devenv.install import manifests
 from devenv.profiles.model import Profile
 
-NAME, PORT = "devenv-bench", 18888
+PORT = 18888
 
 
 def run(*argv: str, stdin: str | None = None) -> None:
@@ -30,22 +29,22 @@ def devenv(*args: str) -> None:
     run(sys.executable, "-m", "devenv", *args)
 
 
-def by_hand(world: wiring.World, profile: Profile) -> None:
+def by_hand(world: wiring.World, profile: Profile, own: traces.Traces) -> None:
     """One thing after the other, each only when the one before is done."""
     sources = Provider(world.engine, world.builder, world.reporter).provide(profile.images)
     folder = data.root() / "manifests"
     rendered = manifests.render(
         profile, lambda s: folder / s.path if s.path else world.recipe_file(*s.recipe_file)
     )
-    node, kind = f"{NAME}-control-plane", str(world.kind._find())  # noqa: SLF001
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-        config.write(manifests.kind_config(profile))
-        config.flush()
-        image = sources[profile.cluster.image].ref
-        run(kind, "create", "cluster", "--name", NAME, "--config", config.name, "--image", image)
+    name = own.cluster
+    node, kind = f"{name}-control-plane", str(world.kind._find())  # noqa: SLF001
+    config = own.folder / "kind.yaml"
+    config.write_text(manifests.kind_config(profile))
+    image = sources[profile.cluster.image].ref
+    run(kind, "create", "cluster", "--name", name, "--config", str(config), "--image", image)
     for wanted in profile.cluster_images:
         ref = sources[wanted.name].ref
-        run(kind, "load", "docker-image", ref, "--name", NAME)
+        run(kind, "load", "docker-image", ref, "--name", name)
         run(
             "docker",
             "exec",
@@ -71,34 +70,33 @@ def by_hand(world: wiring.World, profile: Profile) -> None:
     run(*kubectl, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     rest = [o for name in rendered.sources for o in rendered.rest(name)]
     run(*kubectl, "apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(rest))
-    world.prober(NAME, profile).until_proven(240)
+    world.prober(name, profile).until_proven(240)
+
+
+def measure(own: traces.Traces) -> None:
+    """Both ways, one cluster after the other."""
+    traces.need_images()
+    os.environ |= own.user_folders
+    file = own.folder / "bench.yaml"
+    file.write_text(f"extends: offline\nname: bench\ngateway: {{host_port: {PORT}}}\n")
+    with wiring.world() as world:
+        profile = world.choice(own.cluster, str(file)).profile
+        began = time.monotonic()
+        by_hand(world, profile, own)
+        hand = time.monotonic() - began
+    own.remove()
+    began = time.monotonic()
+    devenv("up", "--name", own.cluster, "--profile", str(file))
+    tool = time.monotonic() - began
+    print(f"by hand {hand:.1f} s, devenv up {tool:.1f} s: {tool / hand:.2f} times", flush=True)
+    began = time.monotonic()
+    devenv("up", "--name", own.cluster)
+    print(f"a second up {time.monotonic() - began:.1f} s")
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as home:
-        os.environ |= {"KUBECONFIG": f"{home}/kubeconfig", "XDG_STATE_HOME": f"{home}/state"}
-        own = Path(home) / "bench.yaml"
-        own.write_text(f"extends: offline\nname: bench\ngateway: {{host_port: {PORT}}}\n")
-        with wiring.world() as world:
-            profile = world.choice(NAME, str(own)).profile
-            began = time.monotonic()
-            try:
-                by_hand(world, profile)
-                hand = time.monotonic() - began
-            finally:
-                world.kind.delete(NAME, lambda _: None)
-        began = time.monotonic()
-        try:
-            devenv("up", "--name", NAME, "--profile", str(own))
-            tool = time.monotonic() - began
-            began = time.monotonic()
-            devenv("up", "--name", NAME)
-            again = time.monotonic() - began
-        finally:
-            devenv("down", "--name", NAME)
-    print(
-        f"by hand {hand:.1f} s, devenv up {tool:.1f} s: {tool / hand:.2f} times; a second up {again:.1f} s"
-    )
+    with traces.made_by("up") as own:
+        measure(own)
 
 
 if __name__ == "__main__":

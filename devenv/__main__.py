@@ -2,19 +2,20 @@
 
 import sys
 
-# Exit.INTERRUPTED, without an import that can be interrupted.
+# Exit.INTERRUPTED, without an import that could be interrupted itself.
 _INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line."""
     try:
-        from devenv import streams  # noqa: PLC0415 - so that an import error is reported like any other
+        # Imported here so that an import error is reported like any other.
+        from devenv import streams  # noqa: PLC0415
 
         streams.guard()
         from devenv.cli.app import run  # noqa: PLC0415
     except KeyboardInterrupt:
-        # What comes later is told by `run`.
+        # `run` reports one that comes later.
         sys.exit(_INTERRUPTED)
     sys.exit(streams.finish(run()))
 

@@ -1,4 +1,4 @@
-"""Where the files that travel with devenv are: at the top of a checkout, under devenv/_data in a wheel."""
+"""Where devenv's data files are: at the top of a checkout, under devenv/_data in a wheel."""
 
 from pathlib import Path
 
@@ -8,4 +8,6 @@ _PACKAGE = Path(__file__).resolve().parent
 def root() -> Path:
     """Return the folder that holds profiles/, manifests/ and images/."""
     packed = _PACKAGE / "_data"
-    return packed if packed.is_dir() else _PACKAGE.parent
+    if packed.is_dir():
+        return packed
+    return _PACKAGE.parent

@@ -1,6 +1,7 @@
 """The standard streams, even if they are closed, full, without a reader or without Unicode.
 
-Whatever becomes of them, what a command is doing goes on: what can't be written is dropped, and told at the end.
+A command goes on whatever happens to them. What can't be written is dropped, and `finish` reports
+that.
 """
 
 import codecs
@@ -12,12 +13,15 @@ import sys
 import unicodedata
 from typing import TextIO
 
+_STDOUT = 1
 _STDERR = 2
-# Click takes one that is called ascii for a mistake, and writes UTF-8.
+# ASCII by another name. Click takes the name ascii for a mistake, and writes UTF-8 instead.
 _ENCODING = "devenv-ascii"
+# The name of the error handler that spells characters in ASCII.
 _ERRORS = "devenv.ascii"
-_ASCII = {
-    "✓": "+", "✗": "x", "→": "->", "·": "-", "•": "*", "█": "#", "░": ".", "━": "-", "─": "-", "│": "|",
+_SPELLING = {
+    "✓": "+", "✗": "x", "→": "->", "·": "-", "•": "*",
+    "█": "#", "░": ".", "━": "-", "─": "-", "│": "|",
     "\N{EN DASH}": "-", "\N{EM DASH}": "--", "\N{MULTIPLICATION SIGN}": "x",
     "\N{LEFT SINGLE QUOTATION MARK}": "'", "\N{RIGHT SINGLE QUOTATION MARK}": "'",
     "\N{LEFT DOUBLE QUOTATION MARK}": '"', "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
@@ -25,7 +29,10 @@ _ASCII = {
 
 
 class _Output(io.RawIOBase):
-    """One of the two output streams. Writing to it never fails: the first error is kept, and the rest is dropped."""
+    """One of the two output streams, by its number.
+
+    Writing to it never fails: it keeps the first error, and drops what is written after that.
+    """
 
     def __init__(self, number: int, *, was_closed: bool) -> None:
         super().__init__()
@@ -42,6 +49,7 @@ class _Output(io.RawIOBase):
         return not self._was_closed and os.isatty(self._number)
 
     def write(self, chunk: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
+        """Write, or keep the first error: a closed or full stream must not end the command."""
         size = len(chunk)
         if self._was_closed:
             self.error = self.error or OSError(errno.EBADF, "it is closed")
@@ -50,7 +58,7 @@ class _Output(io.RawIOBase):
         try:
             return os.write(self._number, chunk)
         except BlockingIOError:
-            # Another program has made the pipe that way.
+            # Another program has set the pipe to non-blocking, and it is full for now.
             select.select([], [self._number], [])
             return 0
         except OSError as error:
@@ -59,21 +67,25 @@ class _Output(io.RawIOBase):
 
 
 def guard() -> None:
-    """Replace the standard streams by ones that never fail. A missing stream becomes an empty one."""
+    """Replace the standard streams by ones that never fail. A missing one becomes an empty one."""
     closed = {number for number in range(3) if _is_closed(number)}
-    # The lowest number that is free: otherwise a socket or a lock would be taken for a stream.
+    # os.open takes the lowest free number. Otherwise a socket or a lock would get it, and be taken
+    # for a stream.
     for _ in closed:
         os.open(os.devnull, os.O_RDWR)
     codecs.register_error(_ERRORS, _in_ascii)
     codecs.register(_codec)
-    sys.stdout = _stream(sys.stdout, 1, was_closed=1 in closed)
+    sys.stdout = _stream(sys.stdout, _STDOUT, was_closed=_STDOUT in closed)
     sys.stderr = _stream(sys.stderr, _STDERR, was_closed=_STDERR in closed)
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
 
 
 def finish(code: int) -> int:
-    """Return the exit code, and say if the result could not be written. A reader that left is no error."""
+    """Return the exit code: 1 instead of 0 if the result could not be written, which it reports.
+
+    A reader that left early is not an error.
+    """
     sys.stdout.flush()
     error = _stdout_error()
     if error and error.errno != errno.EPIPE:
@@ -104,12 +116,13 @@ def _is_closed(number: int) -> bool:
 
 
 def _stream(stream: TextIO | None, number: int, *, was_closed: bool) -> io.TextIOWrapper:
+    """Return a text stream over a standard stream that never fails, whatever its encoding."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if codecs.lookup(encoding).name == "ascii":
         encoding = _ENCODING
     output = _Output(number, was_closed=was_closed)
     buffered = io.BufferedWriter(output)  # type: ignore[type-var]
-    is_by_line = number != 1 or output.isatty()
+    is_by_line = number == _STDERR or output.isatty()
     return io.TextIOWrapper(buffered, encoding, _ERRORS, line_buffering=is_by_line)
 
 
@@ -124,12 +137,14 @@ def _codec(name: str) -> codecs.CodecInfo | None:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Spell what an encoding lacks in ASCII, as near as it gets."""
+    """Spell the characters that an encoding does not have in ASCII, as nearly as possible."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    return "".join(_ASCII.get(character) or _nearest(character) for character in text), error.end
+    return "".join(map(_spell, text)), error.end
 
 
-def _nearest(character: str) -> str:
+def _spell(character: str) -> str:
+    if character in _SPELLING:
+        return _SPELLING[character]
     return unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or "?"

@@ -5,17 +5,19 @@ Each method imports what it makes: a command waits only for what it needs.
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from devenv import DEFAULT_CLUSTER, data
+from devenv import data
 from devenv.adapters.clock import SystemClock
-from devenv.adapters.engine import DockerEngine, environment
+from devenv.adapters.docker import DockerEngine, docker_environment
 from devenv.adapters.host import LocalHost
 from devenv.adapters.kube import ContextKube
-from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.base.errors import DevenvError, Exit, NotReachableError
+from devenv.base.image_names import ReturnNames
+from devenv.ports.processes import Environment
 from devenv.ui import console, progress
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from devenv.adapters.kind import KindProgram
+    from devenv.cluster.adopt import Adoption
+    from devenv.cluster.down import Down
+    from devenv.cluster.status import StatusReader
+    from devenv.cluster.stop import Stop
+    from devenv.diagnosis.good import GoodFacts
     from devenv.disk.guard import Guard
     from devenv.disk.prune import Proposal as RoomProposal
     from devenv.disk.prune import Prune
@@ -34,27 +41,28 @@ if TYPE_CHECKING:
     from devenv.facts.logs import LogReader
     from devenv.facts.model import Declared, Facts, WasteFacts
     from devenv.gates.live import Prober
-    from devenv.images.build import Builder
-    from devenv.images.inplace import InPlace
-    from devenv.lifecycle.adopt import Adoption
-    from devenv.lifecycle.choice import Availability, Choice
-    from devenv.lifecycle.down import Down
-    from devenv.lifecycle.downloads import Downloads
-    from devenv.lifecycle.models import Models
-    from devenv.lifecycle.purge import Purge
-    from devenv.lifecycle.restart import Restart
-    from devenv.lifecycle.schedule import Schedule
-    from devenv.lifecycle.setup import Setup
-    from devenv.lifecycle.status import StatusReader
-    from devenv.lifecycle.stop import Stop
-    from devenv.lifecycle.up import Up
-    from devenv.ports import Node
+    from devenv.images.recipes.build import Builder
+    from devenv.images.sources.inplace import InPlace
+    from devenv.images.sources.provider import Provider
+    from devenv.install.availability import Sources
+    from devenv.install.downloads import Downloads
+    from devenv.models.models import Models
     from devenv.profiles.headers import Headers
-    from devenv.profiles.model import LiveRequest, ManifestSource, Profile, PythonBase
+    from devenv.profiles.model import Profile, PythonBase
     from devenv.profiles.variant import Variant
-    from devenv.recovery.recover import Proposal, Recover
+    from devenv.recovery.proposal import Proposal
+    from devenv.recovery.recover import Recover
     from devenv.recovery.scheduled import Scheduled
     from devenv.reload.reload import Options, Reload
+    from devenv.restart import Restart
+    from devenv.session import Session
+    from devenv.state.choice import Choice
+    from devenv.state.ownership import Ownership
+    from devenv.state.record import Records
+    from devenv.up import Up
+    from devenv.workstation.purge import Purge
+    from devenv.workstation.schedule import Schedule
+    from devenv.workstation.setup import Setup
 
 
 @dataclass
@@ -79,7 +87,7 @@ class World:
         return DockerEngine(self._tell)
 
     def _tell(self, text: str) -> None:
-        """Make a reporter only where there is something to say."""
+        """Say something; the reporter is made only now."""
         self.reporter.say(text)
 
     @cached_property
@@ -90,9 +98,9 @@ class World:
     @cached_property
     def builder(self) -> Builder:
         """Who builds images."""
-        from devenv.images import recipe, toolchain
-        from devenv.images.build import Builder
-        from devenv.images.files import Files
+        from devenv.images.recipes import recipe, toolchain
+        from devenv.images.recipes.build import Builder
+        from devenv.images.recipes.files import Files
 
         pin = toolchain.pin(data.root() / "images")
         book = recipe.load(self.images_folder, self.engine.info().architecture, pin.key)
@@ -104,11 +112,14 @@ class World:
         """The kind on PATH, else the one that devenv built."""
         from devenv.adapters.kind import KindProgram
 
-        return KindProgram(self.host, self._find_kind, environment)
+        return KindProgram(self.host, self._find_kind, docker_environment)
 
     def _find_kind(self) -> Path | None:
-        built = self.recipe_file("kind", "kind")
-        return self.host.which("kind") or (built if built.exists() else None)
+        built_file = self.recipe_file("kind", "kind")
+        found_file = self.host.which("kind")
+        if found_file is None and built_file.exists():
+            return built_file
+        return found_file
 
     def recipe_file(self, name: str, file: str) -> Path:
         """Where a recipe's file is, or will be."""
@@ -123,75 +134,60 @@ class World:
         is_new: bool = False,
         looking: bool = False,
     ) -> Choice:
-        """The profile for a cluster; where it `is_new`, what can be installed here decides.
+        """Return the profile for a cluster; if it `is_new`, what can be installed here decides.
 
-        `looking`: for a command that changes nothing; broken settings are told, and left out.
+        `looking`: for a command that changes nothing; it warns of broken settings and ignores them.
         """
-        from devenv.lifecycle.choice import choose
         from devenv.profiles.variant import PLAIN
+        from devenv.state.choice import choose
 
         folder = data.root() / "profiles"
-        at_hand, warn = (self._at_hand if is_new else None), (self._warn if looking else None)
+        at_hand = self._sources.availability if is_new else None
+        warn = self._warn if looking else None
         return choose(
             self.host, cluster, requested_profile, folder, variant or PLAIN, at_hand, warn
         )
 
     @staticmethod
     def _warn(error: DevenvError) -> None:
-        from devenv.ui import reports
+        from devenv.ui import errors
 
-        reports.warning(error, "This command ignores your settings.")
+        errors.warning(error, "This command ignores your settings.")
 
-    def _at_hand(self, profile: Profile) -> Availability:
-        """Whether a profile can be installed here: all of it is at hand, or its registries answer."""
+    def profile_of(self, cluster: str, requested_profile: str | None) -> Profile:
+        """Return the profile for a cluster that exists: the requested one, or its own."""
+        return self.choice(cluster, requested_profile).profile
+
+    @property
+    def _sources(self) -> Sources:
         from devenv.adapters.web import HttpWeb
-        from devenv.images.sources import Provider
-        from devenv.lifecycle.choice import Availability
+        from devenv.install.availability import Sources
 
-        urls = [m for m in profile.manifests if m.url]
-        has_manifests = all(self.downloads.path(m.url, m.sha256).exists() for m in urls)
-        if has_manifests and Provider(self.engine, self.builder, self.reporter).obtainable(
-            profile.images
-        ):
-            return Availability(is_at_hand=True, why="its images and manifests are at hand")
-        if problem := self._registry_problem(profile):
-            return Availability(
-                is_at_hand=False, why=f"AIBrix's images are not at hand, and {problem}"
-            )
-        if not has_manifests and (problem := HttpWeb().problem(urls[0].url)):
-            return Availability(
-                is_at_hand=False, why=f"AIBrix's manifests are not at hand, and {problem}"
-            )
-        return Availability(is_at_hand=True, why="a registry answers")
+        return Sources(
+            self.provider(), self.downloads, self.engine.registry_problem, HttpWeb().problem
+        )
 
-    def _registry_problem(self, profile: Profile) -> str:
-        """Return why an image that only a registry has can't be pulled, and the way out; "" where all can.
+    def provider(self, in_place: InPlace | None = None) -> Provider:
+        """Return who provides images: from the engine, an archive, a registry or a recipe.
 
-        One image of each registry is asked for.
+        `in_place`: also builds them in a checkout.
         """
-        from devenv.images.registry import Failure, registry_of
+        from devenv.images.sources.provider import Provider
 
-        refs = {registry_of(i.ref): i.ref for i in profile.images if not i.recipe}
-        if not refs:
-            return "no registry has them"
-        for ref in refs.values():
-            if words := self.engine.registry_problem(ref):
-                failure = Failure(ref, words)
-                return f"{failure.sentence}. {failure.way_out.rstrip('.')}"
-        return ""
+        return Provider(self.engine, self.builder, self.reporter, in_place)
 
     @property
     def downloads(self) -> Downloads:
         """Who fetches files by their address."""
         from devenv.adapters.web import HttpWeb
-        from devenv.lifecycle.downloads import Downloads
+        from devenv.install.downloads import Downloads
 
         return Downloads(self.host, HttpWeb(), self.reporter)
 
     def in_place(self) -> InPlace:
-        """Who builds images from somebody's own source."""
-        from devenv.images.inplace import InPlace
-        from devenv.images.toolchain import Toolchain, pin
+        """Who builds images from the user's source code."""
+        from devenv.images.recipes.toolchain import Toolchain, pin
+        from devenv.images.sources.inplace import InPlace
 
         def toolchain(at_most: str) -> tuple[Toolchain, str]:
             chosen = pin(data.root() / "images").at_most(at_most)
@@ -201,158 +197,144 @@ class World:
 
     def _python_base(self, base: PythonBase) -> str:
         """Bring the base of a Python program's image into the engine, and return its name there."""
-        from devenv.images.sources import Provider
         from devenv.profiles.model import ProfileImage
 
         image = ProfileImage(name="python", ref=base.ref, recipe=base.recipe)
-        return Provider(self.engine, self.builder, self.reporter).provide([image])[image.name].ref
+        return self.provider().provide([image])[image.name].ref
+
+    def mock_image(self) -> str:
+        """Bring devenv's mock of a model server into the engine, and return its name there."""
+        from devenv.models.objects import MOCK_IMAGE
+        from devenv.profiles.model import ProfileImage
+
+        image = ProfileImage(name="vllm-mock", ref=MOCK_IMAGE, recipe="vllm-mock")
+        return self.provider().provide([image])[image.name].ref
 
     def check_kubeconfig(self) -> None:
-        """Raise DevenvError where the kubeconfig is broken, or kind could not write to it, before anything is made."""
+        """Raise DevenvError if the kubeconfig is broken, or if kind could not write to it.
+
+        This is checked before anything is created.
+        """
         from devenv.adapters import kubeconfig
 
         kubeconfig.read()
         kubeconfig.refuse_unwritable()
 
-    def require(self, cluster: str) -> None:
-        """Raise DevenvError where there is no such cluster of devenv's, or none of its nodes runs."""
-        from devenv.lifecycle.record import Records, own_nodes
+    def session(self, cluster: str, profile: Profile, kube: ContextKube | None = None) -> Session:
+        """Return what a service on a cluster needs.
 
-        nodes = own_nodes(Records(self.host), self.engine, self.engine, cluster)
-        if not any(n.status == "running" for n in nodes):
-            what = (
-                f"The cluster {cluster} is not running."
-                if nodes
-                else f"There is no cluster {cluster}."
-            )
-            raise DevenvError(
-                what, next_step=f"Run `devenv up --name {cluster}`.", exit_code=Exit.FAILED
-            )
+        `kube`: another API server than the cluster's own.
+        """
+        from devenv.session import Session
 
-    def refuse_unknown(self, cluster: str) -> None:
-        """Raise DevenvError where somebody names a cluster that devenv does not know, for a command that needs none."""
-        from devenv.lifecycle.record import Records
+        return Session(
+            cluster=cluster,
+            profile=profile,
+            host=self.host,
+            clock=self.clock,
+            engine=self.engine,
+            containers=self.engine,
+            kube=kube or kube_of(cluster),
+            reporter=self.reporter,
+        )
 
-        clusters = [r.cluster for r in Records(self.host).all()]
-        if cluster in {DEFAULT_CLUSTER, *clusters}:
-            return
-        with suppress(NotReachableError):
-            if not self.engine.nodes(cluster):
-                fix = f"`devenv up --name {cluster}` makes it. devenv's clusters: {', '.join(clusters) or 'none'}."
-                raise DevenvError(
-                    f"There is no cluster {cluster}.", "Nothing was changed.", fix, Exit.USAGE
-                )
+    @property
+    def records(self) -> Records:
+        """What devenv remembers of its clusters."""
+        from devenv.state.record import Records
 
-    def _refuse_others(self, cluster: str) -> None:
-        """Raise DevenvError if a kind cluster of that name is not devenv's, or not on this engine."""
-        from devenv.lifecycle.record import Records, own_nodes
+        return Records(self.host)
 
-        try:
-            own_nodes(Records(self.host), self.engine, self.engine, cluster)
-        except NotReachableError:
-            # The facts tell.
-            return
-        except DevenvError as error:
-            fix = f"Run `devenv doctor --context kind-{cluster}` to look at it through its API server alone."
-            error.next_step = f"{error.next_step} {fix}".strip()
-            raise
+    @property
+    def ownership(self) -> Ownership:
+        """Whose a cluster is."""
+        from devenv.state.ownership import Ownership
+
+        return Ownership(self.records, self.engine, self.engine)
 
     def prober(self, cluster: str, profile: Profile) -> Prober:
         """Who sends live requests."""
         from devenv.adapters.gateway import HttpGateway
         from devenv.gates.live import Prober
 
-        return Prober(ContextKube(f"kind-{cluster}"), HttpGateway(), self.clock, profile)
+        return Prober(kube_of(cluster), HttpGateway(), self.clock, profile)
 
     def rendered(self, name: str, variant: Variant) -> str:
         """Return a profile's manifests as `up` applies them, as YAML."""
         import yaml
 
-        # Of no cluster: none can have that name.
+        # No cluster can have that name.
         up = self.up(".", self.choice(".", name, variant))
         return yaml.safe_dump_all(up.made_objects(), sort_keys=False, width=120, allow_unicode=True)
 
     def in_nodes(self, cluster: str, image: str) -> bool:
         """Whether every node of a cluster has an image of that name."""
-        from devenv.images.load import normalise, present
+        from devenv.images.nodes.image_import import in_every_node
 
-        return all(
-            normalise(image) in present(self.engine, node.name)
-            for node in self.engine.nodes(cluster)
-        )
+        return in_every_node(self.engine, cluster, image)
 
     def models(self, cluster: str, profile: Profile, headers: Headers | None = None) -> Models:
-        """`model`. Raises DevenvError where there is no such cluster of devenv's. `headers`: of the requests."""
-        from devenv.lifecycle.models import Models
+        """`model`. Raises DevenvError if devenv has no such cluster. `headers`: of the requests."""
+        from devenv.models.models import Models
 
-        kube = self.own(cluster)
-        return Models(
-            cluster,
-            profile,
-            kube,
-            self.clock,
-            self.reporter,
-            lambda: self.prober(cluster, profile),
-            headers or {},
-        )
+        self.own(cluster)
+        session = self.session(cluster, profile)
+        return Models(session, lambda: self.prober(cluster, profile), headers or {})
 
     def own(self, cluster: str) -> ContextKube:
-        """Return the API server of a running cluster of devenv's. Raises DevenvError where it is none."""
-        from devenv.lifecycle.record import own_context
+        """Return the API server of a cluster.
 
-        self.require(cluster)
-        kube = ContextKube(f"kind-{cluster}")
-        own_context(kube, self.engine.nodes(cluster), cluster)
+        Raises DevenvError unless devenv made the cluster, and it runs.
+        """
+        kube = kube_of(cluster)
+        self.ownership.require_own(cluster, kube)
         return kube
 
     def up(
         self, cluster: str, choice: Choice, agree: Callable[[Adoption], None] | None = None
     ) -> Up:
-        """`up`; with `agree`, also of a cluster that somebody else made."""
-        kube = ContextKube(f"kind-{cluster}")
+        """`up`; with `agree`, also for a cluster that another tool made."""
+        kube = kube_of(cluster)
         kube.prepare()
         from devenv.adapters.envoy import ForwardedEnvoy
         from devenv.adapters.gateway import HttpGateway
         from devenv.adapters.schemas import BuiltinSchemas
+        from devenv.base.steps import Arrivals
+        from devenv.base.wait import StoppableClock
         from devenv.gates.live import Prober
-        from devenv.images.sources import Provider
-        from devenv.lifecycle.checkout import Kustomize
-        from devenv.lifecycle.context import Context
-        from devenv.lifecycle.record import Records
-        from devenv.lifecycle.steps import Arrivals
-        from devenv.lifecycle.up import Up
-        from devenv.wait import StoppableClock
+        from devenv.install.checkout import Kustomize
+        from devenv.install.context import Context
+        from devenv.up import Up
 
+        session = self.session(cluster, choice.profile)
         context = Context(
-            cluster=cluster,
-            profile=choice.profile,
+            **vars(session) | {"clock": StoppableClock(self.clock)},
             profile_name=choice.name,
             variant=choice.variant,
-            host=self.host,
-            clock=StoppableClock(self.clock),
-            engine=self.engine,
-            containers=self.engine,
             kind=self.kind,
-            kube=kube,
-            reporter=self.reporter,
-            records=Records(self.host),
+            records=self.records,
             arrivals=Arrivals(),
         )
         prober = Prober(context.kube, HttpGateway(), context.clock, choice.profile)
-        provider = Provider(self.engine, self.builder, self.reporter, self.in_place())
+        provider = self.provider(self.in_place())
         kustomize = Kustomize(self.host, self.reporter)
-        folder, envoy = data.root() / "manifests", ForwardedEnvoy(kube)
         return Up(
-            context, prober, provider, self.downloads, kustomize, folder, self.recipe_file, agree,
-            envoy=envoy, schemas=BuiltinSchemas(),
-        )  # fmt: skip
+            context=context,
+            prober=prober,
+            provider=provider,
+            downloads=self.downloads,
+            kustomize=kustomize,
+            manifests_folder=data.root() / "manifests",
+            recipe_file=self.recipe_file,
+            agree=agree,
+            envoy=ForwardedEnvoy(kube),
+            schemas=BuiltinSchemas(),
+        )
 
     def down(self, cluster: str) -> Down:
         """`down`."""
-        from devenv.images.sources import Provider
-        from devenv.lifecycle.down import Down
+        from devenv.cluster.down import Down
 
-        provider = Provider(self.engine, self.builder, self.reporter)
         return Down(
             cluster=cluster,
             host=self.host,
@@ -360,104 +342,69 @@ class World:
             engine=self.engine,
             containers=self.engine,
             kind=self.kind,
-            kube=ContextKube(f"kind-{cluster}"),
-            provide_kind=lambda: provider.provide((), [("kind", "kind")]),
+            kube=kube_of(cluster),
+            provide_kind=lambda: self.provider().provide((), [("kind", "kind")]),
             reporter=self.reporter,
         )
 
     @cached_property
     def purge(self) -> Purge:
         """What `down --purge` removes."""
-        from devenv.lifecycle.purge import Purge
+        from devenv.workstation.purge import Purge
 
         return Purge(
             self.host, self.clock, self.engine, self.engine, self.reporter, self._recipe_images
         )
 
     def _recipe_images(self, cluster: str) -> frozenset[str]:
-        """Return the names of the images that recipes make for a cluster, with those that they stand on."""
-        profile, book = self.choice(cluster, None).profile, self.builder.book
+        """Return the names of the images that recipes make for a cluster, and of their bases."""
+        profile = self.choice(cluster, None).profile
+        book = self.builder.book
         recipes = [image.recipe for image in profile.images if image.recipe]
         recipes += [manifest.recipe_file[0] for manifest in profile.manifests if manifest.recipe]
         return frozenset(book.tag(recipe) for recipe in book.closure(recipes) if recipe.spec.image)
 
     def surveyor(self, cluster: str, profile: Profile) -> Surveyor:
-        """Who looks at all that takes room."""
+        """Return the service that finds everything that uses the disks."""
         from devenv.disk.history import History
         from devenv.disk.survey import Surveyor
-        from devenv.images.load import normalise
-        from devenv.images.stamp import own_ref
-        from devenv.lifecycle.named import named_or_unknown
-        from devenv.lifecycle.proven import returnable_images
-        from devenv.lifecycle.record import Records, own_nodes
+        from devenv.install.named_images import named_or_unknown
+        from devenv.state import needed_images
+        from devenv.state.proven import returnable_images
 
-        kube, records = ContextKube(f"kind-{cluster}"), Records(self.host)
-
-        def nodes() -> list[Node]:
-            return own_nodes(records, self.engine, self.engine, cluster)
-
-        def refs(profile: Profile) -> list[str]:
-            return [ref for image in profile.images for ref in (image.ref, own_ref(image)) if ref]
-
-        def held() -> tuple[str, ...]:
-            record = records.read(cluster)
-            return record.held if record else ()
-
+        kube = kube_of(cluster)
+        records = self.records
+        nodes = partial(self.ownership.nodes, cluster)
         return Surveyor(
-            cluster=cluster,
-            profile=profile,
-            host=self.host,
-            clock=self.clock,
+            session=self.session(cluster, profile),
             stock=self.engine,
-            containers=self.engine,
-            named=lambda: named_or_unknown(kube, nodes, cluster),
+            workload_images=lambda: named_or_unknown(kube, nodes, cluster),
             current=self._current,
             history=History(self.host, self.clock),
-            wanted=lambda: frozenset([*map(normalise, refs(profile)), *held()]),
-            loaded=lambda: frozenset(
-                name
-                for record in records.all()
-                for names in record.loaded.values()
-                for name in names
-            ),
+            profile_images=lambda: needed_images.profile_images(profile, records.read(cluster)),
+            loaded=lambda: needed_images.loaded_images(records.all()),
             nodes=nodes,
             returnable=lambda: self._returnable(cluster),
             returnable_in_engine=lambda: returnable_images(records.all()),
         )
 
-    def _returnable(self, cluster: str) -> dict[str, str]:
-        """Return the names under which a cluster's nodes keep images to return to, with the names to return."""
-        from devenv.images.innode import kept_name
-        from devenv.lifecycle.proven import ProvenImages
-        from devenv.lifecycle.record import Records
+    def _returnable(self, cluster: str) -> ReturnNames:
+        from devenv.state.needed_images import returnable_in_nodes
+        from devenv.state.proven import ProvenImages
 
-        records = Records(self.host)
+        records = self.records
         proven = ProvenImages(cluster, records, self.engine, self.clock, self.reporter)
-        targets = [proven.targets(node) for node in self.engine.nodes(cluster)]
-        returnable_names = {
-            kept_name(image.digest): name for images in targets for name, image in images.items()
-        }
-        record = records.read(cluster)
-        # A load that was killed is undone with what the nodes had before.
-        for images in record.loading.values() if record else ():
-            returnable_names |= {
-                kept_name(previous_image.digest): name
-                for name, previous_image in images.items()
-                if previous_image.digest
-            }
-        return returnable_names
+        return returnable_in_nodes(proven, self.engine.nodes(cluster), records.read(cluster))
 
     def _current(self) -> tuple[frozenset[str], frozenset[Path]]:
-        """What devenv's recipes make as they are now: images by name, and files."""
+        """Return what the recipes make as they are now; nothing if the engine does not answer."""
+        from devenv.images.recipes.current import current_files, current_images
+
         try:
             builder = self.builder
         except NotReachableError:
             return frozenset(), frozenset()
-        recipes = builder.book.recipes.values()
-        names = frozenset(builder.book.tag(r) for r in recipes if r.spec.image)
-        return names, frozenset(
-            builder.files.path(r, file) for r in recipes for file in r.spec.files
-        )
+        return current_images(builder), current_files(builder)
 
     def pruner(self, cluster: str, profile: Profile, *, caches: bool = False) -> Prune:
         """`prune`."""
@@ -472,44 +419,24 @@ class World:
         return Guard(self.pruner(cluster, profile), self._may_prune)
 
     def _may_prune(self, proposal: RoomProposal) -> bool:
-        from devenv.ui import disk, prompts
+        from devenv.ui.prune import confirm_first
 
-        disk.proposal(proposal)
-        if not console.interactive():
-            self.reporter.say(
-                "Nobody can be asked here: run `devenv prune`, or say `auto_prune: yes` in config.yaml."
-            )
-        return prompts.confirmed("Remove all of this first?")
+        return confirm_first(proposal, self.reporter.say)
 
     @property
     def schedule(self) -> Schedule:
         """`schedule`."""
-        import os
-        import sys
-        from pathlib import Path
+        from devenv.adapters.docker import address
+        from devenv.workstation.backends import find_backends
+        from devenv.workstation.schedule import Schedule
 
-        from devenv.adapters.engine import address
-        from devenv.disk.schedule import Backend, Cron, Launchd, Systemd
-        from devenv.lifecycle.schedule import Schedule
+        backends = find_backends(self.host)
 
-        home = Path.home()
-        units = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
-        launchd = Launchd(self.host, home / "Library" / "LaunchAgents", os.getuid())
-        systemd, cron = Systemd(self.host, units), Cron(self.host, self.host.state_dir())
-        available: list[Backend] = [launchd] if sys.platform == "darwin" else []
-        if (
-            not available
-            and self.host.which("systemctl")
-            and self.host.run(["systemctl", "--user", "show-environment"]).code == 0
-        ):
-            available.append(systemd)
-        backends: list[Backend] = [launchd, systemd]
-        if self.host.which("crontab"):
-            available.append(cron)
-            backends.append(cron)
-        return Schedule(
-            self.host, self.clock, available, backends, lambda: {"DOCKER_HOST": address()}
-        )
+        def variables() -> Environment:
+            """Return the schedule's environment, which is asked for only at installation."""
+            return {"DOCKER_HOST": address()}
+
+        return Schedule(self.host, self.clock, backends.available, backends.all, variables)
 
     def scheduled(self, job: Job) -> Scheduled:
         """One run of what is scheduled."""
@@ -533,42 +460,35 @@ class World:
 
     def stop(self, cluster: str) -> Stop:
         """`stop`."""
-        from devenv.lifecycle.stop import Stop
+        from devenv.cluster.stop import Stop
 
         return Stop(cluster, self.host, self.clock, self.engine, self.engine, self.reporter)
 
     def status(self, cluster: str, choice: Choice) -> StatusReader:
         """`status`."""
-        from devenv.lifecycle.status import StatusReader
+        from devenv.cluster.status import StatusReader
 
-        return StatusReader(
-            cluster,
-            choice.profile,
-            self.host,
-            self.engine,
-            self.engine,
-            ContextKube(f"kind-{cluster}"),
-        )
+        return StatusReader(self.session(cluster, choice.profile))
 
-    def collector(self, cluster: str, profile: Profile) -> Collector:
-        """Who collects the facts of a cluster."""
+    def collector(
+        self, cluster: str, profile: Profile, kube: ContextKube | None = None
+    ) -> Collector:
+        """Return the service that collects a cluster's facts.
+
+        `kube`: another API server than the cluster's own.
+        """
         from devenv.adapters.envoy import ForwardedEnvoy
         from devenv.facts.collect import Collector
+        from devenv.state.needed_images import unproven_images
 
-        kube = ContextKube(f"kind-{cluster}")
+        kube = kube or kube_of(cluster)
         return Collector(
-            cluster=cluster,
-            profile=profile,
-            host=self.host,
-            clock=self.clock,
-            engine=self.engine,
-            containers=self.engine,
-            kube=kube,
+            session=self.session(cluster, profile, kube),
             envoy=ForwardedEnvoy(kube),
             requests=self.prober(cluster, profile),
             declared=lambda: self._declared(cluster, profile),
-            returnable=lambda: self._unproven(cluster),
-            stopped=lambda: self._stopped(cluster),
+            returnable=lambda: unproven_images(self.records, cluster),
+            stopped=lambda: self.records.stop_time(cluster),
             waste=lambda: self._waste(cluster, profile),
         )
 
@@ -578,103 +498,71 @@ class World:
 
         from devenv.facts.model import WasteFacts
 
-        return tuple(WasteFacts(**asdict(w)) for w in self.surveyor(cluster, profile).waste())
-
-    def _stopped(self, cluster: str) -> float:
-        """Return when `devenv stop` had stopped a cluster, in seconds since 1970; 0 where it has not."""
-        from devenv.lifecycle.record import Records
-
-        record = Records(self.host).read(cluster)
-        return record.stopped if record else 0.0
-
-    def _unproven(self, cluster: str) -> tuple[str, ...]:
-        """Return the names under which nodes have an image that was not proven, beside one to return to."""
-        from devenv.lifecycle.proven import unproven_names
-        from devenv.lifecycle.record import Records
-
-        record = Records(self.host).read(cluster)
-        return tuple(unproven_names(record)) if record else ()
+        waste = self.surveyor(cluster, profile).waste()
+        return tuple(WasteFacts(**asdict(each)) for each in waste)
 
     def _declared(self, cluster: str, profile: Profile) -> tuple[Declared, ...] | None:
-        """Return what the profile's manifests have; None for a cluster that devenv has no manifests of."""
-        from devenv.lifecycle.declared import Declarations
+        """Return the objects in the profile's manifests, None if it has no manifests."""
+        from devenv.install.checkout import Kustomize
+        from devenv.install.declared import Declarations, declarations_file
+        from devenv.install.manifest_files import ManifestFiles
 
         if not profile.manifests:
             return None
-        cache_file = self.host.cache_dir() / "declared" / f"{cluster}.json"
-        return Declarations(profile, partial(self._manifest, profile), cache_file).read()
+        kustomize = Kustomize(self.host, self.reporter)
+        folder = data.root() / "manifests"
+        files = ManifestFiles(profile, folder, self.downloads, kustomize, self.recipe_file)
+        cache_file = declarations_file(self.host, cluster)
+        return Declarations(profile, files.path, cache_file).read()
 
-    def _manifest(self, profile: Profile, source: ManifestSource) -> Path:
-        """Where a manifest is that `up` has applied; nothing is fetched or rendered."""
-        from devenv.lifecycle.checkout import Kustomize
-        from devenv.lifecycle.folders import Folders
-        from devenv.profiles.variant import PLAIN
-
-        if source.url:
-            return self.downloads.path(source.url, source.sha256)
-        if source.kustomize:
-            return Folders(
-                Kustomize(self.host, self.reporter),
-                profile,
-                PLAIN,
-                partial(self._manifest, profile),
-            ).path(source)
-        return (
-            data.root() / "manifests" / source.path
-            if source.path
-            else self.recipe_file(*source.recipe_file)
-        )
-
-    def facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
-        """Return the facts of a cluster, redacted."""
+    def facts(self, cluster: str, profile: Profile, seconds: float, *, long: bool = False) -> Facts:
+        """Return the facts of a cluster, redacted. `long`: also those of long requests."""
         from devenv.facts import files
         from devenv.gates import headers
 
         secrets = {s for live in profile.requests for s in headers.resolve(live).secrets}
-        return files.clean(self.collector(cluster, profile).collect(seconds), secrets)
+        facts = self.collector(cluster, profile).collect(seconds, long=long)
+        return files.clean(facts, secrets)
 
-    def own_facts(self, cluster: str, profile: Profile, seconds: float) -> Facts:
-        """Return the facts of a cluster. Raises DevenvError where one of that name is not devenv's, or not on this engine."""
-        facts = self.facts(cluster, profile, seconds)
+    def own_facts(
+        self, cluster: str, profile: Profile, seconds: float, *, long: bool = False
+    ) -> Facts:
+        """Return the facts of a cluster, redacted. `long`: also those of long requests.
+
+        Raises DevenvError if the cluster of that name is not devenv's, or is on another engine.
+        """
+        facts = self.facts(cluster, profile, seconds, long=long)
         if facts.engine and facts.knows("nodes"):
-            self._refuse_others(cluster)
+            self.ownership.refuse_foreign(cluster)
         return facts
 
     def facts_of_context(self, context: str, seconds: float) -> Facts:
-        """Return what the API server of any context tells, redacted. Raises DevenvError where there is no such context."""
+        """Return the facts that the API server of any context gives, redacted.
+
+        Raises DevenvError if the kubeconfig does not have the context.
+        """
         from devenv.adapters.kubeconfig import NoContextError
         from devenv.facts import files
         from devenv.facts.anywhere import discovered
 
         kube = ContextKube(context, proxied=True)
         try:
-            # A context that is not there is a wrong call, not a finding.
+            # A context that does not exist is a wrong call, not a finding.
             kube.settings("its address")
         except NoContextError as error:
             fix = "`kubectl config get-contexts` lists them."
             raise DevenvError(
                 f"The kubeconfig has no context {context}.", error.why, fix, Exit.USAGE
             ) from error
-        collector = self.collector(context, discovered(context, {}))
-        return files.clean(replace(collector, kube=kube).collect_api(seconds, context))
+        collector = self.collector(context, discovered(context, {}), kube)
+        return files.clean(collector.collect_api(seconds, context))
 
-    def good_file(self, cluster: str) -> Path:
-        """Where the look at the last healthy `up` of a cluster is."""
-        return self.host.state_dir() / "good" / f"{cluster}.json"
+    @property
+    def good_facts(self) -> GoodFacts:
+        """The facts of the last healthy `up`."""
+        from devenv.diagnosis.good import GoodFacts
 
-    def keep_good(self, cluster: str, profile: Profile) -> None:
-        """Keep a look at the cluster as the good one, if it is healthy. Nothing is lost where it can't be kept."""
-        from devenv.diagnosis.diagnose import diagnose
-        from devenv.facts import files
-
-        try:
-            facts = self.facts(cluster, profile, 10)
-            if diagnose(facts).healthy:
-                target = self.good_file(cluster)
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                files.write(facts, target)
-        except (DevenvError, OSError) as error:
-            self.reporter.say(f"No good look was kept: {error}")
+        return GoodFacts(self.host, self.reporter)
 
     def recover(
         self, cluster: str, choice: Choice, agree: Callable[[Proposal], None], who: str = "user"
@@ -686,7 +574,7 @@ class World:
         up = self.up(cluster, choice)
         return Recover(
             up=up,
-            envoy=ForwardedEnvoy(ContextKube(f"kind-{cluster}")),
+            envoy=ForwardedEnvoy(kube_of(cluster)),
             prober=up.prober,
             prune=self.pruner(cluster, choice.profile, caches=who == "user"),
             facts=lambda seconds: self.facts(cluster, choice.profile, seconds),
@@ -696,7 +584,7 @@ class World:
         )
 
     def _undo(self, cluster: str, profile: Profile, names: Sequence[str]) -> None:
-        """Return to the images that were proven before; who calls holds the cluster's lock."""
+        """Return to the images that were proven before. The caller holds the cluster's lock."""
         from devenv.reload.reload import Options
 
         self.reload(cluster, profile, Options()).undo_locked(names)
@@ -714,19 +602,12 @@ class World:
         from devenv.reload.push import Pusher
         from devenv.reload.reload import Reload
 
-        kube = ContextKube(f"kind-{cluster}")
+        kube = kube_of(cluster)
         if options.restart:
             headers.check(profile.requests)
             kube.prepare()
         return Reload(
-            cluster=cluster,
-            profile=profile,
-            host=self.host,
-            clock=self.clock,
-            engine=self.engine,
-            containers=self.engine,
-            kube=kube,
-            reporter=self.reporter,
+            session=self.session(cluster, profile, kube),
             restart=self._restart(kube, profile),
             prober=self.prober(cluster, profile),
             pusher=Pusher(self.engine, LoopbackEndpoint(), self.host),
@@ -735,45 +616,36 @@ class World:
         )
 
     def source_tests(self, cluster: str, profile: Profile, checkout: str) -> SourceTestRun:
-        """`test-e2e`. Raises DevenvError where there is no such cluster of devenv's."""
+        """`test-e2e`. Raises DevenvError if devenv has no such cluster."""
         from devenv.adapters.forwarding import LoopbackForwarding
         from devenv.e2e.run import SourceTestRun
-        from devenv.images.toolchain import Toolchain, pin
+        from devenv.images.recipes.toolchain import Toolchain, pin
 
         # A source that refuses newer compilers refuses them for its tests as well.
-        limits = [i.go.at_most for i in profile.images if i.go and i.go.at_most]
-        compiler = pin(data.root() / "images").at_most(limits[0] if limits else "")
+        limits = [image.go.at_most for image in profile.images if image.go and image.go.at_most]
+        newest_compiler = limits[0] if limits else ""
+        compiler = pin(data.root() / "images").at_most(newest_compiler)
         kube = self.own(cluster)
         return SourceTestRun(
-            cluster=cluster,
-            profile=profile,
+            session=self.session(cluster, profile, kube),
             checkout=checkout,
-            host=self.host,
-            clock=self.clock,
-            kube=kube,
-            reporter=self.reporter,
             forwarding=LoopbackForwarding(kube),
             toolchain=Toolchain(self.host, compiler),
         )
 
     def restart(self, cluster: str, profile: Profile) -> Restart:
-        """`restart`. Raises DevenvError where there is no such cluster of devenv's."""
-        from devenv.lifecycle.record import own_context
-
-        self.require(cluster)
-        kube = ContextKube(f"kind-{cluster}")
-        own_context(kube, self.engine.nodes(cluster), cluster)
-        return self._restart(kube, profile)
+        """`restart`. Raises DevenvError if devenv has no such cluster."""
+        return self._restart(self.own(cluster), profile)
 
     def _restart(self, kube: ContextKube, profile: Profile) -> Restart:
         from devenv.adapters.envoy import ForwardedEnvoy
-        from devenv.lifecycle.restart import Restart
+        from devenv.restart import Restart
 
         return Restart(profile, kube, ForwardedEnvoy(kube), self.clock, self.reporter)
 
     def locked(self, cluster: str, wait: float) -> AbstractContextManager[None]:
         """The cluster's lock, waited for so many seconds."""
-        from devenv.wait import locked
+        from devenv.base.wait import locked
 
         return locked(self.host, self.clock, f"cluster-{cluster}", self.reporter.say, wait)
 
@@ -781,15 +653,15 @@ class World:
         """`logs`."""
         from devenv.facts.logs import LogReader
 
-        self.require(cluster)
-        return LogReader(ContextKube(f"kind-{cluster}"), profile)
+        self.ownership.require_running(cluster)
+        return LogReader(kube_of(cluster), profile)
 
     def setup(self, choice: Choice, confirm: Callable[[Sequence[str]], bool]) -> Setup:
         """`setup`."""
         from pathlib import Path
 
         from devenv.adapters import runc_trimmed
-        from devenv.lifecycle.setup import Setup
+        from devenv.workstation.setup import Setup
 
         wrapper = Path(runc_trimmed.__file__)
         return Setup(
@@ -806,7 +678,10 @@ class World:
 
 @contextmanager
 def world(images_folder: Path | None = None) -> Iterator[World]:
-    """Give the real world, with recipes from `images_folder`, devenv's own unless told; then give the terminal back."""
+    """Give the real world, and give the terminal back at the end.
+
+    `images_folder`: where the recipes are; devenv's own if None.
+    """
     instance = World(images_folder or data.root() / "images")
     try:
         yield instance
@@ -815,39 +690,6 @@ def world(images_folder: Path | None = None) -> Iterator[World]:
             instance.reporter.close()
 
 
-def live_request(
-    profile: Profile,
-    route: str,
-    model: str | None,
-    strategy: str,
-    headers: Headers,
-    *,
-    stream: bool,
-) -> LiveRequest:
-    """Return a request as a user asks for it: without headers, with those of the profile's requests to the model.
-
-    Raises DevenvError where the profile has no such route, or a header can't be sent.
-    """
-    from devenv.gates.headers import check
-    from devenv.profiles.model import LiveRequest, Route
-
-    kind = Route(route)
-    if kind is Route.MODELS:
-        profile_request = next((r for r in profile.requests if r.route is kind), None)
-        if profile_request is None:
-            fix = "AIBrix's metadata service answers it, in a cluster that is made with `devenv up --with metadata-service`."
-            raise DevenvError(
-                f"The profile {profile.name} has no request for the list of models.",
-                "",
-                fix,
-                Exit.USAGE,
-            )
-        live = profile_request.model_copy(update={"headers": headers or profile_request.headers})
-    else:
-        model_name = model or profile.requests[0].model
-        live = LiveRequest(
-            name=route, route=kind, model=model_name, strategy=strategy, stream=stream, anonymous=True,
-            headers=headers or profile.headers_of(model_name),
-        )  # fmt: skip
-    check([live])
-    return live
+def kube_of(cluster: str) -> ContextKube:
+    """Return the API server of a kind cluster, by the context that kind gives it."""
+    return ContextKube(f"kind-{cluster}")

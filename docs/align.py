@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from devenv import data, wiring
-from devenv.images.recipe import GoBuild
+from devenv.images.recipes.recipe import GoBuild
 
 # Who does not set the versions of Kubernetes' libraries: containerd needs newer ones, the others hardly use them.
 APART = {"containerd", "runc", "kind"}

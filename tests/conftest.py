@@ -1,9 +1,12 @@
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from devenv.base.errors import DevenvError
+from devenv.session import Session
 from tests.fakes.world import (
     FakeClock,
     FakeEngine,
@@ -15,6 +18,8 @@ from tests.fakes.world import (
     FakeWeb,
 )
 from tests.groups import Groups, rank
+from tests.messages import DESELECTED, MessageSnapshots
+from tests.paths import ROOT
 
 # No test asserts a time: on a busy machine an example may take a second.
 settings.register_profile("devenv", deadline=None)
@@ -35,10 +40,60 @@ class Fakes:
         self.reporter = FakeReporter(self.log)
         self.web = FakeWeb(self.log)
 
+    def session(self, cluster="c", profile=None, **others) -> Session:
+        """A session on these fakes; `others` stand in for some of them."""
+        ports = {
+            "host": self.host,
+            "clock": self.clock,
+            "engine": self.engine,
+            "containers": self.engine,
+            "kube": self.kube,
+            "reporter": self.reporter,
+        }
+        return Session(cluster=cluster, profile=profile, **{**ports, **others})
+
 
 @pytest.fixture
 def fakes(tmp_path: Path) -> Fakes:
     return Fakes(tmp_path)
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The top of this git repository. An exported tree has none, and skips."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git repository")
+    return ROOT
+
+
+@pytest.fixture
+def check_message(request, tmp_path: Path):
+    """Compare a message, an error or a text, with its section in tests/snapshots/messages."""
+    rewrite = request.config.getoption("--rewrite")
+    return MessageSnapshots(request.node.nodeid, tmp_path, rewrite=rewrite).check
+
+
+@pytest.fixture
+def expect_error(check_message):
+    """Expect a DevenvError with this exit code, and compare its wording with the snapshot's."""
+
+    @contextmanager
+    def expect(exit_code: int, kind: type[DevenvError] = DevenvError):
+        with pytest.raises(kind) as caught:
+            yield caught
+        assert caught.value.exit_code == exit_code
+        check_message(caught.value)
+
+    return expect
+
+
+def pytest_addoption(parser):
+    parser.addoption("--rewrite", action="store_true", help="write the snapshots of wordings anew")
+
+
+def pytest_configure(config):
+    if config.getoption("--rewrite") and config.getoption("numprocesses", None):
+        raise pytest.UsageError("--rewrite writes files that tests share: leave out --numprocesses")
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -55,6 +110,11 @@ def pytest_collection_modifyitems(config, items):
     by_hand = [item for item in items if item.get_closest_marker("real_aibrix")]
     config.hook.pytest_deselected(items=by_hand)
     items[:] = [item for item in items if item not in by_hand]
+
+
+def pytest_deselected(items):
+    for item in items:
+        item.config.stash.setdefault(DESELECTED, set()).add(item.nodeid)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -4,15 +4,24 @@ from pathlib import PurePath
 
 from xdist.scheduler import LoadScopeScheduling
 
-# Those who take longest come first, so that none begins late.
-_SHARED = "the machine's own engine"
+# The longest groups come first, so that none begins late, and before them those that use a worker's cluster: it is
+# removed with the first test of another group. The fixtures `cluster` and `small_disk` make one of each
+# for a worker, and a worker that takes two groups of the same kind uses it for both.
+_FAULTS = "a cluster with faults"
+_LOOP = "a cluster for the loop"
+_DESTROYED = "an engine with a small disk, which is filled"
 _APART = "clusters of their own"
 _OWN = {
+    "test_context.py": _FAULTS,
+    "test_doctor.py": _FAULTS,
+    "test_gone.py": _FAULTS,
+    "test_network.py": _FAULTS,
+    "test_node_stopped.py": _FAULTS,
     "test_aibrix.py": "a cluster of AIBrix",
-    "test_disk.py": "the engine with the small disk",
-    "test_doctor_destroys.py": "the engine with the small disk",
-    "test_full_disk.py": "the engine with the small disk",
-    "test_engine_killed.py": "the engine with the small disk",
+    "test_disk.py": "an engine with a small disk, which is pruned",
+    "test_doctor_destroys.py": _DESTROYED,
+    "test_full_disk.py": _DESTROYED,
+    "test_engine_killed.py": _DESTROYED,
     "test_adopt.py": _APART,
     "test_budget.py": _APART,
     "test_cut_off.py": _APART,
@@ -21,7 +30,7 @@ _OWN = {
     "test_refusals.py": _APART,
     "test_docker29.py": "the engine that is Docker 29",
 }
-_ORDER = (_SHARED, *dict.fromkeys(_OWN.values()))
+_ORDER = (_FAULTS, _LOOP, *dict.fromkeys(_OWN.values()))
 
 
 def group(nodeid: str) -> str:
@@ -29,7 +38,12 @@ def group(nodeid: str) -> str:
     file = PurePath(nodeid.split("::", maxsplit=1)[0])
     if file.parent.name != "cluster":
         return str(file)
-    return _OWN.get(file.name, _SHARED)
+    return _OWN.get(file.name, _LOOP)
+
+
+def shares_cluster(nodeid: str) -> bool:
+    """Whether a test is of a group that uses the cluster of its worker."""
+    return group(nodeid) in {_FAULTS, _LOOP}
 
 
 def rank(nodeid: str) -> int:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import venv
 
 import pytest
@@ -40,23 +41,33 @@ def installed(tmp_path_factory):
     return folder / "env" / "bin" / "devenv"
 
 
+def installed_alone() -> dict[str, str]:
+    """An environment in which no checkout's code is found."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def run(program, cwd, *args: str) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return subprocess.run(
-        [program, *args], cwd=cwd, env=env, capture_output=True, text=True, check=False
+        [program, *args],
+        cwd=cwd,
+        env=installed_alone(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 def test_the_wheel_brings_its_data_along(installed, tmp_path):
     assert run(installed, tmp_path, "--version").stdout.startswith("devenv, version ")
     script = (
-        "from devenv import data; from devenv.profiles.load import load; from devenv.images import recipe\n"
+        "from devenv import data; from devenv.profiles.load import load; from devenv.images.recipes import recipe\n"
         "root = data.root(); print(root, load('offline', root / 'profiles').name)\n"
         "print(len(recipe.load(root / 'images', 'amd64', '').recipes), (root / 'manifests/offline/models.yaml').exists())"
     )
     done = subprocess.run(
         [installed.parent / "python", "-c", script],
         cwd=tmp_path,
+        env=installed_alone(),
         capture_output=True,
         text=True,
         check=True,
@@ -83,3 +94,28 @@ def test_the_wheel_finds_what_a_checkout_has_built(installed, tmp_path):
     if checkout.returncode == 3:
         pytest.skip("no engine answers")
     assert run(installed, tmp_path, "images", "list", "-o", "json").stdout == checkout.stdout
+
+
+def test_the_sdist_has_all_that_the_wheel_is_made_of(tmp_path):
+    argv = [
+        sys.executable,
+        "-m",
+        "build",
+        "--sdist",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(data.root()),
+    ]
+    subprocess.run(argv, check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as sdist:
+        packed = {name.partition("/")[2] for name in sdist.getnames()}
+    folders = ("devenv", "profiles", "manifests", "images")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", *folders],
+        cwd=data.root(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(listed.stdout.strip("\0").split("\0")) - packed == set()

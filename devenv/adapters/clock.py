@@ -15,5 +15,5 @@ class SystemClock:
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Only devenv.wait calls this, between two looks at a condition."""
+        """Wait. Only devenv.base.wait calls this, before it checks a condition again."""
         time.sleep(seconds)

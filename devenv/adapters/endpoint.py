@@ -1,8 +1,9 @@
-"""An endpoint on this machine's loopback to which the engine can push, for the time of one command.
+"""A registry on the host's loopback to which the engine can push, for the time of one command.
 
-It speaks the part of the OCI distribution specification that a push needs, and stores nothing itself: it hands blobs and
-manifests to a sink. The engine takes 127.0.0.0/8 for insecure registries; Docker 29 speaks TLS first and does not fall
-back, and both are content with a certificate that was just made (docs/facts/images.md).
+It speaks the part of the OCI distribution specification that a push needs, and stores nothing
+itself: it hands blobs and image manifests to a sink. The engine takes 127.0.0.0/8 for insecure
+registries. Docker 29 speaks TLS first and does not fall back. Both are content with a certificate
+that was just made (docs/facts/images.md).
 """
 
 import contextlib
@@ -11,11 +12,12 @@ import ssl
 import threading
 import uuid
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from devenv.errors import DevenvError
-from devenv.ports import BlobSink
+from devenv.base.errors import DevenvError
+from devenv.ports.endpoint import BlobSink
 
 REPOSITORY = "devenv/reload"
 _CHUNK = 1 << 20
@@ -24,22 +26,24 @@ _HOST = "127.0.0.1"
 _POLL = 0.01
 # Seconds for which a connection may be silent.
 _IDLE = 120
-# With that word the engine gives up: without, it tries for 50 s more (Docker's distribution/errors.go).
+# At the word DENIED the engine gives up. Without it, it tries for 50 s more (Docker's
+# distribution/errors.go).
 _DENIED = b'{"errors": [{"code": "DENIED", "message": "nothing is to be pushed"}]}'
 
 
 class LoopbackEndpoint:
-    """Listens while somebody pushes."""
+    """Listens on the loopback for an engine that pushes."""
 
     @contextlib.contextmanager
     def listening(self, sink: BlobSink, port: int, *, plain: bool = False) -> Iterator[int]:
-        """Listen on `port`, on any that is free if that is taken or 0; give the port. Nothing listens afterwards.
+        """Listen for as long as the context lasts. The context gives the port.
 
-        `plain`: without TLS, for an engine that is content with that: neither side need encrypt what never leaves the machine.
+        It is `port`, unless that is 0 or taken: then any that is free. `plain` means without TLS,
+        for an engine that accepts that: neither side need encrypt what never leaves the host.
         """
         server = self._server(sink, port)
         if not plain:
-            server.context = _context()
+            server.context = _tls_context()
         thread = threading.Thread(target=server.serve_forever, args=(_POLL,), daemon=True)
         thread.start()
         try:
@@ -64,11 +68,13 @@ class _Server(http.server.ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], sink: BlobSink) -> None:
         super().__init__(address, _Handler)
         self.sink = sink
+        # Blobs that are arriving, by the name of their upload.
         self.uploads: dict[str, Any] = {}
+        # None without TLS.
         self.context: ssl.SSLContext | None = None
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Speak TLS in the connection's own thread: a client that says nothing keeps nobody else waiting."""
+        """Speak TLS in the connection's own thread, so that a silent client delays no other."""
         request.settimeout(_IDLE)
         with contextlib.suppress(OSError):
             if self.context is None:
@@ -78,11 +84,11 @@ class _Server(http.server.ThreadingHTTPServer):
                 super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """The engine says what went wrong; nothing is printed here."""
+        """Print nothing: the engine says what went wrong."""
 
 
-def _context() -> ssl.SSLContext:
-    """Make a certificate that nobody else has, for as long as this process lives."""
+def _tls_context() -> ssl.SSLContext:
+    """Make a key and a certificate that last as long as this process."""
     import trustme  # noqa: PLC0415 - takes 0.1 s, and most commands need none
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -101,89 +107,98 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Say that this is a registry."""
-        self._answer(200 if self.path.rstrip("/") == "/v2" else 404)
+        is_version_check = self.path.rstrip("/") == "/v2"
+        self._answer(HTTPStatus.OK if is_version_check else HTTPStatus.NOT_FOUND)
 
     def do_HEAD(self) -> None:
-        """Say whether a blob need not be sent. No manifest is ever known."""
+        """Say whether a blob need not be sent. A manifest must always be sent."""
         kind, _, digest = self._target().partition("/")
         try:
             size = self.server.sink.has(digest) if kind == "blobs" else -1
         except DevenvError:
-            self._answer(403)
+            self._answer(HTTPStatus.FORBIDDEN)
             return
-        self._answer(
-            200 if size >= 0 else 404,
-            {"Docker-Content-Digest": digest} if size >= 0 else {},
-            length=max(size, 0),
-        )
+        if size < 0:
+            self._answer(HTTPStatus.NOT_FOUND)
+        else:
+            self._answer(HTTPStatus.OK, {"Docker-Content-Digest": digest}, length=size)
 
     def do_POST(self) -> None:
-        """Begin an upload; what asks to mount a blob of another repository may send it."""
+        """Begin an upload.
+
+        A client that asks to mount a blob of another repository is told to send it.
+        """
         self._drain()
         if not self._target().startswith("blobs/uploads"):
-            self._answer(404)
+            self._answer(HTTPStatus.NOT_FOUND)
             return
         name = uuid.uuid4().hex
-        if blob := self._begun(name):
+        if blob := self._upload(name):
             self.server.uploads[name] = blob
-            self._answer(202, {"Location": self._upload_path(name), "Range": "0-0"})
+            self._answer_upload(name, "0-0")
 
     def do_PATCH(self) -> None:
         """Take a blob whose digest is not known yet."""
         name = self._target().rpartition("/")[2]
-        blob = self._begun(name)
+        blob = self._upload(name)
         if blob is None:
             return
         self.server.uploads[name] = blob
-        self._take(blob)
-        self._answer(
-            202, {"Location": self._upload_path(name), "Range": f"0-{max(blob.size - 1, 0)}"}
-        )
+        self._receive(blob)
+        self._answer_upload(name, f"0-{max(blob.size - 1, 0)}")
 
     def do_PUT(self) -> None:
-        """End an upload, or take a manifest."""
+        """End an upload, or take an image manifest."""
         target = self._target()
         if target.startswith("manifests/"):
-            body = self._body()
-            digest = self.server.sink.manifest(body)
-            self._answer(201 if digest else 400, {"Docker-Content-Digest": digest})
-            return
-        name = target.rpartition("/")[2]
-        blob = self._begun(name)
+            self._put_manifest()
+        else:
+            self._put_blob(target.rpartition("/")[2])
+
+    def _put_manifest(self) -> None:
+        digest = self.server.sink.manifest(self._body())
+        self._answer(_created(is_intact=bool(digest)), {"Docker-Content-Digest": digest})
+
+    def _put_blob(self, name: str) -> None:
+        """End an upload; the blob counts only if it has the digest that the engine names."""
+        blob = self._upload(name)
         if blob is None:
             return
         self.server.uploads.pop(name, None)
-        self._take(blob)
-        digest = parse_qs(urlsplit(self.path).query).get("digest", [""])[0]
-        good = self.server.sink.end(blob, digest)
-        self._answer(
-            201 if good else 400,
-            {"Docker-Content-Digest": digest, "Location": f"/v2/{REPOSITORY}/blobs/{digest}"},
-        )
+        self._receive(blob)
+        query = parse_qs(urlsplit(self.path).query)
+        digest = query.get("digest", [""])[0]
+        is_intact = self.server.sink.end(blob, digest)
+        headers = {
+            "Docker-Content-Digest": digest,
+            "Location": f"/v2/{REPOSITORY}/blobs/{digest}",
+        }
+        self._answer(_created(is_intact=is_intact), headers)
 
-    def _begun(self, name: str) -> Any:
-        """Return the upload of that name, a new one where there is none; None, and the engine is refused, where none may be."""
+    def _upload(self, name: str) -> Any:
+        """Return the upload of that name, or begin one.
+
+        If nothing may be pushed, refuse the request and return None.
+        """
         try:
             return self.server.uploads.get(name) or self.server.sink.begin()
         except DevenvError:
-            # What it sends is not read.
+            # What a PATCH or PUT sends is not read. Unread bytes would reset a connection on which
+            # a body is sent, so only a POST gets one, which is read to its end.
             self.close_connection = True
-            # Unread bytes would reset it.
-            self._answer(403, body=_DENIED if self.command == "POST" else b"")
+            self._answer(HTTPStatus.FORBIDDEN, body=_DENIED if self.command == "POST" else b"")
             return None
 
     def _target(self) -> str:
-        """What is asked for in the one repository that there is; "" for any other."""
+        """Return what is asked for in the only repository; "" for any other."""
         path = urlsplit(self.path).path
         prefix = f"/v2/{REPOSITORY}/"
-        return path.removeprefix(prefix).rstrip("/") if path.startswith(prefix) else ""
-
-    @staticmethod
-    def _upload_path(name: str) -> str:
-        return f"/v2/{REPOSITORY}/blobs/uploads/{name}"
+        if not path.startswith(prefix):
+            return ""
+        return path.removeprefix(prefix).rstrip("/")
 
     def _chunks(self) -> Iterator[bytes]:
-        """Yield the request's body, which comes with its length (Docker 29) or in chunks (Docker 20.10)."""
+        """Yield the request's body. Docker 29 sends its length first, Docker 20.10 sends chunks."""
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
                 yield from self._read(size)
@@ -193,6 +208,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             yield from self._read(int(self.headers.get("Content-Length") or 0))
 
     def _read(self, size: int) -> Iterator[bytes]:
+        """Yield a request's body. Raises ConnectionError if it ends too early."""
         while size:
             chunk = self.rfile.read(min(size, _CHUNK))
             if not chunk:
@@ -200,8 +216,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             size -= len(chunk)
             yield chunk
 
-    def _take(self, blob: Any) -> None:
-        """Raises ConnectionError, which ends the connection, where nothing is to be pushed any more."""
+    def _receive(self, blob: Any) -> None:
+        """Write the request's body into a blob.
+
+        Raises ConnectionError, which ends the connection, if nothing may be pushed any more.
+        """
         try:
             for chunk in self._chunks():
                 blob.write(chunk)
@@ -215,9 +234,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for _ in self._chunks():
             pass
 
+    def _answer_upload(self, name: str, byte_range: str) -> None:
+        path = f"/v2/{REPOSITORY}/blobs/uploads/{name}"
+        self._answer(HTTPStatus.ACCEPTED, {"Location": path, "Range": byte_range})
+
     def _answer(
         self, status: int, headers: dict[str, str] | None = None, length: int = 0, body: bytes = b""
     ) -> None:
+        """Answer. `length` is for an answer to HEAD, which names a length and has no body."""
         self.send_response(status)
         self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
         for name, value in (headers or {}).items():
@@ -227,3 +251,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(length or len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _created(*, is_intact: bool) -> HTTPStatus:
+    return HTTPStatus.CREATED if is_intact else HTTPStatus.BAD_REQUEST

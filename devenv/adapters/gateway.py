@@ -1,13 +1,13 @@
-"""The gateway, as a client on this machine reaches it."""
+"""The gateway, as a client on the host reaches it."""
 
 import http.client
 import time
 
-from devenv.ports import HttpAnswer, HttpRequest
+from devenv.ports.gateway import HttpAnswer, HttpRequest
 
 
 class HttpGateway:
-    """Sends to 127.0.0.1, past any proxy that the environment names."""
+    """Sends to 127.0.0.1, never through a network proxy."""
 
     def send(self, request: HttpRequest) -> HttpAnswer:
         """Send and read the whole answer. Never raises: what went wrong is part of the answer."""
@@ -19,12 +19,8 @@ class HttpGateway:
             headers = {name.lower(): value for name, value in answer.getheaders()}
             body = answer.read().decode(errors="replace")
             return HttpAnswer(answer.status, headers, body, time.monotonic() - began)
-        except (
-            OSError,
-            http.client.HTTPException,
-            ValueError,
-            # ValueError: a header that is none.
-        ) as error:
+        # A malformed header is a ValueError.
+        except (OSError, http.client.HTTPException, ValueError) as error:
             reason = str(error) or type(error).__name__
             return HttpAnswer(0, seconds=time.monotonic() - began, error=reason)
         finally:

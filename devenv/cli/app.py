@@ -1,4 +1,7 @@
-"""The command line: commands that are imported only when they are called, and the boundary at which errors end."""
+"""The command line: its commands, and the boundary at which errors end.
+
+A command's module is imported only when the command is called.
+"""
 
 import importlib
 import signal
@@ -8,15 +11,16 @@ import traceback
 import click
 
 from devenv import __version__
-from devenv.errors import Exit
+from devenv.base.errors import Exit
 
 _DEBUG = "debug"
 _DEBUG_HELP = "Show a traceback if the command fails."
-# name → one line of help. The function is COMMAND in devenv/cli/NAME.py; help must not import what it needs.
+# Name → one line of help. The function is COMMAND in devenv/cli/NAME.py; the list of commands is
+# printed without importing any.
 COMMANDS = {
     "setup": "Install missing prerequisites and start Docker.",
     "up": "Create the cluster, or finish creating it, and verify every route.",
-    "status": "Show the components, what each still lacks, the URL and the disks.",
+    "status": "Show the components, what each is waiting for, the URL and the disks.",
     "doctor": "Diagnose the cluster: root cause, onset, effects and fix.",
     "recover": "Repair what doctor finds, step by step, and verify the result.",
     "reload-image": "Load a rebuilt image into the cluster, and prove that it runs.",
@@ -25,7 +29,7 @@ COMMANDS = {
     "request": "Send a request, and prove which pod and route it took.",
     "test-e2e": "Run AIBrix's own end-to-end tests against the cluster.",
     "model": "Add, list and remove models.",
-    "disk": "Show what uses the disk, against its budget.",
+    "disk": "Show what uses the disk, and whether it is within its budget.",
     "prune": "Free disk space without harming the cluster.",
     "schedule": "Schedule a daily prune and health check.",
     "stop": "Stop the cluster to free its CPU and memory.",
@@ -36,22 +40,32 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module when it is called, and no sooner."""
+    """A group that imports a command's module when it is called, and no sooner.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    Its methods have click's signatures, hence the arguments that they do not use.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """In the order in which one uses them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
+    ) -> click.Command | None:
         """Import the command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(
-            f"devenv.cli.{cmd_name.replace('-', '_')}"
-        ).COMMAND
+        module = importlib.import_module(f"devenv.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.COMMAND
         return _with_debug(command)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
         """Write the help of all commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -59,8 +73,9 @@ class LazyGroup(click.Group):
 
 def _with_debug(command: click.Command) -> click.Command:
     """Add --debug to a command and its subcommands, so that it may follow their names."""
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        _with_debug(below)
+    if isinstance(command, click.Group):
+        for subcommand in command.commands.values():
+            _with_debug(subcommand)
     if not any(param.name == _DEBUG for param in command.params):
         option = click.Option(
             [f"--{_DEBUG}"],
@@ -73,7 +88,7 @@ def _with_debug(command: click.Command) -> click.Command:
     return command
 
 
-def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's signature
+def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001
     if value:
         ctx.find_root().obj[_DEBUG] = True
     return value
@@ -85,14 +100,14 @@ def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bo
 )
 @click.version_option(__version__, prog_name="devenv")
 def app() -> None:
-    """Give an AIBrix developer a local cluster that works, and goes on working after lunch.
+    """Create a local AIBrix cluster that works, and keep it working after lunch.
 
     Start with `devenv setup` and `devenv up`; then send requests to http://localhost:8888.
     """
 
 
 def run(args: list[str] | None = None) -> int:
-    """Run a command and return its exit code. Whatever goes wrong is told here, in one form."""
+    """Run a command and return its exit code. Every error is shown here, in one form."""
     settings: dict[str, bool] = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -109,19 +124,24 @@ def run(args: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - an internal error is reported like any other
         if _DEBUG in settings:
             traceback.print_exception(error)
-        return _tell(error, sys.argv[1:] if args is None else args)
-    return code if isinstance(code, int) else Exit.OK
+        return _tell(error, args)
+    if isinstance(code, int):
+        return code
+    return Exit.OK
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    """Being told to end is the same as an interrupt: what devenv started is ended too."""
+    """Treat a signal to end as an interrupt: devenv also ends what it started."""
     raise KeyboardInterrupt
 
 
-def _tell(error: Exception, args: list[str]) -> int:
-    from devenv.cli.failures import as_told  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import reports  # noqa: PLC0415
+def _tell(error: Exception, args: list[str] | None) -> int:
+    """Show an error, and return its exit code. `args`: None for those of this process."""
+    from devenv.cli.failures import as_told
+    from devenv.ui import errors
 
+    if args is None:
+        args = sys.argv[1:]
     told = as_told(error, args)
-    reports.error(told)
+    errors.error(told)
     return told.exit_code

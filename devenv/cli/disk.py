@@ -2,8 +2,8 @@
 
 import click
 
+from devenv.base.errors import Exit
 from devenv.cli.options import name_option, named, output_option, profile_option
-from devenv.errors import Exit
 from devenv.ui.life import sign_of_life
 
 
@@ -14,22 +14,26 @@ from devenv.ui.life import sign_of_life
     "--all", "everything", is_flag=True, help="Show every image and volume, not only the largest."
 )
 @output_option
-def COMMAND(cluster: str, profile: str | None, output: str, *, everything: bool) -> int:  # noqa: N802 - found by this name
-    """Show what uses the disk on this machine, in the engine and in the nodes: each file system once, against its budget.
+def COMMAND(  # noqa: N802 - found by this name
+    cluster: str, profile: str | None, output: str, *, everything: bool
+) -> int:
+    """Show what uses the disk, and whether it is within its budget.
 
-    Exits with 1 if a budget is exceeded, 4 if the engine or a running node could not be asked.
+    Shows each file system of the host, the engine and the nodes once.
+
+    Exits with 1 if a budget is exceeded, 4 if the engine or a running node could not be examined.
     """
     with sign_of_life("Looking at the disks"):
-        from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-        from devenv.ui import disk as show  # noqa: PLC0415
+        from devenv import wiring
+        from devenv.ui import disk as reports
+        from devenv.ui.render import render
 
         with wiring.world() as world:
             if named():
-                world.refuse_unknown(cluster)
-            survey = world.surveyor(
-                cluster, world.choice(cluster, profile, looking=True).profile
-            ).look(plan=False)
-    show.survey_json(survey) if output == "json" else show.survey(survey, everything=everything)
-    if any(d.over for d in survey.disks):
+                world.ownership.refuse_unknown(cluster)
+            used_profile = world.choice(cluster, profile, looking=True).profile
+            survey = world.surveyor(cluster, used_profile).look(plan=False)
+    render(reports.survey(survey, everything=everything), output)
+    if any(disk.over for disk in survey.disks):
         return Exit.FAILED
     return Exit.UNKNOWN if survey.unknown else Exit.OK

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devenv.base.errors import Exit
 from devenv.cli.options import name_option, output_option, wait_option
-from devenv.errors import Exit
 
 if TYPE_CHECKING:
-    from devenv.lifecycle.down import Removal
-    from devenv.lifecycle.purge import PurgePlan
+    from devenv.cluster.down import Removal
+    from devenv.workstation.purge import PurgePlan
 
 
 @click.command("down")
@@ -39,49 +39,51 @@ def COMMAND(  # noqa: N802 - found by this name
     dry_run: bool,
     yes: bool,
 ) -> int:
-    """Remove the cluster: its nodes, their volumes and its kubeconfig context. Images and caches stay.
+    """Remove the cluster: its nodes, their volumes and its kubeconfig context.
 
-    An adopted cluster stays, too: devenv removes only what it brought into it.
+    Images and caches stay. An adopted cluster stays, too: devenv removes only what it added.
 
-    --purge lists everything first, the cluster included, and asks you to type the cluster's name. It never removes another
-    cluster, nor an image that you built.
+    --purge lists everything first, the cluster included, and asks you to type the cluster's name.
+    It never removes another cluster, nor an image that you built.
     """
     if everything and not purge:
         raise click.UsageError("--all works only with --purge.")
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.lifecycle.purge import PurgePlan  # noqa: PLC0415
-    from devenv.ui import reports  # noqa: PLC0415
+    from devenv import wiring
+    from devenv.ui.down import Teardown, down
+    from devenv.ui.render import render
+    from devenv.workstation.purge import PurgePlan
 
     plan, stayed = PurgePlan(), list[str]()
     with wiring.world() as world:
-        down = world.down(cluster)
-        removal = down.plan() if dry_run or purge else None
-        if removal and purge:
+        teardown = world.down(cluster)
+        listed = None
+        if purge:
+            listed = teardown.plan()
             plan = world.purge.plan(cluster, everything=everything)
-            if not dry_run:
-                _confirm(cluster, removal, plan, yes=yes)
-        if removal is None or not dry_run:
-            removal = down.run(wait, removal)
-            stayed = world.purge.apply(plan.items, wait) if plan.items else []
-    if output == "json":
-        removed = [
-            i.name for i in plan.items if not any(s.startswith(f"{i.name}:") for s in stayed)
-        ]
-        shape = reports.down_json(cluster, removal, dry_run=dry_run, purged=removed, stayed=stayed)
-        reports.emit_json("down", shape | reports.kept_json(plan))
-    else:
-        reports.down(cluster, removal, dry_run=dry_run)
-        reports.purged(plan, stayed, dry_run=dry_run)
-    return Exit.FAILED if stayed or removal.stayed else Exit.OK
+        if dry_run:
+            removal = listed or teardown.plan()
+        else:
+            if listed:
+                _confirm(cluster, listed, plan, yes=yes)
+            removal = teardown.run(wait, listed)
+            if plan.items:
+                stayed = world.purge.apply(plan.items, wait)
+    result = Teardown(cluster, removal, plan, tuple(stayed), dry_run)
+    render(down(result), output)
+    return Exit.OK if result.is_complete else Exit.FAILED
 
 
 def _confirm(cluster: str, removal: "Removal", plan: "PurgePlan", *, yes: bool) -> None:
-    """List what would go and what stays, and ask once. Raises DevenvError unless the answer is a clear yes."""
-    from devenv.ui import prompts, reports  # noqa: PLC0415 - only where something is purged
+    """List what would go and what stays, and ask once.
+
+    Raises DevenvError unless the answer is yes.
+    """
+    from devenv.ui import prompts
+    from devenv.ui.down import show_purge
 
     if removal.is_empty and not plan.items:
         return
-    reports.to_purge(cluster, removal, plan)
+    show_purge(cluster, removal, plan)
     if removal.is_empty:
         prompts.confirm_or_stop("Remove all of this?", "Nothing was removed.", assume_yes=yes)
         return

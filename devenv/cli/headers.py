@@ -12,29 +12,30 @@ header_option: Callable[[Any], Any] = click.option(
     "--header",
     "headers",
     multiple=True,
-    metavar="NAME: VALUE",
-    help="Send this header too, such as an API key; may be given several times. In VALUE, ${NAME} stands for a variable, "
-    "and @FILE for what is in a file.",
+    metavar="HEADER: VALUE",
+    help="Also send this header, such as an API key; repeatable. In VALUE, ${VAR} stands for an "
+    "environment variable, and @FILE for a file's content.",
 )
 
 
 def headers_of(texts: tuple[str, ...]) -> "Headers":
-    """Return the headers of --header. Raises UsageError with all that is wrong, and without any value."""
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - help must not wait for it
+    """Return the headers of --header. Raises UsageError with every error, and without any value."""
+    from pydantic import TypeAdapter, ValidationError
 
-    from devenv.profiles.headers import Headers  # noqa: PLC0415 - as above
+    from devenv.profiles.headers import Headers
 
     pairs = [text.partition(":") for text in texts]
     if not all(colon for _, colon, _ in pairs):
         raise click.UsageError(
-            "--header takes NAME: VALUE, such as 'Authorization: Bearer ${API_KEY}'."
+            "--header takes HEADER: VALUE, such as 'Authorization: Bearer ${API_KEY}'."
         )
     values = {name.strip(): value.strip() for name, _, value in pairs}
     try:
-        found: Headers = TypeAdapter(Headers).validate_python(values)
+        headers: Headers = TypeAdapter(Headers).validate_python(values)
     except ValidationError as error:
         problems = [
-            f"{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+            f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
         ]
         raise click.UsageError(f"--header: {'; '.join(problems)}.") from None
-    return found
+    return headers

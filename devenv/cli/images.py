@@ -1,18 +1,24 @@
 """devenv images list, devenv images build."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from devenv.cli.options import name_option, output_option
 
-# Seconds for whoever is changing the cluster.
+if TYPE_CHECKING:
+    from devenv.images.recipes.build import Builder
+    from devenv.profiles.model import RecipeFile
+
+# Seconds to wait for a command that is changing the cluster.
 _LOCK_WAIT = 600.0
 
 folder_option = click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Recipes of your own instead of devenv's.",
+    help="Use the recipes in this folder instead of devenv's.",
 )
 
 
@@ -25,42 +31,39 @@ def COMMAND() -> None:  # noqa: N802 - found by this name
 @folder_option
 @output_option
 def list_(folder: Path | None, output: str) -> None:
-    """Show every recipe, whether it is built, and what it takes."""
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.images.listing import entries  # noqa: PLC0415
-    from devenv.ui import reports  # noqa: PLC0415
+    """List all recipes with their state, size and build time."""
+    from devenv import wiring
+    from devenv.images.recipes.listing import entries
+    from devenv.ui import catalogue
+    from devenv.ui.render import render
 
     with wiring.world(folder) as world:
-        found = entries(world.builder)
-    if output == "json":
-        reports.emit_json("images", reports.images_json(found))
-    else:
-        reports.images(found)
+        recipes = entries(world.builder)
+    render(catalogue.images(recipes), output)
 
 
 @COMMAND.command("build")
 @click.argument("names", nargs=-1)
 @folder_option
 @name_option
-@click.option("--dry-run", is_flag=True, help="Only say what would be built.")
+@click.option("--dry-run", is_flag=True, help="Show what would be built, and build nothing.")
 def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run: bool) -> None:
     """Build the recipes NAMES, or all of them.
 
-    Also builds what they stand on, and skips what is already built. Keeps the budgets of the cluster's profile.
+    Also builds the recipes that they are based on, and skips what is already built. Stays within
+    the disk budgets of the cluster's profile.
     """
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
+    from devenv import wiring
 
     with wiring.world(folder) as world:
         builder = world.builder
         if not dry_run:
-            # What another process builds is not to be built again.
+            # Otherwise it would build again what another process is building.
             builder.wait()
-        wanted = names or tuple(builder.book.recipes)
-        plan = builder.plan(
-            wanted, [(n, f) for n in wanted for f in builder.book.get(n).spec.files]
-        )
+        recipe_names = names or tuple(builder.book.recipes)
+        plan = builder.plan(recipe_names, _files(builder, recipe_names))
         if not plan.pieces:
-            world.reporter.say("Nothing to do: all of it is built.")
+            world.reporter.say("Nothing to do: everything is built.")
             return
         if dry_run:
             world.reporter.say(plan.summary)
@@ -69,3 +72,8 @@ def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run:
         guard = world.guard(cluster, world.choice(cluster, None).profile)
         guard.make({"engine": plan.disk, "host": plan.disk}, _LOCK_WAIT)
         builder.build(plan)
+
+
+def _files(builder: "Builder", recipe_names: Iterable[str]) -> "list[RecipeFile]":
+    """Return the files of recipes, as pairs of a recipe's name and a file's."""
+    return [(name, file) for name in recipe_names for file in builder.book.get(name).spec.files]

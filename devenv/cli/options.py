@@ -17,13 +17,17 @@ def _cluster_name(_ctx: click.Context, _option: click.Parameter, value: str) -> 
     """Refuse what kind would refuse, before it becomes part of a path or a label."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,48}", value):
         raise click.BadParameter(
-            f"{value!r} is not a cluster name: use at most 49 of a-z, 0-9, dot and dash, and begin with a letter or digit"
+            f"{value!r} is not a cluster name: use at most 49 of a-z, 0-9, dot and dash, "
+            "and begin with a letter or digit"
         )
     return value
 
 
 def named() -> bool:
-    """Whether the cluster's name was given with this command, and not by the environment or not at all."""
+    """Whether --name was given with this command.
+
+    A name from the environment, or the default, does not count.
+    """
     return (
         click.get_current_context().get_parameter_source("cluster")
         is click.core.ParameterSource.COMMANDLINE
@@ -32,7 +36,7 @@ def named() -> bool:
 
 def refuse_two_clusters(saved: Path | None, context: str | None) -> None:
     """Refuse a call that chooses the cluster twice: by a saved file, a context or a name."""
-    # A variable of a script that is not set: the local cluster is not what was meant.
+    # A script's variable may be unset: the user did not mean the local cluster.
     if context == "":
         raise click.UsageError(
             "--context is empty: name a context; `kubectl config get-contexts` lists them."
@@ -45,11 +49,11 @@ def refuse_two_clusters(saved: Path | None, context: str | None) -> None:
         raise click.UsageError("--name and --context both choose the cluster: pass only one.")
 
 
-# Seconds.
+# Seconds to wait for a command that is changing the cluster.
 _LOCK_WAIT = 600.0
 
 
-def _seconds(_ctx: click.Context, _option: click.Parameter, value: bool) -> float:  # noqa: FBT001 - click's signature
+def _seconds(_ctx: click.Context, _option: click.Parameter, value: bool) -> float:  # noqa: FBT001
     return _LOCK_WAIT if value else 0.0
 
 
@@ -79,7 +83,7 @@ wait_option: Callable[[Any], Any] = click.option(
     "--wait/--no-wait",
     callback=_seconds,
     default=True,
-    help="Wait while another command changes the cluster, or give up at once. [default: wait]",
+    help="Wait while another command changes the cluster, or fail at once. [default: wait]",
 )
 
 
@@ -88,35 +92,37 @@ _VARIANT = (
         "--aibrix-version",
         "version",
         metavar="VERSION",
-        help="Install this release of AIBrix, such as v0.7.0.",
+        help="Use this release of AIBrix, such as v0.7.0.",
     ),
     click.option(
         "--manifests",
         multiple=True,
         type=click.Path(exists=True, path_type=Path),
         metavar="PATH",
-        help="Take AIBrix's manifests from this file or folder, not from the release; may be given several times.",
+        help="Take AIBrix's manifests from this file or folder, not from the release; repeatable.",
     ),
     click.option(
         "--checkout",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="PATH",
-        help="Install AIBrix from this checkout: render its kustomize folders, and build its programs here.",
+        help="Use AIBrix from this checkout; devenv renders its manifests and builds its programs.",
     ),
     click.option(
-        "--make", is_flag=True, help="With --checkout: build the images with its own make targets."
+        "--make",
+        is_flag=True,
+        help="With --checkout: build the images with AIBrix's own make targets.",
     ),
     click.option(
         "--with",
         "extras",
         multiple=True,
         metavar="NAME",
-        help="Also install what routing does not need: metadata-service.",
+        help="Also install an optional component: metadata-service.",
     ),
     click.option(
         "--full",
         is_flag=True,
-        help="Install everything as released: it requests 4.4 CPUs and 17 GiB.",
+        help="Install everything as released, which requests 4.4 CPUs and 17 GiB of memory.",
     ),
 )
 
@@ -129,15 +135,21 @@ def variant_options(command: Any) -> Any:
 
 
 def variant_of(chosen: Mapping[str, Any]) -> "Variant":
-    """Return what those options chose. Raises UsageError where one makes no sense without another."""
-    from devenv.profiles.variant import Variant  # noqa: PLC0415 - help must not wait for it
+    """Return what those options chose.
+
+    Raises UsageError if one of them makes no sense without another.
+    """
+    from devenv.profiles.variant import Variant
 
     if chosen["make"] and not chosen["checkout"]:
         raise click.UsageError("--make builds from a checkout: name it with --checkout.")
     flags = [name for name in ("make", "full") if chosen[name]]
+    checkout = ""
+    if chosen["checkout"]:
+        checkout = str(chosen["checkout"].resolve())
     return Variant(
         version=chosen["version"] or "",
         options=tuple(dict.fromkeys([*chosen["extras"], *flags])),
         manifests=tuple(str(path.resolve()) for path in chosen["manifests"]),
-        checkout=str(chosen["checkout"].resolve()) if chosen["checkout"] else "",
+        checkout=checkout,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from devenv.base.counting import counted
 from devenv.cli.options import output_option, variant_of, variant_options
 
 
@@ -16,38 +17,33 @@ def COMMAND() -> None:  # noqa: N802 - found by this name
 @COMMAND.command("list")
 @output_option
 def list_(output: str) -> None:
-    """Show the profiles that come with devenv."""
-    from devenv import data  # noqa: PLC0415 - help must not wait for it
-    from devenv.profiles.load import known  # noqa: PLC0415
-    from devenv.ui import reports  # noqa: PLC0415
+    """List the profiles that come with devenv."""
+    from devenv import data
+    from devenv.profiles.load import list_profiles
+    from devenv.ui import catalogue
+    from devenv.ui.render import render
 
-    found = known(data.root() / "profiles")
-    if output == "json":
-        reports.emit_json(
-            "profiles", [{"name": p.name, "description": p.description} for p in found]
-        )
-    else:
-        reports.profiles(found)
+    render(catalogue.profiles(list_profiles(data.root() / "profiles")), output)
 
 
 @COMMAND.command("show")
 @click.argument("name")
 @click.option(
-    "--rendered", is_flag=True, help="Print the manifests instead, as `up` applies them: patched."
+    "--rendered", is_flag=True, help="Print the manifests instead, patched as `up` applies them."
 )
 @variant_options
 def show(name: str, *, rendered: bool, **chosen: Any) -> None:
     """Print a profile as devenv uses it.
 
-    NAME is a profile or a YAML file. Prints it with everything that it extends, and with every default. With --rendered,
-    first fetches, builds or renders what is missing.
+    NAME is a profile or a YAML file. Prints it with everything that it extends, and with every
+    default. With --rendered, first fetches, builds or renders what is missing.
     """
-    from devenv import data, wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.profiles.load import load, spell  # noqa: PLC0415
+    from devenv import data, wiring
+    from devenv.profiles.load import load, to_yaml
 
     variant = variant_of(chosen)
     if not rendered:
-        click.echo(spell(load(name, data.root() / "profiles", variant)), nl=False)
+        click.echo(to_yaml(load(name, data.root() / "profiles", variant)), nl=False)
         return
     with wiring.world() as world:
         content = world.rendered(name, variant)
@@ -61,22 +57,26 @@ def validate(name: str) -> None:
 
     NAME is a profile or a YAML file. Lists every error at once, each with its line.
     """
-    from devenv import data  # noqa: PLC0415 - help must not wait for it
-    from devenv.diagnosis import codes  # noqa: PLC0415
-    from devenv.profiles.load import added, check  # noqa: PLC0415
+    from devenv import data
+    from devenv.diagnosis import codes
+    from devenv.profiles.load import check, new_items
 
     profile = check(name, data.root() / "profiles", codes.book())
-    click.echo(
-        f"{name} is valid: {len(profile.images)} images, {len(profile.components)} components, {len(profile.requests)} requests."
-    )
-    if new := added(name, data.root() / "profiles"):
-        click.echo(f"New names: {', '.join(new)}.")
+    images = counted(len(profile.images), "image")
+    components = counted(len(profile.components), "component")
+    requests = counted(len(profile.requests), "request")
+    click.echo(f"{name} is valid: {images}, {components}, {requests}.")
+    if new_names := new_items(name, data.root() / "profiles"):
+        click.echo(f"New names: {', '.join(new_names)}.")
 
 
 @COMMAND.command("schema")
 def schema() -> None:
-    """Print the JSON Schema of profiles, for editors. It is docs/profile.schema.json in a checkout."""
-    from devenv.profiles.load import schema_text  # noqa: PLC0415 - help must not wait for it
+    """Print the JSON Schema of profiles, for editors.
+
+    In a checkout it is docs/profile.schema.json.
+    """
+    from devenv.profiles.schema import schema_text
 
     click.echo(schema_text(), nl=False)
 
@@ -87,12 +87,12 @@ def schema() -> None:
 @click.option(
     "--host-port",
     type=click.IntRange(1, 65535),
-    help="Use this port for the gateway on this machine. [default: the first free one from 8888 on]",
+    help="Port of the gateway on this machine. [default: the first free one from 8888]",
 )
 @click.option(
     "--node-port",
     type=click.IntRange(30000, 32767),
-    help="Use this port for the gateway in the node. [default: 30888]",
+    help="Port of the gateway in the node. [default: 30888]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def init(
@@ -100,29 +100,38 @@ def init(
 ) -> None:
     """Create a profile that extends another.
 
-    Writes it to FILE (-: standard output). On a terminal, asks for what the options leave open.
+    Writes it to FILE (-: standard output). On a terminal, asks for whatever you did not pass.
     """
-    from devenv import data, targets, wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.errors import DevenvError, Exit  # noqa: PLC0415
-    from devenv.profiles.load import begin, free_port  # noqa: PLC0415
-    from devenv.ui import prompts  # noqa: PLC0415
+    from devenv import data
+    from devenv.base import targets
+    from devenv.base.errors import DevenvError, Exit
+    from devenv.profiles.draft import write_new
 
     if targets.is_file(file) and not force:
-        raise DevenvError(
-            f"{file} already exists.",
-            next_step="Choose another name, or pass --force.",
-            exit_code=Exit.USAGE,
-        )
+        fix = "Choose another name, or pass --force."
+        raise DevenvError(f"{file} already exists.", next_step=fix, exit_code=Exit.USAGE)
     folder = data.root() / "profiles"
-    base = extends or prompts.choice(
-        "Which profile to start from?", sorted(p.stem for p in folder.glob("*.yaml")), "offline"
-    )
+    base = extends or _ask_for_base(folder)
     if host_port is None:
-        with wiring.world() as world:
-            free = free_port(world.host.port_owner)
-        host_port = int(
-            prompts.text("The gateway's port on this machine?", str(free), prompts.is_port)
-        )
-    begin(file, folder, base, host_port, node_port)
+        host_port = _ask_for_port()
+    write_new(file, folder, base, host_port, node_port)
     if not targets.is_stdout(file):
         click.echo(f"Wrote {file}. Use it with: devenv up --name {file.stem} --profile {file}")
+
+
+def _ask_for_base(folder: Path) -> str:
+    from devenv.ui import prompts
+
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    return prompts.choice("Which profile to start from?", names, "offline")
+
+
+def _ask_for_port() -> int:
+    from devenv import wiring
+    from devenv.profiles.draft import free_port
+    from devenv.ui import prompts
+
+    with wiring.world() as world:
+        default = free_port(world.host.port_owner)
+    question = "The gateway's port on this machine?"
+    return int(prompts.text(question, str(default), prompts.is_port))

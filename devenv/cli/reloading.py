@@ -1,15 +1,19 @@
-"""What `reload-image` does besides a plain reload: it asks, watches, and returns to earlier images."""
+"""What `reload-image` does besides a plain reload.
 
-from collections.abc import Callable
+It asks, watches files, and returns to earlier images.
+"""
+
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devenv import streams
-from devenv.errors import DevenvError, Exit
+from devenv.base.errors import DevenvError, Exit
 
 if TYPE_CHECKING:
     from devenv.profiles.model import Profile
+    from devenv.reload.finder import ImageArgument
     from devenv.reload.reload import Reload, Result
     from devenv.wiring import World
 
@@ -18,53 +22,61 @@ _LOOK = 10.0
 
 
 def run(
-    world: "World", reload: "Reload", wanted: list[tuple[str, str]], wait: float, watched: tuple[Path, ...],
-    *, dry_run: bool, as_json: bool,
-) -> int:  # fmt: skip
-    """Reload once, show what a reload would do, or reload at every change of the watched paths."""
-    from devenv.ui import reload as show  # noqa: PLC0415 - help must not wait for it
+    world: "World",
+    reload: "Reload",
+    images: "Sequence[ImageArgument]",
+    wait: float,
+    watched_paths: Sequence[Path],
+    output: str,
+    *,
+    dry_run: bool,
+) -> int:
+    """Reload once, show what a reload would do, or reload at every change of the watched paths.
+
+    `images`: pairs of an image and its name in the nodes, "" for its own.
+    """
+    from devenv.ui import reload as reports
+    from devenv.ui.render import render
 
     if dry_run:
-        plan = reload.plan(wanted)
-        show.plan_json(reload.cluster, plan) if as_json else show.plan(plan)
+        render(reports.plan(reload.session.cluster, reload.plan(images)), output)
         return Exit.OK
-    if watched:
-        return watch(world, lambda: reload.run(wanted, wait), watched)
-    result = reload.run(wanted, wait)
-    show.result_json(result) if as_json else show.result(result)
+    if watched_paths:
+        return watch(world, lambda: reload.run(images, wait), watched_paths)
+    render(reports.result(reload.run(images, wait)), output)
     return Exit.OK
 
 
-def undo(
-    reload: "Reload", cluster: str, refs: tuple[str, ...], wait: float, *, dry_run: bool, as_json: bool
-) -> int:  # fmt: skip
+def undo(reload: "Reload", refs: Sequence[str], wait: float, output: str, *, dry_run: bool) -> int:
     """Return to earlier images, or show what that would do."""
-    from devenv.ui import reload as show  # noqa: PLC0415 - help must not wait for it
+    from devenv.ui import reload as reports
+    from devenv.ui.render import render
 
     if dry_run:
-        show.return_plan(cluster, reload.plan_undo(refs), as_json=as_json)
-        return Exit.OK
-    returned = reload.undo(refs, wait)
-    show.returned_json(returned) if as_json else show.returned(returned)
+        render(reports.return_plan(reload.session.cluster, reload.plan_undo(refs)), output)
+    else:
+        render(reports.returned(reload.undo(refs, wait)), output)
     return Exit.OK
 
 
 def agree(
     world: "World", cluster: str, profile: "Profile", error: DevenvError, *, rollback: bool
 ) -> bool:
-    """Show the failure and what is wrong with the cluster now; return whether to return to the old image."""
-    from devenv.diagnosis.diagnose import diagnose  # noqa: PLC0415 - only where something failed
-    from devenv.ui import diagnosis as show  # noqa: PLC0415
-    from devenv.ui import prompts, reports  # noqa: PLC0415
+    """Show the failure and what is wrong with the cluster now; return whether to roll back."""
+    from devenv.diagnosis.diagnose import diagnose
+    from devenv.ui import diagnosis as reports
+    from devenv.ui import errors, prompts
+    from devenv.ui.render import show_aside
 
-    reports.error(error)
-    show.diagnosis(diagnose(world.facts(cluster, profile, _LOOK)), everything=False, aside=True)
+    errors.error(error)
+    diagnosis = diagnose(world.facts(cluster, profile, _LOOK))
+    show_aside(reports.diagnosis(diagnosis, everything=False))
     return rollback or prompts.confirmed("Return to the old image?", default=True)
 
 
 def may_replace_first(error: DevenvError, *, agreed: bool) -> bool:
-    """Return whether old pods may end first. Where that can't be asked, the error names the option."""
-    from devenv.ui import console, prompts, reports  # noqa: PLC0415 - only where something failed
+    """Return whether old pods may end first. Without a terminal, the error names the option."""
+    from devenv.ui import console, errors, prompts
 
     if agreed:
         return True
@@ -73,29 +85,29 @@ def may_replace_first(error: DevenvError, *, agreed: bool) -> bool:
     )
     if not console.interactive():
         return False
-    reports.error(error)
+    errors.error(error)
     return prompts.confirmed("End the old pod first? Requests fail until the new one is ready.")
 
 
-def watch(world: "World", run: "Callable[[], Result]", paths: tuple[Path, ...]) -> int:
-    """Reload now and at every change; a round that fails is told, and the next one may be better."""
-    from devenv.ui import reload as show  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import reports  # noqa: PLC0415
+def watch(world: "World", reload: "Callable[[], Result]", paths: Sequence[Path]) -> int:
+    """Reload now and at every change; after a round that fails, the next one may succeed."""
+    from devenv.ui import errors
+    from devenv.ui import reload as reports
 
     code: int = Exit.OK
 
-    def round_(changed: list[str]) -> None:
+    def reload_once(changed_files: list[str]) -> None:
         nonlocal code
         try:
-            show.round_line(run(), changed)
+            reports.print_round(reload(), changed_files)
             code = Exit.OK
         except DevenvError as error:
-            reports.error(error)
+            errors.error(error)
             code = error.exit_code
 
     with suppress(KeyboardInterrupt):
-        for changed in world.changes(paths):
-            round_(changed)
+        for changed_files in world.changes(paths):
+            reload_once(changed_files)
             if streams.is_unread():
                 break
     return code

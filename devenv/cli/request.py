@@ -2,17 +2,22 @@
 
 import click
 
+from devenv.base.errors import Exit
 from devenv.cli.headers import header_option, headers_of
 from devenv.cli.options import name_option, output_option, profile_option
-from devenv.errors import Exit
 
 
 @click.command("request")
 @name_option
 @profile_option
-@click.option("--route", type=click.Choice(["direct", "extension", "plain", "models"]), default="extension", show_default=True,
-              help="direct: by the model header. extension: by the routing-strategy header. plain: by neither. "
-                   "models: GET /v1/models.")  # fmt: skip
+@click.option(
+    "--route",
+    type=click.Choice(["direct", "extension", "plain", "models"]),
+    default="extension",
+    show_default=True,
+    help="direct: by the model header. extension: by the routing-strategy header. "
+    "plain: by neither. models: GET /v1/models.",
+)
 @click.option("--model", help="The model to ask. [default: the profile's first]")
 @click.option("--strategy", help="The routing strategy, for the route extension. [default: random]")
 @click.option("--stream", is_flag=True, help="Ask for a streamed answer.")
@@ -37,31 +42,33 @@ def COMMAND(  # noqa: N802 - found by this name
     *,
     stream: bool,
 ) -> int:
-    """Send one chat request and show its answer, and what proves its way: pod, route, cluster and flags in Envoy's log.
+    """Send a chat request, and show its answer and what proves its route.
 
-    Exits with 0 only if the request took the route that it was sent for.
+    The proof is in Envoy's log: the pod, the route, the cluster and the flags.
+
+    Exits with 0 only if the request took the route that you chose.
     """
     if route == "models" and (model or stream):
         raise click.UsageError(
-            "The route models asks for the list of all models: --model and --stream have no meaning for it."
+            "--model and --stream don't apply to the route models, which lists all models."
         )
     if strategy and route != "extension":
         raise click.UsageError(
-            f"--strategy has a meaning for the route extension only, and this is {route}."
+            f"--strategy applies only to the route extension, and this is {route}."
         )
-    given = headers_of(headers)
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import reports  # noqa: PLC0415
+    request_headers = headers_of(headers)
+    from devenv import wiring
+    from devenv.gates.single import single_request
+    from devenv.profiles.model import Route
+    from devenv.ui import proofs
+    from devenv.ui.render import render
 
     with wiring.world() as world:
-        choice = world.choice(cluster, profile)
+        used_profile = world.profile_of(cluster, profile)
         world.own(cluster)
-        live = wiring.live_request(
-            choice.profile, route, model, strategy or "random", given, stream=stream
+        live = single_request(
+            used_profile, Route(route), model, strategy or "random", request_headers, stream=stream
         )
-        proof = world.prober(cluster, choice.profile).probe([live], timeout)[0]
-    if output == "json":
-        reports.emit_json("request", reports.proof_json(proof))
-    else:
-        reports.request(proof, choice.profile.gateway.url)
+        proof = world.prober(cluster, used_profile).probe([live], timeout)[0]
+    render(proofs.request(proof, used_profile.gateway.url), output)
     return Exit.OK if proof.ok else Exit.FAILED

@@ -3,6 +3,7 @@
 import click
 
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
+from devenv.ports.names import Names
 
 
 @click.command("restart")
@@ -12,28 +13,26 @@ from devenv.cli.options import name_option, output_option, profile_option, wait_
 @wait_option
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
-    components: tuple[str, ...], cluster: str, profile: str | None, output: str, *, wait: float
+    components: Names, cluster: str, profile: str | None, output: str, *, wait: float
 ) -> None:
-    """Restart components in the profile's order, all of them if none is named, each gated: a finished rollout is no proof.
+    """Restart components in the profile's order, waiting for each.
 
-    After Envoy Gateway the gate is that its new pod leads, every policy is accepted, and Envoy has its filters.
-    It ends when the old pods are gone, Envoy leads to the new ones, and one request on each route succeeds.
+    Restarts all components if you name none. A finished rollout is not enough: Envoy Gateway, for
+    example, must have a leader again, every policy must be accepted, and Envoy must have its filters.
+
+    Ends when the old pods are gone, Envoy sends to the new ones, and a request on each route
+    succeeds.
     """
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import reports  # noqa: PLC0415
+    from devenv import wiring
+    from devenv.ui.render import render
+    from devenv.ui.status import restarted
 
     with wiring.world() as world:
-        choice = world.choice(cluster, profile)
-        restart = world.restart(cluster, choice.profile)
+        used_profile = world.profile_of(cluster, profile)
+        restart = world.restart(cluster, used_profile)
         order = restart.order(components)
         with world.locked(cluster, wait):
             restart.run(order)
-            proofs = restart.finish(order, world.prober(cluster, choice.profile))
-    names = [c.name for c in order]
-    if output == "json":
-        requests = [reports.proof_json(p) for p in proofs]
-        reports.emit_json(
-            "restart", {"cluster": cluster, "components": names, "requests": requests}
-        )
-    else:
-        reports.restarted(names, proofs)
+            proofs = restart.finish(order, world.prober(cluster, used_profile))
+    names = [component.name for component in order]
+    render(restarted(cluster, names, proofs), output)

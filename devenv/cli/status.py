@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devenv.base.errors import DevenvError, Exit
 from devenv.cli.options import name_option, output_option, profile_option
-from devenv.errors import DevenvError, Exit
 from devenv.ui.life import sign_of_life
 
 if TYPE_CHECKING:
-    from devenv.lifecycle.status import Status, StatusReader
+    from devenv.cluster.status import Status, StatusReader
 
-# Seconds from one look to the next.
+# Seconds from one reading to the next.
 _PAUSE = 2.0
 
 
@@ -26,11 +26,18 @@ _PAUSE = 2.0
     help="Refresh every 2 s until Ctrl-C; with -o json, print one line per change.",
 )
 @output_option
-def COMMAND(cluster: str, profile: str | None, output: str, *, watch: bool) -> int:  # noqa: N802 - found by this name
-    """Show the components, what each still lacks, the URL and the disks. Exits with 0 only if all are ready."""
+def COMMAND(  # noqa: N802 - found by this name
+    cluster: str, profile: str | None, output: str, *, watch: bool
+) -> int:
+    """Show the components, what each is waiting for, the URL and the disks.
+
+    Exits with 0 only if all components are ready.
+    """
     with sign_of_life("Looking at the cluster"):
-        from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-        from devenv.ui import reports  # noqa: PLC0415
+        from devenv import wiring
+        from devenv.state.absence import no_cluster
+        from devenv.ui.render import render
+        from devenv.ui.status import status
 
     with wiring.world() as world:
         with sign_of_life("Looking at the cluster"):
@@ -38,40 +45,43 @@ def COMMAND(cluster: str, profile: str | None, output: str, *, watch: bool) -> i
             state = None if watch else reader.read()
         if state is None:
             return _watch(reader, world.clock.sleep, output)
-    if output == "json":
-        reports.emit_json("status", reports.status_json(state))
-    else:
-        reports.status(state)
-    return _code(state)
+        if not state.nodes:
+            raise no_cluster(cluster, world.records)
+    render(status(state), output)
+    return _exit_code(state)
 
 
-def _code(state: "Status") -> int:
-    return Exit.OK if state.ready else Exit.UNKNOWN if state.unknown else Exit.FAILED
+def _exit_code(state: "Status") -> int:
+    if state.ready:
+        return Exit.OK
+    return Exit.UNKNOWN if state.unknown else Exit.FAILED
 
 
 def _watch(reader: "StatusReader", sleep: Callable[[float], None], output: str) -> int:
-    """Look until interrupted, which is how one stops looking; exit as the last look says."""
-    from devenv.ui import reports  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui.watch import watch  # noqa: PLC0415
+    """Read until interrupted, which is how a user ends a watch; exit as the last reading says."""
+    from devenv.ui.errors import error_lines, error_shape
+    from devenv.ui.render import print_changes
+    from devenv.ui.status import status_lines, status_shape
+    from devenv.ui.watch import watch
 
     code: int = Exit.UNKNOWN
 
-    def looks() -> Iterator[tuple[object, list[str]]]:
+    def readings() -> Iterator[tuple[object, list[str]]]:
         nonlocal code
         while True:
             try:
                 state = reader.read()
-                code = _code(state)
-                yield reports.status_json(state), reports.status_lines(state)
+                code = _exit_code(state)
+                yield status_shape(state), status_lines(state)
             except DevenvError as error:
                 # An engine that is gone may come back.
                 code = error.exit_code
-                yield reports.error_json(error), reports.error_lines(error)
+                yield error_shape(error), error_lines(error)
             sleep(_PAUSE)
 
     with suppress(KeyboardInterrupt):
         if output == "json":
-            reports.emit_changes("status", (result for result, _ in looks()))
+            print_changes("status", (shape for shape, _ in readings()))
         else:
-            watch(lines for _, lines in looks())
+            watch(lines for _, lines in readings())
     return code

@@ -63,34 +63,36 @@ def COMMAND(  # noqa: N802 - found by this name
     Ctrl-C, devenv removes what the tests left in the cluster.
 
     Exits with 0 if every test passed or was skipped, 1 if a test failed or did not finish, 2 if
-    there is no checkout or the profile names no tests, 3 if a port is in use, 4 if no test ran.
+    the checkout is missing or the profile names no tests, 3 if a port is in use, 4 if no test ran.
     """
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.e2e.run import Options  # noqa: PLC0415
-    from devenv.ui import e2e as show  # noqa: PLC0415
+    from devenv import wiring
+    from devenv.e2e.run import Options
+    from devenv.ui import e2e as reports
+    from devenv.ui.render import render
 
-    chosen = (*([f"-run={pattern}"] if pattern else []), *arguments)
+    if pattern:
+        arguments = (f"-run={pattern}", *arguments)
     with wiring.world() as world:
         choice = world.choice(cluster, profile)
         folder = str(checkout.resolve()) if checkout else choice.variant.checkout
         if junit:
             _check_target(junit)
         run = world.source_tests(cluster, choice.profile, folder)
-        report = run.run(Options(chosen, timeout, keep), wait)
+        report = run.run(Options(arguments, timeout, keep), wait)
     if junit:
         _write(junit, report)
-    show.report_json(report) if output == "json" else show.report(report)
+    render(reports.report(report), output)
     return report.exit_code
 
 
 def _check_target(junit: Path) -> None:
-    """Raise UsageError if the file's folder is missing: better now than after the tests."""
+    """Raise UsageError before the tests run if the file's folder is missing."""
     if not junit.absolute().parent.is_dir():
         raise click.UsageError(f"--junit: no such folder: {junit.absolute().parent}")
 
 
 def _write(junit: Path, report: "Report") -> None:
-    from devenv.facts import files  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import e2e as show  # noqa: PLC0415
+    from devenv.facts import files
+    from devenv.ui import e2e as reports
 
-    files.write_text(show.junit(report), junit)
+    files.write_text(reports.junit(report), junit)

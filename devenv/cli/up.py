@@ -14,8 +14,13 @@ from devenv.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from devenv.lifecycle.adopt import Adoption
-    from devenv.lifecycle.choice import Choice
+    from devenv.cluster.adopt import Adoption
+    from devenv.state.choice import Choice
+    from devenv.wiring import World
+
+
+# Seconds for the facts of a cluster that is healthy.
+_LOOK = 10.0
 
 
 @click.command("up")
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--adopt",
     is_flag=True,
-    help="Take over a kind cluster that devenv did not make; list the changes and ask first.",
+    help="Take over a kind cluster that devenv did not create; list the changes and ask first.",
 )
 @click.option("--yes", is_flag=True, help="Adopt without asking.")
 @output_option
@@ -42,51 +47,58 @@ def COMMAND(  # noqa: N802 - found by this name
 ) -> None:
     """Create the cluster, or finish creating it, and verify every route.
 
-    Takes images from the engine, pulls them, or builds them if no registry answers. Leaves existing resources untouched
-    and resumes an interrupted run. Returns only when Envoy's log has proved a request on each route.
+    A new cluster runs the newest AIBrix release if its images are cached or a registry answers.
+    Otherwise it uses the profile offline, in which a small plugin of devenv's own stands in for
+    AIBrix's.
 
-    A new cluster runs AIBrix's own release if its images are at hand or a registry answers; otherwise it uses the
-    profile offline.
+    Takes images from Docker, pulls them, or builds them if no registry answers. Keeps what is
+    already correct, applies what differs, and resumes an interrupted run. Returns only when a
+    request has succeeded on each route and Envoy's log shows that it took that route.
     """
-    from devenv import wiring  # noqa: PLC0415 - help must not wait for it
-    from devenv.ui import prompts, reports  # noqa: PLC0415
+    from devenv import wiring
+    from devenv.ui import prompts
+    from devenv.ui import up as reports
+    from devenv.ui.render import render
 
     def agree(adoption: "Adoption") -> None:
-        reports.adoption(adoption)
-        prompts.confirm_or_stop(
-            "Make these changes to the cluster?", "Nothing was changed.", assume_yes=yes
-        )
+        reports.show_adoption(adoption)
+        question = "Make these changes to the cluster?"
+        prompts.confirm_or_stop(question, "Nothing was changed.", assume_yes=yes)
 
     with wiring.world() as world:
         variant = variant_of(chosen)
-        # Without it there is nothing to choose among.
+        # Raises DevenvError if the engine does not answer: nothing works without it.
         world.engine.info()
         world.check_kubeconfig()
         choice = world.choice(cluster, profile, variant, is_new=True)
-        world.reporter.say(_said(choice))
-        if choice.profile.like:
-            world.reporter.say(
-                f"{choice.profile.version} is newer than what devenv knows; it is treated like {choice.profile.like}."
-            )
-        if left_out := choice.profile.left_out:
-            paths = dict.fromkeys(entry.partition(": ")[2] for entry in left_out)
-            world.reporter.say(
-                f"Left out, because the checkout does not have it: {', '.join(paths)}."
-            )
-        needed = 0 if world.engine.nodes(cluster) else choice.profile.needs.disk
-        world.guard(cluster, choice.profile).make({"engine": needed, "host": 0}, wait, strict=False)
+        for line in _choice_lines(choice):
+            world.reporter.say(line)
+        _make_space(world, cluster, choice, wait)
         result = world.up(cluster, choice, agree if adopt else None).run(wait)
-        if result.changed or not world.good_file(cluster).exists():
-            world.keep_good(cluster, choice.profile)
-    if output == "json":
-        reports.emit_json("up", reports.up_json(result))
-    else:
-        reports.up(result, choice.why)
+        if result.changed or not world.good_facts.path(cluster).exists():
+            world.good_facts.keep(cluster, lambda: world.facts(cluster, choice.profile, _LOOK))
+    render(reports.up(result, choice.reason), output)
 
 
-def _said(choice: "Choice") -> str:
-    """Say which profile it is, and why."""
+def _choice_lines(choice: "Choice") -> list[str]:
+    """Say which profile it is, why, and what of it is guessed or left out."""
     profile = choice.profile
-    version = f" {profile.version}" if profile.version else ""
-    source = f", from {choice.variant.checkout}" if choice.variant.checkout else ""
-    return f"Profile {profile.name}{version}{source}: {choice.why}."
+    subject = f"Profile {profile.name} {profile.version}".rstrip()
+    if choice.variant.checkout:
+        subject += f", from {choice.variant.checkout}"
+    lines = [f"{subject}: {choice.reason}."]
+    if profile.like:
+        lines.append(
+            f"devenv does not know {profile.version} yet and treats it like {profile.like}."
+        )
+    if profile.left_out:
+        paths = dict.fromkeys(entry.partition(": ")[2] for entry in profile.left_out)
+        lines.append(f"Left out, because the checkout does not have it: {', '.join(paths)}.")
+    return lines
+
+
+def _make_space(world: "World", cluster: str, choice: "Choice", wait: float) -> None:
+    """Free space for a new cluster, as far as the user's policy allows it."""
+    needed = 0 if world.engine.nodes(cluster) else choice.profile.needs.disk
+    guard = world.guard(cluster, choice.profile)
+    guard.make({"engine": needed, "host": 0}, wait, strict=False)

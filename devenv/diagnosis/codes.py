@@ -1,4 +1,4 @@
-"""What every code means: codes.yaml, one entry a code. docs/codes.md is made of it."""
+"""What every code means. codes.yaml has one entry a code, and docs/codes.md is made of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
+from devenv.base.errors import DevenvError, Exit
 from devenv.diagnosis.model import Place
-from devenv.errors import DevenvError, Exit
 
 
 @dataclass(frozen=True)
 class Code:
-    """One code. `place`: where it breaks a request's way, None where it does not lie on it."""
+    """One code. `place`: where it breaks a request's way, None if that is not always the same."""
 
     code: str
     title: str
@@ -27,47 +27,49 @@ class Code:
 
 @cache
 def book() -> Mapping[str, Code]:
-    """Return all codes, in their order."""
-    content: dict[str, dict[str, Any]] = yaml.safe_load(
-        (Path(__file__).parent / "codes.yaml").read_text()
-    )
-    return {
-        code: Code(code, **{**entry, "place": _place(entry)}) for code, entry in content.items()
-    }
+    """Return all codes, in the order of codes.yaml."""
+    content = yaml.safe_load((Path(__file__).parent / "codes.yaml").read_text())
+    return {code: _parse(code, entry) for code, entry in content.items()}
+
+
+def _parse(code: str, entry: Mapping[str, Any]) -> Code:
+    fields = dict(entry)
+    if "place" in fields:
+        fields["place"] = Place(fields["place"])
+    return Code(code, **fields)
 
 
 def get(code: str) -> Code:
-    """Return one. Raises DevenvError where there is none."""
+    """Return one code. Raises DevenvError if it does not exist."""
     entry = book().get(code.upper())
     if entry is None:
         raise DevenvError(
-            f"There is no code {code}.",
-            next_step="`devenv doctor --list` has all of them.",
+            f"The code {code} does not exist.",
+            next_step="`devenv doctor --list` shows all codes.",
             exit_code=Exit.USAGE,
         )
     return entry
 
 
+_HEADER = """\
+# What `devenv doctor` finds
+
+Made from devenv/diagnosis/codes.yaml; `devenv doctor --explain CODE` shows the same.
+"""
+_ENTRY = """\
+## {code}: {title}
+
+{meaning}
+
+**Why it happens.** {why}
+
+**Fix.** {fix}
+
+**Source.** {source}
+"""
+
+
 def markdown() -> str:
-    """Return docs/codes.md."""
-    parts = [
-        "# What `devenv doctor` finds",
-        "",
-        "Made from devenv/diagnosis/codes.yaml; `devenv doctor --explain CODE` shows the same.",
-        "",
-    ]
-    for code in book().values():
-        parts += [
-            f"## {code.code}: {code.title}",
-            "",
-            code.meaning,
-            "",
-            f"**Why it happens.** {code.why}",
-            "",
-        ]
-        parts += [f"**Fix.** {code.fix}", "", f"**Source.** {code.source}", ""]
-    return "\n".join(parts)
-
-
-def _place(entry: Mapping[str, Any]) -> Place | None:
-    return Place(entry["place"]) if "place" in entry else None
+    """Return the text of docs/codes.md."""
+    entries = [_ENTRY.format_map(vars(code)) for code in book().values()]
+    return "\n".join([_HEADER, *entries])

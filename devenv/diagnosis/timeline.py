@@ -1,17 +1,17 @@
-"""How it came about: everything that facts date, in its order. Pure."""
+"""How it came about: everything in the facts that has a time, in its order. Pure."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from devenv.diagnosis.containers import main_containers_of
+from devenv.diagnosis.log_lines import AccessEntry, access_log
+from devenv.diagnosis.manifests import changed_at, conditions
 from devenv.diagnosis.model import Diagnosis
-from devenv.diagnosis.read import conditions, label, seconds
 from devenv.facts.collect import component_pods
 from devenv.facts.model import Facts
+from devenv.facts.objects import full_name, name_of
 
-# HTTP status from which on an answer is a failure.
-_BAD = 500
 _CONDITIONED = (
     "Gateway",
     "HTTPRoute",
@@ -33,7 +33,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Moment:
-    """Something that happened. `time` in seconds since 1970."""
+    """Something that happened. `time` is in seconds since 1970, 0 if it is not known."""
 
     time: float
     sort: Sort
@@ -42,74 +42,66 @@ class Moment:
 
 
 def timeline(facts: Facts, diagnosis: Diagnosis) -> list[Moment]:
-    """Return what is known of the time before the look, each thing once; evidence comes before what else says the same."""
-    evidence = {
-        Moment(e.time, Sort.EVIDENCE, e.source, e.text)
-        for cause in (*diagnosis.causes, *diagnosis.progress) for e in cause.timeline
-    }  # fmt: skip
-    keys = {(m.time, m.source) for m in evidence}
-    others = {
-        m
-        for m in (*_starts(facts), *_conditions(facts), *_requests(facts))
-        if m.time and (m.time, m.source) not in keys
-    }
-    return sorted(
-        [*evidence, *others, Moment(facts.taken, Sort.LOOK, "devenv doctor", "this look")]
-    )
+    """Return what is known of the time before the look, and the look itself.
+
+    Of one source at one time, only the evidence is shown, since the rest says the same.
+    """
+    evidence = set(_evidence(diagnosis))
+    moments = {*evidence, Moment(facts.now, Sort.LOOK, "devenv doctor", "this look")}
+    shown = {(moment.time, moment.source) for moment in evidence}
+    for moment in (*_starts(facts), *_conditions(facts), *_requests(facts)):
+        if moment.time and (moment.time, moment.source) not in shown:
+            moments.add(moment)
+    return sorted(moments)
+
+
+def _evidence(diagnosis: Diagnosis) -> Iterator[Moment]:
+    for cause in (*diagnosis.causes, *diagnosis.progress):
+        for evidence in cause.timeline:
+            yield Moment(evidence.time, Sort.EVIDENCE, evidence.source, evidence.text)
 
 
 def _starts(facts: Facts) -> Iterator[Moment]:
+    """Yield when nodes and the containers of components last started or ended."""
     for node in facts.nodes:
-        yield Moment(node.started, Sort.START, f"node {node.name}", "started")
+        source = f"node {node.name}"
+        yield Moment(node.started, Sort.START, source, "started")
         if node.ended and node.status != "running":
-            yield Moment(node.ended, Sort.START, f"node {node.name}", "ended")
+            yield Moment(node.ended, Sort.START, source, "ended")
     for component, pod in component_pods(facts.profile, dict(facts.objects)):
-        for status in (pod.get("status") or {}).get("containerStatuses") or ():
-            running = (status.get("state") or {}).get("running") or {}
-            restarts = status.get("restartCount") or 0
-            text = f"{component.name}: container {status['name']} started" + (
-                f", restart {restarts}" if restarts else ""
-            )
-            yield Moment(
-                seconds(running.get("startedAt")),
-                Sort.START,
-                f"pod {pod['metadata']['name']}",
-                text,
-            )
+        for container in main_containers_of(facts, pod):
+            text = f"{component.name}: container {container.name} started"
+            if container.restarts:
+                text += f", restart {container.restarts}"
+            yield Moment(container.running_since, Sort.START, f"pod {name_of(pod)}", text)
 
 
 def _conditions(facts: Facts) -> Iterator[Moment]:
+    """Yield when each condition last changed."""
     for kind in _CONDITIONED:
         for obj in facts.of(kind):
+            source = f"{kind} {full_name(obj)}"
             for condition in conditions(obj):
-                text = f"{condition['type']}={condition['status']} {condition.get('reason', '')}".strip()
-                yield Moment(
-                    seconds(condition.get("lastTransitionTime")),
-                    Sort.CONDITION,
-                    f"{kind} {label(obj)}",
-                    text,
-                )
+                verdict = f"{condition['type']}={condition['status']}"
+                text = f"{verdict} {condition.get('reason', '')}".strip()
+                yield Moment(changed_at(condition), Sort.CONDITION, source, text)
 
 
 def _requests(facts: Facts) -> Iterator[Moment]:
-    """Yield the first failed request of each route, and how many more followed."""
-    first_failures: dict[str, tuple[float, str]] = {}
-    count: dict[str, int] = {}
-    for _, line in facts.lines():
-        when, _, text = line.partition(" ")
-        try:
-            entry = json.loads(text) if text.startswith("{") else {}
-        except ValueError:
-            continue
-        code = str(entry.get("response_code") or "")
-        if code.isdigit() and int(code) >= _BAD:
-            route = str(entry.get("route_name") or "no route")
-            first_failures.setdefault(
-                route, (seconds(when), f"{code} {entry.get('response_flags') or ''}".strip())
-            )
-            count[route] = count.get(route, 0) + 1
-    for route, (time, what) in first_failures.items():
-        suffix = f", and {count[route] - 1} more by this route" if count[route] > 1 else ""
-        yield Moment(
-            time, Sort.REQUEST, f"access log, {route}", f"the first failed request: {what}{suffix}"
-        )
+    """Yield the first failed request on each route of Envoy's, with how many followed."""
+    for route, failures in _failures_by_route(facts).items():
+        first_failure = failures[0]
+        answer = f"{first_failure.status} {first_failure.text('response_flags')}".strip()
+        text = f"the first failed request: {answer}"
+        if len(failures) > 1:
+            text += f", and {len(failures) - 1} more by this route"
+        yield Moment(first_failure.time, Sort.REQUEST, f"access log, {route}", text)
+
+
+def _failures_by_route(facts: Facts) -> dict[str, list[AccessEntry]]:
+    failures: dict[str, list[AccessEntry]] = {}
+    for entry in access_log(facts):
+        if entry.has_failed:
+            route = entry.text("route_name") or "no route"
+            failures.setdefault(route, []).append(entry)
+    return failures

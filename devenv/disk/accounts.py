@@ -1,29 +1,35 @@
-"""What an engine keeps, as a ledger lists it: each thing with its size and its present or former owner."""
+"""Lists what an engine keeps: each thing with its size and its present or former owner."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from devenv.disk.engine import Stored
+from devenv.base.counting import counted
+from devenv.base.image_names import NamesById
+from devenv.base.measures import Sizes
+from devenv.disk.engine import EngineInventory
 from devenv.disk.history import Owner
+from devenv.disk.keep import tags_among
 from devenv.disk.plan import nameless_label
-from devenv.ports import ListedContainer, ListedImage
+from devenv.ports.engine import ListedContainer, ListedImage
 
-# Bytes.
+# Bytes. Longer logs are listed one by one.
 _LONG_LOG = 50 << 20
-# Bytes that a container has written, from which on it is listed.
-_WRITTEN = 1 << 20
-# Prefix of the folder with etcd's logs in a node; the node's name follows.
+# Bytes. A container that has written fewer is not listed.
+_MUCH_WRITTEN = 1 << 20
+# The folder of etcd's logs in a node begins so; the node's name follows.
 _ETCD = "kube-system_etcd-"
+_ENDED = {"exited", "dead", "created"}
 
 
 @dataclass(frozen=True)
 class Share:
     """What one kind of thing takes.
 
-    `size` in bytes, None where it is not known; `alone`: of that, what nothing else has; `included`:
-    its bytes are in another share too; `command`: removes it, where devenv itself may not.
+    `size`: in bytes, None if unknown. `alone`: the bytes of it that nothing else has. `included`:
+    its bytes are in another share too. `command`: removes it, if devenv itself may not.
     """
 
     what: str
@@ -34,100 +40,129 @@ class Share:
     command: str = ""
 
 
-def image_shares(stored: Stored, former_names: Mapping[str, str]) -> Iterator[Share]:
+def image_shares(inventory: EngineInventory, former_names: NamesById) -> Iterator[Share]:
     """Give all images together, the build cache, and each image, the largest first."""
+    yield _all_images(inventory)
+    yield _build_cache(inventory)
+    alone = _bytes_alone(inventory)
+    for image in sorted(inventory.images, key=lambda image: -alone[image.id]):
+        layers = inventory.layers_of(image.id)
+        yield Share(
+            what=_label(image, former_names),
+            size=sum(layers.values()),
+            alone=alone[image.id],
+            included=True,
+        )
+
+
+def _all_images(inventory: EngineInventory) -> Share:
+    """Return all images as one share, in which layers that images share count once."""
     layers: dict[str, int] = {}
-    for image in stored.images:
-        layers.update(stored.layers.get(image.id, {}))
-    nameless = [image for image in stored.images if not image.names]
-    yield Share(
-        "images",
-        sum(layers.values()),
-        f"{len(stored.images)}, {len(nameless)} of them without a name",
-    )
-    if stored.cache is None:
-        yield Share("build cache", None, "the engine did not say in time")
-    else:
-        size = sum(record.size for record in stored.cache if not record.shared)
-        yield Share("build cache", size, f"{len(stored.cache)} records")
-    alone = _alone(stored)
-    for image in sorted(stored.images, key=lambda i: -alone.get(i.id, 0)):
-        size = sum(stored.layers.get(image.id, {}).values())
-        yield Share(_label(image, former_names), size, alone=alone.get(image.id), included=True)
+    for image in inventory.images:
+        layers.update(inventory.layers_of(image.id))
+    total_count = len(inventory.images)
+    nameless_count = sum(not image.names for image in inventory.images)
+    note = f"{total_count}, all with a name"
+    if nameless_count:
+        note = f"{total_count}, including {nameless_count} without a name"
+    return Share("images", sum(layers.values()), note)
 
 
-def _label(image: ListedImage, former_names: Mapping[str, str]) -> str:
-    tags = ", ".join(name for name in image.names if "@" not in name)
-    return f"image {tags}" if tags else nameless_label(image.id, former_names.get(image.id, ""))
+def _build_cache(inventory: EngineInventory) -> Share:
+    if inventory.cache is None:
+        return Share("build cache", None, "the engine did not say in time")
+    size = sum(record.size for record in inventory.cache if not record.shared)
+    record_count = len(inventory.cache)
+    return Share("build cache", size, f"{counted(record_count, 'record')}")
 
 
-def _alone(stored: Stored) -> dict[str, int]:
+def _label(image: ListedImage, former_names: NamesById) -> str:
+    if tags := tags_among(image.names):
+        return f"image {', '.join(tags)}"
+    return nameless_label(image.id, former_names.get(image.id, ""))
+
+
+def _bytes_alone(inventory: EngineInventory) -> Sizes:
     """Return the bytes of each image that no other image has."""
-    holders: dict[str, int] = {}
-    for layers in stored.layers.values():
-        for chain in layers:
-            holders[chain] = holders.get(chain, 0) + 1
+    holders: Counter[str] = Counter()
+    for layers in inventory.layers.values():
+        holders.update(layers.keys())
     alone = {}
-    for image in stored.images:
-        layers = stored.layers.get(image.id, {})
+    for image in inventory.images:
+        layers = inventory.layers_of(image.id)
         alone[image.id] = sum(size for chain, size in layers.items() if holders[chain] == 1)
     return alone
 
 
-def container_shares(stored: Stored) -> Iterator[Share]:
+def container_shares(inventory: EngineInventory) -> Iterator[Share]:
     """Give what containers have written, if the engine has measured it.
 
     kind's nodes write most of it into a volume instead.
     """
-    written = stored.measured.containers if stored.measured else {}
-    for container in stored.containers:
-        size = written.get(container.name, 0)
-        if size >= _WRITTEN:
-            ended = container.status in {"exited", "dead", "created"} and not container.cluster
-            command = f"docker rm {container.name}" if ended else ""
+    if inventory.measured is None:
+        return
+    for container in inventory.containers:
+        size = inventory.measured.containers.get(container.name, 0)
+        if size >= _MUCH_WRITTEN:
+            command = _removal_command(container)
             yield Share(f"container {container.name}", size, container.status, command=command)
 
 
-def mounts(containers: Iterable[ListedContainer]) -> dict[str, Owner]:
-    """Return, for each volume, the container that uses it, running or not."""
-    return {volume: Owner(c.name, c.cluster) for c in containers for volume in c.volumes}
+def _removal_command(container: ListedContainer) -> str:
+    """Return what removes a container, "" for one that runs and for a node."""
+    if container.cluster or container.status not in _ENDED:
+        return ""
+    return f"docker rm {container.name}"
+
+
+def owners_by_volume(containers: Iterable[ListedContainer]) -> dict[str, Owner]:
+    """Return the container that mounts each volume, running or not."""
+    owners = {}
+    for container in containers:
+        owner = Owner(container.name, container.cluster)
+        owners.update(dict.fromkeys(container.volumes, owner))
+    return owners
 
 
 def volume_shares(
-    stored: Stored,
+    inventory: EngineInventory,
     owners: Mapping[str, Owner],
     node_of: Mapping[str, str],
     surveyed: Collection[str],
 ) -> Iterator[Share]:
     """Give each volume, with its present or former owner.
 
-    `owners`: of those that are or were seen mounted; `node_of`: volume → the node that its content
-    shows; `surveyed`: nodes with a ledger of their own, in which their volumes are.
+    `owners`: of volumes that are mounted, or once were. `node_of`: volume → the node that its
+    content shows. `surveyed`: nodes with a ledger of their own, which lists the same bytes.
     """
-    mounted = mounts(stored.containers)
-    existing = {container.name for container in stored.containers}
-    sizes = stored.measured.volumes if stored.measured else {}
-    for volume in stored.volumes:
+    mounted = owners_by_volume(inventory.containers)
+    existing_containers = {container.name for container in inventory.containers}
+    sizes = inventory.measured.volumes if inventory.measured else {}
+    for volume in inventory.volumes:
+        what = f"volume {volume[:12]}"
         size = sizes.get(volume)
         if owner := mounted.get(volume):
-            yield Share(
-                f"volume {volume[:12]}",
-                size,
-                f"of {owner.container}",
-                included=owner.container in surveyed,
-            )
+            has_ledger = owner.container in surveyed
+            yield Share(what, size, f"of {owner.container}", included=has_ledger)
             continue
-        note = _whose(owners.get(volume), node_of.get(volume, ""), existing)
-        yield Share(f"volume {volume[:12]}", size, note, command=f"docker volume rm {volume}")
+        note = _describe_former_owner(
+            owners.get(volume), node_of.get(volume, ""), existing_containers
+        )
+        yield Share(what, size, note, command=f"docker volume rm {volume}")
 
 
-def _whose(owner: Owner | None, node: str, existing: Collection[str]) -> str:
-    """Return the former owner of a volume that no container uses."""
+def _describe_former_owner(
+    owner: Owner | None, node: str, existing_containers: Collection[str]
+) -> str:
+    """Say whose a volume was that no container mounts.
+
+    `node`: the node that its content shows, "" if none.
+    """
     kind_of_owner = "kind node" if node or (owner and owner.cluster) else "container"
     name = owner.container if owner else node
     if not name:
         return "of no container"
-    if name in existing:
+    if name in existing_containers:
         return f"of an earlier {kind_of_owner} {name}"
     return f"{kind_of_owner} {name}, which no longer exists"
 
@@ -135,33 +170,49 @@ def _whose(owner: Owner | None, node: str, existing: Collection[str]) -> str:
 def node_in(volume: Path) -> str:
     """Return the name of the control-plane node whose /var a volume was.
 
-    "" where it was no node's, or only root may look.
+    "" if it was not a node's, or if only root may look.
     """
     try:
-        folders = [folder.name for folder in (volume / "_data" / "log" / "pods").iterdir()]
+        folders = list((volume / "_data" / "log" / "pods").iterdir())
     except OSError:
         return ""
-    logs_of_etcd = next((name for name in folders if name.startswith(_ETCD)), "")
-    return logs_of_etcd.removeprefix(_ETCD).rpartition("_")[0]
+    for folder in folders:
+        if folder.name.startswith(_ETCD):
+            node, _, _ = folder.name.removeprefix(_ETCD).rpartition("_")
+            return node
+    return ""
 
 
-def log_shares(containers: Path, stored: Stored) -> Iterator[Share]:
+@dataclass(frozen=True)
+class _Log:
+    container: str
+    path: Path
+    size: int
+
+
+def log_shares(folder: Path, inventory: EngineInventory) -> Iterator[Share]:
     """Give the containers' logs together, and each long one.
 
-    `containers`: the engine's folder of them, which is root's.
+    `folder`: the engine's folder of its containers, which only root may read.
     """
-    sizes: dict[str, tuple[int, Path]] = {}
     try:
-        for container in stored.containers:
-            path = containers / container.id / f"{container.id}-json.log"
-            with suppress(FileNotFoundError):
-                sizes[container.name] = (path.stat().st_blocks * 512, path)
+        logs = list(_logs(folder, inventory.containers))
     except OSError:
         yield Share("containers' logs", None, "only root may look")
         return
-    total = sum(size for size, _ in sizes.values())
-    yield Share("containers' logs", total, f"of {len(sizes)} containers")
-    for name, (size, path) in sorted(sizes.items(), key=lambda item: -item[1][0]):
-        if size > _LONG_LOG:
-            command = f"sudo truncate --size 0 {path}"
-            yield Share(f"log of {name}", size, included=True, command=command)
+    total = sum(log.size for log in logs)
+    yield Share("containers' logs", total, f"of {counted(len(logs), 'container')}")
+    for log in sorted(logs, key=lambda log: -log.size):
+        if log.size > _LONG_LOG:
+            command = f"sudo truncate --size 0 {log.path}"
+            yield Share(f"log of {log.container}", log.size, included=True, command=command)
+
+
+def _logs(folder: Path, containers: Iterable[ListedContainer]) -> Iterator[_Log]:
+    """Yield the logs that Docker keeps of containers. Sizes are what they take on the disk."""
+    for container in containers:
+        path = folder / container.id / f"{container.id}-json.log"
+        with suppress(FileNotFoundError):
+            # st_blocks counts blocks of 512 bytes.
+            size = path.stat().st_blocks * 512
+            yield _Log(container.name, path, size)

@@ -1,27 +1,35 @@
-"""A file that takes space only to give it back: on a full disk it is the first to go, so that the repair itself has room."""
+"""A file that takes space only to give it back.
+
+On a full disk it goes first, so that the repair itself has space.
+"""
 
 import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from devenv.errors import DevenvError
-from devenv.ports import Containers, Host
+from devenv.base.errors import DevenvError
+from devenv.ports.containers import Containers
+from devenv.ports.host import Host
+from devenv.ports.names import Names
 
 # Bytes.
 SIZE = 64 << 20
 IN_NODE = "/var/lib/devenv-ballast"
 # Bytes that must be free, so that the ballast itself does not fill the disk.
-_ROOMY = 4 * SIZE
-_MAKE = (
+_PLENTY = 4 * SIZE
+_CREATE_IN_NODE = (
     f"[ -e {IN_NODE} ] || {{ fallocate -l {SIZE} {IN_NODE}.new && mv {IN_NODE}.new {IN_NODE}; }} "
     f"|| {{ rm -f {IN_NODE}.new; exit 1; }}"
+)
+_CREATE_IF_PLENTY = (
+    f'[ "$(df --output=avail --block-size=1 /var | tail -n 1)" -lt {_PLENTY} ] || {_CREATE_IN_NODE}'
 )
 
 
 @dataclass(frozen=True)
 class Ballast:
-    """One in the state folder, one in each node that runs."""
+    """One file in the state folder, and one in each node that runs."""
 
     host: Host
     containers: Containers
@@ -31,46 +39,43 @@ class Ballast:
         """The file in the state folder."""
         return self.host.state_dir() / "disk" / "ballast"
 
-    def drop(self, nodes: tuple[str, ...]) -> None:
-        """Give the space back."""
-        for path in (self.path, self.path.with_suffix(".new")):
-            path.unlink(missing_ok=True)
-        self.drop_in(nodes)
+    @property
+    def _partial_path(self) -> Path:
+        """Where the file is written. The name is fixed: the next run removes what a kill left."""
+        return self.path.with_suffix(".new")
 
-    def drop_in(self, nodes: tuple[str, ...]) -> None:
-        """Give back what the nodes keep."""
+    def drop(self, nodes: Names) -> None:
+        """Give the space back, in the nodes too."""
+        self.path.unlink(missing_ok=True)
+        self._partial_path.unlink(missing_ok=True)
         for node in nodes:
             with suppress(DevenvError):
                 self.containers.exec(node, ["rm", "-f", IN_NODE, f"{IN_NODE}.new"])
 
-    def restore(self, nodes: tuple[str, ...]) -> None:
-        """Take the space where there is plenty and it is not taken yet."""
+    def restore(self, nodes: Names) -> None:
+        """Take the space again, on each disk that has plenty left."""
         with suppress(OSError):
-            self._restore_here()
+            self._restore_on_host()
         for node in nodes:
             with suppress(DevenvError):
-                self.containers.exec(node, ["sh", "-c", _roomy_in_node()])
+                self.containers.exec(node, ["sh", "-c", _CREATE_IF_PLENTY])
 
-    def _restore_here(self) -> None:
-        if self.path.exists() or self.host.space(self.path.parent).free < _ROOMY:
+    def _restore_on_host(self) -> None:
+        """Take the space again, once there is plenty. The file appears whole or not at all."""
+        if self.path.exists() or self.host.space(self.path.parent).free < _PLENTY:
             return
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # One name: what a killed run leaves goes with the next.
-        partial_path = self.path.with_suffix(".new")
         try:
-            with os.fdopen(os.open(partial_path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            descriptor = os.open(self._partial_path, os.O_WRONLY | os.O_CREAT, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
                 _allocate(file.fileno())
-            partial_path.replace(self.path)
+            self._partial_path.replace(self.path)
         finally:
-            partial_path.unlink(missing_ok=True)
-
-
-def _roomy_in_node() -> str:
-    return f'[ "$(df --output=avail --block-size=1 /var | tail -n 1)" -lt {_ROOMY} ] || {_MAKE}'
+            self._partial_path.unlink(missing_ok=True)
 
 
 def _allocate(descriptor: int) -> None:
-    """Take the blocks; a file that is only long has none."""
+    """Take the file's blocks. A file that was only made long has none."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, SIZE)
         return

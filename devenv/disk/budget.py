@@ -1,21 +1,23 @@
-"""How full a disk may get, and how much must go once it is fuller. Pure."""
+"""How full a disk may get, and how much must go once it is fuller than that. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
-from devenv.ports import Space
+from devenv.ports.host import Space
 from devenv.profiles.model import Budget
 from devenv.profiles.quantities import share
 
-# Of the disk: fewer free ones count as full, whatever the budget says of bytes.
-_INODES = 0.02
+# The part of all inodes that must be free. With fewer, a disk counts as full, whatever its bytes.
+_FREE_INODES = 0.02
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Bytes that users can't have: above `high`, devenv makes room, down to `low`.
+    """The limits of a disk. Above `high` bytes in use, pruning frees space down to `low`.
 
-    `inodes`: how many may be in use, 0 where there is no limit.
+    Bytes that ordinary users can't have count as in use. `inodes`: how many inodes may be in use, 0
+    if the disk has no limit.
     """
 
     high: int
@@ -24,38 +26,45 @@ class Marks:
 
     def short_of_inodes(self, space: Space) -> bool:
         """Whether too few inodes are free."""
-        return self.inodes > 0 and space.total_inodes - space.free_inodes > self.inodes
+        used_inodes = space.total_inodes - space.free_inodes
+        return used_inodes > self.inodes > 0
 
     def over(self, space: Space, incoming: int = 0) -> bool:
-        """Whether the disk is above its high mark, or would be with `incoming` bytes on it."""
+        """Whether the disk would be above its high mark with `incoming` more bytes on it."""
         return taken(space) + incoming > self.high or self.short_of_inodes(space)
 
 
 def marks(budget: Budget, space: Space) -> Marks:
-    """Return the marks of a budget on a disk: what an ordinary user can't have counts as used."""
-    high = max(
-        0,
-        min(space.total - share(budget.keep_free, space.total), share(budget.max_use, space.total)),
-    )
+    """Return the marks of a budget on a disk, both at least 0."""
+    limit_by_free_space = space.total - share(budget.keep_free, space.total)
+    limit_by_use = share(budget.max_use, space.total)
+    high = max(0, min(limit_by_free_space, limit_by_use))
     low = max(0, high - share(budget.headroom, space.total))
-    return Marks(high, low, int(space.total_inodes * (1 - _INODES)))
+    inodes = int(space.total_inodes * (1 - _FREE_INODES))
+    return Marks(high, low, inodes)
 
 
 def strictest(candidates: Iterable[Marks]) -> Marks:
-    """Return the marks that hold for a disk with several budgets. There is at least one."""
-    all_marks = list(candidates)
+    """Return the marks of a disk that several budgets apply to. Needs at least one."""
+    return reduce(_stricter, candidates)
+
+
+def _stricter(strictest_so_far: Marks, candidate: Marks) -> Marks:
     return Marks(
-        min(m.high for m in all_marks),
-        min(m.low for m in all_marks),
-        min(m.inodes for m in all_marks),
+        high=min(strictest_so_far.high, candidate.high),
+        low=min(strictest_so_far.low, candidate.low),
+        inodes=min(strictest_so_far.inodes, candidate.inodes),
     )
 
 
 def used(space: Space) -> int:
-    """Return the bytes in use, as df counts them: what is reserved for root is free."""
+    """Return the bytes in use, as df counts them: space reserved for root is free."""
     return space.total - space.free - space.reserved
 
 
 def taken(space: Space) -> int:
-    """Return the bytes that users can't have, those reserved for root too. Budgets are on these."""
+    """Return the bytes that ordinary users can't have, including root's reserve.
+
+    Budgets limit these.
+    """
     return space.total - space.free

@@ -1,16 +1,18 @@
-"""Small files that devenv can do without: written whole or not at all, and read as nothing where they are broken."""
+"""Small files that devenv can do without.
+
+They are written whole or not at all. A broken one reads as empty.
+"""
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from devenv.folders import write_private
+from devenv.base.atomic import write_private
+from devenv.base.json_types import JsonMap
 
 
-def load(path: Path) -> Mapping[str, Any]:
-    """Return what was stored; nothing where there is nothing that can be read."""
+def load(path: Path) -> JsonMap:
+    """Return the stored map, an empty one if the file is missing or broken."""
     with suppress(OSError, ValueError):
         content = json.loads(path.read_text())
         if isinstance(content, dict):
@@ -18,8 +20,8 @@ def load(path: Path) -> Mapping[str, Any]:
     return {}
 
 
-def store(path: Path, content: Mapping[str, Any]) -> None:
-    """Keep a map. On a full disk what was there stays as it was."""
+def store(path: Path, content: JsonMap) -> None:
+    """Write a map. On a full disk the file stays as it was."""
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, json.dumps(content))

@@ -1,4 +1,4 @@
-"""`prune`: makes room. Plans, shows, and removes exactly what was shown, measuring after each step."""
+"""Prunes disks: plans, shows, and removes exactly what was shown, measuring after each step."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -7,27 +7,35 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from devenv.base.errors import DevenvError, Exit, NotFoundError
+from devenv.base.wait import locked
 from devenv.disk.budget import taken
 from devenv.disk.engine import BUILD_CACHE
+from devenv.disk.keep import tags_among
+from devenv.disk.ledgers import Disk, Survey
 from devenv.disk.node import NodeStock
 from devenv.disk.plan import ENGINE, HOST, Removal, Thing, Worth, plan
-from devenv.disk.survey import Disk, Survey, Surveyor
-from devenv.errors import DevenvError, Exit, NotFoundError
-from devenv.ports import Reporter, Space
-from devenv.wait import locked
+from devenv.disk.survey import Surveyor
+from devenv.ports.host import Space
+from devenv.ports.reporter import Reporter
 
-# Bytes: with less, even a removal may fail for want of room.
-_FULL = 32 << 20
+# Bytes. With less free space, even a removal may fail for lack of it.
+_NEARLY_FULL = 32 << 20
+# The goal of a plan that removes all it may.
 _EVERYTHING = 1 << 62
-# Removals, and bytes that they should have freed.
-_TRIES, _MUCH = 3, 1 << 30
-# Who confirmed.
+# A prune gives up if so many removals should have freed so many bytes, but freed under a tenth.
+_FUTILE_REMOVALS, _FUTILE_BYTES = 3, 1 << 30
+# Who confirmed a prune.
 USER, SCHEDULE, POLICY = "user", "schedule", "auto_prune"
 
 
 @dataclass(frozen=True)
 class DiskPlan:
-    """What would be removed from one disk. `goal` in bytes; all that may go where inodes are short: nobody knows who has them."""
+    """What to remove from one disk.
+
+    `goal`: bytes to free. If inodes are short, the plan removes all that it may: devenv does not
+    know which things have them.
+    """
 
     disk: Disk
     goal: int
@@ -35,13 +43,13 @@ class DiskPlan:
 
     @property
     def frees(self) -> int:
-        """Bytes that all of it frees."""
-        return sum(r.frees for r in self.removals)
+        """Bytes that the whole plan frees."""
+        return sum(removal.frees for removal in self.removals)
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What was seen, and what would be done, disk by disk. Nothing where every disk is below its high mark."""
+    """What was seen, and the plan of each disk. Plans are empty for disks below their high mark."""
 
     survey: Survey
     plans: tuple[DiskPlan, ...]
@@ -49,12 +57,12 @@ class Proposal:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to remove."""
-        return not any(p.removals for p in self.plans)
+        return not any(disk_plan.removals for disk_plan in self.plans)
 
 
 @dataclass(frozen=True)
-class Done:
-    """One step as it went. Bytes. `skipped` says why it was not done."""
+class RemovalResult:
+    """How a removal went. Sizes in bytes. `skipped`: why it was not done, "" if it was."""
 
     thing: Thing
     estimated: int
@@ -64,22 +72,40 @@ class Done:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a prune came to. `left`: disks that are still above their high mark, or short of what was asked for."""
+    """The result of a prune.
 
-    done: tuple[Done, ...]
-    before: tuple[Disk, ...]
-    after: tuple[Space, ...]
-    left: tuple[Disk, ...]
+    `removals`: those that were tried. `disks`: as they were before. `spaces`: of the same disks,
+    afterwards. `unfinished`: disks that are still above their high mark, or freed less than was
+    asked for.
+    """
+
+    removals: tuple[RemovalResult, ...]
+    disks: tuple[Disk, ...]
+    spaces: tuple[Space, ...]
+    unfinished: tuple[Disk, ...]
 
     @property
     def freed(self) -> int:
         """Bytes, as measured."""
-        return sum(d.measured for d in self.done)
+        return sum(removal.measured for removal in self.removals)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of a prune. `who` confirmed it: the user, or a policy of theirs."""
+
+    proposal: Proposal
+    who: str
+    current_things: Mapping[tuple[str, str], Thing]
+
+    def current(self, thing: Thing) -> Thing | None:
+        """Return a thing as it is now, None if it is gone."""
+        return self.current_things.get((thing.place, thing.id))
 
 
 @dataclass(frozen=True)
 class Prune:
-    """One prune. `who` confirms it: the user, or a policy of theirs."""
+    """Plans and runs prunes. `caches`: whether devenv's own caches may go too."""
 
     surveyor: Surveyor
     reporter: Reporter
@@ -88,243 +114,290 @@ class Prune:
     def propose(
         self, free: int | None = None, *, incoming: int = 0, place: str = "", least: int = 0
     ) -> Proposal:
-        """Return what would be done: down to the low mark where a disk is above its high one; with `free`, so many bytes.
+        """Return what to remove. Changes nothing.
 
-        `incoming`: bytes that are about to be written, and must fit too. `place`: only its disk. `least`: bytes that must be free
-        whatever the budget says. Changes nothing. Raises DevenvError where there is no such place, or where a budget leaves
-        nothing of a disk.
+        A disk above its high mark gets a plan down to its low mark; with `free`, every disk gets a
+        plan for so many bytes. `incoming`: bytes that are about to be written, and must fit too.
+        `place`: only its disk. `least`: bytes that must be free whatever the budget says.
+
+        Raises DevenvError if the place does not exist, or if a budget leaves nothing of a disk.
         """
         survey = self.surveyor.look(plan=True, caches=self.caches)
-        disks = [d for d in survey.disks if not place or place in d.names]
-        if not disks and place not in survey.unknown:
-            ledger_names = ", ".join(name for d in survey.disks for name in d.names)
-            raise DevenvError(
-                f"There is no ledger {place}.",
-                next_step=f"There are: {ledger_names}.",
-                exit_code=Exit.USAGE,
-            )
-        if free is None and (wrong := [d.names[0] for d in disks if d.marks.high <= 0]):
-            fix = "Mend keep_free and max_use in the profile or in config.yaml."
-            raise DevenvError(
-                f"The budget leaves nothing of the disk of {', '.join(wrong)}.", "", fix, Exit.USAGE
-            )
-        return Proposal(survey, tuple(_plan(survey, disk, free, incoming, least) for disk in disks))
+        disks = _select_disks(survey, place)
+        if free is None:
+            _refuse_empty_budgets(disks)
+        plans = []
+        for disk in disks:
+            goal = _goal(disk, incoming, least) if free is None else free
+            plans.append(DiskPlan(disk, goal, plan(survey.on(disk), goal)))
+        return Proposal(survey, tuple(plans))
 
     def run(self, proposal: Proposal, who: str, wait: float) -> Outcome:
-        """Remove what is in the proposal, until each disk has its goal. `wait`: seconds for whoever holds a lock.
+        """Remove what is in the proposal, until each disk has its goal.
 
-        Whatever needs no space goes first, then the ballast, which is made anew at the end. Raises LockedError or DevenvError
-        where it may not begin.
+        `wait`: seconds to wait for locks. What can be removed without space goes first, then the
+        ballast, which is created again at the end. Raises LockedError or DevenvError if it may not
+        begin.
         """
-        surveyor = self.surveyor
+        host, clock = self.surveyor.session.host, self.surveyor.session.clock
         with ExitStack() as locks:
-            for name in (f"cluster-{surveyor.cluster}", "images"):
-                locks.enter_context(
-                    locked(surveyor.host, surveyor.clock, name, self.reporter.say, wait)
-                )
+            for name in (f"cluster-{self.surveyor.session.cluster}", "images"):
+                locks.enter_context(locked(host, clock, name, self.reporter.say, wait))
             return self.run_locked(proposal, who)
 
     def run_locked(self, proposal: Proposal, who: str) -> Outcome:
-        """The same for a caller that holds the cluster's lock."""
-        surveyor = self.surveyor
-        nodes = tuple(x.name for x in proposal.survey.ledgers if x.name not in {HOST, ENGINE})
-        # Somebody may have waited for a lock.
-        current_things = {
-            (t.place, t.id): t for t in surveyor.look(plan=True, caches=self.caches).things
-        }
-        steps: list[Done] = []
+        """Do the same as `run`, for a caller that holds the cluster's lock."""
+        # The proposal may be old: a question or a lock may have taken long.
+        survey = self.surveyor.look(plan=True, caches=self.caches)
+        current_things = {(thing.place, thing.id): thing for thing in survey.things}
+        run = _Run(proposal, who, current_things)
+        removals: list[RemovalResult] = []
         try:
-            for planned in proposal.plans:
-                steps += self._disk(planned, proposal.survey, who, nodes, current_things)
-            spaces = tuple(surveyor.space(p.disk, proposal.survey) for p in proposal.plans)
+            for disk_plan in proposal.plans:
+                removals += self._prune_disk(disk_plan, run)
+            spaces = tuple(self._space(disk_plan, run) for disk_plan in proposal.plans)
         finally:
-            surveyor.ballast.restore(nodes)
-        unfinished_disks = tuple(
-            p.disk
-            for p, space in zip(proposal.plans, spaces, strict=True)
-            if p.goal and not _reached(p, space)
-        )
-        for planned, space in zip(proposal.plans, spaces, strict=True):
-            surveyor.history.sample(planned.disk.device, taken(space), space.total)
+            self.surveyor.ballast.restore(proposal.survey.node_names)
+        disks, unfinished_disks = [], []
+        for disk_plan, space in zip(proposal.plans, spaces, strict=True):
+            disk = disk_plan.disk
+            disks.append(disk)
+            if disk_plan.goal and not _is_reached(disk_plan, space):
+                unfinished_disks.append(disk)
+            self.surveyor.history.sample(disk.device, taken(space), space.total)
         return Outcome(
-            tuple(steps), tuple(p.disk for p in proposal.plans), spaces, unfinished_disks
+            removals=tuple(removals),
+            disks=tuple(disks),
+            spaces=spaces,
+            unfinished=tuple(unfinished_disks),
         )
 
-    def _disk(
-        self,
-        planned: DiskPlan,
-        survey: Survey,
-        who: str,
-        nodes: tuple[str, ...],
-        current_things: Mapping[tuple[str, str], Thing],
-    ) -> list[Done]:
-        surveyor, steps, total = self.surveyor, list[Done](), len(planned.removals)
-        name = f"make room on {planned.disk.names[0]}"
-        if not planned.removals:
+    def _space(self, disk_plan: DiskPlan, run: _Run) -> Space:
+        return self.surveyor.space(disk_plan.disk, run.proposal.survey)
+
+    def _prune_disk(self, disk_plan: DiskPlan, run: _Run) -> list[RemovalResult]:
+        """Remove the things of a plan, until the disk has its goal or removing turns out futile."""
+        if not disk_plan.removals:
             return []
-        self.reporter.begin(name)
-        for number, removal in enumerate(planned.removals):
-            space = surveyor.space(planned.disk, survey)
-            if _reached(planned, space) or _in_vain(steps):
+        results: list[RemovalResult] = []
+        total = len(disk_plan.removals)
+        disk_name = disk_plan.disk.names[0]
+        step_name = f"make room on {disk_name}"
+        self.reporter.begin(step_name)
+        for number, removal in enumerate(disk_plan.removals):
+            space = self._space(disk_plan, run)
+            if _is_reached(disk_plan, space) or _is_futile(results):
                 break
-            if space.free < _FULL and removal.thing.worth > Worth.STALE:
-                surveyor.ballast.drop(nodes)
-            self.reporter.update(name, number, total, "steps")
-            self.reporter.detail(name, removal.thing.name)
-            steps.append(
-                self._one(
-                    removal,
-                    planned.disk,
-                    survey,
-                    who,
-                    current_things.get((removal.thing.place, removal.thing.id)),
-                )
-            )
-        self.reporter.end(name, f"{len([d for d in steps if not d.skipped])} of {total} steps")
-        return steps
+            if space.free < _NEARLY_FULL and removal.thing.worth > Worth.STALE:
+                self.surveyor.ballast.drop(run.proposal.survey.node_names)
+            self.reporter.update(step_name, number, total, "steps")
+            self.reporter.detail(step_name, removal.thing.name)
+            results.append(self._remove_journalled(removal, disk_plan, run))
+        done_count = len(_successful(results))
+        self.reporter.end(step_name, f"{done_count} of {total} steps")
+        return results
 
-    def _one(
-        self, removal: Removal, disk: Disk, survey: Survey, who: str, current_thing: Thing | None
-    ) -> Done:
-        """Remove one thing, journalled before and after."""
-        surveyor, thing = self.surveyor, removal.thing
-        self._note("remove", who, thing, removal.frees)
-        space_before = surveyor.space(disk, survey)
-        reason = _changed(thing, current_thing) or self._refused(thing)
-        if not reason:
-            try:
-                self._remove(thing)
-            except NotFoundError:
-                reason = "it was gone already"
-            except (DevenvError, OSError) as error:
-                reason = getattr(error, "why", "") or getattr(error, "what", "") or str(error)
-        space_after = surveyor.space(disk, survey)
-        measured = _gone(space_before, space_after)
-        self._note(
-            "skipped" if reason else "removed",
-            who,
-            thing,
-            removal.frees,
+    def _remove_journalled(self, removal: Removal, disk_plan: DiskPlan, run: _Run) -> RemovalResult:
+        """Remove one thing. The journal has an entry before and one after."""
+        thing = removal.thing
+        self._note("remove", run.who, removal)
+        space_before = self._space(disk_plan, run)
+        reason = self._remove_unless_needed(thing, run)
+        space_after = self._space(disk_plan, run)
+        measured = _freed_bytes(space_before, space_after)
+        event = "skipped" if reason else "removed"
+        self._note(event, run.who, removal, measured=measured, why=reason)
+        return RemovalResult(
+            thing=thing,
+            estimated=removal.frees,
             measured=measured,
-            why=reason,
+            skipped=reason,
         )
-        return Done(thing, removal.frees, measured, reason)
 
-    def _note(self, event: str, who: str, thing: Thing, estimated: int, **details: object) -> None:
-        """Nobody was asked where a policy prunes: then nothing goes before it is on the disk that it is to go."""
-        surveyor = self.surveyor
-        write_note = partial(
-            surveyor.history.note,
+    def _note(self, event: str, who: str, removal: Removal, **details: object) -> None:
+        """Write an entry into the journal.
+
+        A policy does not ask the user, so nothing goes before its entry is on the disk.
+        """
+        thing = removal.thing
+        write_entry = partial(
+            self.surveyor.history.note,
             event,
             who=who,
             place=thing.place,
             name=thing.name,
             id=thing.id,
-            estimated=estimated,
+            estimated=removal.frees,
             **details,
         )
         try:
-            write_note()
+            write_entry()
         except OSError as error:
             if who == USER:
                 return
-            # Once more, with the space of the ballast.
+            # The ballast's space may suffice for the entry.
             with suppress(OSError):
-                surveyor.ballast.drop(())
-                write_note()
+                self.surveyor.ballast.drop(())
+                write_entry()
                 return
-            what = "Nothing is removed that is not in the journal first, and it can't be written."
-            raise DevenvError(what, str(error), "Run `devenv prune` yourself.") from error
+            raise DevenvError(
+                "The journal can't be written, and devenv removes nothing that is not in it first.",
+                str(error),
+                "Run `devenv prune` yourself.",
+            ) from error
 
-    # Each thing's own way, and whether it may still go
+    # Removing one thing, and whether it may still go
 
-    def _refused(self, thing: Thing) -> str:
-        """Return why a thing must stay right now: a container may have begun to use it a moment ago."""
-        surveyor = self.surveyor
-        if thing.place == ENGINE and thing.id != BUILD_CACHE:
-            containers = [
-                c.name
-                for c in surveyor.stock.listed_containers()
-                if c.image == thing.id or c.image_name in thing.names
-            ]
-            return f"the container {containers[0]} has it by now" if containers else ""
-        if thing.place not in {HOST, ENGINE} and thing.worth is not Worth.BLOB:
-            return (
-                "a container has it by now"
-                if thing.id in NodeStock(surveyor.containers).users(thing.place)
-                else ""
-            )
+    def _remove_unless_needed(self, thing: Thing, run: _Run) -> str:
+        """Remove a thing; return why it stays, "" if it was removed."""
+        reason = _why_changed(thing, run.current(thing)) or self._why_in_use(thing)
+        if reason:
+            return reason
+        try:
+            self._remove(thing)
+        except NotFoundError:
+            return "it was already gone"
+        except (DevenvError, OSError) as error:
+            return _describe_failure(error)
+        return ""
+
+    def _why_in_use(self, thing: Thing) -> str:
+        """Return why a thing must stay right now: a container may have begun to use it."""
+        is_no_image = thing.id == BUILD_CACHE or thing.worth is Worth.BLOB
+        if thing.place == HOST or is_no_image:
+            return ""
+        if thing.place == ENGINE:
+            return self._why_engine_uses(thing)
+        nodes = NodeStock(self.surveyor.session.containers)
+        if thing.id in nodes.used_images(thing.place):
+            return "a container now uses it"
+        return ""
+
+    def _why_engine_uses(self, image: Thing) -> str:
+        """Return which container of the engine uses an image, "" if none does."""
+        for container in self.surveyor.stock.listed_containers():
+            if container.image == image.id or container.image_name in image.names:
+                return f"the container {container.name} now uses it"
         return ""
 
     def _remove(self, thing: Thing) -> None:
-        surveyor = self.surveyor
+        """Remove a thing by the means of its place."""
+        nodes = NodeStock(self.surveyor.session.containers)
         if thing.place == HOST:
-            _unlink(Path(thing.id))
+            _delete(Path(thing.id))
         elif thing.id == BUILD_CACHE:
-            # Not what came after it was listed.
-            surveyor.stock.trim_build_cache(max(0.0, surveyor.clock.now() - thing.used))
+            # What came after the survey stays.
+            unused_for = max(0.0, self.surveyor.session.clock.now() - thing.used)
+            self.surveyor.stock.trim_build_cache(unused_for)
         elif thing.place == ENGINE:
             self._remove_image(thing)
         elif thing.worth is Worth.BLOB:
-            NodeStock(surveyor.containers).remove_blobs(thing.place, thing.names)
+            nodes.remove_blobs(thing.place, thing.names)
         else:
-            NodeStock(surveyor.containers).remove_image(thing.place, thing.id)
+            nodes.remove_image(thing.place, thing.id)
 
     def _remove_image(self, thing: Thing) -> None:
-        """Remove an image from the engine: by its ID, which can't mean another, once it has no more than one name."""
+        """Remove an image from the engine by its ID, which can't mean another image.
+
+        The engine accepts the ID once the image has no more than one tag.
+        """
         stock = self.surveyor.stock
-        for name in [n for n in thing.names if "@" not in n][1:]:
-            image = stock.image(name)
+        for tag in tags_among(thing.names)[1:]:
+            image = stock.image(tag)
             if image and image.id == thing.id:
-                stock.untag(name)
+                stock.untag(tag)
         stock.untag(thing.id)
 
 
-def _changed(thing: Thing, current_thing: Thing | None) -> str:
-    """Return why a thing must stay that may have been planned long ago: as it is seen now."""
-    if current_thing is None:
-        return "it was gone already"
-    if current_thing.kept:
-        return f"{current_thing.kept} by now"
-    return "its names are others by now" if set(current_thing.names) - set(thing.names) else ""
+def _select_disks(survey: Survey, place: str) -> list[Disk]:
+    """Return the disk of a place, or without a place all disks.
 
-
-def _in_vain(steps: Sequence[Done]) -> bool:
-    """Whether much was removed and the disk has nothing of it: then it is not this disk that all of it was on."""
-    removed = [d for d in steps if not d.skipped]
-    expected = sum(d.estimated for d in removed)
-    return (
-        len(removed) >= _TRIES
-        and expected >= _MUCH
-        and sum(d.measured for d in removed) < expected // 10
-    )
-
-
-def _plan(survey: Survey, disk: Disk, free: int | None, incoming: int, least: int) -> DiskPlan:
-    goal = free if free is not None else max(disk.goal_for(incoming), least - disk.space.free, 0)
-    if free is None and disk.marks.short_of_inodes(disk.space):
-        goal = _EVERYTHING
-    return DiskPlan(disk, goal, plan(survey.on(disk), goal) if goal else ())
-
-
-def _reached(planned: DiskPlan, space: Space) -> bool:
-    """Whether a disk has what the plan is for."""
-    if planned.goal == _EVERYTHING:
-        return (
-            not planned.disk.marks.short_of_inodes(space)
-            and taken(space) <= planned.disk.marks.high
+    Returns none if the place could not be read. Raises DevenvError if the place does not exist.
+    """
+    disks = [disk for disk in survey.disks if not place or place in disk.names]
+    if not disks and place not in survey.unknown:
+        ledger_names = ", ".join(name for disk in survey.disks for name in disk.names)
+        raise DevenvError(
+            f"The ledger {place} does not exist.",
+            next_step=f"Name one of these: {ledger_names}.",
+            exit_code=Exit.USAGE,
         )
-    if planned.disk.over and planned.goal == planned.disk.goal:
-        return taken(space) <= planned.disk.marks.low
-    return _gone(planned.disk.space, space) >= planned.goal
+    return disks
 
 
-def _gone(space_before: Space, space_after: Space) -> int:
-    """Return the bytes that were freed; what root alone may have counts too."""
-    return (space_after.free + space_after.reserved) - (space_before.free + space_before.reserved)
+def _refuse_empty_budgets(disks: Sequence[Disk]) -> None:
+    """Raise DevenvError if a budget leaves nothing of a disk: it would empty the disk."""
+    unusable_names = [disk.names[0] for disk in disks if disk.marks.high <= 0]
+    if unusable_names:
+        names = ", ".join(unusable_names)
+        raise DevenvError(
+            f"The budget leaves nothing of the disk of {names}.",
+            next_step="Correct keep_free and max_use in the profile or in config.yaml.",
+            exit_code=Exit.USAGE,
+        )
 
 
-def _unlink(path: Path) -> None:
+def _goal(disk: Disk, incoming: int, least: int) -> int:
+    """Return the bytes to free so that a disk is within its budget, and has `least` bytes free."""
+    if disk.marks.short_of_inodes(disk.space):
+        return _EVERYTHING
+    return max(disk.goal_for(incoming), least - disk.space.free, 0)
+
+
+def _why_changed(thing: Thing, current_thing: Thing | None) -> str:
+    """Return why a thing must stay that was planned a while ago, as it is seen now."""
+    if current_thing is None:
+        return "it was already gone"
+    if current_thing.kept:
+        return f"meanwhile, {current_thing.kept}"
+    if set(current_thing.names) - set(thing.names):
+        return "it now has other names"
+    return ""
+
+
+def _describe_failure(error: DevenvError | OSError) -> str:
+    if isinstance(error, DevenvError):
+        return error.why or error.what
+    return str(error)
+
+
+def _successful(results: Sequence[RemovalResult]) -> list[RemovalResult]:
+    return [result for result in results if not result.skipped]
+
+
+def _is_futile(results: Sequence[RemovalResult]) -> bool:
+    """Whether much was removed and the disk has almost nothing of it.
+
+    Then the things were on another disk, for one because the engine runs in a VM.
+    """
+    expected = measured = 0
+    removals = _successful(results)
+    for result in removals:
+        expected += result.estimated
+        measured += result.measured
+    if len(removals) < _FUTILE_REMOVALS or expected < _FUTILE_BYTES:
+        return False
+    return measured < expected // 10
+
+
+def _is_reached(disk_plan: DiskPlan, space: Space) -> bool:
+    """Whether a disk has what its plan is for."""
+    disk = disk_plan.disk
+    if disk_plan.goal == _EVERYTHING:
+        return not disk.marks.short_of_inodes(space) and taken(space) <= disk.marks.high
+    if disk.over and disk_plan.goal == disk.goal:
+        return taken(space) <= disk.marks.low
+    return _freed_bytes(disk.space, space) >= disk_plan.goal
+
+
+def _freed_bytes(space_before: Space, space_after: Space) -> int:
+    """Return the bytes that were freed. Space that only root may use counts too."""
+    free_before = space_before.free + space_before.reserved
+    free_after = space_after.free + space_after.reserved
+    return free_after - free_before
+
+
+def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

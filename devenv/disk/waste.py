@@ -1,9 +1,9 @@
-"""What goes first, and whose it was: images without a name, and build cache that no image needs. Pure."""
+"""Sums up waste by former owner: images without a name, and needless build cache. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from devenv.disk.plan import Thing, Worth, frees
+from devenv.disk.plan import Thing, Worth, freed_by_group
 
 _KINDS = (Worth.DANGLING, Worth.BUILD_CACHE)
 
@@ -12,9 +12,9 @@ _KINDS = (Worth.DANGLING, Worth.BUILD_CACHE)
 class Waste:
     """Earlier builds of one image, or the build cache.
 
-    `place`: the engine or a node; `former_name`: the image's name, "" where it was never seen, and for
-    the build cache; `size`: bytes that they free; `oldest`, `newest`: when they came, in seconds
-    since 1970.
+    `place`: the engine or a node. `former_name`: the image's last name, "" if devenv never saw one,
+    and for the build cache. `size`: bytes that removing them frees. `oldest`, `newest`: when they
+    came, in seconds since 1970.
     """
 
     place: str
@@ -26,25 +26,51 @@ class Waste:
     build_cache: bool = False
 
 
-def waste(things: Iterable[Thing]) -> tuple[Waste, ...]:
-    """Return the waste among these that may go, by former owner, the largest first.
+@dataclass(frozen=True, order=True)
+class _Group:
+    """What one entry of waste has in common. The order is the one in which pruning removes them."""
 
-    Parts that several of them share count once, with the last that has them.
+    worth: Worth
+    place: str
+    former_name: str
+
+
+def sum_up_waste(things: Iterable[Thing]) -> tuple[Waste, ...]:
+    """Return the waste that may go, by former owner, the largest first.
+
+    Parts that several groups share count once, with the last group that has them.
     """
     all_things = list(things)
-    groups: dict[tuple[str, str, Worth], list[Thing]] = {}
-    for thing in all_things:
+    groups = _group_waste(all_things)
+    order = sorted(groups)
+    sizes = freed_by_group(all_things, [groups[group] for group in order])
+    entries = []
+    for group, size in zip(order, sizes, strict=True):
+        # Things whose parts all belong to others as well free nothing.
+        if size > 0:
+            entries.append(_waste(group, groups[group], size))
+    return tuple(sorted(entries, key=lambda entry: -entry.size))
+
+
+def _group_waste(things: Iterable[Thing]) -> dict[_Group, list[Thing]]:
+    """Group what may go by its kind, its place and its former owner."""
+    groups: dict[_Group, list[Thing]] = {}
+    for thing in things:
         if thing.worth in _KINDS and not thing.kept:
-            groups.setdefault((thing.place, thing.former_name, thing.worth), []).append(thing)
-    order = sorted(groups, key=lambda key: (key[2], key[0], key[1]))
-    sizes = frees(all_things, [groups[key] for key in order])
-    parts = [_waste(key, groups[key], size) for key, size in zip(order, sizes, strict=True)]
-    return tuple(sorted((part for part in parts if part.size), key=lambda part: -part.size))
+            group = _Group(thing.worth, thing.place, thing.former_name)
+            groups.setdefault(group, []).append(thing)
+    return groups
 
 
-def _waste(key: tuple[str, str, Worth], group: list[Thing], size: int) -> Waste:
-    place, former_name, worth = key
-    times = [thing.used for thing in group]
-    oldest, newest = min(times), max(times)
-    is_cache = worth is Worth.BUILD_CACHE
-    return Waste(place, former_name, len(group), size, oldest, newest, is_cache)
+def _waste(group: _Group, things: list[Thing], size: int) -> Waste:
+    """Sum up things that one owner has left in one place. `size`: of all, shared parts once."""
+    times = [thing.used for thing in things]
+    return Waste(
+        place=group.place,
+        former_name=group.former_name,
+        count=len(things),
+        size=size,
+        oldest=min(times),
+        newest=max(times),
+        build_cache=group.worth is Worth.BUILD_CACHE,
+    )

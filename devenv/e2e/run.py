@@ -1,35 +1,43 @@
-"""`test-e2e`: runs a checkout's tests against a cluster, with all that they expect."""
+"""`test-e2e`: runs a checkout's tests against a cluster, with everything that they expect."""
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devenv import DEFAULT_CLUSTER
+from devenv import name_flag
+from devenv.base.atomic import work_folder, write_private
+from devenv.base.errors import DevenvError, Exit
+from devenv.base.steps import step
+from devenv.base.wait import Deadline, locked, until
 from devenv.e2e import leftovers
-from devenv.e2e.events import Events, Outcome, Result
+from devenv.e2e.events import Events, Outcome, Result, count_outcomes
 from devenv.e2e.leftovers import ObjectName
-from devenv.errors import DevenvError, Exit
-from devenv.folders import work_folder, write_private
-from devenv.images.toolchain import Toolchain
-from devenv.lifecycle.steps import step
-from devenv.ports import Clock, Forwarding, ForwardTarget, Host, Kube, Manifest, Reporter
-from devenv.profiles.model import Forward, Profile, SourceTests
-from devenv.wait import Deadline, locked, until
+from devenv.facts.objects import conditions_of, is_true, status_of
+from devenv.images.recipes.toolchain import Toolchain
+from devenv.ports.forwarding import Forwarding, ForwardTarget
+from devenv.ports.kube import Manifest
+from devenv.ports.processes import Environment
+from devenv.ports.reporter import Reporter
+from devenv.profiles.model import Forward, SourceTests
+from devenv.session import Session
 
 PROFILE = "aibrix-e2e"
-# Seconds for pods to become ready; AIBrix's CI gives them the same.
-_READY = 300.0
-_ENDED = {"Succeeded", "Failed"}
-# Last lines of what is no test's.
-_SAID = 12
+# Seconds for pods to become ready, as many as in AIBrix's CI.
+_READY_TIMEOUT = 300.0
+_ENDED_PHASES = {"Succeeded", "Failed"}
+# Lines that a report has of what belongs to no test, the last ones.
+_MAX_OTHER_LINES = 12
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for. `seconds`: for the whole run; `keep`: don't remove what the tests leave."""
+    """What the user asked for.
+
+    `arguments`: of `go test`. `seconds`: for the whole run. `keep`: leave what the tests leave.
+    """
 
     arguments: tuple[str, ...] = ()
     seconds: float = 3600.0
@@ -40,169 +48,183 @@ class Options:
 class Report:
     """The outcome of a run.
 
-    `said`: the end of what belongs to no test. `ended`: why it was ended early, "" if it was not.
-    `removed`: what the tests had left in the cluster, and `kept` what of it is still there.
+    `code`: of `go test`. `other_lines`: the last lines that belong to no test. `ended`: why devenv
+    ended the run early, "" if it did not. `removed`: what the tests had left in the cluster.
+    `remaining`: what of it is still there. `log`: a path.
     """
 
     cluster: str
     checkout: str
     tests: tuple[Result, ...]
     built: bool
-    # Of `go test`.
     code: int
     seconds: float
-    said: tuple[str, ...] = ()
+    other_lines: tuple[str, ...] = ()
     ended: str = ""
     removed: tuple[ObjectName, ...] = ()
-    kept: tuple[ObjectName, ...] = ()
+    remaining: tuple[ObjectName, ...] = ()
     log: str = ""
 
     @property
     def counts(self) -> Counter[Outcome]:
         """How many tests had each outcome."""
-        return Counter(test.outcome for test in self.tests)
+        return count_outcomes(self.tests)
 
     @property
     def exit_code(self) -> Exit:
         """FAILED if a test failed or none could run, UNKNOWN if there was none to run."""
-        if not self.built or self.ended or self.code != 0 or any(t.failed for t in self.tests):
+        has_failed_test = any(test.failed for test in self.tests)
+        if has_failed_test or self.ended or not self.built or self.code != 0:
             return Exit.FAILED
-        return Exit.OK if self.tests else Exit.UNKNOWN
+        if not self.tests:
+            return Exit.UNKNOWN
+        return Exit.OK
+
+
+@dataclass(frozen=True)
+class _GoTestEnd:
+    """How `go test` ended. `ended_early`: why devenv ended it, "" if it ended by itself."""
+
+    code: int
+    ended_early: str = ""
+
+
+@dataclass(frozen=True)
+class _Cleanup:
+    """What became of the objects that tests left."""
+
+    removed: tuple[ObjectName, ...]
+    remaining: tuple[ObjectName, ...]
 
 
 @dataclass(frozen=True)
 class SourceTestRun:
-    """One run of a checkout's tests against one cluster."""
+    """One run of a checkout's tests against one cluster.
 
-    cluster: str
-    profile: Profile
-    # An absolute path, "" where the cluster has none.
+    `checkout`: an absolute path, "" if the cluster has none. `environment`: the user's.
+    """
+
+    session: Session
     checkout: str
-    host: Host
-    clock: Clock
-    kube: Kube
-    reporter: Reporter
     forwarding: Forwarding
     toolchain: Toolchain
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environment: Environment = field(default_factory=lambda: os.environ)
 
     def check(self) -> SourceTests:
         """Return the tests to run. Raises DevenvError with everything that prevents it."""
-        tests = self.profile.tests
-        problems = [(Exit.USAGE, problem) for problem in self._source_problems(tests)]
-        taken = self._taken_ports(tests) if tests else []
-        problems += [(Exit.PREREQUISITE, problem) for problem in taken]
-        if problems or tests is None:
-            reason = "\n".join(problem for _, problem in problems)
-            code = min(code for code, _ in problems)
-            raise DevenvError("The tests can't run.", reason, self._remedy(code), code)
-        return tests
+        tests = self.session.profile.tests
+        source_problems = list(self._source_problems(tests))
+        port_problems = list(self._port_problems(tests)) if tests else []
+        if tests and not source_problems and not port_problems:
+            return tests
+        code = Exit.USAGE if source_problems else Exit.PREREQUISITE
+        raise DevenvError(
+            "The tests can't run.",
+            why="\n".join([*source_problems, *port_problems]),
+            next_step=self._remedy(code),
+            exit_code=code,
+        )
 
     def run(self, options: Options, wait: float) -> Report:
         """Run the tests and clean up, whether they pass or not. `wait`: seconds for the lock.
 
-        Raises DevenvError where they can't be run; a test that fails is part of the report.
+        Raises DevenvError if the tests can't run. A test that fails is part of the report.
         """
         tests = self.check()
-        began = self.clock.monotonic()
-        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
+        session = self.session
+        start_time = session.clock.monotonic()
+        lock = f"cluster-{session.cluster}"
+        with locked(session.host, session.clock, lock, session.reporter.say, wait):
             self._wait_for_pods()
             log = self._log_file()
-            events, existing_objects = Events(), leftovers.objects(self.kube, tests.namespace)
-            removed: list[ObjectName] = []
-            leftover_objects: set[ObjectName] = set()
+            events = Events()
+            existing_objects = leftovers.objects(session.kube, tests.namespace)
             try:
-                code, ended = self._go_test(tests, options, events, log)
+                end = self._go_test(tests, options, events, log)
             finally:
                 events.finish()
-                leftover_objects = leftovers.objects(self.kube, tests.namespace) - existing_objects
-                if leftover_objects and not options.keep:
-                    removed = self._remove(leftover_objects)
+                cleanup = self._clean_up(tests.namespace, existing_objects, keep=options.keep)
         return Report(
-            cluster=self.cluster,
+            cluster=session.cluster,
             checkout=self.checkout,
             tests=tuple(events.tests),
             built=events.built,
-            code=code,
-            seconds=self.clock.monotonic() - began,
-            said=tuple(events.other)[-_SAID:],
-            ended=ended,
-            removed=tuple(removed),
-            kept=tuple(sorted(leftover_objects - set(removed))),
+            code=end.code,
+            seconds=session.clock.monotonic() - start_time,
+            other_lines=tuple(events.other_lines)[-_MAX_OTHER_LINES:],
+            ended=end.ended_early,
+            removed=cleanup.removed,
+            remaining=cleanup.remaining,
             log=str(log),
         )
 
     def _source_problems(self, tests: SourceTests | None) -> Iterator[str]:
+        """Yield why the profile's tests can't be found."""
         if tests is None:
-            yield f"The profile {self.profile.name} names no tests."
+            yield f"The profile {self.session.profile.name} names no tests."
         if not self.checkout:
-            yield f"The cluster {self.cluster} was not made from a checkout, and you named none."
+            cluster = self.session.cluster
+            yield f"The cluster {cluster} was not made from a checkout, and you named none."
         elif tests:
             package = Path(self.checkout, tests.package)
             if not any(package.glob("*_test.go")):
                 yield f"{package} has no Go tests."
 
-    def _taken_ports(self, tests: SourceTests) -> Iterator[str]:
+    def _port_problems(self, tests: SourceTests) -> Iterator[str]:
         for forward in self._forwards(tests):
-            if owner := self.host.port_owner(forward.port):
+            if owner := self.session.host.port_owner(forward.port):
                 name = forward.service or "the gateway"
                 yield f"Port {forward.port}, for {name}, is in use by {owner}."
 
     def _remedy(self, code: Exit) -> str:
         if code is Exit.PREREQUISITE:
             return "End the programs that use the ports: the tests have these ports hard-coded."
-        where = "" if self.cluster == DEFAULT_CLUSTER else f" --name {self.cluster}"
-        return f"Make the cluster with `devenv up --profile {PROFILE} --checkout PATH{where}`."
+        flag = name_flag(self.session.cluster)
+        command = f"devenv up --profile {PROFILE} --checkout PATH{flag}"
+        return f"Make the cluster with `{command}`."
 
-    def _forwards(self, tests: SourceTests) -> list[Forward]:
-        """Return the ports to forward: all but the gateway's own, which kind already maps."""
-        gateway_port = self.profile.gateway.host_port
-        return [f for f in tests.forwards if f.service or f.port != gateway_port]
+    def _forwards(self, tests: SourceTests) -> Iterator[Forward]:
+        """Give the ports to forward: all but the gateway's own, which kind already maps."""
+        mapped_port = self.session.profile.gateway.host_port
+        for forward in tests.forwards:
+            if forward.service or forward.port != mapped_port:
+                yield forward
 
-    def _targets(self, tests: SourceTests) -> list[ForwardTarget]:
-        gateway = self.profile.gateway.host_port
-        return [
-            ForwardTarget(f.port, f.namespace, f.service, f.target or f.port)
-            if f.service
-            else ForwardTarget(f.port, "", "", gateway)
-            for f in self._forwards(tests)
-        ]
+    def _target(self, forward: Forward) -> ForwardTarget:
+        """Return where a port leads: into a Service, or to the gateway's port on the host."""
+        port = forward.port
+        if not forward.service:
+            return ForwardTarget(port, "", "", self.session.profile.gateway.host_port)
+        target_port = forward.target or port
+        return ForwardTarget(port, forward.namespace, forward.service, target_port)
 
     def _wait_for_pods(self) -> None:
         """Wait until every pod is ready: the tests count them."""
-        next_step = f"Run `devenv doctor --name {self.cluster}` to find out why."
-        with step(self.reporter, "pods ready"):
-            until(
-                "At least one pod",
-                self._missing_pods,
-                Deadline(self.clock, _READY),
-                next_step,
-                pause=1.0,
-            )
+        next_step = f"Run `devenv doctor --name {self.session.cluster}` to find out why."
+        deadline = Deadline(self.session.clock, _READY_TIMEOUT)
+        with step(self.session.reporter, "pods ready"):
+            until("At least one pod", self._unready_pods, deadline, next_step, pause=1.0)
 
-    def _missing_pods(self) -> str:
-        waited_for = [p for p in self.kube.select("v1", "Pod") if not _is_ready(p)]
-        return ", ".join(sorted(p["metadata"]["name"] for p in waited_for))
+    def _unready_pods(self) -> str:
+        pods = self.session.kube.select("v1", "Pod")
+        unready_names = [pod["metadata"]["name"] for pod in pods if not _is_ready(pod)]
+        return ", ".join(sorted(unready_names))
 
     def _log_file(self) -> Path:
-        log = self.host.cache_dir() / "logs" / f"test-e2e-{self.cluster}.jsonl"
+        log = self.session.host.cache_dir() / "logs" / f"test-e2e-{self.session.cluster}.jsonl"
         log.parent.mkdir(parents=True, exist_ok=True)
         return log
 
     def _go_test(
-        self,
-        tests: SourceTests,
-        options: Options,
-        events: Events,
-        log: Path,
-    ) -> tuple[int, str]:
-        """Run `go test`; return its exit code, and why it was ended early."""
-        self.toolchain.ensure(self.host.cache_dir() / "logs" / "toolchain.log")
+        self, tests: SourceTests, options: Options, events: Events, log: Path
+    ) -> _GoTestEnd:
+        """Run the tests. If the time runs out, those that have ended count."""
+        self.toolchain.ensure(self.session.host.cache_dir() / "logs" / "toolchain.log")
         argv = ["go", "test", "-json", "-count=1", "-timeout=0", *tests.arguments]
         argv += [*options.arguments, tests.package]
-        with self._surroundings(tests) as environment, self._progress(events) as on_line:
+        with self._test_environment(tests) as environment, self._progress(events) as on_line:
             try:
-                result = self.host.run(
+                result = self.session.host.run(
                     argv,
                     cwd=Path(self.checkout),
                     env=environment,
@@ -213,39 +235,57 @@ class SourceTestRun:
             except DevenvError as error:
                 if error.exit_code is not Exit.FAILED:
                     raise
-                # The time ran out; the tests that ended before that count.
-                return 1, error.what
-        return result.code, ""
+                # The time ran out. The tests that ended before that count.
+                return _GoTestEnd(1, error.what)
+        return _GoTestEnd(result.code)
 
     @contextmanager
-    def _surroundings(self, tests: SourceTests) -> Iterator[dict[str, str]]:
+    def _test_environment(self, tests: SourceTests) -> Iterator[Environment]:
         """Give the environment of the tests, while their ports lead into the cluster."""
-        set_here = {k: v for k, v in tests.environment.items() if k not in self.environment}
-        environment = self.toolchain.environment("", cgo=False, host=True) | set_here
-        with work_folder(self.host.cache_dir() / "e2e") as folder:
+        environment = dict(self.toolchain.environment("", cgo=False, host=True))
+        # What the user has set counts more.
+        unset_names = tests.environment.keys() - self.environment.keys()
+        environment |= {name: tests.environment[name] for name in unset_names}
+        with work_folder(self.session.host.cache_dir() / "e2e") as folder:
             kubeconfig = folder / "kubeconfig"
-            write_private(kubeconfig, self.kube.kubeconfig())
+            write_private(kubeconfig, self.session.kube.kubeconfig())
             environment["KUBECONFIG"] = str(kubeconfig)
-            targets = self._targets(tests)
-            ports = ", ".join(str(target.port) for target in targets)
-            with ExitStack() as opened:
-                with step(self.reporter, "ports") as note:
-                    opened.enter_context(self.forwarding.opened(targets))
-                    note.append(ports)
+            with self._open_ports(tests):
                 yield environment
 
     @contextmanager
-    def _progress(self, events: Events) -> Iterator["OnTestLine"]:
-        with step(self.reporter, "tests") as note:
-            self.reporter.detail("tests", "compiling")
-            yield OnTestLine(events, self.reporter)
-            counts = Counter(test.outcome for test in events.tests)
-            note += [f"{count} {outcome}" for outcome, count in sorted(counts.items())]
+    def _open_ports(self, tests: SourceTests) -> Iterator[None]:
+        """Keep the ports that the tests have hard-coded open into the cluster."""
+        targets = list(map(self._target, self._forwards(tests)))
+        ports = ", ".join(str(target.port) for target in targets)
+        with ExitStack() as open_ports:
+            with step(self.session.reporter, "ports") as note:
+                open_ports.enter_context(self.forwarding.opened(targets))
+                note.append(ports)
+            yield
 
-    def _remove(self, leftover_objects: set[ObjectName]) -> list[ObjectName]:
-        names = ", ".join(map(str, sorted(leftover_objects)))
-        self.reporter.say(f"Removing what the tests left: {names}.")
-        return leftovers.remove(self.kube, leftover_objects)
+    @contextmanager
+    def _progress(self, events: Events) -> Iterator["OnTestLine"]:
+        """Show the tests as a step, which ends with a count of each outcome."""
+        with step(self.session.reporter, "tests") as note:
+            self.session.reporter.detail("tests", "compiling")
+            yield OnTestLine(events, self.session.reporter)
+            counts = count_outcomes(events.tests)
+            for outcome in sorted(counts):
+                note.append(f"{counts[outcome]} {outcome}")
+
+    def _clean_up(
+        self, namespace: str, existing_objects: set[ObjectName], *, keep: bool
+    ) -> _Cleanup:
+        """Remove what the tests have left, unless `keep`."""
+        new_objects = leftovers.objects(self.session.kube, namespace) - existing_objects
+        removed: list[ObjectName] = []
+        if new_objects and not keep:
+            names = ", ".join(map(str, sorted(new_objects)))
+            self.session.reporter.say(f"Removing what the tests left: {names}.")
+            removed = leftovers.remove(self.session.kube, new_objects)
+        remaining = sorted(new_objects.difference(removed))
+        return _Cleanup(tuple(removed), tuple(remaining))
 
 
 @dataclass(frozen=True)
@@ -259,15 +299,15 @@ class OnTestLine:
         """Take one line."""
         test = self.events.feed(line)
         running = self.events.running
-        self.reporter.detail("tests", running[-1] if running else "")
+        newest_test = running[-1] if running else ""
+        self.reporter.detail("tests", newest_test)
         if test:
-            self.reporter.say(f"  {test.outcome.upper():<4} {test.name}  {test.seconds:.1f} s")
+            outcome = test.outcome.upper()
+            self.reporter.say(f"  {outcome:<4} {test.name}  {test.seconds:.1f} s")
 
 
 def _is_ready(pod: Manifest) -> bool:
     """Whether a pod is ready, or has ended and never will be."""
-    status = pod.get("status") or {}
-    if status.get("phase") in _ENDED:
+    if status_of(pod).get("phase") in _ENDED_PHASES:
         return True
-    conditions: Sequence[Mapping[str, str]] = status.get("conditions") or ()
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return is_true(conditions_of(pod), "Ready")

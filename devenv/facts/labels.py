@@ -1,80 +1,93 @@
-"""By what AIBrix finds models, and what a pod says of itself: read in one way by whoever looks."""
+"""The labels and annotations by which AIBrix finds models, and what pods say of themselves."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from devenv.ports import Manifest
+from devenv.facts.objects import (
+    Fields,
+    annotations_of,
+    conditions_of,
+    is_true,
+    items_of,
+    labels_of,
+    name_of,
+)
+from devenv.ports.kube import Manifest
 
 MODEL, PORT = "model.aibrix.ai/name", "model.aibrix.ai/port"
-# annotation: the Service, where it can't be named like the model.
+# An annotation with the name of the Service, if that can't be the model's name.
 SERVICE = "model.aibrix.ai/service-name"
-# Label of a StormService's pods.
+# A label of a StormService's pods.
 STORM_SERVICE = "storm-service-name"
+# Labels by which Envoy Gateway marks what it makes for a Gateway.
+GATEWAY_NAME = "gateway.envoyproxy.io/owning-gateway-name"
+GATEWAY_NAMESPACE = "gateway.envoyproxy.io/owning-gateway-namespace"
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-# What `-router` may follow.
+# A name that `-router` may follow.
 ROUTE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
-def model_label(obj: Mapping[str, Any]) -> str:
-    """Return the model that an object's label names, or a pod template's; "" where it names none."""
-    return str(((obj.get("metadata") or {}).get("labels") or {}).get(MODEL) or "")
+def model_label(obj: Fields) -> str:
+    """Return the model that the label of an object or a pod template names, "" if none."""
+    return str(labels_of(obj).get(MODEL) or "")
 
 
-def model_name(obj: Mapping[str, Any], *, annotated: bool) -> str:
-    """Return the model that an object names, or a pod template; "" where it names none.
+def model_name(obj: Fields, *, annotated: bool) -> str:
+    """Return the model that an object or a pod template names, "" if it names none.
 
     `annotated`: whether the AIBrix in question reads annotations too (Profile.model_annotations).
     A label comes first, as in AIBrix's main (docs/facts/aibrix.md).
     """
-    return model_label(obj) or (_annotation(obj, MODEL) if annotated else "")
+    label = model_label(obj)
+    if label or not annotated:
+        return label
+    return str(annotations_of(obj).get(MODEL) or "")
 
 
-def service_name(obj: Mapping[str, Any]) -> str:
-    """Return the Service that an object's annotation names; "" where it names none."""
-    return _annotation(obj, SERVICE)
-
-
-def _annotation(obj: Mapping[str, Any], key: str) -> str:
-    return str(((obj.get("metadata") or {}).get("annotations") or {}).get(key) or "")
+def service_name(obj: Fields) -> str:
+    """Return the Service that an object's annotation names, "" if it names none."""
+    return str(annotations_of(obj).get(SERVICE) or "")
 
 
 def asked_models(route: Manifest) -> set[str]:
     """Return the models whose header a route matches on: such a route is a model's own."""
-    matches = [m for rule in route["spec"].get("rules") or () for m in rule.get("matches") or ()]
-    return {
-        str(h.get("value"))
-        for m in matches
-        for h in m.get("headers") or ()
-        if h.get("name") == "model"
-    }
+    models: set[str] = set()
+    for rule in items_of(route["spec"], "rules"):
+        for match in items_of(rule, "matches"):
+            for header in items_of(match, "headers"):
+                if header.get("name") == "model":
+                    models.add(str(header.get("value")))
+    return models
 
 
 def route_of(model: str, routes: Iterable[Manifest], namespace: str) -> Manifest | None:
-    """Return the HTTPRoute that leads to a model, None where there is none.
+    """Return the HTTPRoute that leads to a model, or None.
 
-    It is found by the header that it matches on: main hashes names that can't be a route's. The
-    route of the usual name comes first, since a user may have made another for the same header.
+    It is found by the header that it matches on, since AIBrix's main hashes names that can't be a
+    route's. The route of the usual name comes first: a user may have made another one for the same
+    header.
     """
-    usual = f"{model}-router"
     candidates = [r for r in routes if r["metadata"].get("namespace", namespace) == namespace]
-    by_name = [r for r in candidates if r["metadata"]["name"] == usual]
-    by_match = [r for r in candidates if model in asked_models(r)]
-    return next(iter((*by_name, *by_match)), None)
+    for route in candidates:
+        if name_of(route) == f"{model}-router":
+            return route
+    for route in candidates:
+        if model in asked_models(route):
+            return route
+    return None
 
 
 def by_storm_service(pods: Iterable[Manifest]) -> bool:
-    """Whether a StormService made all of these: AIBrix makes no route for one."""
-    labels = [pod["metadata"].get("labels") or {} for pod in pods]
-    return bool(labels) and all(STORM_SERVICE in pod_labels for pod_labels in labels)
+    """Whether a StormService made all of these pods: AIBrix makes no route for one."""
+    pod_labels = list(map(labels_of, pods))
+    return bool(pod_labels) and all(STORM_SERVICE in labels for labels in pod_labels)
 
 
 def is_controller(obj: Manifest) -> bool:
-    """Whether a workload, or a pod, is Envoy Gateway's own controller."""
-    return (obj["metadata"].get("labels") or {}).get("control-plane") == "envoy-gateway"
+    """Whether a workload or a pod is Envoy Gateway's own controller."""
+    return labels_of(obj).get("control-plane") == "envoy-gateway"
 
 
 def is_ready(pod: Manifest) -> bool:
     """Whether a pod takes requests."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return is_true(conditions_of(pod), "Ready")

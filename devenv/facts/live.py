@@ -1,26 +1,53 @@
-"""One live request, its answer, its line in Envoy's access log, and what the two together prove."""
+"""One live request, its answer, its line in Envoy's access log, and what both prove."""
 
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from devenv.ports import HttpAnswer, HttpRequest
+from devenv.facts.objects import Fields, fields_of
+from devenv.ports.gateway import HttpAnswer, HttpRequest
 from devenv.profiles.model import LiveRequest, Route
 
-# AIBrix's EnvoyPatchPolicy names it so in every release (docs/facts/aibrix.md)
+# The name that AIBrix's EnvoyPatchPolicy gives its route in every release (docs/facts/aibrix.md).
 PATCHED_ROUTE = "original_route"
-# Set by the plugin on every answer that it has seen.
+# A header that the plugin sets on every answer that it has observation.
 REACHED = "x-went-into-req-headers"
-# How a mock model names its pod, AIBrix's own too.
+# The failure of a request whose line and pods could not be read. Saved facts hold this text, and a
+# diagnosis compares it.
+UNPROVEN = "the API server does not answer, so its route can't be proven"
+# What the name of a long request's proof adds to that of the profile's request.
+LONG = ", long"
+_OK, _UNAUTHORIZED = 200, 401
+# Characters of a bad answer that its failure shows.
+EXCERPT = 200
+# How the headers begin by which gateway-plugins says why it refuses a request.
+_REFUSED = "x-error-"
+_WORD = "hello"
+_STREAM = "text/event-stream"
+# How an event of a stream begins.
+_EVENT = "data: "
+# How a mock model names its pod. AIBrix's own mock does so too.
 _POD = re.compile(r"\(pod ([a-z0-9.-]+)\)")
 
 
 @dataclass(frozen=True)
+class Extra:
+    """What only a mock is asked: of a real model, it would cost tokens.
+
+    `size` is in bytes: the question is at least that large. `delay` is in seconds: the answer does
+    not begin before.
+    """
+
+    size: int = 0
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
 class Sent:
-    """A request with a user agent of its own, by which its line in the access log is found."""
+    """A request whose user agent is its own, so that its line in the access log can be found."""
 
     live: LiveRequest
     http: HttpRequest
@@ -29,7 +56,10 @@ class Sent:
 
 @dataclass(frozen=True)
 class AccessLine:
-    """What Envoy's access log says of one request (field names of Envoy Gateway v1.2's default JSON format)."""
+    """What Envoy's access log says of one request.
+
+    The log's field names are those of Envoy Gateway v1.2's default JSON format.
+    """
 
     route: str
     cluster: str
@@ -53,17 +83,22 @@ class AccessLine:
 
 @dataclass(frozen=True)
 class Proof:
-    """What one request showed. `failures` is empty when it proves its route; `line` is None while the log has not got it."""
+    """What one request showed.
+
+    `failures` is empty if the request proves its route. The log may lack its `line`.
+    """
 
     name: str
     route: Route
     answer: HttpAnswer
     line: AccessLine | None
-    # That says it answered, else the one that Envoy's log shows; "" for none.
+    # The pod that the answer names, otherwise the one in Envoy's log; "" if neither tells.
     pod: str
     failures: tuple[str, ...] = field(default=())
-    # All is right but that the answer does not name the pod that gave it.
+    # Whether the only failure is that the answer does not name the pod that gave it.
     unnamed: bool = False
+    # Bytes of the request's body.
+    size: int = 0
 
     @property
     def ok(self) -> bool:
@@ -72,23 +107,63 @@ class Proof:
 
     @property
     def lasting(self) -> bool:
-        """Whether it fails, and no later look will differ: somebody must change the request."""
+        """Whether it fails, and will fail until a user changes the request."""
         return not self.ok and (self.unnamed or self.keyless or not self.answer.sent)
 
     @property
     def keyless(self) -> bool:
-        """Whether an API key is wanted that the request has not got."""
+        """Whether the server wants an API key that the request does not have."""
         return self.answer.status == _UNAUTHORIZED
 
     @property
     def by_gateway(self) -> bool:
-        """Whether Envoy or gateway-plugins gave the answer: no pod was asked."""
+        """Whether Envoy or gateway-plugins gave the answer, so that no pod was asked."""
         return self.line is not None and self.line.upstream in {"", "-"}
 
 
-_OK, _UNAUTHORIZED = 200, 401
-# Headers by which gateway-plugins says why.
-_REFUSED = "x-error-"
+@dataclass(frozen=True)
+class _Observation:
+    """All that was seen of one request."""
+
+    live: LiveRequest
+    answer: HttpAnswer
+    line: AccessLine | None
+    # The names of the model's pods → their addresses.
+    pods: Mapping[str, str]
+    # The namespace of AIBrix's routes.
+    namespace: str
+
+    @property
+    def named_pod(self) -> str:
+        """The pod that the answer names, "" if it names none."""
+        return answering_pod(self.answer, self.pods)
+
+    @property
+    def logged_pod(self) -> str:
+        """The model's pod that Envoy sent the request to, "" if it was none of them."""
+        if self.line is None:
+            return ""
+        upstream = self.line.upstream.rpartition(":")[0]
+        for name, address in self.pods.items():
+            if address and address == upstream:
+                return name
+        return ""
+
+    @property
+    def pod(self) -> str:
+        return self.named_pod or self.logged_pod
+
+    def proof(self, failures: Iterable[str], pod: str, *, unnamed: bool = False) -> Proof:
+        live = self.live
+        return Proof(
+            name=live.name or live.route.value,
+            route=live.route,
+            answer=self.answer,
+            line=self.line,
+            pod=pod,
+            failures=tuple(failures),
+            unnamed=unnamed,
+        )
 
 
 def agent_of(route: str) -> str:
@@ -97,35 +172,43 @@ def agent_of(route: str) -> str:
 
 
 def compose(
-    live: LiveRequest, port: int, timeout: float = 10.0, headers: Mapping[str, str] | None = None
+    live: LiveRequest,
+    port: int,
+    timeout: float = 10.0,
+    headers: Mapping[str, str] | None = None,
+    extra: Extra | None = None,
 ) -> Sent:
-    """Return the HTTP request that takes the live request's route. `headers`: its own, as they are sent."""
+    """Return the HTTP request that takes the live request's route.
+
+    `headers` are its own, as they are sent; `timeout` is in seconds.
+    """
     agent = f"{agent_of(live.route)}{uuid.uuid4().hex}"
-    own_headers = {"user-agent": agent}
-    # With a routing strategy it would go into the patched route, and nowhere (docs/facts/aibrix.md)
+    all_headers = {**(headers or {}), "user-agent": agent}
     if live.route is Route.MODELS:
-        request = HttpRequest(
-            port, "/v1/models", "GET", {**(headers or {}), **own_headers}, timeout=timeout
-        )
+        # With a routing strategy, it would take the patched route, which leads nowhere for it
+        # (docs/facts/aibrix.md).
+        request = HttpRequest(port, "/v1/models", "GET", all_headers, timeout=timeout)
         return Sent(live, request, agent)
-    own_headers["content-type"] = "application/json"
+    all_headers["content-type"] = "application/json"
     if live.route is Route.DIRECT:
-        own_headers["model"] = live.model
+        all_headers["model"] = live.model
     if live.route is Route.EXTENSION:
-        own_headers["routing-strategy"] = live.strategy
-    body = {
-        "model": live.model,
-        "messages": [{"role": "user", "content": "hello"}],
-        "stream": live.stream,
-    }
+        all_headers["routing-strategy"] = live.strategy
+    body = _question(live, extra or Extra())
     request = HttpRequest(
-        port,
-        "/v1/chat/completions",
-        headers={**(headers or {}), **own_headers},
-        body=json.dumps(body).encode(),
-        timeout=timeout,
+        port, "/v1/chat/completions", headers=all_headers, body=body, timeout=timeout
     )
     return Sent(live, request, agent)
+
+
+def _question(live: LiveRequest, extra: Extra) -> bytes:
+    content = _WORD + " " * extra.size
+    messages = [{"role": "user", "content": content}]
+    body: dict[str, Any] = {"model": live.model, "messages": messages, "stream": live.stream}
+    if extra.delay:
+        # A field that only devenv's mock knows (images/vllm-mock).
+        body["mock_delay"] = extra.delay
+    return json.dumps(body).encode()
 
 
 def find_line(log: str, agent: str) -> AccessLine | None:
@@ -146,184 +229,240 @@ def prove(
     pods: Mapping[str, str],
     namespace: str,
 ) -> Proof:
-    """Judge one request. `pods` maps the model's pods to their addresses; `namespace` is that of AIBrix's routes.
+    """Judge one request.
 
-    A 200 alone proves no route: it may have come by another one. So each kind shows what only its own route can show.
+    `pods` maps the model's pods to their addresses; `namespace` is that of AIBrix's routes.
+
+    A 200 alone proves no route, since it may have come by another one. So each kind of request must
+    show what only its own route can show.
     """
-    name = live.name or live.route.value
-    named_pod, logged_pod = answering_pod(answer, pods), _upstream_pod(line, pods) if line else ""
-    pod = named_pod or logged_pod
-    # Nothing that a good answer shows can be looked for in it.
+    observation = _Observation(live, answer, line, pods, namespace)
+    # An answer that is not good can't show what a good one does.
     if answer.status not in {0, _OK}:
-        refused = [
-            f"the plugin itself refused it: {h}" for h in answer.headers if h.startswith(_REFUSED)
+        failures = [
+            *_answer_failures(observation),
+            *_refusals(answer),
+            *_route_failures(observation),
         ]
-        failures = [*_answered(answer, live), *refused, *_routed(live, line, namespace)]
-        return Proof(name, live.route, answer, line, pod, tuple(failures))
+        return observation.proof(failures, observation.pod)
     if live.route is Route.MODELS:
         failures = [
-            *_answered(answer, live),
-            *_listed(answer, live.model),
-            *_routed(live, line, namespace),
+            *_answer_failures(observation),
+            *_list_failures(observation),
+            *_route_failures(observation),
         ]
-        return Proof(name, live.route, answer, line, "", tuple(failures))
+        return observation.proof(failures, pod="")
     if answer.status == 0:
-        return Proof(name, live.route, answer, line, pod, tuple(_answered(answer, live)))
-    failures = [*_answered(answer, live), *_routed(live, line, namespace)]
-    if line and named_pod in pods and line.upstream.rsplit(":", 1)[0] != pods[named_pod]:
-        failures.append(
-            f"Envoy sent it to {line.upstream}, but the pod that answered, {named_pod}, has the address {pods[named_pod]}"
-        )
-    if live.route is not Route.DIRECT and REACHED not in answer.headers:
-        failures.append(f"the answer has no {REACHED}: the plugin never saw the request")
-    if live.route is Route.EXTENSION:
-        failures += _chosen(answer.headers, pod, pods)
-    strange = _from_model(named_pod, logged_pod, live, pods, line)
-    unnamed = bool(strange and logged_pod and not named_pod and not failures)
-    return Proof(name, live.route, answer, line, pod, (*strange, *failures), unnamed)
+        return observation.proof(_answer_failures(observation), observation.pod)
+    return _prove_good_answer(observation)
 
 
-UNPROVEN = "the API server does not answer, so its route can't be proven"
+def _prove_good_answer(observation: _Observation) -> Proof:
+    pod_failures = _pod_failures(observation)
+    failures = [
+        *_answer_failures(observation),
+        *_route_failures(observation),
+        *_address_failures(observation),
+        *_plugin_failures(observation),
+    ]
+    is_known_from_log = bool(observation.logged_pod) and not observation.named_pod
+    unnamed = bool(pod_failures) and is_known_from_log and not failures
+    return observation.proof([*pod_failures, *failures], observation.pod, unnamed=unnamed)
 
 
 def unproven(live: LiveRequest, answer: HttpAnswer) -> Proof:
-    """Say what an answer shows where neither pods nor logs can be read."""
-    failures = _answered(answer, live) or [UNPROVEN]
-    return Proof(
-        live.name or live.route.value,
-        live.route,
-        answer,
-        None,
-        answering_pod(answer),
-        tuple(failures),
-    )
+    """Return what an answer shows if neither pods nor logs can be read."""
+    observation = _Observation(live, answer, line=None, pods={}, namespace="")
+    return observation.proof(_answer_failures(observation) or [UNPROVEN], observation.pod)
 
 
 def remedies(proofs: Iterable[Proof]) -> list[str]:
-    """Return what to change where no waiting helps."""
+    """Return what the user must change in requests whose failures last."""
     failed = list(proofs)
     fixes: list[str] = []
-    if any(p.keyless for p in failed):
+    if any(proof.keyless for proof in failed):
         fixes.append(
-            'Give the requests the API key: requests: [{name: direct, headers: {Authorization: "Bearer'
-            ' ${API_KEY}"}}] in the profile, or --header with `devenv request` and `devenv model`.'
+            "Give the requests the API key: "
+            '`requests: [{name: direct, headers: {Authorization: "Bearer ${API_KEY}"}}]` '
+            "in the profile, or `--header` with `devenv request` and `devenv model`."
         )
-    if unnamed := [p.name for p in failed if p.unnamed]:
-        entries = ", ".join(f"{{name: {name}, anonymous: true}}" for name in unnamed)
+    entries = [f"{{name: {proof.name}, anonymous: true}}" for proof in failed if proof.unnamed]
+    if entries:
+        entries_in_yaml = ", ".join(entries)
         fixes.append(
-            f"Where the model never names its pod, say so in the profile: requests: [{entries}]."
+            "If the model never names its pod, say so in the profile: "
+            f"`requests: [{entries_in_yaml}]`."
         )
-    if unsent := [p.answer.error for p in failed if not p.answer.sent]:
-        fixes.append(f"Set what the headers refer to: {'; '.join(dict.fromkeys(unsent))}.")
+    header_errors = [proof.answer.error for proof in failed if not proof.answer.sent]
+    if header_errors:
+        different_errors = "; ".join(dict.fromkeys(header_errors))
+        fixes.append(f"Set what the headers refer to: {different_errors}.")
     return fixes
 
 
 def answering_pod(answer: HttpAnswer, pods: Iterable[str] = ()) -> str:
-    """Return the pod that the reply names, "" where it names none. A stream's pieces are put together first.
+    """Return the pod that the reply names, "" if it names none. A stream's pieces are joined first.
 
-    A mock says "(pod NAME)"; AIBrix's own has other sentences too, so any of `pods` counts wherever
-    it stands.
+    A mock says "(pod NAME)". AIBrix's own mock has other sentences too, so any of `pods` counts
+    wherever it stands, if it is the only one.
     """
-    text = answer.body
-    if answer.headers.get("content-type", "").startswith("text/event-stream"):
-        text = "".join(
-            _piece(event[len("data: ") :])
-            for event in text.splitlines()
-            if event.startswith("data: {")
-        )
+    text = _text_of(answer)
     if match := _POD.search(text):
         return match[1]
-    mentioned_pods = [
-        p for p in pods if re.search(rf"(?<![a-z0-9.-]){re.escape(p)}(?![a-z0-9-])", text)
-    ]
-    return mentioned_pods[0] if len(mentioned_pods) == 1 else ""
+    mentioned_pods = [pod for pod in pods if _mentions(text, pod)]
+    if len(mentioned_pods) != 1:
+        return ""
+    return mentioned_pods[0]
 
 
-def _upstream_pod(line: AccessLine, pods: Mapping[str, str]) -> str:
-    """Return the pod at the address that Envoy sent the request to, "" where it is none of the model's."""
-    address = line.upstream.rpartition(":")[0]
-    return next(
-        (name for name, pod_address in pods.items() if pod_address and pod_address == address), ""
-    )
+def _mentions(text: str, pod: str) -> bool:
+    """Whether the name stands alone in the text, not as a part of a longer name."""
+    return bool(re.search(rf"(?<![a-z0-9.-]){re.escape(pod)}(?![a-z0-9-])", text))
+
+
+def _text_of(answer: HttpAnswer) -> str:
+    if not _is_stream(answer):
+        return answer.body
+    return "".join(map(_piece, _json_events(answer.body)))
+
+
+def _json_events(stream: str) -> Iterator[str]:
+    """Yield the events that are JSON objects: a stream ends with one that is not."""
+    for line in stream.splitlines():
+        if line.startswith(_EVENT + "{"):
+            yield line.removeprefix(_EVENT)
+
+
+def _is_stream(answer: HttpAnswer) -> bool:
+    return answer.headers.get("content-type", "").startswith(_STREAM)
 
 
 def _piece(event: str) -> str:
     try:
         choices = json.loads(event)["choices"]
-        return "".join(str((c.get("delta") or {}).get("content") or "") for c in choices)
+        return "".join(map(_content_of, choices))
     except (ValueError, KeyError):
         return ""
 
 
-def _answered(answer: HttpAnswer, live: LiveRequest) -> list[str]:
+def _content_of(choice: Fields) -> str:
+    return str(fields_of(choice, "delta").get("content") or "")
+
+
+# What keeps a request from proving its route. Each function returns its failures.
+
+
+def _answer_failures(observation: _Observation) -> list[str]:
+    answer = observation.answer
     if answer.status == 0:
-        return [f"{'no answer' if answer.sent else 'it was not sent'}: {answer.error}"]
-    body = answer.body.strip()[:200] or "with an empty body"
-    if answer.status == _UNAUTHORIZED:
-        key = "its headers hold no key that is accepted" if live.headers else "it has no API key"
-        return [f"401, {key}: {body}"]
+        obstacle = "no answer" if answer.sent else "not sent"
+        return [f"{obstacle} ({answer.error})"]
     if answer.status != _OK:
-        return [f"{answer.status}: {body}"]
-    streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
-    return (
-        ["a stream was asked for, and the answer is none"] if live.stream and not streamed else []
-    )
+        body = answer.body.strip()[:EXCERPT] or "empty body"
+        return [f"{_status_in_words(observation)} ({body})"]
+    if observation.live.stream and not _is_stream(answer):
+        return ["the request asked for a stream, but the answer is not one"]
+    return []
 
 
-def _listed(answer: HttpAnswer, model: str) -> list[str]:
+def _status_in_words(observation: _Observation) -> str:
+    if observation.answer.status != _UNAUTHORIZED:
+        return str(observation.answer.status)
+    if observation.live.headers:
+        return "401, its headers have no API key that is accepted"
+    return "401, it has no API key"
+
+
+def _refusals(answer: HttpAnswer) -> list[str]:
+    return [
+        f"the plugin itself refused it: {name}"
+        for name in answer.headers
+        if name.startswith(_REFUSED)
+    ]
+
+
+def _list_failures(observation: _Observation) -> list[str]:
     """The metadata service lists models that have a running pod, ready or not."""
-    if answer.status != _OK:
+    if observation.answer.status != _OK:
         return []
     try:
-        names = [str(entry["id"]) for entry in json.loads(answer.body)["data"]]
+        entries = json.loads(observation.answer.body)["data"]
+        names = [str(entry["id"]) for entry in entries]
     except (ValueError, LookupError, TypeError):
-        return ["the answer is no list of models"]
-    return (
-        []
-        if model in names
-        else [f"the list has {', '.join(names) or 'no model'}, and not {model}"]
-    )
-
-
-def _from_model(
-    named_pod: str,
-    logged_pod: str,
-    live: LiveRequest,
-    pods: Mapping[str, str],
-    line: AccessLine | None,
-) -> list[str]:
-    if named_pod:
-        return [] if named_pod in pods else [f"{named_pod} answered, which is no pod of the model"]
-    if logged_pod and live.anonymous:
+        return ["the answer is not a list of models"]
+    model = observation.live.model
+    if model in names:
         return []
-    if logged_pod:
-        remedy = "`anonymous: true` in the profile's request lets the log count"
-        return [f"the answer names no pod; by Envoy's log {logged_pod} gave it: {remedy}"]
-    if line:
+    listed_names = ", ".join(names) or "no model"
+    return [f"the list has {listed_names}, but not {model}"]
+
+
+def _pod_failures(observation: _Observation) -> list[str]:
+    """The answer must come from a pod of the model."""
+    if observation.named_pod in observation.pods:
+        return []
+    if observation.named_pod:
+        return [f"{observation.named_pod} answered, which is not a pod of the model"]
+    if observation.logged_pod and observation.live.anonymous:
+        return []
+    if observation.logged_pod:
+        remedy = "set `anonymous: true` for the request in the profile to let the log count"
         return [
-            f"the answer names no pod, and Envoy sent it to {line.upstream}, which is none of the model's"
+            f"the answer names no pod; by Envoy's log {observation.logged_pod} gave it: {remedy}"
         ]
+    if observation.line:
+        destination = f"{observation.line.upstream}, which is not a pod of the model"
+        return [f"the answer names no pod, and Envoy sent it to {destination}"]
     return ["the answer names no pod"]
 
 
-def _routed(live: LiveRequest, line: AccessLine | None, namespace: str) -> list[str]:
-    if line is None:
-        return ["the access log has not got its line yet"]
-    if live.route is Route.EXTENSION:
-        fits, expected_route = line.route == PATCHED_ROUTE, PATCHED_ROUTE
+def _route_failures(observation: _Observation) -> list[str]:
+    if observation.line is None:
+        return ["the access log does not have its line yet"]
+    route = observation.line.route
+    if observation.live.route is Route.EXTENSION:
+        expected_route = PATCHED_ROUTE
+        is_expected = route == expected_route
     else:
-        expected_route = f"httproute/{namespace}/{live.http_route}/"
-        fits = line.route.startswith(expected_route)
-    return [] if fits else [f"Envoy took the route {line.route} instead of {expected_route}"]
+        expected_route = f"httproute/{observation.namespace}/{observation.live.http_route}/"
+        is_expected = route.startswith(expected_route)
+    return [] if is_expected else [f"Envoy took the route {route} instead of {expected_route}"]
 
 
-def _chosen(headers: Mapping[str, str], pod: str, pods: Mapping[str, str]) -> list[str]:
-    """Until v0.5 `target-pod` holds the address, from v0.6 the pod's name (docs/facts/aibrix.md)."""
-    target = headers.get("target-pod", "")
+def _address_failures(observation: _Observation) -> list[str]:
+    """Envoy must have sent the request to the pod that says it answered."""
+    pod, line = observation.named_pod, observation.line
+    if line is None or pod not in observation.pods:
+        return []
+    address = observation.pods[pod]
+    if line.upstream.rsplit(":", 1)[0] == address:
+        return []
+    answered = f"the pod that answered, {pod}, has the address {address}"
+    return [f"Envoy sent it to {line.upstream}, but {answered}"]
+
+
+def _plugin_failures(observation: _Observation) -> list[str]:
+    """gateway-plugins must have seen the request, and chosen the pod by the route `extension`."""
+    failures: list[str] = []
+    if observation.live.route is not Route.DIRECT and REACHED not in observation.answer.headers:
+        failures.append(f"the answer has no {REACHED}: the plugin never saw the request")
+    if observation.live.route is Route.EXTENSION:
+        failures += _choice_failures(observation)
+    return failures
+
+
+def _choice_failures(observation: _Observation) -> list[str]:
+    """The pod that the plugin chose must have answered.
+
+    Until v0.5 `target-pod` holds its address, from v0.6 its name (docs/facts/aibrix.md).
+    """
+    target = observation.answer.headers.get("target-pod", "")
     if not target:
         return ["the answer has no target-pod"]
-    # That nothing tells which one answered is a failure of its own.
-    if not pod:
+    # If nothing tells which pod answered, that is a failure of its own.
+    if not observation.pod:
         return []
-    by_name, by_address = target == pod, target.rsplit(":", 1)[0] == pods.get(pod)
-    return [] if by_name or by_address else [f"the plugin chose {target}, and {pod} answered"]
+    is_address = target.rsplit(":", 1)[0] == observation.pods.get(observation.pod)
+    if target == observation.pod or is_address:
+        return []
+    return [f"the plugin chose {target}, but {observation.pod} answered"]

@@ -1,6 +1,8 @@
-"""The components' logs, merged by time. The line that would have told was in the one log that nobody read."""
+"""Reads the components' logs, merged by time.
 
-import json
+So no log is overlooked: the line that tells is often in the one that a user would not open.
+"""
+
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,21 +10,25 @@ from heapq import merge
 from queue import SimpleQueue
 from threading import Thread
 
-from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.base.errors import DevenvError, Exit, NotReachableError
 from devenv.facts.collect import component_pods
+from devenv.facts.objects import fields_of, name_of, namespace_of
+from devenv.facts.revisions import containers_of
 from devenv.facts.signatures import signature
-from devenv.ports import Kube, Manifest
+from devenv.facts.traffic import LoggedRequest
+from devenv.ports.kube import Kube, Manifest
 from devenv.profiles.model import Profile
 
 # Lines of one container.
 _TAIL = 5000
-# Somebody looked whether the port answers, as `up` does.
+# A client connected only to see whether the port answers, as `up` does.
 _KNOCK = re.compile(r"TLS handshake error from \S+: EOF")
+_ALARMING = ("error", "panic", "fatal", "fail")
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line: when it was written, as Kubernetes has it, by which component, and the code of a known signature."""
+    """One line of a log. `time` is Kubernetes' timestamp, `code` that of a known signature."""
 
     time: str
     component: str
@@ -30,27 +36,36 @@ class LogLine:
     container: str
     text: str
     code: str = ""
+    # What the line says, if it is of Envoy's access log.
+    request: LoggedRequest | None = None
 
     @property
     def problem(self) -> bool:
-        """Whether it is one to look at: a known signature, an error, or a request that failed."""
-        # Harmless, though it looks alarming.
+        """Whether the line deserves a look: a known signature, an error, or a failed request."""
+        # Codes of DE9xx stand for lines that look alarming and are harmless.
         if self.code.startswith("DE9") or _KNOCK.search(self.text):
             return False
-        return (
-            bool(self.code)
-            or any(w in self.text.lower() for w in ("error", "panic", "fatal", "fail"))
-            or self.text.startswith("5")
-        )
+        if self.code:
+            return True
+        if self.request:
+            return self.request.has_failed
+        lower = self.text.lower()
+        return any(word in lower for word in _ALARMING)
 
 
 @dataclass(frozen=True)
 class _Source:
+    """A container whose log is read."""
+
     component: str
     namespace: str
     pod: str
     container: str
-    restarted: bool = False
+    has_restarted: bool = False
+
+
+# What a thread that follows a log sends. Its last item is None, or the error that ended it.
+_Queue = SimpleQueue[LogLine | DevenvError | None]
 
 
 @dataclass(frozen=True)
@@ -61,26 +76,31 @@ class LogReader:
     profile: Profile
 
     def check(self, components: Iterable[str]) -> None:
-        """Raise DevenvError where a name is no component of the profile's that has logs."""
+        """Raise DevenvError if one of the names is not a component with logs."""
         workloads = [c.name for c in self.profile.components if c.gate == "workload"]
-        if unknown := [c for c in components if c not in workloads]:
-            fix = f"There are: {', '.join(workloads)}."
+        unknown_names = ", ".join(name for name in components if name not in workloads)
+        if unknown_names:
+            workload_names = ", ".join(workloads)
             raise DevenvError(
-                f"The profile {self.profile.name} has no workload {', '.join(unknown)}.",
-                "",
-                fix,
-                Exit.USAGE,
+                f"The profile {self.profile.name} has no workload {unknown_names}.",
+                next_step=f"Its workloads are: {workload_names}.",
+                exit_code=Exit.USAGE,
             )
 
     def read(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
-        """Yield the lines of the last `since` seconds in their order; of all components where none is named."""
-        yield from merge(
-            *(self._lines(s, since) for s in self._sources(components)), key=lambda line: line.time
-        )
+        """Yield the lines of the last `since` seconds, ordered by time.
+
+        If `components` is empty, the lines are those of all components.
+        """
+        logs = [self._lines(source, since) for source in self._sources(components)]
+        yield from merge(*logs, key=lambda line: line.time)
 
     def follow(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
-        """Yield lines as they are written, for ever; those of pods that are there now."""
-        queue: SimpleQueue[LogLine | DevenvError | None] = SimpleQueue()
+        """Yield lines as they are written, until all followed containers have ended.
+
+        Pods that start later are not followed.
+        """
+        queue: _Queue = SimpleQueue()
         sources = self._sources(components)
         for source in sources:
             Thread(target=self._feed, args=(source, since, queue), daemon=True).start()
@@ -94,9 +114,7 @@ class LogReader:
             if isinstance(item, NotReachableError):
                 raise item
 
-    def _feed(
-        self, source: _Source, since: int, queue: "SimpleQueue[LogLine | DevenvError | None]"
-    ) -> None:
+    def _feed(self, source: _Source, since: int, queue: _Queue) -> None:
         try:
             for line in self.kube.follow(source.namespace, source.pod, source.container, since):
                 queue.put(parse(source.component, source.pod, source.container, line))
@@ -107,75 +125,63 @@ class LogReader:
     def _sources(self, components: Iterable[str]) -> list[_Source]:
         names = set(components)
         objects = {
-            kind: tuple(self.kube.select(v, kind))
-            for v, kind in (("apps/v1", "Deployment"), ("v1", "Pod"))
+            "Deployment": tuple(self.kube.select("apps/v1", "Deployment")),
+            "Pod": tuple(self.kube.select("v1", "Pod")),
         }
-        return [
-            _Source(
-                component.name,
-                pod["metadata"]["namespace"],
-                pod["metadata"]["name"],
-                status["name"],
-                bool(status.get("restartCount")),
-            )
-            for component, pod in component_pods(self.profile, objects)
-            if not names or component.name in names
-            for status in _containers(pod)
-        ]
+        sources: list[_Source] = []
+        for component, pod in component_pods(self.profile, objects):
+            if not names or component.name in names:
+                sources += _sources_of(component.name, pod)
+        return sources
 
     def _lines(self, source: _Source, since: int) -> Iterator[LogLine]:
-        for previous in [True, False] if source.restarted else [False]:
-            try:
-                log = self.kube.logs(
-                    source.namespace,
-                    source.pod,
-                    source.container,
-                    since,
-                    _TAIL,
-                    timestamps=True,
-                    previous=previous,
-                )
-            except NotReachableError:
-                raise
-            except DevenvError:
-                # The pod is gone, or its container of before.
-                continue
-            for line in log.splitlines():
-                yield parse(source.component, source.pod, source.container, line)
+        """Yield a container's lines, after those of the run before its last restart."""
+        if source.has_restarted:
+            yield from self._lines_of_run(source, since, previous=True)
+        yield from self._lines_of_run(source, since, previous=False)
+
+    def _lines_of_run(self, source: _Source, since: int, *, previous: bool) -> Iterator[LogLine]:
+        try:
+            log = self.kube.logs(
+                source.namespace,
+                source.pod,
+                source.container,
+                since,
+                _TAIL,
+                timestamps=True,
+                previous=previous,
+            )
+        except NotReachableError:
+            raise
+        except DevenvError:
+            # The pod is gone, or that run's log is.
+            return
+        for line in log.splitlines():
+            yield parse(source.component, source.pod, source.container, line)
 
 
-def _containers(pod: Manifest) -> list[Manifest]:
-    status = pod.get("status") or {}
-    statuses = [
-        *(status.get("initContainerStatuses") or []),
-        *(status.get("containerStatuses") or []),
-    ]
-    return [s for s in statuses if s.get("restartCount") or "waiting" not in (s.get("state") or {})]
+def _sources_of(component: str, pod: Manifest) -> Iterator[_Source]:
+    for status in containers_of(pod):
+        has_restarted = bool(status.get("restartCount"))
+        # A container that waits and was never restarted has no log.
+        if has_restarted or "waiting" not in fields_of(status, "state"):
+            place = (namespace_of(pod), name_of(pod), status["name"])
+            yield _Source(component, *place, has_restarted)
 
 
 def parse(component: str, pod: str, container: str, line: str) -> LogLine:
-    """Return a line as Kubernetes gives it, with its timestamp; one of Envoy's access log in words."""
+    """Return a line as Kubernetes gives it, with its timestamp.
+
+    The text of a line of Envoy's access log is put into words.
+    """
     time, _, text = line.partition(" ")
-    return LogLine(time, component, pod, container, _readable(text), signature(text))
-
-
-def _readable(text: str) -> str:
-    """Envoy Gateway's access log is JSON: return what one looks for in it, the code first."""
-    if not text.startswith("{"):
-        return text
-    try:
-        entry = json.loads(text)
-    except ValueError:
-        return text
-    if "response_code" not in entry:
-        return text
-    shown = [
-        entry.get("response_code"),
-        entry.get("method"),
-        entry.get("x-envoy-origin-path"),
-        f"{entry.get('duration')} ms",
-    ]
-    shown += [entry.get("route_name"), f"→ {entry.get('upstream_host') or 'nowhere'}"]
-    if (flags := entry.get("response_flags") or "-") != "-":
-        shown.append(f"flags {flags} ({entry.get('response_code_details')})")
-    return " ".join(str(word) for word in shown if word)
+    request = LoggedRequest.of(text)
+    return LogLine(
+        time=time,
+        component=component,
+        pod=pod,
+        container=container,
+        text=request.in_words if request else text,
+        code=signature(text),
+        request=request,
+    )

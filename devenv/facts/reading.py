@@ -1,33 +1,38 @@
-"""Reads saved facts in which any value may be odd: that one is unknown, the rest counts.
+"""Reads saved facts in which any value may be odd: an odd value is unknown, and the rest counts.
 
-What a diagnosis must not do is crash, or take for fine what it could not read. So each value that
-does not fit is left out, and `Facts.unknown` says which.
+A diagnosis must neither crash nor take for fine what it could not read. So each value that does not
+fit is left out, and `Facts.unknown` names it.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 
 from devenv.facts.anywhere import discovered
 from devenv.facts.model import VERSION, Facts
+from devenv.facts.objects import full_name
 from devenv.facts.shapes import OddError, shaped
 from devenv.profiles.model import FOUND, Profile
 
-# Of leaving something out and validating again.
+# Times that the facts are validated; after each, what does not fit is left out.
 _ROUNDS = 60
 # Odd values that are named one by one.
-_MOST = 40
-# Of a whole number.
+_NAMED = 40
+# Digits that a whole number may have.
 _DIGITS = 18
 _ODD = "its value in the file makes no sense"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 # How pydantic marks an error in a key of a map.
 _KEY = "[key]"
-_NO_VALUE: Mapping[str, Any] = {"devenv": "", "cluster": "unknown"}
+_DEFAULTS: Mapping[str, Any] = {"devenv": "", "cluster": "unknown"}
+# The place of a value in the file.
+_Path = Sequence[int | str]
 
 
 class NewerError(ValueError):
@@ -37,10 +42,10 @@ class NewerError(ValueError):
 def read(text: str) -> Facts:
     """Return the facts in the text of a file.
 
-    Raises NewerError where a newer devenv wrote them, and ValueError where there are none.
+    Raises NewerError if a newer devenv wrote them, and ValueError if the text holds none.
     """
     try:
-        content = json.loads(text, parse_constant=_nothing, parse_float=_float, parse_int=_int)
+        content = json.loads(text, parse_constant=_no_number, parse_float=_float, parse_int=_int)
         content = _printable(content)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
@@ -50,23 +55,28 @@ def read(text: str) -> Facts:
     return _Reading(content, text).facts()
 
 
-def _nothing(_: str) -> None:
-    return None
+def _no_number(_: str) -> None:
+    """Take NaN and the infinities, which JSON does not have, for null."""
+    return
 
 
 def _int(digits: str) -> int | None:
-    return int(digits) if len(digits) <= _DIGITS else None
+    if len(digits) > _DIGITS:
+        return None
+    return int(digits)
 
 
 def _float(digits: str) -> float | None:
     number = float(digits)
-    return number if abs(number) < float("inf") else None
+    if math.isinf(number):
+        return None
+    return number
 
 
 def _printable(value: Any) -> Any:
     """Return the value with strings that can be encoded: JSON can hold half characters."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode(errors="replace").decode()
+    if isinstance(value, str) and not value.isascii():
+        return value.encode(errors="replace").decode()
     if isinstance(value, list):
         return [_printable(inner) for inner in value]
     if isinstance(value, dict):
@@ -76,7 +86,10 @@ def _printable(value: Any) -> Any:
 
 def _refuse_newer(content: Mapping[str, Any]) -> None:
     version = content.get("version")
-    if isinstance(version, int) and not isinstance(version, bool) and version > VERSION:
+    # For Python, a truth value is an int too.
+    if not isinstance(version, int) or isinstance(version, bool):
+        return
+    if version > VERSION:
         raise NewerError(str(content.get("devenv") or ""))
 
 
@@ -88,7 +101,7 @@ class _Reading:
         self._odd: dict[str, str] = {}
 
     def facts(self) -> Facts:
-        self._version()
+        self._correct_version()
         self._shape_objects()
         for _ in range(_ROUNDS):
             try:
@@ -96,15 +109,15 @@ class _Reading:
             except ValidationError as error:
                 self._leave_out(error)
             else:
-                unknown = {**facts.unknown, **self._told()}
+                unknown = {**facts.unknown, **self._notes()}
                 return facts.model_copy(update={"unknown": unknown})
         raise ValueError("too many of its values make no sense")
 
-    def _version(self) -> None:
+    def _correct_version(self) -> None:
         """Treat an odd version as this one, and keep what the file says is unknown."""
         unknown = self._content.get("unknown")
         if isinstance(unknown, dict):
-            self._content["unknown"] = {key: _word(reason) for key, reason in unknown.items()}
+            self._content["unknown"] = {key: _as_reason(value) for key, value in unknown.items()}
         if self._content.get("version") != VERSION or isinstance(self._content["version"], bool):
             self._content["version"] = VERSION
             self._note("version")
@@ -121,39 +134,41 @@ class _Reading:
                 self._note(kind)
 
     def _shaped(self, kind: str, objects: list[Any]) -> list[Any]:
-        fitted = []
-        for number, obj in enumerate(objects):
+        shaped_objects: list[Any] = []
+        for number, obj in enumerate(objects, 1):
             odd_paths: list[str] = []
             try:
-                fitted.append(shaped(obj, kind, odd_paths.append))
+                shaped_object = shaped(obj, kind, odd_paths.append)
             except OddError as error:
                 path = str(error)
-                self._note(kind, f"object {number + 1}: {path}" if path else f"object {number + 1}")
+                self._note(kind, f"object {number}: {path}" if path else f"object {number}")
                 continue
+            shaped_objects.append(shaped_object)
             if odd_paths:
-                meta = fitted[-1]["metadata"]
-                name = "/".join(filter(None, (meta.get("namespace"), meta["name"])))
-                self._note(f"{kind} {name}", ", ".join(odd_paths))
-        return fitted
+                self._note(f"{kind} {full_name(shaped_object)}", ", ".join(odd_paths))
+        return shaped_objects
 
     def _leave_out(self, error: ValidationError) -> None:
-        """Remove everything that the error names: the value, or what needs it."""
-        paths: list[Sequence[int | str]] = []
+        """Remove every value that the error names, or what needs it. Some get a default instead."""
+        paths: set[tuple[int | str, ...]] = set()
         for problem in error.errors(include_url=False):
-            where = problem["loc"]
-            if where == ("profile",) and problem["type"] == "value_error":
-                self._mend_profile()
-            elif problem["type"] == "missing" and len(where) == 1:
-                self._stand_in(str(where[0]))
-            elif problem["type"] == "missing" and where == ("profile", where[-1]):
-                self._stand_in_profile(str(where[1]))
+            path = problem["loc"]
+            is_missing = problem["type"] == "missing"
+            if path == ("profile",) and problem["type"] == "value_error":
+                self._repair_profile()
+            elif is_missing and len(path) == 1:
+                self._add_default(str(path[0]))
+            elif is_missing and path == ("profile", path[-1]):
+                self._add_profile_default(str(path[1]))
+            elif is_missing:
+                paths.add(path[:-1])
             else:
-                paths.append(where[:-1] if problem["type"] == "missing" else where)
-        # The last item of a list first, so that the numbers of the others stay.
-        for path in sorted(set(map(tuple, paths)), key=_order, reverse=True):
+                paths.add(path)
+        # The last item of a list goes first, so that the numbers of the others stay.
+        for path in sorted(paths, key=_order, reverse=True):
             self._delete(path)
 
-    def _stand_in(self, key: str) -> None:
+    def _add_default(self, key: str) -> None:
         """Give a top-level key a neutral value."""
         self._note(key)
         if key == "profile":
@@ -161,9 +176,9 @@ class _Reading:
         elif key == "taken":
             self._content[key] = self._last_time()
         else:
-            self._content[key] = _NO_VALUE[key]
+            self._content[key] = _DEFAULTS[key]
 
-    def _stand_in_profile(self, key: str) -> None:
+    def _add_profile_default(self, key: str) -> None:
         self._note(f"profile.{key}")
         self._content["profile"][key] = self._discovered()[key]
         self._content["profile"]["base"] = FOUND
@@ -174,8 +189,9 @@ class _Reading:
         by_kind: dict[str, tuple[Any, ...]] = {}
         if isinstance(objects, dict):
             by_kind = {kind: tuple(manifests) for kind, manifests in objects.items()}
-        cluster = self._content.get("cluster")
-        name = cluster if isinstance(cluster, str) else "unknown"
+        name = self._content.get("cluster")
+        if not isinstance(name, str):
+            name = "unknown"
         try:
             profile = discovered(name, by_kind)
         except (LookupError, TypeError, ValueError, AttributeError):
@@ -187,13 +203,14 @@ class _Reading:
         """Return the latest time in the file: the facts were not taken before it."""
         return max(map(_seconds, set(_TIME.findall(self._text))), default=0.0)
 
-    def _mend_profile(self) -> None:
+    def _repair_profile(self) -> None:
         """Repair a profile whose parts don't fit each other."""
         self._note("profile")
         profile = self._content["profile"]
-        names = {c["name"] for c in profile["components"]}
+        names = {component["name"] for component in profile["components"]}
         for entry in (*profile["components"], *profile["manifests"]):
-            entry["after"] = [name for name in entry.get("after") or () if name in names]
+            dependencies = entry.get("after") or ()
+            entry["after"] = [name for name in dependencies if name in names]
         if not profile["requests"]:
             profile["base"] = FOUND
         try:
@@ -201,28 +218,33 @@ class _Reading:
         except ValidationError:
             self._content["profile"] = self._discovered()
 
-    def _delete(self, path: Sequence[int | str]) -> None:
-        """Take out the value at a path, as far as the content has it."""
-        holder: Any = None
+    def _delete(self, path: _Path) -> None:
+        """Remove the value at a path, or the part of the content that its path leads to."""
+        parent: Any = None
         node: Any = self._content
         walked: list[int | str] = []
         for key in path:
             if key == _KEY or not _has(node, key):
                 break
-            holder, node = node, node[key]
+            parent, node = node, node[key]
             walked.append(key)
         if walked:
-            del holder[walked[-1]]
+            del parent[walked[-1]]
             self._note(".".join(map(str, walked)))
 
     def _note(self, what: str, reason: str = "") -> None:
+        """Note that something is odd. Reasons for the same thing are joined."""
         previous = self._odd.get(what)
-        note = f"{_ODD}: {reason}" if reason else _ODD
-        self._odd[what] = f"{previous}; {reason}" if previous and reason else note
+        if not reason:
+            self._odd[what] = _ODD
+        elif previous:
+            self._odd[what] = f"{previous}; {reason}"
+        else:
+            self._odd[what] = f"{_ODD}: {reason}"
 
-    def _told(self) -> dict[str, str]:
-        """Return what is odd, most of it by name."""
-        notes = dict(list(self._odd.items())[:_MOST])
+    def _notes(self) -> dict[str, str]:
+        """Return what is odd, the first ones by name."""
+        notes = dict(islice(self._odd.items(), _NAMED))
         omitted = len(self._odd) - len(notes)
         if omitted:
             notes["the rest of the file"] = f"{omitted} more values make no sense"
@@ -242,10 +264,18 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
-def _word(reason: Any) -> str:
-    return reason if isinstance(reason, str) else _ODD
+def _as_reason(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return _ODD
 
 
-def _order(path: Sequence[int | str]) -> list[tuple[int, str]]:
+def _order(path: _Path) -> list[tuple[int, str]]:
     """Return the sort key of a path: by place in a list, by name in a map."""
-    return [(key, "") if isinstance(key, int) else (-1, key) for key in path]
+    return list(map(_key_order, path))
+
+
+def _key_order(key: int | str) -> tuple[int, str]:
+    if isinstance(key, int):
+        return key, ""
+    return -1, key

@@ -1,7 +1,7 @@
-"""Takes out of facts what is nobody's business: credentials, request bodies, the user's name and home.
+"""Removes what is private from facts: credentials, request bodies, the user's name and home.
 
-Keys stay, and so do words that others refer to (names of objects, labels, kinds): a user called `node` must not change
-what the facts mean. The user's name is looked for in free text only.
+Keys stay, and so do words that other facts refer to (names of objects, labels, kinds): a user
+called `node` must not change what the facts mean. The user's name is looked for in free text only.
 """
 
 import re
@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 _GONE = "[redacted]"
-_NAMES = r"authorization|proxy-authorization|x-api-key|api[-_]?key|access[-_]?key|token|passwd|password|secret|cookie|credential"
+_NAMES = (
+    r"authorization|proxy-authorization|x-api-key|api[-_]?key|access[-_]?key|token|passwd|password"
+    r"|secret|cookie|credential"
+)
+# What Kubernetes says after the name of a volume, which may be a word such as token.
+_MISSING_OBJECT = (
+    r"(?:secret|configmap|serviceaccount)s? \\*\"[^\"]*\" not found"
+    r"|references non-existent (?:config|secret) key"
+)
+# What follows a name: a list, a text in quotes that may be escaped, or a word.
+_VALUE = r"(\[[^\]]*\]|\\*\"[^\"]*\"|'[^']*'|[^\s,;}\]]{3,})"
 _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement)
     for pattern, replacement in (
@@ -26,18 +36,19 @@ _RULES = tuple(
         (r"(://[^/\s:@]*:)[^@\s/]+@", rf"\1{_GONE}@"),
         (r"\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {_GONE}"),
         (
-            rf"((?:{_NAMES})[\w-]*\\*[\"']?\s*[:=]\s*)(\[[^\]]*\]|\\*\"[^\"]*\"|'[^']*'|[^\s,;}}\]]{{3,}})",
+            rf"((?:{_NAMES})[\w-]*\\*[\"']?\s*[:=]\s*)(?!{_MISSING_OBJECT}){_VALUE}",
             rf"\1{_GONE}",
         ),
         (rf"(--?(?:{_NAMES})[\w-]*[ =])\S+", rf"\1{_GONE}"),
-        # What a model is asked: whatever follows on the line, however it is quoted or cut off.
+        # The question to a model, to the end of the line, however it is quoted or cut off.
         (r"(\b(?:messages|prompt|input)\\*[\"']?\s*[:=]\s*\\*[\[\"'{]).*", rf"\1{_GONE}"),
     )
 )
-# A key whose value goes, whatever it is.
+# Keys whose values are removed, whatever they are.
 _SENSITIVE = re.compile(rf"(?:set-)?cookie|(?:{_NAMES})s?", re.IGNORECASE)
 _OPTION = re.compile(rf"--?(?:{_NAMES})", re.IGNORECASE)
-_FREE = {
+# Keys of free text.
+_FREE_TEXT = {
     "lines",
     "message",
     "body",
@@ -45,11 +56,12 @@ _FREE = {
     "unknown",
     "failures",
     "changing",
+    "api_answer",
     "port_owner",
     "rejected",
     "text",
 }
-# Characters of a name that is looked for.
+# Characters that a user's name must have to be looked for.
 _SHORTEST = 3
 
 
@@ -59,68 +71,97 @@ def _names_secret(word: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class _Hider:
+class _Redactor:
+    """Removes private texts. `free` says whether a value is free text."""
+
     home: re.Pattern[str] | None
     users: re.Pattern[str] | None
     secrets: tuple[str, ...] = ()
 
-    def hide(self, text: str, *, free: bool) -> str:
+    def value(self, value: Any, *, free: bool = False) -> Any:
+        """Return any JSON value without private texts."""
+        if isinstance(value, str):
+            return self._text(value, free=free)
+        if isinstance(value, Mapping):
+            return self._map(value, free=free)
+        if isinstance(value, list | tuple):
+            return self._list(value, free=free)
+        return value
+
+    def _text(self, text: str, *, free: bool) -> str:
         for secret in self.secrets:
             text = text.replace(secret, _GONE)
         for pattern, replacement in _RULES:
             text = pattern.sub(replacement, text)
         if self.home:
             text = self.home.sub("~", text)
-        return self.users.sub("user", text) if free and self.users else text
+        if self.users and free:
+            text = self.users.sub("user", text)
+        return text
 
-    def walk(self, value: Any, *, free: bool = False) -> Any:
-        if isinstance(value, str):
-            return self.hide(value, free=free)
-        if isinstance(value, Mapping):
-            # {name: …, value: …}.
-            has_secret_name = isinstance(value.get("name"), str) and _SENSITIVE.fullmatch(
-                value["name"]
-            )
-            return {
-                k: self._of_key(str(k), v, free=free, hidden=bool(has_secret_name) and k == "value")
-                for k, v in value.items()
-            }
-        if isinstance(value, list | tuple):
-            return self._of_list(value, free=free)
-        return value
+    def _map(self, content: Mapping[Any, Any], *, free: bool) -> dict[Any, Any]:
+        redacted_content: dict[Any, Any] = {}
+        for key, value in content.items():
+            if _is_sensitive(content, key):
+                redacted_content[key] = _GONE
+            else:
+                is_free = free or str(key) in _FREE_TEXT
+                redacted_content[key] = self.value(value, free=is_free)
+        return redacted_content
 
-    def _of_list(self, value: Sequence[Any], *, free: bool) -> list[Any]:
-        words: list[Any] = []
-        for word in value:
-            hidden = isinstance(word, str) and bool(words) and _names_secret(words[-1])
-            words.append(_GONE if hidden else self.walk(word, free=free))
-        return words
+    def _list(self, items: Sequence[Any], *, free: bool) -> list[Any]:
+        """Return a list; of a program's arguments, the one after `--api-key` is removed."""
+        redacted_items: list[Any] = []
+        for item in items:
+            is_secret = bool(redacted_items) and _names_secret(redacted_items[-1])
+            if isinstance(item, str) and is_secret:
+                redacted_items.append(_GONE)
+            else:
+                redacted_items.append(self.value(item, free=free))
+        return redacted_items
 
-    def _of_key(self, key: str, value: Any, *, free: bool, hidden: bool) -> Any:
-        if hidden or (isinstance(value, str) and _SENSITIVE.fullmatch(key)):
-            return _GONE
-        return self.walk(value, free=free or key in _FREE)
+
+def _is_sensitive(content: Mapping[Any, Any], key: Any) -> bool:
+    """Whether the key, or `name` beside `value`, says that the value under the key is a secret."""
+    name = content.get("name")
+    if key == "value" and isinstance(name, str) and _SENSITIVE.fullmatch(name):
+        return True
+    return isinstance(content[key], str) and bool(_SENSITIVE.fullmatch(str(key)))
 
 
 def redacted(
     facts: Mapping[str, Any], home: str, users: Sequence[str], secrets: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return facts, as JSON has them, without them. Of `users`, root stays: it is a word of the system's own.
+    """Return facts, as JSON has them, without what is private.
 
-    `secrets`: texts that go wherever they stand, such as the values of a request's headers.
+    Of `users`, root stays, because it is a word of the system's own. `secrets` are texts that are
+    removed wherever they stand, such as the values of a request's headers.
     """
-    names = sorted({u for u in users if len(u) >= _SHORTEST and u != "root"})
+    names = sorted(set(filter(_is_searched_for, users)))
     homes = [home] if len(home) > 1 else []
-    homes += [f"{base}/{u}" for u in names for base in ("/home", "/Users")]
-    content: dict[str, Any] = _Hider(
-        _any(homes, r"(?![A-Za-z0-9_-])", r"(?<![A-Za-z0-9_.~-])"),
-        _any(names, r"(?![A-Za-z0-9_])", r"(?<![A-Za-z0-9_])"),
-        tuple(sorted(secrets, key=len, reverse=True)),
-    ).walk(facts)
+    for name in names:
+        homes += [f"/home/{name}", f"/Users/{name}"]
+    redactor = _Redactor(
+        home=_any_of(homes, r"(?<![A-Za-z0-9_.~-])", r"(?![A-Za-z0-9_-])"),
+        users=_any_of(names, r"(?<![A-Za-z0-9_])", r"(?![A-Za-z0-9_])"),
+        secrets=tuple(sorted(secrets, key=len, reverse=True)),
+    )
+    content: dict[str, Any] = redactor.value(facts)
     return content
 
 
-def _any(words: Sequence[str], suffix: str, prefix: str = "") -> re.Pattern[str] | None:
+def without_credentials(value: Any) -> Any:
+    """Return a JSON value without credentials."""
+    return _Redactor(home=None, users=None).value(value)
+
+
+def _is_searched_for(user: str) -> bool:
+    return len(user) >= _SHORTEST and user != "root"
+
+
+def _any_of(words: Sequence[str], prefix: str, suffix: str) -> re.Pattern[str] | None:
+    """Return the pattern of any of the words, None if there are none."""
     if not words:
         return None
-    return re.compile(f"{prefix}(?:{'|'.join(map(re.escape, words))}){suffix}", re.IGNORECASE)
+    alternatives = "|".join(map(re.escape, words))
+    return re.compile(f"{prefix}(?:{alternatives}){suffix}", re.IGNORECASE)

@@ -1,8 +1,8 @@
 """The shape of Kubernetes objects, as far as a diagnosis reads them.
 
-A saved file may have been edited, cut or written by another program. Checks and pages rely on the
-shape that the API server gives. Here an object from a file gets that shape: what does not fit is
-left out and noted, and null is the same as missing.
+A saved file may have been edited, cut or written by another program, but checks and pages rely on
+the shape that the API server gives. Here an object from a file gets that shape: what does not fit
+is left out and noted, and null is the same as missing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devenv.facts.model import WORKLOADS
-from devenv.ports import Manifest
+from devenv.ports.kube import Manifest
 
 _LARGEST = 1 << 62
 
@@ -105,8 +105,15 @@ _CONTAINER = Fields(
     },
     ("name",),
 )
+_NEEDED_OBJECT = Fields(
+    {**_texts("kind", "name", "by", "key"), "optional": _FLAG},
+    ("kind", "name"),
+)
 _POD: dict[str, Shape] = {
-    "nodeName": _TEXT,
+    **_texts("nodeName", "priorityClassName", "schedulerName"),
+    "nodeSelector": _TEXTS,
+    "schedulingGates": Each(Fields(_texts("name"))),
+    "references": Each(_NEEDED_OBJECT),
     "containers": Each(_CONTAINER),
     "initContainers": Each(_CONTAINER),
 }
@@ -125,10 +132,31 @@ _MATCH = Fields({
     "path": Fields(_texts("value", "type")),
 })  # fmt: skip
 _RULE = Fields({"matches": Each(_MATCH), "backendRefs": _BACKENDS, "filters": Each(_MAP)})
+_SELECTOR = Fields({
+    "matchLabels": _TEXTS,
+    "matchExpressions": Each(
+        Fields({**_texts("key", "operator"), "values": Each(_TEXT)}, ("key", "operator"))
+    ),
+})  # fmt: skip
+_NETWORK_PEERS = Each(Fields({
+    "podSelector": _SELECTOR,
+    "namespaceSelector": _SELECTOR,
+    "ipBlock": Fields({"cidr": _TEXT, "except": Each(_TEXT)}, ("cidr",)),
+}))  # fmt: skip
+# What a NetworkPolicy allows. The port has a number or a name.
+_NETWORK_RULES = Each(Fields({
+    "from": _NETWORK_PEERS,
+    "to": _NETWORK_PEERS,
+    "ports": Each(Fields({"protocol": _TEXT, **_numbers("endPort")})),
+}))  # fmt: skip
 _SPEC: dict[str, Shape] = {
     **_POD,
     **_texts("gatewayClassName", "holderIdentity", "renewTime", "type", "clusterIP"),
+    **_texts("storageClassName", "volumeName"),
     **_numbers("replicas", "leaseDurationSeconds"),
+    "unschedulable": _FLAG,
+    "hard": _MAP,
+    "finalizers": Each(_TEXT),
     "selector": _MAP,
     "template": _TEMPLATE,
     "updateStrategy": Fields({"type": _TEXT, "rollingUpdate": _MAP}),
@@ -144,6 +172,10 @@ _SPEC: dict[str, Shape] = {
     "ports": Each(_PORT),
     "taints": Each(Fields(_texts("key", "value", "effect"))),
     "podCIDRs": Each(_TEXT),
+    "podSelector": _SELECTOR,
+    "policyTypes": Each(_TEXT),
+    "ingress": _NETWORK_RULES,
+    "egress": _NETWORK_RULES,
 }
 _STATUS: dict[str, Shape] = {
     **_texts("phase", "podIP", "reason", "message", "updateRevision", "nominatedNodeName"),
@@ -157,6 +189,7 @@ _STATUS: dict[str, Shape] = {
     "containerStatuses": Each(_CONTAINER_STATUS),
     "initContainerStatuses": Each(_CONTAINER_STATUS),
     "nodeInfo": Fields(_texts("kubeletVersion")),
+    **dict.fromkeys(("allocatable", "capacity", "hard", "used"), _MAP),
 }  # fmt: skip
 _ADDRESSES = Each(Fields(_texts("type", "address"), ("address",)))
 _OWNER = Fields(_texts("kind", "name", "uid", "apiVersion"))
@@ -166,6 +199,7 @@ _METADATA: dict[str, Shape] = {
     "labels": _TEXTS,
     "annotations": _TEXTS,
     "ownerReferences": Each(_OWNER),
+    "finalizers": Each(_TEXT),
 }
 _SERVICE = Fields(_texts("name", "namespace"), ("name", "namespace"))
 _WEBHOOK = Fields({
@@ -177,20 +211,25 @@ _ENDPOINT = Fields({
     "addresses": Each(_TEXT),
     "conditions": Fields(dict.fromkeys(("ready", "serving", "terminating"), _FLAG)),
 })  # fmt: skip
+_INVOLVED = Fields(_texts("kind", "namespace", "name", "uid", "fieldPath"))
 _REST: dict[str, Shape] = {
     **_texts("reason", "message", "type", "firstTimestamp", "lastTimestamp", "eventTime"),
+    **_texts("reportingComponent"),
     **_numbers("count", "revision"),
-    "involvedObject": Fields(_texts("kind", "namespace", "name", "uid")),
-    "series": _MAP,
+    "involvedObject": _INVOLVED,
+    "related": _INVOLVED,
+    "series": Fields({**_texts("lastObservedTime"), **_numbers("count")}),
+    "keys": Each(_TEXT),
     "webhooks": Each(_WEBHOOK),
     "endpoints": Each(_ENDPOINT),
     "data": _TEXTS,
 }
-# Kinds without a namespace, and those that nothing can be said of without a spec or a template.
+# Kinds without a namespace.
 _CLUSTERED = {
     "Node", "GatewayClass", "CustomResourceDefinition", "MutatingWebhookConfiguration",
-    "ValidatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration", "Namespace", "StorageClass", "PriorityClass",
 }  # fmt: skip
+# Kinds that tell nothing without a spec.
 _SPECIFIED = {
     *WORKLOADS, "Pod", "Service", "HTTPRoute", "Gateway", "EnvoyExtensionPolicy",
     "EnvoyPatchPolicy", "ReferenceGrant",
@@ -199,22 +238,34 @@ _SPECIFIED = {
 
 def shape_of(kind: str) -> Fields:
     """Return the shape of a kind's objects."""
-    needed = ("name",) if kind in _CLUSTERED else ("name", "namespace")
-    spec = {**_SPEC, "selector": _TEXTS} if kind == "Service" else _SPEC
-    status = {**_STATUS, "addresses": _ADDRESSES} if kind == "Node" else _STATUS
+    metadata = Fields(_METADATA, ("name",) if kind in _CLUSTERED else ("name", "namespace"))
     parts: dict[str, Shape] = {
         **_REST,
-        "metadata": Fields(_METADATA, needed),
-        "spec": Fields(spec, ("template",) if kind in WORKLOADS else ()),
-        "status": Fields(status),
+        "metadata": metadata,
+        "spec": _spec_shape(kind),
+        "status": _status_shape(kind),
     }
     return Fields(parts, ("metadata", "spec") if kind in _SPECIFIED else ("metadata",))
+
+
+def _spec_shape(kind: str) -> Fields:
+    if kind == "Service":
+        return Fields({**_SPEC, "selector": _TEXTS})
+    if kind in WORKLOADS:
+        return Fields(_SPEC, ("template",))
+    return Fields(_SPEC)
+
+
+def _status_shape(kind: str) -> Fields:
+    if kind == "Node":
+        return Fields({**_STATUS, "addresses": _ADDRESSES})
+    return Fields(_STATUS)
 
 
 def shaped(obj: Any, kind: str, note: Note) -> Manifest:
     """Return an object without the values that do not have their kind's shape.
 
-    `note` gets the path of each such value. Raises OddError where the whole object can't be told.
+    `note` gets the path of each such value. Raises OddError if the object lacks what it must have.
     """
     fitted: Manifest = _fit(obj, shape_of(kind), "", note)
     return fitted
@@ -225,19 +276,21 @@ def _fit(value: Any, shape: Shape, path: str, note: Note) -> Any:
     if isinstance(shape, Fields):
         return _fit_fields(value, shape, path, note)
     if isinstance(shape, Each):
-        if not isinstance(value, list):
-            raise OddError(path)
         return _fit_items(value, shape.item, path, note)
     if isinstance(shape, Texts):
-        if not isinstance(value, Mapping):
-            raise OddError(path)
-        return _fit_pairs(value.items(), path, note)
-    kinds = {Text: str, Number: int, Flag: bool}
-    is_flag = isinstance(value, bool)
-    fits = isinstance(value, kinds[type(shape)]) and is_flag == isinstance(shape, Flag)
-    if not fits or (isinstance(shape, Number) and abs(value) > _LARGEST):
+        return _fit_pairs(value, path, note)
+    if not _is_scalar(value, shape):
         raise OddError(path)
     return value
+
+
+def _is_scalar(value: Any, shape: Text | Number | Flag) -> bool:
+    # For Python, a truth value is an int too.
+    if isinstance(shape, Flag) or isinstance(value, bool):
+        return isinstance(shape, Flag) and isinstance(value, bool)
+    if isinstance(shape, Text):
+        return isinstance(value, str)
+    return isinstance(value, int) and abs(value) <= _LARGEST
 
 
 def _fit_fields(value: Any, shape: Fields, path: str, note: Note) -> dict[str, Any]:
@@ -253,14 +306,22 @@ def _fit_fields(value: Any, shape: Fields, path: str, note: Note) -> dict[str, A
             if key in shape.needed:
                 raise
             note(str(error))
-    for key in shape.needed:
-        if not fitted.get(key) and not isinstance(fitted.get(key), dict):
-            raise OddError(_joined(path, key))
+    _require(shape.needed, fitted, path)
+    # In the order of the file.
     return {key: fitted[key] for key in value if key in fitted}
 
 
-def _fit_items(items: list[Any], shape: Shape, path: str, note: Note) -> list[Any]:
-    fitted = []
+def _require(keys: Iterable[str], fitted: Mapping[str, Any], path: str) -> None:
+    """Raise OddError if a needed key is missing or empty. An empty map is enough."""
+    for key in keys:
+        if not fitted.get(key) and not isinstance(fitted.get(key), dict):
+            raise OddError(_joined(path, key))
+
+
+def _fit_items(items: Any, shape: Shape, path: str, note: Note) -> list[Any]:
+    if not isinstance(items, list):
+        raise OddError(path)
+    fitted: list[Any] = []
     for number, item in enumerate(items):
         try:
             fitted.append(_fit(item, shape, _joined(path, str(number)), note))
@@ -269,9 +330,11 @@ def _fit_items(items: list[Any], shape: Shape, path: str, note: Note) -> list[An
     return fitted
 
 
-def _fit_pairs(pairs: Iterable[tuple[Any, Any]], path: str, note: Note) -> dict[str, str]:
-    fitted = {}
-    for key, value in pairs:
+def _fit_pairs(content: Any, path: str, note: Note) -> dict[str, str]:
+    if not isinstance(content, Mapping):
+        raise OddError(path)
+    fitted: dict[str, str] = {}
+    for key, value in content.items():
         if isinstance(value, str):
             fitted[str(key)] = value
         elif value is not None:
@@ -280,4 +343,6 @@ def _fit_pairs(pairs: Iterable[tuple[Any, Any]], path: str, note: Note) -> dict[
 
 
 def _joined(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+    if not path:
+        return key
+    return f"{path}.{key}"

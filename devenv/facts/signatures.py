@@ -5,10 +5,8 @@ import re
 SIGNATURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
-        (
-            r"Failed to create Wasm cache directory|failed to start wasm cache|wasm cache is not initialized",
-            "DE401",
-        ),
+        (r"Failed to create Wasm cache directory|failed to start wasm cache", "DE401"),
+        (r"wasm cache is not initialized", "DE401"),
         (r"no space left on device", "DE201"),
         (r"too many open files|inotify", "DE108"),
         (r"exec format error", "DE309"),
@@ -41,5 +39,8 @@ SIGNATURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def signature(line: str) -> str:
-    """Return the code of the first signature in a line, "" where none is."""
-    return next((code for pattern, code in SIGNATURES if pattern.search(line)), "")
+    """Return the code of the first signature that a line has, "" if it has none."""
+    for pattern, code in SIGNATURES:
+        if pattern.search(line):
+            return code
+    return ""

@@ -1,4 +1,6 @@
-"""Finds the line of a log that tells why the program ended: the last one often ends a stack.
+"""Finds what tells why: the line of a log, or the message in an answer.
+
+Of a log, the last line often ends a stack.
 
 The forms are those of Go (`panic: …`, `fatal error: …`), Python (the last line of a traceback),
 klog (`F1128 …`), zap and Envoy (`FATAL`, `[critical]`), logfmt (`level=fatal`), JSON lines, and of
@@ -23,7 +25,7 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _FRAME = re.compile(
-    # What is indented belongs to the line before it.
+    # An indented line belongs to the line before it.
     r"^\s*$|^\s+\S"
     r"|^goroutine \d+|^created by |^exit status \d+$|^\[signal |^\.\.\.additional frames"
     # A Go function with its arguments.
@@ -42,7 +44,7 @@ _STALE = 15
 
 @dataclass(frozen=True)
 class _Line:
-    """One line that is no part of a stack."""
+    """One line that is not part of a stack."""
 
     text: str
     ends_traceback: bool = False
@@ -54,7 +56,7 @@ class _Line:
 
 
 def telling_line(lines: Iterable[str]) -> str:
-    """Return the line that tells why the program ended, "" where the log is empty.
+    """Return the line that tells why the program ended, "" if the log is empty.
 
     `lines` are in their order, without Kubernetes' timestamps. Of a JSON line, its message and its
     error are returned.
@@ -82,14 +84,16 @@ def _without_stacks(lines: Iterable[str]) -> list[_Line]:
 
 
 def _entry(line: str) -> dict[str, Any]:
-    """Return what a JSON line has, nothing where it is none."""
+    """Return the object of a JSON line, an empty one for any other line."""
     if not line.startswith("{"):
         return {}
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return entry if isinstance(entry, dict) else {}
+    if not isinstance(entry, dict):
+        return {}
+    return entry
 
 
 def _in_words(line: str) -> str:
@@ -98,4 +102,23 @@ def _in_words(line: str) -> str:
     if not message:
         return line.strip()
     error = entry.get("error") or entry.get("err")
-    return f"{message}: {error}" if error else str(message)
+    if not error:
+        return str(message)
+    return f"{message}: {error}"
+
+
+# An answer
+
+
+def error_message(body: str) -> str:
+    """Return the message in the JSON of a failed request, "" if it has none.
+
+    The forms are those of OpenAI, which AIBrix and vLLM have too, and of FastAPI.
+    """
+    content: Any = _entry(body.strip())
+    for key in ("error", "detail"):
+        content = content.get(key) or content
+        if not isinstance(content, dict):
+            break
+    message = content.get("message") if isinstance(content, dict) else content
+    return " ".join(message.split()) if isinstance(message, str) else ""

@@ -1,10 +1,10 @@
-"""Times as Kubernetes writes them."""
+"""Reads times as Kubernetes writes them."""
 
 from datetime import datetime
 
 
 def seconds(time: object) -> float:
-    """Return a time in seconds since 1970; 0 where it is none."""
+    """Return a time in seconds since 1970, 0 if it is not a time."""
     try:
         return datetime.fromisoformat(str(time)).timestamp()
     except ValueError:

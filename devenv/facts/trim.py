@@ -1,145 +1,187 @@
-"""Kubernetes objects cut down to what a diagnosis may need: no managed fields, no values.
+"""Cuts Kubernetes objects down to what a diagnosis may need: no managed fields, no values.
 
-Of annotations the number of a revision is kept, and by what AIBrix names a model.
+Of the annotations, only the number of a revision is kept and those by which AIBrix names a model.
+Of what a pod mounts or takes variables from, only names and keys are kept. For each kind,
+`python docs/check_words.py KIND` prints which fields are kept.
 
-A variable's value may be a credential. Of one that does not look so, a mark is kept, so that two looks can be compared.
+A variable's value may be a credential. If its name does not look so, a mark of the value is kept,
+so that two looks can be compared.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from devenv.facts.labels import MODEL, SERVICE
+from devenv.facts.objects import Fields, annotations_of, fields_of, items_of, labels_of, name_of
+from devenv.facts.references import references_of
 from devenv.facts.revisions import REVISION
-from devenv.ports import Manifest
+from devenv.ports.kube import Manifest
 
-_META = (
+METADATA = (
     "name",
     "namespace",
     "labels",
     "generation",
     "creationTimestamp",
     "deletionTimestamp",
+    "finalizers",
     "uid",
     "ownerReferences",
 )
-_CONTAINER = (
-    "name", "image", "imagePullPolicy", "ports", "resources", "command", "args", "readinessProbe", "livenessProbe",
-    "startupProbe",
-)  # fmt: skip
-# In the name of a variable.
-_SECRET = re.compile(r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE)
-# Hexadecimal digits.
-_MARK = 12
-# No others are kept.
-_ANNOTATIONS = (MODEL, SERVICE, REVISION)
-_CONFIG = (
-    # Envoy Gateway's own settings, the one ConfigMap whose content is read.
-    "envoy-gateway-config"
+# Keys of an event.
+EVENT = (
+    "reason",
+    "message",
+    "type",
+    "count",
+    "firstTimestamp",
+    "lastTimestamp",
+    "eventTime",
+    "involvedObject",
+    "series",
+    "related",
+    "reportingComponent",
 )
+# Keys of a pod's spec that decide where it may run.
+PLACING = ("nodeSelector", "priorityClassName", "schedulingGates", "schedulerName")
+CONTAINER = (
+    "name",
+    "image",
+    "imagePullPolicy",
+    "ports",
+    "resources",
+    "command",
+    "args",
+    "readinessProbe",
+    "livenessProbe",
+    "startupProbe",
+)
+# Of a ReplicaSet or ControllerRevision, and of its spec.
+REVISION_FIELDS, REVISION_SPEC = ("revision", "status"), ("replicas",)
+ENDPOINT = ("addresses", "conditions")
+# Of a webhook, without where it leads.
+WEBHOOK = ("name", "failurePolicy", "rules")
+# The lists of containers in a pod's spec.
+CONTAINER_GROUPS = ("initContainers", "containers")
+# Keys of a node's status: it has the names of all its images, twice.
+DROPPED_STATUS = {"images", "daemonEndpoints", "volumesInUse", "volumesAttached"}
+# What the name of a variable with a credential contains.
+_SECRET = re.compile(r"key|token|passw|secret|credential|auth|cert", re.IGNORECASE)
+# Where the mark of a variable's value is, and its hexadecimal digits.
+MARK, _DIGITS = "mark", 12
+ANNOTATIONS = (MODEL, SERVICE, REVISION)
+# Envoy Gateway's own settings, the one ConfigMap whose content is read.
+CONFIG = "envoy-gateway-config"
 
 
 def trimmed(obj: Manifest) -> Manifest:
-    """Return the object without what nobody needs and what nobody should see."""
-    meta = obj["metadata"]
-    fields: Manifest = {"metadata": _metadata(meta)}
+    """Return the object without what a diagnosis does not need or must not show."""
+    fields: Manifest = {"metadata": _metadata(obj)}
     if "spec" in obj:
         fields["spec"] = _spec(obj["spec"])
     if "status" in obj:
-        fields["status"] = _status(obj["status"])
-    for name in (
-        "reason",
-        "message",
-        "type",
-        "count",
-        "firstTimestamp",
-        "lastTimestamp",
-        "eventTime",
-        "involvedObject",
-    ):
-        if name in obj:
-            fields[name] = obj[name]
+        fields["status"] = _without(obj["status"], DROPPED_STATUS)
+    fields |= _picked(obj, EVENT)
     if "webhooks" in obj:
-        fields["webhooks"] = [_webhook(w) for w in obj["webhooks"] or ()]
+        fields["webhooks"] = list(map(_webhook, items_of(obj, "webhooks")))
     if "endpoints" in obj:
-        fields["endpoints"] = [
-            {k: e[k] for k in ("addresses", "conditions") if k in e} for e in obj["endpoints"] or ()
-        ]
-    if meta["name"] == _CONFIG and "data" in obj:
-        fields["data"] = obj["data"]
+        fields["endpoints"] = list(map(_endpoint, items_of(obj, "endpoints")))
+    if name_of(obj) == CONFIG:
+        fields |= _picked(obj, ("data",))
     return fields
+
+
+def only_metadata(obj: Manifest) -> Manifest:
+    """Return an object's metadata alone, in the same form as `trimmed`."""
+    return {"metadata": _metadata(obj)}
+
+
+def config_map(obj: Manifest) -> Manifest:
+    """Return a ConfigMap with the names of its keys: their values may be private."""
+    keys = [*fields_of(obj, "data"), *fields_of(obj, "binaryData")]
+    return {**trimmed(obj), "keys": sorted(keys)}
 
 
 def revision(obj: Manifest) -> Manifest:
     """Return a ReplicaSet or ControllerRevision without the template that it keeps."""
-    fields: Manifest = {"metadata": _metadata(obj["metadata"])}
-    if "revision" in obj:
-        fields["revision"] = obj["revision"]
+    fields = {"metadata": _metadata(obj), **_picked(obj, REVISION_FIELDS)}
+    if "spec" in obj:
+        fields["spec"] = _picked(obj["spec"], REVISION_SPEC)
     return fields
 
 
-def _metadata(meta: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: meta[k] for k in _META if k in meta} | _annotations(meta)
+def _picked(fields: Fields, keys: Iterable[str]) -> Manifest:
+    """Return those of the keys that are there, in this order, with their values."""
+    return {key: fields[key] for key in keys if key in fields}
 
 
-def _annotations(meta: Mapping[str, Any]) -> dict[str, Any]:
-    annotations = meta.get("annotations") or {}
-    names = {key: annotations[key] for key in _ANNOTATIONS if key in annotations}
-    return {"annotations": names} if names else {}
+def _without(fields: Fields, keys: Iterable[str]) -> Manifest:
+    return {key: value for key, value in fields.items() if key not in keys}
 
 
-def _webhook(hook: Mapping[str, Any]) -> dict[str, Any]:
-    """Whom it asks about what; of the certificate only whether there is one."""
-    client = hook.get("clientConfig") or {}
-    fields = {k: hook[k] for k in ("name", "failurePolicy", "rules") if k in hook}
+def _metadata(obj: Fields) -> Manifest:
+    return {**_picked(obj["metadata"], METADATA), **_annotations(obj)}
+
+
+def _annotations(obj: Fields) -> Manifest:
+    """Return the annotations that are kept, as an entry of metadata; nothing if there are none."""
+    annotations = _picked(annotations_of(obj), ANNOTATIONS)
+    return {"annotations": annotations} if annotations else {}
+
+
+def _endpoint(endpoint: Fields) -> Manifest:
+    return _picked(endpoint, ENDPOINT)
+
+
+def _webhook(hook: Fields) -> Manifest:
+    """Return what a hook asks and where; of its certificate, only whether there is one."""
+    client = fields_of(hook, "clientConfig")
+    certificate = "there" if client.get("caBundle") else ""
     return {
-        **fields,
-        "clientConfig": {
-            "service": client.get("service"),
-            "caBundle": "there" if client.get("caBundle") else "",
-        },
+        **_picked(hook, WEBHOOK),
+        "clientConfig": {"service": client.get("service"), "caBundle": certificate},
     }
 
 
-def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Pods and their templates lose their volumes and the values of their variables."""
+def _spec(spec: Fields) -> Manifest:
+    """Return a spec; pods and their templates lose the content of volumes and variables."""
     if "template" in spec:
-        template = spec["template"]
-        meta = template.get("metadata") or {}
-        labels = {"labels": meta.get("labels") or {}}
-        inner = {"metadata": labels | _annotations(meta), "spec": _pod(template["spec"])}
-        return {**{k: v for k, v in spec.items() if k != "template"}, "template": inner}
-    return _pod(spec) if "containers" in spec else dict(spec)
+        return {**_without(spec, {"template"}), "template": _template(spec["template"])}
+    if "containers" in spec:
+        return _pod(spec)
+    return dict(spec)
 
 
-def _pod(spec: Mapping[str, Any]) -> dict[str, Any]:
-    fields: dict[str, Any] = {"nodeName": spec.get("nodeName", "")}
-    for group in ("initContainers", "containers"):
+def _template(template: Fields) -> Manifest:
+    metadata = {"labels": labels_of(template), **_annotations(template)}
+    return {"metadata": metadata, "spec": _pod(template["spec"])}
+
+
+def _pod(spec: Fields) -> Manifest:
+    fields: Manifest = {"nodeName": spec.get("nodeName", ""), **_picked(spec, PLACING)}
+    fields["references"] = references_of(spec)
+    for group in CONTAINER_GROUPS:
         if group in spec:
-            fields[group] = [_container(c) for c in spec[group]]
+            fields[group] = list(map(_container, spec[group]))
     return fields
 
 
-def _container(container: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **{k: container[k] for k in _CONTAINER if k in container},
-        "env": [_variable(e) for e in container.get("env") or ()],
-    }
+def _container(container: Fields) -> Manifest:
+    variables = list(map(_variable, items_of(container, "env")))
+    return {**_picked(container, CONTAINER), "env": variables}
 
 
-def _variable(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A variable by its name, with a mark of its value where that is no credential."""
-    fields: dict[str, Any] = {"name": entry["name"]}
-    if "value" in entry and not _SECRET.search(entry["name"]):
-        fields["mark"] = hashlib.sha256(str(entry["value"]).encode()).hexdigest()[:_MARK]
-    return fields
+def _variable(entry: Fields) -> Manifest:
+    """Return a variable's name, with a mark of its value unless that may be a credential."""
+    name = entry["name"]
+    if "value" not in entry or names_credential(name):
+        return {"name": name}
+    value = str(entry["value"])
+    digest = hashlib.sha256(value.encode())
+    return {"name": name, MARK: digest.hexdigest()[:_DIGITS]}
 
 
-def _status(status: Mapping[str, Any]) -> dict[str, Any]:
-    """A node's status has the names of all its images, twice."""
-    return {
-        k: v
-        for k, v in status.items()
-        if k not in {"images", "daemonEndpoints", "volumesInUse", "volumesAttached"}
-    }
+def names_credential(name: str) -> bool:
+    """Whether a variable of this name may hold a credential."""
+    return bool(_SECRET.search(name))

@@ -1,21 +1,29 @@
-"""What a workload that does not get ready has to say.
+"""Reads what explains a workload that does not become ready.
 
-That is: its newest pods' states, their warnings, and the line of a log that tells.
+That is: the states of its newest pods, their warnings, and the telling line of each log.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from devenv.errors import DevenvError, NotReachableError
+from devenv.base.counting import counted
+from devenv.base.errors import DevenvError, NotReachableError
+from devenv.facts.objects import (
+    Fields,
+    conditions_of,
+    fields_of,
+    name_of,
+    namespace_of,
+    owners_of,
+)
 from devenv.facts.revisions import KEEPERS, containers_of, is_lasting, newest_pods
 from devenv.facts.telling import telling_line
 from devenv.facts.times import seconds
-from devenv.ports import Kube, Manifest
+from devenv.ports.kube import Kube, Manifest
 
-# The last ones.
+# Events that are shown, the last ones.
 _EVENTS = 4
-# Lines from a log's end among which the one that tells is looked for: a panic prints all stacks.
+# Lines from a log's end among which the telling one is looked for: a panic prints all stacks.
 _LINES = 2000
 _HOUR = 3600
 _APPS = "apps/v1"
@@ -28,24 +36,25 @@ class Trouble:
     kube: Kube
 
     def lines(self, workload: Manifest, since: float = 0.0) -> list[str]:
-        """Return lines to show; none where nothing can be read, for an error must not hide the one it explains.
+        """Return lines to show about pods of the newest revision.
 
-        Only pods of the newest revision tell, and of events those since then, in seconds since 1970.
+        Events from before `since`, in seconds since 1970, are left out. If something can't be read,
+        this returns no lines: a second error must not hide the one that the lines explain.
         """
         try:
             pods = self._pods(workload)
             shown = [*pod_states(pods), *self._events(workload, pods, since)]
             for pod in pods:
-                shown += self._log(pod)
+                shown += self._log_lines(pod)
         except DevenvError:
             return []
         return shown
 
     def _pods(self, workload: Manifest) -> list[Manifest]:
-        """Return the newest revision's pods; where it has none, all that are to run on."""
+        """Return the newest revision's pods; if it has none, all that are to run on."""
         namespace = workload["metadata"]["namespace"]
-        labels = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
-        selector = ",".join(f"{k}={v}" for k, v in labels.items())
+        labels = fields_of(workload["spec"].get("selector"), "matchLabels")
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
         if not selector:
             return []
         pods = self.kube.select("v1", "Pod", namespace, selector)
@@ -53,93 +62,123 @@ class Trouble:
         keepers: list[Manifest] = []
         if kind in KEEPERS:
             keepers = self.kube.select(_APPS, KEEPERS[kind], namespace, selector)
-        return newest_pods(kind, workload, keepers, pods) or [p for p in pods if is_lasting(p)]
+        newest = newest_pods(kind, workload, keepers, pods)
+        return newest or list(filter(is_lasting, pods))
 
     def _events(self, workload: Manifest, pods: Sequence[Manifest], since: float) -> list[str]:
-        """Return the last warnings about these pods, and about the workload since they were made."""
-        workload_name = workload["metadata"]["name"]
-        names = {workload_name, *(p["metadata"]["name"] for p in pods)}
-        created = min((seconds(p["metadata"].get("creationTimestamp")) for p in pods), default=0.0)
-        events = self.kube.select("v1", "Event", workload["metadata"]["namespace"])
-        warnings = [
-            e for e in events if e.get("type") == "Warning" and e["involvedObject"]["name"] in names
-        ]
-        # Kubernetes' times have whole seconds.
-        recent = [e for e in warnings if _time(e) >= int(since)]
-        recent = [
-            e for e in recent if e["involvedObject"]["name"] != workload_name or _time(e) >= created
-        ]
-        recent.sort(key=_time)
-        return [
-            f"event {e['involvedObject']['name']}: {e['reason']}: {e['message'].strip()}"
-            for e in recent[-_EVENTS:]
-        ]
-
-    def _log(self, pod: Manifest) -> list[str]:
-        meta, shown = pod["metadata"], []
-        for status in containers_of(pod):
-            is_running, has_restarted = "running" in status["state"], bool(status["restartCount"])
-            if status["ready"] or _finished(status) or not (is_running or has_restarted):
+        """Return the last warnings about the pods, and about the workload since they were made."""
+        workload_name = name_of(workload)
+        names = {workload_name, *map(name_of, pods)}
+        created = min(map(_created, pods), default=0.0)
+        warnings: list[Manifest] = []
+        for event in self.kube.select("v1", "Event", workload["metadata"]["namespace"]):
+            if event.get("type") != "Warning" or _subject(event) not in names:
                 continue
-            lines = (
-                self._lines(meta, status["name"], previous=True)
-                if is_running and has_restarted
-                else []
-            )
-            line = telling_line(lines or self._lines(meta, status["name"]))
+            # Kubernetes' times have whole seconds.
+            earliest = float(int(since))
+            if _subject(event) == workload_name:
+                earliest = max(earliest, created)
+            if _time(event) >= earliest:
+                warnings.append(event)
+        last_warnings = sorted(warnings, key=_time)[-_EVENTS:]
+        return list(map(_in_words, last_warnings))
+
+    def _log_lines(self, pod: Manifest) -> list[str]:
+        """Return the telling line of each container that has run and is not ready."""
+        shown: list[str] = []
+        for status in containers_of(pod):
+            has_run = "running" in status["state"] or bool(status["restartCount"])
+            if status["ready"] or _has_finished(status) or not has_run:
+                continue
+            line = telling_line(self._last_run(pod, status))
             if line:
-                shown.append(f"log {meta['name']}/{status['name']}: {line}")
+                shown.append(f"log {name_of(pod)}/{status['name']}: {line}")
         return shown
 
-    def _lines(
-        self, meta: Mapping[str, Any], container: str, *, previous: bool = False
-    ) -> list[str]:
-        """Return the end of a log; nothing of a run before that is gone."""
+    def _last_run(self, pod: Manifest, status: Fields) -> list[str]:
+        """Return the end of the log of the run that failed last.
+
+        If the container runs again, that is the run before, as long as its log is still there.
+        """
+        if "running" in status["state"] and status["restartCount"]:
+            lines = self._lines_before_restart(pod, status["name"])
+            if lines:
+                return lines
+        return self._lines(pod, status["name"])
+
+    def _lines(self, pod: Manifest, container: str, *, previous: bool = False) -> list[str]:
+        log = self.kube.logs(
+            namespace_of(pod), name_of(pod), container, _HOUR, _LINES, previous=previous
+        )
+        return log.splitlines()
+
+    def _lines_before_restart(self, pod: Manifest, container: str) -> list[str]:
         try:
-            log = self.kube.logs(
-                meta["namespace"], meta["name"], container, _HOUR, _LINES, previous=previous
-            )
+            return self._lines(pod, container, previous=True)
         except NotReachableError:
             raise
         except DevenvError:
-            if previous:
-                return []
-            raise
-        return log.splitlines()
+            # The log of that run is gone.
+            return []
 
 
 def pod_states(pods: Iterable[Manifest]) -> Iterator[str]:
-    """Yield a line for each pod that is not ready: why it waits, or why it ended."""
+    """Yield a line for each pod and container that is not ready: why it waits, or why it ended."""
     for pod in pods:
-        name = pod["metadata"]["name"]
-        for condition in pod["status"].get("conditions") or []:
+        for condition in conditions_of(pod):
             if condition["type"] == "PodScheduled" and condition["status"] != "True":
-                yield f"pod {name}: {condition.get('reason', '')}: {condition.get('message', '')}"
+                reason = condition.get("reason", "")
+                message = condition.get("message", "")
+                yield f"pod {name_of(pod)}: {reason}: {message}"
         for status in containers_of(pod):
-            if status["ready"] or _finished(status):
-                continue
-            for how in ("waiting", "terminated"):
-                if state := status["state"].get(how):
-                    description = f"{state.get('reason', how)}: {state.get('message', '')}".rstrip(
-                        ": "
-                    )
-                    yield f"pod {name}, container {status['name']}: {description}, {status['restartCount']} restarts"
+            container = status["name"]
+            for state in _unready_states(status):
+                yield f"pod {name_of(pod)}, container {container}: {state}"
+
+
+def _unready_states(status: Fields) -> Iterator[str]:
+    if status["ready"] or _has_finished(status):
+        return
+    for kind in ("waiting", "terminated"):
+        if state := status["state"].get(kind):
+            reason = state.get("reason", kind)
+            message = state.get("message", "")
+            description = f"{reason}: {message}".rstrip(": ")
+            restarts = status["restartCount"]
+            yield f"{description}, {counted(restarts, 'restart')}"
 
 
 def _kind(pods: Sequence[Manifest]) -> str:
-    """Return the kind of the workload that made the pods: what a list gives does not say its own."""
-    owners = [o.get("kind") for p in pods for o in p["metadata"].get("ownerReferences") or ()]
-    return "Deployment" if "ReplicaSet" in owners else str(next(iter(owners), ""))
+    """Return the kind of the workload that made the pods, which a list leaves out."""
+    owner_kinds: list[str] = []
+    for pod in pods:
+        owner_kinds += [str(owner.get("kind")) for owner in owners_of(pod)]
+    if "ReplicaSet" in owner_kinds:
+        return "Deployment"
+    return next(iter(owner_kinds), "")
+
+
+def _created(pod: Manifest) -> float:
+    return seconds(pod["metadata"].get("creationTimestamp"))
+
+
+def _subject(event: Manifest) -> str:
+    """Return the name of the object that an event is about."""
+    return str(event["involvedObject"]["name"])
 
 
 def _time(event: Manifest) -> float:
-    """Return when an event was seen last, in seconds since 1970; 0 where it does not say."""
-    series = event.get("series") or {}
-    return seconds(
-        series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    )
+    """Return when an event was last seen, in seconds since 1970; 0 if it does not say."""
+    last_observed = fields_of(event, "series").get("lastObservedTime")
+    return seconds(last_observed or event.get("lastTimestamp") or event.get("eventTime"))
 
 
-def _finished(status: dict[str, Any]) -> bool:
-    """Whether this is an init container that did its work."""
-    return bool((status["state"].get("terminated") or {}).get("exitCode") == 0)
+def _in_words(event: Manifest) -> str:
+    reason, message = event["reason"], event["message"].strip()
+    return f"event {_subject(event)}: {reason}: {message}"
+
+
+def _has_finished(status: Fields) -> bool:
+    """Whether this is an init container that has done its work."""
+    terminated = fields_of(status["state"], "terminated")
+    return bool(terminated.get("exitCode") == 0)

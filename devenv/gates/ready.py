@@ -1,118 +1,148 @@
-"""What "ready" means for an object, as pure functions: each returns what is missing, "" when nothing is.
+"""What "ready" means for an object, as pure functions.
 
-A status counts only if it is about the current generation: `rollout status` and `kubectl wait` are content with a
-status that was written before the change that one waits for.
+Each returns what is missing, "" when nothing is.
+
+A status counts only if it is about the current generation: `rollout status` and `kubectl wait`
+accept a status that was written before the change that one waits for.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from devenv.ports import Manifest
+from devenv.base.json_types import JsonMap
+from devenv.facts.objects import Fields, conditions_of, fields_of, items_of, status_of
+from devenv.ports.kube import Manifest
 from devenv.profiles.model import Component
 
 # Seconds by which clocks may differ, and a renewal be late.
 _SKEW = 10.0
+_NOT_OBSERVED = "its controller has not seen the change yet"
 
 
 def missing(component: Component, objects: Sequence[Manifest]) -> str:
     """Return what the component's objects still lack."""
     if not objects:
         return f"{component.resource} does not exist"
-    return "; ".join(
-        filter(None, (_GATES[component.gate](o, component.conditions) for o in objects))
-    )
+    gate = _GATES[component.gate]
+    return _joined(gate(obj, component.conditions) for obj in objects)
 
 
 def workload(obj: Manifest, _: Sequence[str] = ()) -> str:
-    """A Deployment whose every replica is of the current generation and available."""
-    status, replicas = obj.get("status") or {}, _wanted(obj)
+    """A Deployment is ready if all its replicas are of the current generation and available."""
+    status = status_of(obj)
+    replicas = _desired_replicas(obj)
     if replicas == 0:
         return "it is scaled to zero"
-    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
-        return "its controller has not seen the change yet"
+    if _is_stale(obj, status):
+        return _NOT_OBSERVED
     for field, meaning in (("updatedReplicas", "updated"), ("availableReplicas", "available")):
-        if status.get(field, 0) < replicas:
-            return f"{status.get(field, 0)} of {replicas} replicas {meaning}"
-    if status.get("replicas", 0) > replicas:
-        return f"{status['replicas'] - replicas} old replicas still there"
+        count = status.get(field, 0)
+        if count < replicas:
+            return f"{count} of {replicas} replicas {meaning}"
+    old_replicas = status.get("replicas", 0) - replicas
+    if old_replicas > 0:
+        return f"{old_replicas} old replicas still there"
     return ""
 
 
 def daemon(obj: Manifest, *, updated: bool = True) -> str:
-    """A DaemonSet whose pod is available on every node that is to have one, and of the current generation if that is asked."""
-    status = obj.get("status") or {}
+    """A DaemonSet is ready if its pod is available on every node that should have one.
+
+    With `updated`, the pods must also be of the current generation.
+    """
+    status = status_of(obj)
     node_count = status.get("desiredNumberScheduled", 0)
-    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
-        return "its controller has not seen the change yet"
+    if _is_stale(obj, status):
+        return _NOT_OBSERVED
     fields = [("numberAvailable", "available")]
     if updated:
         fields.insert(0, ("updatedNumberScheduled", "updated"))
     for field, meaning in fields:
-        if status.get(field, 0) < node_count:
-            return f"{status.get(field, 0)} of {node_count} nodes have its pod {meaning}"
+        count = status.get(field, 0)
+        if count < node_count:
+            return f"{count} of {node_count} nodes have its pod {meaning}"
     return ""
 
 
-def _wanted(obj: Manifest) -> int:
+def _desired_replicas(obj: Manifest) -> int:
     replicas = obj["spec"].get("replicas")
+    # Kubernetes' default is 1.
     return 1 if replicas is None else int(replicas)
 
 
+def _is_stale(obj: Manifest, status: Fields) -> bool:
+    return bool(status.get("observedGeneration", 0) < _generation(obj))
+
+
+def _generation(obj: Manifest) -> int:
+    """Return the object's generation; an APIService has none."""
+    return int(obj["metadata"].get("generation", 0))
+
+
 def conditions(obj: Manifest, types: Sequence[str]) -> str:
-    """An object whose own conditions are true. An APIService has no generation."""
-    return _unmet(_of(obj, "conditions"), types, obj["metadata"].get("generation", 0))
+    """An object is ready if its own conditions of these types are true."""
+    return _unmet(conditions_of(obj), types, _generation(obj))
 
 
 def ancestors(obj: Manifest, types: Sequence[str]) -> str:
-    """A policy: true for each ancestor that it is attached to (status.ancestors)."""
-    return _each(obj, "ancestors", types)
+    """A policy is ready if the conditions are true for each ancestor that it is attached to."""
+    return _unmet_of_each(obj, "ancestors", types)
 
 
 def parents(obj: Manifest, types: Sequence[str]) -> str:
-    """A route: true for each parent that it is attached to (status.parents)."""
-    return _each(obj, "parents", types)
+    """A route is ready if the conditions are true for each parent that it is attached to."""
+    return _unmet_of_each(obj, "parents", types)
 
 
 def exists(_: Manifest, __: Sequence[str] = ()) -> str:
-    """An object that need only be there."""
+    """An object with this gate is ready as soon as it exists."""
     return ""
 
 
 def lease(obj: Manifest, _: Sequence[str] = ()) -> str:
-    """A Lease that its holder renews: who holds one of a pod that is gone leads nothing."""
-    spec = obj.get("spec") or {}
-    holder, renewed = str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or "")
+    """A Lease is ready if its holder renews it: a pod that is gone may still be its holder."""
+    spec = fields_of(obj, "spec")
+    holder = spec.get("holderIdentity")
+    renewed = spec.get("renewTime")
     if not holder or not renewed:
-        return "nobody leads"
-    age = (datetime.now(UTC) - datetime.fromisoformat(renewed)).total_seconds()
-    limit = float(spec.get("leaseDurationSeconds") or 0) + _SKEW
-    return (
-        ""
-        if age <= limit
-        else f"{holder.rpartition('_')[0] or holder} leads, and has not said so for {age:.0f} s"
-    )
+        return "no pod holds it"
+    age = _seconds_since(str(renewed))
+    duration = float(spec.get("leaseDurationSeconds") or 0)
+    if age <= duration + _SKEW:
+        return ""
+    # A holder calls itself POD_RANDOM.
+    pod = str(holder).rpartition("_")[0] or str(holder)
+    return f"{pod} holds it, and has not renewed it for {age:.0f} s"
+
+
+def _seconds_since(timestamp: str) -> float:
+    age = datetime.now(UTC) - datetime.fromisoformat(timestamp)
+    return age.total_seconds()
 
 
 def endpoints(obj: Manifest, _: Sequence[str] = ()) -> str:
-    """An EndpointSlice with an address that is ready."""
-    ready_endpoints = [
-        e
-        for e in obj.get("endpoints") or ()
-        if (e.get("conditions") or {}).get("ready") is not False
-    ]
-    return "" if any(e.get("addresses") for e in ready_endpoints) else "no address is ready"
+    """An EndpointSlice is ready if it has an address that is ready."""
+    for endpoint in items_of(obj, "endpoints"):
+        # Kubernetes says to take an unknown state for ready.
+        is_ready = fields_of(endpoint, "conditions").get("ready") is not False
+        if is_ready and endpoint.get("addresses"):
+            return ""
+    return "no address is ready"
 
 
 def webhook(obj: Manifest, _: Sequence[str] = ()) -> str:
-    """A webhook configuration whose every hook knows the certificate of who answers, which its controller puts in."""
-    hooks = [(hook, hook.get("clientConfig") or {}) for hook in obj.get("webhooks") or ()]
-    names = [
-        str(hook.get("name"))
-        for hook, client in hooks
-        if client.get("service") and not client.get("caBundle")
-    ]
-    return f"no certificate is known for {', '.join(names)}" if names else ""
+    """A webhook configuration is ready if its controller has put a certificate into each hook."""
+    hooks = items_of(obj, "webhooks")
+    names = ", ".join(str(hook.get("name")) for hook in hooks if _lacks_certificate(hook))
+    if not names:
+        return ""
+    return f"no certificate is known for {names}"
+
+
+def _lacks_certificate(hook: Fields) -> bool:
+    """Whether a hook that leads to a Service has no certificate; one with a URL needs none."""
+    client = fields_of(hook, "clientConfig")
+    return bool(client.get("service") and not client.get("caBundle"))
 
 
 _GATES: dict[str, Callable[[Manifest, Sequence[str]], str]] = {
@@ -127,37 +157,32 @@ _GATES: dict[str, Callable[[Manifest, Sequence[str]], str]] = {
 }
 
 
-def _of(obj: Manifest, field: str) -> list[dict[str, Any]]:
-    """Return a list of the status, which may be null as well as missing."""
-    return list((obj.get("status") or {}).get(field) or [])
-
-
-def _each(obj: Manifest, field: str, types: Sequence[str]) -> str:
-    parts = _of(obj, field)
+def _unmet_of_each(obj: Manifest, field: str, types: Sequence[str]) -> str:
+    parts = items_of(status_of(obj), field)
     if not parts:
         return f"status.{field} is empty: no controller has looked at it yet"
-    generation = obj["metadata"].get("generation", 0)
-    return "; ".join(
-        filter(None, (_unmet(part.get("conditions") or [], types, generation) for part in parts))
-    )
+    generation = _generation(obj)
+    return _joined(_unmet(items_of(part, "conditions"), types, generation) for part in parts)
 
 
-def _unmet(
-    reported_conditions: Iterable[Mapping[str, Any]], types: Iterable[str], generation: int
-) -> str:
-    by_type = {c["type"]: c for c in reported_conditions}
-    return "; ".join(
-        filter(None, (_unmet_one(by_type.get(name), name, generation) for name in types))
-    )
+def _unmet(reported_conditions: Iterable[JsonMap], types: Iterable[str], generation: int) -> str:
+    by_type = {condition["type"]: condition for condition in reported_conditions}
+    return _joined(_unmet_condition(name, by_type.get(name), generation) for name in types)
 
 
-def _unmet_one(condition: Mapping[str, Any] | None, name: str, generation: int) -> str:
+def _unmet_condition(name: str, condition: JsonMap | None, generation: int) -> str:
+    """Return what a condition lacks, "" if it is True for this generation."""
     if condition is None:
         return f"{name} is not reported"
     if condition.get("observedGeneration", generation) < generation:
         return f"{name} is reported for an older generation"
-    if condition["status"] != "True":
-        return f"{name}={condition['status']} {condition.get('reason', '')}: {condition.get('message', '').strip()}".rstrip(
-            ": "
-        )
-    return ""
+    status = condition["status"]
+    if status == "True":
+        return ""
+    reason = condition.get("reason", "")
+    message = condition.get("message", "").strip()
+    return f"{name}={status} {reason}: {message}".rstrip(": ")
+
+
+def _joined(shortfalls: Iterable[str]) -> str:
+    return "; ".join(filter(None, shortfalls))

@@ -4,56 +4,84 @@ Available pods are not the end of a rollout. The old ones still answer for some 
 and Envoy's clusters point at them, and a leader's lease outlives its pod (docs/facts/gateway.md).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
 
+from devenv.base.json_types import JsonMap
 from devenv.facts.labels import is_ready
 from devenv.facts.model import ProxyFacts, owns, selects
+from devenv.facts.objects import (
+    Fields,
+    fields_of,
+    items_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    status_of,
+)
 from devenv.facts.revisions import is_ending, is_lasting
-from devenv.ports import Manifest
+from devenv.ports.kube import Manifest, NamespacedName
 from devenv.profiles.model import GatewayPorts
 
-# Of Envoy's admin interface.
-CONNECTED = "/stats?format=json&filter=control_plane.connected_state"
-# A slice's label.
+_CONNECTED_STAT = "control_plane.connected_state"
+# The path of Envoy's admin interface whose answer `connection` reads.
+CONNECTED = f"/stats?format=json&filter={_CONNECTED_STAT}"
+# An EndpointSlice's label with the name of its Service.
 _SERVICE = "kubernetes.io/service-name"
-# Its hosts come from the requests' own headers, and Envoy forgets each that is not used.
+# The type of an upstream whose hosts come from the requests' own headers. Envoy forgets a host that
+# no request uses.
 _BY_HEADER = "ORIGINAL_DST"
 
 Network = IPv4Network | IPv6Network
-# Namespace, name.
-ServiceKey = tuple[str, str]
-_Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A Service that Envoy must reach. `own`: its address; `pods`: those of its new pods."""
+    """A Service that Envoy must reach, by its own address or by those of all its new pods."""
 
     name: str
-    own: str
-    pods: frozenset[str]
+    service_address: str
+    pod_addresses: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Endpoint:
+    """One pod in a Service's EndpointSlices."""
+
+    pod: str
+    uid: str
+    is_ready: bool
+    is_terminating: bool
 
 
 def live(pods: Iterable[Manifest]) -> list[Manifest]:
-    """Return the pods that run or will run. One that failed or was evicted stays to be read."""
-    return [p for p in pods if is_lasting(p)]
+    """Return the pods that run or will run.
+
+    Kubernetes keeps a pod that failed or was evicted in the list, so that its log can be read.
+    """
+    return list(filter(is_lasting, pods))
 
 
 def leaving(workload: Manifest, pods: Iterable[Manifest]) -> str:
-    """The end of a workload's old pods."""
-    names = [p["metadata"]["name"] for p in pods if owns(workload, p) and is_ending(p)]
-    return f"the end of the pod {', '.join(names)}" if names else ""
+    """Return which of the workload's pods are still terminating."""
+    leaving_pods = filter(is_ending, _pods_of(workload, pods))
+    names = ", ".join(map(name_of, leaving_pods))
+    if not names:
+        return ""
+    return f"the old pod {names} is still terminating"
 
 
 def services_of(workload: Manifest, services: Iterable[Manifest]) -> list[Manifest]:
     """Return the Services that select a workload's pods."""
-    labels = (workload["spec"]["template"].get("metadata") or {}).get("labels")
-    namespace = workload["metadata"].get("namespace")
-    same_place = (s for s in services if s["metadata"].get("namespace") == namespace)
-    return [s for s in same_place if selects(s["spec"].get("selector"), labels)]
+    return [service for service in services if _selects_pods_of(workload, service)]
+
+
+def _selects_pods_of(workload: Manifest, service: Manifest) -> bool:
+    if namespace_of(service) != namespace_of(workload):
+        return False
+    labels = labels_of(workload["spec"]["template"])
+    return selects(service["spec"].get("selector"), labels)
 
 
 def endpoints(
@@ -62,48 +90,79 @@ def endpoints(
     services: Iterable[Manifest],
     slices: Sequence[Manifest],
 ) -> str:
-    """Endpoints of a workload's Services that name no old pod, and all of its ready ones."""
-    live_pods = live(pods)
-    live_uids = {_uid(p) for p in live_pods}
-    ready_pods = [p for p in live_pods if owns(workload, p) and is_ready(p)]
+    """Return which old pod the workload's Services still lead to, or which ready pod they lack."""
+    live_uids = set(map(_uid, live(pods)))
+    ready_pods = _ready_pods(workload, pods)
     for service in services_of(workload, services):
-        name = service["metadata"]["name"]
-        targets = list(_targets(service, slices))
-        for target, conditions in targets:
-            if target.get("uid") not in live_uids or conditions.get("terminating"):
-                return f"the end of {target.get('name')} in the endpoints of the Service {name}"
-        ready_targets = (target for target, state in targets if state.get("ready") is not False)
-        ready_uids = {target.get("uid") for target in ready_targets}
-        for pod in ready_pods:
-            if _uid(pod) not in ready_uids:
-                return f"{pod['metadata']['name']} in the endpoints of the Service {name}"
+        service_endpoints = list(_endpoints_of(service, slices))
+        shortfall = _old_endpoint(service_endpoints, live_uids)
+        shortfall = shortfall or _absent_pod(service_endpoints, ready_pods)
+        if shortfall:
+            return f"the Service {name_of(service)} {shortfall}"
     return ""
 
 
-def _targets(service: Manifest, slices: Iterable[Manifest]) -> Iterator[tuple[_Fields, _Fields]]:
-    """Yield the pods that a Service leads to, each with its conditions as an endpoint."""
-    meta = service["metadata"]
+def _old_endpoint(service_endpoints: Iterable[_Endpoint], live_uids: set[str]) -> str:
+    for endpoint in service_endpoints:
+        if endpoint.uid not in live_uids or endpoint.is_terminating:
+            return f"still leads to the old pod {endpoint.pod}"
+    return ""
+
+
+def _absent_pod(service_endpoints: Iterable[_Endpoint], ready_pods: Iterable[Manifest]) -> str:
+    ready_uids = {endpoint.uid for endpoint in service_endpoints if endpoint.is_ready}
+    for pod in ready_pods:
+        if _uid(pod) not in ready_uids:
+            return f"does not lead to {name_of(pod)} yet"
+    return ""
+
+
+def _endpoints_of(service: Manifest, slices: Iterable[Manifest]) -> Iterator[_Endpoint]:
     for endpoint_slice in slices:
-        slice_meta = endpoint_slice["metadata"]
-        owner = (slice_meta.get("namespace"), (slice_meta.get("labels") or {}).get(_SERVICE))
-        if owner != (meta.get("namespace"), meta["name"]):
+        if not _is_slice_of(service, endpoint_slice):
             continue
-        for endpoint in endpoint_slice.get("endpoints") or ():
-            target = endpoint.get("targetRef") or {}
+        for endpoint in items_of(endpoint_slice, "endpoints"):
+            target = fields_of(endpoint, "targetRef")
             if target.get("kind") == "Pod":
-                yield target, endpoint.get("conditions") or {}
+                yield _endpoint(target, fields_of(endpoint, "conditions"))
 
 
-def _uid(pod: Manifest) -> Any:
-    return pod["metadata"].get("uid")
+def _is_slice_of(service: Manifest, endpoint_slice: Manifest) -> bool:
+    if namespace_of(endpoint_slice) != namespace_of(service):
+        return False
+    return labels_of(endpoint_slice).get(_SERVICE) == name_of(service)
+
+
+def _endpoint(target: Fields, conditions: Fields) -> _Endpoint:
+    """Return one endpoint of a pod, as an EndpointSlice has it."""
+    return _Endpoint(
+        pod=str(target.get("name")),
+        uid=str(target.get("uid")),
+        # Kubernetes says to take an unknown state for ready.
+        is_ready=conditions.get("ready") is not False,
+        is_terminating=bool(conditions.get("terminating")),
+    )
+
+
+def _uid(pod: Manifest) -> str:
+    return str(pod["metadata"].get("uid"))
+
+
+def _ready_pods(workload: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
+    return list(filter(is_ready, _pods_of(workload, live(pods))))
+
+
+def _pods_of(workload: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
+    return [pod for pod in pods if owns(workload, pod)]
 
 
 # The leader
 
 
 def holder(lease: Manifest | None) -> str:
-    """Return the pod that holds a lease, "" where none does. Its holder calls itself POD_RANDOM."""
-    return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
+    """Return the pod that holds a lease, "" if none does. Its holder calls itself POD_RANDOM."""
+    identity = fields_of(lease, "spec").get("holderIdentity") or ""
+    return str(identity).rpartition("_")[0]
 
 
 def leadership(
@@ -112,9 +171,11 @@ def leadership(
     workload: Manifest,
     pods: Iterable[Manifest],
 ) -> str:
-    """A lease that a live pod of the workload holds."""
-    candidates = {p["metadata"]["name"] for p in live(pods) if owns(workload, p)}
-    return "" if holder(lease) in candidates else f"the lease {name}, held by the new pod"
+    """Return whether the lease still waits for a live pod of the workload to hold it."""
+    candidates = set(map(name_of, _pods_of(workload, live(pods))))
+    if holder(lease) in candidates:
+        return ""
+    return f"the new pod does not hold the lease {name} yet"
 
 
 # Envoy
@@ -122,42 +183,63 @@ def leadership(
 
 def networks(nodes: Iterable[Manifest]) -> list[Network]:
     """Return the networks from which pods get their addresses."""
-    ranges = [r for n in nodes for r in (n.get("spec") or {}).get("podCIDRs") or ()]
-    return [ip_network(r) for r in ranges]
+    pod_networks: list[Network] = []
+    for node in nodes:
+        pod_networks += map(ip_network, items_of(node.get("spec"), "podCIDRs"))
+    return pod_networks
 
 
-def named_backends(objects: Iterable[Manifest], gateway: GatewayPorts) -> set[ServiceKey]:
+def named_backends(objects: Iterable[Manifest], gateway: GatewayPorts) -> set[NamespacedName]:
     """Return the Services that accepted routes and extension policies of the Gateway lead to."""
-    keys: set[ServiceKey] = set()
+    keys: set[NamespacedName] = set()
     for obj in objects:
-        if not _is_accepted(obj, gateway):
-            continue
-        namespace = obj["metadata"].get("namespace", "")
-        spec = obj["spec"]
-        for part in [*(spec.get("rules") or ()), *(spec.get("extProc") or ())]:
-            refs = [r for r in part.get("backendRefs") or () if r.get("weight") != 0]
-            keys |= {(r.get("namespace") or namespace, r["name"]) for r in refs}
+        if _is_accepted(obj, gateway):
+            keys.update(_backends_of(obj))
     return keys
 
 
+def _backends_of(obj: Manifest) -> Iterator[NamespacedName]:
+    """Yield the Services of a route's rules, or of a policy's external processors."""
+    spec = obj["spec"]
+    for part in [*items_of(spec, "rules"), *items_of(spec, "extProc")]:
+        for ref in items_of(part, "backendRefs"):
+            # A weight of 0 switches a backend off.
+            if ref.get("weight") != 0:
+                namespace = ref.get("namespace") or namespace_of(obj)
+                yield namespace, ref["name"]
+
+
 def _is_accepted(obj: Manifest, gateway: GatewayPorts) -> bool:
-    status = obj.get("status") or {}
-    parts = [(part, part.get("parentRef") or {}) for part in status.get("parents") or ()]
-    parts += [(part, part.get("ancestorRef") or {}) for part in status.get("ancestors") or ()]
-    own_namespace = obj["metadata"].get("namespace")
-    for part, ref in parts:
-        target = (ref.get("namespace", own_namespace), ref.get("name"))
-        is_gateway = target == (gateway.namespace, gateway.name)
-        if is_gateway and all(c["status"] == "True" for c in part.get("conditions") or ()):
-            return True
+    """Whether every condition is true that the object has as a part of this Gateway.
+
+    A route's status has a part for each of its `parents`, a policy's one for each of its
+    `ancestors`.
+    """
+    status = status_of(obj)
+    for field, reference in (("parents", "parentRef"), ("ancestors", "ancestorRef")):
+        for part in items_of(status, field):
+            target = fields_of(part, reference)
+            refers = _refers_to(gateway, target, namespace_of(obj))
+            if refers and _has_only_true_conditions(part):
+                return True
     return False
+
+
+def _has_only_true_conditions(part: Fields) -> bool:
+    conditions = items_of(part, "conditions")
+    return all(condition["status"] == "True" for condition in conditions)
+
+
+def _refers_to(gateway: GatewayPorts, reference: Fields, default_namespace: str) -> bool:
+    namespace = reference.get("namespace", default_namespace)
+    return (namespace, reference.get("name")) == (gateway.namespace, gateway.name)
 
 
 def backend(service: Manifest, workload: Manifest, pods: Iterable[Manifest]) -> Backend:
     """Return a Service with the addresses of a workload's ready pods."""
-    ready_pods = [p for p in live(pods) if owns(workload, p) and is_ready(p)]
-    addresses = frozenset(str(p["status"].get("podIP")) for p in ready_pods)
-    return Backend(service["metadata"]["name"], str(service["spec"].get("clusterIP")), addresses)
+    service_address = str(service["spec"].get("clusterIP"))
+    pod_addresses = frozenset(map(_address, _ready_pods(workload, pods)))
+    return Backend(name_of(service), service_address, pod_addresses)
 
 
 def upstreams(
@@ -166,22 +248,37 @@ def upstreams(
     pod_networks: Sequence[Network],
     backends: Iterable[Backend],
 ) -> str:
-    """Clusters of an Envoy's that lead to every backend, and to no pod that is leaving or gone."""
-    live_addresses = {str((p.get("status") or {}).get("podIP")) for p in live(pods)}
-    hosts: set[str] = set()
-    for upstream in (u for u in proxy.upstreams if u.type != _BY_HEADER):
+    """Return which old pod one Envoy still leads to, or which new pod it does not lead to yet."""
+    live_addresses = set(map(_address, live(pods)))
+    addresses: set[str] = set()
+    for upstream, address in _hosts(proxy):
+        if address not in live_addresses and _is_within(address, pod_networks):
+            return f"{upstream} of {proxy.pod} still leads to {address}, whose pod is gone"
+        addresses.add(address)
+    return _unreached(proxy.pod, backends, addresses)
+
+
+def _hosts(proxy: ProxyFacts) -> Iterator[tuple[str, str]]:
+    """Yield the name of each upstream with each of its addresses, without their ports."""
+    for upstream in proxy.upstreams:
+        if upstream.type == _BY_HEADER:
+            continue
         for host in upstream.hosts:
-            address = host.rpartition(":")[0].strip("[]")
-            if address not in live_addresses and _is_within(address, pod_networks):
-                return f"the end of {address}, whose pod is gone, in {upstream.name} of {proxy.pod}"
-            hosts.add(address)
+            address, _, _ = host.rpartition(":")
+            yield upstream.name, address.strip("[]")
+
+
+def _unreached(proxy: str, backends: Iterable[Backend], addresses: set[str]) -> str:
+    """Return the first backend that Envoy reaches neither by its own address nor by all pods'."""
     for target in backends:
-        missing_hosts = sorted(target.pods - hosts)
-        if missing_hosts and target.own not in hosts:
-            return (
-                f"{', '.join(missing_hosts)} (Service {target.name}) in the clusters of {proxy.pod}"
-            )
+        missing_addresses = ", ".join(sorted(target.pod_addresses - addresses))
+        if missing_addresses and target.service_address not in addresses:
+            return f"{proxy} does not lead to {missing_addresses} (Service {target.name}) yet"
     return ""
+
+
+def _address(pod: Manifest) -> str:
+    return str(status_of(pod).get("podIP"))
 
 
 def _is_within(address: str, pod_networks: Iterable[Network]) -> bool:
@@ -192,13 +289,12 @@ def _is_within(address: str, pod_networks: Iterable[Network]) -> bool:
     return any(parsed in network for network in pod_networks)
 
 
-def connection(pod: str, stats: Mapping[str, Any]) -> str:
-    """Envoy's connection to its controller: without it, Envoy works on with what it had.
+def connection(pod: str, stats: JsonMap) -> str:
+    """Return whether an Envoy has lost its controller. It works on with its last configuration.
 
-    `stats`: the answer to CONNECTED.
+    `stats` is the answer to CONNECTED.
     """
-    entries = (
-        s for s in stats.get("stats") or () if s.get("name") == "control_plane.connected_state"
-    )
-    values = [s.get("value") for s in entries]
-    return "" if all(values) else f"the connection of {pod} to Envoy Gateway"
+    for entry in items_of(stats, "stats"):
+        if entry.get("name") == _CONNECTED_STAT and not entry.get("value"):
+            return f"{pod} is not connected to Envoy Gateway"
+    return ""

@@ -1,7 +1,7 @@
-"""Headers that a request carries besides its own: what may stand in a profile, and what of it is shown.
+"""Headers that a profile adds to requests: which are valid, and what is shown of them.
 
-A value is a text, or names where the text is: `${NAME}` a variable, `@FILE` (alone, or the last word)
-a file. References are shown as they are written; everything else may be a secret and is not.
+A value is a text, or refers to one: `${NAME}` to a variable, `@FILE` (alone, or as the last word)
+to a file. References are shown as they are written; everything else may be a secret and is hidden.
 """
 
 import re
@@ -15,11 +15,11 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 FILE = re.compile(r"(?:^|(?<=\s))@(\S.*)$")
 # A token of RFC 9110.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# Headers by whose names their values are secrets, wherever those stand.
+# Headers with such a name have secret values.
 _SENSITIVE = re.compile(r"auth|cookie|key|token|secret|passw|credential", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"((bearer|basic|token|apikey) +)?", re.IGNORECASE)
-# By these devenv sends a request by its route, finds it in Envoy's log and reads its answer.
+# With these devenv chooses a request's route, finds it in Envoy's log and reads its answer.
 _OWN = {
     "host", "connection", "content-length", "content-type", "transfer-encoding", "user-agent",
     "model", "routing-strategy",
@@ -40,12 +40,15 @@ def sendable(text: str) -> str:
 
 
 def is_secret(name: str, written: str) -> bool:
-    """Whether a header's value must not be seen in what others say: a tenant's name may stand anywhere."""
+    """Whether a header's value must be hidden in answers, too.
+
+    Other values may show: a tenant's name may be anywhere. `written`: the value as in the profile.
+    """
     return bool(_SENSITIVE.search(name) or VARIABLE.search(written) or FILE.search(written))
 
 
 def shown(value: SecretStr) -> str:
-    """Return the value as anybody may see it: references stay, and the scheme before one."""
+    """Return the value as anyone may see it: references stay, and the scheme before one."""
     text = value.get_secret_value()
     if text == HIDDEN:
         return text
@@ -53,26 +56,28 @@ def shown(value: SecretStr) -> str:
     return text if words != text and _SCHEME.fullmatch(words) else HIDDEN
 
 
-def _name(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError("it is no name of a header")
+        raise ValueError("it is not a valid header name")
     if name.lower() in _OWN:
         raise ValueError(f"devenv sets {name.lower()} itself")
     return name
 
 
-def _value(value: SecretStr) -> SecretStr:
-    """Refuse what can't be sent; of what a file or a variable holds, only sending can tell."""
+def _check_value(value: SecretStr) -> SecretStr:
+    """Refuse what can't be sent. What a file or a variable holds is checked before sending."""
     text = value.get_secret_value()
     if reason := sendable(text):
         raise ValueError(reason)
     if "${" in VARIABLE.sub("", text):
-        raise ValueError("after ${ it needs the name of a variable and }, like ${API_KEY}")
+        raise ValueError("${ must be followed by the name of a variable and }, like ${API_KEY}")
     return value
 
 
-HeaderName = Annotated[str, AfterValidator(_name)]
+HeaderName = Annotated[str, AfterValidator(_check_name)]
 HeaderValue = Annotated[
-    SecretStr, AfterValidator(_value), PlainSerializer(shown, return_type=str, when_used="json")
+    SecretStr,
+    AfterValidator(_check_value),
+    PlainSerializer(shown, return_type=str, when_used="json"),
 ]
 Headers = Mapping[HeaderName, HeaderValue]

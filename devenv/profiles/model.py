@@ -1,13 +1,16 @@
 """A profile: one YAML file that says everything about an environment."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from devenv.base.json_types import JsonMap
+from devenv.base.userfiles import near_it
+from devenv.ports.names import Names
 from devenv.profiles.base import (
     Address,
     Amount,
@@ -20,16 +23,18 @@ from devenv.profiles.base import (
     Size,
     Title,
     Whole,
+    is_list_of,
 )
 from devenv.profiles.headers import Headers
-from devenv.profiles.wording import Place, PlacedError
-from devenv.userfiles import near_it
+from devenv.profiles.wording import PlacedError, Problem
 
-# The base of what was found in a cluster of somebody else's.
+# The base of a profile that was made from a cluster that devenv did not make.
 FOUND = "found"
-# That kind knows.
+# Of a node, as kind knows them.
 _ROLES = ("control-plane", "worker")
-# Of `up`, which waits for components beside them.
+# The name of a recipe, and that of a file that it makes.
+RecipeFile = tuple[str, str]
+# Steps of `up`: components, which are steps too, can't have these names.
 STEPS = {
     "cluster",
     "images",
@@ -53,36 +58,39 @@ class Route(StrEnum):
 
 
 class Cluster(Model):
-    """How the cluster is made."""
+    """How the cluster is created."""
 
-    # An entry of `images`.
+    # The name of an entry of `images`.
     image: str
-    kind: Mapping[str, Any]
+    kind: JsonMap
 
     @model_validator(mode="after")
     def _nodes(self) -> "Cluster":
-        nodes = self.kind.get("nodes", [])
-        if not (
-            nodes is None
-            or (isinstance(nodes, list) and all(isinstance(n, Mapping) for n in nodes))
-        ):
-            raise ValueError("kind.nodes is no list of nodes")
-        roles = [n.get("role", "control-plane") for n in nodes or ()]
-        unknown: list[tuple[Place, str]] = []
-        unknown += [
-            (("kind", "nodes", i), f"kind has no role {role!r}")
-            for i, role in enumerate(roles)
-            if role not in _ROLES
-        ]
-        if not unknown and roles and "control-plane" not in roles:
-            unknown = [(("kind", "nodes"), "one node must have the role control-plane")]
-        if unknown:
-            raise PlacedError(unknown)
+        """Check kind's own list of nodes, as far as devenv depends on it."""
+        nodes = self.kind.get("nodes")
+        if nodes is None:
+            return self
+        if not is_list_of(nodes, Mapping):
+            raise ValueError("kind.nodes must be a list of nodes")
+        roles = [node.get("role", "control-plane") for node in nodes]
+        if problems := _role_problems(roles):
+            raise PlacedError(problems)
         return self
 
 
+def _role_problems(roles: Sequence[Any]) -> list[Problem]:
+    """Return what is wrong with the roles of kind's nodes."""
+    problems: list[Problem] = []
+    for number, role in enumerate(roles):
+        if role not in _ROLES:
+            problems.append((("kind", "nodes", number), f"kind has no role {role!r}"))
+    if not problems and roles and "control-plane" not in roles:
+        problems.append((("kind", "nodes"), "one node must have the role control-plane"))
+    return problems
+
+
 class GatewayPorts(Model):
-    """The Gateway and its ports, from which the port mapping, the NodePort and the URL follow."""
+    """The Gateway and its ports, which give the port mapping, the NodePort and the URL."""
 
     namespace: ObjectName
     name: ObjectName
@@ -91,21 +99,21 @@ class GatewayPorts(Model):
 
     @property
     def url(self) -> str:
-        """Where its clients find it."""
+        """The address for clients on the host."""
         return f"http://localhost:{self.host_port}"
 
 
 class GoProgram(Model):
-    """A Go program that makes an image of its own: nothing in it but the program, run by nobody in particular."""
+    """A Go program that devenv packs into an image with nothing else in it, run without root."""
 
     # In the module, like ./cmd/plugins.
     package: str
-    # Where the image has it, like /gateway-plugins.
+    # The program's path in the image, like /gateway-plugins.
     entrypoint: str
     # distroless' nonroot.
     user: str = "65532:65532"
-    tags: tuple[str, ...] = ()
-    # The newest Go that the source takes, of those in images/toolchain.yaml.
+    tags: Names = ()
+    # The newest Go that can compile the source, of those in images/toolchain.yaml.
     at_most: str = Field(default="", pattern=r"^(1\.25)?$")
 
 
@@ -124,13 +132,13 @@ class PythonProgram(Model):
 
     # In the checkout.
     folder: str
-    # Patterns of what is taken from it, in the image's /app.
-    files: tuple[str, ...]
+    # Patterns of the files that are copied into the image's /app.
+    files: Names
     # A file of the folder that names packages.
     requirements: str = ""
     # Further packages.
-    packages: tuple[str, ...] = ()
-    # A poetry.lock of the folder, whose versions count.
+    packages: Names = ()
+    # A poetry.lock of the folder, which decides the versions.
     lock: str = ""
     # A name on the image's PATH → MODULE:FUNCTION.
     programs: Mapping[str, str] = {}
@@ -145,25 +153,21 @@ class ProfileImage(Model):
     name: str
     # Its name in the cluster.
     ref: ImageName
-    # A file that `docker save` wrote, seen from the profile's folder; it comes before all others.
+    # A file that `docker save` wrote, seen from the profile's folder; it comes before the rest.
     archive: str = ""
     recipe: str = ""
     pull: bool = True
-    build: tuple[
-        Argument, ...
-        # The command that builds it in the engine, for `reload-image --build`.
-    ] = ()
-    # The folder that it runs in, seen from the profile's folder.
+    # The command that builds it in the engine, for `reload-image --build`.
+    build: tuple[Argument, ...] = ()
+    # The folder in which that command runs, seen from the profile's folder.
     build_in: str = ""
-    # Whether it is built in a checkout that is given with `up --checkout`, and nowhere else.
+    # Whether it is built only in a checkout that is given with `up --checkout`.
     from_checkout: bool = False
-    go: GoProgram | None = (
-        # A Go program in `build_in`, which is built here and packed, in the place of `build`.
-        None
-    )
+    # A Go program in `build_in` that devenv builds and packs, in the place of `build`.
+    go: GoProgram | None = None
     # The same for a Python program.
     python: PythonProgram | None = None
-    # A path in the checkout: the entry counts only where it is there.
+    # A path in the checkout: without it, the entry does not count.
     only_with: str = ""
     enabled: bool = True
 
@@ -177,7 +181,7 @@ class ProfileImage(Model):
 
     @property
     def built_in_place(self) -> bool:
-        """Whether there is a way to build it from somebody's own source."""
+        """Whether it can be built from the user's source code."""
         needs_folder = self.from_checkout or self.packed
         return bool((self.build or self.packed) and (self.build_in or not needs_folder))
 
@@ -188,7 +192,7 @@ class ProfileImage(Model):
 
 
 class Target(Model):
-    """Which objects a patch is for; an empty field fits all, and * in a name anything."""
+    """The objects that a patch is for. An empty field fits all, and * in a name anything."""
 
     kind: str = ""
     namespace: str = ""
@@ -196,7 +200,10 @@ class Target(Model):
 
 
 class Patch(Model):
-    """What is changed in objects that are not ours: maps merged by key, lists by name; or such objects are left out."""
+    """A change to objects that are not devenv's own: something is merged in, or they are left out.
+
+    Maps merge by key, lists by name.
+    """
 
     name: str
     target: Target
@@ -207,15 +214,16 @@ class Patch(Model):
     @model_validator(mode="after")
     def _does_one_thing(self) -> "Patch":
         if bool(self.merge) == self.remove:
-            raise ValueError(f"{self.name} does one thing: merge something, or remove: true")
+            raise ValueError(f"{self.name} must do one thing: merge something, or remove: true")
         return self
 
 
 class ManifestSource(Model):
-    """Where manifests come from: a file or a folder of them, a kustomize folder, an address, or a recipe's file.
+    """A file or folder of manifests, a kustomize folder, an address, or a recipe's file.
 
-    A path is seen from the profile's folder, in devenv's own profiles from manifests/. Of what an address gives, the sum is
-    recorded when it is first fetched, where none is given here. Of two sources with the same object, the later one counts.
+    A path is seen from the profile's folder, in devenv's own profiles from manifests/. If an
+    address has no checksum here, that of the first download is recorded. Of two sources with the
+    same object, the later one counts.
     """
 
     name: str
@@ -226,22 +234,22 @@ class ManifestSource(Model):
     recipe: str = ""
     # A folder.
     kustomize: str = ""
-    # whether the folder is in the checkout; it is left out if the checkout does not have it
+    # Whether the folder is in the checkout; it is left out if the checkout does not have it.
     from_checkout: bool = False
-    replaces: tuple[
-        str, ...
-        # Addresses in kustomize folders, in whose place its file is taken.
-    ] = ()
+    # Addresses in kustomize folders that its file replaces.
+    replaces: tuple[str, ...] = ()
     # Components that must be ready before it is applied.
-    after: tuple[str, ...] = ()
+    after: Names = ()
     patches: tuple[Patch, ...] = ()
-    # A path in the checkout: the entry counts only where it is there.
+    # A path in the checkout: without it, the entry does not count.
     only_with: str = ""
     enabled: bool = True
 
     @model_validator(mode="after")
     def _one_source(self) -> "ManifestSource":
-        if sum(map(bool, (self.path, self.url, self.recipe, self.kustomize))) != 1:
+        """Check that an entry says once where its manifests come from."""
+        sources = list(filter(None, (self.path, self.url, self.recipe, self.kustomize)))
+        if len(sources) != 1:
             raise ValueError(f"{self.name} needs one source: path, url, kustomize or recipe")
         if self.sha256 and not self.url:
             raise ValueError(f"{self.name}: a sha256 belongs to a url")
@@ -249,19 +257,19 @@ class ManifestSource(Model):
             raise ValueError(f"{self.name}: from_checkout works only with a kustomize folder")
         if self.replaces and self.kustomize:
             raise ValueError(
-                f"{self.name}: a folder replaces no address; set replaces: [] beside it"
+                f"{self.name}: a folder can't replace an address; set replaces: [] beside it"
             )
         return self
 
     @property
-    def recipe_file(self) -> tuple[str, str]:
-        """The recipe and its file."""
+    def recipe_file(self) -> RecipeFile:
+        """The name of the recipe, and that of its file."""
         recipe, _, file = self.recipe.partition("/")
         return recipe, file
 
 
 class Resource(Model):
-    """An object of the cluster, by name or by labels."""
+    """An object of the cluster, found by name or by labels."""
 
     api_version: str = Field(alias="apiVersion")
     kind: str
@@ -272,27 +280,34 @@ class Resource(Model):
     @model_validator(mode="after")
     def _one_way(self) -> "Resource":
         if bool(self.name) == bool(self.selector):
-            raise ValueError("an object is found in one way: by name or by selector")
+            raise ValueError("it needs either a name or a selector")
         return self
 
-    def names(self, meta: Mapping[str, Any]) -> bool:
-        """Whether an object of this kind, by its metadata, is the one: in its namespace, by name or by labels."""
+    def names(self, meta: JsonMap) -> bool:
+        """Whether this means an object of its kind. `meta`: the object's metadata."""
         if self.namespace != meta.get("namespace", ""):
             return False
+        if self.name:
+            return bool(meta["name"] == self.name)
         labels = meta.get("labels") or {}
-        required_labels = [pair.split("=", 1) for pair in self.selector.split(",") if "=" in pair]
-        return bool(
-            meta["name"] == self.name
-            if self.name
-            else required_labels and all(labels.get(k) == v for k, v in required_labels)
-        )
+        parts = [part for part in self.selector.split(",") if "=" in part]
+        if not parts:
+            return False
+        for part in parts:
+            key, _, value = part.partition("=")
+            if labels.get(key) != value:
+                return False
+        return True
 
     def __str__(self) -> str:
-        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name or self.selector}"
+        name = self.name or self.selector
+        if self.namespace:
+            return f"{self.kind} {self.namespace}/{name}"
+        return f"{self.kind} {name}"
 
 
 class Component(Model):
-    """Something that must be ready, what ready means for it, and what it comes after."""
+    """Something that must be ready, with its gate and the components that it comes after."""
 
     name: str
     gate: Literal[
@@ -300,14 +315,14 @@ class Component(Model):
     ]
     resource: Resource
     conditions: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    # Whether a controller of the cluster makes it, so that no manifest has it.
+    after: Names = ()
+    # Whether a controller in the cluster creates it, so that no manifest has it.
     made: bool = False
     # Of a workload whose pods elect a leader: how the name of their Lease ends.
     lease: str = ""
     # Seconds.
     deadline: Amount = Field(default=240, gt=0, le=3600)
-    # A path in the checkout: the entry counts only where it is there.
+    # A path in the checkout: without it, the entry does not count.
     only_with: str = ""
     enabled: bool = True
 
@@ -320,33 +335,33 @@ class LiveRequest(Model):
     model: str
     strategy: str = "random"
     stream: bool = False
-    # The HTTPRoute that it goes by; the model's own unless told.
+    # The HTTPRoute that it must take; if empty, the model's own.
     by: str = ""
-    # Whether its model does not name its pod, so that Envoy's log alone tells which one answered.
+    # Whether the model does not name its pod, so that only Envoy's log tells which pod answered.
     anonymous: bool = False
-    # such as an API key: a text, or where it is: ${NAME} a variable, @FILE a file
+    # Such as an API key: a text, a variable as ${NAME}, or a file as @FILE.
     headers: Headers = Field(default_factory=dict)
     enabled: bool = True
 
     @property
     def http_route(self) -> str:
-        """The name of the HTTPRoute that it goes by."""
+        """The name of the HTTPRoute that it must take."""
         return self.by or f"{self.model}-router"
 
 
 class Forward(Model):
-    """A port of this machine's loopback that leads into the cluster while tests run."""
+    """A port of the host's loopback that leads into the cluster while tests run."""
 
     port: int = Field(ge=1, le=65535)
     namespace: str = ""
-    # The gateway where it is empty.
+    # If empty, the port leads to the gateway.
     service: str = ""
-    # a port of the Service's pods; by default the same one
+    # A port of the Service's pods; 0 for the same one.
     target: int = Field(default=0, ge=0, le=65535)
 
 
 class SourceTests(Model):
-    """Tests in the profile's checkout: a package of Go tests that need a cluster."""
+    """A package of Go tests in the profile's checkout that need a cluster."""
 
     # In the module, like ./test/e2e/.
     package: str
@@ -354,16 +369,16 @@ class SourceTests(Model):
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}
     forwards: tuple[Forward, ...] = ()
-    # Where they make objects.
+    # The namespace in which they create objects.
     namespace: str = "default"
 
 
 class Needs(Model):
-    """What the engine must have for it."""
+    """What the engine must have for the environment."""
 
     cpus: Whole = Field(default=2, ge=0)
     memory: Size = 3 << 30
-    # A node with its images takes about 2 GiB; the rest is for what one does with it.
+    # A node with its images takes about 2 GiB; the rest is for working with it.
     disk: Size = 4 << 30
 
 
@@ -372,14 +387,12 @@ class Budget(Model):
 
     keep_free: Share = "5%"
     max_use: Share = "100%"
-    headroom: Share = (
-        # How far below that making room goes on, so that it is not begun again at once.
-        "5%"
-    )
+    # How far below the limit pruning goes on, so that it does not start again at once.
+    headroom: Share = "5%"
 
 
 class Budgets(Model):
-    """The disks that devenv writes to: the host's own, the engine's, and what a node may take of the engine's."""
+    """The disks that devenv writes to: the host's, the engine's, and a node's share of that."""
 
     host: Budget = Budget()
     engine: Budget = Budget()
@@ -391,25 +404,25 @@ class Profile(Model):
 
     name: Title
     description: str = ""
-    # The profile at the bottom of all that it extends.
+    # The name of the profile that extends none, at the end of what this one extends.
     base: str = ""
-    # Of what it installs, where it has several.
+    # Of what it installs, if it has several.
     version: str = ""
-    # A newer version than all that are known is treated like this one.
+    # If the version is newer than all that the profile has: the one that it is treated like.
     like: str = ""
     # Of that version's images.
     tag: str = ""
-    # whether what it installs reads a model's name from annotations too, and hashes names for routes
+    # Whether what it installs reads a model's name from annotations too, and hashes routes' names.
     model_annotations: bool = False
-    # The Go module that a checkout of what it installs is.
+    # The Go module of a checkout.
     module: str = ""
     needs: Needs = Needs()
     budgets: Budgets = Budgets()
-    # Whether a command that needs room may make it.
+    # Whether a command that needs space may prune.
     auto_prune: AutoPrune = "ask"
-    # Images by name, * stands for anything: never pruned.
+    # Names of images that are never pruned; * stands for anything.
     protect: tuple[str, ...] = ()
-    # Hours: an image with a name that came since then is never pruned
+    # Hours: an image with a name is never pruned before that age.
     keep_newer: Amount = Field(default=24, ge=0, le=24 * 365)
     cluster: Cluster
     gateway: GatewayPorts
@@ -419,80 +432,122 @@ class Profile(Model):
     patches: tuple[Patch, ...] = ()
     components: tuple[Component, ...]
     requests: tuple[LiveRequest, ...]
-    ignore: tuple[
-        Annotated[str, Field(pattern=r"^DE\d{3}$")], ...
-        # Codes that `doctor` leaves out.
-    ] = ()
+    # Codes that `doctor` leaves out, CODE, or with one of Kubernetes' reasons, CODE:REASON.
+    ignore: tuple[Annotated[str, Field(pattern=r"^DE\d{3}(:[A-Za-z][A-Za-z0-9]*)?$")], ...] = ()
     # What `devenv test-e2e` runs.
     tests: SourceTests | None = None
-    # Entries that count only with a path that the checkout has not.
+    # Entries that need a path which the checkout lacks. devenv itself notes them.
     left_out: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _names_exist(self) -> "Profile":
-        problems: list[tuple[Place, str]] = [*self._unknown_names(), *self._doubles()]
-        components = {c.name for c in self.components}
-        problems += [
-            (("components", c), "this name is taken by a step of devenv's own")
-            for c in components & STEPS
+    def _is_consistent(self) -> "Profile":
+        """Raise all problems of the profile's parts with each other at once."""
+        problems = [
+            *self._unknown_name_problems(),
+            *self._duplicate_problems(),
+            *self._component_problems(),
+            *self._proof_problems(),
         ]
-        try:
-            TopologicalSorter({c.name: c.after for c in self.components}).prepare()
-        except CycleError as error:
-            what = f"they wait for each other in a circle: {', '.join(error.args[1])}"
-            problems.append((("components",), what))
-        if not self.requests and self.base != FOUND:
-            problems.append((("requests",), "at least one is needed: without it nothing is proven"))
-        if self.base != FOUND:
-            empty = [key for key in ("namespace", "name") if not getattr(self.gateway, key)]
-            problems += [(("gateway", key), "it must not be empty") for key in empty]
         if problems:
             raise PlacedError(problems)
         return self
 
-    def _unknown_names(self) -> list[tuple[Place, str]]:
-        images, components = [i.name for i in self.images], [c.name for c in self.components]
-        problems: list[tuple[Place, str]] = []
+    def _component_problems(self) -> list[Problem]:
+        """Return wrong names of components, and circles among them."""
+        problems: list[Problem] = []
+        predecessors = {component.name: component.after for component in self.components}
+        for name in predecessors.keys() & STEPS:
+            problem = "this name is taken by a step of devenv's own"
+            problems.append((("components", name), problem))
+        try:
+            TopologicalSorter(predecessors).prepare()
+        except CycleError as error:
+            circle = ", ".join(error.args[1])
+            problem = f"they wait for each other in a circle: {circle}"
+            problems.append((("components",), problem))
+        return problems
+
+    def _proof_problems(self) -> list[Problem]:
+        """Return what is missing for live requests, which a foreign cluster's profile may lack."""
+        if self.base == FOUND:
+            return []
+        problems: list[Problem] = []
+        if not self.requests:
+            problem = "at least one is needed: without it nothing is proven"
+            problems.append((("requests",), problem))
+        if not self.gateway.namespace:
+            problems.append((("gateway", "namespace"), "it must not be empty"))
+        if not self.gateway.name:
+            problems.append((("gateway", "name"), "it must not be empty"))
+        return problems
+
+    def _unknown_name_problems(self) -> list[Problem]:
+        """Return the names that the profile uses, but does not define."""
+        images = _names(self.images)
+        problems: list[Problem] = []
         if self.cluster.image not in images:
-            what = _no_such("image", self.cluster.image, images)
-            problems.append((("cluster", "image"), what))
-        parts = (("components", self.components), ("manifests", self.manifests))
-        for part, entries in parts:
-            for entry in entries:
-                unknown = [name for name in entry.after if name not in components]
-                problems += [
-                    ((part, entry.name, "after"), _no_such("component", name, components))
-                    for name in unknown
-                ]
+            problem = _no_such("image", self.cluster.image, images)
+            problems.append((("cluster", "image"), problem))
+        components = _names(self.components)
+        for part in ("components", "manifests"):
+            for entry in getattr(self, part):
+                for name in entry.after:
+                    if name not in components:
+                        problem = _no_such("component", name, components)
+                        problems.append(((part, entry.name, "after"), problem))
         return problems
 
-    def _doubles(self) -> list[tuple[Place, str]]:
-        parts = (
-            ("images", self.images),
-            ("components", self.components),
-            ("manifests", self.manifests),
-        )
-        problems: list[tuple[Place, str]] = []
-        for part, entries in parts:
-            counts = Counter(entry.name for entry in entries)
-            doubles = [(name, count) for name, count in counts.items() if count > 1]
-            problems += [((part, name), f"it appears {count} times") for name, count in doubles]
+    def _duplicate_problems(self) -> list[Problem]:
+        """Return the names that a list has more than once."""
+        problems: list[Problem] = []
+        for part in ("images", "components", "manifests"):
+            counts = Counter(_names(getattr(self, part)))
+            for name, count in counts.items():
+                if count > 1:
+                    problems.append(((part, name), f"it appears {count} times"))
         return problems
 
-    def headers_of(self, model: str) -> Headers:
-        """Return the headers that the profile's requests to a model carry, such as its API key."""
-        matches = [r.headers for r in self.requests if r.model == model and r.headers]
-        return matches[0] if matches else {}
+    def headers_to(self, model: str, given: Headers) -> Headers:
+        """Return the headers for a request to a model: those given, such as with --header.
+
+        Without any, those that the profile's requests to the model carry, such as its API key.
+        """
+        if given:
+            return given
+        for request in self.requests:
+            if request.model == model and request.headers:
+                return request.headers
+        return {}
 
     def after(self, name: str) -> set[str]:
         """Return the names of the components that come after this one, directly or not."""
-        dependents = {c.name for c in self.components if name in c.after}
-        return dependents.union(*(self.after(n) for n in dependents)) if dependents else dependents
+        dependents = {component.name for component in self.components if name in component.after}
+        return dependents.union(*map(self.after, dependents))
+
+    @property
+    def workloads(self) -> list[Component]:
+        """The components that are workloads."""
+        return [component for component in self.components if component.gate == "workload"]
+
+    @property
+    def has_route_controller(self) -> bool:
+        """Whether AIBrix's controller is installed, which creates models' HTTPRoutes."""
+        created_kinds = {c.resource.kind for c in self.components if c.made}
+        return "HTTPRoute" in created_kinds
+
+    @property
+    def recipe_files(self) -> list[RecipeFile]:
+        """The recipes' files that its manifests need, each with its recipe's name."""
+        return [source.recipe_file for source in self.manifests if source.recipe]
 
     @property
     def cluster_images(self) -> tuple[ProfileImage, ...]:
         """The images that go into the nodes."""
-        return tuple(i for i in self.images if i.name != self.cluster.image)
+        return tuple(image for image in self.images if image.name != self.cluster.image)
+
+
+def _names(entries: Iterable[ProfileImage | ManifestSource | Component]) -> list[str]:
+    return [entry.name for entry in entries]
 
 
 def _no_such(kind: str, name: str, names: Iterable[str]) -> str:

@@ -15,12 +15,17 @@ _UNITS = {
 }
 _FORM = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)(k|M|G|T|Ki|Mi|Gi|Ti|)")
 
-# Characters of what is no size.
+# Characters of an invalid size that an error shows.
 _SHOWN = 40
+_MOST_PERCENT = 100
+_STEP = 1024
+# From this number on, a size is shown without a decimal.
+_ROUNDED_FROM = 10
+_MINUTE, _HOUR = 60, 3600
 
 
 def parse(text: str | int) -> int:
-    """Return the bytes that `text` stands for. Raises ValueError where it is no quantity."""
+    """Return the bytes that `text` stands for. Raises ValueError if it is not a quantity."""
     match = _FORM.fullmatch(str(text).strip())
     if match is None:
         raise ValueError(f"{str(text)[:_SHOWN]!r} is not a size; write it like 64Mi or 2Gi")
@@ -28,9 +33,9 @@ def parse(text: str | int) -> int:
 
 
 def share(text: str, total: int) -> int:
-    """Return the bytes that `text` stands for on a disk of `total` bytes: a size, or a percentage of the disk.
+    """Return the bytes that `text` stands for: a size, or a percentage of a disk of `total` bytes.
 
-    Raises ValueError where it is neither.
+    Raises ValueError if it is neither.
     """
     if not text.endswith("%"):
         return parse(text)
@@ -38,23 +43,28 @@ def share(text: str, total: int) -> int:
         percent = float(text[:-1])
     except ValueError:
         percent = -1
-    if not 0 <= percent <= 100:  # noqa: PLR2004
+    if not 0 <= percent <= _MOST_PERCENT:
         raise ValueError(f"{text[:_SHOWN]!r} is not a share of a disk; write it like 10%")
     return int(total * percent / 100)
 
 
 def show(size: float) -> str:
-    """Return `size` bytes in the largest binary unit that leaves at least 1: 1.5 GiB, 64 MiB, 0 B."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":  # noqa: PLR2004
-            return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"  # noqa: PLR2004
-        size /= 1024
-    raise AssertionError
+    """Return `size` bytes in the largest unit that leaves at least 1: 1.5 GiB, 64 MiB, 0 B."""
+    unit = "B"
+    for larger_unit in ("KiB", "MiB", "GiB"):
+        if size < _STEP:
+            break
+        size /= _STEP
+        unit = larger_unit
+    decimals = 0 if unit == "B" or size >= _ROUNDED_FROM else 1
+    return f"{size:.{decimals}f} {unit}"
 
 
 def lasting(seconds: float) -> str:
     """Return a length of time in the largest unit that fits twice: 90 s, 5 min, 3 h."""
     whole = int(seconds)
-    if whole < 120:  # noqa: PLR2004
+    if whole < 2 * _MINUTE:
         return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"  # noqa: PLR2004
+    if whole < 2 * _HOUR:
+        return f"{whole // _MINUTE} min"
+    return f"{whole // _HOUR} h"

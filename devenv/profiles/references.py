@@ -1,4 +1,4 @@
-"""Names of images as registries and engines take them."""
+"""Image references and image IDs, as registries and engines spell them."""
 
 import re
 
@@ -10,15 +10,15 @@ _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}
 _REPOSITORY = rf"(?:{_DOMAIN}/)?{_PART}(?:/{_PART})*"
 _REFERENCE = re.compile(rf"{_REPOSITORY}(?::{_TAG})?(?:@{_DIGEST})?", re.ASCII)
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{6,64}")
-# characters.
+# Characters.
 _LONGEST = 512
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text can be an image's name, with or without a tag and a digest."""
+    """Whether a text can be an image reference, with or without a tag and a digest."""
     return len(text) <= _LONGEST and bool(_REFERENCE.fullmatch(text))
 
 
 def is_image_id(text: str) -> bool:
-    """Whether a text can be an image's ID as `docker images` prints it, whole or cut."""
+    """Whether a text can be an image ID as `docker images` prints it, whole or cut."""
     return bool(_ID.fullmatch(text))

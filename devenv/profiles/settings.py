@@ -1,4 +1,4 @@
-"""The user's own settings: what of a profile's is theirs to say, whatever the profile."""
+"""The user's own settings, which come before those of any profile."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,18 +6,18 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from devenv.errors import DevenvError, Exit
+from devenv.base.errors import DevenvError, Exit
+from devenv.base.userfiles import read_yaml
 from devenv.profiles.base import Amount, AutoPrune, Model, Share
-from devenv.profiles.load import places
 from devenv.profiles.merge import merge
 from devenv.profiles.model import Profile
-from devenv.userfiles import read_yaml
+from devenv.profiles.places import FIX, describe_errors
 
 FILE = "config.yaml"
 
 
 class BudgetChange(Model):
-    """What of a budget is said otherwise."""
+    """Changes to one disk's budget. What is not set stays as the profile has it."""
 
     keep_free: Share | None = None
     max_use: Share | None = None
@@ -25,7 +25,7 @@ class BudgetChange(Model):
 
 
 class BudgetChanges(Model):
-    """By disk."""
+    """Changes to the budgets, by disk."""
 
     host: BudgetChange = BudgetChange()
     engine: BudgetChange = BudgetChange()
@@ -33,7 +33,7 @@ class BudgetChanges(Model):
 
 
 class Settings(Model):
-    """config.yaml. What is not said is as the profile has it; `protect` is added to the profile's."""
+    """config.yaml. What is not set stays as the profile has it; `protect` adds to the profile's."""
 
     budgets: BudgetChanges = BudgetChanges()
     auto_prune: AutoPrune | None = None
@@ -43,7 +43,10 @@ class Settings(Model):
 
 
 def read(path: Path) -> Settings:
-    """Return the settings in a file, none where there is no file. Raises DevenvError with all that is wrong and where."""
+    """Return the settings in a file, empty ones if the file does not exist.
+
+    Raises DevenvError with everything that is wrong, and where.
+    """
     try:
         document = read_yaml(path)
     except FileNotFoundError:
@@ -51,13 +54,14 @@ def read(path: Path) -> Settings:
     try:
         return Settings.model_validate(document.content or {})
     except ValidationError as error:
-        what = f"The settings in {path} are wrong."
-        fix = "Correct the file; nothing was changed."
-        raise DevenvError(what, places(document, error, Settings), fix, Exit.USAGE) from error
+        what = f"The settings in {path} have errors."
+        reason = describe_errors(document, error, Settings)
+        raise DevenvError(what, reason, FIX, Exit.USAGE) from error
 
 
 def applied(profile: Profile, settings: Settings) -> Profile:
-    """Return the profile as the user's settings make it."""
+    """Return the profile with the user's settings."""
     changes: Mapping[str, Any] = settings.model_dump(exclude_none=True, exclude={"protect"})
     content = merge(profile.model_dump(by_alias=True), changes)
-    return Profile.model_validate({**content, "protect": (*profile.protect, *settings.protect)})
+    protected_names = (*profile.protect, *settings.protect)
+    return Profile.model_validate({**content, "protect": protected_names})

@@ -1,7 +1,7 @@
-"""What of a profile is chosen when a cluster is made: a version, options, and where its manifests come from.
+"""What is chosen of a profile when a cluster is created: version, options, source of manifests.
 
-A profile may have `versions` and `options`: changes by name, merged over it. `{version}` and `{tag}` in its texts stand for
-the version and for the tag of its images.
+A profile may have `versions` and `options`: changes by name, merged over it. In its texts,
+`{version}` and `{tag}` stand for the version and for the tag of its images.
 """
 
 import re
@@ -10,18 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devenv.errors import DevenvError, Exit
+from devenv.base.errors import DevenvError, Exit
+from devenv.base.json_types import JsonObject
+from devenv.ports.names import Names
 from devenv.profiles.merge import merge
 
-# The profile's files as they are merged: from the one that extends none to the one that was named.
-Layers = Sequence[Mapping[str, Any]]
+# The content of a profile, or of a part of it.
+Content = Mapping[str, Any]
+# The contents of the profile's files: from the one that extends none to the one that was named.
+Layers = Sequence[Content]
 # "versions" or "options", and the name of one.
 Change = tuple[str, str]
 LISTS = ("images", "manifests", "components", "requests")
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-[\w.]+)?")
-# Options that stand for manifests from the user's own files, and for his own source
+# Options that follow from --manifests and --checkout, and can't be named.
 FILES, CHECKOUT = "files", "checkout"
-# Stands for a path where only the rest is looked at.
+_IMPLIED_OPTIONS = {FILES, CHECKOUT}
+# Stands for a path if only the rest is checked.
 ANY = "any"
 # Folders of a checkout, in the order in which their objects count.
 FOLDERS = ("kustomize_first", "kustomize")
@@ -29,26 +34,32 @@ FOLDERS = ("kustomize_first", "kustomize")
 
 @dataclass(frozen=True)
 class Variant:
-    """What was chosen; what is empty was not. Paths are absolute."""
+    """What was chosen; a field that is empty was not. Paths are absolute."""
 
     version: str = ""
-    options: tuple[str, ...] = ()
+    options: Names = ()
     # Files and folders in the place of the release's.
     manifests: tuple[str, ...] = ()
-    # A folder with the source.
+    # A folder with the source code.
     checkout: str = ""
 
     @property
-    def everything(self) -> tuple[str, ...]:
+    def has_own_manifests(self) -> bool:
+        """Whether manifests come from the user's files or checkout, not from a release."""
+        return bool(self.manifests or self.checkout)
+
+    @property
+    def everything(self) -> Names:
         """The options, with those that follow from the rest."""
-        return (
-            *self.options,
-            *([FILES] if self.manifests or self.checkout else []),
-            *([CHECKOUT] if self.checkout else []),
-        )
+        options = list(self.options)
+        if self.has_own_manifests:
+            options.append(FILES)
+        if self.checkout:
+            options.append(CHECKOUT)
+        return tuple(options)
 
     def over(self, previous: "Variant") -> "Variant":
-        """Return what was chosen before, with what is chosen now: what is not said again stays."""
+        """Return this choice on top of a previous one, which fills in what is empty."""
         return Variant(
             self.version or previous.version,
             tuple(dict.fromkeys([*previous.options, *self.options])),
@@ -60,278 +71,399 @@ class Variant:
 PLAIN = Variant()
 
 
-def merged(layers: Layers) -> Mapping[str, Any]:
+def merged(layers: Layers) -> Content:
     """Return the profile's content with its versions and options still to choose from."""
-    content: Mapping[str, Any] = {}
+    content: Content = {}
     for layer in layers:
         content = merge(content, layer)
     return content
 
 
-def varied(layers: Layers, variant: Variant, name: str) -> Mapping[str, Any]:
+def varied(layers: Layers, variant: Variant, name: str) -> Content:
     """Return the profile's content as the variant makes it.
 
-    What a profile says itself outranks the versions and options of the profiles that it extends.
-    Raises DevenvError where it has no such version or option, or outranks all of an option.
+    A profile's own content outranks the versions and options of the profiles that it extends.
+    Raises DevenvError if the profile has no such version or option, or leaves nothing of an option.
     """
-    whole = merged(layers)
-    versions, options = whole.get("versions") or {}, whole.get("options") or {}
-    _only_what_it_has(versions, options, variant, name)
-    if not (versions or options):
-        return _enabled(_own_words(whole))
-    version = variant.version or _default(layers, variant)
-    like = newer(versions, version) if version not in versions else ""
-    if versions:
-        _require(versions, like or version, name)
-    changes = [("versions", like or version), *(("options", o) for o in variant.everything)]
-    content = _layered(layers, whole, changes)
-    _refuse_without_effect(layers, whole, changes, variant, name)
-    words = {"version": version, "tag": str(content.get("tag") or version)} if versions else {}
-    content = dict(merge(_spelt(content, words), _from_files(content, layers, variant)))
-    released = content.pop("released", True)
-    for key in FOLDERS:
-        content.pop(key, None)
-    if not (released or variant.manifests or variant.checkout):
-        fix = "Give its source with --checkout, or its manifests with --manifests."
-        raise DevenvError(f"There is no release {version}.", next_step=fix, exit_code=Exit.USAGE)
+    merged_content = merged(layers)
+    versions, options = _choices(merged_content, "versions"), _choices(merged_content, "options")
+    _refuse_unknown_choices(versions, options, variant, name)
+    if not versions and not options:
+        return _enabled(_own_content(merged_content))
+    version = variant.version or _default_version(layers, variant)
+    like = "" if version in versions else newer(versions, version)
+    listed_version = like or version
+    _require_version(versions, listed_version, name)
+    changes = [("versions", listed_version)]
+    changes += [("options", option) for option in variant.everything]
+    content = _with_changes(layers, merged_content, changes)
+    _refuse_without_effect(layers, merged_content, changes, variant, name)
+    words = _version_words(content, version) if versions else {}
+    file_changes = _changes_for_files(content, layers, variant)
+    content = _filled_in(content, words)
+    content = merge(content, file_changes)
+    content = _without_choices(content, version, variant)
     content = _without_missing(content, variant.checkout)
-    return _enabled({**content, **words, **({"like": like} if like else {})})
+    content = {**content, **words}
+    if like:
+        content["like"] = like
+    return _enabled(content)
 
 
-def _own_words(content: Mapping[str, Any]) -> Mapping[str, Any]:
+def _version_words(content: Content, version: str) -> dict[str, str]:
+    """Return what `{version}` and `{tag}` stand for; these are keys of the profile, too."""
+    tag = content.get("tag") or version
+    return {"version": version, "tag": str(tag)}
+
+
+def _choices(content: Content, part: str) -> Content:
+    """Return the versions or the options, by name."""
+    return content.get(part) or {}
+
+
+def _own_content(content: Content) -> Content:
     return {key: value for key, value in content.items() if key not in {"versions", "options"}}
 
 
-def _default(layers: Layers, variant: Variant) -> str:
-    """Return the version that the last profile names which names one, "" where none does."""
+def _without_choices(content: Content, version: str, variant: Variant) -> Content:
+    """Return the content without the keys that only choose.
+
+    Raises DevenvError if the version is not released, and nothing else gives its manifests.
+    """
+    remaining = dict(content)
+    is_released = remaining.pop("released", True)
+    for key in FOLDERS:
+        remaining.pop(key, None)
+    if not is_released and not variant.has_own_manifests:
+        raise DevenvError(
+            f"The release {version} does not exist.",
+            next_step="Give its source with --checkout, or its manifests with --manifests.",
+            exit_code=Exit.USAGE,
+        )
+    return remaining
+
+
+# Versions and options
+
+
+def _default_version(layers: Layers, variant: Variant) -> str:
+    """Return the version that the last profile names which names one, "" if none does."""
     for layer in reversed(layers):
-        checkout = (layer.get("options") or {}).get(CHECKOUT) or {}
-        version = (checkout.get("version") if variant.checkout else None) or layer.get("version")
-        if version:
-            return str(version)
+        checkout_change = _change(layer, ("options", CHECKOUT))
+        checkout_version = checkout_change.get("version")
+        if variant.checkout and checkout_version:
+            return str(checkout_version)
+        if layer.get("version"):
+            return str(layer["version"])
     return ""
 
 
-def _layered(
-    layers: Layers, whole: Mapping[str, Any], changes: Sequence[Change]
-) -> Mapping[str, Any]:
-    """Merge each profile's own words, its changes for what was chosen, then the next one."""
-    content: Mapping[str, Any] = {}
+def _change(content: Content, change: Change) -> Content:
+    """Return what a version or an option changes, nothing if the content does not have it."""
+    part, name = change
+    return _choices(content, part).get(name) or {}
+
+
+def _with_changes(layers: Layers, merged_content: Content, changes: Sequence[Change]) -> Content:
+    """Merge each profile's own content, then its changes for what was chosen, then the next one."""
+    content: Content = {}
     for layer in layers:
-        content = merge(content, _own_words(layer))
-        for part, chosen in changes:
-            # What a later profile has taken back (null) is missing in the whole.
-            merged_change = (whole.get(part) or {}).get(chosen) or {}
-            change = (layer.get(part) or {}).get(chosen) or {}
-            content = merge(
-                content, {key: value for key, value in change.items() if key in merged_change}
-            )
+        content = merge(content, _own_content(layer))
+        for change in changes:
+            layer_change = _valid_change(layer, merged_content, change)
+            content = merge(content, layer_change)
     return content
 
 
+def _valid_change(layer: Content, merged_content: Content, change: Change) -> Content:
+    """Return what a layer's version or option changes, without keys that were taken back.
+
+    A key that a later profile has taken back (null) is missing in the merged content.
+    """
+    valid_keys = _change(merged_content, change).keys()
+    layer_change = _change(layer, change)
+    return {key: value for key, value in layer_change.items() if key in valid_keys}
+
+
 def _refuse_without_effect(
-    layers: Layers, whole: Mapping[str, Any], changes: Sequence[Change], variant: Variant, name: str
+    layers: Layers,
+    merged_content: Content,
+    changes: Sequence[Change],
+    variant: Variant,
+    name: str,
 ) -> None:
-    """Refuse an option that was asked for, and that the profile's own words make of no effect."""
-    content = _layered(layers, whole, changes)
+    """Refuse an option that was asked for, if the profile's own content leaves nothing of it."""
+    content = _with_changes(layers, merged_content, changes)
     for option in variant.options:
-        change = whole["options"][option] or {}
-        others = [c for c in changes if c != ("options", option)]
-        # Where the profile says the same as the option, all is as it was asked for.
-        if merge(content, change) != content and _layered(layers, whole, others) == content:
+        change = merged_content["options"][option] or {}
+        # If the profile says the same as the option, everything is as it was asked for.
+        if merge(content, change) == content:
+            continue
+        other_changes = [other for other in changes if other != ("options", option)]
+        content_without = _with_changes(layers, merged_content, other_changes)
+        if content_without == content:
             keys = ", ".join(change)
-            what = (
-                f"The profile {name} leaves nothing of the option {option}: it has its own {keys}."
+            raise DevenvError(
+                f"The profile {name} leaves nothing of the option {option}: it has its own {keys}.",
+                "",
+                "Leave the option out, or say in the profile what it should change:"
+                f" options: {{{option}: …}}.",
+                Exit.USAGE,
             )
-            fix = f"Leave the option out, or say in the profile what it should change: options: {{{option}: …}}."
-            raise DevenvError(what, "", fix, Exit.USAGE)
 
 
-def variants(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Variant]]:
-    """Yield every choice that the profile leaves, one at a time, with the keys under which its change stands."""
+def variants(content: Content) -> Iterator[tuple[tuple[str, ...], Variant]]:
+    """Yield every choice that the profile leaves, one at a time, after the keys of its change."""
     yield (), PLAIN
-    for version in content.get("versions") or {}:
+    for version in _choices(content, "versions"):
         yield ("versions", version), Variant(version=version)
-    for option in content.get("options") or {}:
-        chosen = {FILES: Variant(manifests=(ANY,)), CHECKOUT: Variant(checkout=ANY)}
-        yield ("options", option), chosen.get(option, Variant(options=(option,)))
+    implied_variants = {FILES: Variant(manifests=(ANY,)), CHECKOUT: Variant(checkout=ANY)}
+    for option in _choices(content, "options"):
+        variant = implied_variants.get(option) or Variant(options=(option,))
+        yield ("options", option), variant
 
 
 def newer(versions: Iterable[str], version: str) -> str:
-    """Return the newest release that is known, where the version is a newer one; else ""."""
-    releases = [(_number(v), v) for v in versions if _number(v)]
-    newest = max(releases, default=((), ""))
-    return newest[1] if _number(version) > newest[0] else ""
+    """Return the newest of the versions, if `version` is a newer release; else ""."""
+    releases = filter(_release_numbers, versions)
+    newest = max(releases, key=lambda release: (_release_numbers(release), release), default="")
+    is_newer = _release_numbers(version) > _release_numbers(newest)
+    return newest if is_newer else ""
 
 
-def _number(version: str) -> tuple[int, ...]:
+def _release_numbers(version: str) -> tuple[int, ...]:
+    """Return the three numbers of a release, nothing for another version."""
     match = _RELEASE.fullmatch(version)
-    return tuple(map(int, match.groups()[:3])) if match else ()
+    if match is None:
+        return ()
+    major, minor, patch, _ = match.groups()
+    return int(major), int(minor), int(patch)
 
 
-def _require(versions: Mapping[str, Any], version: str, name: str) -> None:
-    if version not in versions:
-        what = (
-            f"The profile {name} has no version {version}."
-            if version
-            else f"The profile {name} does not name a version."
-        )
-        fix = f"Choose one of {', '.join(versions)}, or a newer release."
-        raise DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
+def _require_version(versions: Content, version: str, name: str) -> None:
+    """Raise DevenvError if the profile has versions, but not this one."""
+    if not versions or version in versions:
+        return
+    what = f"The profile {name} does not name a version."
+    if version:
+        what = f"The profile {name} has no version {version}."
+    available = ", ".join(versions)
+    fix = f"Choose one of {available}, or a newer release."
+    raise DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
 
 
-def _only_what_it_has(
-    versions: Mapping[str, Any], options: Mapping[str, Any], variant: Variant, name: str
+def _refuse_unknown_choices(
+    versions: Content, options: Content, variant: Variant, name: str
 ) -> None:
+    """Raise DevenvError if the profile does not have what was chosen."""
     problems = []
     if variant.version and not versions:
         problems.append(f"it has no versions, so not {variant.version} either")
-    inner = {FILES, CHECKOUT}
-    problems += [
-        f"it has no option {o}; there are: {_own(options)}"
-        for o in variant.options
-        if o not in options or o in inner
-    ]
-    choices = [("files", variant.manifests, FILES), ("a checkout", variant.checkout, CHECKOUT)]
-    problems += [
-        f"its manifests can't come from {what}"
-        for what, given, o in choices
-        if given and o not in options
-    ]
+    problems += _unknown_option_problems(options, variant.options)
+    if variant.manifests and FILES not in options:
+        problems.append("its manifests can't come from files")
+    if variant.checkout and CHECKOUT not in options:
+        problems.append("its manifests can't come from a checkout")
     if problems:
-        what = f"The profile {name} has not what was asked for."
         raise DevenvError(
-            what,
+            f"The profile {name} does not have what you asked for.",
             "\n".join(problems),
             f"`devenv profile show {name}` shows what it has.",
             Exit.USAGE,
         )
 
 
-def _own(options: Mapping[str, Any]) -> str:
-    return ", ".join(o for o in options if o not in {FILES, CHECKOUT}) or "none"
+def _unknown_option_problems(options: Content, chosen_options: Iterable[str]) -> list[str]:
+    """Return a line for each chosen option that the profile lacks."""
+    own_options = [option for option in options if option not in _IMPLIED_OPTIONS]
+    available = ", ".join(own_options) or "none"
+    return [
+        f"it has no option {option}; available options: {available}"
+        for option in chosen_options
+        if option not in own_options
+    ]
 
 
-def _from_files(content: Mapping[str, Any], layers: Layers, variant: Variant) -> Mapping[str, Any]:
-    """Return what changes where manifests come from files: the release's sources give way, their patches stay."""
-    if not (variant.manifests or variant.checkout):
+# Manifests from files and from a checkout
+
+
+def _changes_for_files(content: Content, layers: Layers, variant: Variant) -> Content:
+    """Return the changes if manifests come from files: they replace the release's sources."""
+    if not variant.has_own_manifests:
         return {}
-    released = _of_the_release(layers)
-    fetched = [
-        m for m in entries(content, "manifests") if m.get("url") and m.get("name") in released
+    release_sources = _release_sources(content, layers)
+    disabled_sources = [{"name": source["name"], "enabled": False} for source in release_sources]
+    own_sources = _own_sources(content, variant, release_sources)
+    manifests = [*disabled_sources, *own_sources]
+    if not variant.checkout:
+        return {"manifests": manifests}
+    checkout_sources = filter(_is_checkout_folder, entries(content, "manifests"))
+    manifests += [_in_checkout(source, variant.checkout) for source in checkout_sources]
+    return {"manifests": manifests, "images": _built_images(content, variant.checkout)}
+
+
+def _release_sources(content: Content, layers: Layers) -> list[Content]:
+    """Return the sources of the release's manifests, which are downloaded."""
+    names = _release_manifests(layers)
+    sources = entries(content, "manifests")
+    return [source for source in sources if source.get("url") and source.get("name") in names]
+
+
+def _release_manifests(layers: Layers) -> set[str]:
+    """Return the names of the manifests that belong to versions: none of the user's own."""
+    names = set()
+    for layer in layers:
+        for entry in entries(layer, "manifests"):
+            name = entry.get("name")
+            if isinstance(name, str):
+                names.add(name)
+        if layer.get("versions"):
+            break
+    return names
+
+
+def _own_sources(
+    content: Content, variant: Variant, release_sources: Sequence[Content]
+) -> list[Content]:
+    """Return the sources in the place of the release's, with the patches of those."""
+    patches: list[Any] = []
+    for source in release_sources:
+        patches += source.get("patches") or ()
+    places = _own_places(content, variant)
+    return [
+        {"name": f"file {number}", "patches": patches, **place}
+        for number, place in enumerate(places, 1)
     ]
-    patches = [p for m in fetched for p in m.get("patches") or ()]
-    change: dict[str, Any] = {"manifests": [{"name": m["name"], "enabled": False} for m in fetched]}
-    file_sources: list[dict[str, Any]] = [{"path": path} for path in variant.manifests]
-    if variant.checkout and not file_sources:
-        folders = dict.fromkeys(
-            [*(content.get("kustomize_first") or ()), *(content.get("kustomize") or ())]
-        )
-        file_sources = [{"kustomize": f"{variant.checkout}/{folder}"} for folder in folders]
-    change["manifests"] += [
-        {"name": f"file {n}", "patches": patches, **source}
-        for n, source in enumerate(file_sources, 1)
-    ]
-    if variant.checkout:
-        images = [i for i in entries(content, "images") if i.get("from_checkout") and i.get("name")]
+
+
+def _own_places(content: Content, variant: Variant) -> list[Content]:
+    """Return where the sources are: the user's files and folders, else the checkout's folders."""
+    if variant.manifests:
+        return [{"path": path} for path in variant.manifests]
+    folders: list[str] = []
+    for key in FOLDERS:
+        folders += content.get(key) or ()
+    unique_folders = dict.fromkeys(folders)
+    return [{"kustomize": f"{variant.checkout}/{folder}"} for folder in unique_folders]
+
+
+def _built_images(content: Content, checkout: str) -> list[Content]:
+    """Return changes that let images be built in the checkout."""
+    changes: list[Content] = []
+    for image in entries(content, "images"):
+        is_of_checkout = image.get("from_checkout") and image.get("name")
         # One with a folder of its own keeps it.
-        built = [i for i in images if not i.get("build_in")]
-        change["images"] = [{"name": i["name"], "build_in": variant.checkout} for i in built]
-        sources = [m for m in entries(content, "manifests") if _folder_of_checkout(m)]
-        change["manifests"] += [_in_checkout(m, variant.checkout) for m in sources]
-    return change
+        if is_of_checkout and not image.get("build_in"):
+            changes.append({"name": image["name"], "build_in": checkout})
+    return changes
 
 
-def _in_checkout(entry: Mapping[str, Any], checkout: str) -> Mapping[str, Any]:
-    return {"name": entry["name"], "kustomize": str(Path(checkout, entry["kustomize"]))}
+def _in_checkout(source: Content, checkout: str) -> Content:
+    folder = Path(checkout, source["kustomize"])
+    return {"name": source["name"], "kustomize": str(folder)}
 
 
-def _folder_of_checkout(entry: Mapping[str, Any]) -> bool:
+def _is_checkout_folder(source: Content) -> bool:
     """Whether a source of manifests is a folder of the checkout."""
-    is_named_folder = isinstance(entry.get("kustomize"), str) and entry.get("name")
-    return bool(is_named_folder and entry.get("from_checkout"))
+    if not isinstance(source.get("kustomize"), str) or not source.get("name"):
+        return False
+    return bool(source.get("from_checkout"))
 
 
-def _without_missing(content: Mapping[str, Any], checkout: str) -> Mapping[str, Any]:
-    """Remove what the checkout lacks, and note it under `left_out`.
+def _without_missing(content: Content, checkout: str) -> Content:
+    """Disable the entries whose path the checkout lacks, and note them under `left_out`.
 
-    Without a checkout, remove every entry that needs a path in it.
+    Without a checkout, disable every entry that needs a path in it, and note none.
     """
-    changed: dict[str, Any] = dict(content)
+    changed: JsonObject = dict(content)
     left_out: list[str] = []
     for part in LISTS:
-        missing_entries = [e for e in entries(content, part) if _on(e) and _is_missing(e, checkout)]
+        missing_entries = [
+            entry for entry in entries(content, part) if _is_missing(entry, checkout)
+        ]
         for entry in missing_entries:
-            path = _wanted_path(entry).removeprefix(f"{checkout}/")
+            path = _needed_path(entry).removeprefix(f"{checkout}/")
             left_out.append(f"{part}.{entry['name']}: {path}")
         if missing_entries:
-            present_entries = [e for e in content[part] if e not in missing_entries]
-            changed[part] = [*present_entries, *({**e, "enabled": False} for e in missing_entries)]
-    return {**changed, "left_out": left_out} if left_out and checkout else changed
+            changed[part] = _with_disabled(content[part], missing_entries)
+    if left_out and checkout:
+        changed["left_out"] = left_out
+    return changed
 
 
-def _is_missing(entry: Mapping[str, Any], checkout: str) -> bool:
-    path = _wanted_path(entry)
-    return bool(path) and not (checkout and Path(checkout, path).exists())
+def _with_disabled(items: Sequence[Any], disabled_entries: Sequence[Content]) -> list[Any]:
+    """Return the items of a list, the disabled ones at its end."""
+    enabled_items = [item for item in items if item not in disabled_entries]
+    return enabled_items + [{**entry, "enabled": False} for entry in disabled_entries]
 
 
-def _wanted_path(entry: Mapping[str, Any]) -> str:
+def _is_missing(entry: Content, checkout: str) -> bool:
+    path = _needed_path(entry)
+    if not path or not _is_enabled(entry):
+        return False
+    return not checkout or not Path(checkout, path).exists()
+
+
+def _needed_path(entry: Content) -> str:
     """Return the path in the checkout without which an entry does not count, "" for any other."""
     path = entry.get("only_with") if entry.get("name") else ""
-    if not path and _folder_of_checkout(entry):
+    if not path and _is_checkout_folder(entry):
         path = entry["kustomize"]
     return path if isinstance(path, str) else ""
 
 
-def _of_the_release(layers: Layers) -> set[str]:
-    """Return the names of the manifests that belong to versions: none of the user's own."""
-    names: set[str] = set()
-    for layer in layers:
-        names |= {m["name"] for m in entries(layer, "manifests") if isinstance(m.get("name"), str)}
-        if layer.get("versions"):
-            return names
-    return names
+# The content's values
 
 
-def _spelt(value: Any, words: Mapping[str, str]) -> Any:
-    """Return a value with the words put in wherever a text has their names in braces."""
+def _filled_in(value: Any, words: Mapping[str, str]) -> Any:
+    """Return a value with the words filled in wherever a text has their names in braces."""
     if isinstance(value, Mapping):
-        return {k: _spelt(v, words) for k, v in value.items()}
+        return {key: _filled_in(inner, words) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_spelt(v, words) for v in value]
+        return [_filled_in(item, words) for item in value]
     if isinstance(value, str):
         for word, meaning in words.items():
-            # `${version}` is a variable of a request's header
-            value = meaning.join(re.split(rf"(?<!\$)\{{{word}\}}", value))
+            # `${version}` is a variable of a request's header.
+            pattern = rf"(?<!\$)\{{{word}\}}"
+            value = meaning.join(re.split(pattern, value))
     return value
 
 
-def _enabled(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the content without what is not enabled, and without mention of it in what comes after it."""
-    off = {
-        part: {e.get("name") for e in entries(content, part) if e.get("enabled") is False}
-        for part in LISTS
-    }
+def _enabled(content: Content) -> Content:
+    """Return the content without disabled entries, and without mentions of disabled components."""
+    components = entries(content, "components")
+    disabled = {entry.get("name") for entry in components if not _is_enabled(entry)}
     enabled_content = dict(content)
     for part in LISTS:
         if isinstance(content.get(part), list):
-            enabled_content[part] = [
-                _forgetting(e, off["components"]) for e in content[part] if _on(e)
-            ]
+            enabled_entries = filter(_is_enabled, content[part])
+            enabled_content[part] = [_without_waits(entry, disabled) for entry in enabled_entries]
     return enabled_content
 
 
-def entries(content: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+def _is_enabled(entry: Any) -> bool:
+    return not isinstance(entry, Mapping) or entry.get("enabled") is not False
+
+
+def _without_waits(entry: Any, disabled: set[Any]) -> Any:
+    """Return an entry that does not wait for disabled components."""
+    if not disabled or not isinstance(entry, Mapping):
+        return entry
+    components = entry.get("after")
+    if not isinstance(components, list):
+        return entry
+    enabled_components = [name for name in components if name not in disabled]
+    return {**entry, "after": enabled_components}
+
+
+def entries(content: Content, part: str) -> list[Content]:
     """Return the maps in one of the lists."""
     items = content.get(part)
-    return [e for e in items if isinstance(e, Mapping)] if isinstance(items, list) else []
+    if not isinstance(items, list):
+        return []
+    return [item for item in items if isinstance(item, Mapping)]
 
 
-def _on(entry: Any) -> bool:
-    return not (isinstance(entry, Mapping) and entry.get("enabled") is False)
-
-
-def _forgetting(entry: Any, gone: set[Any]) -> Any:
-    if gone and isinstance(entry, Mapping) and isinstance(entry.get("after"), list):
-        return {**entry, "after": [a for a in entry["after"] if a not in gone]}
-    return entry
+def item_names(content: Content, part: str) -> list[str]:
+    """Return the names of the items in one of the lists."""
+    return [str(entry["name"]) for entry in entries(content, part) if entry.get("name")]

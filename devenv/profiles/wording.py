@@ -1,18 +1,23 @@
-"""What is wrong with a value of a profile or of settings, in devenv's own words."""
+"""Words pydantic's errors about a profile or settings in plain English."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from devenv.userfiles import did_you_mean, near_it
+from devenv.base.userfiles import did_you_mean, near_it
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Place = tuple[int | str, ...]
-# Characters of a value's own complaint.
+# A place, and what is wrong there.
+Problem = tuple[Place, str]
+# A JSON Schema, or a part of one.
+Schema = Mapping[str, Any]
+# Characters of a validator's own message that an error shows.
 _MOST = 200
 
 # The kind of an error, as pydantic names it → what is wrong.
@@ -53,69 +58,104 @@ _FORMS = {
 }
 
 
-class PlacedError(ValueError):
-    """Errors of a whole whose parts are each right, with their places: (key path, what)."""
+def dotted(place: Place) -> str:
+    """Return the keys of a place with dots between them."""
+    return ".".join(map(str, place))
 
-    def __init__(self, problems: Sequence[tuple[Place, str]]) -> None:
-        texts = [f"{'.'.join(map(str, where))}: {what}" for where, what in problems]
+
+class PlacedError(ValueError):
+    """Errors of a value whose parts are each valid, but not together. Places are seen from it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        texts = [f"{dotted(place)}: {problem}" for place, problem in problems]
         super().__init__("; ".join(texts))
         self.problems = tuple(problems)
 
 
-def complaints(error: "ErrorDetails", model: type[BaseModel]) -> list[tuple[Place, str]]:
-    """Return the places of an error, seen from the whole, each with what is wrong there."""
-    where = error["loc"]
-    cause = (error.get("ctx") or {}).get("error")
+def complaints(error: "ErrorDetails", model: type[BaseModel]) -> list[Problem]:
+    """Return the problems that an error names, with their places as seen from the whole file."""
+    place = error["loc"]
+    cause = _context(error).get("error")
     if isinstance(cause, PlacedError):
-        return [((*where, *inner), what) for inner, what in cause.problems]
-    return [(where, _what(error, model, cause))]
+        return [((*place, *inner_place), problem) for inner_place, problem in cause.problems]
+    return [(place, _problem(error, model))]
 
 
-def _what(error: "ErrorDetails", model: type[BaseModel], cause: Any) -> str:
-    kind, context = error["type"], error.get("ctx") or {}
+def _context(error: "ErrorDetails") -> Mapping[str, Any]:
+    return error.get("ctx") or {}
+
+
+def _problem(error: "ErrorDetails", model: type[BaseModel]) -> str:
+    """Return what is wrong with a value, in words that need no knowledge of pydantic."""
+    kind = error["type"]
+    context = _context(error)
     if kind == "extra_forbidden":
-        return _no_key(str(error["loc"][-1]), _keys(model, error["loc"][:-1]))
+        *place, key = error["loc"]
+        return _unknown_key_problem(str(key), _keys(model, place))
     if kind in {"value_error", "assertion_error"}:
-        return str(cause)[:_MOST]
+        return str(context.get("error"))[:_MOST]
     if kind in _LIMITS:
-        name, words = _LIMITS[kind]
-        limit = context.get(name)
-        return f"{words} {limit:g}" if isinstance(limit, int | float) else f"{words} {limit}"
+        return _limit_problem(kind, context)
     if kind in {"literal_error", "enum"}:
         expected = str(context.get("expected", "another word"))
         choices = re.findall(r"'([^']*)'", expected)
-        return f"it must be {expected}{near_it(str(error.get('input')), choices)}"
+        hint = near_it(str(error.get("input")), choices)
+        return f"it must be {expected}{hint}"
     if kind == "string_pattern_mismatch":
-        form = _FORMS.get(str(context.get("pattern")))
+        pattern = str(context.get("pattern"))
+        form = _FORMS.get(pattern)
         return form or "it does not have the required form"
     return _WORDS.get(kind, "this value is not allowed here")
 
 
-def _no_key(key: str, keys: Sequence[str]) -> str:
-    hint = did_you_mean(key, keys) or f"valid keys: {', '.join(keys)}"
-    return f"there is no such key; {hint}"
+def _limit_problem(kind: str, context: Mapping[str, Any]) -> str:
+    name, words = _LIMITS[kind]
+    limit = context.get(name)
+    if isinstance(limit, int | float):
+        return f"{words} {limit:g}"
+    return f"{words} {limit}"
 
 
-_SCHEMAS: dict[type[BaseModel], Mapping[str, Any]] = {}
+def _unknown_key_problem(key: str, keys: Sequence[str]) -> str:
+    valid_keys = ", ".join(keys)
+    hint = did_you_mean(key, keys) or f"valid keys: {valid_keys}"
+    return f"it is not a valid key; {hint}"
 
 
-def _keys(model: type[BaseModel], where: Sequence[int | str]) -> list[str]:
+@cache
+def _schema(model: type[BaseModel]) -> Schema:
+    """Return a model's JSON Schema, made once: thousands of keys may be wrong in one file."""
+    return model.model_json_schema(by_alias=True)
+
+
+def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     """Return the keys that a model has at a place."""
-    # Thousands of keys may be wrong in one file.
-    if model not in _SCHEMAS:
-        _SCHEMAS[model] = model.model_json_schema(by_alias=True)
-    schema = _SCHEMAS[model]
-    node: Any = schema
-    for key in where:
-        node = _inner(node, key)
-        choices = (node or {}).get("anyOf", [node])
-        node = next((n for n in choices if n and n.get("type") != "null"), {})
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    schema = _schema(model)
+    node = schema
+    for key in place:
+        inner_node = _inner(node, key)
+        node = _resolved(inner_node, schema)
     return list(node.get("properties", {}))
 
 
-def _inner(node: Mapping[str, Any], key: int | str) -> Any:
+def _inner(node: Schema, key: int | str) -> Schema:
+    """Return the schema of what a list or a map has at a key, an empty one if it has none."""
     if isinstance(key, int):
-        return node.get("items")
-    return node.get("properties", {}).get(key, node.get("additionalProperties"))
+        return node.get("items") or {}
+    properties: Mapping[str, Schema] = node.get("properties", {})
+    inner = properties.get(key, node.get("additionalProperties"))
+    return inner or {}
+
+
+def _resolved(node: Schema, schema: Schema) -> Schema:
+    """Return what a schema refers to; of several choices, the first that is not null."""
+    choices: Iterable[Schema] = node.get("anyOf", [node])
+    for choice in choices:
+        if choice and choice.get("type") != "null":
+            reference = choice.get("$ref", "")
+            if not reference:
+                return choice
+            name = reference.rpartition("/")[2]
+            definition: Schema = schema["$defs"][name]
+            return definition
+    return {}

@@ -1,18 +1,23 @@
-"""What of the profile's manifests is missing in the cluster, or was changed there by somebody else."""
+"""Which of the profile's objects are missing in the cluster, or were changed by another tool."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+from devenv.diagnosis import keys
+from devenv.diagnosis.keys import Key
 from devenv.diagnosis.model import Finding
 from devenv.facts.labels import model_name
-from devenv.lifecycle.manifests import key
-from devenv.ports import Kube, Manifest
-from devenv.profiles.model import Profile
+from devenv.facts.objects import full_name
+from devenv.install.manifests import key
+from devenv.ports.kube import Manifest
+from devenv.profiles.model import Component, Profile
+from devenv.recovery.changes import Change, changes_of
 
 _CRD = "CustomResourceDefinition"
-_SKIPPED = {
+# Kinds that are never put back.
+_SKIPPED_KINDS = {
     "Namespace",
     "Job",
     "ClusterRole",
@@ -21,149 +26,191 @@ _SKIPPED = {
     "RoleBinding",
     "ServiceAccount",
 }
-_OURS = ("devenv", "devenv-reload")
-# fields.
-_SHOWN = 3
-_CONTROLLERS = ("kube-controller-manager", "envoy-gateway", "kubelet", "kube-scheduler")
+# Field managers whose changes are no drift: devenv itself, and controllers that do their work.
+_EXPECTED_MANAGERS = {
+    "devenv",
+    "devenv-reload",
+    "kube-controller-manager",
+    "envoy-gateway",
+    "kubelet",
+    "kube-scheduler",
+}
+# Kinds from which Envoy Gateway makes its proxy.
+_PROXY_KINDS = {"EnvoyProxy", "GatewayClass", "Gateway"}
+# Fields that a line names.
+_SHOWN_FIELDS = 3
+
+# Returns the live object with an API version, kind, namespace and name, None if it is missing.
+ReadObject = Callable[[str, str, str, str], Manifest | None]
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One object: whether it is missing, who else has written to it, and which fields are not as the manifest has them."""
+    """An object of the profile that is missing or changed."""
 
     manifest: Manifest
-    missing: bool = False
+    is_missing: bool = False
+    # Field managers that have written to it, besides the expected ones.
     by: tuple[str, ...] = ()
-    fields: tuple[str, ...] = ()
+    # The fields that differ from the manifest.
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The object's kind, namespace and name."""
+        _, kind, _, _ = key(self.manifest)
+        return f"{kind} {full_name(self.manifest)}"
+
+    @property
+    def state(self) -> str:
+        """What happened to the object, and whose doing it was, if Kubernetes knows."""
+        if self.is_missing:
+            return "missing"
+        if self.by:
+            return f"changed by {', '.join(self.by)}"
+        return "changed"
 
     def __str__(self) -> str:
-        _, kind, namespace, name = key(self.manifest)
-        where = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-        if self.missing:
-            return f"{where}: missing"
-        who = f"changed by {', '.join(self.by)}" if self.by else "changed"
-        return f"{where}: {who}{': ' + ', '.join(self.fields[:_SHOWN]) if self.fields else ''}"
+        line = f"{self.name}: {self.state}"
+        if self.changes:
+            paths = [change.path for change in self.changes[:_SHOWN_FIELDS]]
+            line += f": {', '.join(paths)}"
+        return line
 
 
 def to_put_back(
-    kube: Kube, manifests: Sequence[Manifest], roots: Sequence[Finding], profile: Profile
+    read: ReadObject, manifests: Sequence[Manifest], roots: Sequence[Finding], profile: Profile
 ) -> tuple[Drift, ...]:
-    """Return what these roots are about and is not as it should be, and what they affect and is gone.
+    """Return the objects that a repair of these root causes puts back.
 
-    What was changed elsewhere is left as it is: somebody may have wanted it so.
+    These are the missing or changed objects that they are about, and the missing ones that they
+    affect. What was changed elsewhere stays as it is: the user may want it so.
     """
-    about = {key for root in roots for key in root.about}
-    affected = {key for root in roots for key in root.affects}
-    kinds = _kinds_without_definition(manifests, about)
+    about: set[Key] = set()
+    affected: set[Key] = set()
+    for root in roots:
+        about |= root.about
+        affected |= root.about | root.affects
+    undefined_kinds = _undefined_kinds(manifests, about)
     candidates = [
-        m for m in manifests if concerned(m, about | affected, profile) or _group_kind(m) in kinds
+        manifest
+        for manifest in manifests
+        if concerned(manifest, affected, profile) or _group_kind(manifest) in undefined_kinds
     ]
-    return tuple(
-        d for d in drift(kube, candidates) if d.missing or concerned(d.manifest, about, profile)
-    )
+    drifts = drift(read, candidates)
+    return tuple(d for d in drifts if d.is_missing or concerned(d.manifest, about, profile))
 
 
-def _kinds_without_definition(
-    manifests: Sequence[Manifest], about: AbstractSet[str]
+def concerning(drifts: Iterable[Drift], profile: Profile) -> Callable[[Finding], bool]:
+    """Return whether one of the drifted objects is one that a root cause is about."""
+    manifests = [drift.manifest for drift in drifts]
+
+    def has_drifted(root: Finding) -> bool:
+        return any(concerned(manifest, root.about, profile) for manifest in manifests)
+
+    return has_drifted
+
+
+def _undefined_kinds(
+    manifests: Sequence[Manifest], about: AbstractSet[Key]
 ) -> set[tuple[str, str]]:
-    """Return the kinds, as (API group, kind), whose definition is gone, and all objects with it."""
-    definitions = [m for m in manifests if m["kind"] == _CRD]
-    gone = [m["spec"] for m in definitions if f"{_CRD}/{m['metadata']['name']}" in about]
-    return {(str(spec["group"]), str(spec["names"]["kind"])) for spec in gone}
+    """Return the kinds, as (API group, kind), whose definition is gone, and with it all objects."""
+    kinds = set()
+    for manifest in manifests:
+        if manifest["kind"] == _CRD and keys.definition(manifest["metadata"]["name"]) in about:
+            spec = manifest["spec"]
+            kinds.add((str(spec["group"]), str(spec["names"]["kind"])))
+    return kinds
 
 
 def _group_kind(manifest: Manifest) -> tuple[str, str]:
     return manifest["apiVersion"].rpartition("/")[0], manifest["kind"]
 
 
-def drift(kube: Kube, manifests: Iterable[Manifest]) -> list[Drift]:
-    """Return the objects that are missing, those in which others than devenv own fields of the spec, and those that differ."""
+def drift(read: ReadObject, manifests: Iterable[Manifest]) -> list[Drift]:
+    """Return the objects that are missing, that another tool has written to, or that differ."""
     drifts = []
     for manifest in manifests:
-        if manifest["kind"] in _SKIPPED:
+        if manifest["kind"] in _SKIPPED_KINDS:
             continue
-        live = kube.get(*key(manifest))
-        if live is None:
-            drifts.append(Drift(manifest, missing=True))
-            continue
-        # The API server fills in much of it.
-        if manifest["kind"] == _CRD:
-            continue
-        by, fields = _others(live), tuple(_differing(manifest, live))
-        if by or fields:
-            drifts.append(Drift(manifest, by=by, fields=fields))
+        if object_drift := _drift_of(manifest, read(*key(manifest))):
+            drifts.append(object_drift)
     return drifts
 
 
-def _differing(desired: Any, live: Any, path: str = "") -> Iterator[str]:
-    """Yield the fields that the manifest has and the object has not, or has otherwise. `kubectl scale` leaves no name."""
-    if isinstance(desired, Mapping):
-        for key_, value in desired.items():
-            if path or key_ in {"spec", "data"}:
-                inner = live.get(key_) if isinstance(live, Mapping) else None
-                yield from _differing(value, inner, f"{path}.{key_}" if path else str(key_))
-    elif isinstance(desired, list):
-        if not isinstance(live, list) or len(live) != len(desired):
-            yield path
-        else:
-            for number, (item, live_item) in enumerate(zip(desired, live, strict=True)):
-                yield from _differing(item, live_item, f"{path}[{number}]")
-    elif str(desired) != str(live) and not (desired is None and live is None):
-        yield path
+def _drift_of(manifest: Manifest, live: Manifest | None) -> Drift | None:
+    if live is None:
+        return Drift(manifest, is_missing=True)
+    # The API server fills in much of a definition, so its fields can't be compared.
+    if manifest["kind"] == _CRD:
+        return None
+    managers = _unexpected_managers(live)
+    changes = tuple(changes_of(manifest, live))
+    if not managers and not changes:
+        return None
+    return Drift(manifest, by=managers, changes=changes)
 
 
-def _others(obj: Manifest) -> tuple[str, ...]:
-    """As the API server notes them, field by field (managedFields)."""
-    managers = {
-        str(entry.get("manager"))
-        for entry in obj["metadata"].get("managedFields") or ()
-        if entry.get("manager") not in {*_OURS, *_CONTROLLERS}
-        and entry.get("subresource") != "status"
-        and {"f:spec", "f:data"} & set(entry.get("fieldsV1") or ())
-    }
-    return tuple(sorted(managers))
+def _unexpected_managers(obj: Manifest) -> tuple[str, ...]:
+    """Return who else has set fields of the object's spec or data, by its `managedFields`."""
+    entries = obj["metadata"].get("managedFields") or ()
+    managers = {str(entry.get("manager")) for entry in entries if _sets_spec(entry)}
+    return tuple(sorted(managers - _EXPECTED_MANAGERS))
 
 
-def concerned(manifest: Manifest, about: AbstractSet[str], profile: Profile) -> bool:
-    """Whether roots are about an object: by its own key, as a component, as a model's, or as Envoy Gateway's settings."""
+def _sets_spec(entry: Mapping[str, Any]) -> bool:
+    fields = entry.get("fieldsV1") or ()
+    return entry.get("subresource") != "status" and ("f:spec" in fields or "f:data" in fields)
+
+
+def concerned(manifest: Manifest, about: AbstractSet[Key], profile: Profile) -> bool:
+    """Whether root causes are about an object.
+
+    `about`: their keys, which name objects, components or models.
+    """
     _, kind, namespace, name = key(manifest)
     where = f"{namespace}/{name}" if namespace else name
-    keys = {
-        f"{kind}/{where}",
-        f"{kind.lower()}/{where}",
-        *_components(manifest, profile),
-        *_models(manifest, profile),
+    keys_of_manifest = {
+        keys.object_of(kind, where),
+        # Of a Deployment.
+        keys.object_of(kind.lower(), where),
+        *_component_keys(manifest, profile),
+        *_model_keys(manifest, profile),
     }
-    return bool(keys & about)
+    return bool(keys_of_manifest & about)
 
 
-def _components(manifest: Manifest, profile: Profile) -> set[str]:
-    """A component's own object; for the proxy, what Envoy Gateway makes it from; for patches, its settings too."""
+def _component_keys(manifest: Manifest, profile: Profile) -> set[Key]:
+    """Return the keys of the components that an object belongs to."""
+    components = [c.name for c in profile.components if _belongs_to(manifest, c)]
+    return keys.components(components)
+
+
+def _belongs_to(manifest: Manifest, component: Component) -> bool:
+    """Whether an object is the component's own, or the component follows from it.
+
+    The proxy follows from the objects that Envoy Gateway makes it from, and patch policies follow
+    from Envoy Gateway's settings.
+    """
     _, kind, namespace, name = key(manifest)
-    keys = {
-        f"component/{c.name}"
-        for c in profile.components
-        if (c.resource.kind, c.resource.namespace, c.resource.name) == (kind, namespace, name)
-    }
-    if kind in {"EnvoyProxy", "GatewayClass", "Gateway"}:
-        keys |= {
-            f"component/{c.name}"
-            for c in profile.components
-            if "owning-gateway" in c.resource.selector
-        }
-    if kind == "ConfigMap":
-        keys |= {
-            f"component/{c.name}"
-            for c in profile.components
-            if c.resource.kind == "EnvoyPatchPolicy"
-        }
-    return keys
+    resource = component.resource
+    if (resource.kind, resource.namespace, resource.name) == (kind, namespace, name):
+        return True
+    if kind in _PROXY_KINDS:
+        return "owning-gateway" in resource.selector
+    return kind == "ConfigMap" and resource.kind == "EnvoyPatchPolicy"
 
 
-def _models(manifest: Manifest, profile: Profile) -> set[str]:
-    name = manifest["metadata"]["name"]
-    served = model_name(manifest, annotated=profile.model_annotations)
-    models = {r.model for r in profile.requests}
+def _model_keys(manifest: Manifest, profile: Profile) -> set[Key]:
+    """Return the keys of the profile's models that an object serves or routes to."""
+    models = {request.model for request in profile.requests}
+    return keys.models(model for model in models if _is_of_model(manifest, model, profile))
+
+
+def _is_of_model(manifest: Manifest, model: str, profile: Profile) -> bool:
     if manifest["kind"] == "ReferenceGrant":
-        return {f"model/{m}" for m in models}
-    return {f"model/{m}" for m in models if m == served or name in {m, f"{m}-router"}}
+        return True
+    name = manifest["metadata"]["name"]
+    if name in {model, f"{model}-router"}:
+        return True
+    return model_name(manifest, annotated=profile.model_annotations) == model

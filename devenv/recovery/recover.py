@@ -1,7 +1,7 @@
-"""`recover`: diagnose, show the plan, do it gate after gate, and end with the requests that failed.
+"""`recover`: diagnoses, shows the plan, runs it gate after gate, and proves the routes again.
 
-Where a gate fails, the rest of the plan is not done: what is seen then is diagnosed anew, and makes a new plan. It ends
-when all is well, or when a round has changed nothing.
+If a gate fails, the rest of the plan is not run: the cluster is diagnosed again, which makes a new
+plan. It ends once everything works, or after a round that has changed nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,68 +9,96 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from devenv.base.errors import DevenvError
+from devenv.base.steps import step
+from devenv.base.wait import Deadline, locked, until
+from devenv.cluster.node_repair import NodeRepair
 from devenv.diagnosis.diagnose import diagnose
-from devenv.diagnosis.model import Diagnosis, Finding
+from devenv.diagnosis.model import Command, Diagnosis, Finding, Fix, Subject
 from devenv.disk.prune import USER, Prune
 from devenv.disk.prune import Proposal as RoomProposal
-from devenv.errors import DevenvError
 from devenv.facts.collect import API, CRD, is_of
 from devenv.facts.live import Proof
 from devenv.facts.model import WORKLOADS, Facts
+from devenv.facts.objects import full_name
+from devenv.facts.revisions import is_ending
 from devenv.gates.live import Prober
-from devenv.lifecycle.record import own_context, own_nodes
-from devenv.lifecycle.restart import Restart
-from devenv.lifecycle.settled import RolledOut
-from devenv.lifecycle.steps import prove, step
-from devenv.lifecycle.up import Up
-from devenv.ports import Envoy, Manifest
-from devenv.recovery.drift import Drift, concerned, to_put_back
-from devenv.recovery.plan import Kind, Plan, Planned, plan
-from devenv.recovery.room import ENOUGH, Room
-from devenv.wait import Deadline, locked, until
+from devenv.gates.proving import prove_routes
+from devenv.install.context import Context
+from devenv.install.manifests import key
+from devenv.install.settled import RolledOut
+from devenv.ports.envoy import Envoy
+from devenv.ports.kube import Manifest, ObjectKey
+from devenv.profiles.model import Component
+from devenv.recovery.drift import Drift
+from devenv.recovery.plan import Kind, RepairStep
+from devenv.recovery.proposal import Proposal, planned
+from devenv.recovery.room import ENOUGH, NodeSpace
+from devenv.restart import Restart
+from devenv.state.record import own_context, own_nodes
+from devenv.up import Up
 
 _ROUNDS = 4
 # Seconds for the facts.
 _BUDGET = 10.0
 # Seconds for the API server to answer again.
 _API = 180.0
-# Seconds for whoever builds images.
+# Seconds to wait for another process that builds images.
 _BUILDING = 60.0
+# Seconds for the live requests.
 _PROOF = 60.0
-# Seconds for what is merely under way.
+# Seconds for what is in progress.
 _SETTLE = 120.0
-# Seconds in which a repair shows, once all rollouts are over: conditions are written again.
+# Seconds in which a repair shows once all rollouts are over: conditions are written again.
 _PATIENCE = 20.0
-# Good ones in a row end the wait: the first may come before what goes wrong next.
+# So many good readings in a row end the wait: the first may come before what goes wrong next.
 _READINGS = 2
 # Seconds between two readings.
 _BETWEEN = 2.0
 # Of CoreDNS: kind's own choice.
 _REPLICAS = 2
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What is about to be done: the plan, and exactly what its steps delete and put back."""
-
-    diagnosis: Diagnosis
-    plan: Plan
-    # One for each step that makes room, in their order.
-    room: tuple[RoomProposal, ...] = ()
-    drifts: tuple[Drift, ...] = ()
+# Steps beneath Kubernetes.
+_NODE_KINDS = (Kind.NETWORK, Kind.START, Kind.UNIT, Kind.STATIC_POD)
+# Seconds for an object to go once no finalizer holds it.
+_END = 30.0
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What it came to. `done`: the steps, in their order."""
+    """What a recovery came to."""
 
     cluster: str
     before: Diagnosis
     after: Diagnosis
-    done: tuple[Planned, ...]
+    # In the order in which they were run.
+    done: tuple[RepairStep, ...]
     proofs: tuple[Proof, ...]
-    # The codes of all roots, of the first round and of later ones.
+    # The codes of all root causes, of the first round and of later ones.
     repaired: tuple[str, ...] = ()
+
+
+@dataclass
+class _Readings:
+    """Diagnoses repeatedly, until enough good readings came in a row."""
+
+    propose: Callable[[], Proposal]
+    # How long a root cause may still go away by itself.
+    patience: Deadline
+    latest: Proposal | None = None
+    good_in_a_row: int = 0
+
+    def take(self) -> str:
+        """Diagnose once, and return what is still awaited, "" for nothing."""
+        self.latest = self.propose()
+        diagnosis = self.latest.diagnosis
+        if diagnosis.healthy:
+            self.good_in_a_row += 1
+            return "" if self.good_in_a_row >= _READINGS else "a second good reading"
+        self.good_in_a_row = 0
+        if diagnosis.progress or self.patience.left() > 0:
+            return _summary(diagnosis)
+        # What is not repaired by now is for the next round.
+        return ""
 
 
 @dataclass
@@ -81,257 +109,362 @@ class Recover:
     envoy: Envoy
     prober: Prober
     prune: Prune
+    # Collects facts within so many seconds.
     facts: Callable[[float], Facts]
-    # Shows it, and asks; raises where the answer is no.
+    # Shows a proposal and asks; raises DevenvError if the answer is no.
     agree: Callable[[Proposal], None]
     # Returns to the images that were proven before, by their names in the nodes.
     undo: Callable[[Sequence[str]], None]
-    # Who agrees: nobody, where it runs by itself.
+    # Who agrees, for the journal: the user, or the schedule.
     who: str = USER
-    _done: list[Planned] = field(default_factory=list)
-    # codes.
-    _roots: list[str] = field(default_factory=list)
-    # That this round began.
+    _done: list[RepairStep] = field(default_factory=list)
+    _root_codes: list[str] = field(default_factory=list)
+    # Rollouts that this round began.
     _rollouts: list[RolledOut] = field(default_factory=list)
 
-    def propose(self, *, holding: bool = False) -> Proposal:
-        """Look, and return what would be done. Changes nothing. Raises DevenvError where the cluster isn't devenv's.
-
-        `holding`: this process itself holds the cluster's lock.
-        """
-        context = self.up.context
-        own_nodes(context.records, context.engine, context.containers, context.cluster)
-        facts = self.facts(_BUDGET)
-        if holding:
-            facts = facts.model_copy(update={"changing": ""})
-        diagnosis = diagnose(facts)
-        owned = self._owned(facts)
-        repair_plan = plan(diagnosis, context.profile, owned)
-        drifts: tuple[Drift, ...] = ()
-        if any(s.kind is Kind.PUT_BACK for s in repair_plan.steps):
-            drifts = self._drifts(diagnosis)
-            repair_plan = plan(
-                diagnosis, context.profile, owned, lambda root: self._has_drifted(root, drifts)
-            )
-        rooms = [s.target for s in repair_plan.steps if s.kind is Kind.ROOM]
-        return Proposal(
-            diagnosis,
-            repair_plan,
-            tuple(self.prune.propose(place=node, least=ENOUGH) for node in rooms),
-            drifts,
-        )
+    @property
+    def _context(self) -> Context:
+        return self.up.context
 
     def run(self, wait: float) -> Recovery:
-        """Repair. Raises DevenvError where something is left that devenv can't mend, with whose fix it is."""
-        context = self.up.context
-        with locked(
-            context.host, context.clock, f"cluster-{context.cluster}", context.reporter.say, wait
-        ):
-            initial = latest = self.propose(holding=True)
-            for _ in range(_ROUNDS):
-                if not latest.plan.steps:
-                    break
-                self.agree(latest)
-                self._round(latest)
-                proposal = self._settled()
-                if _codes(proposal) == _codes(latest):
-                    latest = proposal
-                    break
-                latest = proposal
+        """Repair the cluster.
+
+        `wait`: seconds to wait for another process that has the cluster's lock. Raises DevenvError
+        with the fixes of the root causes that devenv can't repair.
+        """
+        context = self._context
+        lock = f"cluster-{context.cluster}"
+        with locked(context.host, context.clock, lock, context.reporter.say, wait):
+            initial = self.propose(holding=True)
+            latest = self._run_rounds(initial)
             return self._finish(initial, latest)
 
+    def _run_rounds(self, proposal: Proposal) -> Proposal:
+        """Repair and diagnose in turns, and return the last proposal.
+
+        What is only under way may end well or turn out to be a fault, so it is awaited, too.
+        """
+        for _ in range(_ROUNDS):
+            if proposal.plan.steps:
+                self.agree(proposal)
+                self._run_round(proposal)
+            elif not _is_only_under_way(proposal.diagnosis):
+                break
+            previous_causes = _causes(proposal)
+            proposal = self._diagnose_when_settled()
+            if _causes(proposal) == previous_causes:
+                break
+        return proposal
+
     def _finish(self, initial: Proposal, latest: Proposal) -> Recovery:
-        context = self.up.context
+        context = self._context
         if latest.diagnosis.causes:
-            roots = latest.diagnosis.causes
-            what = "devenv can't repair all of it: " + "; ".join(
-                f"{c.root.code} {c.root.says}" for c in roots
-            )
-            fixes = [f for c in roots for f in c.root.fix if not f.startswith("devenv recover")]
-            raise DevenvError(what, "\n".join(fixes), "`devenv doctor` has the evidence.")
-        proofs = prove(context.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
-        repaired = tuple(dict.fromkeys(self._roots))
+            raise _not_repaired(latest.diagnosis)
+        hint = "Look at it with `devenv doctor`."
+        proofs = prove_routes(context.reporter, self.prober, _PROOF, hint)
         return Recovery(
             context.cluster,
             initial.diagnosis,
             latest.diagnosis,
             tuple(self._done),
             tuple(proofs),
-            repaired,
+            tuple(dict.fromkeys(self._root_codes)),
         )
+
+    # The proposal
+
+    def propose(self, *, holding: bool = False) -> Proposal:
+        """Diagnose the cluster, and return what would be done. Changes nothing.
+
+        `holding`: whether this process has the cluster's lock. Raises DevenvError if the cluster is
+        not devenv's.
+        """
+        context = self._context
+        own_nodes(context.records, context.engine, context.containers, context.cluster)
+        facts = self.facts(_BUDGET)
+        if holding:
+            # The facts name this process itself as one that changes the cluster.
+            facts = facts.model_copy(update={"changing": ""})
+        diagnosis = diagnose(facts)
+        repair_plan, drifts = planned(
+            diagnosis,
+            context.profile,
+            self._owned_deployments(facts),
+            context.kube.get,
+            lambda: self._objects,
+        )
+        removals = [
+            self.prune.propose(place=node, least=ENOUGH) for node in repair_plan.targets(Kind.ROOM)
+        ]
+        return Proposal(diagnosis, repair_plan, tuple(removals), drifts)
 
     @cached_property
     def _objects(self) -> list[Manifest]:
-        """The profile's objects. Reading 2 MB of YAML takes a second, and each look at the cluster needs them."""
+        """The profile's objects, kept since reading 2 MB of YAML takes a second."""
         return self.up.objects()
 
-    def _owned(self, facts: Facts) -> list[str]:
+    def _owned_deployments(self, facts: Facts) -> list[str]:
+        """Return the Deployments in the profile's manifests, as NAMESPACE/NAME."""
         if API in facts.unknown:
             return []
-        return [
-            f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}"
-            for o in self._objects
-            if o["kind"] == "Deployment"
-        ]
+        deployments = [obj["metadata"] for obj in self._objects if obj["kind"] == "Deployment"]
+        return [f"{meta.get('namespace', '')}/{meta['name']}" for meta in deployments]
 
-    def _drifts(self, diagnosis: Diagnosis) -> tuple[Drift, ...]:
-        context = self.up.context
-        return to_put_back(
-            context.kube, self._objects, [c.root for c in diagnosis.causes], context.profile
-        )
+    # A round
 
-    def _has_drifted(self, root: Finding, drifts: Sequence[Drift]) -> bool:
-        return any(concerned(d.manifest, root.about, self.up.context.profile) for d in drifts)
+    def _run_round(self, proposal: Proposal) -> None:
+        """Run the steps.
 
-    def _settled(self) -> Proposal:
-        """Diagnose again once all rollouts of this round are over, until readings are good and stay so.
-
-        A reading that is not good begins the count anew. What is not mended by then is for the next round.
+        The first gate that fails ends the round: the next diagnosis says what it means.
         """
-        clock = self.up.context.clock
+        self._root_codes += [root.code for root in _roots(proposal.diagnosis)]
+        began = self._node_repair.newest_renewal()
+        for repair in proposal.plan.steps:
+            try:
+                self._run_step(repair, proposal)
+            except DevenvError as error:
+                # On a full disk nothing else can work.
+                if repair.kind is Kind.ROOM:
+                    raise
+                self._report(error)
+                # One of these rollouts was just waited for in vain.
+                self._rollouts.clear()
+                return
+            self._done.append(repair)
+        if any(proposal.plan.targets(kind) for kind in (Kind.UNIT, Kind.STATIC_POD)):
+            self._await_control_plane(began)
+
+    def _await_control_plane(self, began: float) -> None:
+        """Wait for what depends on the programs that were started; `began` as in NodeRepair."""
+        try:
+            self._node_repair.await_control_plane(began)
+        except DevenvError as error:
+            self._report(error)
+        self._rollouts += self.up.settled.of(self._context.profile.workloads)
+
+    def _run_step(self, repair: RepairStep, proposal: Proposal) -> None:
+        target = repair.target
+        runs: dict[Kind, Callable[[], None]] = {
+            Kind.ROOM: lambda: self._free_space(target, proposal.removals_on(target)),
+            **dict.fromkeys(_NODE_KINDS, lambda: self._repair_node(repair)),
+            Kind.CONTEXT: self._write_context,
+            Kind.RELEASE: lambda: self._release(target),
+            Kind.PUT_BACK: lambda: self._put_back(proposal.drifts),
+            Kind.CERTIFY: self._renew_certificates,
+            Kind.SCALE: lambda: self._scale(target),
+            Kind.UNDO: lambda: self.undo([target]),
+            Kind.RESTART: lambda: self._restart(target),
+        }
+        runs[repair.kind]()
+
+    def _diagnose_when_settled(self) -> Proposal:
+        """Return a proposal once all rollouts of this round are over and readings stay good.
+
+        A bad reading begins the count again.
+        """
+        clock = self._context.clock
         self._await_rollouts()
-        latest: list[Proposal] = []
-        good: list[Proposal] = []
-        patience = Deadline(clock, _PATIENCE)
-
-        def missing() -> str:
-            latest[:] = [self.propose(holding=True)]
-            diagnosis = latest[0].diagnosis
-            if diagnosis.healthy:
-                good.append(latest[0])
-                return "" if len(good) >= _READINGS else "a second good reading"
-            good.clear()
-            if diagnosis.progress or patience.left() > 0:
-                messages = [c.root.says for c in (*diagnosis.progress, *diagnosis.causes)]
-                return messages[0] if messages else ", ".join(name for name, _ in diagnosis.unknown)
-            return ""
-
-        with step(self.up.context.reporter, "diagnose again"), suppress(DevenvError):
-            until("What is under way", missing, Deadline(clock, _SETTLE), pause=_BETWEEN)
-        return latest[0] if latest else self.propose(holding=True)
+        readings = _Readings(lambda: self.propose(holding=True), Deadline(clock, _PATIENCE))
+        with step(self._context.reporter, "diagnose again"), suppress(DevenvError):
+            deadline = Deadline(clock, _SETTLE)
+            until("What is in progress", readings.take, deadline, pause=_BETWEEN)
+        return readings.latest or self.propose(holding=True)
 
     def _await_rollouts(self) -> None:
-        """Return when the rollouts of this round are over. Where one does not end, the diagnosis has its cause."""
+        """Return once the rollouts of this round are over.
+
+        If one does not end, the diagnosis has its cause.
+        """
         try:
             self.up.settled.run(self._rollouts, _SETTLE)
         except DevenvError as error:
-            self._tell(error)
+            self._report(error)
         self._rollouts.clear()
 
-    def _tell(self, error: DevenvError) -> None:
-        self.up.context.reporter.say(error.in_one_line)
+    def _report(self, error: DevenvError) -> None:
+        self._context.reporter.say(error.in_one_line)
 
     # The steps
 
-    def _round(self, proposal: Proposal) -> None:
-        """Do the steps. The first gate that fails ends the round: what it means is for the next diagnosis to say."""
-        self._roots += [c.root.code for c in proposal.diagnosis.causes]
-        for planned in proposal.plan.steps:
-            try:
-                self._do(planned, proposal)
-            except DevenvError as error:
-                if planned.kind is Kind.ROOM:
-                    raise
-                self._tell(error)
-                # One of them has just been waited for in vain.
-                self._rollouts.clear()
-                return
-            self._done.append(planned)
-
-    def _do(self, planned: Planned, proposal: Proposal) -> None:
-        context = self.up.context
-        if planned.kind is Kind.ROOM:
-            number = [s.target for s in proposal.plan.steps if s.kind is Kind.ROOM].index(
-                planned.target
-            )
-            self._room(planned.target, proposal.room[number])
-        elif planned.kind is Kind.START:
-            with step(context.reporter, f"start {planned.target}"):
-                context.containers.start(planned.target)
-                self._await_api()
-            self._rollouts += self.up.settled.of(
-                c for c in context.profile.components if c.gate == "workload"
-            )
-        elif planned.kind is Kind.CONTEXT:
-            with step(context.reporter, "write the context again"):
-                context.kind.export_kubeconfig(context.cluster, lambda _: None)
-                context.kube.forget()
-        elif planned.kind is Kind.PUT_BACK:
-            self._put_back(proposal.drifts)
-        elif planned.kind is Kind.SCALE:
-            self._scale(planned.target)
-        elif planned.kind is Kind.UNDO:
-            self.undo([planned.target])
-        else:
-            restart = Restart(
-                context.profile, context.kube, self.envoy, context.clock, context.reporter
-            )
-            own_context(context.kube, context.nodes(), context.cluster)
-            order = restart.order([planned.target])
-            self._rollouts += self.up.settled.of(order)
-            restart.run(order)
-
-    def _room(self, node: str, proposal: RoomProposal) -> None:
-        """Remove what was listed, unless all of it would not be enough."""
-        context, room = self.up.context, Room(self.up.context.containers)
-        if not room.could_be_enough(node, sum(p.frees for p in proposal.plans)):
-            raise self._no_room(room, node)
+    def _free_space(self, node: str, removals: RoomProposal) -> None:
+        """Remove what was listed, unless even all of it would not be enough."""
+        context, space = self._context, NodeSpace(self._context.containers)
+        removable = sum(disk_plan.frees for disk_plan in removals.plans)
+        if not space.would_have_enough(node, removable):
+            raise _full_disk(space, node)
         with locked(context.host, context.clock, "images", context.reporter.say, _BUILDING):
-            self.prune.run_locked(proposal, self.who)
-        if not room.enough(node):
-            raise self._no_room(room, node)
+            self.prune.run_locked(removals, self.who)
+        if not space.has_enough(node):
+            raise _full_disk(space, node)
         self._await_api()
 
-    def _no_room(self, room: Room, node: str) -> DevenvError:
-        """Devenv removes nothing but what `prune` may: what else takes the disk is for the user to judge."""
-        largest = "\n".join(room.largest(node))
-        fix = (
-            f"Remove what you don't need (docker exec {node} rm …), then `devenv recover` again. "
-            "`devenv prune --dry-run -o json` says of each image why it stays."
-        )
-        return DevenvError(
-            f"The disk of {node} is full, and what may go is not enough.",
-            f"What takes most in it:\n{largest}",
-            fix,
-        )
+    def _start_node(self, node: str) -> None:
+        context = self._context
+        with step(context.reporter, f"start {node}"):
+            context.containers.start(node)
+            self._await_api()
+        self._rollouts += self.up.settled.of(context.profile.workloads)
+
+    def _repair_node(self, repair: RepairStep) -> None:
+        match repair.kind:
+            case Kind.NETWORK:
+                self._node_repair.restore_network(self._context.nodes())
+            case Kind.START:
+                self._start_node(repair.target)
+            case Kind.UNIT:
+                self._node_repair.start_unit(*repair.target.split("/"))
+            case Kind.STATIC_POD:
+                self._node_repair.write_manifest(*repair.target.split("/"))
+
+    @property
+    def _node_repair(self) -> NodeRepair:
+        return NodeRepair(self._context)
 
     def _await_api(self) -> None:
-        context = self.up.context
+        context = self._context
         until(
             "The API server",
-            lambda: "" if context.kube.ready() else "an answer",
+            context.kube.why_unready,
             Deadline(context.clock, _API),
             f"docker logs {context.cluster}-control-plane",
         )
 
+    def _write_context(self) -> None:
+        context = self._context
+        with step(context.reporter, "write the context again"):
+            context.kind.export_kubeconfig(context.cluster, lambda _: None)
+            context.kube.forget()
+
+    def _release(self, target: str) -> None:
+        """Remove the finalizers of an object, and wait until it is gone."""
+        self._require_own_context()
+        with step(self._context.reporter, f"release {target}"):
+            for manifest in self._objects:
+                if f"{manifest['kind']} {full_name(manifest)}" == target:
+                    self._release_object(manifest)
+
+    def _release_object(self, manifest: Manifest) -> None:
+        context, object_key = self._context, key(manifest)
+        context.kube.merge(_without_finalizers(object_key))
+        until(
+            f"The end of {manifest['kind']} {full_name(manifest)}",
+            lambda: self._find_ending(object_key),
+            Deadline(context.clock, _END),
+        )
+
+    def _find_ending(self, object_key: ObjectKey) -> str:
+        """Return what is left of an object in deletion, "" once it is gone or made again."""
+        obj = self._context.kube.get(*object_key)
+        return "its end" if obj and is_ending(obj) else ""
+
     def _put_back(self, drifts: Sequence[Drift]) -> None:
-        context = self.up.context
-        own_context(context.kube, context.nodes(), context.cluster)
-        # Definitions are applied before them, all.
-        objects = [d for d in drifts if d.manifest["kind"] != CRD]
-        workloads = [d.manifest for d in objects if d.manifest["kind"] in WORKLOADS]
-        self._rollouts += [self._rollout(w) for w in workloads]
-        changed = [d.manifest for d in objects if not d.missing]
-        self.up.put_back([d.manifest for d in objects], replaced=changed)
+        self._require_own_context()
+        # `up` applies all definitions before the objects.
+        objects = [drift for drift in drifts if drift.manifest["kind"] != CRD]
+        manifests = [drift.manifest for drift in objects]
+        changed = [drift.manifest for drift in objects if not drift.is_missing]
+        workloads = [manifest for manifest in manifests if manifest["kind"] in WORKLOADS]
+        self._rollouts += map(self._rollout, workloads)
+        self.up.put_back(manifests, replaced=changed)
+
+    def _renew_certificates(self) -> None:
+        self._require_own_context()
+        self.up.renew_certificates()
 
     def _rollout(self, workload: Manifest) -> RolledOut:
-        components = (
-            c for c in self.up.context.profile.components if c.resource.kind == workload["kind"]
-        )
-        component = next((c for c in components if is_of(c, workload)), None)
-        return RolledOut.of(workload["kind"], workload, component)
+        kind = workload["kind"]
+        return RolledOut.of(kind, workload, self._component_of(workload))
+
+    def _component_of(self, workload: Manifest) -> Component | None:
+        for component in self._context.profile.components:
+            if component.resource.kind == workload["kind"] and is_of(component, workload):
+                return component
+        return None
 
     def _scale(self, target: str) -> None:
-        context = self.up.context
+        context = self._context
         namespace, _, name = target.partition("/")
-        own_context(context.kube, context.nodes(), context.cluster)
+        self._require_own_context()
         self._rollouts.append(RolledOut("Deployment", namespace, name))
         with step(context.reporter, f"scale {target} to {_REPLICAS}"):
-            context.kube.apply({
-                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name},
-                "spec": {"replicas": _REPLICAS},
-            })  # fmt: skip
+            context.kube.apply(
+                {
+                    "apiVersion": "apps/v1",
+                    "kind": "Deployment",
+                    "metadata": {"namespace": namespace, "name": name},
+                    "spec": {"replicas": _REPLICAS},
+                }
+            )
+
+    def _restart(self, component: str) -> None:
+        context = self._context
+        restart = Restart(
+            context.profile, context.kube, self.envoy, context.clock, context.reporter
+        )
+        self._require_own_context()
+        order = restart.order([component])
+        self._rollouts += self.up.settled.of(order)
+        restart.run(order)
+
+    def _require_own_context(self) -> None:
+        context = self._context
+        own_context(context.kube, context.nodes(), context.cluster)
 
 
-def _codes(proposal: Proposal) -> set[tuple[str, str]]:
-    return {(c.root.code, c.root.subject) for c in proposal.diagnosis.causes}
+def _without_finalizers(object_key: ObjectKey) -> Manifest:
+    """Return the change that removes an object's finalizers."""
+    api_version, kind, namespace, name = object_key
+    metadata: Manifest = {"name": name, "finalizers": None}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def _roots(diagnosis: Diagnosis) -> list[Finding]:
+    return [cause.root for cause in diagnosis.causes]
+
+
+def _causes(proposal: Proposal) -> set[tuple[str, Subject]]:
+    """Return the root causes, as (code, subject)."""
+    return {(root.code, root.subject) for root in _roots(proposal.diagnosis)}
+
+
+def _is_only_under_way(diagnosis: Diagnosis) -> bool:
+    """Whether nothing is broken, but something is not ready yet."""
+    return bool(diagnosis.progress) and not diagnosis.causes
+
+
+def _summary(diagnosis: Diagnosis) -> str:
+    """Return the first thing that keeps a diagnosis from being good."""
+    for cause in (*diagnosis.progress, *diagnosis.causes):
+        return cause.root.says
+    return ", ".join(name for name, _ in diagnosis.unknown)
+
+
+def _not_repaired(diagnosis: Diagnosis) -> DevenvError:
+    roots = _roots(diagnosis)
+    problems = "; ".join(f"{root.code} {root.says}" for root in roots)
+    fixes = [str(fix) for root in roots for fix in root.fix if not _is_recover(fix)]
+    return DevenvError(
+        f"devenv can't repair everything: {problems}",
+        "\n".join(fixes),
+        "`devenv doctor` has the evidence.",
+    )
+
+
+def _is_recover(fix: Fix) -> bool:
+    return isinstance(fix, Command) and fix.runs("devenv", "recover")
+
+
+def _full_disk(space: NodeSpace, node: str) -> DevenvError:
+    """Return the error of a disk on which `prune` can't free enough.
+
+    devenv removes nothing but what `prune` may: the user must judge everything else.
+    """
+    largest = "\n".join(space.largest_folders(node))
+    return DevenvError(
+        f"The disk of {node} is full, and removing everything that may be removed is not enough.",
+        f"The largest folders in it:\n{largest}",
+        f"Remove what you don't need (docker exec {node} rm …), then run `devenv recover` again. "
+        "`devenv prune --dry-run -o json` says why each image stays.",
+    )

@@ -1,25 +1,25 @@
-"""What runs by itself: make room where a budget is exceeded, then look whether the cluster still works.
+"""The daily run: frees space if a budget is exceeded, then checks that the cluster still works.
 
-A gateway that latched while the disk was full stays broken after it is freed (docs/facts/gateway.md), so freeing the disk alone
-would leave the cluster as the incident did.
+A gateway that latched while the disk was full stays broken after space is freed
+(docs/facts/gateway.md). Freeing the disk alone would leave the cluster as the incident did.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from devenv.base.errors import DevenvError, LockedError
 from devenv.diagnosis.model import Diagnosis
-from devenv.disk.prune import SCHEDULE, Prune
-from devenv.errors import DevenvError, LockedError
-from devenv.ports import Containers
+from devenv.disk.prune import SCHEDULE, Proposal, Prune
+from devenv.ports.containers import Containers
 from devenv.profiles.quantities import show
 
-# Seconds for whoever is loading or building.
-_PATIENCE = 120.0
+# Seconds to wait for another process that loads or builds images.
+_LOCK_WAIT = 120.0
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was done or found; "" where there was nothing. `well`: whether all works now."""
+    """What a run did or found, "" for nothing. `well`: whether everything works now."""
 
     says: str = ""
     well: bool = True
@@ -27,53 +27,57 @@ class Report:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """One run. `repair` is given where the user wants it, `tell` keeps the report and shows it."""
+    """One daily run."""
 
     cluster: str
     prune: Prune
     containers: Containers
     diagnose: Callable[[], Diagnosis]
+    # None if the user wants no repair.
     repair: Callable[[], None] | None
+    # Keeps the report and shows it.
     tell: Callable[[Report], None]
 
     def run(self) -> Report:
-        """Do both parts, the second whatever became of the first. What was done or found is told and written into the history."""
-        parts = [_part(self._make_room), _part(self._look)]
-        report = Report("; ".join(p.says for p in parts if p.says), all(p.well for p in parts))
+        """Do both parts, the second even if the first fails, and tell and return the report."""
+        parts = [_safely(self._free_space), _safely(self._check_cluster)]
+        sentences = [part.says for part in parts if part.says]
+        report = Report("; ".join(sentences), all(part.well for part in parts))
         self.tell(report)
         return report
 
-    def _make_room(self) -> Report:
+    def _free_space(self) -> Report:
         proposal = self.prune.propose()
-        full = [p.disk.names[0] for p in proposal.plans if p.goal]
-        if not full:
+        full_disks = [plan.disk.names[0] for plan in proposal.plans if plan.goal]
+        if not full_disks:
             return Report()
+        disks = ", ".join(full_disks)
         if proposal.empty:
-            return Report(
-                f"{', '.join(full)} is above its budget, and nothing that may go frees anything",
-                well=False,
-            )
+            problem = f"{disks} is above its budget, and nothing that may be removed frees space"
+            return Report(problem, well=False)
         try:
-            outcome = self.prune.run(proposal, SCHEDULE, _PATIENCE)
+            return self._prune(proposal, disks)
         except LockedError as error:
             return Report(f"gave up: {error.in_one_line}", well=False)
-        warning = (
-            ""
-            if not outcome.left
-            else f"; {', '.join(d.names[0] for d in outcome.left)} is still too full"
-        )
-        return Report(
-            f"{show(max(0, outcome.freed))} freed on {', '.join(full)}{warning}",
-            well=not outcome.left,
-        )
 
-    def _look(self) -> Report:
-        if not any(n.status == "running" for n in self.containers.nodes(self.cluster)):
+    def _prune(self, proposal: Proposal, disks: str) -> Report:
+        outcome = self.prune.run(proposal, SCHEDULE, _LOCK_WAIT)
+        summary = f"{show(max(0, outcome.freed))} freed on {disks}"
+        if not outcome.unfinished:
+            return Report(summary)
+        still_full = ", ".join(disk.names[0] for disk in outcome.unfinished)
+        return Report(f"{summary}; {still_full} is still too full", well=False)
+
+    def _check_cluster(self) -> Report:
+        nodes = self.containers.nodes(self.cluster)
+        if not any(node.status == "running" for node in nodes):
             return Report()
-        diagnosis = self.diagnose()
-        roots = "; ".join(f"{c.root.code} {c.root.says}" for c in diagnosis.causes)
-        if not roots or self.repair is None:
-            return Report(f"{roots}; run `devenv recover`" if roots else "", well=not roots)
+        causes = self.diagnose().causes
+        if not causes:
+            return Report()
+        roots = "; ".join(f"{cause.root.code} {cause.root.says}" for cause in causes)
+        if self.repair is None:
+            return Report(f"{roots}; run `devenv recover`", well=False)
         try:
             self.repair()
         except DevenvError as error:
@@ -81,11 +85,11 @@ class Scheduled:
         return Report(f"{roots}; repaired")
 
 
-def _part(do: Callable[[], Report]) -> Report:
-    """Return what a part came to. Nobody sees an error of a run that nobody started."""
+def _safely(part: Callable[[], Report]) -> Report:
+    """Return a part's report. No user watches the run, so errors go into the report, too."""
     try:
-        return do()
+        return part()
     except DevenvError as error:
         return Report(error.in_one_line, well=False)
-    except Exception as error:  # noqa: BLE001 - a mistake of devenv's own is told like any other
+    except Exception as error:  # noqa: BLE001 - an internal error is reported like any other
         return Report(f"{type(error).__name__}: {error}", well=False)

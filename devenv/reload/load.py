@@ -1,48 +1,67 @@
-"""Moves images into the nodes, each by the way that the plan chose, and waits until the CRI knows them."""
+"""Moves images into the nodes, each in the way that the plan chose.
 
-from collections.abc import Callable, Iterator
+A move ends when the CRI of every node knows the image.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from devenv.base.errors import DevenvError, NotReachableError
+from devenv.base.steps import step
+from devenv.base.wait import Deadline, until
 from devenv.disk.history import History
 from devenv.disk.keep import short_name
-from devenv.errors import DevenvError, NotReachableError
-from devenv.images.innode import Nodes, incoming_name, lost
-from devenv.images.layout import Layout, renamed
-from devenv.lifecycle.proven import ProvenImages
-from devenv.lifecycle.record import Records
-from devenv.lifecycle.replacing import Replacing
-from devenv.lifecycle.steps import step
-from devenv.ports import Clock, Completed, Containers, Engine, Host, Reporter
+from devenv.images.formats.conversion import LayoutConverter, rename_images
+from devenv.images.nodes.containerd import Nodes, has_lost_content, incoming_name
+from devenv.install.replacing import Replacing
+from devenv.ports.containers import Node
+from devenv.ports.names import Names
+from devenv.ports.processes import ResultsByNode
 from devenv.profiles.quantities import show
-from devenv.reload.plan import Move, Way
-from devenv.reload.push import Known, Pusher, Sink
-from devenv.wait import Deadline, until
+from devenv.reload.moves import Move, NodeGroup, Way
+from devenv.reload.push import Pusher, Sink, Target, failure_lines
+from devenv.session import Session
+from devenv.state.proven import ProvenImages
+from devenv.state.record import Records
 
 # Seconds for the CRI to know what containerd has.
 _CRI = 30.0
-# How often an image is sent where nodes lose layers meanwhile.
-_AGAIN = 3
+# How often an image is sent again if nodes lose layers meanwhile.
+_RETRIES = 3
 
-
-# Node → config digest → names.
-_Known = dict[str, dict[str, tuple[str, ...]]]
+# Config digest → names.
+_Images = Mapping[str, Names]
+# By node: the images that its CRI knows.
+_CriImages = Mapping[str, _Images]
 
 
 @dataclass(frozen=True)
 class Moved:
-    """What became of one image. `sent` in bytes of layers; times in seconds."""
+    """The result of moving one image. `sent`: bytes of layers. `seconds`: by part."""
 
     move: Move
-    # Of its config.
+    # Of the image's config.
     digest: str
     sent: int
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
-class Early:
-    """A push that has begun."""
+class _Transfer:
+    """What went into the nodes: bytes of layers, and the digest of the image's config.
+
+    `cri_images`: what the nodes' CRIs knew right after the import.
+    """
+
+    sent: int
+    digest: str
+    cri_images: _CriImages = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StartedPush:
+    """A push that the engine has begun."""
 
     ref: str
     sink: Sink
@@ -50,7 +69,7 @@ class Early:
     pushed: Future[None]
 
     def end(self) -> None:
-        """Let go of it; where nothing was decided, the engine is refused."""
+        """End the push. It is cancelled if it still goes on."""
         self.sink.refuse()
         self.pool.shutdown()
         self.sink.close()
@@ -58,209 +77,267 @@ class Early:
 
 @dataclass(frozen=True)
 class Loader:
-    """Moves images."""
+    """Moves images into the nodes of one cluster."""
 
-    cluster: str
-    host: Host
-    clock: Clock
-    engine: Engine
-    containers: Containers
+    session: Session
     pusher: Pusher
-    reporter: Reporter
-    # A push that has begun.
-    early: Early | None = None
+    # A push that the engine began while the plan was made.
+    started_push: StartedPush | None = None
 
     @property
     def replacing(self) -> Replacing:
-        """What gives the nodes back the images that they had."""
-        records = Records(self.host)
-        proven = ProvenImages(self.cluster, records, self.containers, self.clock, self.reporter)
-        return Replacing(self.cluster, records, self.containers, proven)
+        """Restores the nodes' previous images if a load fails."""
+        session = self.session
+        records = Records(session.host)
+        proven = ProvenImages(
+            session.cluster,
+            records,
+            session.containers,
+            session.clock,
+            session.reporter,
+        )
+        return Replacing(session.cluster, records, session.containers, proven)
 
-    def begin(self, ref: str, layers: frozenset[str]) -> Early:
-        """Have the engine begin to push; it waits for the decision what is wanted."""
-        push_cache = Known.read(self.host, self.engine.info().id)
+    @property
+    def _nodes(self) -> Nodes:
+        return Nodes(self.session.containers)
+
+    def begin(self, ref: str, layers: frozenset[str]) -> StartedPush:
+        """Have the engine begin to push.
+
+        Its first request waits until the sink is told which layers are missing.
+        """
+        push_cache = self.pusher.read_cache()
         sink = Sink(push_cache, layers)
 
         def progress(sent: int, total: int) -> None:
-            self.reporter.update(f"load {ref}", sent, max(total, 1), "bytes")
+            self.session.reporter.update(f"load {ref}", sent, max(total, 1), "bytes")
 
         pool = ThreadPoolExecutor(1)
-        return Early(
-            ref, sink, pool, pool.submit(self.pusher.push, ref, sink, push_cache, progress)
-        )
+        pushed = pool.submit(self.pusher.push, ref, sink, push_cache, progress)
+        return StartedPush(ref, sink, pool, pushed)
 
     def run(self, move: Move) -> Moved:
-        """Return when every node's CRI has the image under its name.
+        """Move an image, and return when every node's CRI has it under its name.
 
-        Raises DevenvError; `replacing` then gives the nodes back what they had.
+        Raises DevenvError; `replacing` then restores the nodes' previous images.
         """
-        began = self.clock.monotonic()
-        with step(self.reporter, f"load {move.ref}") as note:
-            sent, digest, cri_images = self._move(move)
-            self._await_cri(move, digest, cri_images)
-            self._note(move, move.image.id, digest)
-            self._remember_name(move, digest)
-            note.append(f"{move.way}, {show(sent)} of {show(move.image.size)} sent")
-        return Moved(move, digest, sent, {"move": self.clock.monotonic() - began})
+        session = self.session
+        began = session.clock.monotonic()
+        with step(session.reporter, f"load {move.ref}") as note:
+            transfer = self._move(move)
+            self._await_cri(move, transfer)
+            self._note(move, transfer.digest)
+            self._remember_name(move, transfer.digest)
+            sent, size = show(transfer.sent), show(move.image.size)
+            note.append(f"{move.way}, {sent} of {size} sent")
+        seconds = {"move": session.clock.monotonic() - began}
+        return Moved(move, transfer.digest, transfer.sent, seconds)
 
-    def _move(self, move: Move) -> tuple[int, str, _Known]:
-        """Return bytes of layers, the config's digest, and which images the nodes' CRIs know."""
+    def _move(self, move: Move) -> _Transfer:
+        """Move an image in the planned way."""
         if move.way is Way.PRESENT:
-            return 0, move.old[0][1], {}
+            digest, *_ = move.old_digests.values()
+            return _Transfer(0, digest)
         self._assume_proven(move)
-        # Meanwhile the engine begins.
+        # The engine may begin to push meanwhile.
         with ThreadPoolExecutor(1) as pool:
             keeping = pool.submit(self._begin_replacing, move)
             if move.way is Way.RETAG:
                 keeping.result()
                 self._retag(move)
-                return 0, move.image.id, {}
-            cri_images: _Known = {}
-            sent, digest = 0, ""
-            for layers, nodes in move.groups():
-                if move.way is Way.PUSH:
-                    group_sent, digest, group_images = self._push(
-                        move, layers, nodes, keeping.result
-                    )
-                else:
-                    keeping.result()
-                    group_sent, digest, group_images = self._send(move, layers, nodes)
-                sent += group_sent
-                cri_images |= group_images
-        return sent, digest, cri_images
+                return _Transfer(0, move.image.id)
+            return self._move_layers(move, keeping.result)
 
-    def _note(self, move: Move, image: str, digest: str) -> None:
-        """Remember what the nodes have under the name, as `up` does."""
-        for node in self.containers.nodes(self.cluster):
-            if node.name in move.lacks:
-                Records(self.host).note_image(self.cluster, node.id, move.name, image, digest)
+    def _move_layers(self, move: Move, await_keeping: Callable[[], None]) -> _Transfer:
+        """Send each group of nodes the layers that they lack.
+
+        `await_keeping` returns once the nodes keep their previous image under another name.
+        """
+        sent = 0
+        digest = ""
+        cri_images: dict[str, _Images] = {}
+        for group in move.groups():
+            if move.way is Way.PUSH:
+                transfer = self._push(move, group, await_keeping)
+            else:
+                await_keeping()
+                transfer = self._send(move, group)
+            sent += transfer.sent
+            digest = transfer.digest
+            cri_images |= transfer.cri_images
+        return _Transfer(sent, digest, cri_images)
+
+    def _changed_nodes(self, move: Move) -> list[Node]:
+        """Return the nodes that something moves into."""
+        nodes = self.session.containers.nodes(self.session.cluster)
+        return [node for node in nodes if node.name in move.nodes]
+
+    def _note(self, move: Move, digest: str) -> None:
+        """Record what the nodes have under the name, as `up` does."""
+        records = Records(self.session.host)
+        cluster = self.session.cluster
+        for node in self._changed_nodes(move):
+            records.note_image(cluster, node.id, move.name, move.image.id, digest)
 
     def _begin_replacing(self, move: Move) -> None:
-        """Have the nodes keep the image that has the name now, until the new one is proven and for `--undo`."""
-        digests = dict(move.old)
-        for node in self.containers.nodes(self.cluster):
-            if node.name in move.lacks:
-                self.replacing.begin(node, {move.name: digests.get(node.name, "")})
+        """Have the nodes keep the image that has the name now.
+
+        They keep it until the new one is proven, and for `--undo`.
+        """
+        for node in self._changed_nodes(move):
+            old_digest = move.old_digests.get(node.name, "")
+            self.replacing.begin(node, {move.name: old_digest})
 
     def _remember_name(self, move: Move, digest: str) -> None:
         """Remember the image's name: once a newer image has it, nothing else tells."""
-        names = dict.fromkeys((move.image.id, digest), short_name(move.name))
-        History(self.host, self.clock).former_names(self.engine.info().id, names)
+        session = self.session
+        name = short_name(move.name)
+        names_by_id = {move.image.id: name, digest: name}
+        history = History(session.host, session.clock)
+        engine_id = session.engine.info().id
+        history.former_names(engine_id, names_by_id)
 
     def _assume_proven(self, move: Move) -> None:
-        digests = dict(move.old)
-        for node in self.containers.nodes(self.cluster):
-            if node.name in move.lacks and node.name in digests:
-                self.replacing.proven.assume(node, move.name, digests[node.name])
+        """Take the old image for proven in a cluster of an older devenv."""
+        for node in self._changed_nodes(move):
+            old_digest = move.old_digests.get(node.name)
+            if old_digest is not None:
+                self.replacing.proven.assume(node, move.name, old_digest)
 
     def _retag(self, move: Move) -> None:
-        nodes = Nodes(self.containers)
+        """Give the image its name besides the one that the node has it under."""
         for node in move.nodes:
-            nodes.tag(node, nodes.images(node)[move.image.id][0], move.name)
+            images = self._nodes.images(node)
+            first_name = images[move.image.id][0]
+            self._nodes.tag(node, first_name, move.name)
 
-    def _send(
-        self, move: Move, layers: frozenset[str], nodes: tuple[str, ...], tries: int = _AGAIN
-    ) -> tuple[int, str, _Known]:
-        """Stream into the nodes. Where one has lost a layer in between, everything is sent again."""
-        all_layers = frozenset(move.image.layers)
+    def _send(self, move: Move, group: NodeGroup, retries: int = _RETRIES) -> _Transfer:
+        """Stream layers into the nodes. If one has lost a layer meanwhile, send all of them."""
         name = incoming_name(move.name)
-        layout = Layout({move.ref: [name]}, all_layers, layers)
-        digest, size = move.image.id, move.bytes(layers)
-        if stored := move.source.stored:
-            stream = stored.layout(name, layers)
-        elif layers == all_layers and not self.engine.info().containerd_store:
-            stream = renamed(self._saved(move), {move.ref: [name]})
-        else:
-            stream = layout.convert(self._saved(move))
-        shown = self._shown(move, stream, size)
-        results = Nodes(self.containers).receive(nodes, shown, [move.name])
-        if lost(results) and tries:
-            return self._send(move, all_layers, nodes, tries - 1)
-        self._refuse(move, results)
-        return layout.sent or size, layout.configs.get(name, digest), _known(results)
+        names_by_ref = {move.ref: [name]}
+        layout = LayoutConverter(names_by_ref, move.image_layers, group.layers)
+        size = move.bytes(group.layers)
+        archive = self._stream(move, group.layers, layout)
+        stream = self._with_progress(move, archive, size)
+        results = self._nodes.receive(group.nodes, stream, [move.name])
+        if has_lost_content(results) and retries:
+            return self._send_all_layers(move, group, retries - 1)
+        _check_results(move, results)
+        digest = layout.configs.get(name, move.image.id)
+        return _Transfer(layout.sent or size, digest, _cri_images_in(results))
 
-    def _saved(self, move: Move) -> Iterator[bytes]:
-        return self.engine.save([move.ref], f"linux/{self.engine.info().architecture}")
+    def _send_all_layers(self, move: Move, group: NodeGroup, retries: int = _RETRIES) -> _Transfer:
+        return self._send(move, group._replace(layers=move.image_layers), retries)
+
+    def _stream(
+        self, move: Move, layers: frozenset[str], layout: LayoutConverter
+    ) -> Iterator[bytes]:
+        """Return the image with these layers, as a tar archive. `layout` converts the engine's."""
+        session = self.session
+        name = incoming_name(move.name)
+        if move.source.stored:
+            return move.source.stored.layout(name, layers)
+        engine = session.engine.info()
+        platform = f"linux/{engine.architecture}"
+        saved = session.engine.save([move.ref], platform)
+        has_all_layers = layers == move.image_layers
+        if has_all_layers and not engine.containerd_store:
+            return rename_images(saved, {move.ref: [name]})
+        return layout.convert(saved)
 
     def _push(
         self,
         move: Move,
-        layers: frozenset[str],
-        nodes: tuple[str, ...],
-        ready: Callable[[], None],
+        group: NodeGroup,
+        await_keeping: Callable[[], None],
         *,
-        retry: bool = True,
-    ) -> tuple[int, str, _Known]:
-        """Have the engine push, and pass on what comes while it comes.
+        is_retry: bool = False,
+    ) -> _Transfer:
+        """Have the engine push, and pass layers on while they arrive.
 
-        Where a node has lost a layer in between, the engine pushes once more: it may have been what had just come, to which
-        nothing referred yet. Where that does not help, everything is sent, the other way.
+        If a node has lost a layer meanwhile, the engine pushes again: it may be a layer that had
+        just arrived, to which nothing referred yet. If that does not help, all layers are sent as
+        an archive.
         """
-        begun = (
-            retry
-            and self.early is not None
-            and self.early.ref == move.ref
-            and len(move.groups()) == 1
-        )
-        early = (
-            self.early
-            if self.early and begun
-            else self.begin(move.ref, frozenset(move.image.layers))
-        )
-        into = Nodes(self.containers)
-        sink = early.sink.decide(layers, lambda: into.ingest(nodes, layers))
+        push = self._find_or_begin_push(move, is_retry=is_retry)
+
+        def open_in_nodes() -> Target:
+            return self._nodes.ingest(group.nodes, group.layers)
+
+        sink = push.sink.decide(group.layers, open_in_nodes)
         try:
-            early.pushed.result()
-            ready()
-            results = into.receive(nodes, sink.layout(incoming_name(move.name)), [move.name])
+            push.pushed.result()
+            await_keeping()
+            layout = sink.layout(incoming_name(move.name))
+            results = self._nodes.receive(group.nodes, layout, [move.name])
         except NotReachableError:
             raise
         except DevenvError as error:
-            # An engine that can't reach this machine's loopback, for one.
-            self.reporter.say(f"{error.what} It goes by archive.")
-            return self._send(move, layers, nodes)
+            # For example, the engine can't reach this host's loopback.
+            self.session.reporter.say(f"{error.what} Sending the image as an archive instead.")
+            return self._send(move, group)
         finally:
-            early.end()
-        if lost(results) and retry:
-            return self._push(move, layers, nodes, ready, retry=False)
-        if lost(results):
-            return self._send(move, frozenset(move.image.layers), nodes)
-        self._refuse(move, results)
-        return sink.sent, sink.config, _known(results)
+            push.end()
+        if has_lost_content(results) and not is_retry:
+            return self._push(move, group, await_keeping, is_retry=True)
+        if has_lost_content(results):
+            return self._send_all_layers(move, group)
+        _check_results(move, results)
+        return _Transfer(sink.sent, sink.config, _cri_images_in(results))
 
-    @staticmethod
-    def _refuse(move: Move, results: dict[str, Completed]) -> None:
-        if failed := {node: d for node, d in results.items() if d.code != 0}:
-            reason = "\n".join(f"{node}: {d.output[-500:].strip()}" for node, d in failed.items())
-            raise DevenvError(f"{move.ref} could not be loaded.", reason)
+    def _find_or_begin_push(self, move: Move, *, is_retry: bool) -> StartedPush:
+        """Return the push that has begun, if it is this image's and can serve all nodes."""
+        started_push = self.started_push
+        if started_push and not is_retry:
+            serves_all_nodes = len(move.groups()) == 1
+            if started_push.ref == move.ref and serves_all_nodes:
+                return started_push
+        return self.begin(move.ref, move.image_layers)
 
-    def _shown(self, move: Move, stream: Iterator[bytes], size: int) -> Iterator[bytes]:
+    def _with_progress(self, move: Move, stream: Iterator[bytes], size: int) -> Iterator[bytes]:
+        """Pass the stream on, and report how much went by. `size`: the bytes expected."""
         sent = 0
         for chunk in stream:
             sent += len(chunk)
-            self.reporter.update(f"load {move.ref}", sent, max(size, sent), "bytes")
+            total = max(size, sent)
+            self.session.reporter.update(f"load {move.ref}", sent, total, "bytes")
             yield chunk
 
-    def _await_cri(self, move: Move, digest: str, cri_images: _Known) -> None:
-        """`cri_images`: what the nodes' CRIs knew right after the import, which mostly is it already."""
+    def _await_cri(self, move: Move, transfer: _Transfer) -> None:
+        """Wait until every node's CRI has the image under its name.
 
-        def missing() -> str:
+        The CRIs mostly know it right after the import; those that do not are asked again.
+        """
+        imported_images = dict(transfer.cri_images)
+
+        def has_image(node: str) -> bool:
+            images = imported_images.pop(node, None)
+            if not images:
+                images = self._nodes.images(node)
+            return move.name in images.get(transfer.digest, ())
+
+        def find_nodes_without() -> str:
             try:
-                images_in = Nodes(self.containers).images
-                return ", ".join(
-                    n
-                    for n in move.nodes
-                    if move.name not in (cri_images.pop(n, None) or images_in(n)).get(digest, ())
-                )
+                return ", ".join(node for node in move.nodes if not has_image(node))
             except NotReachableError:
                 raise
             except DevenvError as error:
                 # A CRI that is busy may answer next time.
                 return error.what
 
-        until(f"{move.name} in the nodes", missing, Deadline(self.clock, _CRI))
+        what = f"{move.name} in the nodes"
+        deadline = Deadline(self.session.clock, _CRI)
+        until(what, find_nodes_without, deadline)
 
 
-def _known(results: dict[str, Completed]) -> _Known:
-    return {node: Nodes.told(node, d) for node, d in results.items()}
+def _check_results(move: Move, results: ResultsByNode) -> None:
+    """Raise DevenvError if the import failed in a node."""
+    lines = failure_lines(results, 500)
+    if lines:
+        raise DevenvError(f"{move.ref} could not be loaded.", "\n".join(lines))
+
+
+def _cri_images_in(results: ResultsByNode) -> _CriImages:
+    """Return what each node's CRI knew right after its import."""
+    return {node: Nodes.images_after_import(node, result) for node, result in results.items()}

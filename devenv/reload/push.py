@@ -1,7 +1,7 @@
-"""The fast way: the engine pushes, and asks blob by blob what is missing.
+"""The fast way into the nodes: the engine pushes, and asks for each blob whether it is needed.
 
-The engine knows a layer by the digest of what it sends, a node by its chain. What the one is to the other is learned as
-bytes go past, and remembered. Blobs that no node lacks are only looked at.
+The engine knows a layer by the digest of what it sends, a node by its chain ID. Which is which is
+learned from the bytes that come through, and remembered. Blobs that no node lacks are only hashed.
 """
 
 import contextlib
@@ -11,104 +11,128 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol, Self
+from typing import IO, Protocol, Self
 
-from devenv.errors import DevenvError, NotReachableError
-from devenv.images.gunzip import Gunzip
-from devenv.images.layout import Packing, digest_of, finish, manifest_of, packing
-from devenv.ports import Completed, Endpoint, Engine, Host, Image
+from devenv.base.digests import sha256_of
+from devenv.base.errors import DevenvError, NotReachableError
+from devenv.base.json_types import JsonMap, JsonObject
+from devenv.images.formats.gunzip import Gunzip
+from devenv.images.formats.layout import Packing, detect_packing, digest_of, finish, manifest_of
+from devenv.ports.endpoint import Endpoint
+from devenv.ports.engine import Engine, Image
+from devenv.ports.host import Host
+from devenv.ports.processes import ResultsByNode
+from devenv.ports.progress import Progress
 
-# Bytes of a blob, before a temporary file is made.
+# Bytes of a blob that stay in memory; a larger one goes into a temporary file.
 _IN_MEMORY = 8 << 20
 _CHUNK = 1 << 20
-# Seconds for the look at the nodes.
+# Seconds until the nodes' layers are known.
 _DECISION = 60.0
-# Docker's version from which on it may not fall back from TLS: 20.10 does, 29 does not (docs/facts/images.md)
+# The first version of Docker that may not fall back from TLS: 20.10 does, 29 does not
+# (docs/facts/images.md).
 _TLS_FIRST = 23
-# Of an image's bytes: beyond, packing them takes longer than to send them all unpacked.
-_PART = 0.3
-# The number is the process's.
+# Share of an image's bytes. Beyond it, packing the layers takes longer than sending all of them
+# unpacked.
+_LARGEST_SHARE = 0.3
+# The number is the ID of the pushing process.
 _NAME = re.compile(r"127\.0\.0\.1:\d+/devenv/reload:(\d+)-[0-9a-f]+", re.ASCII)
 
 
-# Bytes so far, bytes known of.
-Progress = Callable[[int, int], None]
+# Called with the bytes pushed so far, and all bytes known of so far.
 
 
 class Target(Protocol):
-    """Where a blob goes while it comes: into the nodes, as nodes.Fan does."""
+    """Where a blob goes while it arrives: into the nodes, as containerd.Fan does."""
 
     def put(self, chunk: bytes) -> bool: ...  # noqa: D102 - the class says it
-    def end(self) -> dict[str, Completed]: ...  # noqa: D102
+    def end(self) -> ResultsByNode: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class PushedLayer:
+    """A layer that an engine has pushed. `diff`: its diff ID. `size`: bytes as pushed."""
+
+    diff: str
+    size: int
 
 
 @dataclass
-class Known:
-    """What was learned of an engine: the digests under which it sends layers, by diff ID; and the port that it pushed to.
+class PushCache:
+    """What was learned of an engine: the digests under which it pushes layers, and the port.
 
-    The engine remembers to which repository it pushed what, so the port should stay the same.
+    The port should stay the same, since the engine remembers what it pushed to which repository.
     """
 
     path: Path
-    # Digest → {"diff": …, "size": …}.
-    digests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # By the digest of what the engine pushes.
+    layers: dict[str, PushedLayer] = field(default_factory=dict)
     port: int = 0
 
     @classmethod
-    def read(cls, host: Host, engine: str) -> "Known":
-        """Return what is known; nothing where the file is not there or broken."""
-        path = host.state_dir() / f"layers-{hashlib.sha256(engine.encode()).hexdigest()[:12]}.json"
+    def read(cls, host: Host, engine: str) -> "PushCache":
+        """Return what was learned of the engine with this ID; nothing if the file is unusable."""
+        engine_digest = sha256_of(engine)
+        path = host.state_dir() / f"layers-{engine_digest[:12]}.json"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return cls(path, _digests(path), int(json.loads(path.read_text())["port"]))
+            port = int(json.loads(path.read_text())["port"])
+            return cls(path, _read_layers(path), port)
         return cls(path)
 
     def write(self) -> None:
-        """Keep it, whole or not at all; what can't be kept is learned again."""
-        # Another process may be learning, too.
+        """Write it, whole or not at all. What can't be written is learned again."""
+        # Another process may have learned other layers meanwhile.
+        layers = {**_read_layers(self.path), **self.layers}
+        digests = {digest: asdict(layer) for digest, layer in layers.items()}
         partial_path = self.path.with_suffix(f".{os.getpid()}.new")
         with contextlib.suppress(OSError):
-            partial_path.write_text(
-                json.dumps({"digests": {**_digests(self.path), **self.digests}, "port": self.port})
-            )
+            content = {"digests": digests, "port": self.port}
+            partial_path.write_text(json.dumps(content))
             partial_path.replace(self.path)
 
-    def diffs(self) -> set[str]:
-        """Return the layers that the engine has pushed before."""
-        return {str(layer["diff"]) for layer in self.digests.values()}
+    def diff_ids(self) -> set[str]:
+        """Return the diff IDs of the layers that the engine has pushed before."""
+        return {layer.diff for layer in self.layers.values()}
 
 
-def _digests(path: Path) -> dict[str, dict[str, Any]]:
+def _read_layers(path: Path) -> dict[str, PushedLayer]:
+    """Return the layers in the file; none if it is missing or broken."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        entries = json.loads(path.read_text())["digests"].items()
-        return {str(d): {"diff": str(x["diff"]), "size": int(x["size"])} for d, x in entries}
+        content = json.loads(path.read_text())
+        return {str(d): _pushed_layer(layer) for d, layer in content["digests"].items()}
     return {}
 
 
-class _Blob:
-    """A blob as it comes: hashed as it is and unpacked, and passed on unpacked.
+def _pushed_layer(content: JsonMap) -> PushedLayer:
+    return PushedLayer(str(content["diff"]), int(content["size"]))
 
-    Nodes take layers unpacked, since they would only unpack them again, while nobody else works. What is packed in a way
-    that is not known here goes as it is.
+
+class _Blob:
+    """A blob as it arrives: hashed both as it is and unpacked, and passed on unpacked.
+
+    Nodes get layers unpacked: they would only unpack them again while everything waits. A layer
+    whose packing is unknown here is passed on as it is.
     """
 
     def __init__(self, open_target: Callable[[], Target | None], check: Callable[[], None]) -> None:
         self.size = self.tar_size = 0
         self.packing = Packing.NONE
-        # A config is.
+        # The content of a JSON blob, such as an image config; None for a layer.
         self.json: bytes | None = None
         self.target: Target | None = None
         self._open, self._check = open_target, check
-        self._digest, self._diff = hashlib.sha256(), hashlib.sha256()
+        self._digest = hashlib.sha256()
+        self._diff_id = hashlib.sha256()
         self._gunzip: Gunzip | None = None
-        self._waiting: list[bytes] = []
-        self._held = 0
+        self._waiting_chunks: list[bytes] = []
+        self._waiting_bytes = 0
 
     def write(self, chunk: bytes) -> None:
-        """Take some of it. Raises DevenvError where nothing is to be pushed any more."""
+        """Take the next bytes. Raises DevenvError if the push was cancelled."""
         if not chunk:
             return
         self._check()
@@ -117,26 +141,38 @@ class _Blob:
         self.size += len(chunk)
         if self.json is not None:
             self.json += chunk
-        # An engine's chunks are small, and each thread that is woken takes its time.
-        self._waiting.append(chunk)
-        self._held += len(chunk)
-        if self._held >= _CHUNK:
+        # The engine's chunks are small, and it takes time to wake a thread for each.
+        self._waiting_chunks.append(chunk)
+        self._waiting_bytes += len(chunk)
+        if self._waiting_bytes >= _CHUNK:
             self.flush()
 
     def flush(self) -> None:
-        """Hash and pass on what has come."""
-        chunk, self._waiting, self._held = b"".join(self._waiting), [], 0
+        """Hash and pass on what has arrived."""
+        chunk = b"".join(self._waiting_chunks)
+        self._waiting_chunks = []
+        self._waiting_bytes = 0
         self._digest.update(chunk)
-        if self.json is not None:
-            return
-        for tar in self._gunzip.feed(chunk) if self._gunzip else (chunk,):
-            self.tar_size += len(tar)
-            self._diff.update(tar)
-            if self.target:
-                self.target.put(tar)
+        if self.json is None:
+            for tar_chunk in self._unpack(chunk):
+                self._pass_on(tar_chunk)
+
+    def _unpack(self, chunk: bytes) -> Iterator[bytes]:
+        if self._gunzip:
+            yield from self._gunzip.feed(chunk)
+        else:
+            yield chunk
+
+    def _pass_on(self, tar_chunk: bytes) -> None:
+        """Hash and count unpacked bytes, and hand them to the target."""
+        self.tar_size += len(tar_chunk)
+        self._diff_id.update(tar_chunk)
+        if self.target:
+            self.target.put(tar_chunk)
 
     def _begin(self, chunk: bytes) -> None:
-        self.packing = packing(chunk)
+        """Tell from the first bytes whether this is JSON or a layer, and how it is packed."""
+        self.packing = detect_packing(chunk)
         if chunk.startswith(b"{"):
             self.json = b""
         else:
@@ -149,149 +185,185 @@ class _Blob:
         return f"sha256:{self._digest.hexdigest()}"
 
     @property
-    def diff(self) -> str:
-        """The digest of its tar; "" where that is not known."""
-        return "" if self.packing is Packing.ZSTD else f"sha256:{self._diff.hexdigest()}"
+    def diff_id(self) -> str:
+        """The digest of the layer's tar; "" if it was not unpacked."""
+        if self.packing is Packing.ZSTD:
+            return ""
+        return f"sha256:{self._diff_id.hexdigest()}"
 
 
 class _Spool:
-    """Keeps a blob until it is known whether anybody wants it."""
+    """Holds a blob until its digest shows whether a node lacks it."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed at its end
+        # `end` closes it.
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
 
     def put(self, chunk: bytes) -> bool:
         self._file.write(chunk)
         return True
 
-    def pass_on(self, target: Target) -> dict[str, Completed]:
+    def pass_on(self, target: Target) -> ResultsByNode:
+        """Copy the blob into the target and end that; return how it ended in each node."""
         self._file.seek(0)
         while chunk := self._file.read(_CHUNK):
             target.put(chunk)
         return target.end()
 
-    def end(self) -> dict[str, Completed]:
+    def end(self) -> ResultsByNode:
         self._file.close()
         return {}
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """A layer that went into the nodes: `size` bytes as the engine sent it, and how it lies there."""
+class _SentLayer:
+    """A layer that went into the nodes.
+
+    `size`: bytes as the engine pushed it. `packing`, `digest` and `size_in_nodes`: as it lies in
+    the nodes.
+    """
 
     size: int
     packing: Packing
     digest: str
-    size_there: int
+    size_in_nodes: int
 
 
 class Sink:
-    """Takes one image's blobs and passes on what is wanted. `layers`: all diff IDs of the image.
+    """Receives one image's blobs and passes on those that a node lacks.
 
-    An engine may begin to push before it is decided what is wanted; its first question waits for that.
+    `layers`: all diff IDs of the image. An engine may begin to push before the missing layers are
+    known; its first request waits for `decide`.
     """
 
-    def __init__(self, push_cache: Known, layers: AbstractSet[str]) -> None:
-        self._known, self._layers = push_cache, layers
-        self._wanted: AbstractSet[str] = frozenset()
-        self._ingest: Callable[[], Target] | None = None
-        self._eager = self._refused = False
+    def __init__(self, push_cache: PushCache, layers: AbstractSet[str]) -> None:
+        self._push_cache, self._layers = push_cache, layers
+        self._missing_layers: AbstractSet[str] = frozenset()
+        self._open_in_nodes: Callable[[], Target] | None = None
+        # Whether every layer that arrives is missing, so that it goes into the nodes at once.
+        self._sends_at_once = False
+        self._is_cancelled = False
         self._decided = threading.Event()
         self._guard = threading.Lock()
-        self._open: list[Target] = []
-        self.kept: dict[str, _Kept] = {}
-        self.small: dict[str, bytes] = {}
-        # Its manifest.
-        self.image: dict[str, Any] = {}
-        self.failed: list[str] = []
+        self._open_targets: list[Target] = []
+        # By the digest of what the engine pushed.
+        self.sent_layers: dict[str, _SentLayer] = {}
+        self.json_blobs: dict[str, bytes] = {}
+        self.image_manifest: JsonObject = {}
+        self.node_errors: list[str] = []
 
     def decide(
-        self, missing_layers: AbstractSet[str], ingest: Callable[[], Target] | None = None
+        self, missing_layers: AbstractSet[str], open_in_nodes: Callable[[], Target] | None = None
     ) -> Self:
-        """Say which diff IDs the nodes lack, and how a blob is opened in them: without that nothing is passed on.
+        """Set which diff IDs the nodes lack, and how to open a blob in them.
 
-        Where the engine knows all other layers, what comes is wanted, and goes on while it comes.
+        Without `open_in_nodes` nothing is passed on. If the engine is known to push all other
+        layers under known digests, it pushes only missing layers, and they are passed on while
+        they arrive.
         """
-        self._wanted, self._ingest = missing_layers, ingest
-        self._eager = self._layers - missing_layers <= self._known.diffs()
+        self._missing_layers, self._open_in_nodes = missing_layers, open_in_nodes
+        present_layers = self._layers - missing_layers
+        self._sends_at_once = present_layers <= self._push_cache.diff_ids()
         self._decided.set()
         return self
 
     def refuse(self) -> None:
-        """Say that nothing is to be pushed."""
-        self._refused = True
+        """Cancel the push."""
+        self._is_cancelled = True
         self._decided.set()
 
     def check(self) -> None:
-        """Raises DevenvError where nothing is to be pushed any more."""
-        if self._refused:
-            raise DevenvError("Nothing is to be pushed.")
+        """Raise DevenvError if the push was cancelled."""
+        if self._is_cancelled:
+            raise DevenvError("The push was cancelled.")
 
     def has(self, digest: str) -> int:
-        """Return the size of a blob that need not be sent, else -1: one that was just sent, or a layer that no node lacks.
+        """Return the size of a blob that need not be sent, else -1.
 
-        Raises DevenvError where nothing is to be pushed.
+        That is a blob that was just sent, or a layer that no node lacks. Raises DevenvError if the
+        push was cancelled.
         """
         self._await_decision()
         with self._guard:
-            if digest in self.kept:
-                return self.kept[digest].size
-            if digest in self.small:
-                return len(self.small[digest])
-            layer = self._known.digests.get(digest)
-        return int(layer["size"]) if layer and layer["diff"] in self._layers - self._wanted else -1
+            if digest in self.sent_layers:
+                return self.sent_layers[digest].size
+            if digest in self.json_blobs:
+                return len(self.json_blobs[digest])
+            layer = self._push_cache.layers.get(digest)
+        if layer and layer.diff in self._layers - self._missing_layers:
+            return layer.size
+        return -1
 
     def _await_decision(self) -> None:
+        """Wait for `decide`. Raises DevenvError after 60 s, or if the push was cancelled."""
         if not self._decided.wait(_DECISION):
-            raise DevenvError("Nothing was decided.")
+            reason = "The nodes' layers were not known in time."
+            raise DevenvError(f"The push timed out after {_DECISION:.0f} s.", reason)
         self.check()
 
     def begin(self) -> _Blob:
-        """Take a blob: an engine that never pushed it asks nothing before. Raises DevenvError where nothing is to be pushed."""
-        self._await_decision()
-        return _Blob(self._target, self._await_decision)
+        """Receive a blob. Raises DevenvError if the push was cancelled.
 
-    def _target(self) -> Target | None:
-        if self._ingest is None:
+        This waits for the decision too: an engine does not ask about a layer that it never pushed.
+        """
+        self._await_decision()
+        return _Blob(self._open_target, self._await_decision)
+
+    def _open_target(self) -> Target | None:
+        """Open the nodes if every layer that arrives is missing, else a spool.
+
+        Return None if nothing is to be passed on.
+        """
+        if self._open_in_nodes is None:
             return None
-        target: Target = self._ingest() if self._eager else _Spool()
+        target: Target = self._open_in_nodes() if self._sends_at_once else _Spool()
         with self._guard:
-            self._open.append(target)
+            self._open_targets.append(target)
         return target
 
     def end(self, blob: _Blob, digest: str) -> bool:
-        """Keep a blob if it is what it says, and wanted."""
+        """Keep a blob if it has this digest, and pass it on if a node lacks it.
+
+        Return whether it has the digest.
+        """
         blob.flush()
-        if blob.json is not None:
-            if digest == blob.digest:
-                self.small[digest] = blob.json
-            return digest == blob.digest
-        is_intact, is_missing = digest == blob.digest, blob.diff in self._wanted or not blob.diff
-        results: dict[str, Completed] = {}
-        if isinstance(blob.target, _Spool) and is_intact and is_missing and self._ingest:
-            results = blob.target.pass_on(self._ingest())
-        if blob.target:
-            results |= blob.target.end()
-        with self._guard:
-            if blob.target in self._open:
-                self._open.remove(blob.target)
-            self.failed += [
-                f"{node}: {d.output[-300:].strip()}" for node, d in results.items() if d.code != 0
-            ]
-            if is_intact and blob.diff in self._layers:
-                self._known.digests[digest] = {"diff": blob.diff, "size": blob.size}
-            if is_intact and is_missing and self._ingest:
-                stored_digest = blob.diff or digest
-                self.kept[digest] = _Kept(
-                    blob.size,
-                    Packing.NONE if blob.diff else blob.packing,
-                    stored_digest,
-                    blob.tar_size,
-                )
+        is_intact = digest == blob.digest
+        if blob.json is None:
+            self._end_layer(blob, digest, is_intact=is_intact)
+        elif is_intact:
+            self.json_blobs[digest] = blob.json
         return is_intact
 
+    def _end_layer(self, blob: _Blob, digest: str, *, is_intact: bool) -> None:
+        """Pass a layer on if a node lacks it, and learn its diff ID."""
+        goes_into_nodes = is_intact and self._is_missing(blob)
+        results = self._end_target(blob.target, pass_on=goes_into_nodes)
+        with self._guard:
+            if blob.target in self._open_targets:
+                self._open_targets.remove(blob.target)
+            self.node_errors += failure_lines(results, 300)
+            if is_intact and blob.diff_id in self._layers:
+                self._push_cache.layers[digest] = PushedLayer(blob.diff_id, blob.size)
+            if goes_into_nodes:
+                self.sent_layers[digest] = _sent_layer(blob, digest)
+
+    def _is_missing(self, blob: _Blob) -> bool:
+        """Whether a node lacks the layer. What was not unpacked has no diff ID, and may be one."""
+        if self._open_in_nodes is None:
+            return False
+        return not blob.diff_id or blob.diff_id in self._missing_layers
+
+    def _end_target(self, target: Target | None, *, pass_on: bool) -> ResultsByNode:
+        """End a blob's target, and return how that ended in each node."""
+        results: ResultsByNode = {}
+        if isinstance(target, _Spool) and pass_on and self._open_in_nodes:
+            results = target.pass_on(self._open_in_nodes())
+        if target:
+            results = {**results, **target.end()}
+        return results
+
     def manifest(self, body: bytes) -> str:
-        """Take a manifest, or an index of them."""
+        """Receive a manifest, or an index of them; return its digest, "" if it is neither."""
         try:
             content = json.loads(body)
         except ValueError:
@@ -301,98 +373,142 @@ class Sink:
             return ""
         with self._guard:
             if self._is_of_the_image(content):
-                self.image = content
+                self.image_manifest = content
         return digest
 
-    def _is_of_the_image(self, manifest: Mapping[str, Any]) -> bool:
-        """Whether its config has the image's layers: an engine may push an attestation too, or other architectures."""
+    def _is_of_the_image(self, manifest: JsonMap) -> bool:
+        """Whether its config lists the image's layers.
+
+        An engine may also push an attestation, or the image for other architectures.
+        """
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            return (
-                set(json.loads(self.small[manifest["config"]["digest"]])["rootfs"]["diff_ids"])
-                == self._layers
-            )
+            config_digest = manifest["config"]["digest"]
+            config = json.loads(self.json_blobs[config_digest])
+            diff_ids = config["rootfs"]["diff_ids"]
+            return set(diff_ids) == self._layers
         return False
 
     @property
     def sent(self) -> int:
         """Bytes of layers that went into the nodes."""
-        return sum(layer.size_there for layer in self.kept.values())
+        return sum(layer.size_in_nodes for layer in self.sent_layers.values())
 
     def layout(self, name: str) -> Iterator[bytes]:
-        """Yield what names the image, whose blobs are in the nodes. Raises DevenvError where something of it did not come."""
-        if self.failed:
-            raise DevenvError("A layer could not be put into the nodes.", "\n".join(self.failed))
-        if not self.image:
-            raise DevenvError("The engine pushed no manifest of the image.", next_step="Try again.")
-        config = self.small[self.config]
-        yield from finish(
-            [(name, config, manifest_of(config, [self._layer(x) for x in self.image["layers"]]))]
-        )
+        """Yield the files of an OCI layout that name the image, whose blobs are in the nodes.
 
-    def _layer(self, listed: Mapping[str, Any]) -> tuple[Packing, str, int]:
-        """Return a layer as it lies in the nodes; one that was not sent is there as a snapshot, and named as the engine does."""
-        if layer := self.kept.get(listed["digest"]):
-            return layer.packing, layer.digest, layer.size_there
-        kind = str(listed.get("mediaType"))
-        packed = (
-            Packing.ZSTD
-            if kind.endswith("zstd")
-            else Packing.GZIP
-            if kind.endswith("gzip")
-            else Packing.NONE
-        )
-        return packed, listed["digest"], int(listed["size"])
+        Raises DevenvError if a part of the image is missing.
+        """
+        if self.node_errors:
+            reason = "\n".join(self.node_errors)
+            raise DevenvError("A layer could not be put into the nodes.", reason)
+        if not self.image_manifest:
+            raise DevenvError("The engine pushed no manifest of the image.", next_step="Try again.")
+        config = self.json_blobs[self.config]
+        layers = [self._layer(descriptor) for descriptor in self.image_manifest["layers"]]
+        yield from finish([(name, config, manifest_of(config, layers))])
+
+    def _layer(self, descriptor: JsonMap) -> tuple[Packing, str, int]:
+        """Return the packing, digest and size of a layer as it lies in the nodes.
+
+        A layer that was not sent is there as a snapshot; it is named as the engine names it.
+        """
+        digest = descriptor["digest"]
+        if layer := self.sent_layers.get(digest):
+            return layer.packing, layer.digest, layer.size_in_nodes
+        packing = _packing_of(str(descriptor.get("mediaType")))
+        return packing, digest, int(descriptor["size"])
 
     @property
     def config(self) -> str:
         """The digest of the image's config."""
-        return str(self.image["config"]["digest"])
+        return str(self.image_manifest["config"]["digest"])
 
     def close(self) -> None:
-        """End what was cut off. Nothing refers to what came of it, so containerd collects it."""
+        """End the blobs that were cut off. Nothing refers to them, so containerd removes them."""
         with self._guard:
-            open_targets, self._open = self._open, []
+            open_targets, self._open_targets = self._open_targets, []
         for target in open_targets:
             target.end()
 
 
+def failure_lines(results: ResultsByNode, length: int) -> list[str]:
+    """Return a line for each node whose program failed, with so many last characters of output."""
+    lines = []
+    for node, result in results.items():
+        if result.failed:
+            excerpt = result.output[-length:].strip()
+            lines.append(f"{node}: {excerpt}")
+    return lines
+
+
+def _sent_layer(blob: _Blob, digest: str) -> _SentLayer:
+    """Describe a layer that went into the nodes: unpacked, or as it came if its diff ID is "".
+
+    `digest`: of the blob as the engine pushed it.
+    """
+    if blob.diff_id:
+        return _SentLayer(blob.size, Packing.NONE, blob.diff_id, blob.tar_size)
+    return _SentLayer(blob.size, blob.packing, digest, blob.tar_size)
+
+
+def _packing_of(media_type: str) -> Packing:
+    if media_type.endswith("zstd"):
+        return Packing.ZSTD
+    if media_type.endswith("gzip"):
+        return Packing.GZIP
+    return Packing.NONE
+
+
 @dataclass(frozen=True)
 class Pusher:
-    """Has the engine push to this machine."""
+    """Makes the engine push to this host."""
 
     engine: Engine
     endpoint: Endpoint
     host: Host
 
-    def usable(
-        self, image: Image, missing_layers: AbstractSet[str], part: float, push_cache: Known
+    def read_cache(self) -> PushCache:
+        """Return what was learned of the engine in earlier pushes."""
+        return PushCache.read(self.host, self.engine.info().id)
+
+    def is_quick(
+        self, image: Image, missing_layers: AbstractSet[str], share: float, push_cache: PushCache
     ) -> bool:
-        """Whether a push is quick: the engine must reach this machine's loopback, and know its layers' digests.
+        """Whether a push is possible, and quicker than the engine's archive.
 
-        The classic store packs what it pushes, at some 60 MB/s, also every layer that it never pushed; `docker save` sends
-        all, at some 200 MB/s. `part` is what share of the image's bytes is wanted.
+        The engine must reach this host's loopback, and the digests of its layers must be known.
+        The classic store packs what it pushes, at some 60 MB/s, also every layer that it never
+        pushed; `docker save` sends everything, at some 200 MB/s.
+        `share`: of the image's bytes, how many the nodes lack.
         """
-        info, others = self.engine.info(), frozenset(image.layers) - missing_layers
-        quick = info.containerd_store or (part <= _PART and others <= push_cache.diffs())
-        # One without a name would go with the one for the push.
-        return info.local and bool(image.tags) and quick
+        info = self.engine.info()
+        if not (info.local and _keeps_a_name(image)):
+            return False
+        if info.containerd_store:
+            return True
+        present_layers = frozenset(image.layers) - missing_layers
+        return share <= _LARGEST_SHARE and present_layers <= push_cache.diff_ids()
 
-    def likely(self, image: Image, push_cache: Known) -> bool:
-        """Whether an image will surely have to be moved, and probably be pushed: it has layers never seen, and others."""
-        layers, pushed_layers = frozenset(image.layers), push_cache.diffs()
-        return (
-            self.engine.info().local
-            and bool(image.tags)
-            and bool(layers - pushed_layers)
-            and bool(layers & pushed_layers)
-        )
+    def is_likely(self, image: Image, push_cache: PushCache) -> bool:
+        """Whether an image surely has to move, and probably by a push.
 
-    def push(self, ref: str, sink: Sink, push_cache: Known, progress: Progress) -> None:
-        """Push one image into the sink; its name for this is removed whatever happens."""
-        plain = int(self.engine.info().version.split(".")[0]) < _TLS_FIRST
+        That is so if the engine has pushed some of its layers before, and never pushed others.
+        """
+        if not (self.engine.info().local and _keeps_a_name(image)):
+            return False
+        layers = set(image.layers)
+        pushed_layers = layers & push_cache.diff_ids()
+        return bool(pushed_layers) and pushed_layers != layers
+
+    def push(self, ref: str, sink: Sink, push_cache: PushCache, progress: Progress) -> None:
+        """Push one image into the sink. Its name for the push is removed whatever happens."""
+        major_version, *_ = self.engine.info().version.split(".")
+        plain = int(major_version) < _TLS_FIRST
         with self.endpoint.listening(sink, push_cache.port, plain=plain) as port:
             push_cache.port = port
-            name = f"127.0.0.1:{port}/devenv/reload:{os.getpid()}-{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
+            digest = sha256_of(ref)
+            key = digest[:16]
+            name = f"127.0.0.1:{port}/devenv/reload:{os.getpid()}-{key}"
             self.engine.tag(ref, name)
 
             def report(sent: int, total: int) -> None:
@@ -406,18 +522,34 @@ class Pusher:
                 push_cache.write()
 
     def _untag(self, name: str) -> None:
-        """Remove a name for a push, and never the image with it: where it is the last by now, another image gets it first."""
+        """Remove a name for a push, but never the image with it.
+
+        If it has become the image's last name, it is first given to another image.
+        """
         with contextlib.suppress(NotReachableError, DevenvError):
             image = self.engine.image(name)
             if image and not set(image.tags) - {name}:
-                substitute = next((n for n in self.engine.names() if not _NAME.fullmatch(n)), "")
+                substitute = self._find_other_name()
                 if not substitute:
                     return
                 self.engine.tag(substitute, name)
             self.engine.untag(name)
 
-    def forget_leftovers(self) -> None:
-        """Remove the names that a killed run has left in the engine."""
+    def _find_other_name(self) -> str:
+        """Return a name in the engine that is not for a push, "" without such a name."""
         for name in self.engine.names():
-            if (match := _NAME.fullmatch(name)) and not self.host.alive(int(match[1])):
+            if not _NAME.fullmatch(name):
+                return name
+        return ""
+
+    def forget_leftovers(self) -> None:
+        """Remove the names for pushes that killed runs have left in the engine."""
+        for name in self.engine.names():
+            match = _NAME.fullmatch(name)
+            if match and not self.host.alive(int(match[1])):
                 self._untag(name)
+
+
+def _keeps_a_name(image: Image) -> bool:
+    """Whether the image has a name besides that for the push: with its last name it would go."""
+    return bool(image.tags)

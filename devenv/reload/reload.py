@@ -1,77 +1,75 @@
-"""`reload-image`: what changed of an image goes into every node, once; what uses it is restarted; what runs is proven.
+"""`reload-image`: load a rebuilt image into the nodes, restart what uses it, and prove it.
 
-The old image keeps a name until the new one is proven, so that there is a way back, and a run that is killed leaves the
-node with the old image or the new one, whole.
+Each layer goes into each node once, and only if the node lacks it. The old image keeps a name
+until the new one is proven, so that devenv can return to it. A run that is killed leaves each node
+with the whole old image or the whole new one.
 """
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 
-from devenv.errors import DevenvError
+from devenv.base.errors import DevenvError
+from devenv.base.wait import locked
+from devenv.gates.leading import require_leaders
 from devenv.gates.live import Prober
-from devenv.images.innode import Nodes
-from devenv.images.inplace import InPlace
-from devenv.images.stamp import of_labels
-from devenv.images.stored import is_file
-from devenv.lifecycle.ownbuilds import OwnBuilds
-from devenv.lifecycle.proven import Return, short, undo_command
-from devenv.lifecycle.record import Records, own_context
-from devenv.lifecycle.restart import Restart
-from devenv.ports import Clock, Containers, Engine, Host, Kube, Reporter
-from devenv.profiles.model import Profile
+from devenv.images.formats.image_file import is_file
+from devenv.images.nodes.containerd import Nodes
+from devenv.images.sources.inplace import InPlace
+from devenv.images.sources.stamp import of_labels
+from devenv.ports.names import Names
 from devenv.reload.build import Build
-from devenv.reload.load import Early, Loader, Moved
-from devenv.reload.plan import Plan, Planner, Way, in_engine
-from devenv.reload.push import Known, Pusher, Sink
+from devenv.reload.finder import ImageArgument
+from devenv.reload.load import Loader, Moved, StartedPush
+from devenv.reload.loose import LeftPodsError
+from devenv.reload.moves import Move, Way
+from devenv.reload.plan import Plan, Planner
+from devenv.reload.push import Pusher, Sink
 from devenv.reload.rollout import Renewed, Rollout
-from devenv.reload.undo import Returned, Undo, names_in_nodes, returnable
-from devenv.wait import locked
+from devenv.reload.undo import Returned, Undo, names_in_nodes, returnable, short_ids
+from devenv.restart import Restart
+from devenv.session import Session
+from devenv.state.own_builds import OwnBuilds
+from devenv.state.proven import Return, undo_command
+from devenv.state.record import Records, own_context
 
-# Seconds for the last old container to be gone.
+# Seconds for the last old container to end.
 _PODS = 60.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a reload came to."""
+    """The result of a reload. `seconds`: to build, to move, and to restart and prove."""
 
     cluster: str
     moved: tuple[Moved, ...]
     renewed: Renewed
-    # To build, to move, to restart and prove.
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Options:
-    """How it is done. `nodes`: by name; none means all.
+    """How to reload. `nodes`: by name; empty means all.
 
-    `agree` is asked whether to return to the old image, once the new one has failed; `replace_first`, whether old pods may
-    end before new ones are ready, once these find no room beside them.
+    `agree` is asked whether to return to the old image, once the new one has failed.
+    `replace_first` is asked whether old pods may end before new ones are ready, once these fit on
+    no node beside them.
     """
 
     restart: bool = True
     fix_pull_policy: bool = False
     build: bool = False
-    nodes: tuple[str, ...] = ()
+    nodes: Names = ()
     agree: Callable[[DevenvError], bool] = lambda _: False
     replace_first: Callable[[DevenvError], bool] = lambda _: False
 
 
 @dataclass
 class Reload:
-    """One reload into one cluster."""
+    """Reloads images into one cluster."""
 
-    cluster: str
-    profile: Profile
-    host: Host
-    clock: Clock
-    engine: Engine
-    containers: Containers
-    kube: Kube
-    reporter: Reporter
+    session: Session
     restart: Restart
     prober: Prober
     pusher: Pusher
@@ -80,240 +78,325 @@ class Reload:
 
     @property
     def rollout(self) -> Rollout:
-        """Who has the workloads run what is in the nodes."""
+        """Makes the workloads run the images in the nodes."""
         return Rollout(
-            self.cluster, self.profile, self.host, self.clock, self.containers, self.kube, self.reporter, self.restart,
-            self.prober, self.options.replace_first,
-        )  # fmt: skip
+            session=self.session,
+            restart=self.restart,
+            prober=self.prober,
+            replace_first=self.options.replace_first,
+        )
 
     @property
     def _planner(self) -> Planner:
         return Planner(
-            self.cluster, self.profile, self.host, self.clock, self.engine, self.containers, self.kube, self.pusher,
-            self.reporter, self.options.nodes, self.options.build,
-        )  # fmt: skip
-
-    def _loader(self, early: Early | None = None) -> Loader:
-        return Loader(
-            self.cluster,
-            self.host,
-            self.clock,
-            self.engine,
-            self.containers,
-            self.pusher,
-            self.reporter,
-            early,
+            session=self.session,
+            pusher=self.pusher,
+            node_names=self.options.nodes,
+            built=self.options.build,
         )
 
-    def plan(self, arguments: Sequence[tuple[str, str]]) -> Plan:
-        """Look, and return what is to be done. `arguments`: (image of the engine or file, name in the nodes or "").
+    def _loader(self, started_push: StartedPush | None = None) -> Loader:
+        return Loader(self.session, self.pusher, started_push)
 
-        Raises DevenvError with all that is wrong with the images, before anything moves.
+    @property
+    def _undo(self) -> Undo:
+        return Undo(self.rollout, self.session.engine)
+
+    @property
+    def _own_builds(self) -> OwnBuilds:
+        session = self.session
+        return OwnBuilds(session.cluster, Records(session.host), session.engine)
+
+    def plan(self, arguments: Sequence[ImageArgument]) -> Plan:
+        """Plan the reload of these images.
+
+        Raises DevenvError with every problem of the images, before anything moves.
         """
         return self._planner.plan(
             arguments, restart=self.options.restart, fix_pull_policy=self.options.fix_pull_policy
         )
 
-    def run(self, arguments: Sequence[tuple[str, str]], wait: float) -> Result:
-        """Move, restart, prove, clean up. `wait`: seconds for whoever holds the cluster's lock."""
-        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
-            began = self.clock.monotonic()
+    def run(self, arguments: Sequence[ImageArgument], wait: float) -> Result:
+        """Move the images, restart what uses them, prove them, and remove superseded ones.
+
+        `wait`: seconds for another holder of the cluster's lock to end.
+        """
+        session = self.session
+        with self._locked(wait):
+            began = session.clock.monotonic()
             self._finish_killed_load()
+            if self.options.restart:
+                # Refuses a cluster that is not there.
+                self._planner.nodes()
+                require_leaders(session.kube, session.cluster)
             if self.options.build:
                 self._build(arguments)
-            built = self.clock.monotonic()
-            early = self._early(arguments)
-            try:
-                plan = self.plan(arguments)
-                if early and not _fits(plan):
-                    early.end()
-                    early = None
-                if self.options.fix_pull_policy:
-                    users = self.rollout.users
-                    users.fix_pull_policy(
-                        users.always_pulling(plan.users, {m.name for m in plan.moves})
-                    )
-                moved = self._load(plan, early)
-            finally:
-                if early:
-                    early.end()
-            loaded = self.clock.monotonic()
-            renewed = self._renew(plan, moved) if self.options.restart else Renewed()
-            proven = self.clock.monotonic()
+            built = session.clock.monotonic()
+            plan, moved = self._plan_and_load(arguments)
+            loaded = session.clock.monotonic()
+            renewed = Renewed()
+            if self.options.restart:
+                renewed = self._renew(plan, moved)
+            proven = session.clock.monotonic()
             self._forget_old(plan)
             self._teach_later(moved)
-            seconds = {"build": built - began, "move": loaded - built, "restart": proven - loaded}
-            return Result(self.cluster, moved, renewed, seconds)
+            seconds = {
+                "build": built - began,
+                "move": loaded - built,
+                "restart": proven - loaded,
+            }
+            return Result(session.cluster, moved, renewed, seconds)
 
-    def _build(self, arguments: Sequence[tuple[str, str]]) -> None:
-        """Build the images, and note which ones the builds made: also under the names asked for."""
+    def _locked(self, wait: float) -> AbstractContextManager[None]:
+        session = self.session
+        name = f"cluster-{session.cluster}"
+        return locked(session.host, session.clock, name, session.reporter.say, wait)
+
+    def _build(self, arguments: Sequence[ImageArgument]) -> None:
+        """Build the images, and record the builds.
+
+        A build may also give its image the name that the user asked for, besides the profile's.
+        """
         refs = [ref for ref, _ in arguments if not is_file(ref)]
-        previous_images = {ref: self.engine.image(ref) for ref in refs}
-        Build(self.profile, self.in_place).run([name or ref for ref, name in arguments])
+        previous_ids = {ref: self._engine_id(ref) for ref in refs}
+        build = Build(self.session.profile, self.in_place)
+        build.run([name or ref for ref, name in arguments])
         built_images = {name: list(ids) for name, ids in self.in_place.built_images.items()}
         self.in_place.built_images.clear()
-        for ref, older in previous_images.items():
-            newer = self.engine.image(ref)
-            if newer and (older is None or newer.id != older.id):
-                built_images.setdefault(ref, []).append(newer.id)
+        for ref, previous_id in previous_ids.items():
+            image_id = self._engine_id(ref)
+            if image_id and image_id != previous_id:
+                built_images.setdefault(ref, []).append(image_id)
         self._own_builds.note(built_images)
 
+    def _engine_id(self, ref: str) -> str:
+        """Return the ID of the engine's image of that name, "" if it has none."""
+        image = self.session.engine.image(ref)
+        return image.id if image else ""
+
     def undo(self, image_names: Sequence[str], wait: float) -> Returned:
-        """Return to the images that were proven before. `image_names`: names of the profile, or of the nodes."""
-        with locked(self.host, self.clock, f"cluster-{self.cluster}", self.reporter.say, wait):
+        """Return to the images that were proven before.
+
+        `image_names`: the profile's names, or those in the nodes.
+        """
+        with self._locked(wait):
             return self.undo_locked(image_names)
 
     def undo_locked(self, image_names: Sequence[str]) -> Returned:
-        """Return to the images that were proven before, where the caller holds the cluster's lock."""
+        """Return to the images that were proven before. The caller holds the cluster's lock."""
+        session = self.session
         nodes = self._planner.nodes()
-        own_context(self.kube, nodes, self.cluster)
+        own_context(session.kube, nodes, session.cluster)
         self._finish_killed_load()
-        return Undo(self.rollout, self.engine).run(nodes, names_in_nodes(self.profile, image_names))
+        require_leaders(session.kube, session.cluster)
+        names = names_in_nodes(session.profile, image_names)
+        return self._undo.run(nodes, names)
 
     def plan_undo(self, image_names: Sequence[str]) -> list[Return]:
         """Return what `undo` would do."""
-        return Undo(self.rollout, self.engine).plan(
-            self._planner.nodes(), names_in_nodes(self.profile, image_names)
-        )
+        nodes = self._planner.nodes()
+        names = names_in_nodes(self.session.profile, image_names)
+        return self._undo.plan(nodes, names)
 
-    def _early(self, arguments: Sequence[tuple[str, str]]) -> Early | None:
-        """Have the engine begin to push what will surely be pushed, while the nodes are looked at: that saves 0.2 s."""
-        has = self._planner.has
-        refs = [
-            in_engine(a, self.profile, has, built=self.options.build)
-            for a, _ in arguments
-            if not is_file(a)
-        ]
-        image = self.engine.image(refs[0]) if len(arguments) == 1 and refs and refs[0] else None
+    def _plan_and_load(self, arguments: Sequence[ImageArgument]) -> tuple[Plan, tuple[Moved, ...]]:
+        """Plan, then move all images. A push that began before the plan always ends here."""
+        started_push = self._start_push(arguments)
+        try:
+            plan = self.plan(arguments)
+            if started_push and not _has_one_push(plan):
+                started_push.end()
+                started_push = None
+            if self.options.fix_pull_policy:
+                self._fix_pull_policy(plan)
+            return plan, self._load(plan, started_push)
+        finally:
+            if started_push:
+                started_push.end()
+
+    def _fix_pull_policy(self, plan: Plan) -> None:
+        workloads = self.rollout.workloads
+        containers = workloads.pulling_containers(plan.workloads, plan.image_names)
+        workloads.fix_pull_policy(containers)
+
+    def _start_push(self, arguments: Sequence[ImageArgument]) -> StartedPush | None:
+        """Have the engine begin a push that will surely be needed, while the plan is made.
+
+        That saves 0.2 s.
+        """
+        ref = self._single_engine_ref(arguments)
+        if not ref:
+            return None
+        image = self.session.engine.image(ref)
         if image is None:
             return None
-        likely = self.pusher.likely(image, Known.read(self.host, self.engine.info().id))
-        return self._loader().begin(refs[0], frozenset(image.layers)) if likely else None
+        push_cache = self.pusher.read_cache()
+        if not self.pusher.is_likely(image, push_cache):
+            return None
+        return self._loader().begin(ref, frozenset(image.layers))
 
-    def _load(self, plan: Plan, early: Early | None) -> tuple[Moved, ...]:
-        """Move all images, or none. What one image brought, the next need not bring again."""
+    def _single_engine_ref(self, arguments: Sequence[ImageArgument]) -> str:
+        """Return the engine's name of the only image, "" if there are several or it is a file."""
+        if len(arguments) != 1:
+            return ""
+        argument, _ = arguments[0]
+        if is_file(argument):
+            return ""
+        return self._planner.finder.engine_ref(argument)
+
+    def _load(self, plan: Plan, started_push: StartedPush | None) -> tuple[Moved, ...]:
+        """Move all images, or none."""
         moved: list[Moved] = []
         with self._loader().replacing.all_or_nothing():
             for move in plan.moves:
-                must_replan = moved and move.layers
-                have = (
-                    Nodes(self.containers).looks([n.name for n in plan.nodes])
-                    if must_replan
-                    else []
-                )
-                planned = self._planner.move(move.source, move.name, have) if must_replan else move
-                moved.append(self._loader(early).run(planned))
+                current_move = move
+                # The nodes may have got layers with the images before.
+                if moved and move.layers:
+                    current_move = self._plan_again(move, plan)
+                moved.append(self._loader(started_push).run(current_move))
         self._note_moved(moved)
         return tuple(moved)
+
+    def _plan_again(self, move: Move, plan: Plan) -> Move:
+        """Plan a move again, from what the nodes have now."""
+        containerd = Nodes(self.session.containers)
+        nodes = containerd.inventories(plan.node_names)
+        return self._planner.move(move.source, move.name, nodes)
 
     def _finish_killed_load(self) -> None:
         """Undo a load that was killed. Raises DevenvError if that fails in a node."""
         replacing = self._loader().replacing
         if not replacing.is_open():
             return
-        # They are devenv's own, and run.
+        # This raises if the nodes are not devenv's own, or not running.
         self._planner.nodes()
         if problems := replacing.undo():
             what = "An interrupted load could not be undone."
-            raise DevenvError(what, "\n".join(problems), f"Run `devenv up --name {self.cluster}`.")
+            fix = f"Run `devenv up --name {self.session.cluster}`."
+            raise DevenvError(what, "\n".join(problems), fix)
 
     def _note_moved(self, moved: Sequence[Moved]) -> None:
-        """Note that all images are in the nodes: this load is no longer undone, and an old `--undo` no longer blocks them."""
+        """Record that all of these images are in the nodes.
+
+        From now on devenv does not undo this load, and an earlier `--undo` does not keep the
+        images out.
+        """
+        session = self.session
+        records = Records(session.host)
+        refs: dict[str, str] = {}
         for moved_image in moved:
-            mark = of_labels(moved_image.move.image.labels)
-            Records(self.host).note_built(
-                self.cluster, moved_image.move.name, mark.state if mark else ""
-            )
-        Records(self.host).note_refs(
-            self.cluster, {moved_image.move.name: moved_image.move.ref for moved_image in moved}
-        )
-        names = [moved_image.move.name for moved_image in moved]
-        self.rollout.proven.forget_undone(names)
-        self._loader().replacing.end(names)
+            move = moved_image.move
+            refs[move.name] = move.ref
+            stamp = of_labels(move.image.labels)
+            state = stamp.state if stamp else ""
+            records.note_built(session.cluster, move.name, state)
+        records.note_refs(session.cluster, refs)
+        self.rollout.proven.forget_undone(refs)
+        self._loader().replacing.end(refs)
 
     def _renew(self, plan: Plan, moved: Sequence[Moved]) -> Renewed:
-        """Have the new images run, and prove it; where they don't, return to the old ones if that is agreed to."""
-        digests = {m.move.name: m.digest for m in moved}
+        """Roll out the new images, and prove them.
+
+        If that fails and the user agrees, return to the old ones.
+        """
+        digests = {moved_image.move.name: moved_image.digest for moved_image in moved}
+        expected = dict.fromkeys(plan.node_names, digests)
         try:
-            renewed = self.rollout.run(plan.users, {node.name: digests for node in plan.nodes})
+            renewed = self.rollout.run(plan.workloads, expected)
+        except LeftPodsError:
+            # The workloads run the new image, and a return would not change these pods.
+            raise
         except DevenvError as error:
             raise self._failed(plan, error) from error
         self.rollout.proven.prove(plan.nodes, list(digests))
         return renewed
 
     def _failed(self, plan: Plan, error: DevenvError) -> DevenvError:
-        """Return to the old images if that is agreed to, and return the error to end with."""
-        # Earlier failures no longer matter.
+        """Return to the old images if the user agrees, and return the error to end with."""
+        # Images that failed earlier are not needed any more.
         with suppress(DevenvError):
             self._forget_superseded(plan, 0, failed=True)
-        names = self.rollout.proven.unproven(plan.nodes, [m.name for m in plan.moves])
+        names = self.rollout.proven.unproven(plan.nodes, plan.image_names)
         returns = returnable(self.rollout.proven, plan.nodes, names)
         if not returns:
-            error.next_step = error.next_step or "`devenv doctor` has the cause."
+            error.next_step = error.next_step or "Run `devenv doctor` for the cause."
             return error
-        error.next_step = f"{self._undo_hint(names, returns)}\n{error.next_step}".strip()
+        hint = self._undo_hint(names, returns)
+        error.next_step = f"{hint}\n{error.next_step}".strip()
         if not self.options.agree(error):
             return error
+        return self._return_to_old(plan, names)
+
+    def _return_to_old(self, plan: Plan, names: Sequence[str]) -> DevenvError:
+        """Return to the old images, and return the error that tells how that ended."""
         try:
-            returned = Undo(self.rollout, self.engine).run(plan.nodes, names)
-        except DevenvError as second:
-            second.what = f"The return to the old image failed: {second.what}"
-            return second
-        what = f"{', '.join(names)} did not become ready; the cluster returned to the old image in {returned.seconds:.1f} s."
-        return DevenvError(what)
+            returned = self._undo.run(plan.nodes, names)
+        except DevenvError as error:
+            error.what = f"The return to the old image failed: {error.what}"
+            return error
+        failed_names = ", ".join(names)
+        outcome = f"the cluster returned to the old image in {returned.seconds:.1f} s"
+        return DevenvError(f"{failed_names} did not become ready; {outcome}.")
 
     def _undo_hint(self, names: Sequence[str], returns: Sequence[Return]) -> str:
-        """Return the command that returns to the old images, and which they are."""
-        images = ", ".join(sorted({short(image_return.image) for image_return in returns}))
-        return f"`{undo_command(self.cluster, self.profile, names)}` returns to {images}, which was proven before."
+        """Return the command that returns to the old images, and which images these are."""
+        command = undo_command(self.session.cluster, self.session.profile, names)
+        image_ids = short_ids(returns)
+        return f"`{command}` returns to {image_ids}, which was proven before."
 
     def teach(self, refs: Sequence[str]) -> None:
-        """Have the engine push once with nothing kept, so that it knows its layers' digests from then on."""
+        """Have the engine push images once into nothing, to learn its layers' digests."""
         for ref in refs:
-            if (
-                image := self.engine.image(ref)
-                # One without a name would go with the one for the push.
-            ) and image.tags:
-                push_cache = Known.read(self.host, self.engine.info().id)
-                sink = Sink(push_cache, frozenset(image.layers)).decide(frozenset())
-                self.pusher.push(ref, sink, push_cache, lambda _done, _total: None)
+            image = self.session.engine.image(ref)
+            # With its name for the push, an image without another name would be removed.
+            if image is None or not image.tags:
+                continue
+            push_cache = self.pusher.read_cache()
+            sink = Sink(push_cache, frozenset(image.layers))
+            sink.decide(missing_layers=frozenset())
+            self.pusher.push(ref, sink, push_cache, lambda _done, _total: None)
 
     def _teach_later(self, moved: Sequence[Moved]) -> None:
-        """On the classic store the first push of a layer packs it: have that done while nobody waits for it."""
-        refs = [m.move.ref for m in moved if m.move.way is Way.ARCHIVE]
-        if refs and self.engine.info().local and not self.engine.info().containerd_store:
-            argv = [
-                sys.executable,
-                "-m",
-                "devenv",
-                "reload-image",
-                "--teach",
-                "--name",
-                self.cluster,
-                *refs,
-            ]
-            self.host.spawn(argv, self.host.state_dir() / "teach.log")
+        """Learn the digests of new layers in the background.
+
+        On the classic store the first push of a layer packs it; the user should not wait for that.
+        """
+        session = self.session
+        refs: list[str] = []
+        for moved_image in moved:
+            move = moved_image.move
+            if move.way is Way.ARCHIVE:
+                refs.append(move.ref)
+        if refs and self._packs_pushes():
+            devenv = [sys.executable, "-m", "devenv"]
+            argv = [*devenv, "reload-image", "--teach", "--name", session.cluster, *refs]
+            log = session.host.state_dir() / "teach.log"
+            session.host.spawn(argv, log)
+
+    def _packs_pushes(self) -> bool:
+        """Whether a push is possible, and the first one of a layer packs it: the classic store."""
+        info = self.session.engine.info()
+        return info.local and not info.containerd_store
 
     def _forget_old(self, plan: Plan) -> None:
-        """Remove what the images that were moved have superseded, and what a killed run has left."""
+        """Remove the images that the moved ones supersede, and what a killed run has left."""
         self.pusher.forget_leftovers()
-        self._forget_superseded(plan, _PODS if self.options.restart else 0)
+        # Only after a restart do old containers still have to end.
+        seconds = _PODS if self.options.restart else 0
+        self._forget_superseded(plan, seconds)
 
     def _forget_superseded(self, plan: Plan, seconds: float, *, failed: bool = False) -> None:
-        """Keep, of each name, its present image and the one to return to.
+        """Keep of each name its present image and the one to return to; remove the others.
 
-        That is so in the nodes and, of devenv's own builds, in the engine.
+        That goes for the nodes and, of devenv's own builds, for the engine.
         """
-        self.rollout.proven.forget_superseded([n.name for n in plan.nodes], seconds, failed=failed)
+        proven = self.rollout.proven
+        proven.forget_superseded(plan.node_names, seconds, failed=failed)
         self._own_builds.forget_superseded()
 
-    @property
-    def _own_builds(self) -> OwnBuilds:
-        return OwnBuilds(self.cluster, Records(self.host), self.engine)
 
-
-def _fits(plan: Plan) -> bool:
-    """Whether a push that has begun is the one that is planned."""
-    return (
-        len(plan.moves) == 1 and plan.moves[0].way is Way.PUSH and len(plan.moves[0].groups()) == 1
-    )
+def _has_one_push(plan: Plan) -> bool:
+    """Whether the plan is a single push, of the same layers into all nodes."""
+    if len(plan.moves) != 1:
+        return False
+    move = plan.moves[0]
+    return move.way is Way.PUSH and len(move.groups()) == 1

@@ -1,145 +1,174 @@
-"""Has workloads run the images that their nodes have, and proves that they do.
+"""Makes workloads run the images that their nodes have, and proves that they do.
 
-A reload and a return to an earlier image end the same way: what does not run the image is restarted in the profile's order,
-each gated before the next; every pod's running image is compared with what was put into its node; the live requests follow.
+A reload and a return to an earlier image end in the same way. Workloads that do not run the
+expected image are restarted in the profile's order, each gated before the next. Then every pod's
+running image is compared with the one that its node got, and live requests prove the routes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from devenv.errors import DevenvError
+from devenv.base.counting import counted
+from devenv.base.errors import DevenvError
+from devenv.base.image_names import IdsByName
+from devenv.base.steps import step
+from devenv.base.wait import Deadline, until
 from devenv.facts.live import Proof
 from devenv.gates.live import Prober
-from devenv.images.load import normalise
-from devenv.lifecycle.manifests import images_note
-from devenv.lifecycle.proven import ProvenImages
-from devenv.lifecycle.record import Records
-from devenv.lifecycle.restart import Restart
-from devenv.lifecycle.settled import RolledOut
-from devenv.lifecycle.steps import prove, step
-from devenv.ports import Clock, Containers, Host, Kube, Manifest, Reporter
-from devenv.profiles.model import Profile
-from devenv.reload.users import NoRoomError, User, Users
-from devenv.wait import Deadline, until
+from devenv.gates.proving import prove_routes
+from devenv.install.manifests import images_note
+from devenv.install.objects import names_of
+from devenv.install.settled import RolledOut
+from devenv.ports.names import Names
+from devenv.reload.expected import Expected, all_digests, is_stale
+from devenv.reload.loose import LoosePods
+from devenv.reload.users import NoCapacityError, Workload, Workloads
+from devenv.restart import Restart
+from devenv.session import Session
+from devenv.state.proven import ProvenImages
+from devenv.state.record import Records
 
 # Seconds for the live requests.
 _PROOF = 60.0
-# Seconds for the last old container to be gone.
+# Seconds for the last old container to end.
 _PODS = 60.0
-
-# node → name in the node → digest of the config of the image that its pods are to run
-Expected = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Renewed:
-    """What a rollout came to. `restarted`: names of workloads; `pods`: those whose running image was compared."""
+    """The result of a rollout.
 
-    restarted: tuple[str, ...] = ()
-    pods: tuple[str, ...] = ()
+    `restarted`: names of workloads. `pods`: names of the pods whose running image was compared.
+    """
+
+    restarted: Names = ()
+    pods: Names = ()
     proofs: tuple[Proof, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """Rolls out what is in the nodes of one cluster.
+    """Rolls out the images in the nodes of one cluster.
 
-    `replace_first` is asked whether old pods may end before new ones are ready, once these find no room beside them.
+    `replace_first` is asked whether old pods may end before new ones are ready, if the new ones
+    fit on no node beside them.
     """
 
-    cluster: str
-    profile: Profile
-    host: Host
-    clock: Clock
-    containers: Containers
-    kube: Kube
-    reporter: Reporter
+    session: Session
     restart: Restart
     prober: Prober
     replace_first: Callable[[DevenvError], bool] = lambda _: False
 
     @property
-    def users(self) -> Users:
-        """Who uses images."""
-        return Users(self.kube, self.clock, self.profile)
+    def workloads(self) -> Workloads:
+        """Finds and rolls out the workloads that use an image."""
+        session = self.session
+        return Workloads(session.kube, session.clock, session.profile)
+
+    @property
+    def loose_pods(self) -> LoosePods:
+        """Finds pods that use an image and that no workload made."""
+        session = self.session
+        return LoosePods(session.cluster, session.kube, session.clock, session.reporter)
 
     @property
     def proven(self) -> ProvenImages:
-        """What was proven in the cluster."""
+        """The images that were proven in the cluster."""
+        session = self.session
+        records = Records(session.host)
         return ProvenImages(
-            self.cluster, Records(self.host), self.containers, self.clock, self.reporter
+            session.cluster,
+            records,
+            session.containers,
+            session.clock,
+            session.reporter,
         )
 
-    def run(self, users: Sequence[User], expected: Expected) -> Renewed:
-        """Restart what does not run the expected images, and prove it. Raises DevenvError at the first that fails."""
-        restarted = [user for user in users if self._restart(user, expected)]
-        self.restart.settled.run([RolledOut.of(u.kind, u.obj, u.component) for u in restarted])
-        pods = self._compare(users, expected) if users else ()
-        proofs = prove(self.reporter, self.prober, _PROOF, "Look at it with `devenv doctor`.")
-        return Renewed(tuple(user.name for user in restarted), pods, tuple(proofs))
+    def run(self, workloads: Sequence[Workload], expected: Expected) -> Renewed:
+        """Restart the workloads that do not run the expected images, and prove all routes.
 
-    def _restart(self, user: User, expected: Expected) -> bool:
-        """Restart a workload, and return whether it had to be, once its gate is open."""
-        if not self._stale_pods(user, expected):
-            return False
-        digests = {name: digest for images in expected.values() for name, digest in images.items()}
-        # As `up` notes them, so that it has nothing to roll out afterwards.
-        ids = digests | Records(self.host).ids(self.cluster, self.profile)
-        if user.component and (user.made_by_gateway or user.leads_gateway):
-            self.restart.run([user.component])
+        So do AIBrix's own pods. Raises DevenvError at the first that fails, and LeftPodsError if a
+        pod that nothing makes again still runs another image.
+        """
+        names: list[str] = []
+        rollouts: list[RolledOut] = []
+        for workload in workloads:
+            if self._stale_pods(workload, expected):
+                self._restart(workload, expected)
+                names.append(workload.name)
+                rollout = RolledOut.of(workload.kind, workload.obj, workload.component)
+                rollouts.append(rollout)
+        self.restart.settled.run(rollouts)
+        image_names = set(all_digests(expected))
+        names += self.loose_pods.replace(image_names, expected, self.proven.running_images)
+        pods: Names = ()
+        if workloads:
+            pods = self._compare(workloads, expected)
+        proofs = prove_routes(self.session.reporter, self.prober, _PROOF, "Run `devenv doctor`.")
+        self.loose_pods.refuse_left(image_names, expected, self.proven.running_images)
+        return Renewed(tuple(names), pods, tuple(proofs))
+
+    def _restart(self, workload: Workload, expected: Expected) -> None:
+        """Restart a workload and wait for its gate.
+
+        Envoy Gateway would revert a change of its proxy's template, and its controller has more
+        gates than a rollout: for these two the pods are deleted, as `devenv restart` does.
+        """
+        if workload.component and (workload.made_by_gateway or workload.leads_gateway):
+            self.restart.run([workload.component])
         else:
-            self._roll(user, images_note(user.obj, ids))
-        return True
+            note = images_note(workload.obj, self._image_ids(expected))
+            self._roll(workload, note)
 
-    def _roll(self, user: User, note: str) -> None:
-        began = self.clock.now()
-        with step(self.reporter, f"restart {user.name}"):
-            self.users.roll(user, note)
+    def _image_ids(self, expected: Expected) -> IdsByName:
+        """Return what identifies each image by name, as `up` notes it in a pod template.
+
+        So the next `up` has nothing to roll out.
+        """
+        session = self.session
+        records = Records(session.host)
+        recorded_ids = records.ids(session.cluster, session.profile)
+        return {**all_digests(expected), **recorded_ids}
+
+    def _roll(self, workload: Workload, note: str) -> None:
+        """Replace the pods and wait. If new ones fit on no node, ask to end old ones first."""
+        began = self.session.clock.now()
+        with step(self.session.reporter, f"restart {workload.name}"):
+            self.workloads.roll(workload, note)
             try:
-                self.users.await_rollout(user, began)
-            except NoRoomError as error:
+                self.workloads.await_rollout(workload, began)
+            except NoCapacityError as error:
                 if not self.replace_first(error):
                     raise
-                with self.users.replacing_first(user):
-                    self.users.await_rollout(user, began)
+                with self.workloads.replacing_first(workload):
+                    self.workloads.await_rollout(workload, began)
 
-    def _stale_pods(self, user: User, expected: Expected) -> list[str]:
-        """Return the user's pods on these nodes that don't run the expected images, or run nothing."""
-        by_pod = self.proven.running_images()
-        pods = self.users.pods(user, expected)
-        return [p["metadata"]["name"] for p in pods if _is_stale(user, p, by_pod, expected)]
+    def _stale_pods(self, workload: Workload, expected: Expected) -> list[str]:
+        """Return the workload's pods on these nodes that do not run the expected images."""
+        running_images = self.proven.running_images()
+        pods = self.workloads.pods(workload, expected)
+        spec = workload.pod_spec
+        stale_pods = [pod for pod in pods if is_stale(spec, pod, running_images, expected)]
+        return names_of(stale_pods)
 
-    def _compare(self, users: Sequence[User], expected: Expected) -> tuple[str, ...]:
-        """Return the pods whose running containers have the expected images. Raises DevenvError where one has not."""
+    def _compare(self, workloads: Sequence[Workload], expected: Expected) -> Names:
+        """Wait until every pod runs the expected images; return the pods' names.
 
-        def missing() -> str:
-            return ", ".join(pod for user in users for pod in self._stale_pods(user, expected))
+        Raises DevenvError if one does not.
+        """
 
-        with step(self.reporter, "compare running images") as note:
-            until(
-                "The expected image in every pod",
-                missing,
-                Deadline(self.clock, _PODS),
-                "See `devenv doctor`.",
-            )
-            pods = [
-                p["metadata"]["name"] for user in users for p in self.users.pods(user, expected)
-            ]
-            note.append(f"{len(pods)} pods run it")
+        def find_stale_pods() -> str:
+            stale_pods: list[str] = []
+            for workload in workloads:
+                stale_pods += self._stale_pods(workload, expected)
+            return ", ".join(stale_pods)
+
+        with step(self.session.reporter, "compare running images") as note:
+            deadline = Deadline(self.session.clock, _PODS)
+            what = "The expected image in every pod"
+            until(what, find_stale_pods, deadline, "Run `devenv doctor`.")
+            pods: list[str] = []
+            for workload in workloads:
+                pods += names_of(self.workloads.pods(workload, expected))
+            note.append(f"it runs in {counted(len(pods), 'pod')}")
         return tuple(pods)
-
-
-def _is_stale(
-    user: User, pod: Manifest, by_pod: Mapping[tuple[str, str], str], expected: Expected
-) -> bool:
-    """Whether one of the pod's containers runs another image than is expected, or nothing."""
-    node = (pod.get("spec") or {}).get("nodeName")
-    all_digests = {name: digest for images in expected.values() for name, digest in images.items()}
-    digests = expected.get(node, {}) if node else all_digests
-    for container in user.containers():
-        name = normalise(str(container.get("image")))
-        running = by_pod.get((pod["metadata"]["uid"], container["name"]))
-        has_ended = running is None and container["name"] in user.init
-        if name in digests and running != digests[name] and not has_ended:
-            return True
-    return False

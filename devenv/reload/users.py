@@ -1,39 +1,42 @@
-"""The workloads that use an image, and how they come to run the new one."""
+"""The workloads that use an image, and how they get pods with the new one."""
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
-from typing import Any
 
-from devenv.errors import DevenvError, Exit
+from devenv.base.errors import DevenvError, Exit
+from devenv.base.image_names import normalise
+from devenv.base.json_types import JsonObject
+from devenv.base.wait import Deadline, until
 from devenv.facts.collect import containers_in, is_of
 from devenv.facts.labels import is_controller
 from devenv.facts.model import WORKLOADS
+from devenv.facts.objects import fields_of
 from devenv.facts.revisions import lasting_pods
 from devenv.facts.trouble import Trouble
 from devenv.gates import ready
 from devenv.gates.outlook import Outlook
-from devenv.images.load import normalise
-from devenv.lifecycle.manifests import IMAGES_NOTE
-from devenv.ports import Clock, Kube, Manifest
+from devenv.install.manifests import IMAGES_NOTE
+from devenv.ports.clock import Clock
+from devenv.ports.kube import Kube, Manifest, NamespacedName
 from devenv.profiles.model import Component, Profile
-from devenv.wait import Deadline, until
+from devenv.reload.loose import LoosePod
+from devenv.restart import restart_order
 
 _APPS = "apps/v1"
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name"
-# Seconds for a workload that the profile gives no deadline.
-_PATIENCE = 240.0
+# Seconds for the rollout of a workload without a deadline in the profile.
+_DEFAULT_DEADLINE = 240.0
 
 
-class NoRoomError(DevenvError):
-    """A new pod fits no node beside the old pods that it is to replace."""
+class NoCapacityError(DevenvError):
+    """A new pod fits on no node beside the old pods that it is to replace."""
 
 
 @dataclass(frozen=True)
-class User:
-    """A workload whose pods use an image."""
+class Workload:
+    """A workload whose pods use an image. `component`: the profile's, if it is one."""
 
     kind: str
     obj: Manifest
@@ -42,177 +45,248 @@ class User:
     @property
     def name(self) -> str:
         """Its component's name, or NAMESPACE/NAME."""
-        meta = self.obj["metadata"]
-        return self.component.name if self.component else f"{meta['namespace']}/{meta['name']}"
+        if self.component:
+            return self.component.name
+        return "/".join(self.identity)
 
     @property
     def made_by_gateway(self) -> bool:
-        """Whether Envoy Gateway makes it, and would undo what is written into it."""
-        return _OWNER in (self.obj["metadata"].get("labels") or {})
+        """Whether Envoy Gateway makes it, and would revert any change to it."""
+        return _OWNER in fields_of(self.obj["metadata"], "labels")
 
     @property
     def leads_gateway(self) -> bool:
-        """Whether it is Envoy Gateway's controller, of which a ready pod is not enough: it must lead."""
+        """Whether it is Envoy Gateway's controller, whose new pod must also lead."""
         return is_controller(self.obj)
 
     @property
     def images(self) -> set[str]:
         """Names of its images, as containerd spells them."""
-        return {normalise(str(c.get("image"))) for c in self.containers()}
+        return {normalise(str(container.get("image"))) for container in self.containers()}
 
     @property
-    def init(self) -> set[str]:
-        """Names of the containers that end before the others begin."""
-        return {
-            str(c["name"]) for c in self.obj["spec"]["template"]["spec"].get("initContainers") or ()
-        }
+    def identity(self) -> NamespacedName:
+        """Its namespace and its name."""
+        meta = self.obj["metadata"]
+        return meta["namespace"], meta["name"]
 
-    def containers(self) -> list[dict[str, Any]]:
+    @property
+    def pod_spec(self) -> Manifest:
+        """The spec of its pod template."""
+        pod_spec: Manifest = self.obj["spec"]["template"]["spec"]
+        return pod_spec
+
+    def containers(self) -> list[Manifest]:
         """Return the containers of its pods, init containers too."""
-        return containers_in(self.obj["spec"]["template"]["spec"])
+        return containers_in(self.pod_spec)
+
+    def containers_with_pull_policy(self, policy: str) -> dict[str, list[Manifest]]:
+        """Return its containers with this policy, by the field of the pod spec that holds them."""
+        fields: dict[str, list[Manifest]] = {}
+        for name in ("initContainers", "containers"):
+            if name in self.pod_spec:
+                containers = self.pod_spec[name]
+                fields[name] = [{**c, "imagePullPolicy": policy} for c in containers]
+        return fields
 
 
 @dataclass(frozen=True)
-class Users:
+class PullingContainer:
+    """A container of a workload that pulls its image, whatever the node has."""
+
+    workload: Workload
+    name: str
+
+
+@dataclass(frozen=True)
+class Workloads:
     """Finds workloads by image, and rolls them out."""
 
     kube: Kube
     clock: Clock
     profile: Profile
 
-    def of(self, names: Iterable[str]) -> list[User]:
-        """Return the workloads that use an image of these names, in the profile's order; others after them."""
+    def using(self, names: Iterable[str]) -> list[Workload]:
+        """Return the workloads that use an image of these names.
+
+        The profile's components come first, in the order of their restart.
+        """
         image_names = set(names)
-        order = list(
-            TopologicalSorter({c.name: c.after for c in self.profile.components}).static_order()
-        )
-        users = []
+        using_workloads: list[Workload] = []
         for kind in WORKLOADS:
             for obj in self.kube.select(_APPS, kind):
-                component = next(
-                    (
-                        c
-                        for c in self.profile.components
-                        if c.resource.kind == kind and is_of(c, obj)
-                    ),
-                    None,
-                )
-                user = User(kind, obj, component)
-                if user.images & image_names:
-                    users.append(user)
-        return sorted(
-            users, key=lambda u: (order.index(u.name) if u.component else len(order), u.name)
-        )
+                workload = self._workload(kind, obj)
+                if workload.images & image_names:
+                    using_workloads.append(workload)
+        order = restart_order(self.profile)
 
-    def always_pulling(self, users: Sequence[User], names: Iterable[str]) -> list[tuple[User, str]]:
-        """Return those whose containers pull the image whatever is in the node, with the container's name."""
-        image_names = set(names)
-        return [
-            (u, str(c["name"]))
-            for u in users
-            for c in u.containers()
-            if normalise(str(c.get("image"))) in image_names
-            and c.get("imagePullPolicy") == "Always"
-        ]
+        def position(workload: Workload) -> tuple[int, str]:
+            if workload.component:
+                return order.index(workload.name), workload.name
+            return len(order), workload.name
 
-    def refuse_always(self, containers: Sequence[tuple[User, str]]) -> None:
-        """Raise DevenvError where a workload would pull: no registry has what was just built."""
-        if containers:
-            lines = "\n".join(
-                f"{u.name}, container {c}: imagePullPolicy is Always" for u, c in containers
-            )
-            fix = "Set IfNotPresent in the manifest, or say --fix-pull-policy."
-            raise DevenvError(
-                "The pods would not use the image that is loaded.", lines, fix, Exit.USAGE
-            )
+        return sorted(using_workloads, key=position)
 
-    def fix_pull_policy(self, containers: Sequence[tuple[User, str]]) -> None:
-        """Set IfNotPresent. A list's items are merged by nobody but the API server's own patches, so all are sent."""
-        for user, _ in containers:
-            spec = user.obj["spec"]["template"]["spec"]
-            groups = [g for g in ("initContainers", "containers") if g in spec]
-            fixed = {g: [{**c, "imagePullPolicy": "IfNotPresent"} for c in spec[g]] for g in groups}
-            self._merge(user, {"spec": {"template": {"spec": fixed}}})
+    def _workload(self, kind: str, obj: Manifest) -> Workload:
+        """Return the workload with its component, if the profile has one for it."""
+        for component in self.profile.components:
+            if component.resource.kind == kind and is_of(component, obj):
+                return Workload(kind, obj, component)
+        return Workload(kind, obj, None)
 
-    def roll(self, user: User, note: str) -> None:
-        """Have new pods made, one by one as the workload's strategy says. `note`: what `up` would write, so that it rests."""
-        annotations = (user.obj["spec"]["template"].get("metadata") or {}).get("annotations") or {}
-        annotation = f"{note}-{time.time_ns()}" if annotations.get(IMAGES_NOTE) == note else note
-        self._merge(
-            user, {"spec": {"template": {"metadata": {"annotations": {IMAGES_NOTE: annotation}}}}}
-        )
+    def pulling_containers(
+        self, workloads: Sequence[Workload], names: Collection[str]
+    ) -> list[PullingContainer]:
+        """Return the containers that always pull one of these images."""
+        pulling_containers = []
+        for workload in workloads:
+            for container in workload.containers():
+                image_name = normalise(str(container.get("image")))
+                pulls_always = container.get("imagePullPolicy") == "Always"
+                if image_name in names and pulls_always:
+                    name = str(container["name"])
+                    pulling_containers.append(PullingContainer(workload, name))
+        return pulling_containers
 
-    def _merge(self, user: User, change: dict[str, Any]) -> None:
-        meta = {k: user.obj["metadata"][k] for k in ("namespace", "name")}
-        self.kube.merge({"apiVersion": _APPS, "kind": user.kind, "metadata": meta, **change})
+    def refuse_pulling(self, containers: Sequence[PullingContainer]) -> None:
+        """Raise DevenvError if there are any: no registry has an image that was just built."""
+        if not containers:
+            return
+        lines = [f"{c.workload.name}, container {c.name}" for c in containers]
+        what = "The pods would pull the image instead of using the loaded one."
+        reason = "imagePullPolicy is Always:\n" + "\n".join(lines)
+        fix = "Set IfNotPresent in the manifest, or pass --fix-pull-policy."
+        raise DevenvError(what, reason, fix, Exit.USAGE)
 
-    def await_rollout(self, user: User, began: float) -> None:
-        """Return when all pods are new and ready. `began`: when it was rolled out, in seconds since 1970.
+    def fix_pull_policy(self, containers: Sequence[PullingContainer]) -> None:
+        """Set IfNotPresent in the workloads of these containers.
 
-        Raises DevenvError with what was missing; NoRoomError where a new pod fits no node beside the old ones.
+        A merge patch replaces whole lists, so all containers are sent.
         """
-        seconds = user.component.deadline if user.component else _PATIENCE
+        for container in containers:
+            workload = container.workload
+            pod_spec = workload.containers_with_pull_policy("IfNotPresent")
+            self._merge(workload, {"spec": {"template": {"spec": pod_spec}}})
+
+    def roll(self, workload: Workload, note: str) -> None:
+        """Have Kubernetes replace the pods, as the workload's strategy says.
+
+        `note`: the annotation that `up` would write, so that `up` has nothing to roll out later.
+        """
+        template = workload.obj["spec"]["template"]
+        annotations = fields_of(fields_of(template, "metadata"), "annotations")
+        annotation = note
+        if annotations.get(IMAGES_NOTE) == note:
+            annotation = f"{note}-{time.time_ns()}"
+        metadata = {"annotations": {IMAGES_NOTE: annotation}}
+        self._merge(workload, {"spec": {"template": {"metadata": metadata}}})
+
+    def _merge(self, workload: Workload, change: JsonObject) -> None:
+        """Change these fields of the workload, and leave all others."""
+        namespace, name = workload.identity
+        metadata = {"namespace": namespace, "name": name}
+        identity = {"apiVersion": _APPS, "kind": workload.kind, "metadata": metadata}
+        self.kube.merge({**identity, **change})
+
+    def await_rollout(self, workload: Workload, began: float) -> None:
+        """Return when all pods are new and ready. `began`: its start, in seconds since 1970.
+
+        Raises DevenvError with what was missing, and NoCapacityError if a new pod fits on no node
+        beside the old ones.
+        """
         outlook = Outlook(self.kube, self.clock, fresh=True)
-        obj = user.obj
+        obj = workload.obj
 
-        def missing() -> str:
+        def find_missing() -> str:
             nonlocal obj
-            obj = self._now(user)
-            problem = ready.daemon(obj) if user.kind == "DaemonSet" else ready.workload(obj)
-            if problem and (verdict := outlook.verdict(user.kind, obj)):
-                kind = (
-                    NoRoomError
-                    if outlook.no_room and self._can_replace_first(user)
-                    else DevenvError
-                )
-                raise kind(f"{user.name} can't run the new image.", verdict)
-            return problem
+            obj = self._read(workload)
+            shortfall = _rollout_shortfall(workload.kind, obj)
+            if shortfall:
+                self._check_outlook(workload, outlook, obj)
+            return shortfall
 
+        seconds = workload.component.deadline if workload.component else _DEFAULT_DEADLINE
         try:
-            until(f"The rollout of {user.name}", missing, Deadline(self.clock, seconds))
+            until(f"The rollout of {workload.name}", find_missing, Deadline(self.clock, seconds))
         except DevenvError as error:
             trouble = Trouble(self.kube).lines(obj, began)
-            error.why = "\n".join(line for line in (error.why, *trouble) if line)
+            lines = filter(None, (error.why, *trouble))
+            error.why = "\n".join(lines)
             raise
 
-    def _can_replace_first(self, user: User) -> bool:
-        """Whether a new pod could take the room of an old one, if that ended first."""
-        rolls = (user.obj["spec"].get("strategy") or {}).get("type") != "Recreate"
-        has_old = any((p.get("spec") or {}).get("nodeName") for p in self.pods(user))
-        return user.kind == "Deployment" and rolls and has_old
+    def _check_outlook(self, workload: Workload, outlook: Outlook, obj: Manifest) -> None:
+        """Raise DevenvError if waiting can't help: NoCapacityError if ending an old pod could."""
+        verdict = outlook.verdict(workload.kind, obj)
+        if not verdict:
+            return
+        what = f"{workload.name} can't run the new image."
+        if outlook.no_room and self._can_replace_first(workload):
+            raise NoCapacityError(what, verdict)
+        raise DevenvError(what, verdict)
+
+    def _can_replace_first(self, workload: Workload) -> bool:
+        """Whether a new pod could take an old pod's place if that ended first."""
+        if workload.kind != "Deployment":
+            return False
+        strategy = fields_of(workload.obj["spec"], "strategy")
+        is_rolling = strategy.get("type") != "Recreate"
+        return is_rolling and any(map(_node_of, self.pods(workload)))
 
     @contextmanager
-    def replacing_first(self, user: User) -> Iterator[None]:
-        """Have old pods end before new ones are there, as long as this lasts. For Deployments that roll."""
-        strategy = self._now(user)["spec"].get("strategy") or {}
-        rolling = strategy.get("rollingUpdate") or {}
+    def replacing_first(self, workload: Workload) -> Iterator[None]:
+        """End old pods before new ones are ready, during the block.
+
+        Only for Deployments with the strategy RollingUpdate.
+        """
+        strategy = fields_of(self._read(workload)["spec"], "strategy")
+        rolling_update = fields_of(strategy, "rollingUpdate")
         previous_limits = {
-            "maxUnavailable": rolling.get("maxUnavailable"),
-            "maxSurge": rolling.get("maxSurge"),
+            "maxUnavailable": rolling_update.get("maxUnavailable"),
+            "maxSurge": rolling_update.get("maxSurge"),
         }
-        self._merge(user, _rolling({"maxUnavailable": "100%", "maxSurge": 0}))
+        self._merge(workload, _rolling_update({"maxUnavailable": "100%", "maxSurge": 0}))
         try:
             yield
         finally:
-            self._merge(user, _rolling(previous_limits))
+            self._merge(workload, _rolling_update(previous_limits))
 
-    def pods(self, user: User, nodes: Collection[str] | None = None) -> list[Manifest]:
-        """Return its pods that are to run on; with `nodes`, those on them and those that are on none yet."""
-        all_pods = self.kube.select("v1", "Pod", user.obj["metadata"]["namespace"])
-        pods = lasting_pods(user.obj, all_pods)
-        return [
-            p
-            for p in pods
-            if nodes is None or (p.get("spec") or {}).get("nodeName") in {*nodes, None}
-        ]
+    def pods(self, workload: Workload, nodes: Collection[str] | None = None) -> list[Manifest]:
+        """Return its pods that have not ended; with `nodes`, those on them and unscheduled ones."""
+        namespace, _ = workload.identity
+        all_pods = self.kube.select("v1", "Pod", namespace)
+        pods = lasting_pods(workload.obj, all_pods)
+        if nodes is None:
+            return list(pods)
+        return [pod for pod in pods if _node_of(pod) in {*nodes, None}]
 
-    def _now(self, user: User) -> Manifest:
-        meta = user.obj["metadata"]
-        workload = self.kube.get(_APPS, user.kind, meta["namespace"], meta["name"])
-        if workload is None:
-            raise DevenvError(f"{user.name} is gone.", "Somebody has deleted it.")
-        return workload
+    def _read(self, workload: Workload) -> Manifest:
+        """Return the workload as it is now."""
+        obj = self.kube.get(_APPS, workload.kind, *workload.identity)
+        if obj is None:
+            raise DevenvError(f"{workload.name} no longer exists.", "It was deleted meanwhile.")
+        return obj
 
 
-def _rolling(limits: dict[str, Any]) -> dict[str, Any]:
+def find_unused(names: Iterable[str], users: Iterable[Workload | LoosePod]) -> list[str]:
+    """Return those image names that none of the workloads and pods uses."""
+    used_names: set[str] = set()
+    for user in users:
+        used_names |= user.images
+    return [name for name in names if name not in used_names]
+
+
+def _rollout_shortfall(kind: str, obj: Manifest) -> str:
+    """Return what the rollout still lacks, "" if it is over."""
+    if kind == "DaemonSet":
+        return ready.daemon(obj)
+    return ready.workload(obj)
+
+
+def _node_of(pod: Manifest) -> str | None:
+    """Return the name of the pod's node, None if it has none yet."""
+    node: str | None = fields_of(pod, "spec").get("nodeName")
+    return node
+
+
+def _rolling_update(limits: JsonObject) -> JsonObject:
     return {"spec": {"strategy": {"rollingUpdate": limits}}}

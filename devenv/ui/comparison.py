@@ -1,99 +1,97 @@
-"""A comparison of two looks, as text or as JSON."""
+"""`doctor --compare`: what differs between two facts files."""
 
-from typing import Any
-
+from rich.console import Console
 from rich.markup import escape
-from rich.text import Text
 
+from devenv.base.json_types import JsonObject
 from devenv.diagnosis.compare import Comparison, Difference
 from devenv.facts.model import Facts
 from devenv.ui import console
-from devenv.ui.diagnosis import clock
-from devenv.ui.reports import emit_json, envelope
+from devenv.ui.diagnosis import clock, without_markup
+from devenv.ui.marks import CHECK, CROSS
+from devenv.ui.render import Report, shapes
 
-# characters.
+# Characters of a line's text.
 _LONG = 240
 
 
-def comparison(good: Facts, facts: Facts, differences: Comparison) -> None:
-    """Show what differs."""
-    out = console.result()
-    for line in lines(good, facts, differences):
-        out.print(line, soft_wrap=True)
+def comparison(good: Facts, facts: Facts, differences: Comparison) -> Report:
+    """Report what differs from the good facts."""
+
+    def text(out: Console) -> None:
+        for line in lines(good, facts, differences):
+            console.print_line(out, line)
+
+    return Report("comparison", lambda: shape(good, facts, differences), text)
 
 
 def lines(good: Facts, facts: Facts, differences: Comparison) -> list[str]:
     """Return the lines to show, in rich's markup."""
-    shown = [
-        f"{escape(facts.cluster)} at {clock(facts.taken)}, against {escape(good.cluster)} at {clock(good.taken)}"
+    return [
+        f"{_head(facts)}, against {_head(good)}",
+        *_configuration_lines(differences),
+        *_state_lines(differences),
     ]
-    if differences.configuration:
-        shown += [
-            f"[bold red]✗[/bold red] Configuration differs ({len(differences.configuration)}):",
-            *map(_line, differences.configuration),
-        ]
-    else:
-        shown.append("[green]✓[/green] Configuration is equal.")
-    if differences.state:
-        because = "" if differences.configuration else ", so what came of it is where to look"
-        shown += [
-            f"[bold red]✗[/bold red] State differs ({len(differences.state)}){because}:",
-            *map(_line, differences.state),
-        ]
-    else:
-        shown.append("[green]✓[/green] State is equal.")
-    return shown
-
-
-def _line(difference: Difference) -> str:
-    text = console.harmless(" ".join(difference.says.split()))
-    text = (
-        text
-        if text.startswith(difference.subject.rpartition("/")[2]) or difference.subject in text
-        else _about(difference, text)
-    )
-    return f"    {escape(text if len(text) <= _LONG else text[: _LONG - 1] + '…')}"
-
-
-def _about(difference: Difference, text: str) -> str:
-    """Say what a difference is about, where its words do not."""
-    subject = difference.subject.partition(" ")[2] or difference.subject
-    return (
-        text
-        if subject in text or text.startswith(("the ", "Envoy"))
-        else f"{difference.subject} {text}"
-    )
-
-
-def comparison_json(good: Facts, facts: Facts, differences: Comparison) -> None:
-    """Print the same as JSON."""
-    emit_json("comparison", shape(good, facts, differences))
-
-
-def envelope_text(good: Facts, facts: Facts, differences: Comparison) -> str:
-    """Return the same as text."""
-    return envelope("comparison", shape(good, facts, differences)) + "\n"
 
 
 def plain_text(good: Facts, facts: Facts, differences: Comparison) -> str:
     """Return the lines without markup."""
-    return (
-        "\n".join(Text.from_markup(line).plain for line in lines(good, facts, differences)) + "\n"
-    )
+    return without_markup(lines(good, facts, differences))
 
 
-def shape(good: Facts, facts: Facts, differences: Comparison) -> dict[str, Any]:
+def _head(facts: Facts) -> str:
+    return f"{escape(facts.cluster)} at {clock(facts.taken)}"
+
+
+def _configuration_lines(differences: Comparison) -> list[str]:
+    if not differences.configuration:
+        return [f"{CHECK} The configuration is the same."]
+    head = f"{CROSS} Configuration differs ({len(differences.configuration)}):"
+    return [head, *map(_line, differences.configuration)]
+
+
+def _state_lines(differences: Comparison) -> list[str]:
+    if not differences.state:
+        return [f"{CHECK} State is equal."]
+    head = f"{CROSS} State differs ({len(differences.state)})"
+    if not differences.configuration:
+        head += " although the configuration is the same"
+    return [f"{head}:", *map(_line, differences.state)]
+
+
+def _line(difference: Difference) -> str:
+    sentence = " ".join(difference.says.split())
+    text = _with_subject(difference, console.harmless(sentence))
+    if len(text) > _LONG:
+        text = text[: _LONG - 1] + "…"
+    return f"    {escape(text)}"
+
+
+def _with_subject(difference: Difference, text: str) -> str:
+    """Name what a difference is about, if its words do not."""
+    subject = difference.subject
+    _, _, last_name = subject.rpartition("/")
+    if subject in text or text.startswith(last_name):
+        return text
+    _, _, name = subject.partition(" ")
+    without_kind = name or subject
+    if without_kind in text or text.startswith(("the ", "Envoy")):
+        return text
+    return f"{subject} {text}"
+
+
+def shape(good: Facts, facts: Facts, differences: Comparison) -> JsonObject:
     """Shape of `doctor --compare`. Times are in seconds since 1970."""
     return {
         "good": {"cluster": good.cluster, "taken": good.taken},
         "other": {"cluster": facts.cluster, "taken": facts.taken},
         "same": differences.same,
-        "configuration": [_json(d) for d in differences.configuration],
-        "state": [_json(d) for d in differences.state],
+        "configuration": shapes(_difference_shape, differences.configuration),
+        "state": shapes(_difference_shape, differences.state),
     }
 
 
-def _json(difference: Difference) -> dict[str, Any]:
+def _difference_shape(difference: Difference) -> JsonObject:
     return {
         "subject": difference.subject,
         "path": difference.path,

@@ -1,4 +1,7 @@
-"""The two streams: results go to standard output, progress to standard error. Nothing else prints."""
+"""The two streams: results go to standard output, progress to standard error.
+
+Nothing else prints.
+"""
 
 import os
 import re
@@ -7,7 +10,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-# columns.
+# Columns of a pipe, which has no width: nothing may be cut to fit one.
 _UNCUT = 500
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -16,40 +19,48 @@ _is_diverted = False
 
 
 def divert_results() -> None:
-    """Have results go to standard error from now on: standard output is for a file that the user asked for there."""
+    """Send results to standard error from now on: the user asked for a file on standard output."""
     global _is_diverted  # noqa: PLW0603 - there is one standard output
     _is_diverted = True
 
 
 def result() -> Console:
-    """Where a command's result goes."""
-    return _console(sys.stderr if _is_diverted else sys.stdout)
+    """Return the console for a command's result."""
+    return _console(_result_stream())
+
+
+def print_line(out: Console, line: str) -> None:
+    """Print markup on one line however long it is: the terminal wraps it, and copying joins it."""
+    out.print(line, soft_wrap=True)
 
 
 def document(text: str) -> None:
-    """Give a result that is a file of its own, as UTF-8 whatever the terminal's encoding is."""
-    output = sys.stderr if _is_diverted else sys.stdout
-    output.flush()
-    output.buffer.write(f"{text}\n".encode("utf-8", "backslashreplace"))
-    output.buffer.flush()
+    """Print a result that is a file of its own, as UTF-8 whatever the terminal's encoding is."""
+    stream = _result_stream()
+    stream.flush()
+    stream.buffer.write(f"{text}\n".encode("utf-8", "backslashreplace"))
+    stream.buffer.flush()
+
+
+def _result_stream() -> TextIO:
+    return sys.stderr if _is_diverted else sys.stdout
 
 
 def progress() -> Console:
-    """Where everything else goes."""
+    """Return the console for everything else."""
     return _console(sys.stderr)
 
 
 def _console(stream: TextIO) -> Console:
-    """A pipe has no width: nothing may be cut to fit one."""
     width = None if stream.isatty() else _UNCUT
     return Console(file=stream, highlight=False, emoji=False, width=width)
 
 
 def harmless(text: str) -> str:
-    """Return text of others' making without control characters: a log may hold what moves a cursor or names a window."""
+    """Replace control characters in text from elsewhere: a log line could move the cursor."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def interactive() -> bool:
-    """Whether somebody can see progress and answer a question."""
+    """Whether a person can see progress and answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

@@ -1,152 +1,292 @@
-"""A diagnosis, as text that fits a terminal of 80 by 24, or as JSON. The JSON's shape is frozen by a test."""
+"""`doctor`: a diagnosis, as text that fits a terminal of 80 by 24, or as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from devenv.diagnosis.codes import Code
-from devenv.diagnosis.model import Cause, Diagnosis, Evidence, Finding, Place, Verdict
+from devenv.base.json_types import JsonObject
+from devenv.diagnosis.model import (
+    Cause,
+    Diagnosis,
+    Evidence,
+    Finding,
+    Place,
+    PlaceState,
+    Verdict,
+)
 from devenv.ui import console
-from devenv.ui.reports import emit_json, envelope
+from devenv.ui.marks import CHECK, CROSS, NOTE, QUESTION, UNDER_WAY, bold, dim
+from devenv.ui.render import Report, shapes
 
-# characters.
-_LONG = 400
-# Pieces of a root that are shown.
-_EVIDENCE = 3
-# consequences.
-_FOLLOWS = 6
-# Lines of the time line.
-_TIMES = 5
-# Harmless to the cluster, and yet of use to whoever looks.
+# Characters of a root's sentence, and of any other line.
+_LONG, _LINE = 400, 160
+# How much is shown of a root without --all: pieces of evidence, consequences, moments.
+_EVIDENCE, _FOLLOWS, _TIMES = 3, 6, 5
+# Harmless to the cluster, but worth knowing: shown without --all, too.
 _NOTED = {"DE107"}
-# Before a command to copy.
-_COMMAND = "       "
-_CROSS, _CHECK = "[bold red]✗[/bold red]", "[green]✓[/green]"
+# A place on a request's way, by what is known of it.
+_PLACE_FORMS = {
+    PlaceState.PROVEN: f"{CHECK} {{}}",
+    PlaceState.BROKEN: f"{CROSS} [red]{{}}[/red]",
+    PlaceState.UNPROVEN: "[dim]? {}[/dim]",
+}
+# What stands before evidence, an effect or a moment, and before a command to copy.
+_ITEM, _COMMAND = "    ", "       "
+# Columns by which a terminal indents the rest of a line that it wraps.
+_HANGING = 2
+# Seconds up to which an age is given in seconds, and in minutes.
+_SECONDS_UNTIL, _MINUTES_UNTIL = 120, 7200
 
 
-def diagnosis(diagnosis: Diagnosis, *, everything: bool, aside: bool = False) -> None:
-    """Show what is wrong, root by root; `aside`, where that is not the command's result."""
-    out = console.progress() if aside else console.result()
+def diagnosis(diagnosis: Diagnosis, *, everything: bool) -> Report:
+    """Report what is wrong, root by root."""
+    return Report(
+        "doctor",
+        lambda: diagnosis_shape(diagnosis),
+        lambda out: _print_diagnosis(out, diagnosis, everything=everything),
+    )
+
+
+def _print_diagnosis(out: Console, diagnosis: Diagnosis, *, everything: bool) -> None:
+    """Print the lines.
+
+    A terminal cuts effects and moments at its width, unless everything is to be shown. It wraps
+    roots and evidence, but no command to copy.
+    """
+    is_in_list = False
     for line in lines(diagnosis, everything=everything):
-        if out.is_terminal and not everything and _may_be_cut(line):
+        if not line.startswith(_ITEM):
+            # Effects and moments are below a line that names them.
+            is_in_list = line.startswith(" ")
+        if not out.is_terminal or line.startswith(_COMMAND):
+            out.print(line, soft_wrap=True)
+        elif is_in_list and not everything:
             out.print(line, no_wrap=True, overflow="ellipsis")
         else:
-            out.print(line, soft_wrap=line.startswith(_COMMAND) or not out.is_terminal)
+            _print_wrapped(out, line)
 
 
-def _may_be_cut(line: str) -> bool:
-    """Whether a line may end where the terminal does: evidence and what follows may, the root and its fix may not."""
-    return line.startswith("    ") and not line.startswith(_COMMAND)
+def _print_wrapped(out: Console, line: str) -> None:
+    """Print markup at the terminal's width; what does not fit on the first line is indented."""
+    text = Text.from_markup(line)
+    if text.cell_len <= out.width:
+        out.print(text)
+        return
+    indent = len(text.plain) - len(text.plain.lstrip())
+    pieces = text[indent:].wrap(out, out.width - indent - _HANGING)
+    for number, piece in enumerate(pieces):
+        piece.rstrip()
+        padding = indent if number == 0 else indent + _HANGING
+        out.print(Text(" " * padding).append_text(piece))
 
 
 def lines(diagnosis: Diagnosis, *, everything: bool = False) -> list[str]:
     """Return the lines of a diagnosis, in rich's markup."""
-    shown = _headline(diagnosis)
+    shown = [_headline(diagnosis)]
     if not diagnosis.healthy:
-        shown += ["", _path(diagnosis)]
+        shown += ["", *path_lines(diagnosis)]
     for cause in (*diagnosis.causes, *diagnosis.progress):
-        shown += ["", *_cause(cause, diagnosis, everything=everything)]
-    if diagnosis.unknown:
-        shown += [
-            "",
-            "[yellow]?[/yellow] Could not be read:",
-            *(
-                f"    {escape(_one_line(what))}: {escape(_one_line(reason, _LONG))}"
-                for what, reason in diagnosis.unknown
-            ),
-        ]
-    notes = [h for h in diagnosis.harmless if h.code in _NOTED]
-    if notes and not everything:
-        shown += ["", *(f"[yellow]![/yellow] {h.code} {escape(h.says)}" for h in notes)]
-    if everything and diagnosis.harmless:
-        shown += ["", "Harmless, though it looks alarming:"]
-        shown += [f"  {h.code} {escape(h.says)}" for h in diagnosis.harmless]
+        shown += ["", *_cause_lines(cause, diagnosis, everything=everything)]
+    shown += _unknown_lines(diagnosis)
+    shown += _harmless_lines(diagnosis) if everything else _note_lines(diagnosis)
     if diagnosis.ignored:
-        shown += ["", f"[dim]Ignored: {', '.join(sorted(diagnosis.ignored))}[/dim]"]
+        codes = ", ".join(sorted(diagnosis.ignored))
+        shown += ["", dim(f"Ignored: {codes}")]
     return shown
+
+
+def _unknown_lines(diagnosis: Diagnosis) -> list[str]:
+    """Return what could not be read, each with the reason."""
+    if not diagnosis.unknown:
+        return []
+    shown = ["", f"{QUESTION} Could not be read:"]
+    for what, reason in diagnosis.unknown:
+        sentence = f"{one_line(what)}: {one_line(reason, _LONG)}"
+        shown.append(f"    {escape(sentence)}")
+    return shown
+
+
+def _note_lines(diagnosis: Diagnosis) -> list[str]:
+    """Return the harmless findings that are shown without --all, too."""
+    notes = [finding for finding in diagnosis.harmless if finding.code in _NOTED]
+    if not notes:
+        return []
+    shown = [""]
+    for note in notes:
+        sentence = escape(note.says)
+        shown.append(f"{NOTE} {note.code} {sentence}")
+    return shown
+
+
+def _harmless_lines(diagnosis: Diagnosis) -> list[str]:
+    """Return all harmless findings, for --all."""
+    if not diagnosis.harmless:
+        return []
+    shown = [f"  {finding.code} {escape(finding.says)}" for finding in diagnosis.harmless]
+    return ["", "Harmless, though it looks alarming:", *shown]
 
 
 def headline_text(diagnosis: Diagnosis) -> str:
     """Return the verdict without markup and sign."""
-    return Text.from_markup(_headline(diagnosis)[0]).plain.partition(" ")[2]
+    return _without_sign(_headline(diagnosis))
 
 
-def _headline(diagnosis: Diagnosis) -> list[str]:
-    name = escape(diagnosis.cluster)
-    proven = f"{sum(ok for _, ok in diagnosis.requests)} of {len(diagnosis.requests)} live requests prove their routes"
-    if not diagnosis.requests:
-        proven = "no live request was sent"
-    if diagnosis.context:
-        proven = "as far as its API server tells: no live request was sent, and Envoy was not asked"
+def problem_text(diagnosis: Diagnosis) -> str:
+    """Return the verdict without what it is based on."""
     if diagnosis.healthy:
-        return [f"{_CHECK} The cluster {name} is healthy: {proven}."]
+        return f"The cluster {diagnosis.cluster} is healthy."
+    return _without_sign(_problem(diagnosis, escape(diagnosis.cluster)))
+
+
+def proven_text(diagnosis: Diagnosis) -> str:
+    """Return what the verdict is based on, as a sentence."""
+    proven = _proven(diagnosis)
+    return f"{proven[0].upper()}{proven[1:]}."
+
+
+def _without_sign(marked_line: str) -> str:
+    _, _, sentence = Text.from_markup(marked_line).plain.partition(" ")
+    return sentence
+
+
+def _headline(diagnosis: Diagnosis) -> str:
+    """Return the verdict, and what it is based on."""
+    cluster = escape(diagnosis.cluster)
+    if diagnosis.healthy:
+        return f"{CHECK} The cluster {cluster} is healthy: {_proven(diagnosis)}."
+    return f"{_problem(diagnosis, cluster)} {proven_text(diagnosis)}"
+
+
+def _problem(diagnosis: Diagnosis, cluster: str) -> str:
     if diagnosis.causes:
-        count = (
-            "one root cause"
-            if len(diagnosis.causes) == 1
-            else f"{len(diagnosis.causes)} root causes, each its own"
-        )
-        return [
-            f"{_CROSS} The cluster {name} is unhealthy: {count}. {proven[0].upper()}{proven[1:]}."
-        ]
+        count = _count(diagnosis.causes)
+        return f"{CROSS} The cluster {cluster} is unhealthy: {count}."
     if diagnosis.progress:
-        return [
-            f"[yellow]…[/yellow] The cluster {name} is not ready yet. {proven[0].upper()}{proven[1:]}."
-        ]
+        return f"{UNDER_WAY} The cluster {cluster} is not ready yet."
+    return f"{QUESTION} Whether the cluster {cluster} is healthy could not be determined."
+
+
+def _proven(diagnosis: Diagnosis) -> str:
+    """Say how far the live requests prove the verdict."""
+    if diagnosis.context:
+        return "as far as its API server tells: no live request was sent, and Envoy was not asked"
+    if not diagnosis.requests:
+        return "no live request was sent"
+    results = [is_proven for _, is_proven in diagnosis.requests]
+    return f"{results.count(True)} of {len(results)} live requests proved their routes"
+
+
+def _count(causes: Sequence[Cause]) -> str:
+    if len(causes) == 1:
+        return "one root cause"
+    return f"{len(causes)} independent root causes"
+
+
+def path_lines(diagnosis: Diagnosis) -> list[str]:
+    """Draw the way of a request: each place with a sign of its state, and what `?` means."""
+    states = [diagnosis.state_of(place) for place in Place]
+    places = [_PLACE_FORMS[state].format(place) for place, state in zip(Place, states, strict=True)]
+    lines = [" → ".join(places)]
+    if PlaceState.UNPROVEN in states:
+        lines.append(dim("? no live request came through it"))
+    return lines
+
+
+def _cause_lines(cause: Cause, diagnosis: Diagnosis, *, everything: bool) -> list[str]:
+    """Return the root first, then why devenv thinks so, what follows, when, and the fix."""
     return [
-        f"[yellow]?[/yellow] Whether the cluster {name} is healthy could not be told. {proven[0].upper()}{proven[1:]}."
+        _root_line(cause.root),
+        f"    {dim(_verdict_text(cause, diagnosis))}",
+        *_evidence_lines(cause.root, everything=everything),
+        *_consequence_lines(cause, diagnosis, everything=everything),
+        *_time_lines(cause, everything=everything),
+        *_fix_lines(cause.root),
     ]
 
 
-def _path(diagnosis: Diagnosis) -> str:
-    """Draw the way of a request, and where it is broken."""
-    return " → ".join(
-        f"{_CROSS} [red]{p}[/red]" if p in diagnosis.broken else f"[dim]{p}[/dim]" for p in Place
-    )
+def _root_line(root: Finding) -> str:
+    """Return the root, marked as broken or as still under way."""
+    mark = CROSS
+    if root.verdict is Verdict.PROGRESS:
+        mark = UNDER_WAY
+    sentence = one_line(root.says, _LONG)
+    return f"{mark} {bold(root.code)} {escape(sentence)}"
 
 
-def _cause(cause: Cause, diagnosis: Diagnosis, *, everything: bool) -> list[str]:
-    root, taken = cause.root, diagnosis.taken
-    mark = "[yellow]…[/yellow]" if root.verdict is Verdict.PROGRESS else _CROSS
-    shown = [f"{mark} [bold]{root.code}[/bold] {escape(_one_line(root.says, _LONG))}"]
-    words = [root.verdict.value] if root.verdict is not Verdict.FAILED else []
-    words += [root.confidence.value, since(cause.since, taken)]
-    shown.append(f"    [dim]{', '.join(filter(None, words))}[/dim]")
+def _verdict_text(cause: Cause, diagnosis: Diagnosis) -> str:
+    """Say how sure the verdict is, and since when it holds; name a verdict other than "failed"."""
+    root = cause.root
+    words = [root.confidence.value, since(cause.since, diagnosis.taken)]
+    if root.verdict is not Verdict.FAILED:
+        words.insert(0, root.verdict.value)
+    return ", ".join(filter(None, words))
+
+
+def _evidence_lines(root: Finding, *, everything: bool) -> list[str]:
+    """Return the evidence for a root; without --all, only its first pieces."""
     pieces = root.evidence if everything else root.evidence[:_EVIDENCE]
-    shown += [f"    {escape(_one_line(e.source))}: {escape(_one_line(e.text))}" for e in pieces]
-    if cause.consequences:
-        most = len(cause.consequences) if everything else _FOLLOWS
-        shown.append("  What follows from it:")
-        shown += [f"    {f.code} {escape(_one_line(f.says))}" for f in cause.consequences[:most]]
-        if len(cause.consequences) > most:
-            shown.append(f"    and {len(cause.consequences) - most} more (--all)")
-    elif diagnosis.requests and all(ok for _, ok in diagnosis.requests):
-        shown.append("  No live request fails so far.")
-    times = cause.timeline
-    if len(times) > 1:
-        shown.append("  When:")
-        shown += [
-            f"    {clock(e.time)}  {escape(_one_line(f'{e.source}: {e.text}'))}"
-            for e in _first(times, everything=everything)
-        ]
-    if root.fix:
-        shown += [
-            "  [green]Fix:[/green]",
-            *(f"{_COMMAND}{escape(console.harmless(f))}" for f in root.fix),
-        ]
+    shown = []
+    for piece in pieces:
+        text = f"{one_line(piece.source)}: {one_line(piece.text)}"
+        shown.append(f"    {escape(text)}")
     return shown
 
 
-def _first(times: list[Evidence], *, everything: bool) -> list[Evidence]:
-    return times if everything else times[:_TIMES]
+def _fix_lines(root: Finding) -> list[str]:
+    """Return each command whole, on a line of its own, so that it can be copied."""
+    if not root.fix:
+        return []
+    shown = ["  [green]Fix:[/green]"]
+    for fix in root.fix:
+        command = escape(console.harmless(str(fix)))
+        shown.append(f"{_COMMAND}{command}")
+    return shown
 
 
-def _one_line(text: str, width: int = 160) -> str:
+def _consequence_lines(cause: Cause, diagnosis: Diagnosis, *, everything: bool) -> list[str]:
+    """Return what follows from a root; without --all, only the first of it."""
+    consequences = cause.consequences
+    if not consequences:
+        return _no_failure_lines(diagnosis)
+    shown = consequences if everything else consequences[:_FOLLOWS]
+    sentences = ["  What follows from it:"]
+    for finding in shown:
+        sentence = escape(one_line(finding.says))
+        sentences.append(f"    {finding.code} {sentence}")
+    hidden = len(consequences) - len(shown)
+    if hidden:
+        sentences.append(f"    and {hidden} more (--all)")
+    return sentences
+
+
+def _no_failure_lines(diagnosis: Diagnosis) -> list[str]:
+    """Say that no request fails so far, if requests were sent."""
+    if diagnosis.requests and all(is_proven for _, is_proven in diagnosis.requests):
+        return ["  No live request fails so far."]
+    return []
+
+
+def _time_lines(cause: Cause, *, everything: bool) -> list[str]:
+    """Return the time line of a root, if it has more than one moment."""
+    if len(cause.timeline) <= 1:
+        return []
+    moments = cause.timeline if everything else cause.timeline[:_TIMES]
+    shown = ["  When:"]
+    for moment in moments:
+        text = one_line(f"{moment.source}: {moment.text}")
+        shown.append(f"    {clock(moment.time)}  {escape(text)}")
+    return shown
+
+
+def one_line(text: str, width: int = _LINE) -> str:
+    """Return text on one line without control characters, cut to `width` characters."""
     flat = console.harmless(" ".join(text.split()))
-    return flat if len(flat) <= width else f"{flat[: width - 1]}…"
+    if len(flat) <= width:
+        return flat
+    return f"{flat[: width - 1]}…"
 
 
 def clock(time: float) -> str:
@@ -155,100 +295,86 @@ def clock(time: float) -> str:
 
 
 def since(time: float, taken: float) -> str:
-    """Return since when, and how long that is."""
+    """Return the onset, and its age when the facts were taken.
+
+    Times are in seconds since 1970; 0 means unknown.
+    """
     if not time:
-        return "since when is not known"
-    ago = max(0, int(taken - time))
-    spelt = f"{ago} s" if ago < 120 else f"{ago // 60} min" if ago < 7200 else f"{ago // 3600} h"  # noqa: PLR2004
-    return f"since {clock(time)}, {spelt} before this look"
+        return "onset unknown"
+    seconds = max(0, int(taken - time))
+    return f"since {clock(time)}, {age(seconds)} before this diagnosis"
 
 
-# JSON
-
-
-def diagnosis_json(diagnosis: Diagnosis) -> None:
-    """Print a diagnosis as JSON."""
-    emit_json("doctor", shape(diagnosis))
-
-
-def envelope_text(diagnosis: Diagnosis) -> str:
-    """Return the same as text."""
-    return envelope("doctor", shape(diagnosis)) + "\n"
+def age(seconds: int) -> str:
+    """Return a length of time in whole seconds, minutes or hours."""
+    if seconds < _SECONDS_UNTIL:
+        return f"{seconds} s"
+    if seconds < _MINUTES_UNTIL:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h"
 
 
 def plain_text(diagnosis: Diagnosis, *, everything: bool) -> str:
     """Return the diagnosis as text without markup."""
-    return (
-        "\n".join(Text.from_markup(line).plain for line in lines(diagnosis, everything=everything))
-        + "\n"
-    )
+    return without_markup(lines(diagnosis, everything=everything))
 
 
-def shape(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Shape of `doctor`. Times are in seconds since 1970, null where there is none."""
+def without_markup(marked_lines: Sequence[str]) -> str:
+    """Return lines of markup as the text of a file."""
+    plain_lines = [Text.from_markup(line).plain for line in marked_lines]
+    return "\n".join(plain_lines) + "\n"
+
+
+def diagnosis_shape(diagnosis: Diagnosis) -> JsonObject:
+    """Shape of `doctor`. Times are in seconds since 1970, null if unknown."""
     return {
-        "cluster": diagnosis.cluster, "profile": diagnosis.profile,
-        "taken": diagnosis.taken, "healthy": diagnosis.healthy,
-        "causes": [_cause_json(c) for c in diagnosis.causes],
-        "in_progress": [_cause_json(c) for c in diagnosis.progress],
+        "cluster": diagnosis.cluster,
+        "profile": diagnosis.profile,
+        "taken": diagnosis.taken,
+        "healthy": diagnosis.healthy,
+        "causes": shapes(_cause_shape, diagnosis.causes),
+        "in_progress": shapes(_cause_shape, diagnosis.progress),
         "unknown": [{"what": what, "why": reason} for what, reason in diagnosis.unknown],
-        "harmless": [_finding_json(f) for f in diagnosis.harmless],
-        "requests": [{"name": name, "ok": ok} for name, ok in diagnosis.requests],
-        "path": [{"place": p.value, "broken": p in diagnosis.broken} for p in Place],
+        "harmless": shapes(_finding_shape, diagnosis.harmless),
+        "requests": [{"name": name, "ok": is_proven} for name, is_proven in diagnosis.requests],
+        "path": [_place_shape(place, diagnosis) for place in Place],
         "ignored": sorted(diagnosis.ignored),
-    }  # fmt: skip
+    }
 
 
-def _cause_json(cause: Cause) -> dict[str, Any]:
+def _place_shape(place: Place, diagnosis: Diagnosis) -> JsonObject:
     return {
-        **_finding_json(cause.root), "since": cause.since or None,
-        "consequences": [_finding_json(f) for f in cause.consequences],
-        "timeline": [_evidence_json(e) for e in cause.timeline],
-    }  # fmt: skip
+        "place": place.value,
+        "broken": place in diagnosis.broken,
+        "state": diagnosis.state_of(place).value,
+    }
 
 
-def _finding_json(finding: Finding) -> dict[str, Any]:
+def _cause_shape(cause: Cause) -> JsonObject:
     return {
-        "code": finding.code, "subject": finding.subject, "says": finding.says, "verdict": finding.verdict.value,
-        "confidence": finding.confidence.value, "evidence": [_evidence_json(e) for e in finding.evidence],
-        "fix": list(finding.fix),
-    }  # fmt: skip
+        **_finding_shape(cause.root),
+        "since": cause.since or None,
+        "consequences": shapes(_finding_shape, cause.consequences),
+        "timeline": shapes(_evidence_shape, cause.timeline),
+    }
 
 
-def _evidence_json(evidence: Evidence) -> dict[str, Any]:
-    return {"source": evidence.source, "text": evidence.text, "time": evidence.time or None}
-
-
-# Codes
-
-
-def listing(codes: Iterable[Code]) -> None:
-    """List codes."""
-    for code in codes:
-        console.result().print(f"[bold]{code.code}[/bold]  {escape(code.title)}")
-
-
-def explain(code: Code) -> None:
-    """Say what a code means."""
-    out = console.result()
-    out.print(f"[bold]{code.code}[/bold]: {escape(code.title)}")
-    for name, text in (
-        ("Meaning", code.meaning),
-        ("Why", code.why),
-        ("Fix", code.fix),
-        ("Source", code.source),
-    ):
-        out.print(f"  [dim]{name}:[/dim] {escape(text)}")
-
-
-def codes_json(codes: Iterable[Code]) -> None:
-    """Print codes as JSON."""
-    emit_json("codes", [code_json(c) for c in codes])
-
-
-def code_json(code: Code) -> dict[str, str | None]:
-    """Shape of a code."""
+def _finding_shape(finding: Finding) -> JsonObject:
     return {
-        "code": code.code, "title": code.title, "meaning": code.meaning, "why": code.why, "fix": code.fix, "source": code.source,
-        "place": code.place.value if code.place else None,
-    }  # fmt: skip
+        "code": finding.code,
+        "subject": str(finding.subject),
+        "says": finding.says,
+        "verdict": finding.verdict.value,
+        "confidence": finding.confidence.value,
+        "evidence": shapes(_evidence_shape, finding.evidence),
+        "fix": list(map(str, finding.fix)),
+        "reason": finding.reason,
+    }
+
+
+def _evidence_shape(evidence: Evidence) -> JsonObject:
+    return {
+        "source": evidence.source,
+        "text": evidence.text,
+        "time": evidence.time or None,
+    }

@@ -1,123 +1,161 @@
-"""A run of a checkout's own tests: as text, as JSON, as JUnit's XML."""
+"""`test-e2e`: a run of a checkout's own tests, also as JUnit's XML."""
 
-from typing import Any
+from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
+from rich.console import Console
 from rich.markup import escape
 
+from devenv.base.json_types import JsonObject
+from devenv.e2e import run
 from devenv.e2e.events import Outcome, Result
-from devenv.e2e.run import Report
-from devenv.ui import console
+from devenv.ui.console import harmless, print_line
 from devenv.ui.junit import document
-from devenv.ui.reports import emit_json
+from devenv.ui.marks import CHECK, CROSS
+from devenv.ui.render import Report, shapes
 
 # Last lines of a test that failed.
 _SHOWN = 15
 _ORDER = (Outcome.PASS, Outcome.FAIL, Outcome.UNFINISHED, Outcome.SKIP)
+# What a test with each outcome has done, for a sentence. JSON has the outcome itself.
+_WORDS = {
+    Outcome.PASS: "passed",
+    Outcome.FAIL: "failed",
+    Outcome.UNFINISHED: "unfinished",
+    Outcome.SKIP: "skipped",
+}
+_SKIPPED = "[yellow]·[/yellow]"
 
 
-def report_json(report: Report) -> None:
-    """Print the report as JSON."""
-    emit_json("test-e2e", shape(report))
+def report(report: run.Report) -> Report:
+    """Report the tests that failed or were skipped, with their reasons, and the counts."""
+    return Report("test-e2e", lambda: report_shape(report), lambda out: _print_report(out, report))
 
 
-def shape(report: Report) -> dict[str, Any]:
-    """Return what `-o json` prints."""
-    counts = report.counts
+def _print_report(out: Console, report: run.Report) -> None:
+    """Print skipped tests with their reasons, failed ones with their last lines, then the sum."""
+    for test in report.tests:
+        if test.outcome is Outcome.SKIP:
+            _print_skipped(out, test)
+    failed_tests = [test for test in report.tests if test.failed]
+    for test in failed_tests:
+        _print_failed(out, test)
+    if report.exit_code and not failed_tests:
+        _print_indented(out, report.other_lines)
+    print_line(out, _summary(report))
+    if report.remaining:
+        names = ", ".join(map(str, report.remaining))
+        print_line(out, f"Left in the cluster: {escape(names)}")
+    print_line(out, f"Log: {escape(report.log)}")
+
+
+def _print_skipped(out: Console, test: Result) -> None:
+    name, reason = escape(test.name), escape(harmless(test.reason))
+    print_line(out, f"{_SKIPPED} {name}  {reason}")
+
+
+def _print_failed(out: Console, test: Result) -> None:
+    """Print a failed test, and the lines of its output that say why."""
+    name = escape(test.name)
+    print_line(out, f"{CROSS} {name}  {_WORDS[test.outcome]}")
+    _print_indented(out, map(str.strip, test.shown(_SHOWN)))
+
+
+def _print_indented(out: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        text = escape(harmless(line))
+        print_line(out, f"    {text}")
+
+
+def _summary(report: run.Report) -> str:
+    """Return the counts, or why there are none."""
+    counts = ", ".join(f"{report.counts[outcome]} {_WORDS[outcome]}" for outcome in _ORDER)
+    if report.exit_code == 0:
+        return f"{CHECK} {counts}"
+    if not report.built:
+        return f"{CROSS} The tests don't compile."
+    if report.ended:
+        return f"{CROSS} {counts}: {escape(report.ended)}"
+    if not report.tests:
+        return f"{_SKIPPED} No test ran: no test matches what you asked for."
+    return f"{CROSS} {counts}"
+
+
+def report_shape(report: run.Report) -> JsonObject:
+    """Shape of `test-e2e`."""
     return {
         "cluster": report.cluster,
         "checkout": report.checkout,
         "built": report.built,
         "ended": report.ended,
         "seconds": round(report.seconds, 1),
-        "counts": {outcome.value: counts[outcome] for outcome in _ORDER},
-        "tests": [_test_json(test) for test in report.tests],
-        "said": list(report.said),
-        "removed": [str(name) for name in report.removed],
-        "kept": [str(name) for name in report.kept],
+        "counts": {outcome.value: report.counts[outcome] for outcome in _ORDER},
+        "tests": shapes(_test_shape, report.tests),
+        "said": list(report.other_lines),
+        "removed": shapes(str, report.removed),
+        "kept": shapes(str, report.remaining),
         "log": report.log,
     }
 
 
-def _test_json(test: Result) -> dict[str, Any]:
+def _test_shape(test: Result) -> JsonObject:
+    output: list[str] = []
+    if test.outcome is not Outcome.PASS:
+        output = list(test.output)
     return {
         "name": test.name,
         "package": test.package,
         "outcome": test.outcome.value,
         "seconds": test.seconds,
-        "output": list(test.output) if test.outcome is not Outcome.PASS else [],
+        "output": output,
     }
 
 
-def report(report: Report) -> None:
-    """Show the tests that failed or were skipped, with their reasons, and the counts."""
-    out = console.result()
-    for test in report.tests:
-        if test.outcome is Outcome.SKIP:
-            out.print(f"[yellow]·[/yellow] {escape(test.name)}  {_reason(test)}", soft_wrap=True)
-    for test in (t for t in report.tests if t.failed):
-        out.print(f"[bold red]✗[/bold red] {escape(test.name)}  {test.outcome}", soft_wrap=True)
-        for line in test.shown(_SHOWN):
-            out.print(f"    {escape(console.harmless(line.strip()))}", soft_wrap=True)
-    if report.exit_code and not any(t.failed for t in report.tests):
-        for line in report.said:
-            out.print(f"    {escape(console.harmless(line))}", soft_wrap=True)
-    out.print(_summary(report), soft_wrap=True)
-    if report.kept:
-        out.print(
-            f"Left in the cluster: {escape(', '.join(map(str, report.kept)))}", soft_wrap=True
-        )
-    out.print(f"Log: {escape(report.log)}", soft_wrap=True)
-
-
-def _reason(test: Result) -> str:
-    return escape(console.harmless(test.reason))
-
-
-def _summary(report: Report) -> str:
-    counts = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in _ORDER)
-    if report.exit_code == 0:
-        return f"[green]✓[/green] {counts}"
-    if not report.built:
-        return "[bold red]✗[/bold red] The tests don't compile."
-    if report.ended:
-        return f"[bold red]✗[/bold red] {counts}: {escape(report.ended)}"
-    if not report.tests:
-        return "[yellow]·[/yellow] No test ran: no test matches what you asked for."
-    return f"[bold red]✗[/bold red] {counts}"
-
-
-def junit(report: Report) -> str:
+def junit(report: run.Report) -> str:
     """Return the report as JUnit's XML: one case a test, sub-tests too."""
     suite = ET.Element("testsuite", name="test-e2e", hostname=report.cluster)
     for test in report.tests:
-        _case(suite, test)
-    whole_run = "" if report.built else "the tests don't compile"
-    if reason := report.ended or whole_run:
-        case = ET.SubElement(suite, "testcase", classname="go test", name="run", time="0")
-        error = ET.SubElement(case, "error", message=console.harmless(reason), type="run")
-        error.text = console.harmless("\n".join(report.said))
+        _add_case(suite, test)
+    _add_error(suite, report)
     numbers = {
         "tests": str(len(suite)),
-        "failures": str(len(suite.findall("testcase/failure"))),
-        "errors": str(len(suite.findall("testcase/error"))),
+        "failures": _count(suite, "failure"),
+        "errors": _count(suite, "error"),
         "time": f"{report.seconds:.3f}",
     }
-    suite.attrib |= {**numbers, "skipped": str(len(suite.findall("testcase/skipped")))}
+    suite.attrib |= {**numbers, "skipped": _count(suite, "skipped")}
     return document("devenv test-e2e", suite, numbers)
 
 
-def _case(suite: ET.Element, test: Result) -> None:
+def _count(suite: ET.Element, tag: str) -> str:
+    """Count the cases that have this element."""
+    cases = suite.findall(f"testcase/{tag}")
+    return str(len(cases))
+
+
+def _add_case(suite: ET.Element, test: Result) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
-        classname=console.harmless(test.package),
-        name=console.harmless(test.name),
+        classname=harmless(test.package),
+        name=harmless(test.name),
         time=f"{test.seconds:.3f}",
     )
-    output = console.harmless("\n".join(test.output))
+    reason = harmless(test.reason)
     if test.outcome is Outcome.SKIP:
-        ET.SubElement(case, "skipped", message=console.harmless(test.reason))
+        ET.SubElement(case, "skipped", message=reason)
     elif test.failed:
-        message = console.harmless(test.reason)
-        ET.SubElement(case, "failure", message=message, type=test.outcome.value).text = output
+        failure = ET.SubElement(case, "failure", message=reason, type=test.outcome.value)
+        failure.text = harmless("\n".join(test.output))
+
+
+def _add_error(suite: ET.Element, report: run.Report) -> None:
+    """Add a case for what went wrong with the run as a whole."""
+    reason = report.ended
+    if not reason and not report.built:
+        reason = "the tests don't compile"
+    if not reason:
+        return
+    case = ET.SubElement(suite, "testcase", classname="go test", name="run", time="0")
+    error = ET.SubElement(case, "error", message=harmless(reason), type="run")
+    error.text = harmless("\n".join(report.other_lines))

@@ -5,8 +5,11 @@ from xml.etree import ElementTree as ET
 
 
 def document(name: str, suite: ET.Element, numbers: Mapping[str, str]) -> str:
-    """Return a document of one suite. `numbers`: what its outermost element counts, which is not all that a suite may have."""
-    whole = ET.Element("testsuites", {**numbers, "name": name})
-    whole.append(suite)
-    ET.indent(whole)
-    return ET.tostring(whole, encoding="unicode", xml_declaration=False)
+    """Return a document of one suite.
+
+    `numbers`: the attributes of the outermost element, which may have fewer than a suite.
+    """
+    suites = ET.Element("testsuites", {**numbers, "name": name})
+    suites.append(suite)
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=False)

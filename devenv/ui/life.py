@@ -21,8 +21,8 @@ _CLEAR = "\r\x1b[2K"
 def sign_of_life(what: str) -> Iterator[None]:
     """Show at once, on a terminal, that the command is at work, and how long it has been.
 
-    Nothing is left of it at the end, and nothing else may write to the terminal meanwhile. Where
-    standard error is no terminal, nothing is shown.
+    It clears its line at the end, and nothing else may write to the terminal meanwhile. It shows
+    nothing if standard error is not a terminal.
     """
     stream = sys.stderr
     if not _is_terminal(stream):
@@ -43,7 +43,7 @@ def sign_of_life(what: str) -> Iterator[None]:
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
-    # closed.
+    # A closed stream raises ValueError.
     with suppress(ValueError, OSError):
         return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
     return False
@@ -61,12 +61,13 @@ def _draw(stream: TextIO, what: str, frames: str, began: float, ended: threading
     number = 0
     while not ended.wait(_PAUSE):
         number += 1
+        frame = frames[number % len(frames)]
         seconds = time.monotonic() - began
-        _write(stream, f"{_CLEAR}{frames[number % len(frames)]} {what}  {seconds:.0f} s")
+        _write(stream, f"{_CLEAR}{frame} {what}  {seconds:.0f} s")
 
 
 def _write(stream: TextIO, text: str) -> None:
-    # A terminal that is gone.
+    # The terminal may have been closed.
     with suppress(OSError, ValueError):
         stream.write(text)
         stream.flush()

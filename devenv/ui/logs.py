@@ -1,46 +1,49 @@
-"""Log lines."""
+"""Log lines, one by one as they come."""
 
-import json
 from collections.abc import Iterable
 
 from rich.markup import escape
 
 from devenv import streams
+from devenv.base.json_types import JsonObject
 from devenv.facts.logs import LogLine
 from devenv.ui import console
-from devenv.ui.reports import VERSION
+from devenv.ui.marks import dim
+from devenv.ui.render import json_line
 
-# Of a component's name.
+# Columns for a component's name.
 _WIDTH = 15
 
 
-def lines(log_lines: Iterable[LogLine]) -> None:
-    """Show lines: the time of day, the component, a known line's code, the text."""
+def print_logs(log_lines: Iterable[LogLine], output: str) -> None:
+    """Print lines until their reader is gone; with the output "json", one JSON document a line."""
     out = console.result()
     for line in log_lines:
-        mark = f"[bold red]{line.code}[/bold red] " if line.code else ""
-        head = f"[dim]{line.time[11:23]}[/dim] {escape(line.component[:_WIDTH].ljust(_WIDTH))}"
-        out.print(f"{head} {mark}{escape(console.harmless(line.text))}", soft_wrap=True)
+        if output == "json":
+            out.print(json_line("log", log_shape(line)), markup=False, soft_wrap=True)
+        else:
+            out.print(_text(line), soft_wrap=True)
         if streams.is_unread():
             return
 
 
-def json_lines(log_lines: Iterable[LogLine]) -> None:
-    """Print each line as JSON on a line of its own."""
-    out = console.result()
-    for line in log_lines:
-        out.print(
-            json.dumps({"version": VERSION, "kind": "log", "result": shape(line)}),
-            markup=False,
-            soft_wrap=True,
-        )
-        if streams.is_unread():
-            return
+def _text(line: LogLine) -> str:
+    """Return the time of day, the component, the code of a known line, and the line."""
+    time_of_day = dim(line.time[11:23])
+    component = escape(line.component[:_WIDTH].ljust(_WIDTH))
+    text = escape(console.harmless(line.text))
+    if line.code:
+        text = f"[bold red]{line.code}[/bold red] {text}"
+    return f"{time_of_day} {component} {text}"
 
 
-def shape(line: LogLine) -> dict[str, str]:
+def log_shape(line: LogLine) -> JsonObject:
     """Shape of a log line."""
     return {
-        "time": line.time, "component": line.component, "pod": line.pod, "container": line.container,
-        "text": line.text, "code": line.code,
-    }  # fmt: skip
+        "time": line.time,
+        "component": line.component,
+        "pod": line.pod,
+        "container": line.container,
+        "text": line.text,
+        "code": line.code,
+    }

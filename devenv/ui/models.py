@@ -1,94 +1,117 @@
-"""Models: what was added, what each part of AIBrix sees, what was removed."""
+"""`model`: what was added, what each part of AIBrix sees, and what was removed."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 
+from devenv.base.counting import counted
+from devenv.base.json_types import JsonObject
 from devenv.facts.live import Proof
-from devenv.lifecycle.models import Seen, Wanted
-from devenv.ports import Manifest
+from devenv.models.model import ListedModel, NewModel
+from devenv.ports.kube import Manifest
 from devenv.ui import console
-from devenv.ui.reports import emit_json, proof_json, proof_line
+from devenv.ui.marks import CHECK, PART_CROSS
+from devenv.ui.proofs import print_proofs, proof_shapes
+from devenv.ui.render import Report, shapes
 
 
-def added(model: Wanted, proofs: Sequence[Proof], url: str) -> None:
-    """Say that the model answers, and how to ask it."""
-    out = console.result()
-    out.print(f"[green]✓[/green] The model {escape(model.name)} answers.")
-    for proof in proofs:
-        out.print(f"  {proof_line(proof)}", soft_wrap=True)
-    out.print(f"Gateway:  {url}")
+def added(model: NewModel, proofs: Sequence[Proof], url: str) -> Report:
+    """Report that the model answers, and where."""
+
+    def text(out: Console) -> None:
+        out.print(f"{CHECK} The model {escape(model.name)} answers.")
+        print_proofs(out, proofs)
+        out.print(f"Gateway:  {url}")
+
+    def content() -> JsonObject:
+        return {
+            "name": model.name,
+            "namespace": model.namespace,
+            "object": model.slug,
+            "requests": proof_shapes(proofs),
+        }
+
+    return Report("model", content, text)
 
 
-def added_json(model: Wanted, proofs: Sequence[Proof]) -> None:
-    """Print the same as JSON."""
-    emit_json("model", {
-        "name": model.name, "namespace": model.namespace, "object": model.slug,
-        "requests": [proof_json(p) for p in proofs],
-    })  # fmt: skip
+def listed(models: Sequence[ListedModel]) -> Report:
+    """Report each model, and what its parts lack."""
+
+    def text(out: Console) -> None:
+        if not models:
+            out.print("No model was found. `devenv model add NAME` adds one.")
+        for model in models:
+            _print_model(out, model)
+
+    return Report("models", lambda: shapes(model_shape, models), text)
 
 
-def listed(models: Sequence[Seen]) -> None:
-    """Show each model, and what its parts lack."""
-    out = console.result()
-    if not models:
-        out.print("There is no model. `devenv model add NAME` adds one.")
-    for model in models:
-        whose = "  [dim]added by devenv[/dim]" if model.ours else ""
-        out.print(
-            f"{'[green]✓[/green]' if model.answers else '[red]✗[/red]'} {escape(model.name)}{whose}",
-            soft_wrap=True,
-        )
-        out.print(f"  plugin      {model.pods[0]} of {model.pods[1]} pods ready", soft_wrap=True)
-        workloads = ", ".join(model.workloads) or "no Deployment names it"
-        out.print(f"  controller  {escape(workloads)}", soft_wrap=True)
-        out.print(f"  route       {escape(model.route)}", soft_wrap=True)
-        out.print(f"  service     {escape(model.service)}", soft_wrap=True)
-        for proof in model.proofs:
-            out.print(f"  {proof_line(proof)}", soft_wrap=True)
+def _print_model(out: Console, model: ListedModel) -> None:
+    """Print a model as each part of AIBrix sees it."""
+    mark = CHECK if model.answers else PART_CROSS
+    owner = "  [dim]added by devenv[/dim]" if model.is_added_by_devenv else ""
+    console.print_line(out, f"{mark} {escape(model.name)}{owner}")
+    pods = model.pods
+    views = {
+        "plugin": f"{pods.ready} of {pods.total} pods ready",
+        "controller": ", ".join(model.workloads) or "no Deployment names it",
+        "route": model.route,
+        "service": model.service,
+    }
+    for part, view in views.items():
+        console.print_line(out, f"  {part:<10}  {escape(view)}")
+    print_proofs(out, model.proofs)
 
 
-def listed_json(models: Sequence[Seen]) -> None:
-    """Print the same as JSON."""
-    emit_json("models", [shape(model) for model in models])
-
-
-def shape(model: Seen) -> dict[str, Any]:
+def model_shape(model: ListedModel) -> JsonObject:
     """Shape of one model in `model list`."""
     return {
-        "name": model.name, "pods": {"ready": model.pods[0], "all": model.pods[1]},
+        "name": model.name,
+        "pods": {"ready": model.pods.ready, "all": model.pods.total},
         "workloads": list(model.workloads),
-        "route": model.route, "service": model.service, "added_by_devenv": model.ours,
-        "requests": [proof_json(p) for p in model.proofs],
-    }  # fmt: skip
+        "route": model.route,
+        "service": model.service,
+        "added_by_devenv": model.is_added_by_devenv,
+        "requests": proof_shapes(model.proofs),
+    }
 
 
-def to_remove(objects: Sequence[Manifest]) -> None:
-    """List what is about to be removed."""
-    out = console.progress()
-    for line in map(_spelt, objects):
-        out.print(f"  {escape(line)}", soft_wrap=True)
+def show_removal(objects: Sequence[Manifest]) -> None:
+    """List what is about to be removed, before the user is asked."""
+    _print_objects(console.progress(), objects)
 
 
-def removed(model: str, objects: Sequence[Manifest], *, is_removed: bool) -> None:
-    """Say what was removed, or would be."""
-    out = console.result()
-    if not is_removed:
-        out.print(f"Of the model {escape(model)} this would be removed:")
-        for line in map(_spelt, objects):
-            out.print(f"  {escape(line)}", soft_wrap=True)
-        return
-    out.print(f"The model {escape(model)} is removed: {len(objects)} objects, and its route.")
+def _print_objects(out: Console, objects: Sequence[Manifest]) -> None:
+    for obj in objects:
+        name = escape(_spell(obj))
+        console.print_line(out, f"  {name}")
 
 
-def removed_json(model: str, objects: Sequence[Manifest], *, is_removed: bool) -> None:
-    """Print the same as JSON."""
-    emit_json(
-        "model-removed",
-        {"name": model, "removed": is_removed, "objects": [_spelt(o) for o in objects]},
-    )
+def removed(model: str, objects: Sequence[Manifest], *, is_removed: bool) -> Report:
+    """Report what was removed, or would be."""
+
+    def text(out: Console) -> None:
+        if is_removed:
+            count = len(objects)
+            out.print(
+                f"Removed the model {escape(model)} ({counted(count, 'object')}) and its route."
+            )
+            return
+        out.print(f"This would be removed of the model {escape(model)}:")
+        _print_objects(out, objects)
+
+    def content() -> JsonObject:
+        return {
+            "name": model,
+            "removed": is_removed,
+            "objects": shapes(_spell, objects),
+        }
+
+    return Report("model-removed", content, text)
 
 
-def _spelt(obj: Manifest) -> str:
-    return f"{obj['kind']} {obj['metadata']['namespace']}/{obj['metadata']['name']}"
+def _spell(obj: Manifest) -> str:
+    """Return "KIND NAMESPACE/NAME" of an object."""
+    metadata = obj["metadata"]
+    return f"{obj['kind']} {metadata['namespace']}/{metadata['name']}"

@@ -9,15 +9,19 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from devenv.profiles.quantities import show
+from devenv.ui.marks import CHECK, CROSS
 
 # Seconds between two lines about one step.
 _PAUSE = 5.0
+# Columns of a step's name and bar, and of the note behind them at least.
+_BAR_WIDTH, _MIN_NOTE = 50, 10
 
 
 @dataclass
 class _Step:
     began: float
-    told: float = 0.0
+    # When the last line about it was printed.
+    printed: float = 0.0
     bar: TaskID | None = None
     detail: str = ""
     count: str = ""
@@ -28,14 +32,18 @@ def amount(position: float, total: float, unit: str) -> str:
     if unit == "B":
         return f"{show(position)} of {show(total)}"
     if unit == "s":
-        return (
-            f"about {max(1, round((total - position) / 60))} min left" if total > position else ""
-        )
+        if position >= total:
+            return ""
+        minutes = round((total - position) / 60)
+        return f"about {max(1, minutes)} min left"
     return f"{position:.0f} of {total:.0f} {unit}".rstrip()
 
 
 class Lines:
-    """A reporter for pipes and logs: one line when a step ends, one when a long step's detail changes."""
+    """A reporter for pipes and logs.
+
+    Prints a line when a step ends, and one when the detail of a long step changes.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -45,9 +53,9 @@ class Lines:
     def begin(self, step: str) -> None:
         """Note the start."""
         began = time.monotonic()
-        self._steps[step] = _Step(began, told=began)
+        self._steps[step] = _Step(began, printed=began)
 
-    def update(self, step: str, done: float, total: float, unit: str) -> None:
+    def update(self, step: str, position: float, total: float, unit: str) -> None:
         """Lines have no bars."""
 
     def detail(self, step: str, text: str) -> None:
@@ -55,19 +63,20 @@ class Lines:
         with self._lock:
             state = self._steps.setdefault(step, _Step(time.monotonic()))
             current_time = time.monotonic()
-            if text and text != state.detail and current_time - state.told >= _PAUSE:
-                state.detail, state.told = text, current_time
+            is_due = current_time - state.printed >= _PAUSE
+            if is_due and text and text != state.detail:
+                state.detail = text
+                state.printed = current_time
                 self._console.print(f"  {step}: {text}", style="dim", markup=False)
 
     def end(self, step: str, note: str = "") -> None:
-        """Say that the step is done, and how long it took."""
-        self._console.print(_done(step, note, self._seconds(step)))
+        """Say that the step has ended, and how long it took."""
+        self._console.print(_end_line(step, note, self._seconds(step)))
 
     def fail(self, step: str) -> None:
-        """Say that the step failed; why is said at the end."""
-        self._console.print(
-            f"[bold red]✗[/bold red] {escape(step)}  [dim]{self._seconds(step):.1f} s[/dim]"
-        )
+        """Say that the step failed; the error at the end says why."""
+        seconds = self._seconds(step)
+        self._console.print(f"{CROSS} {escape(step)}  [dim]{seconds:.1f} s[/dim]")
 
     def say(self, text: str) -> None:
         """Say anything else."""
@@ -77,7 +86,11 @@ class Lines:
         """Nothing to tidy up."""
 
     def _seconds(self, step: str) -> float:
-        return time.monotonic() - self._steps.pop(step, _Step(time.monotonic())).began
+        """End the step, and return how long it took; 0 if it never began."""
+        state = self._steps.pop(step, None)
+        if state is None:
+            return 0.0
+        return time.monotonic() - state.began
 
 
 class Bars(Lines):
@@ -86,10 +99,14 @@ class Bars(Lines):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), TimeElapsedColumn(),
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
-            console=console, transient=True,
-        )  # fmt: skip
+            console=console,
+            transient=True,
+        )
 
     def begin(self, step: str) -> None:
         """Add the step's bar."""
@@ -98,12 +115,13 @@ class Bars(Lines):
         self._progress.start()
         self._steps[step].bar = self._progress.add_task(step, total=None, note="")
 
-    def update(self, step: str, done: float, total: float, unit: str) -> None:
+    def update(self, step: str, position: float, total: float, unit: str) -> None:
         """Move the bar."""
         state = self._steps.get(step)
         if state and state.bar is not None:
-            state.count = amount(done, total, unit)
-            self._progress.update(state.bar, completed=done, total=total, note=self._note(state))
+            state.count = amount(position, total, unit)
+            note = self._note(state)
+            self._progress.update(state.bar, completed=position, total=total, note=note)
 
     def detail(self, step: str, text: str) -> None:
         """Show what the step is at, behind its bar."""
@@ -132,16 +150,22 @@ class Bars(Lines):
             self._progress.remove_task(state.bar)
 
     def _note(self, step: _Step) -> str:
-        note = "  ".join(part for part in (step.count, step.detail) if part)
-        room = max(10, self._progress.console.width - 50)
-        return note if len(note) <= room else note[: room - 1] + "…"
+        """Return what is behind a bar: the count and the detail, cut to fit."""
+        note = "  ".join(filter(None, (step.count, step.detail)))
+        width = max(_MIN_NOTE, self._progress.console.width - _BAR_WIDTH)
+        if len(note) <= width:
+            return note
+        return note[: width - 1] + "…"
 
 
-def _done(step: str, note: str, seconds: float) -> str:
-    tail = f"  {escape(note)}" if note else ""
-    return f"[green]✓[/green] {escape(step)}{tail}  [dim]{seconds:.1f} s[/dim]"
+def _end_line(step: str, note: str, seconds: float) -> str:
+    """Return the line of a step that has ended: its name, its note and its duration."""
+    parts = [f"{CHECK} {escape(step)}", escape(note), f"[dim]{seconds:.1f} s[/dim]"]
+    return "  ".join(filter(None, parts))
 
 
 def reporter(console: Console) -> Bars | Lines:
     """Return the reporter that suits where output goes."""
-    return Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return Bars(console)
+    return Lines(console)

@@ -1,137 +1,227 @@
-"""A recovery: the plan before it, what was done after it."""
+"""`recover`: the plan before it, and what was done."""
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import chain
 
 from rich.console import Console
 from rich.markup import escape
 
-from devenv.recovery.plan import Kind, Planned
-from devenv.recovery.recover import Proposal, Recovery
-from devenv.ui import console
-from devenv.ui.diagnosis import shape
-from devenv.ui.disk import removal_lines, thing_shape
-from devenv.ui.reports import emit_json, proof_json, proof_line
+from devenv.base.json_types import JsonObject
+from devenv.diagnosis.model import Diagnosis, Finding
+from devenv.disk.plan import Removal
+from devenv.recovery.changes import Change
+from devenv.recovery.drift import Drift
+from devenv.recovery.plan import Kind, RepairStep
+from devenv.recovery.proposal import Proposal
+from devenv.recovery.recover import Recovery
+from devenv.ui.console import print_line
+from devenv.ui.diagnosis import diagnosis_shape, one_line
+from devenv.ui.disk import removal_lines, removal_shape
+from devenv.ui.marks import CHECK, CROSS, QUESTION, UNDER_WAY, bold
+from devenv.ui.proofs import print_proofs, proof_shapes
+from devenv.ui.render import Report, shapes
 
 _WORDS = {
-    Kind.ROOM: "make room on {}, as `devenv prune --caches` does, until it is at its low mark",
+    Kind.ROOM: "free space on {}, as `devenv prune --caches` does, until it is below its low mark",
+    Kind.NETWORK: "create the engine's network {} as kind does, and connect the nodes to it",
     Kind.START: "start the node {}",
+    Kind.UNIT: "start the unit {}, and wait until its node is ready",
+    Kind.STATIC_POD: "write the manifest of {} as kind made it, and keep the one that is there",
     Kind.CONTEXT: "write the context {} into the kubeconfig again (kind makes it the current one)",
     Kind.PUT_BACK: "put back what the profile {} has",
+    Kind.RELEASE: "remove the finalizers of {}, which is being deleted, so that it can be put back",
+    Kind.CERTIFY: "delete all of Envoy Gateway's certificates and let certgen create new ones, for {}",
     Kind.SCALE: "scale {} up again",
     Kind.UNDO: "return {} to the image that was proven before",
-    Kind.RESTART: "restart {}, and await its gates; a leader's lease whose pod is gone is deleted",
+    Kind.RESTART: "restart {}, and wait for its gates; delete a lease whose holder's pod is gone",
 }
 
-
-def proposal(proposed: Proposal) -> None:
-    """Show what is wrong and what is about to be done, before anybody is asked."""
-    _show(console.progress(), proposed)
-
-
-def planned(proposed: Proposal) -> None:
-    """Show the same as a result."""
-    _show(console.result(), proposed)
+# What a step that puts back says if nothing differs.
+UNCHANGED = "no object is missing or changed; other images than the profile's are replaced"
+# What stands for two values of which only is known that they differ.
+HIDDEN = "another value, not shown"
+# Characters of a value.
+_VALUE = 60
 
 
-def _show(out: Console, proposed: Proposal) -> None:
-    for cause in proposed.diagnosis.causes:
-        out.print(
-            f"[bold red]✗[/bold red] [bold]{cause.root.code}[/bold] {escape(cause.root.says)}"
-        )
-    if proposed.diagnosis.healthy:
-        out.print("[green]✓[/green] Nothing to repair.")
-    for cause in proposed.diagnosis.progress:
-        out.print(f"[yellow]…[/yellow] {escape(cause.root.says)}")
-    for what, reason in proposed.diagnosis.unknown:
-        out.print(f"[yellow]?[/yellow] {escape(what)} could not be read: {escape(reason)}")
-    for line in _steps(proposed):
-        out.print(line, soft_wrap=True)
+def plan(cluster: str, proposed: Proposal) -> Report:
+    """Report what is wrong, and what `recover` would do."""
+    return Report(
+        "recover-plan",
+        lambda: plan_shape(cluster, proposed),
+        lambda out: _print_plan(out, proposed),
+    )
+
+
+def _print_plan(out: Console, proposed: Proposal) -> None:
+    _print_problems(out, proposed.diagnosis)
+    for line in _step_lines(proposed):
+        print_line(out, line)
     for finding in proposed.plan.beyond:
-        out.print(f"devenv can't mend {finding.code} itself:")
+        out.print(f"devenv can't repair {finding.code} itself:")
         for fix in finding.fix:
-            out.print(f"  {escape(fix)}", soft_wrap=True)
+            print_line(out, f"  {escape(str(fix))}")
 
 
-def _steps(proposed: Proposal) -> list[str]:
-    """Return the plan's lines, in rich's markup; none where there is nothing to do."""
-    if not proposed.plan.steps:
+def _print_problems(out: Console, diagnosis: Diagnosis) -> None:
+    """Print root causes, what is still under way, and what could not be read."""
+    for cause in diagnosis.causes:
+        root = cause.root
+        out.print(f"{CROSS} {bold(root.code)} {escape(root.says)}")
+    if diagnosis.healthy:
+        out.print(f"{CHECK} Nothing to repair.")
+    for cause in diagnosis.progress:
+        out.print(f"{UNDER_WAY} {escape(cause.root.says)}")
+    for what, reason in diagnosis.unknown:
+        out.print(f"{QUESTION} {escape(what)} could not be read: {escape(reason)}")
+
+
+def _step_lines(proposed: Proposal) -> list[str]:
+    """Return the plan's lines, in rich's markup; none if there is nothing to do."""
+    steps = proposed.plan.steps
+    if not steps:
         return []
-    shown = ["Plan:"]
-    for number, step in enumerate(proposed.plan.steps, 1):
-        shown.append(f"  {number}. {escape(words(step))}  [dim]({', '.join(step.codes)})[/dim]")
-        shown += [f"       {escape(line)}" for line in _details(step, proposed)]
-    codes = dict.fromkeys(code for step in proposed.plan.steps for code in step.codes)
-    final_step = f"prove with the live requests that it is repaired ({', '.join(codes)})"
-    return [*shown, f"  {len(proposed.plan.steps) + 1}. {final_step}"]
+    lines = ["Plan:"]
+    for number, step in enumerate(steps, 1):
+        task = escape(words(step))
+        codes = ", ".join(step.codes)
+        lines.append(f"  {number}. {task}  [dim]({codes})[/dim]")
+        lines += [f"       {escape(detail)}" for detail in _details(step, proposed)]
+    unique_codes = dict.fromkeys(code for step in steps for code in step.codes)
+    all_codes = ", ".join(unique_codes)
+    proof = f"prove the repair with the live requests ({all_codes})"
+    return [*lines, f"  {len(steps) + 1}. {proof}"]
 
 
-def words(step: Planned) -> str:
+def words(step: RepairStep) -> str:
     """Return what a step does."""
     return _WORDS[step.kind].format(step.target)
 
 
-def _details(step: Planned, proposed: Proposal) -> list[str]:
+def _details(step: RepairStep, proposed: Proposal) -> list[str]:
+    """Return what a step would remove or put back, with old and new values."""
     if step.kind is Kind.ROOM:
-        rooms = [s.target for s in proposed.plan.steps if s.kind is Kind.ROOM]
-        room = proposed.room[rooms.index(step.target)]
-        return [line for planned in room.plans for line in removal_lines(planned)] or [
-            "nothing on it may go"
-        ]
+        return _removals_of(step, proposed) or ["nothing on it may be removed"]
     if step.kind is Kind.PUT_BACK:
-        return [str(d) for d in proposed.drifts] or [
-            "no object is missing or changed; other images than the profile's are replaced"
-        ]
+        return list(chain.from_iterable(map(_drift_lines, proposed.drifts))) or [UNCHANGED]
     return []
 
 
-def recovery(result: Recovery) -> None:
-    """Say what was done, and that it works."""
-    out = console.result()
-    if not result.done:
-        message = f"Nothing to repair: the cluster {result.cluster} answers on every route."
-    else:
-        message = f"The cluster {result.cluster} is repaired ({', '.join(result.repaired)}) and answers on every route."
-    for proof in result.proofs:
-        out.print(f"  {proof_line(proof)}")
-    out.print(f"[green]✓[/green] {escape(message)}")
+def _drift_lines(drift: Drift) -> list[str]:
+    """Return an object, and below it each field with the value that it has and the profile's."""
+    lines = [f"{drift.name}: {drift.state}"]
+    lines += [f"  {change.path}: {_values(change)}" for change in drift.changes]
+    return lines
 
 
-def recovery_json(result: Recovery) -> None:
-    """Print a recovery as JSON."""
-    emit_json("recover", recovery_shape(result))
+def _values(change: Change) -> str:
+    if change.is_hidden:
+        return HIDDEN
+    return f"{shown_value(change.live)} → {shown_value(change.desired)}"
 
 
-def recovery_shape(result: Recovery) -> dict[str, Any]:
-    """Shape of `recover`."""
-    return {
-        "cluster": result.cluster, "before": shape(result.before), "after": shape(result.after),
-        "done": [step_shape(s) for s in result.done], "repaired": list(result.repaired),
-        "requests": [proof_json(p) for p in result.proofs],
-    }  # fmt: skip
+def shown_value(value: str) -> str:
+    """Return a value of a field for a reader, cut to a line."""
+    if not value:
+        return "(none)"
+    return one_line(value, _VALUE)
 
 
-def planned_json(cluster: str, proposed: Proposal) -> None:
-    """Print a plan as JSON."""
-    emit_json("recover-plan", plan_shape(cluster, proposed))
+def _removals_of(step: RepairStep, proposed: Proposal) -> list[str]:
+    """Return what a step that frees space would remove from its disk."""
+    disks = [planned.target for planned in proposed.plan.steps if planned.kind is Kind.ROOM]
+    space_plan = proposed.room[disks.index(step.target)]
+    lines = []
+    for disk_plan in space_plan.plans:
+        lines += removal_lines(disk_plan)
+    return lines
 
 
-def plan_shape(cluster: str, proposed: Proposal) -> dict[str, Any]:
+def plan_shape(cluster: str, proposed: Proposal) -> JsonObject:
     """Shape of `recover --dry-run`. Sizes in bytes."""
     return {
-        "cluster": cluster, "diagnosis": shape(proposed.diagnosis), "steps": [step_shape(s) for s in proposed.plan.steps],
-        "removals": [
-            {**thing_shape(r.thing), "frees": r.frees} for room in proposed.room for p in room.plans for r in p.removals
-        ],
-        "put_back": [str(d) for d in proposed.drifts],
-        "beyond": [{"code": f.code, "says": f.says, "fix": list(f.fix)} for f in proposed.plan.beyond],
-    }  # fmt: skip
+        "cluster": cluster,
+        "diagnosis": diagnosis_shape(proposed.diagnosis),
+        "steps": shapes(step_shape, proposed.plan.steps),
+        "removals": shapes(removal_shape, _removals(proposed)),
+        "put_back": shapes(str, proposed.drifts),
+        "changes": shapes(_drift_shape, proposed.drifts),
+        "beyond": shapes(_beyond_shape, proposed.plan.beyond),
+    }
 
 
-def step_shape(step: Planned) -> dict[str, Any]:
+def _drift_shape(drift: Drift) -> JsonObject:
+    """Shape of an object that is put back: each field's value in the cluster, and the profile's."""
+    return {
+        "object": drift.name,
+        "missing": drift.is_missing,
+        "by": list(drift.by),
+        "fields": shapes(_change_shape, drift.changes),
+    }
+
+
+def _change_shape(change: Change) -> JsonObject:
+    """Shape of a field. A missing value is null."""
+    return {
+        "path": change.path,
+        "old": change.live or None,
+        "new": change.desired or None,
+    }
+
+
+def _beyond_shape(finding: Finding) -> JsonObject:
+    """Shape of a root that `recover` can't repair."""
+    return {
+        "code": finding.code,
+        "says": finding.says,
+        "fix": list(map(str, finding.fix)),
+    }
+
+
+def _removals(proposed: Proposal) -> Iterator[Removal]:
+    for room in proposed.room:
+        for disk_plan in room.plans:
+            yield from disk_plan.removals
+
+
+def step_shape(step: RepairStep) -> JsonObject:
     """Shape of one step. `code` is the first of `codes`, the roots that it is for."""
     return {
         "kind": step.kind.name.lower(),
         "target": step.target,
         "code": step.reason,
         "codes": list(step.codes),
+    }
+
+
+def recovery(result: Recovery) -> Report:
+    """Report what was done, and that it works, or what is still not as it should be."""
+
+    def text(out: Console) -> None:
+        print_proofs(out, result.proofs)
+        cluster = escape(result.cluster)
+        if not result.after.healthy:
+            _print_problems(out, result.after)
+            out.print(f"{CROSS} {cluster} answers on every route but is not healthy.")
+            out.print("See `devenv doctor`.")
+        elif result.done:
+            codes = ", ".join(result.repaired)
+            out.print(
+                f"{CHECK} The cluster {cluster} is repaired ({codes}) and answers on every route."
+            )
+        else:
+            out.print(f"{CHECK} Nothing to repair: the cluster {cluster} answers on every route.")
+
+    return Report("recover", lambda: recovery_shape(result), text)
+
+
+def recovery_shape(result: Recovery) -> JsonObject:
+    """Shape of `recover`."""
+    return {
+        "cluster": result.cluster,
+        "before": diagnosis_shape(result.before),
+        "after": diagnosis_shape(result.after),
+        "done": shapes(step_shape, result.done),
+        "repaired": list(result.repaired),
+        "requests": proof_shapes(result.proofs),
     }

@@ -1,92 +1,123 @@
-"""The prune that runs by itself: when it does, and what came of it."""
+"""`schedule`: when the daily job runs, and what its last run did."""
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 
-from devenv.lifecycle.schedule import State
-from devenv.recovery.scheduled import Report
-from devenv.ui import console
-from devenv.ui.reports import emit_json
+from devenv.base.json_types import JsonObject
+from devenv.disk.schedule import Job
+from devenv.recovery import scheduled
+from devenv.ui.console import print_line
+from devenv.ui.marks import CHECK, PART_CROSS
+from devenv.ui.render import Report
+from devenv.workstation.schedule import State
+
+_TIME = "%a %Y-%m-%d %H:%M"
 
 
-def installed(state: State) -> None:
-    """Say that it is installed, and how to be rid of it."""
-    status(state)
-    console.result().print(
-        "`devenv schedule remove` removes it; `devenv schedule run` does it now."
-    )
+def installed(state: State) -> Report:
+    """Report that the job is installed, and how to remove it."""
+
+    def text(out: Console) -> None:
+        _print_status(out, state)
+        out.print("`devenv schedule remove` removes it; `devenv schedule run` runs it now.")
+
+    return Report("schedule", lambda: status_shape(state), text)
 
 
-def status(state: State) -> None:
-    """Say when it runs, and how it went."""
-    out = console.result()
-    if state.job is None:
-        out.print("Nothing is scheduled. `devenv schedule install --at 11:45 --weekdays` does it.")
+def status(state: State) -> Report:
+    """Report when the job runs, and how its last run went."""
+    return Report("schedule", lambda: status_shape(state), lambda out: _print_status(out, state))
+
+
+def _print_status(out: Console, state: State) -> None:
+    """Print the job, whether its backend still has it, and what the last run said."""
+    job = state.job
+    if job is None:
+        example = "devenv schedule install --at 11:45 --weekdays"
+        out.print(f"Nothing is scheduled. Schedule a daily job with `{example}`.")
         return
-    job, mark = state.job, "[green]✓[/green]" if state.present else "[red]✗[/red]"
-    days = "on weekdays" if job.weekdays else "every day"
-    gone = "" if state.present else ", but somebody has removed it there; install it again"
-    what = "prune, look, and recover" if job.recover else "prune and look"
-    out.print(
-        f"{mark} {what} {days} at {job.at} for the cluster {escape(job.cluster)}, by {job.backend}{gone}",
-        soft_wrap=True,
-    )
+    sentence = f"{_plan(job)}, by {job.backend}"
     if state.present:
-        out.print(f"  next  {state.next:%a %Y-%m-%d %H:%M}")
+        print_line(out, f"{CHECK} {sentence}")
+        out.print(f"  next  {state.next:{_TIME}}")
+    else:
+        note = "but it was removed there; install it again"
+        print_line(out, f"{PART_CROSS} {sentence}, {note}")
     if job.backend == "cron":
-        out.print("  [dim]A cron daemon must be running for it, and skips what it missed.[/dim]")
+        out.print("  [dim]Needs a running cron daemon. Missed runs are skipped.[/dim]")
     if state.last_at:
-        out.print(f"  last  {_when(state.last_at)}: {escape(state.last_says)}", soft_wrap=True)
+        time = _spell(state.last_at)
+        print_line(out, f"  last  {time}: {escape(state.last_says)}")
     else:
         out.print("  last  not yet")
 
 
-def _when(time: float) -> str:
-    return f"{datetime.fromtimestamp(time).astimezone():%a %Y-%m-%d %H:%M}"
+def _plan(job: Job) -> str:
+    """Say what the job does, when, and for which cluster."""
+    what = "prune, doctor and recover" if job.recover else "prune and doctor"
+    days = "on weekdays" if job.weekdays else "every day"
+    return f"{what} {days} at {job.at} for the cluster {escape(job.cluster)}"
 
 
-def status_json(state: State) -> None:
-    """Print the same as JSON."""
-    emit_json("schedule", status_shape(state))
+def _spell(time: float) -> str:
+    return f"{datetime.fromtimestamp(time).astimezone():{_TIME}}"
 
 
-def status_shape(state: State) -> dict[str, Any]:
+def status_shape(state: State) -> JsonObject:
     """Shape of `schedule status`. Times in seconds since 1970."""
-    job = state.job
+    next_run = None
+    if state.next and state.present:
+        next_run = round(state.next.timestamp())
+    last_run = None
+    if state.last_at:
+        last_run = {"at": round(state.last_at), "says": state.last_says}
     return {
         "installed": state.present,
-        "job": job and {
-            "at": job.at, "weekdays": job.weekdays, "recover": job.recover, "cluster": job.cluster, "backend": job.backend,
-            "python": job.python,
-        },
-        "next": round(state.next.timestamp()) if state.next and state.present else None,
-        "last": {"at": round(state.last_at), "says": state.last_says} if state.last_at else None,
-    }  # fmt: skip
+        "job": _job_shape(state.job),
+        "next": next_run,
+        "last": last_run,
+    }
 
 
-def removed(backends: list[str]) -> None:
-    """Say what was removed."""
-    console.result().print(
-        f"removed from {', '.join(backends)}" if backends else "Nothing was scheduled."
-    )
+def _job_shape(job: Job | None) -> JsonObject | None:
+    if job is None:
+        return None
+    return {
+        "at": job.at,
+        "weekdays": job.weekdays,
+        "recover": job.recover,
+        "cluster": job.cluster,
+        "backend": job.backend,
+        "python": job.python,
+    }
 
 
-def removed_json(backends: list[str]) -> None:
-    """Print the same as JSON."""
-    emit_json("schedule-remove", {"removed": backends})
+def removed(backends: Sequence[str]) -> Report:
+    """Report from which schedulers the job was removed."""
+
+    def text(out: Console) -> None:
+        if backends:
+            out.print(f"removed from {', '.join(backends)}")
+        else:
+            out.print("Nothing was scheduled.")
+
+    return Report("schedule-remove", lambda: {"removed": list(backends)}, text)
 
 
-def ran(report: Report) -> None:
-    """Say what was done, nothing where there was nothing to do."""
-    # Cron is told nothing where all is well.
-    if report.says or sys.stdout.isatty():
-        mark = "[green]✓[/green]" if report.well else "[red]✗[/red]"
-        console.result().print(f"{mark} {escape(report.says or 'All is well.')}", soft_wrap=True)
+def ran(report: scheduled.Report) -> Report:
+    """Report what a run did.
 
+    In a pipe, the text is empty if there was nothing to do: cron mails every output.
+    """
 
-def ran_json(report: Report) -> None:
-    """Print the same as JSON."""
-    emit_json("schedule-run", {"says": report.says, "well": report.well})
+    def text(out: Console) -> None:
+        if report.says or sys.stdout.isatty():
+            mark = CHECK if report.well else PART_CROSS
+            sentence = report.says or "All is well."
+            print_line(out, f"{mark} {escape(sentence)}")
+
+    return Report("schedule-run", lambda: {"says": report.says, "well": report.well}, text)

@@ -1,4 +1,7 @@
-"""Something that is looked at again and again: in place on a terminal, in a pipe as new lines whenever it changed."""
+"""A result that is read again and again.
+
+A terminal is redrawn; in a pipe, the result is printed whenever it has changed.
+"""
 
 from collections.abc import Iterable
 
@@ -9,16 +12,16 @@ from devenv import streams
 from devenv.ui import console
 
 
-def watch(looks: Iterable[list[str]]) -> None:
-    """Show each look, given as lines of markup."""
+def watch(readings: Iterable[list[str]]) -> None:
+    """Show each reading, given as lines of markup."""
     out = console.result()
     if out.is_terminal:
         with Live(console=out, auto_refresh=False, vertical_overflow="visible") as live:
-            for lines in looks:
+            for lines in readings:
                 live.update(Text.from_markup("\n".join(lines)), refresh=True)
         return
     previous_lines: list[str] = []
-    for lines in looks:
+    for lines in readings:
         if lines != previous_lines:
             out.print("\n".join(lines))
         if streams.is_unread():

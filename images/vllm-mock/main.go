@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -11,6 +12,9 @@ import (
 	"os"
 	"time"
 )
+
+// Seconds.
+const longestDelay = 300
 
 type message struct {
 	Role    string `json:"role"`
@@ -44,6 +48,8 @@ type reply struct {
 type ask struct {
 	Model  string `json:"model"`
 	Stream bool   `json:"stream"`
+	// Seconds before the answer begins, as a model takes for a long one. A field of the mock's own.
+	Delay float64 `json:"mock_delay"`
 }
 
 type server struct{ model, pod string }
@@ -75,6 +81,9 @@ func (s server) complete(object string, whole, piece func(string) choice) http.H
 			writeJSON(w, http.StatusBadRequest, map[string]any{"error": map[string]any{"message": err.Error()}})
 			return
 		}
+		if !wait(r.Context(), a.Delay) {
+			return
+		}
 		made := reply{ID: "mock-" + s.pod, Object: object, Created: time.Now().Unix(), Model: a.Model}
 		if a.Stream {
 			made.Object = object + ".chunk"
@@ -86,6 +95,19 @@ func (s server) complete(object string, whole, piece func(string) choice) http.H
 		c.FinishReason = &stop
 		made.Choices, made.Usage = []choice{c}, &usage{1, 1, 2}
 		writeJSON(w, http.StatusOK, made)
+	}
+}
+
+// wait returns after those seconds, at most longestDelay; false if the client has gone before.
+func wait(ctx context.Context, seconds float64) bool {
+	if seconds <= 0 {
+		return true
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Duration(min(seconds, longestDelay) * float64(time.Second))):
+		return true
 	}
 }
 

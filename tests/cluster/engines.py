@@ -15,8 +15,8 @@ import psutil
 from devenv.adapters import runc_trimmed
 from devenv.adapters.clock import SystemClock
 from devenv.adapters.host import LocalHost
-from devenv.lifecycle.setup import daemon_config
-from devenv.wait import Deadline, until
+from devenv.base.wait import Deadline, until
+from devenv.workstation.setup import daemon_config
 
 
 def why_not(*programs: str) -> str:
@@ -74,8 +74,8 @@ class Engine:
     @contextlib.contextmanager
     def running(self, refs: list[str]) -> Iterator["Engine"]:
         """This engine with those images, removed at the end."""
-        self.start()
         try:
+            self.start()
             self.bring(refs)
             yield self
         finally:

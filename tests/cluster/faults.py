@@ -133,10 +133,32 @@ def proxy_crash(lab: Lab) -> None:
     patch(lab, GATEWAY, "envoyproxy", "aibrix-custom-proxy-config", {"spec": spec}, "merge")
 
 
+def missing_secret(lab: Lab) -> None:
+    container = {
+        "name": "llm-engine",
+        "volumeMounts": [{"name": "token", "mountPath": "/token"}],
+    }
+    volume = {"name": "token", "secret": {"secretName": "token"}}
+    patch(
+        lab,
+        MODELS,
+        "deployment",
+        MODEL,
+        pod_patch({"volumes": [volume], "containers": [container]}),
+    )
+
+
 def out_of_memory(lab: Lab) -> None:
     container = {"name": "llm-engine", "image": "docker.io/library/busybox:stable", "command": ["sh", "-c", "tail /dev/zero"],
                  "resources": {"limits": {"memory": "16Mi"}}}  # fmt: skip
     patch(lab, MODELS, "deployment", MODEL, pod_patch({"containers": [container]}, **RECREATE))
+
+
+def scheduler_moved(lab: Lab) -> None:
+    """Take the scheduler's manifest away, and give it pods to leave alone."""
+    manifest = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+    lab.docker("exec", lab.node, "mv", manifest, "/etc/kubernetes/")
+    lab.kubectl("-n", MODELS, "delete", "pod", "-l", "model.aibrix.ai/name", "--wait=false")
 
 
 def both(*injections: Callable[[Lab], None]) -> Callable[[Lab], None]:
@@ -145,6 +167,13 @@ def both(*injections: Callable[[Lab], None]) -> Callable[[Lab], None]:
             one(lab)
 
     return inject
+
+
+def small_bodies(lab: Lab) -> None:
+    """Envoy Gateway's own limit: one of the live requests is larger."""
+    policy = "aibrix-client-connection-buffersize"
+    spec = {"spec": {"connection": {"bufferLimit": 32768}}}
+    patch(lab, GATEWAY, "clienttrafficpolicy", policy, spec, "merge")
 
 
 no_model = scale(MODELS, MODEL, 0)
@@ -166,5 +195,8 @@ FAULTS = (
     Fault(19, "pod fits no node", (("DE307", "model"),), model_pods({"resources": {"requests": {"cpu": "1000"}}})),
     Fault(20, "CoreDNS is down", (("DE305", "coredns"),), scale("kube-system", "coredns", 0)),
     Fault(24, "OOMKilled", (("DE310", "model"),), out_of_memory),
+    Fault(26, "Secret is missing", (("DE313", "Secret default/token"),), missing_secret),
     Fault(25, "no model pod and Service misnamed", (("DE305", "model"), ("DE502", "llama2-7b")), both(no_model, misnamed_service)),
+    Fault(27, "body limit lowered", (("DE604", "ClientTrafficPolicy"),), small_bodies),
+    Fault(28, "scheduler does not run", (("DE207", "kube-scheduler"),), scheduler_moved),
 )  # fmt: skip

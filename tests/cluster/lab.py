@@ -8,8 +8,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from devenv.adapters.clock import SystemClock
-from devenv.wait import Deadline, until
+from devenv.base.wait import Deadline, until
+from tests.cluster import warm
 
 REQUIRED = ("node", "envoy-gateway", "redis", "busybox", "gateway-plugins", "envoy", "vllm-mock")
 
@@ -67,9 +70,7 @@ class Lab:
         return [sys.executable, "-m", "devenv", *args]
 
     def devenv(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.argv(*args), env=self.env, capture_output=True, text=True, timeout=900, check=False
-        )
+        done = warm.run(args, self.env)
         assert not check or done.returncode == 0, (
             f"devenv {' '.join(args)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         )
@@ -80,6 +81,10 @@ class Lab:
 
     def up(self):
         return self.json("up", "--profile", str(self.profile), *self.chosen)
+
+    def proven(self) -> bool:
+        """Whether `up` ends with a request answered on every route."""
+        return all(r["ok"] for r in self.up()["requests"])
 
     def request(self, route: str, *args: str):
         return self.json("request", "--route", route, *args, check=False)
@@ -108,6 +113,16 @@ class Lab:
     def forget_images(self) -> None:
         self.docker("rmi", "-f", *self.built, check=False)
         self.built.clear()
+
+    def names_for_pushes(self) -> list[str]:
+        """Names that a push has left in the engine, whose process is gone: others may be at work.
+
+        What has no tag any more somebody else took the last one from.
+        """
+        names = self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+        tags = [n.rpartition(":")[2] for n in names if n.startswith("127.0.0.1:")]
+        pids = [int(tag.partition("-")[0]) for tag in tags if tag != "<none>"]
+        return [f"process {pid}" for pid in pids if not psutil.pid_exists(pid)]
 
     def kubectl(self, *args: str, check: bool = True) -> str:
         return self.docker(
@@ -145,8 +160,8 @@ class Lab:
     def doctor(self):
         return self.json("doctor", check=False)
 
-    def eventually(self, what: str, missing, seconds: float = 120) -> None:
-        until(what, missing, Deadline(SystemClock(), seconds), pause=0.5)
+    def eventually(self, what: str, missing, seconds: float = 120, pause: float = 0.5) -> None:
+        until(what, missing, Deadline(SystemClock(), seconds), pause=pause)
 
 
 def why_not() -> str:
@@ -154,7 +169,7 @@ def why_not() -> str:
     script = (
         "from devenv import wiring\n"
         "with wiring.world() as w:\n"
-        "    from devenv.images.sources import Provider\n"
+        "    from devenv.images.sources.provider import Provider\n"
         "    c = w.choice('none', 'offline')\n"
         "    print([i.name for i in c.profile.images if not Provider(w.engine, w.builder, w.reporter).ready([i])])\n"
     )

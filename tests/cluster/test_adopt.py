@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from devenv import data, wiring
-from devenv.lifecycle.manifests import kind_config
+from devenv.install.manifests import kind_config
 from devenv.profiles.load import load
 from tests.cluster.lab import Lab
 
@@ -49,8 +49,7 @@ def test_adopted_and_given_back(by_hand):
     lab = by_hand
     refused = lab.devenv("up", "--profile", str(lab.profile), check=False)
     assert refused.returncode == 1
-    assert "devenv did not make the kind cluster devenv-test-adopt" in refused.stderr
-    assert "--adopt" in refused.stderr
+    assert f"`devenv up --adopt --name {lab.cluster}`" in refused.stderr
     assert lab.devenv("down", check=False).returncode == 1
     lab.kubectl("create", "namespace", "aibrix-system")
     lab.kubectl("create", "configmap", "theirs", "-n", "aibrix-system", "--from-literal=a=b")
@@ -58,8 +57,8 @@ def test_adopted_and_given_back(by_hand):
 
     unanswered = lab.devenv("up", "--profile", str(lab.profile), "--adopt", check=False)
     assert unanswered.returncode == 2
-    assert "Namespace: aibrix-system" in unanswered.stderr.partition("would be changed")[2]
-    assert "CustomResourceDefinition: " in unanswered.stderr.partition("would be changed")[0]
+    assert "Namespace: aibrix-system" in unanswered.stderr.partition("existing objects")[2]
+    assert "CustomResourceDefinition: " in unanswered.stderr.partition("existing objects")[0]
     assert objects(lab) == before
 
     adopted = lab.json("up", "--profile", str(lab.profile), "--adopt", "--yes")

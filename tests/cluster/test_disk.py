@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from devenv.adapters.clock import SystemClock
+from devenv.base.wait import Deadline, until
 from devenv.disk.ring import Ring
-from devenv.wait import Deadline, until
 from tests.cluster import engines
 from tests.cluster.lab import Lab
 
@@ -417,7 +417,8 @@ def test_a_day_of_builds_and_reloads_is_healed_by_recover_and_kept_off_by_the_jo
     found = lab.json("doctor", "--save", str(facts), *defaults, check=False)
     assert found["causes"][0]["code"] == "DE201"
     waste = [w for w in json.loads(facts.read_text())["waste"] if w["place"] == "engine"]
-    assert sum(w["count"] for w in waste if w["former_name"] == MOCK) >= 2
+    # How many builds the disk takes differs; one of them is what `--undo` returns to.
+    assert sum(w["count"] for w in waste if w["former_name"] == MOCK) >= 1
     returns = lab.json("reload-image", "vllm-mock", "--undo", "--dry-run")
     lab.json("recover", "--yes", *defaults)
     assert lab.doctor()["healthy"]

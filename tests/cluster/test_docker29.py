@@ -32,7 +32,7 @@ def docker29(built_refs, tmp_path_factory):
         )
     store = {"features": {"containerd-snapshotter": True}}
     path = os.pathsep.join(dict.fromkeys(str(p.parent) for p in programs))
-    with engines.Engine("docker29", tmp_path_factory.mktemp("docker29"), 241, store, path).running(
+    with engines.Engine("docker29", tmp_path_factory.mktemp("docker29"), 250, store, path).running(
         built_refs
     ) as engine:
         yield engine

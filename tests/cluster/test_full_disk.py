@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from devenv.errors import DevenvError
+from devenv.base.errors import DevenvError
 from tests.cluster.lab import Lab
 
 POLICY = (

@@ -63,7 +63,6 @@ def test_a_failing_build_shows_the_compilers_words_and_where_the_log_is(recipes)
     (recipes / "devenv-test-pause" / "pause.c").write_text("not C at all\n")
     done = build(recipes, check=False)
     assert done.returncode == 1
-    assert "devenv-test-pause-pause could not be built" in done.stderr
     assert "error:" in done.stderr
     assert "devenv-test-pause-pause.log" in done.stderr
 

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tests.cluster.lab import Lab
-from tests.cluster.test_cut_off import proven
 
 # Leaves a process frozen among the pods' cgroups, as a `runc init` is whose runc was killed. Only under cgroup v1
 # does that keep its node from ending.
@@ -40,11 +39,11 @@ def test_a_node_that_is_not_running_is_started_not_made_anew(cluster, how):
         cluster.docker("pause", cluster.node)
     told = cluster.devenv("status", check=False)
     assert told.returncode == 1
-    assert f"Start it again with `devenv up --name {cluster.cluster}`" in told.stdout
+    assert f"`devenv up --name {cluster.cluster}`" in told.stdout
     refused = cluster.devenv("request", check=False)
     assert refused.returncode == 1
     assert "is not running" in refused.stderr
-    assert proven(cluster)
+    assert cluster.proven()
     assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == before
     if how == "stop":
         assert ending_of_etcd(cluster) == 0
@@ -74,7 +73,7 @@ def test_a_node_at_another_address_is_followed(cluster, built_refs):
             built_refs[0],
             "600",
         )
-        assert proven(cluster)
+        assert cluster.proven()
         assert address(cluster) != before
         assert cluster.docker("inspect", "-f", "{{.Id}}", cluster.node) == made
     finally:

@@ -1,11 +1,13 @@
 """A real engine that pushes to the endpoint: what it does when it is refused, or when nobody wants it any more."""
 
+import os
+
 import pytest
 
 from devenv import wiring
 from devenv.adapters.endpoint import LoopbackEndpoint
-from devenv.errors import DevenvError
-from devenv.reload.push import Known, Pusher, Sink
+from devenv.base.errors import DevenvError
+from devenv.reload.push import PushCache, Pusher, Sink
 from tests.cluster.lab import Lab
 
 NAME = "devenv-test/push:1"
@@ -37,17 +39,18 @@ def image(built_refs, tmp_path):
 def push(image, tmp_path):
     """Push the image into a sink, with a port that is always new: an engine remembers what it pushed to which."""
     with wiring.world() as world:
-        known = Known(tmp_path / "layers.json")
+        known = PushCache(tmp_path / "layers.json")
         layers = frozenset(world.engine.image(image).layers)
 
         def run(decide, progress=lambda _done, _total: None) -> Counting:
             sink = Counting(known, layers)
             decide(sink)
-            with pytest.raises(DevenvError, match=r"Nothing is to be pushed\.|denied"):
+            with pytest.raises(DevenvError, match=r"cancelled|denied"):
                 Pusher(world.engine, LoopbackEndpoint(), world.host).push(
                     image, sink, known, lambda *now: progress(sink, *now)
                 )
-            assert not [n for n in world.engine.names() if n.startswith("127.0.0.1")]
+            # Another worker may be reloading an image: its name holds the ID of its own process.
+            assert not [n for n in world.engine.names() if f"/devenv/reload:{os.getpid()}-" in n]
             return sink
 
         yield run, len(layers)

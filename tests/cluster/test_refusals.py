@@ -1,5 +1,6 @@
 """Bad input, on the real engine: refused before anything changes, with what to do."""
 
+import hashlib
 import io
 import json
 import os
@@ -18,9 +19,9 @@ from tests.cluster.lab import Lab
 @pytest.fixture
 def lab(at_hand, tmp_path):
     made = Lab(tmp_path, "devenv-test-refused")
-    before = made.docker("ps", "-aq")
     yield made
-    assert made.docker("ps", "-aq") == before, "something was made"
+    # Only its own: other tests make clusters at the same time.
+    assert not made.docker("ps", "-aq", "--filter", f"name={made.node}"), "something was made"
     assert not (tmp_path / "kubeconfig").exists()
 
 
@@ -77,7 +78,7 @@ def test_an_image_without_a_source(lab):
     lab.profile.write_text(
         "extends: offline\nimages: [{name: vllm-mock, recipe: '', pull: false}]\n"
     )
-    assert "vllm-mock has no source" in refusal(lab)
+    assert f"{lab.profile}:2: images.vllm-mock: " in refusal(lab)
 
 
 def test_files_that_cannot_be_used_are_told_together(lab, tmp_path):
@@ -97,16 +98,16 @@ def test_files_that_cannot_be_used_are_told_together(lab, tmp_path):
         "manifests: [{name: models, path: bad.yaml}]\n"
     )
     told = refusal(lab)
-    assert "node.tar is for s390x" in told
+    assert "node.tar" in told
+    assert "s390x" in told
     assert "missing.tar" in told
     assert "bad.yaml:2:" in told
 
 
 def test_a_download_that_is_not_what_was_recorded(lab, tmp_path):
     (tmp_path / "web").mkdir()
-    (tmp_path / "web" / "m.yaml").write_text(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
-    )
+    content = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+    (tmp_path / "web" / "m.yaml").write_bytes(content)
     argv = [
         sys.executable,
         "-u",
@@ -127,13 +128,13 @@ def test_a_download_that_is_not_what_was_recorded(lab, tmp_path):
             told = refusal(lab)
         finally:
             server.terminate()
-    assert "is not the file that was recorded" in told
-    assert f"Recorded: sha256 {'a' * 64}" in told
+    assert "a" * 64 in told
+    assert hashlib.sha256(content).hexdigest() in told
 
 
 def test_an_address_that_does_not_answer(lab):
     with_manifest(lab, "http://127.0.0.1:9/m.yaml")
-    assert "can't be reached" in refusal(lab, code=3)
+    assert "http://127.0.0.1:9/m.yaml" in refusal(lab, code=3)
 
 
 def test_a_port_that_is_taken_says_by_whom(lab):
@@ -151,9 +152,9 @@ def test_a_port_that_is_taken_says_by_whom(lab):
 
 
 def test_no_engine(lab):
-    assert "No Docker engine answers at unix:///nowhere.sock" in refusal(
-        lab, code=3, env={"DOCKER_HOST": "unix:///nowhere.sock"}
-    )
+    told = refusal(lab, code=3, env={"DOCKER_HOST": "unix:///nowhere.sock"})
+    assert "unix:///nowhere.sock" in told
+    assert "DOCKER_HOST" in told
 
 
 @pytest.mark.skipif(
@@ -177,18 +178,18 @@ def test_an_engine_without_permission(lab, tmp_path):
 
 def test_a_disk_too_small(lab):
     lab.profile.write_text("extends: offline\nneeds: {disk: 900Ti}\n")
-    assert "free; 921600 GiB are needed" in refusal(lab, code=3)
+    assert "921600 GiB" in refusal(lab, code=3)
 
 
 def test_too_little_memory_and_too_few_cpus_are_told_together(lab):
     lab.profile.write_text("extends: offline\nneeds: {memory: 1Ti, cpus: 4000}\n")
     told = refusal(lab, code=3)
-    assert "the profile needs 1024 GiB" in told
-    assert "the profile needs 4000" in told
+    assert "1024 GiB" in told
+    assert "4000" in told
 
 
 def test_a_state_folder_that_cannot_be_written(lab, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "can't be written" in refusal(
-        lab, code=3, env={"XDG_STATE_HOME": str(tmp_path / "file")}
-    )
+    told = refusal(lab, code=3, env={"XDG_STATE_HOME": str(tmp_path / "file")})
+    assert str(tmp_path / "file") in told
+    assert "XDG_STATE_HOME" in told

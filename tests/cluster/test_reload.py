@@ -8,13 +8,12 @@ import os
 import subprocess
 import sys
 import tarfile
-import threading
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from devenv import wiring
+from tests.cluster.asking import asking, failures
 from tests.cluster.lab import Lab
 from tests.cluster.test_doctor import until_named
 
@@ -30,9 +29,20 @@ def base(built_refs) -> str:
     return next(ref for ref in built_refs if "vllm-mock" in ref)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def healed(cluster):
+    """Each test goes on from the image that the one before has left; one `up` at the end brings the profile's back."""
+    yield
+    cluster.up()
+
+
 @pytest.fixture
-def build(cluster, base, tmp_path):
-    """Build an image whose last layer has this content; afterwards the engine's name is gone, and `up` mends the cluster."""
+def build(request, cluster, base, tmp_path):
+    """Build an image whose last layer has this content; afterwards the engine's name is gone.
+
+    If the test fails, `up` mends the cluster, so that one failure stays one.
+    """
+    failed_before = request.session.testsfailed
 
     def make(content: str) -> None:
         (tmp_path / "Dockerfile").write_text(f"FROM {base}\nCOPY note /note\n")
@@ -41,7 +51,8 @@ def build(cluster, base, tmp_path):
 
     yield make
     cluster.docker("rmi", "-f", NAME, check=False)
-    cluster.up()
+    if request.session.testsfailed > failed_before:
+        cluster.up()
 
 
 def note_in(lab: Lab, pod: str) -> str:
@@ -63,12 +74,6 @@ def note_in(lab: Lab, pod: str) -> str:
         "pid"
     ]
     return lab.docker("exec", lab.node, "cat", f"/proc/{pid}/root/note")
-
-
-def names_for_pushes(lab: Lab) -> list[str]:
-    """Names that a push has left in the engine. What has no tag any more somebody else took the last one from."""
-    names = lab.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-    return [n for n in names if n.startswith("127.0.0.1:") and not n.endswith(":<none>")]
 
 
 def images(lab: Lab) -> list[str]:
@@ -116,7 +121,7 @@ def test_once_the_engine_is_taught_it_pushes(cluster, build):
     assert moved["way"] == "push"
     assert moved["sent"] < 10_000
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"pushed"}
-    assert not names_for_pushes(cluster)
+    assert not cluster.names_for_pushes()
 
 
 def test_bad_input_moves_nothing(cluster, base):
@@ -125,11 +130,9 @@ def test_bad_input_moves_nothing(cluster, base):
         "reload-image", "devenv.local/vllm-mok:reference", "nothing/like:it", check=False
     )
     assert told.returncode == 2
-    assert (
-        "devenv.local/vllm-mok:reference: the engine has no such image; did you mean "
-        in told.stderr
-    )
-    assert "nothing/like:it: the engine has no such image" in told.stderr
+    assert "devenv.local/vllm-mok:reference" in told.stderr
+    assert KNOWN in told.stderr, "the nearest name"
+    assert "nothing/like:it" in told.stderr
     assert cluster.devenv("reload-image", base, "x", "--as", "y", check=False).returncode == 2
     for wrong in ((base, "--as", "BAD NAME"), ("BAD NAME",)):
         told = cluster.devenv("reload-image", *wrong, check=False)
@@ -137,7 +140,7 @@ def test_bad_input_moves_nothing(cluster, base):
         assert "'BAD NAME'" in told.stderr
     told = cluster.devenv("reload-image", base, "--as", "foo/bar:1", check=False)
     assert told.returncode == 2
-    assert "No workload uses docker.io/foo/bar:1" in told.stderr
+    assert "docker.io/foo/bar:1" in told.stderr
     assert images(cluster) == before
 
 
@@ -203,11 +206,12 @@ def test_a_broken_file_and_an_unknown_node_move_nothing(cluster, build, tmp_path
     )
     assert told.returncode == 2
     assert "cut.tar is not a readable image" in told.stderr
-    assert "There is no file" in told.stderr
+    assert "none.tar does not exist" in told.stderr
     assert "no/such:image: the engine has no such image" in told.stderr
     told = cluster.devenv(*RELOAD, "--node", "nobody", check=False)
     assert told.returncode == 2
-    assert f"There is no node nobody.\n  The nodes of devenv-test: {cluster.node}." in told.stderr
+    assert "nobody" in told.stderr
+    assert cluster.node in told.stderr
     assert images(cluster) == before
 
 
@@ -232,7 +236,7 @@ def snapshots(lab: Lab) -> set[str]:
 IN_BETWEEN = """
 import json, sys
 from devenv import wiring
-from devenv.reload.plan import Move, Way
+from devenv.reload.moves import Move, Way
 from devenv.reload.reload import Options
 cluster, image, way = sys.argv[1:]
 with wiring.world() as world:
@@ -240,7 +244,7 @@ with wiring.world() as world:
     (move,) = reload.plan([(image, "")]).moves
     print(len(move.layers), flush=True)
     sys.stdin.readline()
-    moved = reload._loader().run(Move(move.source, move.name, Way(way), move.lacks, move.old))
+    moved = reload._loader().run(Move(move.source, move.name, Way(way), move.missing_layers, move.old_digests))
     print(moved.digest)
 """
 
@@ -290,6 +294,7 @@ def id_of(lab: Lab, name: str) -> str:
 @pytest.mark.parametrize("how", ["reload-image", "by hand"])
 def test_up_puts_the_profiles_image_back(cluster, build, how):
     """Also where nobody told devenv of the other one, and its pods run it."""
+    cluster.up()
     before = id_of(cluster, KNOWN)
     build(how)
     cluster.json(
@@ -383,21 +388,22 @@ def test_a_workload_that_always_pulls_is_refused_or_mended(cluster, build):
     )
     refused = cluster.devenv(*RELOAD, check=False)
     assert refused.returncode == 2
-    assert "model, container llm-engine: imagePullPolicy is Always" in refused.stderr
+    assert "llm-engine" in refused.stderr
+    assert "imagePullPolicy" in refused.stderr
     told = cluster.json(*RELOAD, "--fix-pull-policy")
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"always"}
 
 
 def test_it_builds_as_the_profile_says(cluster, base, build, tmp_path):
     build("by hand")
-    (tmp_path / "note").write_text("by the profile")
+    (tmp_path / "note").write_text("profile")
     own = tmp_path / "own.yaml"
     own.write_text(
         f"extends: {cluster.profile}\nname: own\n"
         f"images: [{{name: vllm-mock, build: [docker, build, -t, {json.dumps(NAME)}, .], build_in: .}}]\n"
     )
     told = cluster.json(*RELOAD, "--build", "--profile", str(own))
-    assert {note_in(cluster, pod) for pod in told["pods"]} == {"by the profile"}
+    assert {note_in(cluster, pod) for pod in told["pods"]} == {"profile"}
     assert set(told["seconds"]) == {"build", "move", "restart"}
     built = [cluster.docker("image", "inspect", "-f", "{{.Id}}", NAME).strip()]
     for content in ("once more", "and again"):
@@ -413,7 +419,7 @@ def test_it_builds_as_the_profile_says(cluster, base, build, tmp_path):
     assert by_hand in there, "what the user has built stays"
     refused = cluster.devenv(*RELOAD, "--build", check=False)
     assert refused.returncode == 2
-    assert "There is no command to build" in refused.stderr
+    assert "build_in" in refused.stderr
 
 
 CRASHING = 'ENTRYPOINT ["/no-such-program"]'
@@ -556,6 +562,7 @@ def test_doctor_and_recover_return_from_an_image_that_crashes(cluster, build, bu
 
 
 def test_up_keeps_an_image_that_was_returned_to(cluster, build_crashing):
+    cluster.up()
     before = id_of(cluster, KNOWN)
     build_crashing("bad")
     cluster.docker("tag", NAME, KNOWN)
@@ -626,9 +633,11 @@ def test_a_pod_that_fits_no_node_ends_the_wait_with_the_schedulers_reason(cluste
     finally:
         cluster.kubectl("uncordon", cluster.node)
     assert failed.returncode == 1
-    assert "0/1 nodes are available" in failed.stderr
+    assert "0/1 nodes" in failed.stderr
 
 
+# Programs of ctr that take an image into a node.
+INGEST, IMPORT = "content ingest", "images import"
 AFTER = {  # the step that it is killed in → the line before
     "restart": "✓ load",
     "compare": "✓ restart",
@@ -651,7 +660,7 @@ def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
         if step in AFTER:
             assert any(line.startswith(AFTER[step]) for line in run.stderr)
         elif step != "plan":
-            process = "content ingest" if step == "push" else "images import"
+            process = INGEST if step == "push" else IMPORT
             cluster.eventually(
                 step, lambda: "" if runs(cluster, process) or run.poll() is not None else "it", 60
             )
@@ -662,8 +671,8 @@ def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
     told = cluster.json(*RELOAD)
     assert {note_in(cluster, pod) for pod in told["pods"]} == {f"after {step}"}
     assert len(kept_images(cluster)) <= 1, "at most the one to return to"
-    assert not names_for_pushes(cluster)
-    assert not any(runs(cluster, x) for x in ("content ingest", "images import")), (
+    assert not cluster.names_for_pushes()
+    assert not any(runs(cluster, process) for process in (INGEST, IMPORT)), (
         "no program of ours is left in the node"
     )
 
@@ -674,30 +683,19 @@ def runs(lab: Lab, words: str) -> bool:
 
 @pytest.fixture
 def asked(cluster):
-    """Ask on two routes as fast as they answer; what was answered is counted."""
-    stop, seen = threading.Event(), Counter()
-
-    def ask(route: str) -> None:
-        while not stop.is_set():
-            seen[route, cluster.request(route)["answer"]["status"]] += 1
-
-    askers = [threading.Thread(target=ask, args=(route,)) for route in ("direct", "extension")]
-    for asker in askers:
-        asker.start()
-    yield seen
-    stop.set()
-    for asker in askers:
-        asker.join()
+    """Ask on two routes all the while; what was answered is counted."""
+    with asking(cluster.port, ("direct", "extension")) as seen:
+        yield seen
 
 
 def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded_again_and_again(
     cluster, build, asked
 ):
-    for number in range(12):
+    for number in range(8):
         build(f"round {number}")
         cluster.json(*RELOAD)
-    assert {status for _, status in asked} == {200}, asked
-    assert all(asked[route, 200] > 12 for route in ("direct", "extension")), asked
+    assert failures(asked) == {}
+    assert all(asked[route, 200, ""] > 12 for route in ("direct", "extension")), asked
 
 
 def test_how_many_requests_fail_while_a_workload_of_one_replica_is_reloaded_is_told(
@@ -712,9 +710,9 @@ def test_how_many_requests_fail_while_a_workload_of_one_replica_is_reloaded_is_t
         told = cluster.json("reload-image", NAME, "--as", "devenv.local/gateway-plugins:reference")
         assert told["restarted"] == ["gateway-plugins"]
         assert {note_in(cluster, pod) for pod in told["pods"]} == {f"round {number}"}
-    failed = sum(count for (_, status), count in asked.items() if status != 200)
-    record_property("failed requests", f"{failed} of {sum(asked.values())}")
-    assert {status for route, status in asked if route == "direct"} == {200}, (
+    failed = failures(asked)
+    record_property("failed requests", f"{sum(failed.values())} of {sum(asked.values())}")
+    assert "direct" not in {route for route, _, _ in failed}, (
         "the model's own route does not go through it"
     )
 
@@ -737,7 +735,7 @@ def collect(lab: Lab) -> None:
 HOLD = """
 import sys
 from devenv import wiring
-from devenv.images.innode import Nodes
+from devenv.images.nodes.containerd import Nodes
 node, held, *blobs = sys.argv[1:]
 with wiring.world() as world:
     nodes = Nodes(world.engine)

@@ -186,20 +186,16 @@ def late(cluster):
 
 
 def test_a_secret_that_comes_late_is_brought_to_its_pod(cluster, late):
-    """Left to itself, the kubelet brings it at its next sync, one to two minutes later."""
-    listed = ("get", "pods", "-l", "app=late", "-o", "json")
+    """Left to itself, the kubelet brings it at its next sync, one to two minutes later.
 
-    def running() -> list[dict]:
-        items = json.loads(cluster.kubectl(*listed, check=False) or '{"items": []}')["items"]
-        return [p for p in items if p["status"].get("containerStatuses", [{}])[0].get("started")]
+    That sync may happen to come first, so there are three tries.
+    """
+    assert any(is_brought_by_devenv(cluster) for _ in range(3))
 
-    def failed_probes() -> int:
-        events = json.loads(
-            cluster.kubectl("get", "events", "--field-selector", "reason=Unhealthy", "-o", "json")
-        )["items"]
-        names = {p["metadata"]["name"] for p in running()}
-        return sum(e.get("count") or 1 for e in events if e["involvedObject"]["name"] in names)
 
+def is_brought_by_devenv(cluster: Lab) -> bool:
+    """Fill the Secret while `up` waits for its pod. Return whether `up` annotated the pod for it."""
+    cluster.kubectl("delete", "deployment,secret", "late", "--ignore-not-found")
     with subprocess.Popen(
         cluster.argv("up"),
         env=cluster.env,
@@ -208,10 +204,26 @@ def test_a_secret_that_comes_late_is_brought_to_its_pod(cluster, late):
         text=True,
     ) as up:
         # By its fifth failed probe the kubelet has done all that a new pod has it do.
-        cluster.eventually("the pod", lambda: "" if failed_probes() >= 5 else "failed probes")
+        cluster.eventually(
+            "the pod", lambda: "" if failed_probes(cluster) >= 5 else "failed probes"
+        )
         cluster.kubectl("patch", "secret", "late", "-p", '{"stringData": {"key": "x"}}')
         told = up.stderr.read()
     assert up.returncode == 0, told
-    (pod,) = running()
+    (pod,) = running_late(cluster)
     version = cluster.kubectl("get", "secret", "late", "-o", "jsonpath={.metadata.resourceVersion}")
-    assert pod["metadata"]["annotations"]["devenv/secret-seen"] == version
+    return pod["metadata"].get("annotations", {}).get("devenv/secret-seen") == version
+
+
+def running_late(cluster: Lab) -> list[dict]:
+    listed = cluster.kubectl("get", "pods", "-l", "app=late", "-o", "json", check=False)
+    pods = json.loads(listed or '{"items": []}')["items"]
+    return [p for p in pods if p["status"].get("containerStatuses", [{}])[0].get("started")]
+
+
+def failed_probes(cluster: Lab) -> int:
+    """Return how often the readiness probes of the pods that run now have failed."""
+    listed = cluster.kubectl("get", "events", "--field-selector", "reason=Unhealthy", "-o", "json")
+    names = {p["metadata"]["name"] for p in running_late(cluster)}
+    events = [e for e in json.loads(listed)["items"] if e["involvedObject"]["name"] in names]
+    return sum(e.get("count") or 1 for e in events)

@@ -3,8 +3,6 @@
 import http.client
 import json
 import os
-import signal
-import subprocess
 
 import pytest
 
@@ -26,12 +24,26 @@ def test_a_second_up_has_nothing_to_do_and_still_proves(cluster):
 
 
 @pytest.mark.parametrize(
-    "words", [["disk"], ["prune", "--dry-run"], ["schedule", "install"], ["request"], ["logs"]]
+    "words",
+    [
+        ["disk"],
+        ["prune", "--dry-run"],
+        ["schedule", "install"],
+        ["request"],
+        ["logs"],
+        ["status"],
+        ["stop"],
+        ["restart"],
+        ["recover", "--dry-run"],
+        ["model", "list"],
+        ["reload-image", "vllm-mock"],
+    ],
 )
 def test_a_cluster_that_is_not_there_is_refused(cluster, words):
     told = cluster.devenv(*words, "--name", "nobody-made-it", check=False)
-    assert told.returncode in {1, 2}
-    assert "There is no cluster nobody-made-it." in told.stderr
+    assert told.returncode == 2
+    assert "nobody-made-it" in told.stderr
+    assert cluster.cluster in told.stderr.partition("Clusters: ")[2].partition("\n")[0]
     assert told.stdout == ""
 
 
@@ -138,7 +150,7 @@ def test_a_cluster_that_devenv_did_not_make_is_left_alone(cluster, tmp_path):
     for command in (["up", "--profile", str(stranger.profile)], ["down"], ["status"]):
         done = stranger.devenv(*command, check=False)
         assert done.returncode == 1
-        assert "devenv did not make the kind cluster" in done.stderr
+        assert f"`devenv up --adopt --name {cluster.cluster}`" in done.stderr
     assert cluster.docker("inspect", "-f", "{{.State.Running}}", cluster.node).strip() == "true"
 
 
@@ -146,37 +158,8 @@ def test_a_taken_port_is_refused_before_anything_changes(cluster, tmp_path):
     other = Lab(tmp_path, "devenv-test-other", port=cluster.port)
     done = other.devenv("up", "--profile", str(other.profile), check=False)
     assert done.returncode == 3
-    assert f"Port {cluster.port} is taken by" in done.stderr
+    assert str(cluster.port) in done.stderr
     assert "devenv-test-other" not in cluster.docker("ps", "-a", "--format", "{{.Names}}")
-
-
-def test_a_killed_up_is_finished_by_the_next_and_down_removes_all(at_hand, tmp_path):
-    lab = Lab(tmp_path, "devenv-test-killed")
-    volumes = set(lab.docker("volume", "ls", "-q").split())
-    try:
-        with subprocess.Popen(
-            lab.argv("up", "--profile", str(lab.profile)),
-            env=lab.env,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as run:
-            lab.eventually(
-                "the node",
-                lambda: (
-                    "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container"
-                ),
-            )
-            run.kill()
-            run.stderr.close()
-        assert run.returncode == -signal.SIGKILL
-        assert all(r["ok"] for r in lab.up()["requests"])
-    finally:
-        gone = lab.json("down")
-    assert gone["nodes"] == [lab.node]
-    assert lab.node not in lab.docker("ps", "-a", "--format", "{{.Names}}")
-    assert set(lab.docker("volume", "ls", "-q").split()) <= volumes
-    assert "devenv-test-killed" not in (lab.folder / "kubeconfig").read_text()
-    assert lab.json("down")["nodes"] == []
 
 
 def test_the_kubeconfig_is_its_owners_alone(cluster):
@@ -189,7 +172,8 @@ def test_a_lost_state_folder_is_made_up_for_by_the_cluster_itself(cluster):
     state.unlink()
     try:
         refused = cluster.devenv("up", "--profile", str(cluster.profile), check=False)
-        assert "devenv did not make" in refused.stderr
+        assert refused.returncode == 1
+        assert f"`devenv up --adopt --name {cluster.cluster}`" in refused.stderr
         again = cluster.devenv("up", "--profile", str(cluster.profile), "--adopt")
         assert "carries devenv's record" in again.stderr
     finally:

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+from devenv.base.errors import NotFoundError
 from devenv.disk.budget import Marks
+from devenv.disk.ledgers import Disk, Ledger, Survey
 from devenv.disk.plan import ENGINE, HOST, Thing
-from devenv.disk.survey import Disk, Ledger, Survey
-from devenv.errors import NotFoundError
-from devenv.ports import Image, ListedContainer, ListedImage, Space
+from devenv.ports.engine import Image, ListedContainer, ListedImage
+from devenv.ports.host import Space
 from devenv.profiles.model import Budget
 
 
@@ -86,6 +87,11 @@ class FakeSurveyor:
     def __post_init__(self) -> None:
         self.stock, self.ballast = FakeStock(self), FakeBallast(self)
         self.history = self.history or SimpleNamespace(note=self._note, sample=lambda *_: None)
+
+    @property
+    def session(self):
+        """Itself, which has all that a prune asks a session for."""
+        return self
 
     def _note(self, event, **details):
         self.log.append(f"{event} {details['name']}")

@@ -5,11 +5,18 @@ from typing import Any
 
 from devenv.facts.envoy import PATHS
 from devenv.gates.rollout import CONNECTED
-from devenv.ports import Manifest
+from devenv.ports.kube import Manifest
 from tests.fakes.world import FakeKube
 
 LEASE = "5b9825d2.gateway.envoyproxy.io"
 FILTER = "envoy.filters.http.ext_proc/x"
+_CONDITIONED = {
+    "Gateway",
+    "ClientTrafficPolicy",
+    "EnvoyExtensionPolicy",
+    "EnvoyPatchPolicy",
+    "HTTPRoute",
+}
 OWNER = "gateway.envoyproxy.io/owning-gateway"
 
 
@@ -57,7 +64,7 @@ class RestartingKube(FakeKube):
             )
         if kind == "Lease":
             return self._lease()
-        if kind in {"Gateway", "EnvoyExtensionPolicy", "EnvoyPatchPolicy", "HTTPRoute"}:
+        if kind in _CONDITIONED:
             self.policy_after -= kind == "EnvoyExtensionPolicy"
             good = "True" if self.policy_after <= 0 else "False"
             conditions = [

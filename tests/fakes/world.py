@@ -9,21 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devenv.errors import DevenvError, Exit, NotReachableError
-from devenv.images.archive import look
-from devenv.images.innode import MARK
-from devenv.ports import (
-    Completed,
-    ContainerState,
-    EngineInfo,
-    Holder,
-    HttpAnswer,
-    HttpRequest,
-    Image,
-    Manifest,
-    Node,
-    Space,
-)
+from devenv.base.errors import DevenvError, Exit, NotFoundError, NotReachableError
+from devenv.facts.node_programs import CLOSE_LOOK, LOOK
+from devenv.images.formats.archive import list_images
+from devenv.images.nodes.containerd import MARK
+from devenv.ports.containers import ContainerState, Node
+from devenv.ports.engine import EngineInfo, Image
+from devenv.ports.gateway import HttpAnswer, HttpRequest
+from devenv.ports.host import Holder, Space
+from devenv.ports.kube import Manifest
+from devenv.ports.processes import Completed
 
 GIB = 1 << 30
 PORTS = ((6443, 40001), (30888, 8888))  # that kind maps
@@ -190,6 +185,13 @@ class FakeEngine:
         self.chosen = ""  # what names its address
         self.id = "engine-1"
         self.push_fails = False
+        # ID → name
+        self.engine_networks = {"kind-id": "kind"}
+        # container → pairs of a network's name and ID
+        self.node_networks: dict[str, tuple[tuple[str, str], ...]] = {}
+        self.files: dict[str, bytes] = {}
+        # What a look at the programs of any node prints, and what a close look prints.
+        self.programs, self.close_look = "", ""
         self.names_after = 0  # looks at the cluster's DNS until it answers
 
     def add(self, ref: str, image_id: str = "", size: int = 1000) -> None:
@@ -243,7 +245,7 @@ class FakeEngine:
 
     def load(self, archive: Path, progress: Callable[[int, int], None]) -> None:
         self.log.append(f"load archive {archive.name}")
-        for one in look(archive):
+        for one in list_images(archive):
             for name in one.names:
                 self.add(name, next(iter(one.ids)))
 
@@ -274,7 +276,8 @@ class FakeEngine:
         return [n for n in self.containers.values() if n.cluster == cluster]
 
     def state(self, container: str) -> ContainerState:
-        return ContainerState("172.18.0.2", 900.0, self.ended.get(container, 0))
+        networks = self.node_networks.get(container, (("kind", "kind-id"),))
+        return ContainerState("172.18.0.2", 900.0, self.ended.get(container, 0), networks)
 
     def start(self, container: str) -> None:
         self.log.append(f"start {container}")
@@ -286,6 +289,22 @@ class FakeEngine:
         n = self.containers[container]
         self.containers[container] = Node(n.name, n.id, "exited", n.cluster)
 
+    def networks(self) -> dict[str, str]:
+        return dict(self.engine_networks)
+
+    def create_network(self, subnet: str) -> None:
+        self.log.append(f"create network {subnet}")
+        self.engine_networks["new"] = "kind"
+
+    def reconnect(self, container: str, network: str) -> None:
+        self.log.append(f"reconnect {container} to {network}")
+        self.node_networks[container] = ((network, ""),)
+
+    def read_file(self, container: str, path: str) -> bytes:
+        if path not in self.files:
+            raise NotFoundError(f"no {path}")
+        return self.files[path]
+
     def exec(
         self, container: str, argv: Sequence[str], stdin: Iterable[bytes] | None = None
     ) -> Completed:
@@ -296,10 +315,8 @@ class FakeEngine:
             return Completed(
                 0, " 00 6a aa bb\n" if self.log.count("look for names") > self.names_after else ""
             )
-        if words.startswith("crictl images"):
-            return Completed(0, self._known(names))
-        if "images list" in words:
-            return Completed(0, "\n".join(names))
+        if (told := self._told(words, names)) is not None:
+            return Completed(0, told)
         if stdin is not None:
             with tarfile.open(fileobj=io.BytesIO(b"".join(stdin))) as archive:
                 loaded = {
@@ -324,6 +341,17 @@ class FakeEngine:
         if "images remove" in words:
             names.discard(argv[-1])
         return Completed(0, "0 100 0 100 100" if argv[0] == "df" else "")
+
+    def _told(self, words: str, names: set[str]) -> str | None:
+        """Return what a node tells of its images and programs, None for any other command."""
+        if words.startswith("crictl images"):
+            return self._known(names)
+        answers = {
+            CLOSE_LOOK: self.close_look,
+            LOOK: self.programs,
+            "images list": "\n".join(names),
+        }
+        return next((answer for part, answer in answers.items() if part in words), None)
 
     def _known(self, names: set[str]) -> str:
         return json.dumps(
@@ -393,6 +421,9 @@ class FakeKube:
 
     def ready(self) -> bool:
         return self.up
+
+    def why_unready(self) -> str:
+        return "" if self.ready() else "an answer from it"
 
     def kubeconfig(self) -> str:
         return '{"kind": "Config"}'

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-FACTS = Path(__file__).parents[1] / "incidents" / "the-incident" / "facts.json"
+from tests.paths import INCIDENTS
+
+FACTS = INCIDENTS / "the-incident" / "facts.json"
 DIAGNOSE = ("doctor", "--from", str(FACTS), "--all")  # exits with 1
 LISTING = ("doctor", "--list")  # exits with 0
 # Writes more than any buffer holds, changes something, and writes again.
@@ -138,13 +140,13 @@ import itertools, sys, types
 from devenv import streams
 streams.guard()
 from devenv.facts.logs import LogLine
-from devenv.ui import logs, reports, watch
+from devenv.ui import logs, render, watch
 line = LogLine("2026-01-01T00:00:00Z", "c", "p", "k", "text", "")
 numbers = itertools.count()
-{"lines": lambda: logs.lines(itertools.repeat(line)),
- "json": lambda: logs.json_lines(itertools.repeat(line)),
+{"lines": lambda: logs.print_logs(itertools.repeat(line), "text"),
+ "json": lambda: logs.print_logs(itertools.repeat(line), "json"),
  "watch": lambda: watch.watch([str(n)] for n in numbers),
- "changes": lambda: reports.emit_changes("status", numbers)}[sys.argv[1]]()
+ "changes": lambda: render.print_changes("status", numbers)}[sys.argv[1]]()
 sys.exit(streams.finish(0))
 """
 

@@ -1,169 +1,216 @@
-"""AIBrix's own control plane: who leads, and whether its webhooks answer. Its pods are looked at with all others."""
+"""AIBrix's control plane: which pod leads, and whether its webhooks answer."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from devenv.diagnosis import keys
 from devenv.diagnosis.checks.registry import check
-from devenv.diagnosis.model import Evidence, Finding, Verdict
-from devenv.diagnosis.read import component_of, devenv, label, objects_of, pods_of, seconds, served
+from devenv.diagnosis.commands import devenv_command, recover
+from devenv.diagnosis.manifests import (
+    NamespacedName,
+    created_at,
+    hook_service,
+    hooks_of,
+    lease_holder,
+)
+from devenv.diagnosis.model import Command, Evidence, Finding, Subject, Verdict
+from devenv.diagnosis.read import (
+    SERVICE_LABEL,
+    WEBHOOK_KINDS,
+    components_with,
+    has_any,
+    was_listed,
+)
+from devenv.diagnosis.roles import workloads_of_components
+from devenv.diagnosis.served_models import served_models
+from devenv.diagnosis.workloads import deployments
 from devenv.facts.labels import is_ready
-from devenv.facts.model import Facts
+from devenv.facts.model import Facts, selects
+from devenv.facts.objects import full_name, labels_of, name_of, namespace_of
 from devenv.gates import ready
-from devenv.ports import Manifest
+from devenv.ports.kube import Manifest
 from devenv.profiles.model import Component
 
 # Seconds for a new controller to take the lease: 15 until it expires, and the pod's own start.
 _LEADING = 60.0
-_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-_SLICE = "kubernetes.io/service-name"
+
+
+# The leader
 
 
 @check
-def leader(facts: Facts) -> Iterator[Finding]:
-    """A pod of each workload that elects a leader holds the lease: the others do nothing."""
-    if not (facts.knows("Lease") and facts.knows("Pod") and facts.of("Pod")):
+def find_leaderless_components(facts: Facts) -> Iterator[Finding]:
+    """DE702: no pod of a controller holds its lease, so all of its pods wait."""
+    if not (facts.knows("Lease") and has_any(facts, "Pod")):
         return
-    for component in (c for c in facts.profile.components if c.lease):
-        pods = [p for w in objects_of(facts, component) for p in pods_of(facts, w)]
-        ready_pods = [p for p in pods if is_ready(p)]
-        leases = [o for o in facts.of("Lease") if _is_of(component, o)]
-        holders = [
-            str((o.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
-            for o in leases
-        ]
-        if ready_pods and not any(p["metadata"]["name"] in holders for p in pods):
-            yield _leaderless(facts, component, ready_pods, leases, holders)
+    for component in facts.profile.components:
+        if not component.lease:
+            continue
+        pods = _pods_of_component(facts, component)
+        ready_pods = list(filter(is_ready, pods))
+        leases = _leases_of(facts, component)
+        holders = set(map(lease_holder, leases))
+        if ready_pods and holders.isdisjoint(map(name_of, pods)):
+            yield _leaderless(facts, component, ready_pods, leases)
 
 
-def _is_of(component: Component, lease: Manifest) -> bool:
-    meta = lease["metadata"]
-    return bool(
-        meta["namespace"] == component.resource.namespace and meta["name"].endswith(component.lease)
-    )
+def _pods_of_component(facts: Facts, component: Component) -> list[Manifest]:
+    pods: list[Manifest] = []
+    for workload in workloads_of_components(facts, {component.name}):
+        pods += workload.pods
+    return pods
+
+
+def _leases_of(facts: Facts, component: Component) -> list[Manifest]:
+    """Return a component's leases. A name may have a prefix."""
+    leases = []
+    for lease in facts.of("Lease"):
+        in_namespace = namespace_of(lease) == component.resource.namespace
+        if in_namespace and name_of(lease).endswith(component.lease):
+            leases.append(lease)
+    return leases
 
 
 def _leaderless(
-    facts: Facts,
-    component: Component,
-    pods: list[Manifest],
-    leases: list[Manifest],
-    holders: list[str],
+    facts: Facts, component: Component, ready_pods: list[Manifest], leases: list[Manifest]
 ) -> Finding:
-    began = max(seconds(p["metadata"].get("creationTimestamp")) for p in pods)
-    text = (
-        f"held by {', '.join(filter(None, holders)) or 'nobody'}, no pod of it"
-        if leases
-        else "no such Lease"
-    )
-    under_way = facts.taken - began < _LEADING
-    verdict = Verdict.PROGRESS if under_way else Verdict.FAILED
-    message = f"No pod of {component.name} leads, so no route is made for a new model{' yet' if under_way else ''}."
-    about = frozenset({f"component/{component.name}", f"lease/{component.lease}"})
-    affects = (
-        about
-        | {f"component/{n}" for n in facts.profile.after(component.name)}
-        | {f"http route/{m}" for m in served(facts)}
-    )
-    fix = (devenv(facts, "restart", component.name),)
+    started = max(map(created_at, ready_pods))
+    is_starting = facts.now - started < _LEADING
+    yet = " yet" if is_starting else ""
+    about = {keys.component(component.name), keys.lease(component.lease)}
+    later = keys.components(facts.profile.after(component.name))
+    routes = keys.http_routes(served_models(facts))
     return Finding(
-        "DE702", component.name, message, (Evidence(f"Lease {component.lease}", text, began),), fix, verdict, about=about,
-        affects=frozenset(affects),
-    )  # fmt: skip
+        code="DE702",
+        subject=Subject.component(component.name),
+        says=f"No pod of {component.name} leads, so no new model gets a route{yet}.",
+        evidence=(Evidence(f"Lease {component.lease}", _describe_holders(leases), started),),
+        fix=(devenv_command(facts, "restart", component.name),),
+        verdict=Verdict.PROGRESS if is_starting else Verdict.FAILED,
+        about=frozenset(about),
+        affects=frozenset(about | later | routes),
+    )
+
+
+def _describe_holders(leases: list[Manifest]) -> str:
+    if not leases:
+        return "no such Lease"
+    holders = ", ".join(filter(None, map(lease_holder, leases)))
+    if not holders:
+        return "no pod holds it"
+    return f"held by {holders}, not by a pod of the component"
+
+
+# Webhooks
+
+
+@dataclass(frozen=True)
+class _SilentWebhooks:
+    """A configuration whose webhooks do not answer, and why."""
+
+    kind: str
+    configuration: Manifest
+    problem: str
 
 
 @check
-def webhooks(facts: Facts) -> Iterator[Finding]:
-    """Whoever a webhook names answers, with a certificate that the API server knows."""
-    if not (facts.knows("EndpointSlice") and "EndpointSlice" in facts.objects):
+def find_silent_webhooks(facts: Facts) -> Iterator[Finding]:
+    """DE701: nothing answers a webhook, or not with a certificate that the API server knows."""
+    if not was_listed(facts, "EndpointSlice"):
         return
-    # By the Service that is to answer.
-    silent: dict[str, list[tuple[str, Manifest, str]]] = {}
-    for kind in _KINDS:
+    by_service: dict[str, list[_SilentWebhooks]] = {}
+    for kind in WEBHOOK_KINDS:
         for configuration in facts.of(kind):
-            if problem := _lacks(facts, configuration):
-                silent.setdefault(_asked(configuration), []).append((kind, configuration, problem))
-    for service, entries in silent.items():
-        yield _silent(facts, service, entries)
+            if problem := _webhook_problem(facts, configuration):
+                silent = _SilentWebhooks(kind, configuration, problem)
+                by_service.setdefault(_first_service(configuration), []).append(silent)
+    for service, silent_webhooks in by_service.items():
+        yield _silent_service(facts, service, silent_webhooks)
 
 
-def _asked(configuration: Manifest) -> str:
-    """Return whom the configuration's hooks ask."""
-    services = [
-        (h.get("clientConfig") or {}).get("service") or {}
-        for h in configuration.get("webhooks") or ()
-    ]
-    return next((f"{s['namespace']}/{s['name']}" for s in services if s), label(configuration))
+def _services_called_by(configuration: Manifest) -> list[NamespacedName]:
+    return list(filter(None, map(hook_service, hooks_of(configuration))))
 
 
-def _lacks(facts: Facts, configuration: Manifest) -> str:
-    for hook in configuration.get("webhooks") or ():
-        service = (hook.get("clientConfig") or {}).get("service")
-        if not service:
-            continue
-        name = f"{service['namespace']}/{service['name']}"
-        has_services = bool(facts.of("Service"))
-        if has_services and facts.one("Service", service["namespace"], service["name"]) is None:
-            return f"the Service {name} does not exist"
-        slices = [
-            s for s in facts.of("EndpointSlice")
-            if s["metadata"]["namespace"] == service["namespace"]
-            and (s["metadata"].get("labels") or {}).get(_SLICE) == service["name"]
-        ]  # fmt: skip
-        if all(ready.endpoints(s) for s in slices):
-            return f"nobody is ready behind the Service {name}"
+def _first_service(configuration: Manifest) -> str:
+    """Return the Service that a configuration calls, or its own name if it calls none."""
+    for service in _services_called_by(configuration):
+        return str(service)
+    return full_name(configuration)
+
+
+def _webhook_problem(facts: Facts, configuration: Manifest) -> str:
+    """Return why a configuration's webhooks do not answer, "" if they do."""
+    has_services = bool(facts.of("Service"))
+    for service in _services_called_by(configuration):
+        exists = facts.one("Service", service.namespace, service.name) is not None
+        if has_services and not exists:
+            return f"the Service {service} does not exist"
+        if not _has_ready_endpoint(facts, service):
+            return f"no pod is ready behind the Service {service}"
     return ready.webhook(configuration)
 
 
-def _silent(facts: Facts, service: str, entries: list[tuple[str, Manifest, str]]) -> Finding:
-    hooks = [h for _, configuration, _ in entries for h in configuration.get("webhooks") or ()]
-    strict = any(h.get("failurePolicy") != "Ignore" for h in hooks)
-    resources = sorted(
-        {r for h in hooks for rule in h.get("rules") or () for r in rule.get("resources") or ()}
-    )
-    what = (
-        "creating or changing them is refused"
-        if strict
-        else "what is created meanwhile is not seen by it"
-    )
-    message = f"The webhooks of {service} do not answer: of {', '.join(resources) or 'what they watch'}, {what}."
-    about = {
-        f"Service/{service}",
-        *(f"{kind}/{label(configuration)}" for kind, configuration, _ in entries),
-    }
-    fix: list[str] = []
-    for _, configuration, _ in entries:
-        parts = [
-            c.name
-            for c in facts.profile.components
-            if any(o is configuration for o in objects_of(facts, c))
-        ]
-        about |= {f"component/{name}" for name in parts}
-        fix += [devenv(facts, "restart", c.name) for c in _behind(facts, configuration)]
-    if any(ready.webhook(configuration) for _, configuration, _ in entries):
-        about.add(f"certificate/{service}")
-    evidence = tuple(
-        Evidence(f"{kind} {label(configuration)}", problem)
-        for kind, configuration, problem in entries
-    )
+def _has_ready_endpoint(facts: Facts, service: NamespacedName) -> bool:
+    """Whether a pod behind a Service is ready, by any of its EndpointSlices."""
+    for endpoint_slice in facts.of("EndpointSlice"):
+        service_name = str(labels_of(endpoint_slice).get(SERVICE_LABEL))
+        slice_service = NamespacedName(namespace_of(endpoint_slice), service_name)
+        if slice_service == service and not ready.endpoints(endpoint_slice):
+            return True
+    return False
+
+
+def _silent_service(facts: Facts, service: str, silent_webhooks: list[_SilentWebhooks]) -> Finding:
+    about = {keys.service(service)}
+    evidence: list[Evidence] = []
+    restarts: dict[Command, None] = {}
+    for silent in silent_webhooks:
+        configuration = silent.configuration
+        source = f"{silent.kind} {full_name(configuration)}"
+        evidence.append(Evidence(source, silent.problem))
+        about.add(keys.object_of(silent.kind, full_name(configuration)))
+        about |= keys.components(components_with(facts, configuration))
+        if ready.webhook(configuration):
+            # The controller writes the certificate, not the profile.
+            about.add(keys.certificate(service))
+        for name in _components_behind(facts, configuration):
+            restarts[devenv_command(facts, "restart", name)] = None
     return Finding(
-        "DE701",
-        f"webhooks of {service}",
-        message,
-        evidence,
-        (devenv(facts, "recover"), *dict.fromkeys(fix)),
+        code="DE701",
+        subject=Subject("webhooks of", service),
+        says=_describe_silence(service, silent_webhooks),
+        evidence=tuple(evidence),
+        fix=(*recover(facts), *restarts),
         about=frozenset(about),
     )
 
 
-def _behind(facts: Facts, configuration: Manifest) -> list[Component]:
-    """Return the components whose pods the configuration's Services select."""
-    components: dict[str, Component] = {}
-    for hook in configuration.get("webhooks") or ():
-        reference = (hook.get("clientConfig") or {}).get("service") or {}
-        service = facts.one("Service", reference.get("namespace", ""), reference.get("name", ""))
-        for workload in facts.of("Deployment"):
-            labels = (workload["spec"]["template"]["metadata"].get("labels") or {}).items()
-            selector = (service or {}).get("spec", {}).get("selector") or {}
-            component = component_of(facts, workload)
-            if component and selector and selector.items() <= labels:
-                components[component.name] = component
-    return list(components.values())
+def _describe_silence(service: str, silent_webhooks: list[_SilentWebhooks]) -> str:
+    """Return what does not answer, and what that means for the objects that it watches."""
+    resources: set[str] = set()
+    is_strict = False
+    for silent in silent_webhooks:
+        for hook in hooks_of(silent.configuration):
+            is_strict = is_strict or hook.get("failurePolicy") != "Ignore"
+            for rule in hook.get("rules") or ():
+                resources.update(rule.get("resources") or ())
+    watched = ", ".join(sorted(resources)) or "the objects that they watch"
+    effect = f"creates and changes {watched} without them"
+    if is_strict:
+        effect = f"refuses to create or change {watched}"
+    return f"The webhooks of {service} do not answer, so the API server {effect}."
+
+
+def _components_behind(facts: Facts, configuration: Manifest) -> list[str]:
+    """Return the names of the components whose pods the configuration's Services select."""
+    names: dict[str, None] = {}
+    for service in _services_called_by(configuration):
+        obj = facts.one("Service", service.namespace, service.name)
+        if obj is None:
+            continue
+        for deployment in deployments(facts):
+            is_behind = selects(obj["spec"].get("selector"), deployment.pod_labels)
+            if is_behind and (component := deployment.component):
+                names[component.name] = None
+    return list(names)

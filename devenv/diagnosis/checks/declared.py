@@ -1,201 +1,221 @@
-"""What the profile's manifests have and is gone: definitions of kinds, and Services."""
+"""Definitions and Services that the profile's manifests have and the cluster lacks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from devenv.diagnosis import keys
 from devenv.diagnosis.checks.registry import check
-from devenv.diagnosis.model import Evidence, Finding, Place
+from devenv.diagnosis.commands import recover
+from devenv.diagnosis.keys import Key
+from devenv.diagnosis.manifests import NamespacedName, namespaced_name, services_behind
+from devenv.diagnosis.model import Evidence, Finding, Place, Subject
 from devenv.diagnosis.read import (
-    BY_PLUGIN,
     GATEWAY_GROUPS,
-    ROUTES,
-    affected,
-    after,
-    component_of,
     component_service,
-    devenv,
-    kind_of,
-    label,
-    objects_of,
-    requests_through,
-    role,
-    routed_services,
-    served,
+    components_with,
+    has_any,
+    leading_components,
+    model_services,
+    was_listed,
     webhook_services,
-    workloads,
 )
+from devenv.diagnosis.roles import (
+    Role,
+    effects_of_failure,
+    place_of,
+    requests_through,
+    workloads_of_role,
+)
+from devenv.diagnosis.served_models import served_models
+from devenv.diagnosis.workloads import Workload, all_workloads
 from devenv.facts.collect import CRD
 from devenv.facts.model import Declared, Facts, selects
+from devenv.facts.objects import full_name, labels_of, name_of
 from devenv.facts.revisions import is_ending
-from devenv.ports import Manifest
 
 # Names of definitions in a sentence.
 _SHOWN = 3
+# The labels of what Envoy Gateway makes for a Gateway begin so.
 _OWNER = "gateway.envoyproxy.io/owning-gateway"
-_PLACES = {"proxy": Place.ENVOY, "plugins": Place.PLUGINS, "model": Place.MODEL}
-# Namespace, name.
-ServiceKey = tuple[str, str]
+
+
+# Definitions
 
 
 @check
-def definitions(facts: Facts) -> Iterator[Finding]:
-    """Every definition of the profile is there: with it go all objects of its kind.
+def find_missing_definitions(facts: Facts) -> Iterator[Finding]:
+    """DE415: a definition of the profile is missing, and so are all objects of its kind.
 
-    A controller that watches them runs on without it, and can't start again.
+    A controller that watches them keeps running without the definition, but can't start again.
     """
-    if not facts.knows(CRD) or CRD not in facts.objects:
+    if not was_listed(facts, CRD):
         return
-    lasting = [o["metadata"] for o in facts.of(CRD) if not is_ending(o)]
-    present = {meta["name"] for meta in lasting}
-    gone = [d for d in facts.declares(CRD) if d.name not in present]
-    if gone:
-        yield _undefined(facts, gone)
+    existing_names = {name_of(obj) for obj in facts.of(CRD) if not is_ending(obj)}
+    definitions = [d for d in facts.declares(CRD) if d.name not in existing_names]
+    if definitions:
+        yield _missing_definitions(facts, definitions)
 
 
-def _undefined(facts: Facts, gone: list[Declared]) -> Finding:
-    names = [d.name for d in gone]
-    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-    lost = gone[0].defines or "object of its kind"
-    message = f"The CustomResourceDefinition {shown} is gone, and with it every {lost}."
-    if len(names) > 1:
-        message = f"{len(names)} CustomResourceDefinitions and all objects of their kinds are gone: {shown}."
-    about = frozenset(str(d).replace(" ", "/") for d in gone)
-    affects = set(about)
-    for definition in gone:
-        affects |= _without_definition(facts, definition)
+def _missing_definitions(facts: Facts, definitions: list[Declared]) -> Finding:
+    about = {keys.definition(definition.name) for definition in definitions}
+    effects = set(about)
+    for definition in definitions:
+        effects |= _effects_without(facts, definition)
+    names = ", ".join(definition.name for definition in definitions)
     return Finding(
         code="DE415",
-        subject=", ".join(names),
-        says=message,
-        evidence=tuple(Evidence("API server", f"no {d}") for d in gone),
-        fix=(devenv(facts, "recover"),),
-        about=about,
-        affects=frozenset(affects),
+        subject=Subject(CRD, names, named_alone=True),
+        says=_describe_missing(definitions),
+        evidence=tuple(Evidence("API server", f"no {definition}") for definition in definitions),
+        fix=recover(facts),
+        about=frozenset(about),
+        affects=frozenset(effects),
     )
 
 
-def _without_definition(facts: Facts, definition: Declared) -> set[str]:
-    """Return what may follow: the objects of that kind are gone, and who watches them may crash."""
-    names = {c.name for c in facts.profile.components if c.resource.kind == definition.defines}
-    names |= {c.name for c in facts.profile.components if c.lease}
+def _describe_missing(definitions: list[Declared]) -> str:
+    names = ", ".join(definition.name for definition in definitions[:_SHOWN])
+    if len(definitions) > _SHOWN:
+        names += ", …"
+    if len(definitions) > 1:
+        return (
+            f"{len(definitions)} CustomResourceDefinitions and all objects of their kinds "
+            f"are gone: {names}."
+        )
+    objects = definitions[0].defines or "object of its kind"
+    return f"The CustomResourceDefinition {names} is gone, and with it every {objects}."
+
+
+def _effects_without(facts: Facts, definition: Declared) -> set[Key]:
+    """Return the keys of what may fail: the objects of that kind, and who watches them."""
+    components = facts.profile.components
+    names = {c.name for c in components if c.resource.kind == definition.defines}
+    names.update(leading_components(facts))
     if not definition.name.endswith(GATEWAY_GROUPS):
-        return {f"component/{n}" for n in names}
-    names |= {c.name for w in _gateway_controllers(facts) if (c := component_of(facts, w))}
+        return keys.components(names)
+    names |= _gateway_controllers(facts)
     for name in tuple(names):
-        names |= after(facts, name)
-    keys = {f"component/{n}" for n in names} | {f"route/{r}" for r in ROUTES}
-    for model in served(facts):
-        keys |= {
-            f"{what}/{model}" for what in ("model", "http route", "route/direct", "route/plain")
-        }
-    return keys | {"filter", "original route", "xds"}
+        names |= facts.profile.after(name)
+    effects = keys.components(names) | keys.ALL_ROUTES
+    for model in served_models(facts):
+        effects |= {keys.model(model), *keys.through_http_route(model)}
+    return effects | {keys.FILTER, keys.ORIGINAL_ROUTE, keys.XDS}
 
 
-def _gateway_controllers(facts: Facts) -> list[Manifest]:
-    return [w for w in workloads(facts) if role(facts, w) == "controller"]
+def _gateway_controllers(facts: Facts) -> set[str]:
+    """Return the names of the components that are Envoy Gateway's controller."""
+    names = set()
+    for workload in workloads_of_role(facts, Role.CONTROLLER):
+        if component := workload.component:
+            names.add(component.name)
+    return names
+
+
+# Services
 
 
 @check
-def services(facts: Facts) -> Iterator[Finding]:
-    """Every Service of the profile is there, and every one that a webhook asks.
+def find_missing_services(facts: Facts) -> Iterator[Finding]:
+    """DE416: a Service of the profile, or one that a webhook calls, does not exist.
 
-    A model's own Service is the model's business.
+    The checks of models find the Services of models.
     """
-    if not (facts.knows("Service") and facts.of("Service")):
+    if not has_any(facts, "Service"):
         return
-    declared = {(d.namespace, d.name): d.selector for d in facts.declares("Service")}
+    declared = {NamespacedName(d.namespace, d.name): d for d in facts.declares("Service")}
     awaited = filter(None, map(component_service, facts.profile.components))
-    dependencies = webhook_services(facts).union(awaited)
-    present = {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in facts.of("Service")}
-    for key in sorted({*declared, *dependencies} - present - routed_services(facts)):
-        yield _missing(facts, key, declared.get(key, {}))
+    needed = {*declared, *webhook_services(facts), *awaited}
+    existing = set(map(namespaced_name, facts.of("Service")))
+    for name in sorted(needed - existing - model_services(facts)):
+        yield _missing_service(facts, name, declared.get(name))
 
 
-def _missing(facts: Facts, key: ServiceKey, selector: object) -> Finding:
-    name = "/".join(key)
-    in_namespace = [w for w in workloads(facts) if w["metadata"]["namespace"] == key[0]]
-    behind = [w for w in in_namespace if _selects(selector, w)]
-    about = {f"Service/{name}"}
-    affects = {*about, *_referring(facts, key)}
-    for workload in behind:
-        affects |= _through(facts, workload)
-    places = [_PLACES[r] for w in behind if (r := role(facts, w)) in _PLACES]
+def _missing_service(facts: Facts, name: NamespacedName, declared: Declared | None) -> Finding:
+    """Return the finding. `declared`: the Service in the profile's manifests, if they have it."""
+    selected = list(_workloads_behind(facts, name.namespace, declared))
+    about = {keys.service(str(name))}
+    effects = about | _references_to(facts, name)
     evidence = [Evidence("API server", f"no Service {name}")]
-    unreachable = "its pods can't be reached by that name"
-    evidence += [Evidence(f"{kind_of(facts, w)} {label(w)}", unreachable) for w in behind]
+    for workload in selected:
+        effects |= _effects_through_service(workload)
+        evidence.append(Evidence(workload.source, "its pods can't be reached by that name"))
     return Finding(
         code="DE416",
-        subject=f"Service {name}",
+        subject=Subject("Service", str(name)),
         says=f"The Service {name} does not exist.",
         evidence=tuple(evidence),
-        fix=(devenv(facts, "recover"),),
+        fix=recover(facts),
         about=frozenset(about),
-        affects=frozenset(affects),
-        place=places[0] if places else None,
+        affects=frozenset(effects),
+        place=_first_place(selected),
     )
 
 
-def _selects(selector: object, workload: Manifest) -> bool:
-    labels = (workload["spec"]["template"].get("metadata") or {}).get("labels")
-    return isinstance(selector, dict) and selects(selector, labels)
+def _workloads_behind(facts: Facts, namespace: str, service: Declared | None) -> Iterator[Workload]:
+    """Yield the workloads whose pods a Service of the profile selects."""
+    if service is None:
+        return
+    for workload in all_workloads(facts):
+        in_namespace = workload.namespace == namespace
+        if in_namespace and selects(service.selector, workload.pod_labels):
+            yield workload
 
 
-def _through(facts: Facts, workload: Manifest) -> set[str]:
-    """Return what reaches a workload by its Service: requests, and components that come after it.
+def _first_place(selected: Iterable[Workload]) -> Place | None:
+    for workload in selected:
+        if place := place_of(workload):
+            return place
+    return None
 
-    AIBrix's controller is asked by the API server alone, for webhooks.
+
+def _effects_through_service(workload: Workload) -> set[Key]:
+    """Return the keys of what reaches a workload by its Service: requests, and later components.
+
+    AIBrix's controller has none: only the API server calls it, for webhooks.
     """
-    component = component_of(facts, workload)
-    names = after(facts, component.name) if component and not component.lease else set()
-    return requests_through(facts, workload) | {f"component/{n}" for n in names}
+    effects = requests_through(workload)
+    component = workload.component
+    if component and not component.lease:
+        effects |= keys.components(workload.facts.profile.after(component.name))
+    return effects
 
 
-def _referring(facts: Facts, key: ServiceKey) -> set[str]:
-    """Return what names the Service: components that wait for its endpoints, policies, routes."""
-    keys = {f"component/{c.name}" for c in facts.profile.components if component_service(c) == key}
+def _references_to(facts: Facts, service: NamespacedName) -> set[Key]:
+    """Return the keys of what names a Service: components that wait for it, policies, routes."""
+    components = facts.profile.components
+    references = {keys.component(c.name) for c in components if component_service(c) == service}
     for kind in ("EnvoyExtensionPolicy", "HTTPRoute"):
         for obj in facts.of(kind):
-            if key in _named(obj):
-                keys |= {f"{kind}/{label(obj)}"} | _components(facts, obj)
-    return keys
-
-
-def _components(facts: Facts, obj: Manifest) -> set[str]:
-    keys = set()
-    for component in facts.profile.components:
-        if any(o is obj for o in objects_of(facts, component)):
-            keys.add(f"component/{component.name}")
-    return keys
-
-
-def _named(obj: Manifest) -> set[ServiceKey]:
-    """Return the Services that a policy or a route leads to."""
-    spec, namespace = obj["spec"], obj["metadata"]["namespace"]
-    holders = [*(spec.get("extProc") or ()), *(spec.get("rules") or ())]
-    backends = [b for holder in holders for b in holder.get("backendRefs") or ()]
-    return {(b.get("namespace") or namespace, b["name"]) for b in backends}
+            if service in services_behind(obj):
+                references.add(keys.object_of(kind, full_name(obj)))
+                references |= keys.components(components_with(facts, obj))
+    return references
 
 
 @check
-def entrance(facts: Facts) -> Iterator[Finding]:
-    """The Gateway's proxies have their Service, by which requests come in. Envoy Gateway makes it."""
-    if not (facts.knows("Service") and facts.of("Service")):
+def find_missing_entrance(facts: Facts) -> Iterator[Finding]:
+    """DE416: the proxy's Service, through which requests come in, does not exist.
+
+    Envoy Gateway makes it, not the profile.
+    """
+    proxy = next(workloads_of_role(facts, Role.PROXY), None)
+    if proxy is None or not has_any(facts, "Service") or _has_entrance(facts):
         return
-    gateway = facts.profile.gateway
-    selector = {f"{_OWNER}-name": gateway.name, f"{_OWNER}-namespace": gateway.namespace}
-    proxies = [w for w in workloads(facts) if role(facts, w) == "proxy"]
-    labels = [o["metadata"].get("labels") for o in facts.of("Service")]
-    if not proxies or any(selects(selector, of_one) for of_one in labels):
-        return
-    name = label(proxies[0])
-    affects = affected(facts, proxies[0]) | {f"route/{r}" for r in (*ROUTES, *BY_PLUGIN)}
-    evidence = (Evidence("API server", f"no Service with {_OWNER}-name={gateway.name}"),)
+    name = proxy.full_name
+    text = f"no Service with {_OWNER}-name={facts.profile.gateway.name}"
     yield Finding(
         code="DE416",
-        subject=f"Service {name}",
+        subject=Subject("Service", str(name)),
         says=f"The Service {name} does not exist: no request comes in.",
-        evidence=evidence,
-        fix=(devenv(facts, "recover"),),
-        about=frozenset({f"Service/{name}", "entrance"}),
-        affects=frozenset(affects),
+        evidence=(Evidence("API server", text),),
+        fix=recover(facts),
+        about=frozenset({keys.service(name), keys.ENTRANCE}),
+        affects=frozenset(effects_of_failure(proxy) | keys.ALL_ROUTES),
         place=Place.PORT,
     )
+
+
+def _has_entrance(facts: Facts) -> bool:
+    """Whether a Service carries the labels that Envoy Gateway gives to the Gateway's own."""
+    gateway = facts.profile.gateway
+    owner = {f"{_OWNER}-name": gateway.name, f"{_OWNER}-namespace": gateway.namespace}
+    return any(selects(owner, labels_of(service)) for service in facts.of("Service"))

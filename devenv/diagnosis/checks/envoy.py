@@ -1,101 +1,119 @@
-"""Envoy itself: what it works with, which is what decides where a request goes."""
+"""Envoy itself: the configuration that it works with decides where a request goes."""
 
 from collections.abc import Iterator
 
+from devenv.diagnosis import keys
 from devenv.diagnosis.checks.registry import check
-from devenv.diagnosis.model import Evidence, Finding
-from devenv.diagnosis.read import ROUTES, devenv
+from devenv.diagnosis.commands import recover
+from devenv.diagnosis.keys import Key
+from devenv.diagnosis.model import Evidence, Finding, Subject
 from devenv.facts.live import PATCHED_ROUTE
 from devenv.facts.model import Facts, ProxyFacts, RouteFacts
 from devenv.profiles.model import Route
 
+# Characters of Envoy's own texts that are kept: as evidence, and in a sentence.
+_LONGEST_EVIDENCE = 300
+_LONGEST_REFUSAL = 120
+_LONGEST_READY = 80
+_LONGEST_STATE = 40
+
 
 @check
-def dangling_filter(facts: Facts) -> Iterator[Finding]:
-    """Every filter that a route configures is one that the listener has (docs/facts/gateway.md)."""
+def find_dangling_filters(facts: Facts) -> Iterator[Finding]:
+    """DE410: a route configures a filter that no listener has (docs/facts/gateway.md)."""
     for proxy in facts.proxies:
-        for name in proxy.dangling:
-            routes = [r for r in proxy.routes if name in r.filters]
-            evidence = (
-                Evidence(
-                    f"Envoy {proxy.pod}",
-                    f"route {', '.join(r.name for r in routes)} configures {name}",
-                ),
-                Evidence(f"Envoy {proxy.pod}", "no listener has that filter"),
-            )
-            message = (
-                "Envoy has routes that need a filter which its listener has not got: "
-                "gateway-plugins never sees their requests."
-            )
-            keys = {"filter", *(f"route/{kind}" for r in routes for kind in _kinds(r))}
-            yield Finding(
-                "DE410",
-                f"Envoy {proxy.pod}",
-                message,
-                evidence,
-                (devenv(facts, "recover"),),
-                about=frozenset({"filter"}),
-                affects=frozenset(keys),
-            )
+        for filter_name in proxy.dangling:
+            yield _dangling_filter(facts, proxy, filter_name)
 
 
-def _kinds(route: RouteFacts) -> list[str]:
-    """Which requests take the route."""
-    return [Route.EXTENSION] if route.name == PATCHED_ROUTE else [Route.PLAIN]
+def _dangling_filter(facts: Facts, proxy: ProxyFacts, filter_name: str) -> Finding:
+    routes = [route for route in proxy.routes if filter_name in route.filters]
+    route_names = ", ".join(route.name for route in routes)
+    source = f"Envoy {proxy.pod}"
+    return Finding(
+        code="DE410",
+        subject=Subject("Envoy", proxy.pod),
+        says=(
+            "Envoy has routes that need a filter which its listener lacks: "
+            "gateway-plugins never sees their requests."
+        ),
+        evidence=(
+            Evidence(source, f"route {route_names} configures {filter_name}"),
+            Evidence(source, "no listener has that filter"),
+        ),
+        fix=recover(facts),
+        about=frozenset({keys.FILTER}),
+        affects=frozenset({keys.FILTER, *map(_requests_by, routes)}),
+    )
+
+
+def _requests_by(route: RouteFacts) -> Key:
+    """Return the key of the requests that take one of Envoy's routes."""
+    if route.name == PATCHED_ROUTE:
+        return keys.route(Route.EXTENSION)
+    return keys.route(Route.PLAIN)
 
 
 @check
-def patched_route(facts: Facts) -> Iterator[Finding]:
-    """Envoy has the route that AIBrix's patch puts first, where a request of the profile needs it."""
-    if not any(r.route is Route.EXTENSION for r in facts.profile.requests):
-        return
+def find_missing_patched_route(facts: Facts) -> Iterator[Finding]:
+    """DE414: Envoy lacks the route that AIBrix's patch adds and that a request needs."""
+    is_needed = any(r.route is Route.EXTENSION for r in facts.profile.requests)
     for proxy in facts.proxies:
-        if proxy.routes and not proxy.patched:
-            evidence = (
-                Evidence(
-                    f"Envoy {proxy.pod}",
-                    f"routes: {', '.join(sorted({r.name for r in proxy.routes if r.name}))}"[:300],
-                ),
-            )
-            message = f"Envoy has no route {PATCHED_ROUTE}: requests with a routing-strategy take another one."
-            yield Finding(
-                "DE414", f"Envoy {proxy.pod}", message, evidence, (devenv(facts, "recover"),),
-                about=frozenset({"original route"}), affects=frozenset({"route/extension"}),
-            )  # fmt: skip
+        if is_needed and proxy.routes and not proxy.patched:
+            yield _missing_patched_route(facts, proxy)
+
+
+def _missing_patched_route(facts: Facts, proxy: ProxyFacts) -> Finding:
+    names = {route.name for route in proxy.routes} - {""}
+    text = f"routes: {', '.join(sorted(names))}"[:_LONGEST_EVIDENCE]
+    return Finding(
+        code="DE414",
+        subject=Subject("Envoy", proxy.pod),
+        says=(
+            f"Envoy has no route {PATCHED_ROUTE}: "
+            "requests with a routing-strategy take another one."
+        ),
+        evidence=(Evidence(f"Envoy {proxy.pod}", text),),
+        fix=recover(facts),
+        about=frozenset({keys.ORIGINAL_ROUTE}),
+        affects=frozenset({keys.route(Route.EXTENSION)}),
+    )
 
 
 @check
-def rejected(facts: Facts) -> Iterator[Finding]:
-    """Envoy took all the configuration that it was given."""
-    route_keys = frozenset(f"route/{r}" for r in ROUTES)
+def find_refused_configuration(facts: Facts) -> Iterator[Finding]:
+    """DE411: Envoy refused some of the configuration that it was given."""
     for proxy in facts.proxies:
-        for text in proxy.rejected:
-            evidence = (Evidence(f"Envoy {proxy.pod}", text[:300]),)
-            message = f"Envoy refused configuration: {text[:120]}"
-            fix = (devenv(facts, "recover"),)
+        for reason in proxy.rejected:
             yield Finding(
-                "DE411",
-                f"Envoy {proxy.pod}",
-                message,
-                evidence,
-                fix,
-                about=frozenset({"xds"}),
-                affects=route_keys,
+                code="DE411",
+                subject=Subject("Envoy", proxy.pod),
+                says=f"Envoy refused configuration: {reason[:_LONGEST_REFUSAL]}",
+                evidence=(Evidence(f"Envoy {proxy.pod}", reason[:_LONGEST_EVIDENCE]),),
+                fix=recover(facts),
+                about=frozenset({keys.XDS}),
+                affects=keys.ALL_ROUTES,
             )
 
 
 @check
-def live(facts: Facts) -> Iterator[Finding]:
-    """Envoy says that it takes requests."""
-    route_keys = frozenset(f"route/{r}" for r in ROUTES)
-    for proxy in (p for p in facts.proxies if p.ready != "LIVE"):
-        evidence = (Evidence(f"Envoy {proxy.pod}", f"/ready: {proxy.ready[:80]}"),)
-        about = frozenset({"component/proxy", *_names(facts, proxy)})
+def find_unready_proxies(facts: Facts) -> Iterator[Finding]:
+    """DE413: Envoy reports that it does not take requests."""
+    for proxy in facts.proxies:
+        if proxy.ready == "LIVE":
+            continue
+        text = f"/ready: {proxy.ready[:_LONGEST_READY]}"
         yield Finding(
-            "DE413", f"Envoy {proxy.pod}", f"Envoy does not take requests: {proxy.ready[:40]}.", evidence,
-            (devenv(facts, "recover"),), about=about, affects=route_keys,
-        )  # fmt: skip
+            code="DE413",
+            subject=Subject("Envoy", proxy.pod),
+            says=f"Envoy does not take requests: {proxy.ready[:_LONGEST_STATE]}.",
+            evidence=(Evidence(f"Envoy {proxy.pod}", text),),
+            fix=recover(facts),
+            about=frozenset({keys.component("proxy"), *_components_of(facts, proxy)}),
+            affects=keys.ALL_ROUTES,
+        )
 
 
-def _names(facts: Facts, proxy: ProxyFacts) -> set[str]:
-    return {f"component/{log.component}" for log in facts.logs if log.pod == proxy.pod}
+def _components_of(facts: Facts, proxy: ProxyFacts) -> set[Key]:
+    """Return the keys of the components that a proxy's pod belongs to, as its logs tell."""
+    return {keys.component(log.component) for log in facts.logs if log.pod == proxy.pod}

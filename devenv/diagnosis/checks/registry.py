@@ -1,4 +1,4 @@
-"""The list of checks. A check is a pure function from facts to findings."""
+"""The list of all checks. A check is a pure function from facts to findings."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,10 +6,11 @@ from devenv.diagnosis.model import Finding
 from devenv.facts.model import Facts
 
 Check = Callable[[Facts], Iterable[Finding]]
+# In the order in which the modules of checks are imported.
 CHECKS: list[Check] = []
 
 
 def check(function: Check) -> Check:
-    """Make a function one of the checks."""
+    """Add a function to the checks."""
     CHECKS.append(function)
     return function

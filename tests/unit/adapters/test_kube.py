@@ -6,10 +6,14 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+import urllib3
 import yaml
 
-from devenv.adapters.kube import ContextKube
-from devenv.errors import DevenvError, Exit, NotReachableError
+from devenv.adapters.kube import ContextKube, _connection_errors
+from devenv.base.errors import DevenvError, Exit, NotReachableError, UntrustedError
+
+TOKEN = "hush"
+UNREADY = "[-]etcd not ready"
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -40,10 +44,9 @@ def kube(tmp_path, monkeypatch):
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
         made = ContextKube("kind-x")
         yield made
-        if made._client:
-            made._client[
-                1
-            ].clear()  # else its connection is found unclosed in whatever test comes then
+        if made._open_connection:
+            # Otherwise a later test finds the connection unclosed.
+            made._open_connection.pool.clear()
         server.shutdown()
 
 
@@ -73,7 +76,7 @@ def test_a_program_that_signs_in_and_never_ends_is_given_up(kube, tmp_path, monk
         "interactiveMode": "Never",
     }
     write(tmp_path, 9, exec=program)
-    monkeypatch.setattr("devenv.adapters.kube._SIGN_IN", 0.2)
+    monkeypatch.setattr("devenv.adapters.kube._SIGN_IN_TIMEOUT", 0.2)
     with pytest.raises(NotReachableError) as caught:
         kube.server_port()
     assert "kubectl --context kind-x" in caught.value.next_step
@@ -102,10 +105,10 @@ def test_a_context_that_is_not_there_leads_nowhere(kube):
 
 def test_a_token_of_the_kubeconfig_is_sent(kube, tmp_path, monkeypatch):
     monkeypatch.setattr(Server, "sent", [])
-    write(tmp_path, kube.server_port(), token="hush")  # noqa: S106
+    write(tmp_path, kube.server_port(), token=TOKEN)
     kube.forget()
     assert kube.ready()
-    assert Server.sent == ["Bearer hush"]
+    assert Server.sent == [f"Bearer {TOKEN}"]
 
 
 def test_the_kubeconfig_for_others_leads_to_this_cluster_alone_with_its_keys(tmp_path, monkeypatch):
@@ -137,6 +140,38 @@ def encoded(text: str) -> str:
 
 
 def test_a_token_goes_into_the_kubeconfig_for_others(kube, tmp_path):
-    write(tmp_path, kube.server_port(), token="hush")  # noqa: S106
+    write(tmp_path, kube.server_port(), token=TOKEN)
     kube.forget()
-    assert json.loads(kube.kubeconfig())["users"][0]["user"] == {"token": "hush"}
+    assert json.loads(kube.kubeconfig())["users"][0]["user"] == {"token": TOKEN}
+
+
+def test_a_kind_without_objects_has_no_metadata(kube, monkeypatch):
+    """The API server gives null for the items of such a list."""
+    secrets = {"name": "secrets", "kind": "Secret", "namespaced": True}
+    answers = {"/api/v1": {"resources": [secrets]}, "/api/v1/secrets": {"items": None}}
+    monkeypatch.setattr(kube, "_get_json", lambda path, *_, **__: answers[path])
+    assert kube.metadata("v1", "Secret") == []
+
+
+def test_a_server_says_itself_why_it_is_not_ready(kube, monkeypatch):
+    def answer(handler):
+        body = f"{UNREADY}\n".encode()
+        handler.send_response(500)
+        handler.send_header("content-length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    assert kube.why_unready() == ""
+    monkeypatch.setattr(Server, "do_GET", answer)
+    assert UNREADY in kube.why_unready()
+
+
+@pytest.mark.parametrize(("reason", "kind"), [
+    ("certificate verify failed: unable to get local issuer certificate", UntrustedError),
+    ("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred", NotReachableError),
+])  # fmt: skip
+def test_a_certificate_that_is_not_trusted_is_an_answer_and_a_lost_connection_is_none(reason, kind):
+    error = urllib3.exceptions.MaxRetryError(None, "/", urllib3.exceptions.SSLError(reason))
+    with pytest.raises(NotReachableError) as caught, _connection_errors("kind-x", "GET /"):
+        raise error
+    assert type(caught.value) is kind

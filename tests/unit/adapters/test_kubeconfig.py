@@ -6,7 +6,7 @@ import pytest
 
 from devenv.adapters import kubeconfig
 from devenv.adapters.kube import ContextKube
-from devenv.errors import DevenvError, Exit
+from devenv.base.errors import DevenvError, Exit
 
 WHOLE = """\
 clusters: [{name: c, cluster: {server: "https://127.0.0.1:7"}}]

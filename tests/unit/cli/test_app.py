@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from devenv.base.errors import DevenvError, Exit
 from devenv.cli import app
 from devenv.cli.failures import as_told
-from devenv.errors import DevenvError, Exit
 
 
 def devenv(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -68,14 +68,12 @@ def test_a_wrong_call_is_told_and_ends_with_2(args):
     assert "Traceback" not in done.stderr
 
 
-def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path):
+def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path, check_message):
     where = f"unix://{tmp_path}/none.sock"
     done = devenv("images", "list", DOCKER_HOST=where)
     assert done.returncode == Exit.PREREQUISITE
     assert done.stdout == ""
-    assert f"Error: No Docker engine answers at {where}." in done.stderr
-    assert done.stderr.count("DOCKER_HOST ") == 1
-    assert "Traceback" not in done.stderr
+    check_message(done.stderr)
     for args in (
         ("--debug", "images", "list"),
         ("images", "--debug", "list"),
@@ -86,10 +84,10 @@ def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path):
         assert "Traceback" in debugged.stderr
 
 
-def test_an_unknown_profile_is_a_wrong_call():
+def test_an_unknown_profile_is_a_wrong_call(check_message):
     done = devenv("status", "--profile", "unknown")
     assert done.returncode == Exit.USAGE
-    assert "aibrix, aibrix-e2e, offline" in done.stderr
+    check_message(done.stderr)
 
 
 def test_an_interrupt_ends_with_130(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from devenv.diagnosis.diagnose import CHECKS
 from devenv.diagnosis.model import Finding
 from devenv.facts.model import Facts
+from tests.unit.diagnosis.typed import faults_of_fix
 
 # code → the names of its tests
 COVERED: dict[str, list[str]] = {}
@@ -23,9 +24,11 @@ def covers(code: str) -> Callable:
 
 
 def findings(facts: Facts) -> list[Finding]:
-    """Return what all checks find, the harmless too."""
+    """Return what all checks find, the harmless too. What each says to type can be typed."""
     every = [finding for check in CHECKS for finding in check(facts)]
-    return sorted(every, key=lambda finding: (finding.code, finding.subject))
+    faults = [fault for finding in every for fix in finding.fix for fault in faults_of_fix(fix)]
+    assert not faults, faults
+    return sorted(every, key=lambda finding: (finding.code, str(finding.subject)))
 
 
 def codes(facts: Facts) -> list[str]:
@@ -35,7 +38,7 @@ def codes(facts: Facts) -> list[str]:
 def only_finding(facts: Facts) -> Finding:
     """Return the finding of facts in which one thing is broken."""
     every = findings(facts)
-    assert len(every) == 1, [(finding.code, finding.subject) for finding in every]
+    assert len(every) == 1, [(finding.code, str(finding.subject)) for finding in every]
     return every[0]
 
 

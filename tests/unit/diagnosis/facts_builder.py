@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from devenv import DEFAULT_CLUSTER
+from devenv.facts.certificates import CERTIFICATES
 from devenv.facts.collect import CRD, KINDS
 from devenv.facts.live import PATCHED_ROUTE, AccessLine, Proof
 from devenv.facts.model import Declared, Facts, NodeFacts, ProxyFacts, RouteFacts
-from devenv.ports import EngineInfo, HttpAnswer, Manifest, Space
+from devenv.ports.engine import EngineInfo
+from devenv.ports.gateway import HttpAnswer
+from devenv.ports.host import Space
+from devenv.ports.kube import Manifest
 from devenv.profiles.model import Profile, Route
 
 # Seconds since 1970: noon of the first of January 2026.
@@ -207,6 +211,7 @@ def healthy_objects() -> dict[str, list[Manifest]]:
         "EnvoyExtensionPolicy": [extension_policy()],
         "EnvoyPatchPolicy": [patch_policy()],
         "ClientTrafficPolicy": [client_policy()],
+        "Secret": [{"metadata": metadata(name, GATEWAYS)} for name in CERTIFICATES],
         "ModelAdapter": [{"metadata": {"name": "adapter", "namespace": MODELS}}],
         CRD: [{"metadata": {"name": n}} for n in (ROUTE_DEFINITION, ADAPTER_DEFINITION)],
     }
@@ -255,10 +260,11 @@ def pod_spec(name: str, node: str = "") -> Manifest:
         "env": [],
     }
     if name != PLUGINS:
-        return {"nodeName": node, "containers": [container]}
+        return {"nodeName": node, "references": [], "containers": [container]}
     container["env"] = [{"name": "AIBRIX_POD_DEPLOYMENT_LABEL"}]
     init = {"name": "init", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "env": []}
-    return {"nodeName": node, "initContainers": [init], "containers": [container]}
+    containers = {"initContainers": [init], "containers": [container]}
+    return {"nodeName": node, "references": [], **containers}
 
 
 def pod_of(workload: Manifest) -> Manifest:
@@ -391,6 +397,22 @@ def client_policy() -> Manifest:
     return policy(CLIENT_POLICY, {}, "Accepted")
 
 
+def event(
+    kind: str, namespace: str, name: str, reason: str, message: str, **more: object
+) -> Manifest:
+    """Return a warning about an object: it began a minute ago, and was last seen 5 s ago."""
+    return {
+        "metadata": metadata(f"{name}.{reason}", namespace),
+        "involvedObject": {"kind": kind, "namespace": namespace, "name": name},
+        "type": "Warning",
+        "reason": reason,
+        "message": message,
+        "firstTimestamp": before(60),
+        "lastTimestamp": before(5),
+        **more,
+    }
+
+
 # What a test changes
 
 
@@ -416,8 +438,15 @@ def remove(objects: dict[str, list[Manifest]], kind: str, name: str) -> None:
 
 
 def set_condition(obj: Manifest, name: str, status: str = "False", **more: object) -> None:
-    """Change a condition of the object: its own, or the one for its only ancestor or parent."""
-    own = obj["status"]
+    """Change a condition of the object: its own, or the one for its only ancestor or parent.
+
+    If there is none of this name, the object gets it as its own.
+    """
+    own = obj.setdefault("status", {})
     holders = [*own.get("ancestors", ()), *own.get("parents", ()), own]
-    (entry,) = [c for h in holders for c in h.get("conditions", ()) if c["type"] == name]
+    entries = [c for h in holders for c in h.get("conditions", ()) if c["type"] == name]
+    if not entries:
+        entries = [condition(name)]
+        own.setdefault("conditions", []).extend(entries)
+    (entry,) = entries
     entry.update(status=status, **more)

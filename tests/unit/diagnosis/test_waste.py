@@ -4,8 +4,8 @@ import pytest
 
 from devenv.diagnosis.diagnose import diagnose
 from devenv.facts.model import Facts, WasteFacts, dump, parse
-from devenv.ports import Space
-from tests.unit.diagnosis.test_incidents import read
+from devenv.ports.host import Space
+from tests.unit.diagnosis.test_diagnose_incidents import read
 
 MOCK = "devenv.local/vllm-mock:reference"
 MIB = 1 << 20

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from devenv.disk import accounts
-from devenv.disk.engine import Stored
+from devenv.disk.engine import EngineInventory
 from devenv.disk.history import Owner
-from devenv.ports import ListedContainer, Measured
+from devenv.ports.engine import ListedContainer, Measured
 
 MIB = 1 << 20
 
 
-def stored(containers=(), volumes=(), measured=None) -> Stored:
-    return Stored((), tuple(containers), tuple(volumes), (), {}, {}, measured)
+def stored(containers=(), volumes=(), measured=None) -> EngineInventory:
+    return EngineInventory((), tuple(containers), tuple(volumes), (), {}, {}, measured)
 
 
 def container(
@@ -22,7 +22,7 @@ def container(
     return ListedContainer(f"id-{name}", name, "i", "", status, 0.0, volumes, cluster)
 
 
-def test_a_volume_says_whose_it_is_or_was_and_how_to_remove_it():
+def test_a_volume_says_whose_it_is_or_was_and_how_to_remove_it(check_message):
     seen = stored(
         [container("c-control-plane", "mounted", cluster="c")],
         ["mounted", "gone", "again", "shown", "app", "nobody"],
@@ -34,30 +34,17 @@ def test_a_volume_says_whose_it_is_or_was_and_how_to_remove_it():
         "again": Owner("c-control-plane", "c"),
         "app": Owner("db"),
     }
-    shares = {
-        s.what: s
-        for s in accounts.volume_shares(seen, owners, {"shown": "x-worker"}, {"c-control-plane"})
-    }
-    told = {what: (s.size, s.note, s.command) for what, s in shares.items()}
-    assert told == {
-        "volume mounted": (5, "of c-control-plane", ""),
-        "volume gone": (
-            7,
-            "kind node old-control-plane, which no longer exists",
-            "docker volume rm gone",
-        ),
-        "volume again": (None, "of an earlier kind node c-control-plane", "docker volume rm again"),
-        "volume shown": (
-            None,
-            "kind node x-worker, which no longer exists",
-            "docker volume rm shown",
-        ),
-        "volume app": (None, "container db, which no longer exists", "docker volume rm app"),
-        "volume nobody": (None, "of no container", "docker volume rm nobody"),
-    }
-    assert [s.what for s in shares.values() if s.included] == ["volume mounted"], (
-        "it is in the node's own ledger"
-    )
+    shares = list(accounts.volume_shares(seen, owners, {"shown": "x-worker"}, {"c-control-plane"}))
+    sizes = [(share.what.split()[-1], share.size) for share in shares]
+    assert sizes == [
+        ("mounted", 5), ("gone", 7), ("again", None), ("shown", None), ("app", None), ("nobody", None),
+    ]  # fmt: skip
+    assert [share.included for share in shares] == [True] + 5 * [False], "its node's ledger has it"
+    assert [share.command for share in shares] == [
+        "",
+        *(f"docker volume rm {name}" for name, _ in sizes[1:]),
+    ]
+    check_message("\n".join(f"{share.what}: {share.note}" for share in shares))
 
 
 def test_where_the_engine_did_not_measure_in_time_sizes_are_unknown():
@@ -74,15 +61,16 @@ def test_a_volumes_content_shows_which_node_it_was(tmp_path):
     assert accounts.node_in(tmp_path / "elsewhere") == ""
 
 
-def test_each_long_log_is_named_with_what_empties_it(tmp_path):
+def test_each_long_log_is_named_with_what_empties_it(tmp_path, check_message):
     for name, size in (("long", 51 * MIB), ("short", MIB)):
         folder = tmp_path / f"id-{name}"
         folder.mkdir()
         (folder / f"id-{name}-json.log").write_bytes(b"x" * size)
     seen = stored([container("long"), container("short"), container("none")])
     every, long = accounts.log_shares(tmp_path, seen)
-    assert (every.size, every.note) == (52 * MIB, "of 2 containers")
-    assert (long.what, long.size, long.included) == ("log of long", 51 * MIB, True)
+    assert every.size == 52 * MIB
+    assert (long.size, long.included) == (51 * MIB, True)
+    check_message(f"{every.what}: {every.note}\n{long.what}")
     assert long.command == f"sudo truncate --size 0 {tmp_path / 'id-long' / 'id-long-json.log'}"
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from devenv.base.errors import DevenvError
 from devenv.disk.budget import Marks, marks, taken, used
-from devenv.disk.survey import Disk
-from devenv.errors import DevenvError
+from devenv.disk.ledgers import Disk
 from devenv.facts.df import parse
-from devenv.ports import Space
+from devenv.ports.host import Space
 from devenv.profiles.model import Budget
 
 GIB = 1 << 30

@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
+from devenv.base.errors import DevenvError
 from devenv.disk.history import History, Owner
 from devenv.disk.host import HostStock
 from devenv.disk.plan import Worth
-from devenv.errors import DevenvError
-from devenv.ports import Completed
+from devenv.ports.processes import Completed
 from tests.fakes.world import FakeClock, FakeHost
 
 DAY = 86400.0
@@ -28,63 +28,63 @@ def test_the_last_use_of_an_image_is_learned_and_kept(tmp_path):
         asked.append(since)
         return [(now - 50, "redis"), (now - 90, "redis"), (now - 10, "sha256:1")]
 
-    assert one.learn("engine", events) == {
+    assert one.learn_uses("engine", events) == {
         "docker.io/library/redis:latest": now - 50,
         "sha256:1": now - 10,
     }
     clock.time += 1000
-    assert one.learn("engine", lambda since: asked.append(since) or [])["sha256:1"] == now - 10
+    assert one.learn_uses("engine", lambda since: asked.append(since) or [])["sha256:1"] == now - 10
     assert asked == [0, now - 5], "only what came since"
-    assert one.learn("another", lambda _: []) == {}
+    assert one.learn_uses("another", lambda _: []) == {}
     clock.time += 200 * DAY
-    assert one.learn("engine", lambda _: []) == {}
+    assert one.learn_uses("engine", lambda _: []) == {}
 
 
 def test_what_can_t_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     one, clock = history(tmp_path)
-    one.learn("engine", lambda _: [(clock.now(), "a")])
+    one.learn_uses("engine", lambda _: [(clock.now(), "a")])
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    assert "docker.io/library/b:latest" in one.learn("engine", lambda _: [(clock.now(), "b")])
+    assert "docker.io/library/b:latest" in one.learn_uses("engine", lambda _: [(clock.now(), "b")])
     monkeypatch.undo()
-    assert set(one.learn("engine", lambda _: [])) == {"docker.io/library/a:latest"}
+    assert set(one.learn_uses("engine", lambda _: [])) == {"docker.io/library/a:latest"}
 
 
 def test_what_workloads_named_is_kept_for_when_nobody_can_say(tmp_path):
     one, _ = history(tmp_path)
-    assert one.named("c", "engine", None) == frozenset()
-    one.named("c", "engine", frozenset({"a", "b"}))
-    assert one.named("c", "engine", None) == {"a", "b"}
-    assert one.named("c", "engine", frozenset()) == {"a", "b"}, (
+    assert one.learn_workload_images("c", "engine", None) == frozenset()
+    one.learn_workload_images("c", "engine", frozenset({"a", "b"}))
+    assert one.learn_workload_images("c", "engine", None) == {"a", "b"}
+    assert one.learn_workload_images("c", "engine", frozenset()) == {"a", "b"}, (
         "no cluster is seen, so nobody can say"
     )
-    assert one.named("other", "engine", None) == frozenset()
-    assert one.named("c", "elsewhere", None) == frozenset()
+    assert one.learn_workload_images("other", "engine", None) == frozenset()
+    assert one.learn_workload_images("c", "elsewhere", None) == frozenset()
 
 
 def test_an_image_that_was_not_there_before_has_come_since(tmp_path):
     one, clock = history(tmp_path)
-    assert one.came("engine", ["old"]) == {}, "who knows"
+    assert one.learn_arrivals("engine", ["old"]) == {}, "who knows"
     clock.time += 60
     then = clock.now()
-    assert one.came("engine", ["old", "new"]) == {"new": then}
+    assert one.learn_arrivals("engine", ["old", "new"]) == {"new": then}
     clock.time += 60
-    assert one.came("engine", ["old", "new"]) == {"new": then}
-    assert one.came("node", ["old", "new"]) == {}
-    assert one.came("engine", ["old"]) == {}
+    assert one.learn_arrivals("engine", ["old", "new"]) == {"new": then}
+    assert one.learn_arrivals("node", ["old", "new"]) == {}
+    assert one.learn_arrivals("engine", ["old"]) == {}
 
 
 def test_an_engine_that_does_not_say_costs_nothing_that_was_known(tmp_path):
     one, clock = history(tmp_path)
-    one.learn("engine", lambda _: [(clock.now(), "a")])
+    one.learn_uses("engine", lambda _: [(clock.now(), "a")])
 
     def refuse(_):
         raise DevenvError("since is after until")
 
-    assert set(one.learn("engine", refuse)) == {"docker.io/library/a:latest"}
+    assert set(one.learn_uses("engine", refuse)) == {"docker.io/library/a:latest"}
 
 
 def test_samples_are_not_taken_more_often_than_they_say_anything(tmp_path):
@@ -151,7 +151,7 @@ def test_what_an_image_was_called_is_known_after_it_has_lost_the_name(tmp_path):
 def test_whose_a_volume_was_is_known_after_its_container_is_gone(tmp_path):
     one, _ = history(tmp_path)
     node = Owner("c-control-plane", "c")
-    assert one.volume_owners("engine", ["v", "w"], {"v": node}) == {"v": node}
-    assert one.volume_owners("engine", ["v"], {}) == {"v": node}
-    assert one.volume_owners("engine", [], {}) == {}
-    assert one.volume_owners("engine", ["v"], {}) == {}, "a volume that is gone is forgotten"
+    assert one.learn_volume_owners("engine", ["v", "w"], {"v": node}) == {"v": node}
+    assert one.learn_volume_owners("engine", ["v"], {}) == {"v": node}
+    assert one.learn_volume_owners("engine", [], {}) == {}
+    assert one.learn_volume_owners("engine", ["v"], {}) == {}, "a volume that is gone is forgotten"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devenv.disk.keep import Keep, spellings
+from devenv.disk.keep import KeepRules, spellings
 
 DIGEST = "sha256:" + "a" * 64
 OLD = 10.0**9
@@ -21,10 +21,13 @@ OLD = 10.0**9
     ],
 )
 def test_what_a_workload_or_the_profile_needs_stays_however_it_is_spelt(needed, listed):
-    for keep in (Keep(spellings([needed]), frozenset()), Keep(frozenset(), frozenset({needed}))):
-        assert keep.node([listed], used=False, pinned=False, age=OLD)
-        assert keep.engine([listed], [], OLD)
-        assert not keep.engine(["other:1"], [], OLD)
+    for keep in (
+        KeepRules(spellings([needed]), frozenset()),
+        KeepRules(frozenset(), frozenset({needed})),
+    ):
+        assert keep.why_keep_in_node([listed], used=False, pinned=False, age=OLD)
+        assert keep.why_keep_in_engine([listed], [], OLD)
+        assert not keep.why_keep_in_engine(["other:1"], [], OLD)
 
 
 @pytest.mark.parametrize(
@@ -37,10 +40,12 @@ def test_what_a_workload_or_the_profile_needs_stays_however_it_is_spelt(needed, 
     ],
 )  # fmt: skip
 def test_patterns_are_read_as_people_write_names(pattern, name, fits):
-    assert bool(Keep(frozenset(), frozenset(), (pattern,)).engine([name], [], OLD)) is fits
+    rules = KeepRules(frozenset(), frozenset(), (pattern,))
+    assert bool(rules.why_keep_in_engine([name], [], OLD)) is fits
 
 
 def test_who_keeps_nothing_for_being_new_keeps_nothing_that_came_this_moment():
     """It may have come after the look began."""
-    assert not Keep(frozenset(), frozenset(), newer=0).engine(["a:1"], [], -0.5)
-    assert Keep(frozenset(), frozenset()).engine(["a:1"], [], -0.5)
+    rules = KeepRules(frozenset(), frozenset(), minimum_age=0)
+    assert not rules.why_keep_in_engine(["a:1"], [], -0.5)
+    assert KeepRules(frozenset(), frozenset()).why_keep_in_engine(["a:1"], [], -0.5)

@@ -6,16 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devenv.disk.keep import Keep
-from devenv.disk.node import Kept, NodeImage, NodeStock, things
+from devenv.base.errors import DevenvError
+from devenv.disk.keep import KeepRules
+from devenv.disk.node import NodeImage, NodeInventory, NodeStock, NodeThings
 from devenv.disk.plan import Worth, plan
-from devenv.errors import DevenvError
-from devenv.images.layers import chain_ids
-from devenv.ports import Completed, Space
+from devenv.images.formats.layers import chain_ids
+from devenv.ports.host import Space
+from devenv.ports.processes import Completed
 
 NOW = 10**9
 OLD = NOW - 10**6
-KEEP = Keep(frozenset({"docker.io/library/named:1"}), frozenset({"docker.io/library/wanted:1"}))
+KEEP = KeepRules(
+    frozenset({"docker.io/library/named:1"}), frozenset({"docker.io/library/wanted:1"})
+)
 DIFFS = ["sha256:base", "sha256:top"]
 BASE, TOP = chain_ids(DIFFS)
 MARK = "\n--- devenv ---\n"
@@ -42,6 +45,10 @@ class Containers:
     def exec(self, container, argv, stdin=None):
         self.argv.append(argv)
         return self.done
+
+
+def things(*arguments):
+    return NodeThings(*arguments).list_all()
 
 
 def look(*args, **more):
@@ -76,7 +83,7 @@ def test_sizes_and_what_is_kept_twice():
     (image,) = kept.images
     assert image.layers == {BASE: 100, TOP: 10}
     assert image.blobs == {"sha256:c": 2, "sha256:m-c": 1, "sha256:packed-base": 40}
-    assert image.loose == {"sha256:packed-base"}
+    assert image.unpacked == {"sha256:packed-base"}
     one, blobs = things(kept, KEEP, {}, NOW)
     assert (one.kept, one.size, one.id) == ("", 113, "sha256:c")
     assert (blobs.worth, blobs.size, blobs.names) == (Worth.BLOB, 40, ("sha256:packed-base",))
@@ -84,24 +91,25 @@ def test_sizes_and_what_is_kept_twice():
 
 def test_a_packed_layer_without_its_snapshot_is_needed():
     kept = look([("sha256:c", ["a:1"], False)], snapshots=(), **whole("c"))
-    assert kept.images[0].loose == set()
+    assert kept.images[0].unpacked == set()
     assert [t.worth for t in things(kept, KEEP, {}, NOW)] == [Worth.IMAGE]
 
 
 @pytest.mark.parametrize(
     ("names", "pinned", "why"),
     [
-        (["docker.io/library/a:1"], True, "the node has it pinned"),
-        (["registry.k8s.io/etcd:1"], False, "Kubernetes' own"),
-        (["docker.io/library/named:1"], False, "a workload of the cluster names it"),
-        (["docker.io/library/wanted:1"], False, "the profile has it"),
-        (["docker.io/library/free:1"], False, ""),
-        ([], False, ""),
+        (["docker.io/library/a:1"], True, "pinned"),
+        (["registry.k8s.io/etcd:1"], False, "Kubernetes"),
+        (["docker.io/library/named:1"], False, "workload"),
+        (["docker.io/library/wanted:1"], False, "profile"),
+        (["docker.io/library/free:1"], False, None),
+        ([], False, None),
     ],
 )
 def test_what_must_stay_and_why(names, pinned, why):
     kept = look([("sha256:c", names, pinned)], **whole("c"))
-    assert things(kept, KEEP, {}, NOW)[0].kept == why
+    reason = things(kept, KEEP, {}, NOW)[0].kept
+    assert reason == "" if why is None else why in reason
 
 
 def test_a_container_in_any_state_keeps_its_image():
@@ -111,13 +119,13 @@ def test_a_container_in_any_state_keeps_its_image():
             [{key: "sha256:c", "createdAt": str(OLD * 10**9)}],
             **whole("c"),
         )
-        assert things(kept, KEEP, {}, NOW)[0].kept == "a container has it"
+        assert things(kept, KEEP, {}, NOW)[0].kept.startswith("a container ")
 
 
 def test_what_came_lately_stays_and_where_the_api_server_is_silent_all_stay():
     kept = look([("sha256:c", ["a:1"], False)], **whole("c", at=NOW - 60))
     assert "last 24 hours" in things(kept, KEEP, {}, NOW)[0].kept
-    silent = Keep(None, frozenset())
+    silent = KeepRules(None, frozenset())
     assert (
         "API server"
         in things(look([("sha256:c", ["a:1"], False)], **whole("c")), silent, {}, NOW)[0].kept
@@ -127,7 +135,7 @@ def test_what_came_lately_stays_and_where_the_api_server_is_silent_all_stay():
 @pytest.mark.parametrize("names", [[], ["devenv.local/superseded:1"], ["devenv.local/incoming:1"]])
 def test_a_superseded_image_goes_first_however_new_it_is_and_whoever_is_silent(names):
     kept = look([("sha256:c", names, False)], **whole("c", at=NOW - 60))
-    (thing, *_) = things(kept, Keep(None, frozenset()), {}, NOW, {}, {"sha256:c": "a:1"})
+    (thing, *_) = things(kept, KeepRules(None, frozenset()), {}, NOW, {}, {"sha256:c": "a:1"})
     assert (thing.worth, thing.kept, thing.former_name) == (Worth.DANGLING, "", "a:1")
 
 
@@ -137,7 +145,7 @@ def test_a_superseded_image_that_a_container_has_stays():
         [{"imageRef": "sha256:c", "createdAt": "1"}],
         **whole("c"),
     )
-    assert things(kept, KEEP, {}, NOW)[0].kept == "a container has it"
+    assert things(kept, KEEP, {}, NOW)[0].kept.startswith("a container ")
 
 
 @pytest.mark.parametrize(("came", "stays"), [(OLD, False), (NOW - 60, True)])
@@ -166,13 +174,13 @@ def test_a_packed_layer_that_another_image_has_only_packed_stays():
         ("m-d", manifest("d", "packed-other", "packed-base")),
     ]
     kept = look([("sha256:c", ["a:1"], False), ("sha256:d", ["b:1"], False)], **more)
-    assert kept.loose == {}
+    assert kept.spare_blobs == {}
     assert Worth.BLOB not in [t.worth for t in things(kept, KEEP, {}, NOW)]
 
 
 def test_where_an_image_does_not_say_what_it_has_no_packed_layer_goes():
     kept = look([("sha256:c", ["a:1"], False), ("sha256:unread", ["b:1"], False)], **whole("c"))
-    assert kept.loose == {}
+    assert kept.spare_blobs == {}
 
 
 NAMES = st.sampled_from(
@@ -201,7 +209,7 @@ def test_nothing_protected_in_a_node_is_ever_in_a_plan(images, silent, goal):
         )
         for n, names, pinned, _ in images
     )
-    kept = Kept(
+    kept = NodeInventory(
         "n",
         Space(1, 1, 1, 1),
         "1",
@@ -212,7 +220,7 @@ def test_nothing_protected_in_a_node_is_ever_in_a_plan(images, silent, goal):
         found,
         {f"sha256:{n}": 1.0 for n, _, _, used in images if used},
     )
-    keep = Keep(None if silent else KEEP.named, KEEP.wanted)
+    keep = KeepRules(None if silent else KEEP.workload_images, KEEP.needed_images)
     for removal in plan(things(kept, keep, {}, NOW), goal):
         if removal.thing.worth is Worth.BLOB:
             continue

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from devenv.disk.budget import marks, used
 from devenv.disk.plan import Removal, Thing, Worth, plan
-from devenv.ports import Space
+from devenv.ports.host import Space
 from devenv.profiles.model import Budget
 
 PARTS = {f"layer{n}": size for n, size in enumerate([1, 5, 10, 50, 100, 300, 0])}

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from devenv.base.errors import DevenvError, Exit
 from devenv.disk.schedule import Cron, Job, Jobs, Launchd, Systemd, agent, entry, units
-from devenv.errors import DevenvError
-from devenv.lifecycle.schedule import Schedule
-from devenv.ports import Completed
+from devenv.ports.processes import Completed
+from devenv.workstation.schedule import Schedule
 from tests.fakes.world import FakeClock, FakeHost
 
 ODD = '/home/a b/100%/$x/"q"/python'
@@ -182,22 +182,23 @@ def test_a_timer_that_was_installed_where_systemd_could_be_asked_is_removed_wher
     assert schedule(host, tmp_path).remove() == ["systemd"]
 
 
-def test_a_crontab_that_can_t_be_read_is_not_written_anew(host, tmp_path):
+def test_a_crontab_that_can_t_be_read_is_not_written_anew(host, tmp_path, expect_error):
     host.crontab = "0 1 * * * true\n"
     host.broken = True
-    with pytest.raises(DevenvError, match="can't be read as it is"):
+    with expect_error(Exit.FAILED):
         Cron(host, tmp_path).install(JOB, ARGV)
     assert host.crontab == "0 1 * * * true\n"
 
 
 def test_a_machine_without_any_of_them_is_refused(host):
-    with pytest.raises(DevenvError, match="Nothing on this machine can run it"):
+    with pytest.raises(DevenvError, match="cron") as refused:
         Schedule(host, FakeClock(), [], [], dict).install(
             (1, 1), "c", "offline", weekdays=False, recover=False
         )
+    assert refused.value.exit_code is Exit.PREREQUISITE
 
 
-def test_a_broken_job_is_told(host):
+def test_a_broken_job_is_told(host, expect_error):
     Jobs(host).path.write_text("{")
-    with pytest.raises(DevenvError, match="is broken"):
+    with expect_error(Exit.FAILED):
         Jobs(host).read()

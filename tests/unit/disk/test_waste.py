@@ -1,7 +1,7 @@
 """Whose waste there is, and how much."""
 
 from devenv.disk.plan import ENGINE, Thing, Worth
-from devenv.disk.waste import Waste, waste
+from devenv.disk.waste import Waste, sum_up_waste
 
 
 def dangling(
@@ -11,7 +11,7 @@ def dangling(
 
 
 def test_earlier_builds_of_one_image_are_one_and_what_others_have_is_not_counted():
-    seen = waste([
+    seen = sum_up_waste([
         dangling("a", "x:1", {"base": 100, "a": 10}, 5),
         dangling("b", "x:1", {"base": 100, "b": 20}, 7),
         dangling("c", "y:1", {"c": 5}),
@@ -27,7 +27,7 @@ def test_earlier_builds_of_one_image_are_one_and_what_others_have_is_not_counted
 
 
 def test_what_two_have_is_counted_once_and_what_frees_nothing_is_not_told():
-    seen = waste(
+    seen = sum_up_waste(
         [dangling("a", "x:1", {"p": 10}), dangling("b", "y:1", {"p": 10}), dangling("c", "z:1", {})]
     )
     assert sum(w.size for w in seen) == 10

@@ -50,7 +50,7 @@ def test_each_test_and_sub_test_has_its_result_time_and_words():
     }
     bad = next(test for test in events.tests if test.name == "TestSub/bad")
     assert (bad.seconds, bad.output, bad.package) == (0.25, ("    a_test.go:4: no",), "x/e2e")
-    assert list(events.other) == ["FAIL\tx/e2e\t0.1s"]
+    assert list(events.other_lines) == ["FAIL\tx/e2e\t0.1s"]
     assert events.built
 
 
@@ -137,7 +137,7 @@ def test_what_does_not_compile_is_told(lines):
     events = fed(*lines)
     assert not events.built
     assert events.tests == []
-    assert any("expected ')'" in text for text in events.other)
+    assert any("expected ')'" in text for text in events.other_lines)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from devenv import data
+from devenv.base.errors import DevenvError, Exit
 from devenv.e2e.events import Outcome
 from devenv.e2e.run import Options, SourceTestRun
-from devenv.errors import DevenvError, Exit
-from devenv.images.toolchain import Pin, Toolchain
-from devenv.ports import Completed
+from devenv.images.recipes.toolchain import Pin, Toolchain
+from devenv.ports.processes import Completed
 from devenv.profiles.load import load
 
 PASSED = ({"Action": "run", "Test": "TestA"}, {"Action": "pass", "Test": "TestA", "Elapsed": 1.5})
@@ -72,13 +72,8 @@ class Lab:
     def run(self, options=Options()):  # noqa: B008 - frozen
         self.fakes.host.run = self.go
         run = SourceTestRun(
-            "test",
-            self.profile,
+            self.fakes.session("test", self.profile),
             self.checkout,
-            self.fakes.host,
-            self.fakes.clock,
-            self.fakes.kube,
-            self.fakes.reporter,
             self.forwarding,
             self.toolchain,
             self.environment,
@@ -182,7 +177,7 @@ def test_what_the_tests_leave_is_removed_and_named(lab, fakes):
 def test_with_keep_it_stays_and_is_named(lab, fakes):
     lab.makes = ["theirs"]
     report = lab.run(Options(keep=True))
-    assert ([name.name for name in report.kept], report.removed) == (["theirs"], ())
+    assert ([name.name for name in report.remaining], report.removed) == (["theirs"], ())
     assert ("Deployment", "default", "theirs") in fakes.kube.objects
 
 

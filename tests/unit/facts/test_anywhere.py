@@ -1,15 +1,15 @@
 """Which part everything plays is found by what it does, not by its name."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from devenv.diagnosis.diagnose import diagnose
 from devenv.facts.anywhere import concerning, discovered
 from devenv.facts.model import dump, parse
+from tests.paths import INCIDENTS
+from tests.unit.diagnosis.spelled import fixes
 
-INCIDENTS = Path(__file__).parents[2] / "incidents"
 RENAMED = (
     ("envoy-gateway-system", "gateways"), ("aibrix-system", "routing"), ("aibrix-eg", "front-door"), ("llama2-7b", "other-model"),
     ("aibrix-gateway-plugins", "chooser"),
@@ -68,10 +68,12 @@ def test_a_fault_has_the_same_root_and_no_fix_of_devenvs(name, code):
     found = diagnose(seen_by_api(text_of(name)))
     assert code in [c.root.code for c in found.causes]
     for cause in found.causes:
-        assert not [f for f in cause.root.fix if f.startswith("devenv ") and "--explain" not in f]
+        assert not [
+            f for f in fixes(cause.root) if f.startswith("devenv ") and "--explain" not in f
+        ]
         assert not any(
             "kind-" in f.split("--context ")[-1].split()[0]
-            for f in cause.root.fix
+            for f in fixes(cause.root)
             if "kubectl" in f
         )
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from devenv.facts.logs import parse
@@ -13,6 +15,32 @@ def test_an_access_log_line_is_told_in_words():
     )
     assert line.problem
     assert line.time == "2026-01-01T00:00:00.123Z"
+
+
+def access_line(status, details, upstream="10.0.0.1:8000"):
+    fields = {"response_code": status, "response_code_details": details, "upstream_host": upstream}
+    return parse("proxy", "p", "envoy", f"T {json.dumps({**fields, 'route_name': 'error'})}")
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "problem"),
+    [
+        (500, "via_upstream", True),
+        (503, "no_healthy_upstream", True),
+        (413, "request_payload_too_large", True),
+        (404, "route_not_found", True),
+        (400, "", True),
+        (404, "via_upstream", False),
+        (200, "via_upstream", False),
+    ],
+)
+def test_a_failed_request_is_a_problem_and_a_servers_own_4xx_is_none(status, details, problem):
+    assert access_line(status, details).problem == problem
+
+
+@pytest.mark.parametrize("text", ["50051 is the port", "500 pods", "5 of 5 models are loaded"])
+def test_a_line_is_no_failed_request_because_it_begins_with_a_5(text):
+    assert not parse("gateway-plugins", "p", "c", f"T {text}").problem
 
 
 def test_who_only_looks_whether_the_port_answers_is_no_problem():

@@ -3,7 +3,7 @@ from threading import Event
 import pytest
 
 from devenv.adapters.clock import SystemClock
-from devenv.errors import DevenvError, NotReachableError
+from devenv.base.errors import DevenvError, NotReachableError
 from devenv.facts.looks import Looks
 
 
@@ -15,6 +15,12 @@ def test_what_hangs_is_unknown_and_keeps_nobody_waiting():
     assert looks.get("answers", 0) == 42
     assert set(looks.unknown) == {"hangs"}
     never.set()
+
+
+def test_a_look_may_have_a_limit_of_its_own():
+    slow, looks = Event(), Looks(SystemClock(), 5, 0.01)
+    looks.begin("slow", lambda: slow.wait(0.05) or 42, 5)
+    assert looks.get("slow", 0) == 42
 
 
 def test_all_together_have_one_limit():

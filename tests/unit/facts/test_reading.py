@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from devenv.base.errors import DevenvError, Exit
 from devenv.diagnosis.diagnose import diagnose
-from devenv.errors import DevenvError, Exit
 from devenv.facts import files
 from devenv.facts.model import VERSION, parse
-from tests.unit.fuzz.mutations import GONE, with_value
+from tests.fuzz.mutations import GONE, with_value
+from tests.paths import INCIDENTS
 
-HEALTHY = Path(__file__).parents[2] / "incidents" / "healthy" / "facts.json"
+HEALTHY = INCIDENTS / "healthy" / "facts.json"
 CONTENT = json.loads(HEALTHY.read_text())
 
 

@@ -64,6 +64,18 @@ def test_it_stays(text):
 
 
 @pytest.mark.parametrize(
+    "message",
+    [
+        'volume "token" : secret "api-key" not found',
+        'volume "secret" : references non-existent secret key: a',
+        'failed to fetch token: serviceaccounts "me" not found',
+    ],
+)
+def test_the_name_of_what_a_pod_lacks_is_no_credential(message):
+    assert redacted({"message": message}, HOME, [USER]) == {"message": message}
+
+
+@pytest.mark.parametrize(
     "content",
     [
         {"Authorization": "abc"},

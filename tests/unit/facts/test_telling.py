@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from devenv.facts.telling import telling_line
+from devenv.facts.telling import error_message, telling_line
 
 GO = """2026/11/28 listening on :50052
 panic: the new code is wrong
@@ -103,3 +103,28 @@ def test_a_long_stack_hides_nothing():
 def test_a_line_of_another_kind_of_json_is_returned_as_it_is():
     assert telling_line(["[1, 2]"]) == "[1, 2]"
     assert telling_line(['{"level": ']) == '{"level":'
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"error": {"code": None, "message": "podless\n", "type": "overloaded_error"}}, "podless"),
+        ({"error": "podless"}, "podless"),
+        ({"object": "error", "message": "podless", "code": 404}, "podless"),
+        ({"detail": "podless"}, "podless"),
+        ({"detail": [{"loc": ["body"]}]}, ""),
+        ({"error": {"code": 1}}, ""),
+        ({"error": None, "message": 1}, ""),
+        ([1], ""),
+        ("podless", ""),
+    ],
+)
+def test_the_message_in_the_json_of_an_answer(body, message):
+    assert error_message(f" {json.dumps(body)}\n") == message
+
+
+@pytest.mark.parametrize(
+    "body", ["", "upstream connect error", '{"error": {"message": "no', "[" * 9999]
+)
+def test_an_answer_that_is_no_json_has_no_message(body):
+    assert error_message(body) == ""

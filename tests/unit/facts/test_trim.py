@@ -1,7 +1,7 @@
-from devenv.facts.trim import revision, trimmed
+from devenv.facts.trim import config_map, only_metadata, revision, trimmed
 
 
-def test_values_of_variables_annotations_and_volumes_are_left_out():
+def test_values_of_variables_and_annotations_are_left_out():
     variables = [
         {"name": "API_KEY", "value": "hush"},
         {"name": "DEPTH", "value": "hush"},
@@ -17,7 +17,7 @@ def test_values_of_variables_annotations_and_volumes_are_left_out():
         },
         "spec": {
             "containers": [container],
-            "volumes": [{"name": "v", "secret": {"secretName": "hush"}}],
+            "volumes": [{"name": "v", "csi": {"volumeAttributes": {"password": "hush"}}}],
         },
         "status": {"phase": "Running"},
     }
@@ -65,3 +65,42 @@ def test_of_revisions_the_number_and_the_owner_are_kept_and_no_template():
     assert told["metadata"]["annotations"] == {"deployment.kubernetes.io/revision": "3"}
     assert (told["metadata"]["ownerReferences"], told["revision"]) == (owner, 4)
     assert "hush" not in str(told)
+
+
+def test_of_what_a_pod_needs_names_and_keys_are_kept():
+    variables = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}}]
+    sources = [{"secret": {"name": "p", "optional": True}}, {"serviceAccountToken": {}}]
+    volumes = [
+        {"name": "v", "secret": {"secretName": "s", "items": [{"key": "one"}, {"key": "two"}]}},
+        {"name": "w", "persistentVolumeClaim": {"claimName": "c"}},
+        {"name": "x", "projected": {"sources": sources}},
+        {"name": "y", "emptyDir": {}},
+    ]
+    spec = {
+        "containers": [{"name": "c", "env": variables, "envFrom": [{"secretRef": {"name": "e"}}]}],
+        "volumes": volumes,
+        "imagePullSecrets": [{"name": "r"}],
+        "serviceAccountName": "a",
+        "priorityClassName": "high",
+        "nodeSelector": {"disk": "fast"},
+    }
+    pod = trimmed({"metadata": {"name": "p"}, "spec": spec})["spec"]
+    assert pod["references"] == [
+        {"kind": "Secret", "name": "s", "by": "volume v", "key": "one"},
+        {"kind": "Secret", "name": "s", "by": "volume v", "key": "two"},
+        {"kind": "PersistentVolumeClaim", "name": "c", "by": "volume w"},
+        {"kind": "Secret", "name": "p", "by": "volume x", "optional": True},
+        {"kind": "ConfigMap", "name": "m", "by": "variable A", "key": "k"},
+        {"kind": "Secret", "name": "e", "by": "envFrom"},
+        {"kind": "Secret", "name": "r", "by": "imagePullSecrets"},
+        {"kind": "ServiceAccount", "name": "a", "by": "serviceAccountName"},
+        {"kind": "PriorityClass", "name": "high", "by": "priorityClassName"},
+    ]
+    assert (pod["priorityClassName"], pod["nodeSelector"]) == ("high", {"disk": "fast"})
+
+
+def test_of_a_config_map_the_keys_are_kept_and_of_a_secret_only_its_metadata():
+    metadata = {"name": "x", "finalizers": ["f"]}
+    content = {"metadata": metadata, "data": {"b": "hush"}, "binaryData": {"a": "hush"}}
+    assert config_map(content) == {"metadata": metadata, "keys": ["a", "b"]}
+    assert only_metadata(content) == {"metadata": metadata}

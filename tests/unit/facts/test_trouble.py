@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from devenv.errors import NotReachableError
+from devenv.base.errors import NotReachableError
 from devenv.facts.trouble import Trouble
 
 WORKLOAD = {

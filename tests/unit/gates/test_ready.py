@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,20 +20,23 @@ def test_a_deployment_whose_replicas_are_new_and_available_is_ready():
     assert ready.workload(deployment()) == ""
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    ({"generation": 3}, "its controller has not seen the change yet"),
-    ({"updatedReplicas": 1}, "1 of 2 replicas updated"),
-    ({"availableReplicas": 0}, "0 of 2 replicas available"),
-    ({"replicas": 2, "updatedReplicas": 2}, ""),
-])  # fmt: skip
-def test_a_deployment_says_what_it_lacks(change, why):
-    assert ready.workload(deployment(**change)) == why
+@pytest.mark.parametrize(
+    "change",
+    [{"generation": 3}, {"updatedReplicas": 1}, {"availableReplicas": 0}, {"replicas": 1}],
+    ids=" ".join,
+)
+def test_a_deployment_says_what_it_lacks(change, check_message):
+    check_message(ready.workload(deployment(**change)))
 
 
-def test_old_replicas_are_waited_for():
+def test_a_deployment_that_lacks_nothing_is_ready():
+    assert ready.workload(deployment(replicas=2, updatedReplicas=2)) == ""
+
+
+def test_old_replicas_are_waited_for(check_message):
     obj = deployment()
     obj["status"]["replicas"] = 3
-    assert ready.workload(obj) == "1 old replicas still there"
+    check_message(ready.workload(obj))
 
 
 def test_a_deployment_without_status_is_not_ready():
@@ -57,25 +61,22 @@ def test_a_policy_is_read_by_its_ancestors_and_a_route_by_its_parents():
     assert ready.parents(policy(field="parents"), ["Accepted"]) == ""
 
 
-def test_a_rejected_policy_gives_reason_and_message():
-    assert (
-        ready.ancestors(policy("False"), ["Accepted"])
-        == "Accepted=False Invalid: Wasm: wasm cache is not initialized."
-    )
+def test_a_rejected_policy_gives_reason_and_message(check_message):
+    check_message(ready.ancestors(policy("False"), ["Accepted"]))
 
 
-def test_a_status_of_an_older_generation_does_not_count():
+def test_a_status_of_an_older_generation_does_not_count(check_message):
     obj = policy()
     obj["metadata"]["generation"] = 2
-    assert ready.ancestors(obj, ["Accepted"]) == "Accepted is reported for an older generation"
+    check_message(ready.ancestors(obj, ["Accepted"]))
 
 
-def test_a_condition_that_nobody_reported_does_not_count():
-    assert ready.ancestors(policy(), ["Programmed"]) == "Programmed is not reported"
+def test_a_condition_that_nobody_reported_does_not_count(check_message):
+    check_message(ready.ancestors(policy(), ["Programmed"]))
 
 
-def test_a_policy_that_no_controller_has_looked_at_is_not_ready():
-    assert "no controller" in ready.ancestors({"metadata": {"generation": 1}}, ["Accepted"])
+def test_a_policy_that_no_controller_has_looked_at_is_not_ready(check_message):
+    check_message(ready.ancestors({"metadata": {"generation": 1}}, ["Accepted"]))
 
 
 @pytest.mark.parametrize(("status", "ready_"), [("True", True), ("False", False)])
@@ -104,10 +105,10 @@ def test_one_bad_ancestor_of_two_is_enough():
     assert "Accepted=False" in ready.ancestors(obj, ["Accepted"])
 
 
-def test_a_component_without_objects_says_so():
+def test_a_component_without_objects_says_so(check_message):
     resource = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "n", "name": "x"}
     component = Component.model_validate({"name": "x", "gate": "workload", "resource": resource})
-    assert ready.missing(component, []) == "Deployment n/x does not exist"
+    check_message(ready.missing(component, []))
 
 
 def test_a_lease_counts_as_long_as_its_holder_renews_it():
@@ -120,24 +121,25 @@ def test_a_lease_counts_as_long_as_its_holder_renews_it():
         }
 
     assert ready.lease(lease(1)) == ""
-    assert ready.lease(lease(60)).startswith("pod-1 leads, and has not said so for ")
-    assert ready.lease(lease(1, "")) == ready.lease({"spec": {}}) == "nobody leads"
+    expired = ready.lease(lease(60))
+    assert "pod-1 " in expired, "the pod that holds it"
+    assert re.search(r" 6\d s", expired), "for how long it was not renewed"
+    unheld = ready.lease({"spec": {}})
+    assert unheld
+    assert ready.lease(lease(1, "")) == unheld
 
 
-def test_endpoints_need_an_address_that_is_ready():
+def test_endpoints_need_an_address_that_is_ready(check_message):
     def found(*conditions):
         return {"endpoints": [{"addresses": ["10.0.0.1"], "conditions": c} for c in conditions]}
 
     assert ready.endpoints(found({"ready": False}, {"ready": True})) == ""
     assert ready.endpoints(found({})) == "", "unknown counts as ready, as Kubernetes says"
-    assert (
-        ready.endpoints(found({"ready": False}))
-        == ready.endpoints({"endpoints": None})
-        == "no address is ready"
-    )
+    assert ready.endpoints(found({"ready": False})) == ready.endpoints({"endpoints": None})
+    check_message(ready.endpoints({"endpoints": None}))
 
 
-def test_a_webhook_needs_a_certificate_for_every_hook():
+def test_a_webhook_needs_a_certificate_for_every_hook(check_message):
     hooks = {
         "webhooks": [
             {"name": "a", "clientConfig": {"service": {"name": "s"}, "caBundle": "x"}},
@@ -145,6 +147,6 @@ def test_a_webhook_needs_a_certificate_for_every_hook():
             {"name": "b", "clientConfig": {"service": {"name": "s"}}},
         ]
     }
-    assert ready.webhook(hooks) == "no certificate is known for b"
+    check_message(ready.webhook(hooks))
     hooks["webhooks"].pop()
     assert ready.webhook(hooks) == ""

@@ -2,10 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from devenv import data
-from devenv.errors import DevenvError, Exit
-from devenv.profiles.load import added, check, free_port, load
+from devenv.base.errors import DevenvError, Exit
+from devenv.profiles.load import check, load, new_items
 
 FOLDER = data.root() / "profiles"
 
@@ -51,43 +52,45 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path):
     assert "route:" in caught.value.why
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    ("components: [{name: proxy, after: [nothing]}]", "no component is called nothing"),
-    ("components: [{name: redis, after: [gateway-plugins]}]", "in a circle: "),
-    ("components: [{name: redis, deadline: .inf}]", "at most 3600"),
-    (f"gateway: {{host_port: {'9' * 5000}}}", "gateway.host_port: "),
-    ("requests: []", "nothing is proven"),
-    ("cluster: {image: nothing}", "no image is called nothing"),
-    ("manifests: [{name: models, recipe: a/b}]", "needs one source"),
-    ("images: [{name: vllm-mock, recipe: ''}]", "has no source"),
-    ("images: [{name: [a]}]", "must be a string"),
-    ("cluster: {kind: {nodes: x}}", "no list of nodes"),
-    ("cluster: {kind: {nodes: [1]}}", "no list of nodes"),
-    ("needs: {memory: 1" + "0" * 400 + "}", "is not a size"),
-    ("components: [{name: definitions, gate: workload, resource: {apiVersion: v1, kind: P, name: a}}]", "components.definitions: "),
-    ("images: [{name: envoy, archive: ~nobody-at-all/x.tar}, {name: x, ref: x, pull: 7}]", "true or false"),
-    ("name: ../x", "name: "),
-    ("name: ''", "name: "),
-    ('name: "a\\nb"', "name: "),
-    ("needs: {cpus: -2}", "needs.cpus: "),
-    ("gateway: {namespace: 'A b'}", "gateway.namespace: "),
-    ("gateway: {name: ../x}", "gateway.name: "),
-    ("gateway: {name: ''}", "gateway.name: "),
-    ("cluster: {kind: {nodes: [{role: worker}, {role: boss}]}}", "cluster.kind.nodes.1: "),
-    ("cluster: {kind: {nodes: [{role: worker}]}}", "cluster.kind.nodes: "),
-    ("manifests: [{name: models, path: '', url: 'https://', sha256: '" + "0" * 64 + "'}]", "manifests.models.url: "),
-    ("manifests: [{name: models, path: '', url: 'https://h:99999/', sha256: '" + "0" * 64 + "'}]", "manifests.models.url: "),
-    ("manifests: [{name: models, path: '', url: 'ftp://h/x', sha256: '" + "0" * 64 + "'}]", "manifests.models.url: "),
-    ("requests: [{name: direct, route: direct, model: m, headers: {x-a: 'Bearer ${API KEY}'}}]", "requests.direct.headers.x-a: "),
-    ('images: [{name: vllm-mock, build: ["a\\0b"]}]', "images.vllm-mock.build.0: "),
-    ("images: [{name: envoy, archive: " + "x" * 5000 + "}, {name: x, ref: x, pull: 7}]", "true or false"),
-])  # fmt: skip
-def test_what_cannot_work_is_refused(tmp_path: Path, change: str, why: str):
+IMPOSSIBLE = [
+    "components: [{name: proxy, after: [nothing]}]",
+    "components: [{name: redis, after: [gateway-plugins]}]",
+    "components: [{name: redis, deadline: .inf}]",
+    f"gateway: {{host_port: {'9' * 5000}}}",
+    "requests: []",
+    "cluster: {image: nothing}",
+    "manifests: [{name: models, recipe: a/b}]",
+    "images: [{name: vllm-mock, recipe: ''}]",
+    "images: [{name: [a]}]",
+    "cluster: {kind: {nodes: x}}",
+    "cluster: {kind: {nodes: [1]}}",
+    "needs: {memory: 1" + "0" * 400 + "}",
+    "components: [{name: definitions, gate: workload, resource: {apiVersion: v1, kind: P, name: a}}]",
+    "images: [{name: envoy, archive: ~nobody-at-all/x.tar}, {name: x, ref: x, pull: 7}]",
+    "name: ../x",
+    "name: ''",
+    'name: "a\\nb"',
+    "needs: {cpus: -2}",
+    "gateway: {namespace: 'A b'}",
+    "gateway: {name: ../x}",
+    "gateway: {name: ''}",
+    "cluster: {kind: {nodes: [{role: worker}, {role: boss}]}}",
+    "cluster: {kind: {nodes: [{role: worker}]}}",
+    "manifests: [{name: models, path: '', url: 'https://', sha256: '" + "0" * 64 + "'}]",
+    "manifests: [{name: models, path: '', url: 'https://h:99999/', sha256: '" + "0" * 64 + "'}]",
+    "manifests: [{name: models, path: '', url: 'ftp://h/x', sha256: '" + "0" * 64 + "'}]",
+    "requests: [{name: direct, route: direct, model: m, headers: {x-a: 'Bearer ${API KEY}'}}]",
+    'images: [{name: vllm-mock, build: ["a\\0b"]}]',
+    "images: [{name: envoy, archive: " + "x" * 5000 + "}, {name: x, ref: x, pull: 7}]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", IMPOSSIBLE, ids=lambda change: change[:70])
+def test_what_cannot_work_is_refused(tmp_path: Path, change: str, expect_error):
     own = tmp_path / "bad.yaml"
     own.write_text(f"extends: offline\n{change}\n")
-    with pytest.raises(DevenvError) as caught:
+    with expect_error(Exit.USAGE):
         load(str(own), FOLDER)
-    assert why in caught.value.why
 
 
 def test_a_device_in_a_files_place_is_refused_before_it_is_read(tmp_path: Path):
@@ -112,7 +115,7 @@ def test_an_error_in_a_list_is_told_by_the_items_name_and_its_own_line(tmp_path:
     assert f"{own}:7: manifests.models.sha256: " in caught.value.why
 
 
-def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: Path):
+def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: Path, expect_error):
     file = tmp_path / "mine.yaml"
     file.write_text(
         "extends: aibrix\nname: mine\n"
@@ -120,13 +123,8 @@ def test_versions_and_options_that_nobody_has_chosen_are_checked_too(tmp_path: P
         "options:\n  wide: {images: [{name: redis, rf: x}]}\n"
     )
     assert load(str(file), FOLDER)
-    with pytest.raises(DevenvError) as caught:
+    with expect_error(Exit.USAGE):
         check(str(file), FOLDER)
-    version, option = caught.value.why.splitlines()
-    assert version.startswith(f"{file}:4: versions.v0.6.0.components.proxy.gate: ")
-    assert (
-        option == f"{file}:6: options.wide.images.redis.rf: there is no such key; did you mean ref?"
-    )
 
 
 @pytest.mark.parametrize(
@@ -171,13 +169,13 @@ def test_the_address_that_envoy_gateway_replaces_is_that_of_its_own_version():
     assert [f"/{version}/" in address for address in source.replaces] == [True]
 
 
-def test_a_misspelt_name_is_seen_since_it_is_new(tmp_path: Path):
+def test_a_misspelt_name_is_seen_since_it_is_new(tmp_path: Path, check_message):
     file = tmp_path / "mine.yaml"
     file.write_text(
         "extends: offline\nname: mine\nimages: [{name: redis, ref: a}, {name: gateway-plugin, ref: b}, {ref: c}]\n"
     )
-    assert added(str(file), FOLDER) == ["images.gateway-plugin (did you mean gateway-plugins?)"]
-    assert added("offline", FOLDER) == []
+    check_message("\n".join(new_items(str(file), FOLDER)))
+    assert new_items("offline", FOLDER) == []
 
 
 def test_what_a_profile_extends_is_looked_for_beside_it(tmp_path: Path, monkeypatch):
@@ -208,12 +206,11 @@ def test_what_is_no_yaml_is_refused(tmp_path: Path):
         load(str(own), FOLDER)
 
 
-def test_profiles_that_extend_each_other_are_refused(tmp_path: Path):
+def test_profiles_that_extend_each_other_are_refused(tmp_path: Path, expect_error):
     (tmp_path / "a.yaml").write_text("extends: b")
     (tmp_path / "b.yaml").write_text("extends: a")
-    with pytest.raises(DevenvError, match="extends itself") as caught:
+    with expect_error(Exit.USAGE):
         load("a", tmp_path)
-    assert caught.value.exit_code == Exit.USAGE
 
 
 def why(tmp_path: Path, text: str, file: str = "mine.yaml") -> list[str]:
@@ -226,40 +223,32 @@ def why(tmp_path: Path, text: str, file: str = "mine.yaml") -> list[str]:
     return caught.value.why.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("text", "place", "near"),
-    [
-        ("gateway: {host_port: true}", "2: gateway.host_port", ""),
-        ("gateway: {host_port: 1:30}", "2: gateway.host_port", ""),
-        ("gateway: {hostport: 1}", "2: gateway.hostport", "host_port"),
-        ("keep_newer: yes", "2: keep_newer", ""),
-        ("images: [{name: redis, ref: 'Not Valid!'}]", "2: images.redis.ref", ""),
-        ("images: [{name: redis, archive: nowhere.tar}]", "2: images.redis.archive", ""),
-        ("images: [{name: redis, build_in: nowhere}]", "2: images.redis.build_in", ""),
-        (
-            "images: [{name: gateway-plugin, pull: false}]",
-            "2: images.gateway-plugin",
-            "gateway-plugins",
-        ),
-        ("manifests:\n- {name: models, path: nowhere/}", "3: manifests.models.path", ""),
-        ("manifests:\n- {name: more, kustomize: nowhere/}", "3: manifests.more.kustomize", ""),
-        ("ignore:\n- DE401\n- DE499", "4: ignore.1", "DE40"),
-        (
-            "patches:\n- {name: wasm-cache-in-memori, enabled: false}",
-            "3: patches.wasm-cache-in-memori",
-            "wasm-cache-in-memory",
-        ),
-        ("components: [{name: proxy, gate: wrkload}]", "2: components.proxy.gate", "workload"),
-        ("components: [{name: redis, after: [proxi]}]", "2: components.redis.after", "proxy"),
-        ("cluster: {image: nod}", "2: cluster.image", "node"),
-    ],
-)
+WRONG = [
+    "gateway: {host_port: true}",
+    "gateway: {host_port: 1:30}",
+    "gateway: {hostport: 1}",
+    "keep_newer: yes",
+    "images: [{name: redis, ref: 'Not Valid!'}]",
+    "images: [{name: redis, archive: nowhere.tar}]",
+    "images: [{name: redis, build_in: nowhere}]",
+    "images: [{name: gateway-plugin, pull: false}]",
+    "manifests:\n- {name: models, path: nowhere/}",
+    "manifests:\n- {name: more, kustomize: nowhere/}",
+    "ignore:\n- DE401\n- DE499",
+    "ignore:\n- DE401:FailedMout",
+    "patches:\n- {name: wasm-cache-in-memori, enabled: false}",
+    "components: [{name: proxy, gate: wrkload}]",
+    "components: [{name: redis, after: [proxi]}]",
+    "cluster: {image: nod}",
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_what_is_wrong_is_one_error_with_its_line_and_the_nearest_right_name(
-    tmp_path, text, place, near
+    tmp_path, text, check_message
 ):
     (line,) = why(tmp_path, f"extends: offline\n{text}\n")
-    assert line.startswith(f"{tmp_path}/mine.yaml:{place}: ")
-    assert near in line.partition("did you mean ")[2]
+    check_message(line)
 
 
 @pytest.mark.parametrize("base", ["", " 7", " [offline]", " {}"])
@@ -349,7 +338,31 @@ def test_a_profile_with_a_duplicate_key_is_not_used(tmp_path):
     assert (caught.value.exit_code, "mine.yaml:3: name" in caught.value.why) == (Exit.USAGE, True)
 
 
-def test_a_new_profile_gets_a_port_that_nobody_listens_on():
-    taken = {8888: "devenv", 8889: "other"}
-    assert free_port(taken.get) == 8890
-    assert free_port(lambda _: "somebody") == 8888
+# The profile `offline` has the limits of AIBrix's own manifests (docs/facts/aibrix.md).
+
+
+def offline_objects(kind):
+    files = (data.root() / "manifests" / "offline").glob("*.yaml")
+    documents = [d for file in sorted(files) for d in yaml.safe_load_all(file.read_text())]
+    return [d for d in documents if d["kind"] == kind]
+
+
+def test_a_request_may_have_a_body_of_4_mib():
+    (policy,) = offline_objects("ClientTrafficPolicy")
+    assert policy["spec"]["connection"]["bufferLimit"] == 4 << 20
+    (target,) = policy["spec"]["targetRefs"]
+    assert (target["kind"], target["name"]) == ("Gateway", "aibrix-eg")
+
+
+def test_an_answer_may_take_120_s_on_each_route():
+    model_routes = [
+        r for r in offline_objects("HTTPRoute") if r["metadata"]["name"].startswith("llama2")
+    ]
+    assert [r["spec"]["rules"][0]["timeouts"] for r in model_routes] == [{"request": "120s"}]
+    (patches,) = [p["spec"]["jsonPatches"] for p in offline_objects("EnvoyPatchPolicy")]
+    assert patches[0]["operation"]["value"]["route"]["timeout"] == "120s"
+
+
+def test_the_plugin_may_take_60_s_for_each_of_its_answers():
+    (policy,) = offline_objects("EnvoyExtensionPolicy")
+    assert [p["messageTimeout"] for p in policy["spec"]["extProc"]] == ["60s"]

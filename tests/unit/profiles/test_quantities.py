@@ -19,9 +19,10 @@ def test_sizes_are_read_as_kubernetes_spells_them(text, size):
 
 
 @pytest.mark.parametrize("text", ["", "64MB", "-1Gi", "1e3", "Gi", "1 Gi x"])
-def test_what_is_no_size_is_refused(text):
-    with pytest.raises(ValueError, match="is not a size"):
+def test_what_is_no_size_is_refused(text, check_message):
+    with pytest.raises(ValueError) as caught:
         parse(text)
+    check_message(str(caught.value))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,7 @@ def test_a_share_is_a_size_or_a_part_of_the_disk(text, size):
 
 
 @pytest.mark.parametrize("text", ["101%", "-1%", "%", "ten%", "nan%", "much"])
-def test_what_is_no_share_is_refused(text):
-    with pytest.raises(ValueError, match=r"not a share of a disk|is not a size"):
+def test_what_is_no_share_is_refused(text, check_message):
+    with pytest.raises(ValueError) as caught:
         share(text, 1000)
+    check_message(str(caught.value))

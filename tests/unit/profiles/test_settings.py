@@ -3,7 +3,7 @@
 import pytest
 
 from devenv import data
-from devenv.errors import DevenvError
+from devenv.base.errors import DevenvError
 from devenv.profiles.load import load
 from devenv.profiles.settings import applied, read
 

@@ -1,15 +1,17 @@
 """What is put back: what roots are about, and what is gone of what they affect."""
 
-from pathlib import Path
-
 import pytest
 
-from devenv.diagnosis.model import Finding
+from devenv.diagnosis.model import Finding, Subject
 from devenv.facts.model import parse
-from devenv.recovery.drift import key, to_put_back
+from devenv.install.manifests import key
+from devenv.recovery.changes import Change
+from devenv.recovery.drift import to_put_back
 from tests.fakes.world import FakeKube
+from tests.paths import INCIDENTS
+from tests.unit.diagnosis.spelled import keys
 
-HEALTHY = Path(__file__).parents[2] / "incidents" / "healthy" / "facts.json"
+HEALTHY = INCIDENTS / "healthy" / "facts.json"
 CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -51,8 +53,10 @@ def kube():
 
 def put_back(kube, about, affects=frozenset()):
     profile = parse(HEALTHY.read_text()).profile
-    root = Finding("DE308", "x", "x", about=frozenset(about), affects=frozenset(affects))
-    return [(d.manifest["kind"], d.missing) for d in to_put_back(kube, EVERY, [root], profile)]
+    root = Finding("DE308", Subject("x"), "x", about=keys(about), affects=keys(affects))
+    return [
+        (d.manifest["kind"], d.is_missing) for d in to_put_back(kube.get, EVERY, [root], profile)
+    ]
 
 
 def test_with_a_definition_come_all_objects_of_its_kind(kube):
@@ -80,3 +84,13 @@ def test_what_was_changed_elsewhere_is_left_as_it_is(kube):
     del kube.objects[key(MODEL)[1:]]
     kube.objects[key(SERVICE)[1:]] = {**SERVICE, "spec": {"x": 2}}
     assert put_back(kube, {"component/model"}, {"model/llama2-7b"}) == [("Deployment", True)]
+
+
+def test_a_drift_has_each_field_with_its_value_and_the_profiles(kube):
+    kube.objects[key(MODEL)[1:]] = {**MODEL, "spec": {"replicas": 0}}
+    profile = parse(HEALTHY.read_text()).profile
+    root = Finding("DE305", Subject("x"), "x", about=keys({"component/model"}))
+    (drift,) = to_put_back(kube.get, EVERY, [root], profile)
+    assert drift.changes == (Change("spec.replicas", "0", "2"),)
+    assert (drift.name.split()[0], drift.state) == ("Deployment", "changed")
+    assert str(drift).endswith(drift.changes[0].path)

@@ -1,13 +1,12 @@
-from pathlib import Path
-
 import pytest
 
 from devenv.diagnosis.diagnose import diagnose
-from devenv.diagnosis.model import Cause, Diagnosis, Finding
+from devenv.diagnosis.model import Advice, Cause, Command, Diagnosis, Finding, Subject
 from devenv.facts.model import parse
 from devenv.recovery.plan import Kind, gateway_components, plan
+from tests.paths import INCIDENTS
+from tests.unit.diagnosis.spelled import fixes, keys
 
-INCIDENTS = Path(__file__).parents[2] / "incidents"
 OWNED = (
     "envoy-gateway-system/envoy-gateway", "aibrix-system/aibrix-redis-master", "aibrix-system/aibrix-gateway-plugins",
     "default/mock-llama2-7b",
@@ -94,11 +93,28 @@ def of_causes(*causes, profile=None, drifted=False):
     return [(s.kind, s.target) for s in found.steps]
 
 
+SUBJECT = Subject("x", "x")
+
+
 def cause(code, about, *consequences):
     return Cause(
-        Finding(code, "x", "x", about=frozenset({about})),
-        tuple(Finding(c, "x", "x", about=frozenset({a})) for c, a in consequences),
+        Finding(code, SUBJECT, "x", about=keys({about})),
+        tuple(Finding(c, SUBJECT, "x", about=keys({a})) for c, a in consequences),
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "subject", "step"),
+    [
+        ("DE201", Subject("node", "n"), (Kind.ROOM, "n")),
+        ("DE202", Subject("node", "n"), (Kind.ROOM, "n")),
+        ("DE203", Subject("node", "node n"), (Kind.START, "node n")),
+        ("DE105", Subject("context", "kind-c"), (Kind.CONTEXT, "kind-c")),
+        ("DE702", Subject.component("controller"), (Kind.RESTART, "controller")),
+    ],
+)
+def test_a_target_is_the_name_in_the_subject_and_not_cut_out_of_its_text(code, subject, step):
+    assert of_causes(Cause(Finding(code, subject, "x"))) == [step]
 
 
 def restarts(*causes, **more):
@@ -165,7 +181,7 @@ def test_an_image_that_was_reloaded_and_crashes_is_returned_from_and_nothing_els
     facts = crashing(returnable=(PLUGINS,))
     found = diagnose(facts)
     assert [c.root.code for c in found.causes] == ["DE302"]
-    assert found.causes[0].root.fix == (
+    assert fixes(found.causes[0].root) == (
         "devenv reload-image gateway-plugins --undo --name devenv-test",
     )
     assert [(s.kind, s.target) for s in plan(found, facts.profile, OWNED).steps] == [
@@ -178,3 +194,39 @@ def test_a_crash_of_an_image_that_was_proven_is_no_reason_to_return():
         assert [s.kind for s in plan(diagnose(facts), facts.profile, OWNED).steps] == [
             Kind.PUT_BACK
         ]
+
+
+@pytest.mark.parametrize(
+    ("fix", "steps_of_plan"),
+    [
+        (Command(("devenv", "recover")), [(Kind.PUT_BACK, "test")]),
+        (Command(("kubectl", "patch")), []),
+        (Advice("devenv recover"), []),
+    ],
+)
+def test_a_limit_is_put_back_only_where_the_profile_sets_a_higher_one(fix, steps_of_plan):
+    root = Finding("DE604", SUBJECT, "x", fix=(fix,))
+    assert of_causes(Cause(root)) == steps_of_plan
+
+
+@pytest.mark.parametrize(
+    ("code", "subject", "about", "expected"),
+    [
+        ("DE208", Subject("unit", "kubelet in n"), {"unit/n/kubelet"}, [(Kind.UNIT, "n/kubelet")]),
+        ("DE207", Subject("static pod", "etcd"), {"static pod/n/etcd"},
+         [(Kind.STATIC_POD, "n/etcd")]),
+        ("DE207", Subject("static pod", "etcd"), {"control plane/etcd"}, []),
+        ("DE109", Subject("network", "kind"), {"network/kind", "node/n"},
+         [(Kind.NETWORK, "kind"), (Kind.START, "n")]),
+        ("DE109", Subject("network", "mine"), {"network/mine", "node/n"}, []),
+        ("DE204", Subject("API server"), {"api", "kubeconfig/kind-c"}, [(Kind.CONTEXT, "kind-c")]),
+        ("DE204", Subject("API server"), {"api"}, []),
+    ],
+)  # fmt: skip
+def test_what_is_beneath_kubernetes_is_repaired_as_far_as_it_can_be(code, subject, about, expected):
+    profile = parse((INCIDENTS / "healthy" / "facts.json").read_text()).profile
+    cause = Cause(Finding(code, subject, "", about=keys(about)))
+    diagnosis = Diagnosis("c", "offline", 0.0, (cause,))
+    found = plan(diagnosis, profile, ())
+    assert [(step.kind, step.target) for step in found.steps] == expected
+    assert bool(found.beyond) is not bool(expected)

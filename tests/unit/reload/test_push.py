@@ -14,10 +14,11 @@ from dataclasses import replace
 import pytest
 
 from devenv.adapters.endpoint import REPOSITORY, LoopbackEndpoint
-from devenv.errors import DevenvError
-from devenv.images.gunzip import Gunzip
-from devenv.ports import Completed, Image
-from devenv.reload.push import Known, Pusher, Sink
+from devenv.base.errors import DevenvError, Exit
+from devenv.images.formats.gunzip import Gunzip
+from devenv.ports.engine import Image
+from devenv.ports.processes import Completed
+from devenv.reload.push import PushCache, PushedLayer, Pusher, Sink
 
 
 def sha(content: bytes) -> str:
@@ -73,7 +74,7 @@ class Client:
 
 @pytest.fixture
 def known(tmp_path):
-    return Known(tmp_path / "layers.json")
+    return PushCache(tmp_path / "layers.json")
 
 
 class Node:
@@ -148,7 +149,7 @@ TAR, GZIP, ZSTD = (
 @pytest.mark.parametrize("chunked", [True, False], ids=["Docker 20.10", "Docker 29"])
 def test_only_what_a_node_lacks_goes_into_it_and_unpacked(push, known, node, chunked, learned):
     if learned:
-        known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": len(PACKED[0])}
+        known.layers[sha(PACKED[0])] = PushedLayer(DIFFS[0], len(PACKED[0]))
     sink = push([DIFFS[1]], chunked=chunked)
     assert node.blobs == [LAYERS[1]]
     assert sink.sent == len(LAYERS[1])
@@ -160,7 +161,7 @@ def test_only_what_a_node_lacks_goes_into_it_and_unpacked(push, known, node, chu
 
 
 def test_what_is_packed_in_another_way_goes_as_it_is(push, known, node):
-    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": len(PACKED[0])}
+    known.layers[sha(PACKED[0])] = PushedLayer(DIFFS[0], len(PACKED[0]))
     other = b"\x28\xb5\x2f\xfd packed by zstd"
     manifest = MANIFEST.replace(sha(PACKED[1]).encode(), sha(other).encode())
     sink = push([DIFFS[1]], layers=[PACKED[0], other], manifest=manifest)
@@ -172,11 +173,10 @@ def test_what_is_packed_in_another_way_goes_as_it_is(push, known, node):
     }
 
 
-def test_a_node_that_can_t_take_it_is_told_of(push, node):
+def test_a_node_that_can_t_take_it_is_told_of(push, node, expect_error):
     node.fails = "no space left on device"
-    with pytest.raises(DevenvError) as caught:
+    with expect_error(Exit.FAILED):
         files(push(DIFFS))
-    assert "n: no space left on device" in caught.value.why
 
 
 def test_a_push_that_breaks_off_ends_what_was_begun(known, node):
@@ -189,7 +189,7 @@ def test_a_push_that_breaks_off_ends_what_was_begun(known, node):
 def test_a_layer_that_was_learned_is_not_sent_again(push, known):
     first = push([])
     assert first.sent == 0
-    assert {d["diff"] for d in known.digests.values()} == set(DIFFS)
+    assert {layer.diff for layer in known.layers.values()} == set(DIFFS)
     sink = Sink(known, frozenset(DIFFS)).decide(frozenset([DIFFS[1]]))
     assert sink.has(sha(PACKED[0])) == len(PACKED[0])
     assert sink.has(sha(PACKED[1])) == -1, "a node lacks it, so it must be sent though it is known"
@@ -204,8 +204,8 @@ def test_a_blob_that_is_not_what_it_says_is_refused(known):
     sink = Sink(known, frozenset(DIFFS)).decide(frozenset(DIFFS))
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
         assert client.upload(PACKED[0], sha(b"other"), chunked=True) == 400
-    assert sink.kept == {}
-    assert known.digests == {}
+    assert sink.sent_layers == {}
+    assert known.layers == {}
 
 
 @pytest.mark.parametrize("path", ["/v2/other/blobs/uploads/", "/", "/v2/devenv/reload/../x"])
@@ -226,14 +226,16 @@ def test_it_ends_with_the_command(known):
 
 
 def test_what_was_learned_is_kept(fakes, known):
-    known.digests["d"] = {"diff": "x", "size": 1}
+    known.layers["d"] = PushedLayer("x", 1)
     known.port = 5
-    kept = Known.read(fakes.host, "engine")
-    kept.digests, kept.port = known.digests, known.port
+    kept = PushCache.read(fakes.host, "engine")
+    kept.layers, kept.port = known.layers, known.port
     kept.write()
-    assert Known.read(fakes.host, "engine") == kept
+    assert PushCache.read(fakes.host, "engine") == kept
+    content = json.loads(kept.path.read_text())
+    assert content == {"digests": {"d": {"diff": "x", "size": 1}}, "port": 5}, "the saved form"
     kept.path.write_text("{broken")
-    assert Known.read(fakes.host, "engine").digests == {}
+    assert PushCache.read(fakes.host, "engine").layers == {}
 
 
 def test_the_name_for_the_push_is_removed_whatever_happens(fakes, known):
@@ -247,12 +249,12 @@ def test_the_name_for_the_push_is_removed_whatever_happens(fakes, known):
 def test_the_classic_store_pushes_only_what_it_has_packed_before(fakes, known):
     pusher = Pusher(fakes.engine, LoopbackEndpoint(), fakes.host)
     every, wanted = Image("sha256:x", "amd64", 1, {}, ("a:1",), tuple(DIFFS)), frozenset([DIFFS[1]])
-    assert not pusher.usable(every, wanted, 0.1, known)
-    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 1}
-    assert pusher.usable(every, wanted, 0.1, known)
-    assert not pusher.usable(every, wanted, 0.9, known), "it packs what it pushes"
-    assert not pusher.usable(every, frozenset(DIFFS), 1.0, known)
-    assert not pusher.usable(replace(every, tags=()), wanted, 0.1, known), (
+    assert not pusher.is_quick(every, wanted, 0.1, known)
+    known.layers[sha(PACKED[0])] = PushedLayer(DIFFS[0], 1)
+    assert pusher.is_quick(every, wanted, 0.1, known)
+    assert not pusher.is_quick(every, wanted, 0.9, known), "it packs what it pushes"
+    assert not pusher.is_quick(every, frozenset(DIFFS), 1.0, known)
+    assert not pusher.is_quick(replace(every, tags=()), wanted, 0.1, known), (
         "it would go with the name for the push"
     )
 
@@ -305,7 +307,7 @@ def test_an_image_that_loses_its_own_name_meanwhile_is_not_removed_with_the_one_
 
 def test_an_engine_that_begins_early_waits_for_the_decision(known):
     sink, answers = Sink(known, frozenset(DIFFS)), []
-    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 7}
+    known.layers[sha(PACKED[0])] = PushedLayer(DIFFS[0], 7)
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
         asking = threading.Thread(
             target=lambda: answers.append(
@@ -323,7 +325,7 @@ def test_an_engine_that_begins_early_waits_for_the_decision(known):
 def test_what_an_engine_sends_unasked_waits_for_the_decision_too(known, node):
     """Docker 20.10 asks nothing about a layer that it never pushed."""
     sink, answers = Sink(known, frozenset(DIFFS)), []
-    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": 7}
+    known.layers[sha(PACKED[0])] = PushedLayer(DIFFS[0], 7)
     with LoopbackEndpoint().listening(sink, 0) as port, Client(port) as client:
         sending = threading.Thread(
             target=lambda: answers.append(client.upload(PACKED[1], sha(PACKED[1]), chunked=True))
@@ -369,16 +371,16 @@ def test_what_is_likely_to_be_pushed(fakes, known):
         Pusher(fakes.engine, LoopbackEndpoint(), fakes.host),
         Image("x", "amd64", 1, {}, ("a:1",), tuple(DIFFS)),
     )
-    assert not pusher.likely(layers, known), "the classic store would pack it all"
-    known.digests["x"] = {"diff": DIFFS[0], "size": 1}
-    assert pusher.likely(layers, known)
-    known.digests["y"] = {"diff": DIFFS[1], "size": 1}
-    assert not pusher.likely(layers, known), "it has been pushed before, and may be there"
+    assert not pusher.is_likely(layers, known), "the classic store would pack it all"
+    known.layers["x"] = PushedLayer(DIFFS[0], 1)
+    assert pusher.is_likely(layers, known)
+    known.layers["y"] = PushedLayer(DIFFS[1], 1)
+    assert not pusher.is_likely(layers, known), "it has been pushed before, and may be there"
 
 
 def test_layers_of_several_gzip_members_and_well_packed_ones(push, known, node):
     """eStargz has several; a piece that goes on is never large."""
-    known.digests[sha(PACKED[0])] = {"diff": DIFFS[0], "size": len(PACKED[0])}
+    known.layers[sha(PACKED[0])] = PushedLayer(DIFFS[0], len(PACKED[0]))
     several = gzip.compress(LAYERS[1][:2000], mtime=0) + gzip.compress(LAYERS[1][2000:], mtime=0)
     push(
         [DIFFS[1]],

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 import pytest
 
 from devenv import data
-from devenv.errors import DevenvError
+from devenv.base.errors import DevenvError
 from devenv.profiles.load import load
 from devenv.reload.plan import Plan
 from devenv.reload.reload import Options, Reload
 from devenv.reload.rollout import Renewed
-from tests.unit.lifecycle.test_ownbuilds import TAG, Engine
-from tests.unit.lifecycle.test_proven import NAME, NODE, Cluster
+from tests.unit.facts.test_leases import SCHEDULER, lease
+from tests.unit.state.test_own_builds import TAG, Engine
+from tests.unit.state.test_proven import NAME, NODE, Cluster
 
 
 class FakeReload(Reload):
@@ -24,17 +25,17 @@ class FakeReload(Reload):
 
     def build(self, image):
         self.rounds += 1
-        self.engine.build(f"sha256:{self.rounds}")
+        self.session.engine.build(f"sha256:{self.rounds}")
         if self.told:
             self.in_place.built_images[NAME] = [f"sha256:{self.rounds}"]
 
-    def _early(self, wanted):
+    def _start_push(self, arguments):
         return None
 
-    def plan(self, wanted):
+    def plan(self, arguments):
         return Plan((), (), (NODE,))
 
-    def _load(self, plan, early):
+    def _load(self, plan, started_push):
         self.of.load(str(self.rounds))
         return ()
 
@@ -42,7 +43,7 @@ class FakeReload(Reload):
     def rollout(self):
         return SimpleNamespace(proven=self.of.proven, run=self.run_out)
 
-    def run_out(self, users, expected):
+    def run_out(self, workloads, expected):
         if self.fails:
             raise DevenvError("It does not become ready.")
         self.of.proven.prove([NODE], [NAME])
@@ -60,9 +61,13 @@ def reload(fakes, tmp_path):
     engine.build("sha256:first")
     cluster.proven.reporter.log.clear()
     one = FakeReload(
-        "c", profile, fakes.host, fakes.clock, engine, cluster.containers, None, fakes.reporter, None, None, None, None,
+        fakes.session("c", profile, engine=engine, containers=cluster.containers),
+        None,
+        None,
+        None,
+        None,
         Options(build=True),
-    )  # fmt: skip
+    )
     one.prepare(cluster)
     return one
 
@@ -74,7 +79,7 @@ def run(reload: FakeReload) -> None:
 def test_after_each_proved_round_two_images_stay(reload):
     for _ in range(4):
         run(reload)
-    assert set(reload.engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}, (
+    assert set(reload.session.engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}, (
         "the first one is the user's"
     )
     assert (reload.of.image, reload.of.kept) == ("4", {"3"})
@@ -84,7 +89,7 @@ def test_what_a_command_builds_under_another_name_than_the_profiles_is_its_own_t
     reload.told = False
     for _ in range(4):
         reload.run([(TAG, "devenv.local/vllm-mock:reference")], 0)
-    assert set(reload.engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}
+    assert set(reload.session.engine.tags) == {"sha256:first", "sha256:3", "sha256:4"}
 
 
 def test_rounds_that_fail_leave_no_more_than_the_proved_ones_and_the_last(reload):
@@ -94,21 +99,40 @@ def test_rounds_that_fail_leave_no_more_than_the_proved_ones_and_the_last(reload
     for _ in range(3):
         with pytest.raises(DevenvError):
             run(reload)
-    assert set(reload.engine.tags) == {"sha256:first", "sha256:1", "sha256:2", "sha256:5"}
+    assert set(reload.session.engine.tags) == {"sha256:first", "sha256:1", "sha256:2", "sha256:5"}
     assert (reload.of.image, reload.of.kept) == ("5", {"1", "2"})
     reload.fails = False
     run(reload)
-    assert set(reload.engine.tags) == {"sha256:first", "sha256:2", "sha256:6"}
+    assert set(reload.session.engine.tags) == {"sha256:first", "sha256:2", "sha256:6"}
     assert (reload.of.image, reload.of.kept) == ("6", {"2"})
 
 
 def test_what_the_user_has_built_meanwhile_is_not_removed(reload):
     run(reload)
-    reload.engine.build("sha256:users")
+    reload.session.engine.build("sha256:users")
     reload.options = Options()
     reload.rounds = "users"
     run(reload)
     reload.options, reload.rounds = Options(build=True), 1
     for _ in range(3):
         run(reload)
-    assert set(reload.engine.tags) == {"sha256:first", "sha256:users", "sha256:3", "sha256:4"}
+    assert set(reload.session.engine.tags) == {
+        "sha256:first",
+        "sha256:users",
+        "sha256:3",
+        "sha256:4",
+    }
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_cluster_without_its_scheduler_is_left_alone(reload, monkeypatch, restart):
+    leases = [lease(SCHEDULER, 1), lease("n", 90)]
+    monkeypatch.setattr(reload.session.kube, "select", lambda *_: leases)
+    reload.options = Options(build=True, restart=restart)
+    if restart:
+        with pytest.raises(DevenvError) as caught:
+            run(reload)
+        assert SCHEDULER in caught.value.what
+    else:
+        run(reload)
+    assert reload.rounds == (0 if restart else 1)

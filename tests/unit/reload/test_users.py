@@ -3,9 +3,9 @@
 import pytest
 
 from devenv import data
-from devenv.errors import DevenvError
+from devenv.base.errors import DevenvError, Exit
 from devenv.profiles.load import load
-from devenv.reload.users import NoRoomError, User, Users
+from devenv.reload.users import NoCapacityError, Workload, Workloads
 from tests.unit.facts.test_revisions import pod, replica_set
 from tests.unit.gates.test_outlook import node, unschedulable, waiting, with_containers
 
@@ -56,8 +56,8 @@ def old_pod():
 @pytest.fixture
 def rolled(fakes):
     def roll(kube):
-        users = Users(kube, fakes.clock, load("offline", data.root() / "profiles"))
-        return users, User("Deployment", kube.workload, None)
+        workloads = Workloads(kube, fakes.clock, load("offline", data.root() / "profiles"))
+        return workloads, Workload("Deployment", kube.workload, None)
 
     return roll
 
@@ -66,9 +66,9 @@ NO_ROOM = "0/1 nodes are available: 1 Insufficient cpu."
 
 
 def test_a_new_pod_that_finds_no_room_beside_the_old_one_is_told_as_that(rolled, fakes):
-    users, user = rolled(Kube([old_pod(), unschedulable(NO_ROOM)]))
-    with pytest.raises(NoRoomError) as error:
-        users.await_rollout(user, fakes.clock.now())
+    workloads, workload = rolled(Kube([old_pod(), unschedulable(NO_ROOM)]))
+    with pytest.raises(NoCapacityError) as error:
+        workloads.await_rollout(workload, fakes.clock.now())
     assert NO_ROOM in error.value.why
 
 
@@ -82,17 +82,17 @@ def test_a_new_pod_that_finds_no_room_beside_the_old_one_is_told_as_that(rolled,
 def test_where_ending_the_old_pod_first_would_not_help_that_is_not_offered(
     rolled, fakes, strategy, message
 ):
-    users, user = rolled(Kube([old_pod(), unschedulable(message)], strategy))
+    workloads, workload = rolled(Kube([old_pod(), unschedulable(message)], strategy))
     with pytest.raises(DevenvError) as error:
-        users.await_rollout(user, fakes.clock.now())
-    assert not isinstance(error.value, NoRoomError)
+        workloads.await_rollout(workload, fakes.clock.now())
+    assert not isinstance(error.value, NoCapacityError)
 
 
 def test_pods_of_the_image_before_may_crash_as_they_like(rolled, fakes):
     crashing = with_containers(waiting("RunContainerError", "the old one"), pod_hash="old")
     starting = with_containers(waiting("ContainerCreating"))
     kube = Kube([crashing, starting])
-    users, user = rolled(kube)
+    workloads, workload = rolled(kube)
     looks = []
 
     def become_ready(seconds):
@@ -101,30 +101,29 @@ def test_pods_of_the_image_before_may_crash_as_they_like(rolled, fakes):
             kube.workload["status"] |= {"replicas": 1, "availableReplicas": 1}
 
     fakes.clock.sleep = become_ready
-    users.await_rollout(user, fakes.clock.now())
+    workloads.await_rollout(workload, fakes.clock.now())
     assert len(looks) == 3
 
 
-def test_a_pod_of_the_new_image_that_can_t_start_ends_the_wait(rolled, fakes):
-    users, user = rolled(
+def test_a_pod_of_the_new_image_that_can_t_start_ends_the_wait(rolled, fakes, expect_error):
+    workloads, workload = rolled(
         Kube([old_pod(), with_containers(waiting("RunContainerError", "exec: /x: no such file"))])
     )
     began = fakes.clock.now()
-    with pytest.raises(DevenvError) as error:
-        users.await_rollout(user, began)
-    assert "no such file" in error.value.why
+    with expect_error(Exit.FAILED):
+        workloads.await_rollout(workload, began)
     assert fakes.clock.now() == began, "at once"
 
 
 def test_the_strategy_is_what_it_was_once_old_pods_were_replaced_first(rolled):
     kube = Kube([])
-    users, user = rolled(kube)
-    with users.replacing_first(user):
+    workloads, workload = rolled(kube)
+    with workloads.replacing_first(workload):
         assert kube.log == [{"maxUnavailable": "100%", "maxSurge": 0}]
     assert kube.log[-1] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
 def test_pods_that_failed_are_none_that_run_an_image(rolled):
     evicted = pod("evicted", "new", "Failed")
-    users, user = rolled(Kube([evicted, old_pod()]))
-    assert [p["metadata"]["name"] for p in users.pods(user)] == ["old"]
+    workloads, workload = rolled(Kube([evicted, old_pod()]))
+    assert [p["metadata"]["name"] for p in workloads.pods(workload)] == ["old"]

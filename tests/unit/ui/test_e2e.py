@@ -10,6 +10,7 @@ from devenv.e2e.events import Outcome, Result
 from devenv.e2e.leftovers import ObjectName
 from devenv.e2e.run import Report
 from devenv.ui import e2e
+from devenv.ui.render import render
 
 PACKAGE = "github.com/vllm-project/aibrix/test/e2e"
 TESTS = (
@@ -34,7 +35,7 @@ def report(**more):
 
 
 def test_the_shape_of_the_json(capsys):
-    e2e.report_json(report())
+    render(e2e.report(report()), "json")
     found = json.loads(capsys.readouterr().out)
     assert (found["version"], found["kind"]) == (1, "test-e2e")
     result = found["result"]
@@ -61,7 +62,10 @@ def test_junit_has_a_case_a_test_and_counts_them():
 
 @pytest.mark.parametrize(
     "more",
-    [{"built": False, "tests": (), "said": ("a.go:1: \x1b no",)}, {"ended": "it took too long"}],
+    [
+        {"built": False, "tests": (), "other_lines": ("a.go:1: \x1b no",)},
+        {"ended": "it took too long"},
+    ],
 )
 def test_what_ends_the_whole_run_is_an_error_of_its_own(more):
     (suite,) = JUnitXml.fromstring(e2e.junit(report(**more)))
@@ -74,7 +78,7 @@ def test_junit_is_xml_whatever_a_test_says():
 
 
 def test_the_text_tells_what_failed_and_no_control_characters(capsys):
-    e2e.report(report())
+    render(e2e.report(report()), "text")
     out = capsys.readouterr().out
     assert "TestB/sub" in out
     assert "set X=true" in out
@@ -91,6 +95,6 @@ def test_the_text_tells_what_failed_and_no_control_characters(capsys):
     ],
 )
 def test_a_run_that_shows_no_failed_test_tells_what_go_said(capsys, more):
-    e2e.report(report(**{"said": ("a.go:1: what go said",), **more}))
+    render(e2e.report(report(**{"other_lines": ("a.go:1: undefined",), **more})), "text")
     out = capsys.readouterr().out
-    assert ("what go said" in out) == ("ended" not in more)
+    assert ("a.go:1: undefined" in out) == ("ended" not in more)

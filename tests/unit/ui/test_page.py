@@ -1,23 +1,19 @@
-"""The page: what is on it, that it loads nothing, and, where a browser is, that it works in one."""
+"""The page: what is on it, and that it loads nothing. test_page_in_browser.py looks at it."""
 
 import re
-import shutil
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 from devenv.diagnosis.diagnose import diagnose
-from devenv.diagnosis.timeline import Sort, timeline
+from devenv.diagnosis.timeline import Moment, Sort, timeline
 from devenv.facts.model import ContainerLog, parse
-from devenv.ui.page import page, stops
+from devenv.ui.page import folded, page, stops
+from tests.paths import INCIDENTS
+from tests.unit.diagnosis.spelled import fixes
+from tests.unit.install.offline import declared_offline
 
-INCIDENTS = Path(__file__).parents[2] / "incidents"
 NAMES = sorted(p.parent.name for p in INCIDENTS.glob("*/facts.json"))
-CHROMIUM, DRIVER = (
-    shutil.which("chromium") or shutil.which("google-chrome"),
-    shutil.which("chromedriver"),
-)
 
 
 def read(name):
@@ -32,7 +28,7 @@ def made(name):
 class Outline(HTMLParser):
     """Whether every element is closed, and in which order things come."""
 
-    VOID = frozenset({"meta", "link", "input", "br"})
+    VOID = frozenset({"meta", "link", "input", "br", "wbr"})
 
     def __init__(self, text):
         super().__init__()
@@ -61,9 +57,7 @@ def test_it_is_one_whole_file_that_loads_nothing(name):
     assert outline.open == []
     assert outline.refs == ["data:,"]
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", text.partition("</style>")[0])
-    assert outline.order.index("h1") < outline.order.index("svg") < outline.order.index("table"), (
-        "the verdict first"
-    )
+    assert outline.order.index("h1") < outline.order.index("main"), "the verdict first"
     assert len(text) < 2 << 20
 
 
@@ -75,15 +69,48 @@ def test_it_shows_every_root_with_its_fix_and_what_follows(name):
     text = unescape(made(name))
     for cause in found.causes:
         assert cause.root.code in text
-        assert all(fix in text for fix in cause.root.fix)
+        assert all(fix in text for fix in fixes(cause.root))
         assert all(" ".join(f.says.split()) in " ".join(text.split()) for f in cause.consequences)
 
 
 def test_the_broken_place_is_drawn_and_what_lies_behind_it():
     drawn = {s.name: s for s in stops(diagnose(read("the-incident")))}
-    assert [s.state for s in drawn.values()] == ["fine"] * 4 + ["broken", "beyond", "beyond"]
+    # The route direct has no filter, and leads to the model pod.
+    states = ["proven"] * 4 + ["broken", "unproven", "proven"]
+    assert [s.state for s in drawn.values()] == states
     assert "DE401" in drawn["filter"].codes
-    assert {s.state for s in stops(diagnose(read("healthy")))} == {"fine"}
+    assert {s.state for s in stops(diagnose(read("healthy")))} == {"proven"}
+    assert {s.state for s in stops(diagnose(read("filled-as-root")))} == {"unproven"}
+
+
+def moment(time, sort=Sort.START):
+    return Moment(time, sort, "s", "t")
+
+
+def test_old_moments_are_folded_and_evidence_is_not():
+    starts = [moment(time) for time in range(10)]
+    # Three before the onset stay.
+    assert folded(starts, onset=8) == 5
+    assert folded(starts, onset=5) == 0, "two are not worth a fold"
+    assert folded([*starts[:4], moment(4, Sort.EVIDENCE), *starts[5:]], onset=8) == 0
+    assert folded([], onset=8) == 0
+
+
+def test_the_plan_of_recover_has_old_and_new_values():
+    facts = read("no-model-pod-and-service-misnamed")
+    facts = facts.model_copy(update={"declared": declared_offline()})
+    text = page(facts, diagnose(facts))
+    (plan,) = re.findall(r'<section class="plan".*?</section>', text, re.DOTALL)
+    assert re.search(r"<code>spec\.replicas</code>.*?<del>0</del>.*?<ins>2</ins>", plan, re.DOTALL)
+    assert "<strong>Service default/llama2-7b</strong>: missing" in plan
+
+
+def test_a_plan_for_another_owners_cluster_or_a_healthy_one_is_not_shown():
+    facts = read("no-model-pod").model_copy(update={"declared": declared_offline()})
+    assert 'class="plan"' in page(facts, diagnose(facts))
+    facts = facts.model_copy(update={"context": "elsewhere"})
+    assert 'class="plan"' not in page(facts, diagnose(facts))
+    assert 'class="plan"' not in made("healthy")
 
 
 def test_the_time_line_tells_how_it_came_about():
@@ -112,56 +139,3 @@ def test_what_others_have_written_is_text_and_no_markup():
     assert "\x1b" not in text
     assert "{{ 7 * 7 }}" in text, "a template's words in it are text, too"
     assert "<i>x</i>" not in text
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium with its driver is installed")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("name", NAMES)
-def test_in_a_browser_it_fits_folds_and_is_searched(browser, name, tmp_path):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
-    file = tmp_path / "page.html"
-    file.write_text(made(name))
-    for width in (360, 800, 1600):
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-        )
-        browser.get(file.as_uri())
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= width, (
-            "nothing is cut off at the side"
-        )
-        shown = [s for s in browser.find_elements(By.TAG_NAME, "svg") if s.is_displayed()]
-        assert len(shown) == 1, "the way is drawn once, wide or tall"
-    items = browser.find_elements(By.CSS_SELECTOR, ".item")
-    assert not any(i.is_displayed() for i in items), "facts are folded"
-    browser.find_element(By.TAG_NAME, "body").send_keys("/")
-    search = browser.switch_to.active_element
-    assert search.get_attribute("id") == "search", "the keyboard reaches it"
-    search.send_keys("control-plane")  # the node, whatever the cluster is called
-    hits = [i for i in items if i.is_displayed()]
-    assert hits
-    assert browser.find_element(By.ID, "hits").text == f"{len(hits)} found"
-    search.send_keys(Keys.ESCAPE)
-    assert not any(
-        i.is_displayed()
-        for i in items
-        if i.find_element(By.XPATH, "..").get_attribute("open") is None
-    )
-    assert browser.get_log("browser") == []

@@ -6,11 +6,11 @@ from rich.text import Text
 from devenv.ui.progress import Bars, Lines, amount, reporter
 
 
-def test_progress_is_spelt_by_its_unit():
-    assert amount(1 << 20, 4 << 20, "B") == "1.0 MiB of 4.0 MiB"
-    assert amount(60, 240, "s") == "about 3 min left"
+def test_progress_is_spelt_by_its_unit(check_message):
+    check_message(amount(1 << 20, 4 << 20, "B"))
+    check_message(amount(60, 240, "s"))
     assert amount(240, 240, "s") == ""
-    assert amount(2, 6, "images") == "2 of 6 images"
+    check_message(amount(2, 6, "images"))
 
 
 def test_a_pipe_gets_plain_lines():

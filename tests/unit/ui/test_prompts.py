@@ -15,7 +15,7 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from devenv.errors import DevenvError, Exit
+from devenv.base.errors import DevenvError, Exit
 from devenv.ui import console, prompts
 
 

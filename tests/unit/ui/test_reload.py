@@ -1,11 +1,13 @@
 """The shapes of `reload-image -o json` are promises, and the text says what happened."""
 
-from devenv.ports import Image
+from devenv.ports.engine import Image
 from devenv.reload.load import Moved
-from devenv.reload.plan import Move, Plan, Source, Way
+from devenv.reload.moves import Move, Source, Way
+from devenv.reload.plan import Plan
 from devenv.reload.reload import Result
 from devenv.reload.rollout import Renewed
 from devenv.ui import reload as show
+from devenv.ui.render import render
 
 SOURCE = Source(
     "a:1", Image("sha256:new", "amd64", 40, {}, ("a:1",), ("sha256:x", "sha256:y")), (30, 10)
@@ -18,7 +20,7 @@ IMAGE = {
 
 
 def test_shape_of_a_plan():
-    assert show.plan_shape("c", Plan((MOVE,), (), ("n",))) == {
+    assert show.plan("c", Plan((MOVE,), (), ("n",))).content() == {
         "cluster": "c",
         "images": [IMAGE],
         "workloads": [],
@@ -36,8 +38,7 @@ def test_shape_of_a_reload():
     }  # fmt: skip
 
 
-def test_a_plan_says_which_layers_and_how_many_bytes(capsys):
-    show.plan(Plan((MOVE, Move(SOURCE, "docker.io/library/a:1", Way.PRESENT)), (), ("n",)))
-    told = capsys.readouterr().out
-    assert "push, 1 of 2 layers, at most 10 B, into n" in told
-    assert "nothing to move" in told
+def test_a_plan_says_which_layers_and_how_many_bytes(capsys, check_message):
+    plan = Plan((MOVE, Move(SOURCE, "docker.io/library/a:1", Way.PRESENT)), (), ("n",))
+    render(show.plan("c", plan), "text")
+    check_message(capsys.readouterr().out)

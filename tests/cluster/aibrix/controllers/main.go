@@ -167,7 +167,8 @@ func (k *kube) route(d any) {
 	k.create("/apis/gateway.networking.k8s.io/v1/namespaces/"+system+"/httproutes", object{
 		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": object{"name": routeName(model), "namespace": system},
 		"spec": object{"parentRefs": []object{{"name": "aibrix-eg", "namespace": system}},
-			"rules": []object{{"matches": matches, "backendRefs": []object{{"name": target, "namespace": namespace, "port": port}}}}}})
+			"rules": []object{{"matches": matches, "backendRefs": []object{{"name": target, "namespace": namespace, "port": port}},
+				"timeouts": object{"request": "120s"}}}}})
 	k.create("/apis/gateway.networking.k8s.io/v1beta1/namespaces/"+namespace+"/referencegrants", object{
 		"apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant",
 		"metadata": object{"name": system + "-reserved-referencegrant-in-" + namespace, "namespace": namespace},

@@ -20,6 +20,7 @@ from tests.unit.diagnosis.facts_builder import (
     remove,
     set_condition,
 )
+from tests.unit.diagnosis.spelled import fixes, spelled
 
 CONFIGURATION = "MutatingWebhookConfiguration"
 SERVICE_KEY = f"Service/{SYSTEM}/{WEBHOOK_SERVICE}"
@@ -49,10 +50,10 @@ def with_endpoints(*endpoints):
 )
 def test_webhooks_behind_which_nobody_is_ready(code, endpoints):
     finding = only_finding(healthy_facts(with_endpoints(*endpoints)))
-    assert (finding.code, finding.subject) == (code, f"webhooks of {SYSTEM}/{WEBHOOK_SERVICE}")
+    assert (finding.code, str(finding.subject)) == (code, f"webhooks of {SYSTEM}/{WEBHOOK_SERVICE}")
     own = {f"{CONFIGURATION}/{WEBHOOKS}", "component/mutating-webhooks"}
-    assert finding.about == {SERVICE_KEY, *own}
-    assert finding.fix == ("devenv recover", "devenv restart controller-manager")
+    assert spelled(finding.about) == {SERVICE_KEY, *own}
+    assert fixes(finding) == ("devenv recover", "devenv restart controller-manager")
 
 
 @covers("DE701")
@@ -61,7 +62,7 @@ def test_webhooks_without_a_certificate(code):
     hook_of(objects)["clientConfig"]["caBundle"] = ""
     finding = only_finding(healthy_facts(objects))
     assert finding.code == code
-    assert {SERVICE_KEY, CERTIFICATE_KEY} <= finding.about
+    assert {SERVICE_KEY, CERTIFICATE_KEY} <= spelled(finding.about)
 
 
 @covers("DE701")
@@ -71,7 +72,7 @@ def test_webhooks_whose_service_is_gone(code):
     remove(objects, "Service", WEBHOOK_SERVICE)
     gone, silent = findings(healthy_facts(objects))
     assert (gone.code, silent.code) == ("DE416", code)
-    assert SERVICE_KEY in silent.about & gone.about
+    assert SERVICE_KEY in spelled(silent.about) & spelled(gone.about)
 
 
 def test_both_kinds_of_webhooks_of_one_service_are_one_finding():
@@ -79,8 +80,8 @@ def test_both_kinds_of_webhooks_of_one_service_are_one_finding():
     validating = {**objects[CONFIGURATION][0], "metadata": {"name": "validating"}}
     objects["ValidatingWebhookConfiguration"].append(validating)
     finding = only_finding(healthy_facts(objects))
-    assert "ValidatingWebhookConfiguration/validating" in finding.about
-    assert finding.fix == ("devenv recover", "devenv restart controller-manager")
+    assert "ValidatingWebhookConfiguration/validating" in spelled(finding.about)
+    assert fixes(finding) == ("devenv recover", "devenv restart controller-manager")
 
 
 def test_one_endpoint_that_is_ready_is_enough():
@@ -144,11 +145,15 @@ def led_by(holder, age=HOUR):
 @pytest.mark.parametrize("holder", ["gone_uid", ""])
 def test_a_lease_whose_holder_is_gone(code, age, verdict, holder):
     finding = only_finding(healthy_facts(led_by(holder, age)))
-    assert (finding.code, finding.subject) == (code, "controller-manager")
+    assert (finding.code, str(finding.subject)) == (code, "controller-manager")
     assert (finding.verdict, finding.since) == (verdict, TAKEN - age)
-    assert finding.about == {"component/controller-manager", f"lease/{MANAGER}"}
-    assert finding.affects == {*finding.about, "component/webhooks", f"http route/{MODEL}"}
-    assert finding.fix == ("devenv restart controller-manager",)
+    assert spelled(finding.about) == {"component/controller-manager", f"lease/{MANAGER}"}
+    assert spelled(finding.affects) == {
+        *spelled(finding.about),
+        "component/webhooks",
+        f"http route/{MODEL}",
+    }
+    assert fixes(finding) == ("devenv restart controller-manager",)
 
 
 @covers("DE702")

@@ -23,6 +23,7 @@ from tests.unit.diagnosis.facts_builder import (
     named,
     remove,
 )
+from tests.unit.diagnosis.spelled import fixes, spelled
 
 EVERY_ROUTE = {"route/direct", "route/extension", "route/plain", "route/models"}
 
@@ -36,21 +37,23 @@ def without(kind, name):
 @covers("DE415")
 def test_a_definition_that_is_gone(code):
     finding = only_finding(healthy_facts(without(CRD, ADAPTER_DEFINITION)))
-    assert (finding.code, finding.subject) == (code, ADAPTER_DEFINITION)
-    assert finding.about == {f"{CRD}/{ADAPTER_DEFINITION}"}
+    assert (finding.code, str(finding.subject)) == (code, ADAPTER_DEFINITION)
+    assert spelled(finding.about) == {f"{CRD}/{ADAPTER_DEFINITION}"}
     # Who leads watches AIBrix's kinds, and may crash; Envoy Gateway goes on.
-    assert "component/controller-manager" in finding.affects
-    assert not {"component/envoy-gateway", *EVERY_ROUTE} & finding.affects
-    assert finding.fix == ("devenv recover",)
+    assert "component/controller-manager" in spelled(finding.affects)
+    assert not {"component/envoy-gateway", *EVERY_ROUTE} & spelled(finding.affects)
+    assert fixes(finding) == ("devenv recover",)
 
 
 @covers("DE415")
 def test_a_definition_of_the_gateways_that_is_gone(code):
     finding = only_finding(healthy_facts(without(CRD, ROUTE_DEFINITION)))
-    assert (finding.code, finding.subject) == (code, ROUTE_DEFINITION)
+    assert (finding.code, str(finding.subject)) == (code, ROUTE_DEFINITION)
     parts = {"component/reserved-route", "component/model-route", "component/envoy-gateway"}
     models = {f"model/{MODEL}", f"http route/{MODEL}", f"route/direct/{MODEL}"}
-    assert {*parts, *models, *EVERY_ROUTE, "filter", "original route", "xds"} <= finding.affects
+    assert {*parts, *models, *EVERY_ROUTE, "filter", "original route", "xds"} <= spelled(
+        finding.affects
+    )
 
 
 @covers("DE415")
@@ -65,8 +68,8 @@ def test_two_definitions_that_are_gone_are_one_finding():
     objects = healthy_objects()
     objects[CRD].clear()
     finding = only_finding(healthy_facts(objects))
-    assert finding.subject == f"{ROUTE_DEFINITION}, {ADAPTER_DEFINITION}"
-    assert finding.about == {f"{CRD}/{ROUTE_DEFINITION}", f"{CRD}/{ADAPTER_DEFINITION}"}
+    assert str(finding.subject) == f"{ROUTE_DEFINITION}, {ADAPTER_DEFINITION}"
+    assert spelled(finding.about) == {f"{CRD}/{ROUTE_DEFINITION}", f"{CRD}/{ADAPTER_DEFINITION}"}
 
 
 @pytest.mark.parametrize(
@@ -87,11 +90,11 @@ def test_definitions_that_were_not_looked_for_are_not_missed():
 @covers("DE416")
 def test_a_service_that_is_gone(code):
     finding = only_finding(healthy_facts(without("Service", REDIS)))
-    assert (finding.code, finding.subject) == (code, f"Service {SYSTEM}/{REDIS}")
-    assert finding.about == {f"Service/{SYSTEM}/{REDIS}"}
-    assert "component/gateway-plugins" in finding.affects
-    assert not EVERY_ROUTE & finding.affects
-    assert (finding.place, finding.fix) == (None, ("devenv recover",))
+    assert (finding.code, str(finding.subject)) == (code, f"Service {SYSTEM}/{REDIS}")
+    assert spelled(finding.about) == {f"Service/{SYSTEM}/{REDIS}"}
+    assert "component/gateway-plugins" in spelled(finding.affects)
+    assert not EVERY_ROUTE & spelled(finding.affects)
+    assert (finding.place, fixes(finding)) == (None, ("devenv recover",))
 
 
 @covers("DE416")
@@ -99,8 +102,8 @@ def test_the_service_of_gateway_plugins(code):
     """Policies and routes lead to it."""
     objects = without("Service", PLUGINS)
     finding = next(f for f in findings(healthy_facts(objects)) if f.code == code)
-    assert finding.subject == f"Service {SYSTEM}/{PLUGINS}"
-    assert {"component/extension-policy", "component/reserved-route"} <= finding.affects
+    assert str(finding.subject) == f"Service {SYSTEM}/{PLUGINS}"
+    assert {"component/extension-policy", "component/reserved-route"} <= spelled(finding.affects)
 
 
 @covers("DE416")
@@ -109,8 +112,8 @@ def test_the_service_that_webhooks_ask(code, manifests):
     objects = without("Service", WEBHOOK_SERVICE)
     objects["EndpointSlice"].clear()
     gone, silent = findings(healthy_facts(objects, **manifests))
-    assert (gone.code, gone.subject) == (code, f"Service {SYSTEM}/{WEBHOOK_SERVICE}")
-    assert "component/webhooks" in gone.affects
+    assert (gone.code, str(gone.subject)) == (code, f"Service {SYSTEM}/{WEBHOOK_SERVICE}")
+    assert "component/webhooks" in spelled(gone.affects)
     assert silent.code == "DE701"
 
 
@@ -125,10 +128,10 @@ def test_a_component_that_waits_for_endpoints_needs_their_service():
 @covers("DE416")
 def test_the_service_by_which_requests_come_in(code):
     finding = only_finding(healthy_facts(without("Service", PROXY)))
-    assert (finding.code, finding.subject) == (code, f"Service {GATEWAYS}/{PROXY}")
-    assert finding.about == {f"Service/{GATEWAYS}/{PROXY}", "entrance"}
-    assert {*EVERY_ROUTE, "component/proxy"} <= finding.affects
-    assert (finding.place, finding.fix) == (Place.PORT, ("devenv recover",))
+    assert (finding.code, str(finding.subject)) == (code, f"Service {GATEWAYS}/{PROXY}")
+    assert spelled(finding.about) == {f"Service/{GATEWAYS}/{PROXY}", "entrance"}
+    assert {*EVERY_ROUTE, "component/proxy"} <= spelled(finding.affects)
+    assert (finding.place, fixes(finding)) == (Place.PORT, ("devenv recover",))
 
 
 def test_the_service_of_another_gateway_is_none_of_ours():

@@ -14,6 +14,7 @@ from tests.unit.diagnosis.facts_builder import (
     healthy_profile,
     healthy_proxy,
 )
+from tests.unit.diagnosis.spelled import fixes, spelled
 
 SUBJECT = f"Envoy {PROXY}-1-x"
 EVERY_ROUTE = {"route/direct", "route/extension", "route/plain", "route/models"}
@@ -27,10 +28,10 @@ def with_proxy(**changes):
 @covers("DE410")
 def test_a_filter_that_no_listener_has(code):
     finding = only_finding(with_proxy(listeners={"http": (ROUTER,)}))
-    assert (finding.code, finding.subject) == (code, SUBJECT)
-    assert (finding.verdict, finding.fix) == (Verdict.FAILED, ("devenv recover",))
-    assert finding.about == {"filter"}
-    assert finding.affects == {"filter", "route/extension", "route/plain"}
+    assert (finding.code, str(finding.subject)) == (code, SUBJECT)
+    assert (finding.verdict, fixes(finding)) == (Verdict.FAILED, ("devenv recover",))
+    assert spelled(finding.about) == {"filter"}
+    assert spelled(finding.affects) == {"filter", "route/extension", "route/plain"}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_only_the_requests_by_that_route_miss_the_filter(name, affected):
     dangling = RouteFacts(name=name, table="http", filters=("other",))
     routes = (RouteFacts(name=PATCHED_ROUTE, table="http"), dangling)
     finding = only_finding(with_proxy(routes=routes))
-    assert (finding.code, finding.affects) == ("DE410", {"filter", affected})
+    assert (finding.code, spelled(finding.affects)) == ("DE410", {"filter", affected})
 
 
 def test_a_filter_that_another_listener_has_is_there():
@@ -56,9 +57,9 @@ def test_a_filter_that_no_route_needs_is_no_fault():
 @covers("DE411")
 def test_configuration_that_envoy_refused(code):
     finding = only_finding(with_proxy(rejected=("listener: unknown filter",)))
-    assert (finding.code, finding.subject) == (code, SUBJECT)
-    assert (finding.about, finding.affects) == ({"xds"}, EVERY_ROUTE)
-    assert finding.fix == ("devenv recover",)
+    assert (finding.code, str(finding.subject)) == (code, SUBJECT)
+    assert (spelled(finding.about), spelled(finding.affects)) == ({"xds"}, EVERY_ROUTE)
+    assert fixes(finding) == ("devenv recover",)
 
 
 def test_each_refusal_is_a_finding():
@@ -69,9 +70,9 @@ def test_each_refusal_is_a_finding():
 @pytest.mark.parametrize("answer", ["PRE_INITIALIZING", "DRAINING", ""])
 def test_an_envoy_that_takes_no_requests(code, answer):
     finding = only_finding(with_proxy(ready=answer))
-    assert (finding.code, finding.subject) == (code, SUBJECT)
-    assert (finding.about, finding.affects) == ({"component/proxy"}, EVERY_ROUTE)
-    assert finding.fix == ("devenv recover",)
+    assert (finding.code, str(finding.subject)) == (code, SUBJECT)
+    assert (spelled(finding.about), spelled(finding.affects)) == ({"component/proxy"}, EVERY_ROUTE)
+    assert fixes(finding) == ("devenv recover",)
 
 
 def test_an_envoy_that_takes_no_requests_concerns_the_component_whose_log_it_wrote():
@@ -81,17 +82,17 @@ def test_an_envoy_that_takes_no_requests_concerns_the_component_whose_log_it_wro
         for name, pod in (("front", f"{PROXY}-1-x"), ("other", "y"))
     ]
     facts = with_proxy(ready="DRAINING").model_copy(update={"logs": tuple(logs)})
-    assert only_finding(facts).about == {"component/proxy", "component/front"}
+    assert spelled(only_finding(facts).about) == {"component/proxy", "component/front"}
 
 
 @covers("DE414")
 def test_no_route_for_routing_strategies(code):
     routes = (RouteFacts(name="httproute/a/b/0", table="http"),)
     finding = only_finding(with_proxy(routes=routes))
-    assert (finding.code, finding.subject) == (code, SUBJECT)
-    assert finding.about == {"original route"}
-    assert finding.affects == {"route/extension"}
-    assert finding.fix == ("devenv recover",)
+    assert (finding.code, str(finding.subject)) == (code, SUBJECT)
+    assert spelled(finding.about) == {"original route"}
+    assert spelled(finding.affects) == {"route/extension"}
+    assert fixes(finding) == ("devenv recover",)
 
 
 def test_no_route_for_routing_strategies_is_missed_where_no_request_needs_it():

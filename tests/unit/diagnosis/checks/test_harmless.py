@@ -15,11 +15,14 @@ from tests.unit.diagnosis.facts_builder import (
     healthy_objects,
     named,
 )
+from tests.unit.diagnosis.spelled import fixes, spelled
 
 
 def is_harmless(finding):
     """It explains nothing, and nothing is to be done."""
-    return (finding.verdict, finding.fix) == (Verdict.HARMLESS, ()) and not finding.affects
+    return (finding.verdict, fixes(finding)) == (Verdict.HARMLESS, ()) and not spelled(
+        finding.affects
+    )
 
 
 def envoys_log(*texts):
@@ -37,7 +40,7 @@ def envoys_log(*texts):
 def test_header_matches_that_are_deprecated(code):
     log = envoys_log("fine", "Deprecated field: exact_match", "Deprecated field: exact_match")
     finding = only_finding(healthy_facts(logs=(log,)))
-    assert (finding.code, finding.subject) == (code, f"log {PROXY}-1-x")
+    assert (finding.code, str(finding.subject)) == (code, f"log {PROXY}-1-x")
     assert is_harmless(finding)
 
 
@@ -73,7 +76,7 @@ def test_a_variable_that_has_a_default(code):
     template = named(objects, "Deployment", PLUGINS)["spec"]["template"]
     template["spec"]["containers"][0]["env"] = [{"name": "REDIS_HOST"}]
     finding = only_finding(healthy_facts(objects))
-    assert (finding.code, finding.subject) == (code, "gateway-plugins")
+    assert (finding.code, str(finding.subject)) == (code, "gateway-plugins")
     assert is_harmless(finding)
 
 

@@ -2,15 +2,18 @@
 
 import pytest
 
+from devenv import DEFAULT_CLUSTER
 from devenv.diagnosis.diagnose import diagnose
 from devenv.diagnosis.model import ANYTHING, Verdict
 from devenv.facts.collect import ENGINE, NODES
-from devenv.ports import Space
+from devenv.ports.host import Space
 from tests.unit.diagnosis.covers import codes, covers, findings, is_command, only_finding
 from tests.unit.diagnosis.facts_builder import DISK, healthy_facts, healthy_node
+from tests.unit.diagnosis.spelled import fixes, spelled
 
 MIB = 1 << 20
 OTHER_DISK = 999 << 30
+NETWORK = "kind"
 
 
 @covers("DE101")
@@ -18,7 +21,7 @@ OTHER_DISK = 999 << 30
 def test_an_engine_that_does_not_answer(code, unread):
     finding = only_finding(healthy_facts(unknown={unread: "no answer"}))
     assert (finding.code, finding.verdict) == (code, Verdict.FAILED)
-    assert finding.affects == {ANYTHING}
+    assert spelled(finding.affects) == {str(ANYTHING)}
 
 
 @pytest.mark.parametrize(
@@ -27,11 +30,12 @@ def test_an_engine_that_does_not_answer(code, unread):
 )
 def test_why_the_engine_does_not_answer_decides_the_fix(trouble, part_of_fix):
     facts = healthy_facts(unknown={ENGINE: "no answer"}, engine_trouble=trouble)
-    assert part_of_fix in only_finding(facts).fix[0]
+    assert part_of_fix in "\n".join(fixes(only_finding(facts)))
 
 
 def test_something_else_that_could_not_be_read_is_not_the_engine():
-    assert codes(healthy_facts(unknown={"inotify": "no answer"})) == []
+    facts = healthy_facts(unknown={"inotify": "no answer"})
+    assert codes(facts) == []
 
 
 @covers("DE102")
@@ -45,8 +49,8 @@ def test_something_else_that_could_not_be_read_is_not_the_engine():
 )
 def test_a_full_engine_disk(code, space):
     finding = only_finding(healthy_facts(engine_disk=space))
-    assert (finding.code, finding.affects) == (code, {ANYTHING})
-    assert finding.fix == ("devenv prune",)
+    assert (finding.code, spelled(finding.affects)) == (code, {str(ANYTHING)})
+    assert fixes(finding) == ("devenv prune",)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +74,9 @@ def test_an_engine_disk_that_is_not_full_or_not_the_engines_alone(space):
 def test_a_taken_port(code, status):
     nodes = (healthy_node(status=status),)
     taken_port, stopped_node = findings(healthy_facts(nodes=nodes, port_owner="nginx"))
-    assert (taken_port.code, taken_port.subject) == (code, "port 8888")
-    assert "nginx" in taken_port.fix[0]
-    assert (taken_port.about, taken_port.affects) == ({"port"}, {ANYTHING})
+    assert (taken_port.code, str(taken_port.subject)) == (code, "port 8888")
+    assert "nginx" in fixes(taken_port)[0]
+    assert (spelled(taken_port.about), spelled(taken_port.affects)) == ({"port"}, {str(ANYTHING)})
     assert stopped_node.code == "DE203"
 
 
@@ -96,8 +100,8 @@ def test_without_a_cluster_a_port_may_be_anybodys():
 @pytest.mark.parametrize("limits", [(127, 524288), (512, 8191)])
 def test_too_few_inotify_instances_or_watches(code, limits):
     finding = only_finding(healthy_facts(inotify=limits))
-    assert (finding.code, finding.subject) == (code, "kernel")
-    assert is_command(finding.fix[0])
+    assert (finding.code, str(finding.subject)) == (code, "kernel")
+    assert is_command(fixes(finding)[0])
 
 
 @pytest.mark.parametrize("limits", [(128, 8192), None])
@@ -109,9 +113,9 @@ def test_the_kernels_own_inotify_limits_do(limits):
 @pytest.mark.parametrize("port", [0, 40002], ids=["no context", "another cluster"])
 def test_a_context_that_does_not_lead_to_the_cluster(code, port):
     finding = only_finding(healthy_facts(context_port=port))
-    assert (finding.code, finding.subject) == (code, "context kind-devenv")
-    assert finding.fix == ("devenv recover",)
-    assert (finding.about, finding.affects) == ({"context"}, {"api"})
+    assert (finding.code, str(finding.subject)) == (code, "context kind-devenv")
+    assert fixes(finding) == ("devenv recover",)
+    assert (spelled(finding.about), spelled(finding.affects)) == ({"context"}, {"api"})
 
 
 @pytest.mark.parametrize(
@@ -135,8 +139,8 @@ def test_no_context_is_missed_while_no_node_runs():
 @covers("DE106")
 def test_no_cluster(code):
     finding = only_finding(healthy_facts(nodes=()))
-    assert (finding.code, finding.subject) == (code, "cluster devenv")
-    assert (finding.fix, finding.affects) == (("devenv up",), {ANYTHING})
+    assert (finding.code, str(finding.subject)) == (code, f"cluster {DEFAULT_CLUSTER}")
+    assert (fixes(finding), spelled(finding.affects)) == (("devenv up",), {str(ANYTHING)})
 
 
 @pytest.mark.parametrize("changes", [{"engine": None}, {"unknown": {NODES: "no answer"}}])
@@ -147,24 +151,40 @@ def test_nodes_that_were_not_looked_for_are_no_missing_cluster(changes):
 @covers("DE107")
 def test_another_command_at_work(code):
     finding = only_finding(healthy_facts(changing="process 7"))
-    assert (finding.code, finding.subject, finding.fix) == (code, "cluster", ())
-    assert (finding.verdict, finding.affects) == (Verdict.PROGRESS, {ANYTHING})
+    assert (finding.code, str(finding.subject), fixes(finding)) == (code, "cluster", ())
+    assert (finding.verdict, spelled(finding.affects)) == (Verdict.PROGRESS, {str(ANYTHING)})
 
 
 @covers("DE107")
 def test_a_frozen_holder_of_the_lock_is_harmless_and_explains_nothing(code):
     finding = only_finding(healthy_facts(frozen="process 7, for 3 h"))
     assert (finding.code, finding.verdict) == (code, Verdict.HARMLESS)
-    assert finding.affects == frozenset()
+    assert spelled(finding.affects) == frozenset()
 
 
 @covers("DE108")
 def test_inotify_instances_used_up(code):
     finding = only_finding(healthy_facts(nodes=(healthy_node(inotify_used_up=True),)))
-    assert (finding.code, finding.subject) == (code, "kernel")
-    assert is_command(finding.fix[0])
+    assert (finding.code, str(finding.subject)) == (code, "kernel")
+    assert is_command(fixes(finding)[0])
 
 
 def test_two_nodes_without_inotify_instances_are_one_finding():
     nodes = [healthy_node(inotify_used_up=True), healthy_node(inotify_used_up=True)]
     assert codes(healthy_facts(nodes=nodes, inotify=None)) == ["DE108"]
+
+
+@covers("DE109")
+def test_a_network_that_is_gone(code):
+    node = healthy_node(status="exited", missing_networks=(NETWORK,))
+    (cause,) = diagnose(healthy_facts(nodes=(node,))).causes
+    assert (cause.root.code, str(cause.root.subject)) == (code, f"network {NETWORK}")
+    assert [effect.code for effect in cause.consequences] == ["DE203"]
+    assert fixes(cause.root) == ("devenv up", "devenv recover")
+
+
+def test_a_network_of_another_name_is_left_to_its_owner():
+    node = healthy_node(status="exited", missing_networks=("mine",))
+    (cause,) = diagnose(healthy_facts(nodes=(node,))).causes
+    assert fixes(cause.root)[0] == "docker network create mine"
+    assert all(map(is_command, fixes(cause.root)))

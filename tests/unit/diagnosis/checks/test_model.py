@@ -24,6 +24,7 @@ from tests.unit.diagnosis.facts_builder import (
     service,
     set_condition,
 )
+from tests.unit.diagnosis.spelled import fixes, spelled
 
 SUBJECT = f"model {MODEL}"
 OWN_ROUTE = {f"route/direct/{MODEL}", f"route/plain/{MODEL}", f"http route/{MODEL}"}
@@ -31,7 +32,9 @@ OWN_ROUTE = {f"route/direct/{MODEL}", f"route/plain/{MODEL}", f"http route/{MODE
 
 def is_of_model(finding, code):
     about = {f"model/{MODEL}", "component/model-route"}
-    return (finding.code, finding.subject) == (code, SUBJECT) and about <= finding.about
+    return (finding.code, str(finding.subject)) == (code, SUBJECT) and about <= spelled(
+        finding.about
+    )
 
 
 def with_labels(name=MODEL, port="8000", *, of_deployment=MODEL):
@@ -54,8 +57,8 @@ def test_a_model_whose_pod_is_not_ready(code):
     set_condition(pod_named(objects, SERVER), "Ready")
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    assert (finding.verdict, finding.fix) == (Verdict.FAILED, ("devenv recover",))
-    assert finding.affects == finding.about
+    assert (finding.verdict, fixes(finding)) == (Verdict.FAILED, ("devenv recover",))
+    assert spelled(finding.affects) == spelled(finding.about)
 
 
 @covers("DE501")
@@ -94,9 +97,9 @@ def test_a_service_of_another_name(code):
     named(objects, "Service", MODEL)["metadata"]["name"] = "other"
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    assert finding.affects == OWN_ROUTE
-    assert finding.fix[0] == "devenv recover"
-    assert f"expose deployment {SERVER} --name {MODEL}" in finding.fix[1]
+    assert spelled(finding.affects) == OWN_ROUTE
+    assert fixes(finding)[0] == "devenv recover"
+    assert f"expose deployment {SERVER} --name {MODEL}" in fixes(finding)[1]
 
 
 @covers("DE502")
@@ -119,9 +122,9 @@ def test_a_model_without_a_route(code):
     remove(objects, "HTTPRoute", MODEL_ROUTE)
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    assert f"http route/{MODEL}" in finding.about
-    assert finding.affects == OWN_ROUTE
-    assert finding.fix == ("devenv restart controller-manager",)
+    assert f"http route/{MODEL}" in spelled(finding.about)
+    assert spelled(finding.affects) == OWN_ROUTE
+    assert fixes(finding) == ("devenv restart controller-manager",)
 
 
 @covers("DE503")
@@ -132,7 +135,7 @@ def test_a_route_was_never_made_for_a_deployment_without_the_label(code):
     del named(objects, "Deployment", SERVER)["metadata"]["labels"][MODEL_NAME]
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    label, restart = finding.fix
+    label, restart = fixes(finding)
     assert f"label deployment {SERVER} {MODEL_NAME}={MODEL}" in label
     assert restart == "devenv restart controller-manager"
 
@@ -163,7 +166,7 @@ def test_a_namespace_without_a_grant(code):
     objects["ReferenceGrant"].clear()
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    assert (finding.affects, finding.fix) == (OWN_ROUTE, ("devenv recover",))
+    assert (spelled(finding.affects), fixes(finding)) == (OWN_ROUTE, ("devenv recover",))
 
 
 @covers("DE504")
@@ -206,9 +209,9 @@ def test_grants_that_were_not_read_are_not_said_to_be_missing():
 def test_pods_that_name_another_model_than_their_deployment(code):
     finding = only_finding(healthy_facts(with_labels("typo")))
     assert is_of_model(finding, code)
-    assert "model/typo" in finding.affects
-    assert finding.fix[0] == "devenv recover"
-    assert f"patch deployment {SERVER}" in finding.fix[1]
+    assert "model/typo" in spelled(finding.affects)
+    assert fixes(finding)[0] == "devenv recover"
+    assert f"patch deployment {SERVER}" in fixes(finding)[1]
 
 
 @covers("DE505")
@@ -226,8 +229,8 @@ def test_a_model_that_no_request_asks_for_may_be_mislabelled_too(code):
     objects["Deployment"].append(workload)
     objects["Pod"].append(pod_of(workload))
     finding = next(f for f in findings(healthy_facts(objects)) if f.code == code)
-    assert finding.subject == "model second"
-    (command,) = finding.fix
+    assert str(finding.subject) == "model second"
+    (command,) = fixes(finding)
     assert "patch deployment second" in command
 
 
@@ -247,10 +250,10 @@ def test_a_mislabelled_deployment_at_zero_is_not_meant():
 def test_a_port_label_that_the_pod_does_not_have(code):
     finding = only_finding(healthy_facts(with_labels(port="9000")))
     assert is_of_model(finding, code)
-    assert finding.affects == {f"route/extension/{MODEL}"}
-    assert finding.fix[0] == "devenv recover"
-    assert f'"{MODEL_PORT}":"8000"' in finding.fix[1]
-    assert all(map(is_command, finding.fix))
+    assert spelled(finding.affects) == {f"route/extension/{MODEL}"}
+    assert fixes(finding)[0] == "devenv recover"
+    assert f'"{MODEL_PORT}":"8000"' in fixes(finding)[1]
+    assert all(map(is_command, fixes(finding)))
 
 
 @covers("DE506")
@@ -265,7 +268,7 @@ def test_without_the_label_a_model_listens_on_8000(code):
     ]
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    assert '"9000"' in finding.fix[1]
+    assert '"9000"' in fixes(finding)[1]
 
 
 def test_a_pod_that_names_no_port_may_listen_on_any():
@@ -283,9 +286,9 @@ def test_a_models_route_that_leads_nowhere(code, condition_type):
     set_condition(route, condition_type, reason="Bad", lastTransitionTime=before(90))
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    assert f"http route/{MODEL}" in finding.about
-    assert finding.affects == OWN_ROUTE
-    assert (finding.since, finding.fix) == (TAKEN - 90, ("devenv recover",))
+    assert f"http route/{MODEL}" in spelled(finding.about)
+    assert spelled(finding.affects) == OWN_ROUTE
+    assert (finding.since, fixes(finding)) == (TAKEN - 90, ("devenv recover",))
 
 
 @covers("DE507")
@@ -296,7 +299,7 @@ def test_a_models_route_to_a_port_that_its_service_does_not_have(code):
     named(objects, "Service", MODEL)["spec"]["ports"] = [{"port": 9000}]
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    recover, label, delete, restart = finding.fix
+    recover, label, delete, restart = fixes(finding)
     assert (recover, restart) == ("devenv recover", "devenv restart controller-manager")
     assert f"{MODEL_PORT}=9000" in label
     assert f"delete httproute {MODEL_ROUTE}" in delete
@@ -315,7 +318,7 @@ def test_a_service_that_selects_no_pod_of_the_model(code):
     named(objects, "Service", MODEL)["spec"]["selector"] = {"app": "other"}
     finding = only_finding(healthy_facts(objects))
     assert is_of_model(finding, code)
-    assert (finding.affects, finding.fix) == (OWN_ROUTE, ("devenv recover",))
+    assert (spelled(finding.affects), fixes(finding)) == (OWN_ROUTE, ("devenv recover",))
 
 
 @covers("DE508")

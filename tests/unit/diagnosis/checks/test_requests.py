@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from devenv.diagnosis.model import Verdict
-from devenv.facts.live import UNPROVEN
+from devenv.facts.live import EXCERPT, UNPROVEN
 from devenv.facts.model import ContainerLog
-from devenv.ports import HttpAnswer
+from devenv.ports.gateway import HttpAnswer
 from tests.unit.diagnosis.covers import codes, covers, findings, only_finding
 from tests.unit.diagnosis.facts_builder import (
     GATEWAYS,
@@ -23,6 +23,7 @@ from tests.unit.diagnosis.facts_builder import (
     pod_named,
     proofs,
 )
+from tests.unit.diagnosis.spelled import fixes, spelled
 
 EVERY_REQUEST = {"request direct", "request extension", "request plain"}
 
@@ -48,10 +49,23 @@ def with_requests(**changes):
 @pytest.mark.parametrize("status", [0, 200, 503])
 def test_a_request_that_fails(code, route, status):
     finding = only_finding(failing(route, status=status))
-    assert (finding.code, finding.subject) == (code, f"request {route}")
-    assert finding.about == {f"route/{route}", f"route/{route}/{MODEL}", f"model/{MODEL}"}
-    assert (finding.verdict, finding.affects) == (Verdict.FAILED, frozenset())
-    assert finding.fix == (f"devenv request --route {route}",)
+    assert (finding.code, str(finding.subject)) == (code, f"request {route}")
+    assert spelled(finding.about) == {f"route/{route}", f"route/{route}/{MODEL}", f"model/{MODEL}"}
+    affected = {f"route/{route}/{MODEL}"}
+    assert (finding.verdict, spelled(finding.affects)) == (Verdict.FAILED, affected)
+    assert fixes(finding) == (f"devenv request --route {route}",)
+
+
+@pytest.mark.parametrize("fill", [1, 999])
+def test_of_the_json_of_an_answer_only_the_message_is_told(fill):
+    body = json.dumps({"error": {"message": "podless", "type": "overloaded", "param": "x" * fill}})
+    answer, failure = HttpAnswer(503, body=body), f"503 ({body[:EXCERPT]})"
+    proof, *others = proofs()
+    failing_proof = replace(proof, answer=answer, failures=(failure,))
+    finding = only_finding(healthy_facts(proofs=(failing_proof, *others)))
+    assert finding.says.count("podless") == 1
+    assert "overloaded" not in finding.says
+    assert failure in [piece.text for piece in finding.evidence]
 
 
 def test_each_request_that_fails_is_a_finding():
@@ -104,18 +118,18 @@ def test_requests_without_a_key_are_one_finding(code, headers, upstream):
     names = ("direct", "extension", "plain")
     facts = failing(*names, status=401, line=line, profile=with_requests(headers=headers))
     finding = only_finding(facts)
-    assert (finding.code, finding.subject) == (code, f"model {MODEL}")
+    assert (finding.code, str(finding.subject)) == (code, f"model {MODEL}")
     routes = {f"route/{route}/{MODEL}" for route in names}
-    assert finding.about == {f"model/{MODEL}", *routes}
+    assert spelled(finding.about) == {f"model/{MODEL}", *routes}
     assert {e.source for e in finding.evidence} == EVERY_REQUEST
-    assert finding.fix[-1].startswith("devenv request --route direct --header ")
+    assert fixes(finding)[-1].startswith("devenv request --route direct --header ")
 
 
 def test_two_models_that_want_a_key_are_two_findings():
     requests = [r.model_dump() for r in healthy_profile().requests]
     requests[1]["model"] = "other"
     facts = failing("direct", "extension", status=401, profile=healthy_profile(requests=requests))
-    subjects = [f.subject for f in findings(facts) if f.code == "DE602"]
+    subjects = [str(f.subject) for f in findings(facts) if f.code == "DE602"]
     assert subjects == [f"model {MODEL}", "model other"]
 
 
@@ -132,10 +146,10 @@ def test_another_refusal_wants_no_key():
 def test_requests_that_only_the_profile_can_mend_are_one_finding(code, changes):
     """DE601 would have `recover` restart the gateway."""
     finding = only_finding(failing("direct", "extension", **changes))
-    assert (finding.code, finding.subject) == (code, f"model {MODEL}")
+    assert (finding.code, str(finding.subject)) == (code, f"model {MODEL}")
     assert {e.source for e in finding.evidence} == {"request direct", "request extension"}
-    assert ("anonymous: true" in finding.fix[0]) == ("unnamed" in changes)
-    assert finding.fix[-1] == "devenv request --route direct"
+    assert ("anonymous: true" in fixes(finding)[0]) == ("unnamed" in changes)
+    assert fixes(finding)[-1] == "devenv request --route direct"
 
 
 def test_a_proof_that_failed_otherwise_needs_no_other_profile():
@@ -147,3 +161,17 @@ def test_a_request_that_a_storm_service_has_no_route_for_is_told_so():
     pod_named(objects, SERVER)["metadata"]["labels"]["storm-service-name"] = MODEL
     facts = failing("direct").model_copy(update={"objects": objects})
     assert f"model {MODEL}" in {e.source for e in only_finding(facts).evidence}
+
+
+@pytest.mark.parametrize(
+    ("failure", "blamed"),
+    [
+        ('500: httproutes.gateway.networking.k8s.io "llama2-7b-router" not found', 1),
+        ("500: with an empty body", 0),
+        ("Envoy took the route httproute/a/b instead of httproute/a/c", 0),
+    ],
+)
+def test_an_answer_that_blames_the_route_names_it(failure, blamed):
+    finding = only_finding(failing("direct", failures=(failure,)))
+    assert len(finding.names) == blamed
+    assert spelled(finding.names) <= {"http route/llama2-7b"}

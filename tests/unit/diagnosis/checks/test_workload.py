@@ -1,16 +1,19 @@
 """DE30x and DE31x: Deployments and their pods."""
 
+import copy
+
 import pytest
 
 from devenv.diagnosis.model import Confidence, Place, Verdict
-from devenv.diagnosis.read import UNPROVEN
 from devenv.facts.model import ContainerLog
+from devenv.facts.revisions import REVISION
 from tests.unit.diagnosis.covers import codes, covers, findings, is_command, only_finding
 from tests.unit.diagnosis.facts_builder import (
     CONTROLLER,
     HOUR,
     IMAGE,
     MODELS,
+    NODE,
     PLUGINS,
     REDIS,
     SERVER,
@@ -30,8 +33,10 @@ from tests.unit.diagnosis.facts_builder import (
     remove,
     set_condition,
 )
+from tests.unit.diagnosis.spelled import fixes, spelled
 
 ABSENT_IMAGE = "devenv.local/program:2"
+PANIC = "panic: no Redis"
 RUNNING = {"running": {"startedAt": before(60)}}
 
 
@@ -92,10 +97,10 @@ def is_of_plugins(finding):
     about = {f"deployment/{SYSTEM}/{PLUGINS}", "component/gateway-plugins"}
     affected = {"route/extension", "route/plain"}
     return (
-        (finding.subject, finding.place) == ("gateway-plugins", Place.PLUGINS)
-        and about <= finding.about
-        and affected <= finding.affects
-        and "route/direct" not in finding.affects
+        (str(finding.subject), finding.place) == ("gateway-plugins", Place.PLUGINS)
+        and about <= spelled(finding.about)
+        and affected <= spelled(finding.affects)
+        and "route/direct" not in spelled(finding.affects)
     )
 
 
@@ -118,17 +123,17 @@ def test_an_image_that_is_nowhere(code, reason):
 
 
 def test_an_image_of_the_profile_is_brought_by_recover():
-    assert only_finding(healthy_facts(pulling(image=IMAGE))).fix == ("devenv recover",)
+    assert fixes(only_finding(healthy_facts(pulling(image=IMAGE)))) == ("devenv recover",)
 
 
 def test_a_wrong_tag_of_the_profiles_own_workload_is_put_back():
     facts = healthy_facts(pulling(), engine_images=(IMAGE,))
-    assert only_finding(facts).fix == ("devenv recover",)
+    assert fixes(only_finding(facts)) == ("devenv recover",)
 
 
 def test_an_image_that_docker_has_is_loaded():
     facts = healthy_facts(pulling(), engine_images=(ABSENT_IMAGE,))
-    assert only_finding(facts).fix == (f"devenv reload-image {ABSENT_IMAGE}",)
+    assert fixes(only_finding(facts)) == (f"devenv reload-image {ABSENT_IMAGE}",)
 
 
 @pytest.mark.parametrize("state", [waiting("ContainerCreating"), waiting("PodInitializing"), {}])
@@ -141,7 +146,7 @@ def test_a_crash(code):
     finding = only_finding(healthy_facts(crashing()))
     assert finding.code == code
     assert is_of_plugins(finding)
-    assert (finding.since, finding.fix) == (TAKEN - 60, ("devenv recover",))
+    assert (finding.since, fixes(finding)) == (TAKEN - 60, ("devenv recover",))
 
 
 @pytest.mark.parametrize("state", [RUNNING, ended()], ids=["running again", "just ended"])
@@ -154,7 +159,7 @@ def test_a_program_that_ends_without_an_error_and_is_started_again_crashes():
 
 
 def test_a_crash_shows_the_line_that_tells_why():
-    lines = (f"{before(61)} panic: no Redis", f"{before(61)} goroutine 1 [running]:")
+    lines = (f"{before(61)} {PANIC}", f"{before(61)} goroutine 1 [running]:")
     pod = pod_named(healthy_objects(), PLUGINS)["metadata"]["name"]
     log = ContainerLog(
         component="gateway-plugins",
@@ -165,18 +170,18 @@ def test_a_crash_shows_the_line_that_tells_why():
         lines=lines,
     )
     finding = only_finding(healthy_facts(crashing(state=RUNNING), logs=(log,)))
-    assert "panic: no Redis" in [e.text for e in finding.evidence]
+    assert PANIC in [e.text for e in finding.evidence]
 
 
 def test_a_crash_with_an_image_that_was_never_proven_is_undone():
     finding = only_finding(healthy_facts(crashing(), returnable=(IMAGE,)))
-    assert finding.fix == ("devenv reload-image program --undo",)
-    assert f"{UNPROVEN}{IMAGE}" in finding.about
+    assert fixes(finding) == ("devenv reload-image program --undo",)
+    assert f"unproven image/{IMAGE}" in spelled(finding.about)
 
 
 def test_an_image_of_others_that_was_never_proven_has_nothing_to_do_with_a_crash():
     finding = only_finding(healthy_facts(crashing(), returnable=("devenv.local/other:1",)))
-    assert finding.fix == ("devenv recover",)
+    assert fixes(finding) == ("devenv recover",)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +237,7 @@ def test_a_workload_that_is_not_ready_in_time(code):
     finding = only_finding(healthy_facts(lacking_pods(age=240)))
     assert (finding.code, finding.verdict) == (code, Verdict.FAILED)
     assert is_of_plugins(finding)
-    assert finding.fix == ("devenv recover",)
+    assert fixes(finding) == ("devenv recover",)
 
 
 @covers("DE304")
@@ -282,9 +287,9 @@ def with_daemon_set(**status):
 
 def test_a_daemon_set_needs_a_pod_on_each_node():
     finding = only_finding(healthy_facts(with_daemon_set(numberAvailable=0)))
-    assert (finding.code, finding.subject) == ("DE304", "kube-system/kube-proxy")
-    assert "rollout restart daemonset/kube-proxy" in finding.fix[0]
-    assert {"route/direct", "route/extension", "route/plain"} <= finding.affects
+    assert (finding.code, str(finding.subject)) == ("DE304", "kube-system/kube-proxy")
+    assert fixes(finding)[0].split()[-3:] == ["rollout", "restart", "daemonset/kube-proxy"]
+    assert {"route/direct", "route/extension", "route/plain"} <= spelled(finding.affects)
 
 
 def test_a_daemon_sets_old_pods_may_stay_where_somebody_replaces_them_by_hand():
@@ -310,8 +315,8 @@ def test_a_workload_at_zero(code, name, subject):
     named(objects, "Deployment", name)["spec"]["replicas"] = 0
     remove(objects, "Pod", f"{name}-1-x")
     first = next(f for f in findings(healthy_facts(objects)) if f.code == code)
-    assert (first.subject, first.verdict) == (subject, Verdict.FAILED)
-    assert first.fix == ("devenv recover",)
+    assert (str(first.subject), first.verdict) == (subject, Verdict.FAILED)
+    assert fixes(first) == ("devenv recover",)
 
 
 def test_a_workload_at_zero_is_the_only_finding():
@@ -362,7 +367,7 @@ def test_an_image_that_is_there_and_always_pulled(code):
     finding = only_finding(healthy_facts(pulling("Always", IMAGE)))
     assert finding.code == code
     assert is_of_plugins(finding)
-    assert finding.fix == ("devenv recover",)
+    assert fixes(finding) == ("devenv recover",)
 
 
 @pytest.mark.parametrize(("policy", "image"), [("Always", ABSENT_IMAGE), ("IfNotPresent", IMAGE)])
@@ -390,8 +395,77 @@ def test_a_pod_that_fits_no_node(code):
     assert finding.code == code
     assert is_of_plugins(finding)
     assert finding.since == TAKEN - 90
-    assert all(map(is_command, finding.fix))
-    assert finding.fix[-1] == "devenv recover"
+    assert all(map(is_command, fixes(finding)))
+    assert fixes(finding)[-1] == "devenv recover"
+
+
+def unscheduled(message, age=90, **resources):
+    """The new pod of gateway-plugins has no node, and the old one still runs."""
+    objects = healthy_objects()
+    node = named(objects, "Node", NODE)
+    node["status"]["allocatable"] = {"cpu": "2", "memory": "4Gi"}
+    old = pod_named(objects, PLUGINS)
+    old["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1500m"}}
+    pod = copy.deepcopy(old)
+    pod["metadata"].update(name=f"{PLUGINS}-2-x", creationTimestamp=before(age))
+    pod["metadata"]["labels"]["pod-template-hash"] = "2"
+    pod["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": f"{PLUGINS}-2"}]
+    pod["spec"]["containers"][0]["resources"] = {"requests": resources or {"cpu": "1"}}
+    pod["spec"]["nodeName"] = ""
+    pod["status"] = {"phase": "Pending", "conditions": [condition("PodScheduled")]}
+    why = {"reason": "Unschedulable", "message": message, "lastTransitionTime": before(age)}
+    set_condition(pod, "PodScheduled", **why)
+    workload = named(objects, "Deployment", PLUGINS)
+    workload["metadata"]["annotations"] = {REVISION: "2"}
+    owner = {"kind": "Deployment", "name": PLUGINS}
+    labels = {"pod-template-hash": "2"}
+    meta = {"name": f"{PLUGINS}-2", "namespace": SYSTEM, "ownerReferences": [owner]}
+    replica_set = {"metadata": {**meta, "labels": labels, "annotations": {REVISION: "2"}}}
+    objects["ReplicaSet"].append(replica_set)
+    objects["Pod"].append(pod)
+    workload["status"]["updatedReplicas"] = 0
+    return objects
+
+
+NO_CPU = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available."
+NO_GPU = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. preemption: none."
+
+
+@covers("DE307")
+@pytest.mark.parametrize("age", [0, 90])
+def test_a_resource_that_no_node_has_is_named_whole(code, age, check_message):
+    objects = unscheduled(NO_GPU, age, **{"nvidia.com/gpu": "1"})
+    finding = only_finding(healthy_facts(objects))
+    assert finding.code == code
+    assert NO_GPU.rstrip(".") in finding.says
+    check_message(finding.says)
+    assert "--limits=nvidia.com/gpu=0" in fixes(finding)[0]
+
+
+@covers("DE307")
+def test_a_pod_that_would_fit_without_the_old_one(code, check_message):
+    finding = only_finding(healthy_facts(unscheduled(NO_CPU)))
+    assert finding.code == code
+    check_message(finding.says)
+    assert '"type":"Recreate"' in fixes(finding)[0]
+
+
+def test_a_pod_that_fits_no_empty_node_has_nothing_to_do_with_the_old_one():
+    finding = only_finding(healthy_facts(unscheduled(NO_CPU, cpu="3")))
+    assert "beside" not in finding.says
+    assert fixes(finding)[0].split()[5:7] == ["set", "resources"]
+
+
+@pytest.mark.parametrize(("age", "cpu", "expected"), [(9, "1", "DE312"), (9, "3", "DE307")])
+def test_a_pod_may_wait_a_moment_for_the_old_one_to_end(age, cpu, expected):
+    assert codes(healthy_facts(unscheduled(NO_CPU, age, cpu=cpu))) == [expected]
+
+
+def test_a_pod_that_was_ready_for_long_is_unready_since_its_condition_changed():
+    objects = lacking_pods(age=HOUR)
+    set_condition(pod_named(objects, PLUGINS), "Ready", lastTransitionTime=before(10))
+    finding = only_finding(healthy_facts(objects))
+    assert (finding.code, finding.since) == ("DE304", TAKEN - 10)
 
 
 def test_another_condition_of_a_pod_says_nothing_of_where_it_fits():
@@ -406,10 +480,10 @@ def test_a_workload_that_is_gone(code, name, subject):
     objects = healthy_objects()
     remove(objects, "Deployment", name)
     finding = only_finding(healthy_facts(objects))
-    assert (finding.code, finding.subject) == (code, subject)
-    assert finding.fix == ("devenv recover",)
-    assert finding.about == {f"component/{subject}"}
-    assert "component/gateway-plugins" in finding.affects
+    assert (finding.code, str(finding.subject)) == (code, subject)
+    assert fixes(finding) == ("devenv recover",)
+    assert spelled(finding.about) == {f"component/{subject}"}
+    assert "component/gateway-plugins" in spelled(finding.affects)
 
 
 @pytest.mark.parametrize("unknown", [{}, {"Deployment": "no answer"}])
@@ -506,7 +580,7 @@ def test_a_container_that_can_not_be_started(code, reason):
 
 def own_fix(workload_changes, **changes):
     """The fix of a Deployment that neither the profile nor its manifests have."""
-    return only_finding(healthy_facts(workload_changes, **changes)).fix
+    return fixes(only_finding(healthy_facts(workload_changes, **changes)))
 
 
 def anothers_crash():
@@ -518,7 +592,7 @@ def anothers_crash():
 
 def test_others_workloads_are_not_sent_to_recover():
     (command,) = own_fix(anothers_crash())
-    assert "rollout restart deployment/theirs" in command
+    assert command.split()[-3:] == ["rollout", "restart", "deployment/theirs"]
 
 
 def test_others_workloads_return_to_a_revision_that_there_is():
@@ -528,7 +602,7 @@ def test_others_workloads_return_to_a_revision_that_there_is():
         meta = {"name": f"theirs-{number}", "namespace": SYSTEM, "ownerReferences": [owner]}
         objects["ReplicaSet"].append({"metadata": meta})
     (command,) = own_fix(objects)
-    assert "rollout undo deployment/theirs" in command
+    assert command.split()[-3:] == ["rollout", "undo", "deployment/theirs"]
 
 
 def test_without_manifests_any_workload_may_be_the_profiles():
@@ -546,20 +620,21 @@ def others_pull(**changes):
 
 def test_an_image_of_others_with_a_sibling_in_the_nodes_is_set_to_that():
     (command,) = others_pull(engine_images=())
-    assert f"set image deployment/theirs program={IMAGE}" in command
+    assert command.split()[-4:] == ["set", "image", "deployment/theirs", f"program={IMAGE}"]
 
 
 def test_a_sibling_that_only_docker_has_is_loaded_first():
     nodes = (healthy_node(images=()),)
     load, change = others_pull(engine_images=(IMAGE,), nodes=nodes)
     assert load == f"devenv reload-image {IMAGE}"
-    assert f"set image deployment/theirs program={IMAGE}" in change
+    assert change.split()[-4:] == ["set", "image", "deployment/theirs", f"program={IMAGE}"]
 
 
 def test_nothing_is_printed_that_can_not_work():
     nodes = (healthy_node(images=("example.org/other:1",)),)
-    (advice,) = others_pull(engine_images=(), nodes=nodes)
+    advice, command = others_pull(engine_images=(), nodes=nodes)
     assert not is_command(advice)
+    assert is_command(command)
 
 
 def test_others_models_at_zero_are_scaled_up():
@@ -570,5 +645,5 @@ def test_others_models_at_zero_are_scaled_up():
     remove(objects, "Pod", f"{SERVER}-1-x")
     facts = healthy_facts(objects, profile=healthy_profile(components=rest))
     scaled = next(f for f in findings(facts) if f.code == "DE305")
-    (command,) = scaled.fix
+    (command,) = fixes(scaled)
     assert f"scale deployment/{SERVER} --replicas=1" in command

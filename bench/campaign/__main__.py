@@ -1,0 +1,5 @@
+"""python -m bench.campaign."""
+
+from bench.campaign import main
+
+main()

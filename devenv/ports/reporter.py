@@ -1,0 +1,26 @@
+"""Progress, as a user sees it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+# Shows a sentence to the user.
+Say = Callable[[str], None]
+
+
+class Reporter(Protocol):
+    """Shows the progress of steps. A step is addressed by its name."""
+
+    def begin(self, step: str) -> None: ...
+
+    def update(self, step: str, amount: float, total: float, unit: str) -> None:
+        """Show that `amount` of `total` is done."""
+
+    def detail(self, step: str, text: str) -> None:
+        """Show what a step is doing at the moment."""
+
+    def end(self, step: str, note: str = "") -> None: ...
+
+    def fail(self, step: str) -> None: ...
+
+    def say(self, text: str) -> None:
+        """Show a sentence that belongs to no step."""
