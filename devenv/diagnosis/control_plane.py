@@ -1,7 +1,7 @@
 """The parts of the control plane among the facts: their static pods, leases and mirror pods."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devenv.base.counting import counted
 from devenv.diagnosis import keys
@@ -13,9 +13,10 @@ from devenv.diagnosis.read import was_listed
 from devenv.diagnosis.roles import effects_of_failure
 from devenv.diagnosis.times import spell_span
 from devenv.diagnosis.workloads import Workload, all_workloads
+from devenv.facts.collect import API
 from devenv.facts.leases import expired, newest_renewal, renewed
 from devenv.facts.model import Facts, NodeFacts, StaticPodFacts
-from devenv.facts.node_programs import MANIFESTS, was_edited
+from devenv.facts.node_programs import HEALTH_SECONDS, MANIFESTS, was_edited
 from devenv.facts.objects import conditions_of, full_name, name_of, owners_of, status_of
 from devenv.facts.telling import telling_line
 from devenv.ports.kube import Manifest
@@ -64,6 +65,15 @@ class StaticPod:
         return not self.pod.manifest or self.is_edited
 
     @property
+    def hangs(self) -> bool:
+        """Whether its container runs, and its program answers nothing.
+
+        If the API server answers doctor, all is only slow.
+        """
+        is_silent = self.pod.answers is False and not self.facts.knows(API)
+        return is_silent and self.pod.state == "running"
+
+    @property
     def why_down(self) -> str:
         """Why it does not run, "" if it runs or that was not read."""
         if not self.pod.manifest:
@@ -88,6 +98,12 @@ class StaticPod:
             yield Evidence(f"{MANIFESTS}/{pod.name}.yaml in {node}", text, pod.changed)
         if pod.state:
             yield Evidence(f"crictl in {node}", *self._container())
+        if self.hangs:
+            text = f"{pod.name} did not tell its health within {HEALTH_SECONDS} s"
+            yield Evidence(f"curl in {node}", text)
+            # Written before it fell silent, so it says nothing of when the fault began.
+            yield from (replace(words, time=0.0) for words in self.last_words())
+            return
         yield from self.last_words()
 
     def _container(self) -> tuple[str, float]:

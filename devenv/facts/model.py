@@ -64,6 +64,8 @@ class StaticPodFacts(Model):
     restarts: int = 0
     started: float = Field(default=0, ge=0, le=_LATEST)
     ended: float = Field(default=0, ge=0, le=_LATEST)
+    # Whether it answers when its node asks for its health; None if it was not asked, or refuses.
+    answers: bool | None = None
     # The end of its log, each line beginning with its time.
     lines: tuple[str, ...] = ()
 

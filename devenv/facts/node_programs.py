@@ -53,6 +53,16 @@ _COLUMNS = 6
 _LOOKED_AT = 8
 # Printed if containerd tells which containers there are.
 _LISTED = "listed"
+# Static pod → where it tells its health, without a certificate, in kubeadm's own manifests. The
+# others renew leases.
+_HEALTH: Mapping[str, str] = {
+    "etcd": "http://127.0.0.1:2381/health",
+    "kube-apiserver": "https://127.0.0.1:6443/livez",
+}
+# Seconds in which health is told.
+HEALTH_SECONDS = 2
+# curl's exit code → whether the health was told in time.
+_ANSWERS = {"0": True, "28": False}
 # Of the last two runs of each static pod, whose logs the kubelet keeps whatever containerd does.
 _LOGS = "/var/log/pods/kube-system_{name}-*/{name}/*.log"
 _JOURNAL = (
@@ -65,6 +75,13 @@ CLOSE_LOOK = " ".join([
     f"for id in $(echo $ids | cut --delimiter=' ' --fields=1-{_LOOKED_AT}); do",
     f"timeout 2 crictl inspect --output go-template --template '{_TEMPLATE}' $id; echo;",
     "done; fi;",
+    f"echo '{_MARK}health';",
+    *(
+        f"{{ curl --silent --insecure --output /dev/null --max-time {HEALTH_SECONDS} {url};"
+        f' echo "{name} $?"; }} &'
+        for name, url in _HEALTH.items()
+    ),
+    "wait;",
     *(
         f"echo '{_MARK}log {name}';"
         f" ls -tr {_LOGS.format(name=name)} 2>/dev/null | tail --lines=2"
@@ -157,10 +174,12 @@ def with_containers(
     lines = sections.get("containers", ())
     containers = _newest_containers(lines)
     none = {"state": "" if _LISTED in lines else None}
+    curl_codes = dict(line.partition(" ")[::2] for line in sections.get("health", ()))
     return tuple(
         pod.model_copy(
             update={
                 **containers.get(pod.name, none),
+                "answers": _ANSWERS.get(curl_codes.get(pod.name, "")),
                 "lines": _log_lines(sections.get(f"log {pod.name}", ())),
             }
         )

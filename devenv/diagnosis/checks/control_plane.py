@@ -70,7 +70,7 @@ def find_stopped_parts(facts: Facts) -> Iterator[Finding]:
 
 
 def _is_stopped(pod: StaticPod) -> bool:
-    return bool(pod.why_down)
+    return bool(pod.why_down) or pod.hangs
 
 
 def _is_effect(facts: Facts, pod: StaticPod, stopped: set[str]) -> bool:
@@ -86,7 +86,6 @@ def _is_effect(facts: Facts, pod: StaticPod, stopped: set[str]) -> bool:
 
 
 def _stopped_part(facts: Facts, pod: StaticPod) -> Finding:
-    node = pod.node.name
     lease = expired_leases(facts).get(pod.name)
     evidence = [*pod.evidence(), *mirror_evidence(facts, pod.name)]
     if lease:
@@ -95,13 +94,19 @@ def _stopped_part(facts: Facts, pod: StaticPod) -> Finding:
     return Finding(
         code="DE207",
         subject=_subject(pod.name),
-        says=f"{pod.name} does not run in {node}: {pod.why_down}. {_LOSSES[pod.name]}",
+        says=f"{_trouble(pod)} {_LOSSES[pod.name]}",
         evidence=tuple(evidence),
         fix=_part_fix(facts, pod),
         verdict=Verdict.PROGRESS if is_new else Verdict.FAILED,
         about=frozenset(_part_keys(pod) | _reached_by(pod.name)),
         affects=_affected_by(facts, pod.name),
     )
+
+
+def _trouble(pod: StaticPod) -> str:
+    if pod.hangs:
+        return f"{pod.name} hangs in {pod.node.name}: it runs, and does not answer."
+    return f"{pod.name} does not run in {pod.node.name}: {pod.why_down}."
 
 
 _LOSSES = {
@@ -118,7 +123,7 @@ def _subject(name: str) -> Subject:
 
 def _part_keys(pod: StaticPod) -> set[Key]:
     """Return the keys of the part, which only a missing or edited manifest makes repairable."""
-    if pod.is_repairable:
+    if pod.is_repairable and not pod.hangs:
         return {keys.static_pod(pod.node.name, pod.name)}
     return {keys.control_plane(pod.name)}
 
@@ -136,6 +141,8 @@ def _affected_by(facts: Facts, name: str) -> frozenset[Key]:
 def _part_fix(facts: Facts, pod: StaticPod) -> tuple[Fix, ...]:
     """Return the commands that write the manifest again, or that show why the container ends."""
     node = pod.node.name
+    if pod.hangs:
+        return (_kill_command(node, pod.name),)
     if pod.is_repairable:
         rewriting = Command(("docker", "exec", node, *rewriting_command(pod.name)))
         return (*recover(facts), rewriting)
@@ -166,12 +173,17 @@ def _silent_leader(facts: Facts, name: str, lease: Manifest) -> Finding:
 
 
 def _leader_fix(facts: Facts, name: str) -> tuple[Fix, ...]:
-    """Return the command that ends a hanging leader: its kubelet starts it again."""
+    """Return the commands that end a hanging leader, or that show where its pods are."""
     nodes = [pod.node.name for pod in static_pods(facts) if pod.name == name]
     if not nodes:
         return (kubectl_command(facts, "kube-system", "get", "pods", "--output=wide"),)
+    return tuple(_kill_command(node, name) for node in nodes)
+
+
+def _kill_command(node: str, name: str) -> Command:
+    """Return the command that ends a program that hangs: its kubelet starts it again."""
     kill = ("pkill", "--signal=KILL", "--full", f"^{name}")
-    return tuple(Command(("docker", "exec", node, *kill)) for node in nodes)
+    return Command(("docker", "exec", node, *kill))
 
 
 @check

@@ -19,10 +19,14 @@ from devenv.ports.kube import Manifest
 
 _KEY_REFERENCES = {"Secret": "secretKeyRef", "ConfigMap": "configMapKeyRef"}
 _SCALABLE = {"ReplicaSet", "StatefulSet"}
+# What a node fails at: manifests that are put back change nothing there.
+_NODE_REASONS = {"FailedCreatePodSandBox", "NetworkNotReady"}
 
 
 def heal(workload: Workload, blockage: Blockage) -> tuple[Fix, ...]:
     """Return how a workload is healed: commands, and advice only where no command can do it."""
+    if blockage.reason in _NODE_REASONS:
+        return (show(workload),)
     fixes: list[Fix] = []
     if blockage.culprit:
         fixes += _heal_culprit(workload, blockage.culprit)

@@ -64,6 +64,9 @@ listed
 kube-apiserver 4 CONTAINER_EXITED 1 2026-11-29T18:38:00.123456789Z 2026-11-29T18:38:01.987654321Z
 kube-apiserver 3 CONTAINER_EXITED 2 2026-11-29T18:37:00Z 2026-11-29T18:37:01Z
 etcd 0 CONTAINER_RUNNING 0 2026-11-29T18:00:00.1Z 0001-01-01T00:00:00Z
+=== health
+kube-apiserver 7
+etcd 28
 === log etcd
 === log kube-apiserver
 {LAST_TIME} stderr F {LAST_WORDS}
@@ -135,6 +138,14 @@ def test_the_newest_container_of_each_static_pod():
     assert server.lines == (f"{LAST_TIME} {LAST_WORDS}",)
     assert (pods["etcd"].state, pods["etcd"].ended) == ("running", 0)
     assert pods["kube-scheduler"].state == ""
+
+
+@pytest.mark.parametrize(("curl_code", "answers"), [(28, False), (0, True), (7, None)])
+def test_a_program_that_tells_its_health_in_time_answers(curl_code, answers):
+    output = CLOSE_LOOK.replace("etcd 28", f"etcd {curl_code}")
+    pods = {pod.name: pod.answers for pod in with_containers(static_pods_in(LOOK), output)}
+    assert (pods["etcd"], pods["kube-apiserver"]) == (answers, None)
+    assert pods["kube-scheduler"] is None
 
 
 def test_without_containerd_no_container_is_said_to_be_missing():

@@ -128,6 +128,26 @@ def test_etcd_is_the_root_of_what_needs_it():
     assert (cause.root.code, str(cause.root.subject)) == ("DE207", ETCD)
 
 
+HANGING = {"state": "running", "answers": False, "lines": (f"{before(900)} health OK",)}
+NO_ANSWER = {API: "no answer"}
+
+
+@pytest.mark.parametrize(("name", "hanging"), [
+    (ETCD, {"etcd": HANGING, "kube_apiserver": HANGING}),
+    (SERVER_PART, {"kube_apiserver": HANGING, "etcd": {**HANGING, "answers": True}}),
+])  # fmt: skip
+def test_what_runs_and_does_not_answer_is_the_root(name, hanging):
+    facts = with_node(unknown=NO_ANSWER, static_pods=static_pods(**hanging))
+    (cause,) = diagnose(facts).causes
+    assert (cause.root.code, str(cause.root.subject)) == ("DE207", name)
+    assert fixes(cause.root) == (f"docker exec {NODE} pkill --signal=KILL --full ^{name}",)
+    assert cause.root.since == 0
+
+
+def test_what_hangs_while_the_api_server_answers_is_only_slow():
+    assert codes(with_node(static_pods=static_pods(etcd=HANGING))) == []
+
+
 def test_two_parts_without_manifests_are_two_roots():
     pods = static_pods(kube_scheduler=MOVED, kube_controller_manager=MOVED)
     roots = [str(c.root.subject) for c in diagnose(with_node(static_pods=pods)).causes]

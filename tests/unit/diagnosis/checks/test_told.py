@@ -184,6 +184,8 @@ def test_words_that_name_no_object_are_told_of_the_workload(code):
     assert (finding.code, str(finding.subject)) == (code, "redis")
     assert (finding.reason, finding.since) == ("FailedCreatePodSandBox", TAKEN - 60)
     assert f"FailedCreatePodSandBox: {NO_NETWORK}" in finding.says
+    # Manifests that are put back change nothing of what its node fails at.
+    assert [fix.split()[5] for fix in fixes(finding)] == ["describe"]
 
 
 def test_warnings_of_one_reason_are_one_though_their_words_differ():
