@@ -87,5 +87,11 @@ def small_disk(built_refs, tmp_path_factory):
         pytest.skip(reason)
     number = worker_number()
     folder = tmp_path_factory.mktemp("small")
-    with engines.SmallDisk(f"small{number}", folder, 240 + number).running(built_refs) as engine:
+    # Each worker has a folder in the run's own.
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    run_folder = tmp_path_factory.getbasetemp().parent if is_worker else folder
+    engine = engines.SmallDisk(
+        f"small{number}", folder, 240 + number, template=run_folder / "small-disk.img"
+    )
+    with engine.running(built_refs):
         yield engine

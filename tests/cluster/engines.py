@@ -1,6 +1,7 @@
 """Engines that the tests start themselves, to break them without harm: one whose whole disk is small, one that is Docker 29."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -197,20 +198,58 @@ class Engine:
 
 @dataclass
 class SmallDisk(Engine):
-    """An engine on a file system of its own, made in a file, so that it can be filled up."""
+    """An engine on a file system of its own, made in a file, so that it can be filled up.
 
+    `template`: such a file with the images in it. The first worker makes it, and each copies it: loading the images
+    takes minutes.
+    """
+
+    template: Path = field(kw_only=True)
     size: str = "7G"
+
+    @property
+    def _disk(self) -> Path:
+        return self.folder / "disk.img"
 
     def prepare(self) -> None:
         super().prepare()
-        disk = self.folder / "disk.img"
-        run("truncate", "-s", self.size, str(disk))
-        run("mkfs.ext4", "-q", "-F", str(disk))
-        run("mount", "-o", "loop", str(disk), str(self.root))
+        if self.template.exists():
+            run("cp", "--sparse=always", str(self.template), str(self._disk))
+        else:
+            run("truncate", "-s", self.size, str(self._disk))
+            run("mkfs.ext4", "-q", "-F", str(self._disk))
+        run("mount", "-o", "loop", str(self._disk), str(self.root))
         assert os.path.ismount(self.root)
+
+    def bring(self, refs: list[str]) -> None:
+        """Make sure of the images: those of the template are there."""
+        if not self.template.exists():
+            super().bring(refs)
+
+    @contextlib.contextmanager
+    def running(self, refs: list[str]) -> Iterator[Engine]:
+        """This engine with those images, removed at the end."""
+        with self.template.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.template.exists():
+                self._make_template(refs)
+        with super().running(refs) as engine:
+            yield engine
+
+    def _make_template(self, refs: list[str]) -> None:
+        try:
+            self.start()
+            self.bring(refs)
+            super().stop()
+            # Each copy is an engine of its own.
+            (self.root / "engine-id").unlink(missing_ok=True)
+            run("umount", str(self.root))
+            self._disk.rename(self.template)
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         super().stop()
         if os.path.ismount(self.root):
             run("umount", str(self.root))
-        (self.folder / "disk.img").unlink(missing_ok=True)
+        self._disk.unlink(missing_ok=True)
