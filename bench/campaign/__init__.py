@@ -1,6 +1,7 @@
 """Faults on a real cluster, and what `devenv doctor` makes of them; docs/campaign.md says how.
 
-python -m bench.campaign [CASE…] injects named faults; --random N changes one field a round.
+python -m bench.campaign [CASE…] injects named faults; --random N changes one field a round; --looks N
+looks at a healthy cluster.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bench import traces
-from bench.campaign import named, rounds
+from bench.campaign import looks, named, rounds
 from tests.cluster.lab import Lab
 
 
@@ -33,6 +34,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--random", type=int, metavar="N", help="so many random changes instead")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
+        "--looks",
+        type=int,
+        metavar="N",
+        help="look N times at rest, N during `up`, N during reloads",
+    )
+    parser.add_argument(
         "--results", type=Path, help="where cases or rounds are noted; a campaign resumes"
     )
     options = parser.parse_args()
@@ -46,6 +53,8 @@ def measure(own: traces.Traces, options: argparse.Namespace, cases: list[named.C
     traces.need_images()
     lab = Lab(own.folder / "lab", own.cluster)
     lab.up()
+    if options.looks:
+        return looks.run(lab, options.looks)
     if options.random:
         return rounds.run(lab, options.random, options.seed, options.results)
     return named.run(lab, cases, options.results)
