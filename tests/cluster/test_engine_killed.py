@@ -19,9 +19,7 @@ def test_the_engine_is_stopped_beneath_it(small_disk, lab):
     with subprocess.Popen(argv, env=lab.env, stderr=subprocess.PIPE, text=True) as run:
         lab.eventually(
             "the node",
-            lambda: (
-                "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container"
-            ),
+            lambda: "" if lab.node in lab.docker("ps", "--format", "{{.Names}}") else "a container",
         )
         small_disk.kill()
         try:
