@@ -260,7 +260,13 @@ def run_by_cron(lab: Lab, folder: Path) -> None:
 def fill_to_the_last_byte(folder: Path, user: int) -> Path:
     """Write as that user until nothing is left for anybody but root, or for root either."""
     hole = folder / f"hole-{user}"
+    stat = os.statvfs(folder)
+    free_blocks = stat.f_bfree if user == 0 else stat.f_bavail
+    # The most of it without writing it, then what is left.
+    large = max(0, free_blocks * stat.f_frsize - 64 * MIB)
     with hole.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, large or 1)
+        os.lseek(file.fileno(), 0, os.SEEK_END)
         for size in ("1M", "4k"):
             argv = ["dd", "if=/dev/zero", f"bs={size}"]
             subprocess.run(argv, user=user, stdout=file, stderr=subprocess.DEVNULL, check=False)
