@@ -24,7 +24,9 @@ KIND = "NetworkPolicy"
 # The label of each namespace with its name, which Kubernetes sets itself.
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 _DEFAULT_PROTOCOL = "TCP"
-_KINDNET, _KUBE_PROXY = "kindnet", "kube-proxy"
+_KINDNET = "kindnet"
+# Words in the names of other DaemonSets that enforce policies.
+_ENFORCERS = ("calico", "canal", "cilium", "antrea", "weave", "kube-router", "ovn", "netpol")
 # kind's own network enforces policies from this version of its image on, which kind v0.24 brought.
 _ENFORCING = "v20240813"
 
@@ -95,15 +97,15 @@ def are_enforced(facts: Facts) -> bool:
     """Whether something in the cluster may enforce policies.
 
     devenv's own nodes have a plain bridge, and kind's network ignored policies for a long time.
+    In a cluster of another kind, something that is not seen may.
     """
     daemon_sets = facts.of("DaemonSet")
-    names = set(map(name_of, daemon_sets))
-    if not facts.context and names == {_KUBE_PROXY}:
-        return False
-    others = names - {_KUBE_PROXY, _KINDNET}
+    if any(program in name_of(d) for d in daemon_sets for program in _ENFORCERS):
+        return True
     versions = [_kindnet_version(d) for d in daemon_sets if name_of(d) == _KINDNET]
-    is_too_old = any(version and version < _ENFORCING for version in versions)
-    return bool(others) or not is_too_old
+    if not versions:
+        return bool(facts.context) or not daemon_sets
+    return not any(version and version < _ENFORCING for version in versions)
 
 
 def _kindnet_version(daemon_set: Manifest) -> str:

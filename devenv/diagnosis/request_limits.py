@@ -45,6 +45,8 @@ class Holder:
 
     kind: str
     manifest: Manifest | None
+    # Of an HTTPRoute: the number of the rule that took the requests.
+    rule: int = 0
 
     @property
     def name(self) -> str:
@@ -54,8 +56,15 @@ class Holder:
     @property
     def limit(self) -> float:
         """The limit, in seconds or bytes."""
-        own_limit = limits.limit_of(self.kind, self.manifest) if self.manifest else 0.0
-        return own_limit or limits.DEFAULTS[self.kind]
+        return self._own_limit or limits.DEFAULTS[self.kind]
+
+    @property
+    def _own_limit(self) -> float:
+        if self.manifest is None:
+            return 0.0
+        if self.kind == limits.ROUTE:
+            return limits.limit_of_rule(self.manifest, self.rule)
+        return limits.limit_of(self.kind, self.manifest)
 
     @property
     def usual(self) -> float:
@@ -147,7 +156,7 @@ def _holder(kind: Kind, failures: Failures) -> Holder | None:
         return Holder(limits.CLIENTS, _limiting(facts, limits.CLIENTS))
     if failures.group.route == PATCHED_ROUTE:
         return Holder(limits.PATCHES, _limiting(facts, limits.PATCHES))
-    return Holder(limits.ROUTE, failures.http_route)
+    return Holder(limits.ROUTE, failures.http_route, failures.rule)
 
 
 def _limiting(facts: Facts, kind: str) -> Manifest | None:

@@ -31,6 +31,27 @@ def limit_of(kind: str, obj: Manifest) -> float:
     return min(filter(None, readers[kind](spec)), default=0.0)
 
 
+def limit_of_rule(route: Manifest, number: int) -> float:
+    """Return the limit that one rule of an HTTPRoute sets; rules count from 0."""
+    rules = items_of(fields_of(route, "spec"), "rules")
+    return next(_timeouts({"rules": rules[number : number + 1]}), 0.0)
+
+
+def hastiest_processor(policy: Manifest) -> int:
+    """Return which extProc of an EnvoyExtensionPolicy waits for the shortest time, from 0."""
+    processors = items_of(fields_of(policy, "spec"), "extProc")
+    times = [duration(p.get("messageTimeout")) or DEFAULTS[EXTENSION] for p in processors]
+    return times.index(min(times)) if times else 0
+
+
+def patch_of_route(policy: Manifest) -> int | None:
+    """Return which of an EnvoyPatchPolicy's patches adds AIBrix's route, from 0; None for none."""
+    for number, patch in enumerate(items_of(fields_of(policy, "spec"), "jsonPatches")):
+        if _is_of_route(patch):
+            return number
+    return None
+
+
 def duration(text: object) -> float:
     """Return the seconds of a duration such as 1m30s, 0 if it is not one."""
     parts = _PART.findall(str(text))
@@ -58,6 +79,11 @@ def _message_timeouts(spec: Fields) -> Iterator[float]:
 def _patched(spec: Fields) -> Iterator[float]:
     """Yield the timeout of the route that AIBrix's patch adds."""
     for patch in items_of(spec, "jsonPatches"):
-        value = fields_of(patch, "operation").get("value")
-        if isinstance(value, dict) and value.get("name") == PATCHED_ROUTE:
+        if _is_of_route(patch):
+            value = fields_of(fields_of(patch, "operation"), "value")
             yield duration(fields_of(value, "route").get("timeout"))
+
+
+def _is_of_route(patch: Fields) -> bool:
+    value = fields_of(patch, "operation").get("value")
+    return isinstance(value, dict) and value.get("name") == PATCHED_ROUTE

@@ -23,7 +23,7 @@ from devenv.ports.kube import Manifest
 _EVICTED = "Evicted"
 # How the kubelet names a limit of ephemeral storage that a container or a pod has exceeded.
 _LIMIT = re.compile(
-    r"(?:total limit of containers|storage limit) \W?(?P<number>\d+)(?P<unit>[KMG]i?)?"
+    r"(?:total limit of containers|storage limit) \W?(?P<number>\d+)(?P<unit>[kKMGTPE]i?)?"
 )
 # By how much the printed command raises a limit.
 _RAISE = 10

@@ -21,7 +21,7 @@ from devenv.diagnosis.times import spell_span
 from devenv.facts import limits
 from devenv.facts.live import PATCHED_ROUTE, Proof
 from devenv.facts.model import Facts, FailedRequests
-from devenv.facts.objects import items_of, name_of, namespace_of
+from devenv.facts.objects import name_of, namespace_of
 from devenv.facts.traffic import Maker
 from devenv.ports.kube import Manifest
 from devenv.profiles import quantities
@@ -221,22 +221,20 @@ def _commands(facts: Facts, hit: Hit, holder: Holder, raised: float) -> Iterator
         if raised > holder.usual:
             yield from _allow_messages(facts, int(raised))
         return
-    operation = {"op": "add", **_operation(hit, holder.manifest, f"{raised:g}s")}
+    path, value = _path_and_value(hit, holder.manifest, f"{raised:g}s")
+    operation = {"op": "add", "path": path, "value": value}
     yield _patch(facts, holder, holder.manifest, "json", [operation])
 
 
-def _operation(hit: Hit, manifest: Manifest, time: str) -> dict[str, object]:
-    """Return the path and the value of a JSON patch that sets a time limit."""
+def _path_and_value(hit: Hit, manifest: Manifest, time: str) -> tuple[str, object]:
+    """Return where a time limit stands in an object, and what has to stand there."""
     if hit.kind is Kind.PLUGIN:
-        return {"path": "/spec/extProc/0/messageTimeout", "value": time}
-    if hit.failures.group.route != PATCHED_ROUTE:
-        path = f"/spec/rules/{hit.failures.rule}/timeouts"
-        return {"path": path, "value": {"request": time}}
-    for number, patch in enumerate(items_of(manifest["spec"], "jsonPatches")):
-        if limits.limit_of(limits.PATCHES, {"spec": {"jsonPatches": [patch]}}):
-            path = f"/spec/jsonPatches/{number}/operation/value/route/timeout"
-            return {"path": path, "value": time}
-    return {}
+        number = limits.hastiest_processor(manifest)
+        return f"/spec/extProc/{number}/messageTimeout", time
+    if hit.failures.group.route == PATCHED_ROUTE:
+        number = limits.patch_of_route(manifest) or 0
+        return f"/spec/jsonPatches/{number}/operation/value/route/timeout", time
+    return f"/spec/rules/{hit.failures.rule}/timeouts", {"request": time}
 
 
 def _patch(facts: Facts, holder: Holder, manifest: Manifest, form: str, patch: object) -> Fix:

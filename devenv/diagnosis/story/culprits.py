@@ -22,6 +22,8 @@ _CLUSTERED = {
     *WEBHOOK_KINDS,
 }
 _ABSENT = "does not exist"
+# The kind of a culprit of which only a webhook's name is known, not its configuration.
+WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _configuration_of(facts: Facts, hook: str) -> tuple[str, str]:
         for configuration in facts.of(kind):
             if hook in _hook_names(items_of(configuration, "webhooks")):
                 return kind, name_of(configuration)
-    return "webhook", hook
+    return WEBHOOK, hook
 
 
 def _hook_names(hooks: Iterable[Fields]) -> list[str]:

@@ -1,5 +1,6 @@
 """Commands that heal what Kubernetes tells, made for the cluster of the facts."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -8,7 +9,7 @@ from devenv.diagnosis.commands import json_word, kubectl_command, recover
 from devenv.diagnosis.loose_pods import LoosePods
 from devenv.diagnosis.manifests import template_of
 from devenv.diagnosis.model import Advice, Command, Fix
-from devenv.diagnosis.story.culprits import Culprit
+from devenv.diagnosis.story.culprits import WEBHOOK, Culprit
 from devenv.diagnosis.story.reader import Blockage, preemption_of
 from devenv.diagnosis.workloads import Workload
 from devenv.facts.collect import containers_in, repository
@@ -18,6 +19,9 @@ from devenv.facts.references import CLAIM, PULL
 from devenv.ports.kube import Manifest
 
 _KEY_REFERENCES = {"Secret": "secretKeyRef", "ConfigMap": "configMapKeyRef"}
+# A word of a quota's refusal, such as limits.cpu or count/jobs.batch.
+_RESOURCE = re.compile(r"\w[\w./-]*\w")
+_WEBHOOKS = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
 _SCALABLE = {"ReplicaSet", "StatefulSet"}
 # What a node fails at: manifests that are put back change nothing there.
 _NODE_REASONS = {"FailedCreatePodSandBox", "NetworkNotReady"}
@@ -74,6 +78,9 @@ def _heal_culprit(workload: Workload, culprit: Culprit) -> Iterator[Fix]:
         yield kubectl_command(workload.facts, "", "label", "namespace", culprit.name, label)
     elif culprit.kind in {"PriorityClass", "Pod"}:
         yield from _end_preemption(workload)
+    elif culprit.kind == WEBHOOK:
+        # The name of a webhook: that of its configuration is not known.
+        yield kubectl_command(workload.facts, "", "get", _WEBHOOKS)
     else:
         yield kubectl_command(
             workload.facts, culprit.namespace, "describe", culprit.kind.lower(), culprit.name
@@ -188,7 +195,8 @@ def _raise_quota(workload: Workload, culprit: Culprit) -> Iterator[Fix]:
     """Yield the command that lifts the limits that are used up, or those that pods don't meet."""
     quota = workload.facts.one("ResourceQuota", culprit.namespace, culprit.name)
     hard = fields_of((quota or {}).get("spec"), "hard")
-    lifted = {name: None for name in hard if name in culprit.trouble}
+    words = set(_RESOURCE.findall(culprit.trouble))
+    lifted = {name: None for name in hard if name in words}
     patch = json_word({"spec": {"hard": lifted}})
     target = f"resourcequota/{culprit.name}"
     if lifted:

@@ -1,9 +1,12 @@
 """Containers that run, and whose liveness or startup probe has the kubelet end them."""
 
+import re
+
 from devenv.diagnosis.containers import Container
 from devenv.diagnosis.story.events import ClusterEvent, events_about
 
-_PROBES = ("liveness", "startup")
+# The probes that kill. A message about another one may have such a word in its URL.
+_PROBE = re.compile(r"\b(liveness|startup) probe\b")
 # Seconds after which a container that its probe killed counts as one that runs.
 _KILLS_FORGOTTEN = 600.0
 # Kills that are no slow start.
@@ -68,7 +71,5 @@ def _killing_probe(container: Container, events: list[ClusterEvent]) -> str:
 
 def probe_in(message: str) -> str:
     """Return the kind of the killing probe that a message is about, "" for none."""
-    for probe in _PROBES:
-        if probe in message.lower():
-            return probe
-    return ""
+    match = _PROBE.search(message.lower())
+    return match[1] if match else ""

@@ -18,7 +18,12 @@ from devenv.diagnosis.story.events import (
     source_of,
     warnings_about,
 )
-from devenv.diagnosis.story.scheduling import CORDONED, cordoned_nodes
+from devenv.diagnosis.story.scheduling import (
+    CORDONED,
+    can_never_fit,
+    cordoned_nodes,
+    lacking_resources,
+)
 from devenv.diagnosis.workloads import Workload
 from devenv.facts.labels import is_ready
 from devenv.facts.model import Facts
@@ -229,15 +234,27 @@ def _with_scheduling_culprit(workload: Workload, pod: Manifest, blockage: Blocka
             culprit = Culprit("Node", "", name_of(node), "is cordoned")
             return replace(blockage, culprit=culprit)
     for pressure in _PRESSURES:
-        for node in _nodes_under(facts, pressure):
+        nodes = _nodes_under(facts, pressure) if _may_be_kept_out(message, pressure) else ()
+        for node in nodes:
             culprit = Culprit("Node", "", name_of(node), f"reports {pressure}")
             return replace(blockage, culprit=culprit)
     if "unbound" in message or "persistentvolumeclaim" in message.lower():
         for claim in _unbound_claims(facts, pod):
             return _with_claim(facts, claim, blockage)
-    if preemption := preemption_of(workload):
+    preemption = preemption_of(workload)
+    # What fits no node even if that is empty would not have its place either.
+    if preemption and _lacks_room(message) and not can_never_fit(facts, pod, message):
         return _with_preemptor(preemption, blockage)
     return replace(blockage, culprit=culprit_in(facts, message, namespace_of(pod)))
+
+
+def _may_be_kept_out(message: str, pressure: str) -> bool:
+    """Whether the scheduler blames the taint of a pressure. From Kubernetes 1.34 it names none."""
+    return f"node.kubernetes.io/{pressure}" in message or "untolerated taint(s)" in message
+
+
+def _lacks_room(message: str) -> bool:
+    return bool(lacking_resources(message)) or "Too many pods" in message
 
 
 def _nodes_under(facts: Facts, pressure: str) -> list[Manifest]:

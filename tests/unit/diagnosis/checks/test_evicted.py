@@ -68,6 +68,7 @@ def test_two_evictions_are_enough_if_nothing_runs_instead():
     [
         (MESSAGE, "100Mi"),
         ('Container c exceeded its local ephemeral storage limit "5Gi". ', "50Gi"),
+        ('Container c exceeded its local ephemeral storage limit "500k". ', "5000k"),
         ("The node was low on resource: memory. ", ""),
     ],
 )

@@ -250,6 +250,7 @@ def daemon_set(name, image):
     ("network", "verdict"),
     [
         ({}, Verdict.HARMLESS),
+        ({"node-exporter": "node-exporter:1"}, Verdict.HARMLESS),
         ({"kindnet": "docker.io/kindest/kindnetd:v20240513-cbbf5f8b"}, Verdict.HARMLESS),
         ({"kindnet": "docker.io/kindest/kindnetd:v20240813-c6f155d6"}, Verdict.FAILED),
         ({"kindnet": "docker.io/kindest/kindnetd:v20250512-df8de77b"}, Verdict.FAILED),

@@ -228,6 +228,7 @@ def refused(message, condition_of="Deployment"):
     return objects
 
 
+DENIED = 'admission webhook "deny.example.org" denied the request: no'
 # What the API server answers, and the subject that it names.
 REFUSALS = (
     (QUOTA, f"ResourceQuota {SYSTEM}/none"),
@@ -244,7 +245,7 @@ REFUSALS = (
         'pods "x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile',
         f"Namespace {SYSTEM}",
     ),
-    ('admission webhook "deny.example.org" denied the request: no', "webhook deny.example.org"),
+    (DENIED, "webhook deny.example.org"),
     (
         "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
         "ValidatingAdmissionPolicy p",
@@ -272,6 +273,25 @@ def test_a_quota_is_lifted_by_the_command():
     assert first.endswith(
         """patch resourcequota/none --type merge -p '{"spec":{"hard":{"pods":null}}}'"""
     )
+
+
+@pytest.mark.parametrize(("message", "lifted"), [
+    ("exceeded quota: none, requested: limits.cpu=2, used: limits.cpu=0, limited: limits.cpu=1", '"limits.cpu":null'),
+    ("failed quota: none: must specify limits.cpu for: c; requests.memory for: c",
+     '"limits.cpu":null,"requests.memory":null'),
+])  # fmt: skip
+def test_only_what_a_quota_names_is_lifted(message, lifted):
+    objects = refused(f'pods "x" is forbidden: {message}')
+    hard = {"cpu": "1", "limits.cpu": "1", "memory": "1Gi", "requests.memory": "1Gi"}
+    quota = {"metadata": {"name": "none", "namespace": SYSTEM}, "spec": {"hard": hard}}
+    objects["ResourceQuota"] = [quota]
+    first, *_ = fixes(told(healthy_facts(objects)).root)
+    assert first.endswith(f"""'{{"spec":{{"hard":{{{lifted}}}}}}}'""")
+
+
+def test_a_webhook_without_a_known_configuration_is_looked_for():
+    first, *_ = fixes(told(healthy_facts(refused(DENIED))).root)
+    assert first.endswith("get mutatingwebhookconfigurations,validatingwebhookconfigurations")
 
 
 def test_a_refusal_that_was_overcome_says_nothing():
@@ -401,19 +421,29 @@ def test_a_claim_that_is_not_bound_is_the_root_with_its_own_event(code):
     assert '"storageClassName": "standard"' in fixes(cause.root)[0]
 
 
-@covers("DE313")
-def test_a_preempting_priority_class_is_the_root(code):
-    objects = unscheduled("0/1 nodes are available: 1 Insufficient cpu.")
+def preempted(message):
+    """The objects of a pod that was preempted once, and now waits with this message."""
+    objects = unscheduled(message)
     hungry = pod_of(deployment("hungry", {"app": "hungry"}))
     hungry["metadata"]["uid"] = "3f1"
     hungry["spec"]["priorityClassName"] = "first"
     objects["Pod"].append(hungry)
     victim = event("Pod", SYSTEM, f"{REDIS}-old", "Preempted", "Preempted by pod 3f1 on node n")
     objects["Event"].append({**victim, "type": "Normal"})
-    cause = told(healthy_facts(objects))
+    return objects
+
+
+@covers("DE313")
+def test_a_preempting_priority_class_is_the_root(code):
+    cause = told(healthy_facts(preempted("0/1 nodes are available: 1 Insufficient cpu.")))
     assert (cause.root.code, str(cause.root.subject)) == (code, "PriorityClass first")
     assert "DE307" in [f.code for f in cause.consequences]
     assert fixes(cause.root)[0].startswith("kubectl")
+
+
+def test_a_preemption_of_before_is_not_why_a_node_is_not_selected():
+    message = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+    assert codes(healthy_facts(preempted(message))) == ["DE307"]
 
 
 def test_a_gated_pod_waits_and_does_not_lack_a_node():
@@ -443,6 +473,19 @@ def test_a_node_under_pressure_is_the_root(code):
     assert "DE307" in [f.code for f in cause.consequences]
 
 
+@pytest.mark.parametrize(("message", "roots"), [
+    ("0/2 nodes are available: 2 Insufficient nvidia.com/gpu.", {"DE307", "DE313"}),
+    # As Kubernetes 1.34 spells it.
+    ("0/2 nodes are available: 2 node(s) had untolerated taint(s).", {"DE313"}),
+])  # fmt: skip
+def test_a_node_under_pressure_is_blamed_only_by_the_scheduler(message, roots):
+    objects = unscheduled(message)
+    node = named(objects, "Node", NODE)
+    node["spec"] = {"taints": [{"key": "node.kubernetes.io/pid-pressure"}]}
+    node["status"]["conditions"].append(condition("PIDPressure", message="no process IDs"))
+    assert {cause.root.code for cause in diagnose(healthy_facts(objects)).causes} == roots
+
+
 # Probes
 
 
@@ -470,6 +513,14 @@ def test_a_probe_that_kills_again_and_again_is_no_crash(code, ready):
     finding = only_finding(healthy_facts(killed(ready=ready)))
     assert (finding.code, str(finding.subject), finding.reason) == (code, "redis", "Unhealthy")
     assert finding.since == TAKEN - 90
+
+
+def test_a_probe_whose_address_names_another_is_told_apart():
+    objects = killed()
+    for entry in objects["Event"]:
+        message = entry["message"].replace("iveness probe", "tartup probe").replace("L", "S")
+        entry["message"] = message.replace("/health", "/liveness").replace("failed l", "failed s")
+    assert codes(healthy_facts(objects)) == ["DE313"]
 
 
 def test_a_probe_on_a_wrong_port_is_corrected():

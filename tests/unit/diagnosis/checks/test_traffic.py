@@ -3,7 +3,7 @@ import pytest
 from devenv.diagnosis.diagnose import diagnose
 from devenv.diagnosis.model import Verdict
 from devenv.facts import limits
-from devenv.facts.live import LONG, AccessLine, Proof
+from devenv.facts.live import LONG, PATCHED_ROUTE, AccessLine, Proof
 from devenv.facts.model import Declared, FailedRequests, TrafficFacts
 from devenv.facts.traffic import Maker
 from devenv.ports.gateway import HttpAnswer
@@ -133,6 +133,42 @@ def test_gateway_plugins_was_slower_than_its_limit(code):
     assert finding.code == code
     assert str(finding.subject) == f"EnvoyExtensionPolicy {built.SYSTEM}/{built.EXTENSION_POLICY}"
     assert "0.2 s" in finding.says
+
+
+def test_the_fix_names_the_processor_that_waits_for_the_shortest_time():
+    slow = group(
+        status=504, details="ext_proc_error_per-message_timeout_exceeded", route="original_route"
+    )
+    processors = [{"messageTimeout": "60s"}, {"messageTimeout": "1s"}]
+    objects = limited(EnvoyExtensionPolicy={"extProc": processors})
+    proofs = without_proof_of(Route.EXTENSION)
+    finding = only_finding(facts_with(slow, objects=objects, proofs=proofs))
+    assert '"path":"/spec/extProc/1/messageTimeout"' in commands(finding)[0]
+
+
+def test_the_rule_that_cut_requests_counts():
+    objects = built.healthy_objects()
+    route = built.named(objects, "HTTPRoute", built.MODEL_ROUTE)
+    (rule,) = route["spec"]["rules"]
+    route["spec"]["rules"] = [
+        {**rule, "timeouts": {"request": "5s"}}, {**rule, "timeouts": {"request": "120s"}},
+    ]  # fmt: skip
+    cut = group(**{**TIMEOUT, "longest": 120_010}, route=MODEL_ROUTE.replace("rule/0", "rule/1"))
+    finding = only_finding(facts_with(cut, objects=objects))
+    assert "120 s" in finding.says
+    assert '"path":"/spec/rules/1/timeouts","value":{"request":"240s"}' in commands(finding)[0]
+
+
+@pytest.mark.parametrize("route", [{}, {"timeout": "1s"}])
+def test_the_timeout_of_the_patched_route_is_raised_where_it_stands(route):
+    own = {"operation": {"op": "add", "value": {"name": "other"}}}
+    patch = {"operation": {"op": "add", "value": {"name": PATCHED_ROUTE, "route": route}}}
+    objects = limited(EnvoyPatchPolicy={"jsonPatches": [own, patch]})
+    cut = group(**TIMEOUT, route=PATCHED_ROUTE)
+    finding = only_finding(facts_with(cut, objects=objects))
+    (command,) = commands(finding)
+    path = "/spec/jsonPatches/1/operation/value/route/timeout"
+    assert f'[{{"op":"add","path":"{path}","value":"120s"}}]' in command
 
 
 @covers("DE604")
