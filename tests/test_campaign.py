@@ -4,10 +4,11 @@ import dataclasses
 import json
 import random
 import re
+import subprocess
 
 import pytest
 
-from bench.campaign import case, judging, mutation, named
+from bench.campaign import case, judging, mutation, named, originals
 from bench.campaign.cases import CASES
 from bench.campaign.judging import Outcome
 from devenv.diagnosis.codes import book
@@ -136,7 +137,7 @@ def test_the_page_has_a_row_of_each_case():
     for one in CASES:
         row = rows[names.index(one.name)]
         assert all(f"{code} {word}" in row[2] for code, word in one.roots)
-        assert row[3] == f"{one.heals} |"
+        assert (row[0], row[3]) == (f"| {one.layer}", f"{one.heals} |")
 
 
 def test_the_page_names_each_code_without_a_case_once():
@@ -190,18 +191,48 @@ def test_a_typed_pipe_leads_from_program_to_program():
     assert named.pipeline(["kubectl", "get"]) == [["kubectl", "get"]]
 
 
-class HealthyLab:
-    """A cluster that is always healthy."""
+POLICY = {
+    "apiVersion": "example.org/v1",
+    "kind": "Policy",
+    "metadata": {"name": "p", "namespace": "n"},
+    "spec": {"limit": 1},
+}
+
+
+class FakeLab:
+    """A cluster with one object of its profile. `faults`: what doctor names while it is there."""
+
+    profile = "profile.yaml"
+
+    def __init__(self, *faults):
+        self.log, self.faults, self.live = [], list(faults), POLICY
 
     def doctor(self):
-        return {"healthy": True, "causes": [], "in_progress": [], "unknown": []}
+        self.log.append("look")
+        causes = [root(*fault) for fault in self.faults]
+        return {"healthy": not causes, "causes": causes, "in_progress": [], "unknown": []}
 
     def devenv(self, *words, check=True):
-        pass
+        self.log.append(words[0])
+        return subprocess.CompletedProcess(words, 0, stdout=json.dumps(POLICY))
+
+    def json(self, *words):
+        """Heal, as `recover` does."""
+        self.log.append(words[0])
+        self.faults.clear()
+
+    def kubectl(self, *words):
+        return json.dumps(self.live)
+
+    def kubectl_in(self, content, *words):
+        self.log.append(words[0])
+        self.live = json.loads(content)
 
     def eventually(self, what, missing, seconds=0, pause=0):
-        while missing():
-            pass
+        for _ in range(9):
+            if not missing():
+                return
+        raise AssertionError(what)
 
 
 def test_a_campaign_goes_on_where_it_was_cut_off(tmp_path):
@@ -211,7 +242,7 @@ def test_a_campaign_goes_on_where_it_was_cut_off(tmp_path):
     injected = []
     good = dataclasses.replace(NONE, name="good", inject=injected.append)
     bad = dataclasses.replace(NONE, name="bad", inject=fail)
-    results, lab = tmp_path / "results", HealthyLab()
+    results, lab = tmp_path / "results", FakeLab()
     assert named.run(lab, [good], results) == 0
     assert named.run(lab, [good, bad], results) == 1
     assert injected == [lab]
@@ -220,3 +251,55 @@ def test_a_campaign_goes_on_where_it_was_cut_off(tmp_path):
         ("good", False),
         ("bad", True),
     ]
+
+
+def test_what_heals_must_heal_before_anything_is_put_back():
+    lab = FakeLab()
+
+    def inject(lab):
+        lab.faults.append(("DE406", "p"))
+        lab.live = {**POLICY, "spec": {"limit": 2}}
+
+    one = case.Case(
+        "one", "none", (("DE406", "p"),), inject, clean=lambda lab: lab.log.append("clean")
+    )
+    assert named.run(lab, [one]) == 0
+    assert lab.log == [
+        "profile", "look", "look", "recover", "look", "look", "clean", "replace", "look", "look",
+    ]  # fmt: skip
+    assert lab.live == POLICY
+
+
+def test_a_fix_that_heals_nothing_fails_its_case():
+    lab = FakeLab()
+    lab.json = lambda *words: None
+    one = case.Case("one", "none", (("DE406", "p"),), lambda lab: lab.faults.append(("DE406", "p")),
+                    clean=lambda lab: lab.faults.clear())  # fmt: skip
+    assert named.run(lab, [one]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "differs"),
+    [
+        ({"status": {"phase": "Bound"}}, False),
+        ({"spec": {"limit": 1, "clusterIP": "10.0.0.9"}}, False),
+        ({"spec": {"limit": 2}}, True),
+        ({"metadata": {**POLICY["metadata"], "generation": 7}}, False),
+        ({"metadata": {**POLICY["metadata"], "labels": {"a": "b"}}}, True),
+    ],
+)
+def test_what_differs_from_the_original_is_put_back(changes, differs):
+    lab = FakeLab()
+    objects = originals.read(lab)
+    lab.live = {**POLICY, **changes}
+    assert objects.put_back(lab) == ["Policy/p"] * differs
+
+
+def test_a_restart_is_no_difference():
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {}}
+    lab = FakeLab()
+    lab.live = {**POLICY, "spec": {"template": template}}
+    objects = originals.read(lab)
+    restarted = {**template["metadata"], "annotations": {"kubectl.kubernetes.io/restartedAt": "x"}}
+    lab.live = {**POLICY, "spec": {"template": {**template, "metadata": restarted}}}
+    assert objects.put_back(lab) == []

@@ -110,12 +110,27 @@ def bare_pod(name: str, container: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def free_cpu(lab: Lab, *leaving: str) -> int:
+    """Return the CPU that no pod of the node requests, in thousandths.
+
+    Pods whose names begin with one of `leaving` count as gone.
+    """
+    node = json.loads(lab.kubectl("get", "node", lab.node, "-o", "json"))
+    free = _thousandths(node["status"]["allocatable"]["cpu"])
+    for pod in json.loads(lab.kubectl("get", "pods", "-A", "-o", "json"))["items"]:
+        if pod["metadata"]["name"].startswith(leaving) or not pod["spec"].get("nodeName"):
+            continue
+        for container in pod["spec"]["containers"]:
+            requests = container.get("resources", {}).get("requests", {})
+            free -= _thousandths(requests.get("cpu", "0"))
+    return free
+
+
+def _thousandths(cpu: str) -> int:
+    return int(cpu.removesuffix("m")) if cpu.endswith("m") else round(float(cpu) * 1000)
+
+
 def pod_names(lab: Lab, namespace: str, selector: str) -> list[str]:
     """Return the names of pods."""
     listed = lab.kubectl("-n", namespace, "get", "pods", "-l", selector, "-o", "name")
     return [line.removeprefix("pod/") for line in listed.split()]
-
-
-def put_back(lab: Lab) -> None:
-    """Have `up` put everything back as the profile has it."""
-    lab.up()

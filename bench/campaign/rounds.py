@@ -20,6 +20,8 @@ from tests.cluster.lab import Lab
 # Seconds that a change gets to break something, that doctor gets to name it, and to be well again.
 _BREAKS_WITHIN, _NAMED_WITHIN, _WELL_WITHIN = 40, 120, 120
 _PAUSE = 2.0
+# Looks at what a change did not break.
+_QUIET_LOOKS = 4
 # Of the broken rounds.
 _SHARE = 0.9
 # Of ten rounds, one stops a process and one takes a file away.
@@ -33,6 +35,7 @@ _NODE_FILES = (
     ("/etc/kubernetes/pki/etcd/server.crt", "etcd"),
     ("/etc/kubernetes/pki/apiserver.crt", "kube-apiserver"),
     ("/etc/cni/net.d/10-kindnet.conflist", "kubelet"),
+    ("/etc/cni/net.d/10-devenv.conflist", "kubelet"),
 )
 _KINDS = (
     "deployments,statefulsets,daemonsets,replicasets,pods,services,configmaps,secrets,"
@@ -112,15 +115,15 @@ def _round(lab: Lab, number: int, chance: random.Random, objects: list[dict[str,
 def _disturbance(lab: Lab, chance: random.Random, objects: list[dict[str, Any]]) -> Disturbance:
     """Choose a disturbance and inject it. One that the API server refuses is followed by another."""
     share = chance.random()
-    if share < _STOPS:
-        return _injected(_stopped_process(lab, chance))
-    if share < _FILES:
-        return _injected(_taken_file(lab, chance))
     while True:
         try:
+            if share < _STOPS:
+                return _injected(_stopped_process(lab, chance))
+            if share < _FILES:
+                return _injected(_taken_file(lab, chance))
             return _injected(_changed_field(lab, chance, objects))
         except (AssertionError, LookupError, TypeError):
-            # Refused by the API server, or the live object has no such field.
+            # Refused by the API server, or the live object has no such field, or the node no such file.
             continue
 
 
@@ -166,7 +169,7 @@ def _stopped_process(lab: Lab, chance: random.Random) -> Disturbance:
     process = process_of(lab, container["id"])
     labels = container["labels"]
     pod, name = labels["io.kubernetes.pod.name"], labels["io.kubernetes.container.name"]
-    owner = pod.removesuffix(f"-{lab.node}").rsplit("-", 2)[0]
+    owner = _owner_of(lab, labels["io.kubernetes.pod.namespace"], pod)
 
     return Disturbance(
         f"process of {pod}/{name} stopped",
@@ -174,6 +177,15 @@ def _stopped_process(lab: Lab, chance: random.Random) -> Disturbance:
         lambda: send(lab, "STOP", [process], check=False),
         lambda: send(lab, "CONT", [process], check=False),
     )
+
+
+def _owner_of(lab: Lab, namespace: str, pod: str) -> str:
+    """Return the name of the workload that made a pod, or of the static pod."""
+    path = "jsonpath={.metadata.ownerReferences[0].kind} {.metadata.ownerReferences[0].name}"
+    kind, _, name = lab.kubectl("-n", namespace, "get", "pod", pod, "-o", path).partition(" ")
+    if kind == "Node":
+        return pod.removesuffix(f"-{lab.node}")
+    return name.rpartition("-")[0] if kind == "ReplicaSet" else name
 
 
 def _taken_file(lab: Lab, chance: random.Random) -> Disturbance:
@@ -185,10 +197,12 @@ def _taken_file(lab: Lab, chance: random.Random) -> Disturbance:
         lab.docker("exec", lab.node, "pkill", "-x", reader[:15], check=False)
 
     def restore() -> None:
-        lab.docker("exec", lab.node, "mv", f"{file}.away", file)
+        # A container that starts meanwhile finds a folder: containerd makes what it mounts.
+        back = f"rm -rf {file} && mv -T {file}.away {file}"
+        lab.docker("exec", lab.node, "sh", "-c", back)
         lab.docker("exec", lab.node, "systemctl", "restart", "kubelet", check=False)
 
-    way = frozenset({file, reader, lab.node})
+    way = frozenset({file, reader})
     return Disturbance(f"file {file} of {reader} taken away", way, inject, restore)
 
 
@@ -245,17 +259,27 @@ def _lack(workload: dict[str, Any]) -> str:
 def _until_judged(
     lab: Lab, broken: str, way: frozenset[str]
 ) -> tuple[dict[str, Any] | None, Outcome]:
-    """Return doctor's last answer and what it came to, once it is named or the time is over."""
+    """Return doctor's last answer, and what it came to.
+
+    What is broken has to be named in time. Of what is not, no look may name a root elsewhere.
+    """
     judged: list[tuple[dict[str, Any] | None, Outcome]] = []
 
-    def unnamed() -> str:
+    def look() -> Outcome:
         diagnosis = _diagnosis(lab)
-        judged[:] = [(diagnosis, judge(broken, diagnosis, way))]
-        return "" if judged[0][1] in {Outcome.NAMED, Outcome.QUIET, Outcome.CRASHED} else "a root"
+        judged.append((diagnosis, judge(broken, diagnosis, way)))
+        return judged[-1][1]
+
+    def missing() -> str:
+        outcome = look()
+        if not broken:
+            is_over = outcome is not Outcome.QUIET or len(judged) == _QUIET_LOOKS
+            return "" if is_over else "another look"
+        return "" if outcome in {Outcome.NAMED, Outcome.CRASHED} else "a root"
 
     with contextlib.suppress(DevenvError, AssertionError):
-        lab.eventually("a root", unnamed, _NAMED_WITHIN if broken else 30, _PAUSE)
-    return judged[0]
+        lab.eventually("a root", missing, _NAMED_WITHIN, _PAUSE)
+    return judged[-1]
 
 
 def _diagnosis(lab: Lab) -> dict[str, Any] | None:

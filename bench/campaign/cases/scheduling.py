@@ -1,7 +1,5 @@
 """Pods that get no node, or lose theirs."""
 
-from typing import Any
-
 from bench.campaign.case import PRINTED_FIX, Case
 from bench.campaign.injections import (
     CONTROLLER,
@@ -10,16 +8,16 @@ from bench.campaign.injections import (
     MODELS,
     applied,
     deployment,
+    free_cpu,
     in_order,
     no_pods_of,
-    put_back,
     removed,
     set_model,
 )
 from tests.cluster.lab import Lab
 
-# Of two, more than Kubernetes' own pods leave to two pods.
-_MOST_CPU = {"resources": {"requests": {"cpu": "700m"}}}
+# Of the free CPU: one pod fits with it, two do not.
+_MOST = 0.7
 _QUOTA = {
     "apiVersion": "v1",
     "kind": "ResourceQuota",
@@ -41,12 +39,17 @@ def _cordon(lab: Lab) -> None:
 def _one_large_pod(lab: Lab) -> None:
     """Leave one pod to the model, which takes most of the node's CPU."""
     lab.kubectl("-n", MODELS, "scale", f"deployment/{MODEL}", "--replicas=1")
-    set_model("resources", "--requests=cpu=700m")(lab)
+    set_model("resources", f"--requests=cpu={_most_cpu(lab)}")(lab)
     lab.kubectl("-n", MODELS, "rollout", "status", f"deployment/{MODEL}", "--timeout=180s")
 
 
-def _greedy() -> dict[str, Any]:
-    return deployment("greedy", _MOST_CPU, {"priorityClassName": "urgent"})
+def _most_cpu(lab: Lab) -> str:
+    return f"{int(free_cpu(lab, MODEL) * _MOST)}m"
+
+
+def _greedy_pod(lab: Lab) -> None:
+    container = {"resources": {"requests": {"cpu": _most_cpu(lab)}}}
+    applied(deployment("greedy", container, {"priorityClassName": "urgent"}))(lab)
 
 
 CASES = [
@@ -61,6 +64,6 @@ CASES = [
          in_order(applied(_QUOTA), no_pods_of(MODELS, f"app={MODEL}")), PRINTED_FIX,
          removed(MODELS, "resourcequota/none")),
     Case("PriorityClass that preempts", "scheduling", (("DE313", "PriorityClass urgent"),),
-         in_order(_one_large_pod, applied(_URGENT, _greedy())), PRINTED_FIX,
-         in_order(removed(MODELS, "deployment/greedy", "priorityclass/urgent"), put_back)),
+         in_order(_one_large_pod, applied(_URGENT), _greedy_pod), PRINTED_FIX,
+         removed(MODELS, "deployment/greedy", "priorityclass/urgent")),
 ]  # fmt: skip
