@@ -1,5 +1,6 @@
 """Whether what a fix says can be typed as it is printed: its commands, and those in its advice."""
 
+import itertools
 import json
 import re
 import shlex
@@ -10,7 +11,26 @@ import click
 from devenv.cli.app import COMMANDS, LazyGroup
 from devenv.diagnosis.model import Command, Fix
 
-PROGRAMS = {"devenv", "kubectl", "docker", "sudo", "unset", "timedatectl", "start", "echo"}
+PROGRAMS = {
+    "devenv",
+    "kubectl",
+    "docker",
+    "sudo",
+    "sed",
+    "unset",
+    "timedatectl",
+    "start",
+    "xargs",
+    "echo",
+}
+# What kubectl takes after `describe`; it knows more.
+DESCRIBED = {
+    "clienttrafficpolicy", "configmap", "daemonset", "deployment", "envoyextensionpolicy", "envoypatchpolicy",
+    "gateway", "gatewayclass", "httproute", "mutatingwebhookconfiguration", "namespace", "networkpolicy", "node",
+    "persistentvolumeclaim", "pod", "priorityclass", "replicaset", "resourcequota", "runtimeclass", "secret",
+    "service", "serviceaccount", "statefulset", "storageclass", "validatingadmissionpolicy",
+    "validatingwebhookconfiguration",
+}  # fmt: skip
 # A command in prose: a program with a word that it understands, or a flag.
 COMMAND = re.compile(
     rf"\b(?:devenv (?:{'|'.join(COMMANDS)})\b|kubectl [-a-z]+|sudo [a-z]+|timedatectl [a-z-]+"
@@ -46,12 +66,30 @@ def faults_of_command(text: str) -> Iterator[str]:
     except ValueError as error:
         yield f"{error}: {text}"
         return
+    for is_pipe, group in itertools.groupby(words, lambda word: word == "|"):
+        if not is_pipe:
+            yield from faults_of_program(list(group))
+
+
+def faults_of_program(words: list[str]) -> Iterator[str]:
     if words[0] not in PROGRAMS:
-        yield f"no program: {text}"
+        yield f"no program: {words}"
     if words[0] == "devenv":
         yield from faults_of_arguments(words[1:])
-    if words[0] == "kubectl" and "-p" in words:
-        json.loads(words[words.index("-p") + 1])
+    if "kubectl" in words[:3]:
+        yield from faults_of_kubectl(words)
+
+
+def faults_of_kubectl(words: list[str]) -> Iterator[str]:
+    if "-p" in words:
+        patch = json.loads(words[words.index("-p") + 1])
+        operations = patch if isinstance(patch, list) else []
+        if not all({"op", "path"} <= set(operation) for operation in operations):
+            yield f"no operation: {patch}"
+    if "describe" in words:
+        kind = words[words.index("describe") + 1].partition("/")[0]
+        if kind not in DESCRIBED:
+            yield f"kubectl may not know {kind}: {words}"
 
 
 def faults_of_arguments(arguments: list[str]) -> Iterator[str]:
