@@ -42,6 +42,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--results", type=Path, help="where cases or rounds are noted; a campaign resumes"
     )
+    parser.add_argument(
+        "--facts",
+        type=Path,
+        metavar="FOLDER",
+        help="where doctor's facts of each named case are saved",
+    )
     options = parser.parse_args()
     if options.random and not options.results:
         parser.error("--random needs --results FILE")
@@ -57,4 +63,4 @@ def measure(own: traces.Traces, options: argparse.Namespace, cases: list[named.C
         return looks.run(lab, options.looks)
     if options.random:
         return rounds.run(lab, options.random, options.seed, options.results)
-    return named.run(lab, cases, options.results)
+    return named.run(lab, cases, options.results, options.facts)

@@ -44,10 +44,13 @@ class Run:
     problem: str = ""
 
 
-def run(lab: Lab, cases: Iterable[Case], results: Path | None = None) -> int:
+def run(
+    lab: Lab, cases: Iterable[Case], results: Path | None = None, facts: Path | None = None
+) -> int:
     """Run the cases that `results` does not have yet, and note them there; return 1 if one failed.
 
-    Prints a line for each, and how many went as they should.
+    `facts`: a folder for the facts by which doctor named each, as CASE.json. Prints a line for each,
+    and how many went as they should.
     """
     runs = _read(results)
     names = {one.case for one in runs}
@@ -55,7 +58,7 @@ def run(lab: Lab, cases: Iterable[Case], results: Path | None = None) -> int:
     for case in cases:
         if case.name in names:
             continue
-        one = _run_case(lab, case, objects)
+        one = _run_case(lab, case, objects, facts)
         runs.append(one)
         _note(results, one)
         mark = "✗" if one.problem else "✓"
@@ -69,9 +72,9 @@ def run(lab: Lab, cases: Iterable[Case], results: Path | None = None) -> int:
     return 1 if failures else 0
 
 
-def _run_case(lab: Lab, case: Case, objects: originals.Originals) -> Run:
+def _run_case(lab: Lab, case: Case, objects: originals.Originals, facts: Path | None) -> Run:
     began = time.monotonic()
-    problem = _problem_of(lab, case, objects)
+    problem = _problem_of(lab, case, objects, facts)
     return Run(case.name, case.layer, round(time.monotonic() - began), problem)
 
 
@@ -87,7 +90,7 @@ def _note(results: Path | None, one: Run) -> None:
             file.write(json.dumps(asdict(one)) + "\n")
 
 
-def _problem_of(lab: Lab, case: Case, objects: originals.Originals) -> str:
+def _problem_of(lab: Lab, case: Case, objects: originals.Originals, facts: Path | None) -> str:
     """Return where the case failed, "" if it went as it should.
 
     What is healed must be healthy before anything else is put back.
@@ -95,6 +98,8 @@ def _problem_of(lab: Lab, case: Case, objects: originals.Originals) -> str:
     try:
         case.inject(lab)
         diagnosis = _until_named(lab, case)
+        if facts:
+            lab.devenv("doctor", "--save", str(facts / f"{case.name}.json"), check=False)
         _heal(lab, case, diagnosis)
         if case.heals != TAKEN_BACK:
             _until_healthy(lab)
