@@ -1,7 +1,8 @@
 # The two commands are `make up` and `make test`. They need Python 3.11 or newer and nothing else.
 PYTHON ?= python3
 # Tests that share a cluster or an engine run one after another; groups that share none run side by side (tests/groups.py).
-WORKERS ?= 3
+# A worker's cluster takes a third of a core while it only waits: more workers than cores are slower.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores : 4)))
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tests start devenv a thousand times: each start takes a quarter less with its bytecode.
