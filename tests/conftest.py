@@ -26,6 +26,10 @@ settings.register_profile("devenv", deadline=None)
 settings.load_profile("devenv")
 
 
+# Variable → the marker of the tests that run only with it.
+_BY_HAND = {"DEVENV_AIBRIX_CHECKOUT": "real_aibrix", "DEVENV_EXHAUSTIVE": "exhaustive"}
+
+
 class Fakes:
     """All fakes, wired to one log of what was done, in order."""
 
@@ -105,9 +109,8 @@ def pytest_collection_modifyitems(config, items):
     """Deselect what runs only by hand: a skip would fail CI. Where groups run side by side, the longest come first."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: rank(item.nodeid))
-    if os.environ.get("DEVENV_AIBRIX_CHECKOUT"):
-        return
-    by_hand = [item for item in items if item.get_closest_marker("real_aibrix")]
+    unset_markers = [mark for variable, mark in _BY_HAND.items() if not os.environ.get(variable)]
+    by_hand = [item for item in items if any(map(item.get_closest_marker, unset_markers))]
     config.hook.pytest_deselected(items=by_hand)
     items[:] = [item for item in items if item not in by_hand]
 

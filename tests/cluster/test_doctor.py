@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.faults import FAULTS
+from tests.cluster.faults import FAULTS, IN_EACH_RUN
 from tests.cluster.lab import Lab
 
 INCIDENTS = Path(__file__).parents[1] / "incidents"
@@ -76,7 +76,7 @@ def record(lab: Lab, name: str) -> None:
 
 def test_a_healthy_cluster_has_nothing_wrong(cluster):
     until_healthy(cluster)
-    for _ in range(10):
+    for _ in range(3):
         done = cluster.devenv("doctor", "-o", "json", check=False)
         assert done.returncode == 0, done.stdout
         diagnosis = json.loads(done.stdout)["result"]
@@ -85,7 +85,14 @@ def test_a_healthy_cluster_has_nothing_wrong(cluster):
     record(cluster, "healthy")
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.number} {f.name}")
+def chosen_faults():
+    """All; those that the campaign alone injects run here only by hand."""
+    for fault in FAULTS:
+        marks = () if fault.number in IN_EACH_RUN else pytest.mark.exhaustive
+        yield pytest.param(fault, id=f"{fault.number} {fault.name}", marks=marks)
+
+
+@pytest.mark.parametrize("fault", list(chosen_faults()))
 def test_a_fault_is_named_and_repaired(cluster, fault):
     fault.inject(cluster)
     until_named(cluster, fault.roots)

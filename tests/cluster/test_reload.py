@@ -291,7 +291,9 @@ def id_of(lab: Lab, name: str) -> str:
     return next((i["id"] for i in listed if name in i["repoTags"]), "")
 
 
-@pytest.mark.parametrize("how", ["reload-image", "by hand"])
+@pytest.mark.parametrize(
+    "how", ["reload-image", pytest.param("by hand", marks=pytest.mark.exhaustive)]
+)
 def test_up_puts_the_profiles_image_back(cluster, build, how):
     """Also where nobody told devenv of the other one, and its pods run it."""
     cluster.up()
@@ -575,7 +577,9 @@ def test_up_keeps_an_image_that_was_returned_to(cluster, build_crashing):
         cluster.docker("rmi", KNOWN)
 
 
-@pytest.mark.parametrize("line", ["✓ return to the old image", "✓ restart"])
+@pytest.mark.parametrize(
+    "line", [pytest.param("✓ return to the old image", marks=pytest.mark.exhaustive), "✓ restart"]
+)
 def test_a_return_that_is_killed_is_finished_by_up(cluster, build, build_crashing, line):
     build("good")
     cluster.json(*RELOAD)
@@ -646,10 +650,17 @@ AFTER = {  # the step that it is killed in → the line before
 }
 
 
-@pytest.mark.parametrize("step", ["plan", "push", "import", *AFTER])
+IN_EACH_RUN = {"push", "import", "compare"}
+
+
+def steps():
+    for step in ("plan", "push", "import", *AFTER):
+        marks = () if step in IN_EACH_RUN else pytest.mark.exhaustive
+        yield pytest.param(step, marks=marks)
+
+
+@pytest.mark.parametrize("step", list(steps()))
 def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
-    build(f"before {step}")
-    cluster.json(*RELOAD)
     if step == "push":
         cluster.devenv("reload-image", "--teach", NAME)
     build(f"after {step}")
@@ -691,7 +702,7 @@ def asked(cluster):
 def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded_again_and_again(
     cluster, build, asked
 ):
-    for number in range(8):
+    for number in range(4):
         build(f"round {number}")
         cluster.json(*RELOAD)
     assert failures(asked) == {}

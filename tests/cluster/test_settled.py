@@ -113,7 +113,9 @@ def built(cluster, built_refs, tmp_path):
     cluster.docker("rmi", "-f", name, check=False)
 
 
-@pytest.mark.parametrize("deployment", [PLUGINS, CONTROLLER])
+@pytest.mark.parametrize(
+    "deployment", [PLUGINS, pytest.param(CONTROLLER, marks=pytest.mark.exhaustive)]
+)
 def test_after_reload_image(cluster, built, deployment):
     before = pods(cluster, deployment)
     told = cluster.json("reload-image", built(deployment), "--as", IMAGES[deployment])
