@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from devenv.adapters.kind import KindProgram
     from devenv.cluster.adopt import Adoption
     from devenv.cluster.down import Down
+    from devenv.cluster.listing import Listing
     from devenv.cluster.status import StatusReader
     from devenv.cluster.stop import Stop
     from devenv.diagnosis.good import GoodFacts
@@ -469,6 +470,21 @@ class World:
         from devenv.cluster.status import StatusReader
 
         return StatusReader(self.session(cluster, choice.profile))
+
+    def listing(self) -> Listing:
+        """`list`."""
+        from devenv.cluster.listing import Listing
+
+        return Listing(
+            self.host, self.clock, self.engine, self.engine, self.engine, self._profile_url
+        )
+
+    def _profile_url(self, cluster: str) -> str:
+        """Return the URL of the gateway by the cluster's profile, "" if that can't be read."""
+        try:
+            return self.choice(cluster, None, looking=True).profile.gateway.url
+        except DevenvError:
+            return ""
 
     def collector(
         self, cluster: str, profile: Profile, kube: ContextKube | None = None

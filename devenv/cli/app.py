@@ -20,6 +20,7 @@ _DEBUG_HELP = "Show a traceback if the command fails."
 COMMANDS = {
     "setup": "Install missing prerequisites and start Docker.",
     "up": "Create the cluster, or finish creating it, and verify every route.",
+    "list": "List the clusters.",
     "status": "Show the components, what each is waiting for, the URL and the disks.",
     "doctor": "Diagnose the cluster: root cause, onset, effects and fix.",
     "recover": "Repair what doctor finds, step by step, and verify the result.",
@@ -38,6 +39,9 @@ COMMANDS = {
     "images": "List and build the images that need no registry.",
 }
 
+# Other words for commands.
+ALIASES = {"ls": "list"}
+
 
 class LazyGroup(click.Group):
     """A group that imports a command's module when it is called, and no sooner.
@@ -55,9 +59,10 @@ class LazyGroup(click.Group):
         cmd_name: str,
     ) -> click.Command | None:
         """Import the command."""
-        if cmd_name not in COMMANDS:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"devenv.cli.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"devenv.cli.{name.replace('-', '_')}")
         command: click.Command = module.COMMAND
         return _with_debug(command)
 

@@ -296,12 +296,16 @@ class Records:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise _broken(path, cluster, f"{path}: {_describe_problem(error)}") from error
 
+    def names(self) -> list[str]:
+        """Return the names of all clusters that have a record, broken or not."""
+        return [path.stem for path in sorted(self._folder.glob("*.json"))]
+
     def all(self) -> list[Record]:
         """Return the records of all clusters; broken ones are left out."""
         records = []
-        for path in sorted(self._folder.glob("*.json")):
+        for name in self.names():
             with suppress(DevenvError):
-                if record := self.read(path.stem):
+                if record := self.read(name):
                     records.append(record)
         return records
 

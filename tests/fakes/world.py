@@ -14,7 +14,7 @@ from devenv.facts.node_programs import CLOSE_LOOK, LOOK
 from devenv.images.formats.archive import list_images
 from devenv.images.nodes.containerd import MARK
 from devenv.ports.containers import ContainerState, Node
-from devenv.ports.engine import EngineInfo, Image
+from devenv.ports.engine import EngineInfo, Image, ListedContainer, Measured
 from devenv.ports.gateway import HttpAnswer, HttpRequest
 from devenv.ports.host import Holder, Space
 from devenv.ports.kube import Manifest
@@ -193,6 +193,8 @@ class FakeEngine:
         # What a look at the programs of any node prints, and what a close look prints.
         self.programs, self.close_look = "", ""
         self.names_after = 0  # looks at the cluster's DNS until it answers
+        self.volumes_of: dict[str, tuple[str, ...]] = {}  # container → its volumes
+        self.measured: Measured | None = Measured({}, {})
 
     def add(self, ref: str, image_id: str = "", size: int = 1000) -> None:
         self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", size, {}, (ref,))
@@ -273,7 +275,25 @@ class FakeEngine:
         yield out.getvalue()
 
     def nodes(self, cluster: str) -> list[Node]:
-        return [n for n in self.containers.values() if n.cluster == cluster]
+        return [n for n in self.containers.values() if cluster in {"", n.cluster}]
+
+    def listed_containers(self) -> list[ListedContainer]:
+        return [
+            ListedContainer(
+                n.id,
+                n.name,
+                "",
+                "",
+                n.status,
+                n.created,
+                self.volumes_of.get(n.name, ()),
+                n.cluster,
+            )
+            for n in self.containers.values()
+        ]
+
+    def measure(self, seconds: float) -> Measured | None:
+        return self.measured
 
     def state(self, container: str) -> ContainerState:
         networks = self.node_networks.get(container, (("kind", "kind-id"),))

@@ -32,6 +32,7 @@ from devenv.reload.reload import Result as ReloadResult
 from devenv.reload.rollout import Renewed
 from devenv.ui import (
     catalogue,
+    clusters,
     comparison,
     diagnosis,
     disk,
@@ -52,6 +53,7 @@ from devenv.up import Result
 from devenv.workstation.purge import Item, PurgePlan
 from devenv.workstation.schedule import State
 from tests.unit.ui.proofs import BROKEN, PROOF
+from tests.unit.ui.test_clusters import CLUSTERS
 from tests.unit.ui.test_diagnosis import FOUND
 from tests.unit.ui.test_disk import DISK, KEPT, PLAN, SPACE, SURVEY, THING
 from tests.unit.ui.test_e2e import report as e2e_result
@@ -119,6 +121,7 @@ def of_commands(incident, healthy) -> dict[str, list[tuple[str, Report]]]:
     renewed = Renewed(("model",), ("model-1",), (PROOF,))
     return {
         "up": [("a new cluster", up.up(result, "asked for"))],
+        "list": [("three clusters", clusters.clusters(CLUSTERS)), ("none", clusters.clusters([]))],
         "status": [("one component is not ready", status.status(STATUS))],
         "stop": [("it ran", status.stopped("c", [NODE])), ("it did not run", status.stopped("c", []))],
         "restart": [("two components", status.restarted("c", ["envoy-gateway", "proxy"], [PROOF]))],
