@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 
 from devenv.base.errors import DevenvError
 from devenv.install.context import is_running
@@ -20,12 +21,27 @@ _MEASURE_SECONDS = 3.0
 _ENDED = {"exited", "dead", "created"}
 
 
+class State(StrEnum):
+    """How a cluster is, as users and scripts read it."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+    PARTLY_RUNNING = "partly running"
+    BEING_CREATED = "being created"
+    UNFINISHED = "unfinished"
+    GONE = "gone"
+    ON_ANOTHER_ENGINE = "on another engine"
+    ANOTHER_TOOLS = "another tool's"
+    RECORD_BROKEN = "record broken"
+
+
 @dataclass(frozen=True)
 class ListedCluster:
     """One cluster. What is unknown is "", 0 or None."""
 
     name: str
-    state: str
+    state: State
     profile: str = ""
     # Of AIBrix.
     version: str = ""
@@ -80,21 +96,21 @@ class Listing:
         try:
             record = self._records.read(name)
         except DevenvError as error:
-            return ListedCluster(name, "record broken", problem=str(error))
+            return ListedCluster(name, State.RECORD_BROKEN, problem=str(error))
         # Another process may have removed it since its name was read.
         if record is None:
-            return ListedCluster(name, "gone")
+            return ListedCluster(name, State.GONE)
         return self._recorded_cluster(record, engine_id, sizes)
 
     def _recorded_cluster(self, record: Record, engine_id: str, sizes: "_Sizes") -> ListedCluster:
-        state, problem, nodes = "on another engine", "", list[Node]()
+        state, problem, nodes = State.ON_ANOTHER_ENGINE, "", list[Node]()
         holder = self.host.lock_holder(f"cluster-{record.cluster}")
         if record.engine in {"", engine_id}:
             try:
                 nodes = own_nodes(self._records, self.engine, self.containers, record.cluster)
                 state = _state(record, nodes, is_changing=holder is not None)
             except DevenvError as error:
-                state, problem = "another tool's", str(error)
+                state, problem = State.ANOTHER_TOOLS, str(error)
         created = min((node.created for node in nodes), default=record.began)
         return ListedCluster(
             name=record.cluster,
@@ -137,17 +153,17 @@ class _Sizes:
         return sum(known_sizes) if len(known_sizes) == len(sizes) else None
 
 
-def _state(record: Record, nodes: Sequence[Node], *, is_changing: bool) -> str:
-    """Return one word, or a few, for the state of a cluster and its nodes."""
+def _state(record: Record, nodes: Sequence[Node], *, is_changing: bool) -> State:
+    """Return the state that follows from a cluster's record and its nodes."""
     if not record.made and not record.adopted:
-        return "being created" if is_changing else "unfinished"
+        return State.BEING_CREATED if is_changing else State.UNFINISHED
     if not nodes:
-        return "gone"
+        return State.GONE
     if all(map(is_running, nodes)):
-        return "running"
+        return State.RUNNING
     statuses = {node.status for node in nodes}
     if statuses <= _ENDED:
-        return "stopped"
+        return State.STOPPED
     if statuses == {"paused"}:
-        return "paused"
-    return "partly running"
+        return State.PAUSED
+    return State.PARTLY_RUNNING

@@ -1,7 +1,7 @@
 import pytest
 
 from devenv.base.errors import NotReachableError
-from devenv.cluster.listing import Listing
+from devenv.cluster.listing import Listing, State
 from devenv.ports.containers import Node
 from devenv.ports.engine import Measured
 from devenv.ports.host import Holder
@@ -40,11 +40,11 @@ def states(listing):
 @pytest.mark.parametrize(
     ("statuses", "state"),
     [
-        (["running", "running"], "running"),
-        (["exited"], "stopped"),
-        (["paused"], "paused"),
-        (["running", "exited"], "partly running"),
-        ([], "gone"),
+        (["running", "running"], State.RUNNING),
+        (["exited"], State.STOPPED),
+        (["paused"], State.PAUSED),
+        (["running", "exited"], State.PARTLY_RUNNING),
+        ([], State.GONE),
     ],
 )
 def test_the_state_follows_from_the_nodes(fakes, listing, statuses, state):
@@ -54,29 +54,29 @@ def test_the_state_follows_from_the_nodes(fakes, listing, statuses, state):
 
 def test_a_cluster_that_kind_did_not_finish(fakes, listing):
     add(fakes, "c", "running", made=False)
-    assert states(listing) == {"c": "unfinished"}
+    assert states(listing) == {"c": State.UNFINISHED}
     fakes.host.holder = Holder("process 7")
     (cluster,) = listing.read()
-    assert (cluster.state, cluster.changing) == ("being created", "process 7")
+    assert (cluster.state, cluster.changing) == (State.BEING_CREATED, "process 7")
 
 
 def test_a_cluster_that_devenv_adopted_is_not_unfinished(fakes, listing):
     add(fakes, "c", "running", made=False, adopted=True, config="")
     (cluster,) = listing.read()
-    assert (cluster.state, cluster.url) == ("running", "of c")
+    assert (cluster.state, cluster.url) == (State.RUNNING, "of c")
 
 
 def test_a_cluster_of_another_engine_or_tool(fakes, listing):
     add(fakes, "far", engine="engine-2")
     add(fakes, "taken", "running", nodes=("another",))
-    assert states(listing) == {"far": "on another engine", "taken": "another tool's"}
+    assert states(listing) == {"far": State.ON_ANOTHER_ENGINE, "taken": State.ANOTHER_TOOLS}
     assert [bool(cluster.problem) for cluster in listing.read()] == [False, True]
 
 
 def test_a_broken_record_is_listed(fakes, listing):
     add(fakes, "c", "running")
     Records(fakes.host).path("broken").write_text("[")
-    assert states(listing) == {"broken": "record broken", "c": "running"}
+    assert states(listing) == {"broken": State.RECORD_BROKEN, "c": State.RUNNING}
 
 
 def test_url_version_and_age(fakes, listing):
