@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from devenv.cluster.listing import Listing
     from devenv.cluster.status import StatusReader
     from devenv.cluster.stop import Stop
+    from devenv.cluster.versions import VersionReader
     from devenv.diagnosis.good import GoodFacts
     from devenv.disk.guard import Guard
     from devenv.disk.prune import Proposal as RoomProposal
@@ -116,11 +117,12 @@ class World:
         return KindProgram(self.host, self._find_kind, docker_environment)
 
     def _find_kind(self) -> Path | None:
+        program = self.host.which("kind")
+        if program:
+            return program
+        # Which one devenv would build depends on the engine's architecture.
         built_file = self.recipe_file("kind", "kind")
-        found_file = self.host.which("kind")
-        if found_file is None and built_file.exists():
-            return built_file
-        return found_file
+        return built_file if built_file.exists() else None
 
     def recipe_file(self, name: str, file: str) -> Path:
         """Where a recipe's file is, or will be."""
@@ -485,6 +487,15 @@ class World:
             return self.choice(cluster, None, looking=True).profile.gateway.url
         except DevenvError:
             return ""
+
+    def versions(self, cluster: str) -> VersionReader:
+        """`version`."""
+        from devenv.cluster.versions import VersionReader
+
+        kube = kube_of(cluster)
+        return VersionReader(
+            cluster, self.clock, self.engine, self.engine, self.kind, kube, self.records
+        )
 
     def collector(
         self, cluster: str, profile: Profile, kube: ContextKube | None = None

@@ -37,6 +37,7 @@ COMMANDS = {
     "down": "Remove the cluster.",
     "profile": "List, show, check and create profiles.",
     "images": "List and build the images that need no registry.",
+    "version": "Show the versions of devenv, its programs and the cluster.",
 }
 
 # Other words for commands.

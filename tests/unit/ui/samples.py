@@ -46,6 +46,7 @@ from devenv.ui import (
     schedule,
     status,
     up,
+    versions,
 )
 from devenv.ui import codes as codes_report
 from devenv.ui.render import Report
@@ -59,6 +60,7 @@ from tests.unit.ui.test_disk import DISK, KEPT, PLAN, SPACE, SURVEY, THING
 from tests.unit.ui.test_e2e import report as e2e_result
 from tests.unit.ui.test_reload import MOVE
 from tests.unit.ui.test_status import STATUS
+from tests.unit.ui.test_versions import SILENT, VERSIONS
 
 GIB = 1 << 30
 NODE = Node("c-control-plane", "id", "running", "c")
@@ -171,5 +173,6 @@ def of_commands(incident, healthy) -> dict[str, list[tuple[str, Report]]]:
             ("rm", models.removed("m", [], is_removed=True)),
         ],
         "images": [("list", catalogue.images([Entry("kube", "v1", "what it is", "key", "ref", built=True, size=GIB, seconds=9)]))],
+        "version": [("a cluster", versions.versions(VERSIONS)), ("no answers", versions.versions(SILENT))],
         "test-e2e": [("one test failed", e2e.report(e2e_result()))],
     }  # fmt: skip
