@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from devenv.adapters.kind import KindProgram
     from devenv.cluster.adopt import Adoption
     from devenv.cluster.down import Down
+    from devenv.cluster.kubeconfig import ClusterKubeconfig
+    from devenv.cluster.kubectl import Kubectl
     from devenv.cluster.listing import Listing
     from devenv.cluster.status import StatusReader
     from devenv.cluster.stop import Stop
@@ -496,6 +498,19 @@ class World:
         return VersionReader(
             cluster, self.clock, self.engine, self.engine, self.kind, kube, self.records
         )
+
+    def kubeconfig(self, cluster: str) -> ClusterKubeconfig:
+        """`kubeconfig`."""
+        from devenv.cluster.kubeconfig import ClusterKubeconfig
+
+        return ClusterKubeconfig(cluster, self.host, self.engine, self.ownership)
+
+    def kubectl(self, cluster: str) -> Kubectl:
+        """`kubectl`."""
+        from devenv.cluster.kubectl import Kubectl
+
+        kubeconfig = self.kubeconfig(cluster)
+        return Kubectl(kubeconfig, self.host, self.engine, docker_environment, self._tell)
 
     def collector(
         self, cluster: str, profile: Profile, kube: ContextKube | None = None

@@ -21,6 +21,7 @@ NOT_RUN = {
     "devenv up --name other --profile other.yaml": "a cluster more; tests/cluster/test_up.py",
     "devenv down --name other": "a cluster more",
     "devenv down --purge": "removes the images that tests need; tests/cluster/test_purge.py",
+    "devenv kubectl apply -f - < my-models/a.yaml": "a shell reads the file",
     "devenv model add NAME": "a placeholder",
     "devenv profile show aibrix --rendered": "downloads a release",
     "devenv reload-image REF": "a placeholder",

@@ -30,6 +30,8 @@ COMMANDS = {
     "request": "Send a request, and prove which pod and route it took.",
     "test-e2e": "Run AIBrix's own end-to-end tests against the cluster.",
     "model": "Add, list and remove models.",
+    "kubectl": "Run kubectl on the cluster.",
+    "kubeconfig": "Print the cluster's kubeconfig.",
     "disk": "Show what uses the disk, and whether it is within its budget.",
     "prune": "Free disk space without harming the cluster.",
     "schedule": "Schedule a daily prune and health check.",

@@ -75,6 +75,9 @@ class FakeHost:
         self.limits: tuple[int, int] | None = (128, 65536)
         self.results: dict[str, Completed] = {}
         self.on_run: Callable[[Sequence[str]], None] = lambda argv: None
+        # What an attached program ends with, and the variables that it got.
+        self.attached_code = 0
+        self.attached_env: dict[str, str] = {}
 
     def run(
         self,
@@ -93,6 +96,11 @@ class FakeHost:
         if argv[0] == "apt-get" and argv[1] == "install":
             self.installed |= set(argv)
         return self.results.get(" ".join(argv[:2])) or self.results.get(argv[0]) or Completed(0, "")
+
+    def attach(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        self.log.append(f"attach {' '.join(argv)}")
+        self.attached_env = dict(env)
+        return self.attached_code
 
     def stop_children(self) -> None:
         self.log.append("stop children")
