@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from devenv.cluster.kubeconfig import ClusterKubeconfig
     from devenv.cluster.kubectl import Kubectl
     from devenv.cluster.listing import Listing
+    from devenv.cluster.pod_exec import PodExec
     from devenv.cluster.status import StatusReader
     from devenv.cluster.stop import Stop
     from devenv.cluster.versions import VersionReader
@@ -511,6 +512,13 @@ class World:
 
         kubeconfig = self.kubeconfig(cluster)
         return Kubectl(kubeconfig, self.host, self.engine, docker_environment, self._tell)
+
+    def pod_exec(self, cluster: str, profile: Profile) -> PodExec:
+        """`exec`. Raises DevenvError if devenv has no such cluster."""
+        from devenv.cluster.pod_exec import PodExec
+
+        session = self.session(cluster, profile, self.own(cluster))
+        return PodExec(session, self.kubectl(cluster))
 
     def collector(
         self, cluster: str, profile: Profile, kube: ContextKube | None = None

@@ -30,6 +30,7 @@ COMMANDS = {
     "request": "Send a request, and prove which pod and route it took.",
     "test-e2e": "Run AIBrix's own end-to-end tests against the cluster.",
     "model": "Add, list and remove models.",
+    "exec": "Run a command or a shell in a component's pod.",
     "kubectl": "Run kubectl on the cluster.",
     "kubeconfig": "Print the cluster's kubeconfig.",
     "disk": "Show what uses the disk, and whether it is within its budget.",
