@@ -18,6 +18,7 @@ NOT_RUN = {
     "devenv up --aibrix-version v0.7.0": "downloads a release",
     "devenv up --checkout ~/src/aibrix": "needs a checkout; tests/cluster/test_aibrix.py does it with one of its shape",
     "devenv up --adopt": "needs a cluster by hand; tests/cluster/test_adopt.py",
+    "devenv up --name other --port 8889": "a cluster more",
     "devenv up --name other --profile other.yaml": "a cluster more; tests/cluster/test_up.py",
     "devenv down --name other": "a cluster more",
     "devenv down --purge": "removes the images that tests need; tests/cluster/test_purge.py",

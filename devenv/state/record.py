@@ -247,6 +247,7 @@ def _variant(content: JsonMap) -> Variant:
         checkout=str(content.get("checkout", "")),
         options=_texts(content.get("options", ())),
         manifests=_texts(content.get("manifests", ())),
+        port=int(content.get("port", 0)),
     )
 
 

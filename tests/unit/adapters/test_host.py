@@ -239,7 +239,7 @@ def attach(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 def test_an_attached_program_has_our_streams_and_environment():
     done = attach("sh", "-c", "cat; echo $WORD; echo wrong >&2; exit 7", stdin="in\n")
-    assert (done.returncode, done.stdout, done.stderr) == (7, "in\nhello\n", "wrong\n")
+    assert (done.returncode, done.stdout.split(), done.stderr) == (7, ["in", "hello"], "wrong\n")
 
 
 def test_the_code_of_an_attached_program_that_a_signal_ended():

@@ -68,5 +68,5 @@ def test_the_cluster_named_before_the_command_comes_first(world, monkeypatch):
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_is_devenvs_own_where_it_comes_first(world, capsys, option):
     assert app.run(["kubectl", option, "get"]) == Exit.OK
-    assert capsys.readouterr().out.startswith("Usage: devenv kubectl")
+    assert capsys.readouterr().out.split()[:3] == ["Usage:", "devenv", "kubectl"]
     assert world.arguments == ()

@@ -16,15 +16,11 @@ def kubectl(fakes, kubeconfig):
     return Kubectl(kubeconfig, fakes.host, fakes.engine, lambda: ENGINE, fakes.reporter.say)
 
 
-def attached(fakes):
-    return [entry for entry in fakes.log if entry.startswith("attach")]
-
-
 def test_the_hosts_own_gets_the_arguments_and_the_clusters_kubeconfig(fakes, kubectl, kubeconfig):
     fakes.host.programs.add("kubectl")
     fakes.host.attached_code = 7
     assert kubectl.attach(ARGUMENTS, has_terminal=True) == 7
-    assert attached(fakes) == ["attach /usr/bin/kubectl -n x get pods -- -v a b"]
+    assert fakes.log == ["attach /usr/bin/kubectl -n x get pods -- -v a b"]
     (path,) = fakes.host.attached_env.values()
     assert path == str(kubeconfig.write())
     assert list(fakes.host.attached_env) == ["KUBECONFIG"]
@@ -36,7 +32,7 @@ def test_otherwise_the_nodes(fakes, kubectl, has_terminal):
     assert kubectl.attach(ARGUMENTS, has_terminal=has_terminal) == 7
     tty = " --tty" if has_terminal else ""
     docker = f"docker exec --interactive{tty} --env KUBECONFIG={ADMIN_CONFIG} c-control-plane"
-    assert attached(fakes) == [f"attach {docker} kubectl -n x get pods -- -v a b"]
+    assert fakes.log == [f"attach {docker} kubectl -n x get pods -- -v a b"]
     assert fakes.host.attached_env == ENGINE
 
 
