@@ -185,8 +185,11 @@ _RECORD = TypeAdapter(Record)
 
 
 def spell(record: Record) -> str:
-    """Return the record as JSON."""
-    return json.dumps(asdict(record), indent=1)
+    """Return the record as JSON, without a port if none was chosen: older ones have no such key."""
+    content = asdict(record)
+    if not record.variant.port:
+        del content["variant"]["port"]
+    return json.dumps(content, indent=1)
 
 
 def parse(text: str) -> Record:
