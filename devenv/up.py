@@ -16,6 +16,7 @@ from devenv.base.tasks import Task, run_all
 from devenv.base.wait import locked
 from devenv.cluster.adopt import Adopting, Adoption, remember
 from devenv.cluster.ended_nodes import EndedNodes, has_ended
+from devenv.cluster.host_ports import HostPorts
 from devenv.cluster.making import Making
 from devenv.cluster.node_repair import NodeRepair
 from devenv.cluster.preflight import Preflight
@@ -453,7 +454,8 @@ class Up:
         """
         context = self.context
         profile = context.profile
-        preflight = Preflight(context.host, context.engine, profile)
+        ports = HostPorts(context.cluster, context.host, context.containers, context.records)
+        preflight = Preflight(context.host, context.engine, profile, ports)
         host_problem = _problem(lambda: preflight.check(exists=exists))
         if host_problem is None:
             return

@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from devenv.adapters.kind import KindProgram
     from devenv.cluster.adopt import Adoption
     from devenv.cluster.down import Down
+    from devenv.cluster.kubeconfig import ClusterKubeconfig
+    from devenv.cluster.kubectl import Kubectl
+    from devenv.cluster.listing import Listing
+    from devenv.cluster.pod_exec import PodExec
     from devenv.cluster.status import StatusReader
     from devenv.cluster.stop import Stop
+    from devenv.cluster.versions import VersionReader
     from devenv.diagnosis.good import GoodFacts
     from devenv.disk.guard import Guard
     from devenv.disk.prune import Proposal as RoomProposal
@@ -115,11 +120,12 @@ class World:
         return KindProgram(self.host, self._find_kind, docker_environment)
 
     def _find_kind(self) -> Path | None:
+        program = self.host.which("kind")
+        if program:
+            return program
+        # Which one devenv would build depends on the engine's architecture.
         built_file = self.recipe_file("kind", "kind")
-        found_file = self.host.which("kind")
-        if found_file is None and built_file.exists():
-            return built_file
-        return found_file
+        return built_file if built_file.exists() else None
 
     def recipe_file(self, name: str, file: str) -> Path:
         """Where a recipe's file is, or will be."""
@@ -469,6 +475,50 @@ class World:
         from devenv.cluster.status import StatusReader
 
         return StatusReader(self.session(cluster, choice.profile))
+
+    def listing(self) -> Listing:
+        """`list`."""
+        from devenv.cluster.listing import Listing
+
+        return Listing(
+            self.host, self.clock, self.engine, self.engine, self.engine, self._profile_url
+        )
+
+    def _profile_url(self, cluster: str) -> str:
+        """Return the URL of the gateway by the cluster's profile, "" if that can't be read."""
+        try:
+            return self.choice(cluster, None, looking=True).profile.gateway.url
+        except DevenvError:
+            return ""
+
+    def versions(self, cluster: str) -> VersionReader:
+        """`version`."""
+        from devenv.cluster.versions import VersionReader
+
+        kube = kube_of(cluster)
+        return VersionReader(
+            cluster, self.clock, self.engine, self.engine, self.kind, kube, self.records
+        )
+
+    def kubeconfig(self, cluster: str) -> ClusterKubeconfig:
+        """`kubeconfig`."""
+        from devenv.cluster.kubeconfig import ClusterKubeconfig
+
+        return ClusterKubeconfig(cluster, self.host, self.engine, self.ownership)
+
+    def kubectl(self, cluster: str) -> Kubectl:
+        """`kubectl`."""
+        from devenv.cluster.kubectl import Kubectl
+
+        kubeconfig = self.kubeconfig(cluster)
+        return Kubectl(kubeconfig, self.host, self.engine, docker_environment, self._tell)
+
+    def pod_exec(self, cluster: str, profile: Profile) -> PodExec:
+        """`exec`. Raises DevenvError if devenv has no such cluster."""
+        from devenv.cluster.pod_exec import PodExec
+
+        session = self.session(cluster, profile, self.own(cluster))
+        return PodExec(session, self.kubectl(cluster))
 
     def collector(
         self, cluster: str, profile: Profile, kube: ContextKube | None = None

@@ -26,6 +26,8 @@ from devenv.ports.processes import Completed, Environment, OnLine
 _PATIENCE = 5.0
 # Seconds: a process that holds a lock for longer must hang.
 _LONGEST_CHANGE = 2 * 3600.0
+# What a shell adds to the number of the signal that ended a program.
+_SIGNALLED = 128
 # Last lines of output that are kept for the result of a program with a log.
 _RESULT_LINES = 200
 # Last lines of output that the error of a program that took too long quotes.
@@ -96,11 +98,23 @@ class LocalHost:
                 pass_fds=tuple(self._lock_descriptors),
             )
         except FileNotFoundError as error:
-            raise DevenvError(
-                f"{argv[0]} is not installed.",
-                next_step="Run `devenv setup`.",
-                exit_code=Exit.PREREQUISITE,
-            ) from error
+            raise _not_installed(argv[0]) from error
+
+    def attach(self, argv: Sequence[str], env: Environment) -> int:
+        """Run a program with this process's own streams, and return its exit code.
+
+        As in a shell, that of a program which a signal ended is 128 and the signal's number. Raises
+        DevenvError if the program is not installed.
+        """
+        previous = signal.signal(signal.SIGINT, _leave_to_child)
+        try:
+            child = subprocess.Popen(list(argv), env={**_child_environment(), **env})  # noqa: S603 - a list, never a shell
+            code = _wait_for(child)
+        except FileNotFoundError as error:
+            raise _not_installed(argv[0]) from error
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        return code if code >= 0 else _SIGNALLED - code
 
     @contextlib.contextmanager
     def _stoppable(self, child: _Child) -> Iterator[None]:
@@ -402,6 +416,30 @@ def _is_running(pid: int, program: str) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and process.name() == program
     except psutil.NoSuchProcess:
         return False
+
+
+def _not_installed(program: str) -> DevenvError:
+    return DevenvError(
+        f"{program} is not installed.",
+        next_step="Run `devenv setup`.",
+        exit_code=Exit.PREREQUISITE,
+    )
+
+
+def _leave_to_child(_number: int, _frame: object) -> None:
+    """Do nothing on Ctrl-C: the terminal sends it to the child as well, which decides.
+
+    A child would inherit that a signal is ignored, but it does not inherit a handler.
+    """
+
+
+def _wait_for(child: subprocess.Popen[bytes]) -> int:
+    """Return a child's exit code. If devenv is asked to end meanwhile, the child ends first."""
+    try:
+        return child.wait()
+    except BaseException:
+        child.terminate()
+        raise
 
 
 def _listens_on(connection: Any, port: int) -> bool:

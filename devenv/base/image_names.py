@@ -37,3 +37,9 @@ def _with_registry(name: str) -> str:
 def _has_tag(name: str) -> bool:
     """Whether a name ends with a tag. A colon before the last slash is that of a port."""
     return ":" in name.rpartition("/")[2]
+
+
+def tag_of(ref: str) -> str:
+    """Return the tag of a reference, "" if it has none."""
+    name = ref.partition("@")[0]
+    return name.rpartition(":")[2] if _has_tag(name) else ""

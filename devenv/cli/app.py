@@ -20,6 +20,7 @@ _DEBUG_HELP = "Show a traceback if the command fails."
 COMMANDS = {
     "setup": "Install missing prerequisites and start Docker.",
     "up": "Create the cluster, or finish creating it, and verify every route.",
+    "list": "List the clusters.",
     "status": "Show the components, what each is waiting for, the URL and the disks.",
     "doctor": "Diagnose the cluster: root cause, onset, effects and fix.",
     "recover": "Repair what doctor finds, step by step, and verify the result.",
@@ -29,6 +30,9 @@ COMMANDS = {
     "request": "Send a request, and prove which pod and route it took.",
     "test-e2e": "Run AIBrix's own end-to-end tests against the cluster.",
     "model": "Add, list and remove models.",
+    "exec": "Run a command or a shell in a component's pod.",
+    "kubectl": "Run kubectl on the cluster.",
+    "kubeconfig": "Print the cluster's kubeconfig.",
     "disk": "Show what uses the disk, and whether it is within its budget.",
     "prune": "Free disk space without harming the cluster.",
     "schedule": "Schedule a daily prune and health check.",
@@ -36,7 +40,11 @@ COMMANDS = {
     "down": "Remove the cluster.",
     "profile": "List, show, check and create profiles.",
     "images": "List and build the images that need no registry.",
+    "version": "Show the versions of devenv, its programs and the cluster.",
 }
+
+# Other words for commands.
+ALIASES = {"ls": "list"}
 
 
 class LazyGroup(click.Group):
@@ -55,9 +63,10 @@ class LazyGroup(click.Group):
         cmd_name: str,
     ) -> click.Command | None:
         """Import the command."""
-        if cmd_name not in COMMANDS:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"devenv.cli.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"devenv.cli.{name.replace('-', '_')}")
         command: click.Command = module.COMMAND
         return _with_debug(command)
 

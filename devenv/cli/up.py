@@ -1,5 +1,6 @@
 """devenv up."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,6 +30,12 @@ _LOOK = 10.0
 @wait_option
 @variant_options
 @click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Port of the gateway on this machine, for a new cluster. [default: the profile's, 8888]",
+)
+@click.option(
     "--adopt",
     is_flag=True,
     help="Take over a kind cluster that devenv did not create; list the changes and ask first.",
@@ -41,6 +48,7 @@ def COMMAND(  # noqa: N802 - found by this name
     output: str,
     *,
     wait: float,
+    port: int | None,
     adopt: bool,
     yes: bool,
     **chosen: Any,
@@ -66,7 +74,7 @@ def COMMAND(  # noqa: N802 - found by this name
         prompts.confirm_or_stop(question, "Nothing was changed.", assume_yes=yes)
 
     with wiring.world() as world:
-        variant = variant_of(chosen)
+        variant = replace(variant_of(chosen), port=port or 0)
         # Raises DevenvError if the engine does not answer: nothing works without it.
         world.engine.info()
         world.check_kubeconfig()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from devenv.base.errors import DevenvError
 from devenv.base.steps import step
 from devenv.base.wait import locked
+from devenv.cluster.kubeconfig import KubeconfigFile
 from devenv.cluster.withdraw import Withdraw, brought_images
 from devenv.install.context import node_ids
 from devenv.install.replacing import Replacing
@@ -96,6 +97,7 @@ class Down:
                 removal = self._withdraw(record, self.plan())
             if not removal.stayed:
                 self._records.remove(self.cluster)
+                KubeconfigFile(self.host, self.cluster).remove()
             return removal
 
     @property

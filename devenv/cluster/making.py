@@ -12,9 +12,9 @@ from devenv.base.errors import DevenvError, Exit, NotReachableError
 from devenv.base.steps import step
 from devenv.base.wait import Deadline, until
 from devenv.cluster.adopt import maps_gateway, remember
+from devenv.cluster.host_ports import HostPorts
 from devenv.cluster.leases import release_dead
 from devenv.cluster.node_repair import NodeRepair
-from devenv.cluster.preflight import taken_port
 from devenv.facts.labels import is_ready
 from devenv.facts.objects import fields_of, items_of
 from devenv.facts.times import seconds
@@ -32,6 +32,7 @@ from devenv.install.objects import label_of, names_of, unready_pods
 from devenv.ports.containers import Node
 from devenv.ports.kube import Manifest
 from devenv.profiles.model import Profile
+from devenv.state.ports import recorded_port
 from devenv.state.record import Record, api_ports
 
 # Seconds for the API server of a cluster that kind has made, or that was just started.
@@ -100,6 +101,7 @@ class Making:
         if record.adopted:
             maps_gateway(context.profile, context.cluster, context.nodes())
         elif record.made and record.config != manifests.kind_config(context.profile):
+            self._refuse_other_port(record)
             raise DevenvError(
                 "The profile has other nodes or ports than those with which the cluster"
                 f" {context.cluster} was made.",
@@ -107,6 +109,25 @@ class Making:
                 self._other_cluster_hint,
                 Exit.USAGE,
             )
+
+    def _refuse_other_port(self, record: Record) -> None:
+        """Raise DevenvError if nothing but the gateway's port differs from the cluster's config."""
+        context = self.context
+        gateway, cluster = context.profile.gateway, context.cluster
+        port = recorded_port(record)
+        recorded_gateway = gateway.model_copy(update={"host_port": port})
+        profile = context.profile.model_copy(update={"gateway": recorded_gateway})
+        if record.config != manifests.kind_config(profile):
+            return
+        raise DevenvError(
+            f"The gateway of the cluster {cluster} is at port {port}, and port"
+            f" {gateway.host_port} was requested.",
+            "kind maps a port when it creates a node, and can't change that afterwards.",
+            f"Keep port {port}; or run `devenv down --name {cluster}` and"
+            f" `devenv up --name {cluster} --port {gateway.host_port}`; or create another cluster:"
+            f" `devenv up --name OTHER --port {gateway.host_port}`.",
+            Exit.USAGE,
+        )
 
     def same_profile(self) -> None:
         """Refuse two profiles, or two versions, in one cluster: their objects would be mixed."""
@@ -219,7 +240,9 @@ class Making:
         context = self.context
         if context.is_adopted:
             return
-        if reason := taken_port(context.host, context.profile):
+        ports = HostPorts(context.cluster, context.host, context.containers, context.records)
+        port, exists = context.profile.gateway.host_port, bool(context.nodes())
+        if reason := ports.problem(port, exists=exists):
             raise DevenvError("The node can't be started.", reason, exit_code=Exit.PREREQUISITE)
 
     def _lead_pods_to_api(self, node: Node) -> None:

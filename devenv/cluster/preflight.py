@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from devenv.base.counting import counted
 from devenv.base.errors import DevenvError, Exit
+from devenv.cluster.host_ports import HostPorts
 from devenv.disk.budget import marks
 from devenv.ports.engine import Engine, EngineInfo
 from devenv.ports.host import Host, Space
@@ -21,18 +22,6 @@ _INOTIFY_INSTANCES = 128
 _INOTIFY_WATCHES = 8192
 
 
-def taken_port(host: Host, profile: Profile) -> str:
-    """Say which process has the gateway's port on the host, "" if the port is free."""
-    port = profile.gateway.host_port
-    owner = host.port_owner(port)
-    if owner is None:
-        return ""
-    return (
-        f"Port {port} is taken by {owner}. Stop it, or take another port:"
-        " `devenv profile init FILE --host-port N` writes such a profile."
-    )
-
-
 @dataclass(frozen=True)
 class Preflight:
     """Checks the host and the engine, and changes nothing."""
@@ -40,6 +29,7 @@ class Preflight:
     host: Host
     engine: Engine
     profile: Profile
+    ports: HostPorts
 
     def check(self, *, exists: bool) -> None:
         """Raise DevenvError with every problem.
@@ -104,7 +94,7 @@ class Preflight:
         return f"The engine has {show(engine.memory)} of memory; the profile needs {show(minimum)}."
 
     def _check_port(self, _: EngineInfo) -> str:
-        return taken_port(self.host, self.profile)
+        return self.ports.problem(self.profile.gateway.host_port, exists=False)
 
     def _check_disk(self, engine: EngineInfo) -> str:
         """Return what is wrong with the disk of the engine, "" if nothing."""

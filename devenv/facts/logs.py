@@ -77,15 +77,7 @@ class LogReader:
 
     def check(self, components: Iterable[str]) -> None:
         """Raise DevenvError if one of the names is not a component with logs."""
-        workloads = [c.name for c in self.profile.components if c.gate == "workload"]
-        unknown_names = ", ".join(name for name in components if name not in workloads)
-        if unknown_names:
-            workload_names = ", ".join(workloads)
-            raise DevenvError(
-                f"The profile {self.profile.name} has no workload {unknown_names}.",
-                next_step=f"Its workloads are: {workload_names}.",
-                exit_code=Exit.USAGE,
-            )
+        require_workloads(self.profile, components)
 
     def read(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
         """Yield the lines of the last `since` seconds, ordered by time.
@@ -158,6 +150,19 @@ class LogReader:
             return
         for line in log.splitlines():
             yield parse(source.component, source.pod, source.container, line)
+
+
+def require_workloads(profile: Profile, components: Iterable[str]) -> None:
+    """Raise DevenvError if one of the names is not a component of the profile with pods."""
+    workloads = [c.name for c in profile.components if c.gate == "workload"]
+    unknown_names = ", ".join(name for name in components if name not in workloads)
+    if unknown_names:
+        workload_names = ", ".join(workloads)
+        raise DevenvError(
+            f"The profile {profile.name} has no workload {unknown_names}.",
+            next_step=f"Its workloads are: {workload_names}.",
+            exit_code=Exit.USAGE,
+        )
 
 
 def _sources_of(component: str, pod: Manifest) -> Iterator[_Source]:

@@ -57,6 +57,13 @@ class Host(Protocol):
         takes too long, not if it fails.
         """
 
+    def attach(self, argv: Sequence[str], env: Environment) -> int:
+        """Run a program with this process's own streams, and return its exit code.
+
+        It gets Ctrl-C, and devenv waits for it. `env` is added to devenv's own environment. Raises
+        DevenvError if the program is not installed.
+        """
+
     def stop_children(self) -> None:
         """End every program that `run` is waiting for, and start no more."""
 

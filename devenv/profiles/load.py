@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from devenv.base.errors import DevenvError
 from devenv.base.userfiles import did_you_mean
 from devenv.profiles.files import Files, read_files
+from devenv.profiles.merge import merge
 from devenv.profiles.missing import missing_files, missing_recipes, unknown_codes
 from devenv.profiles.model import Profile
 from devenv.profiles.places import LISTS, profile_errors
@@ -25,6 +26,8 @@ def load(name: str, folder: Path, variant: Variant = PLAIN) -> Profile:
     if files.duplicates:
         raise profile_errors(name, files.duplicates)
     content = varied(files.layers, variant, name)
+    if variant.port:
+        content = merge(content, {"gateway": {"host_port": variant.port}})
     try:
         return Profile.model_validate(content)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What is chosen of a profile when a cluster is created: version, options, source of manifests.
+"""What is chosen when a cluster is created: version, options, source of manifests, port.
 
 A profile may have `versions` and `options`: changes by name, merged over it. In its texts,
 `{version}` and `{tag}` stand for the version and for the tag of its images.
@@ -6,7 +6,7 @@ A profile may have `versions` and `options`: changes by name, merged over it. In
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,13 @@ class Variant:
     manifests: tuple[str, ...] = ()
     # A folder with the source code.
     checkout: str = ""
+    # The gateway's port on the host, 0 for the profile's own.
+    port: int = 0
+
+    @property
+    def chooses_aibrix(self) -> bool:
+        """Whether it chooses what only AIBrix's profiles have."""
+        return replace(self, port=0) != Variant()
 
     @property
     def has_own_manifests(self) -> bool:
@@ -65,6 +72,7 @@ class Variant:
             tuple(dict.fromkeys([*previous.options, *self.options])),
             self.manifests or previous.manifests,
             self.checkout or previous.checkout,
+            self.port or previous.port,
         )
 
 

@@ -66,7 +66,7 @@ def choose(
         name, reason = requested_profile, "requested"
     elif record:
         name, reason = _remembered(record, variant)
-    elif variant != PLAIN:
+    elif variant.chooses_aibrix:
         name, reason = AIBRIX, "the requested options are AIBrix's"
     else:
         name, reason = _default(folder, at_hand)
@@ -92,7 +92,7 @@ def _settings(host: Host, warn: Warn | None) -> Settings:
 
 def _remembered(record: Record, variant: Variant) -> tuple[str, str]:
     """Return the name of the profile that the cluster was made with, and why it is used."""
-    if variant == PLAIN:
+    if not variant.chooses_aibrix:
         return record.profile, f"the cluster {record.cluster} was made with it"
     _refuse_aibrix(record)
     return record.profile, "requested"

@@ -185,8 +185,11 @@ _RECORD = TypeAdapter(Record)
 
 
 def spell(record: Record) -> str:
-    """Return the record as JSON."""
-    return json.dumps(asdict(record), indent=1)
+    """Return the record as JSON, without a port if none was chosen: older ones have no such key."""
+    content = asdict(record)
+    if not record.variant.port:
+        del content["variant"]["port"]
+    return json.dumps(content, indent=1)
 
 
 def parse(text: str) -> Record:
@@ -247,6 +250,7 @@ def _variant(content: JsonMap) -> Variant:
         checkout=str(content.get("checkout", "")),
         options=_texts(content.get("options", ())),
         manifests=_texts(content.get("manifests", ())),
+        port=int(content.get("port", 0)),
     )
 
 
@@ -296,12 +300,16 @@ class Records:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise _broken(path, cluster, f"{path}: {_describe_problem(error)}") from error
 
+    def names(self) -> list[str]:
+        """Return the names of all clusters that have a record, broken or not."""
+        return [path.stem for path in sorted(self._folder.glob("*.json"))]
+
     def all(self) -> list[Record]:
         """Return the records of all clusters; broken ones are left out."""
         records = []
-        for path in sorted(self._folder.glob("*.json")):
+        for name in self.names():
             with suppress(DevenvError):
-                if record := self.read(path.stem):
+                if record := self.read(name):
                     records.append(record)
         return records
 

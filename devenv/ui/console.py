@@ -64,3 +64,8 @@ def harmless(text: str) -> str:
 def interactive() -> bool:
     """Whether a person can see progress and answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def has_terminal() -> bool:
+    """Whether another program can be given this terminal: its keyboard and its screen."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -14,7 +14,7 @@ from devenv.facts.node_programs import CLOSE_LOOK, LOOK
 from devenv.images.formats.archive import list_images
 from devenv.images.nodes.containerd import MARK
 from devenv.ports.containers import ContainerState, Node
-from devenv.ports.engine import EngineInfo, Image
+from devenv.ports.engine import EngineInfo, Image, ListedContainer, Measured
 from devenv.ports.gateway import HttpAnswer, HttpRequest
 from devenv.ports.host import Holder, Space
 from devenv.ports.kube import Manifest
@@ -75,6 +75,9 @@ class FakeHost:
         self.limits: tuple[int, int] | None = (128, 65536)
         self.results: dict[str, Completed] = {}
         self.on_run: Callable[[Sequence[str]], None] = lambda argv: None
+        # What an attached program ends with, and the variables that it got.
+        self.attached_code = 0
+        self.attached_env: dict[str, str] = {}
 
     def run(
         self,
@@ -93,6 +96,11 @@ class FakeHost:
         if argv[0] == "apt-get" and argv[1] == "install":
             self.installed |= set(argv)
         return self.results.get(" ".join(argv[:2])) or self.results.get(argv[0]) or Completed(0, "")
+
+    def attach(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        self.log.append(f"attach {' '.join(argv)}")
+        self.attached_env = dict(env)
+        return self.attached_code
 
     def stop_children(self) -> None:
         self.log.append("stop children")
@@ -193,6 +201,8 @@ class FakeEngine:
         # What a look at the programs of any node prints, and what a close look prints.
         self.programs, self.close_look = "", ""
         self.names_after = 0  # looks at the cluster's DNS until it answers
+        self.volumes_of: dict[str, tuple[str, ...]] = {}  # container → its volumes
+        self.measured: Measured | None = Measured({}, {})
 
     def add(self, ref: str, image_id: str = "", size: int = 1000) -> None:
         self.there[ref] = Image(image_id or f"sha256:{ref}", "amd64", size, {}, (ref,))
@@ -273,7 +283,25 @@ class FakeEngine:
         yield out.getvalue()
 
     def nodes(self, cluster: str) -> list[Node]:
-        return [n for n in self.containers.values() if n.cluster == cluster]
+        return [n for n in self.containers.values() if cluster in {"", n.cluster}]
+
+    def listed_containers(self) -> list[ListedContainer]:
+        return [
+            ListedContainer(
+                n.id,
+                n.name,
+                "",
+                "",
+                n.status,
+                n.created,
+                self.volumes_of.get(n.name, ()),
+                n.cluster,
+            )
+            for n in self.containers.values()
+        ]
+
+    def measure(self, seconds: float) -> Measured | None:
+        return self.measured
 
     def state(self, container: str) -> ContainerState:
         networks = self.node_networks.get(container, (("kind", "kind-id"),))

@@ -32,6 +32,7 @@ from devenv.profiles.variant import PLAIN, Variant
 from devenv.state.record import Record, Records
 from devenv.up import Up
 from tests.fakes.restarting import FakeEnvoy
+from tests.fakes.world import PORTS
 from tests.unit.cluster.test_node_repair import STOPPED
 from tests.unit.facts import test_node_programs
 from tests.unit.images.formats.test_archive import write
@@ -346,6 +347,33 @@ def test_other_ports_than_the_cluster_was_made_with_are_refused(up, fakes, expec
     with expect_error(Exit.USAGE):
         changed.run(0)
     assert not any(e.startswith("apply") for e in fakes.log)
+
+
+def test_another_port_than_the_cluster_was_made_with_is_refused(up, fakes, expect_error):
+    folder = data.root() / "profiles"
+    up().run(0)
+    fakes.log.clear()
+    variant = Variant(port=8890)
+    with expect_error(Exit.USAGE):
+        up(load("offline", folder, variant), variant=variant).run(0)
+    assert not any(entry.startswith(("apply", "kind")) for entry in fakes.log)
+    variant = Variant(port=8888)
+    assert not up(load("offline", folder, variant), variant=variant).run(0).changed
+
+
+def test_the_port_that_was_chosen_is_recorded(up, fakes):
+    variant = Variant(port=8890)
+    result = up(load("offline", data.root() / "profiles", variant), variant=variant).run(0)
+    assert result.url == "http://localhost:8890"
+    assert Records(fakes.host).read("c").variant.port == 8890
+
+
+def test_the_port_of_another_cluster_is_refused_before_anything_changes(up, fakes, expect_error):
+    node = Node("other-control-plane", "other", "running", "other", 1, PORTS)
+    fakes.engine.containers[node.name] = node
+    with expect_error(Exit.PREREQUISITE):
+        up().run(0)
+    assert fakes.log == ["lock cluster-c"]
 
 
 def test_requests_that_answer_do_not_hide_a_component_that_is_not_ready(up, fakes):

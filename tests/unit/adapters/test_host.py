@@ -223,3 +223,35 @@ def test_a_file_that_names_no_process_stays(host, tmp_path: Path, content):
     host.forget_dead(file, "dockerd")
     host.forget_dead(tmp_path / "none", "dockerd")
     assert file.exists()
+
+
+ATTACH = """
+import sys
+from devenv.adapters.host import LocalHost
+sys.exit(LocalHost().attach(sys.argv[1:], {"WORD": "hello"}))
+"""
+
+
+def attach(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", ATTACH, *argv]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+
+
+def test_an_attached_program_has_our_streams_and_environment():
+    done = attach("sh", "-c", "cat; echo $WORD; echo wrong >&2; exit 7", stdin="in\n")
+    assert (done.returncode, done.stdout.split(), done.stderr) == (7, ["in", "hello"], "wrong\n")
+
+
+def test_the_code_of_an_attached_program_that_a_signal_ended():
+    assert attach("sh", "-c", "kill -9 $$").returncode == 137
+
+
+def test_an_interrupt_is_left_to_the_attached_program():
+    script = "trap 'exit 5' INT; kill -2 $PPID; kill -2 $$; sleep 600 & wait"
+    assert attach("sh", "-c", script).returncode == 5
+
+
+def test_an_attached_program_that_is_not_there_is_a_prerequisite(host):
+    with pytest.raises(DevenvError) as caught:
+        host.attach(["no-such-program"], {})
+    assert caught.value.exit_code == Exit.PREREQUISITE

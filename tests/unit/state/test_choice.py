@@ -51,6 +51,21 @@ def test_a_cluster_remembers_its_variant(fakes):
     )
 
 
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_a_port_alone_does_not_choose_aibrix(fakes, is_at_hand):
+    at_hand = lambda _: Availability(is_at_hand, "reason")  # noqa: E731
+    chosen = choose(fakes.host, "c", None, FOLDER, Variant(port=8890), at_hand)
+    assert (chosen.profile.name == "aibrix") == is_at_hand
+    assert chosen.profile.gateway.host_port == 8890
+
+
+def test_a_cluster_remembers_its_port(fakes):
+    record = Record("c", "offline", base="offline", nodes=("n",), variant=Variant(port=8890))
+    Records(fakes.host).write(record)
+    assert choose(fakes.host, "c", None, FOLDER).profile.gateway.host_port == 8890
+    assert choose(fakes.host, "c", None, FOLDER, Variant(port=1)).profile.gateway.host_port == 1
+
+
 def test_a_record_of_an_older_devenv_has_no_variant(fakes):
     records = Records(fakes.host)
     records.write(Record("c", "offline", nodes=("n",)))

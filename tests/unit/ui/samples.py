@@ -32,6 +32,7 @@ from devenv.reload.reload import Result as ReloadResult
 from devenv.reload.rollout import Renewed
 from devenv.ui import (
     catalogue,
+    clusters,
     comparison,
     diagnosis,
     disk,
@@ -45,6 +46,7 @@ from devenv.ui import (
     schedule,
     status,
     up,
+    versions,
 )
 from devenv.ui import codes as codes_report
 from devenv.ui.render import Report
@@ -52,11 +54,13 @@ from devenv.up import Result
 from devenv.workstation.purge import Item, PurgePlan
 from devenv.workstation.schedule import State
 from tests.unit.ui.proofs import BROKEN, PROOF
+from tests.unit.ui.test_clusters import CLUSTERS
 from tests.unit.ui.test_diagnosis import FOUND
 from tests.unit.ui.test_disk import DISK, KEPT, PLAN, SPACE, SURVEY, THING
 from tests.unit.ui.test_e2e import report as e2e_result
 from tests.unit.ui.test_reload import MOVE
 from tests.unit.ui.test_status import STATUS
+from tests.unit.ui.test_versions import SILENT, VERSIONS
 
 GIB = 1 << 30
 NODE = Node("c-control-plane", "id", "running", "c")
@@ -119,6 +123,7 @@ def of_commands(incident, healthy) -> dict[str, list[tuple[str, Report]]]:
     renewed = Renewed(("model",), ("model-1",), (PROOF,))
     return {
         "up": [("a new cluster", up.up(result, "asked for"))],
+        "list": [("three clusters", clusters.clusters(CLUSTERS)), ("none", clusters.clusters([]))],
         "status": [("one component is not ready", status.status(STATUS))],
         "stop": [("it ran", status.stopped("c", [NODE])), ("it did not run", status.stopped("c", []))],
         "restart": [("two components", status.restarted("c", ["envoy-gateway", "proxy"], [PROOF]))],
@@ -168,5 +173,6 @@ def of_commands(incident, healthy) -> dict[str, list[tuple[str, Report]]]:
             ("rm", models.removed("m", [], is_removed=True)),
         ],
         "images": [("list", catalogue.images([Entry("kube", "v1", "what it is", "key", "ref", built=True, size=GIB, seconds=9)]))],
+        "version": [("a cluster", versions.versions(VERSIONS)), ("no answers", versions.versions(SILENT))],
         "test-e2e": [("one test failed", e2e.report(e2e_result()))],
     }  # fmt: skip
