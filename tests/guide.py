@@ -10,7 +10,7 @@ from tests.paths import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 PAGES += [ROOT / "docs" / "aibrix-tests.md", ROOT / "docs" / "github-actions.md"]
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`(devenv [a-z][^`\n]*)`")
+_INLINE = re.compile(r"`(devenv [a-z-][^`\n]*)`")
 
 # Printed, but not run by a test: why.
 NOT_RUN = {
@@ -20,6 +20,7 @@ NOT_RUN = {
     "devenv up --adopt": "needs a cluster by hand; tests/cluster/test_adopt.py",
     "devenv up --name other --profile other.yaml": "a cluster more; tests/cluster/test_up.py",
     "devenv down --name other": "a cluster more",
+    "devenv -n other status": "a cluster more",
     "devenv down --purge": "removes the images that tests need; tests/cluster/test_purge.py",
     "devenv model add NAME": "a placeholder",
     "devenv profile show aibrix --rendered": "downloads a release",

@@ -12,6 +12,7 @@ import click
 
 from devenv import __version__
 from devenv.base.errors import Exit
+from devenv.cli import naming
 
 _DEBUG = "debug"
 _DEBUG_HELP = "Show a traceback if the command fails."
@@ -76,6 +77,8 @@ def _with_debug(command: click.Command) -> click.Command:
     if isinstance(command, click.Group):
         for subcommand in command.commands.values():
             _with_debug(subcommand)
+    else:
+        naming.add_refusal(command)
     if not any(param.name == _DEBUG for param in command.params):
         option = click.Option(
             [f"--{_DEBUG}"],
@@ -98,7 +101,14 @@ def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bo
 @click.option(
     f"--{_DEBUG}", is_flag=True, expose_value=False, callback=_note_debug, help=_DEBUG_HELP
 )
-@click.version_option(__version__, prog_name="devenv")
+@click.option(
+    "-n",
+    "--name",
+    expose_value=False,
+    callback=naming.keep_name,
+    help="Cluster name, as after the command.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="devenv")
 def app() -> None:
     """Create a local AIBrix cluster that works, and keep it working after lunch.
 
@@ -108,7 +118,7 @@ def app() -> None:
 
 def run(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. Every error is shown here, in one form."""
-    settings: dict[str, bool] = {}
+    settings: dict[str, object] = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:

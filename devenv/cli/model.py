@@ -118,7 +118,7 @@ def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ..
 @COMMAND.command("rm")
 @click.argument("model", metavar="NAME")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
-@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
 @name_option
 @profile_option
 @wait_option

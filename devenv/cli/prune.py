@@ -47,7 +47,7 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> i
     help="Also remove devenv's own caches; the next build takes longer.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan, and remove nothing.")
-@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
 @click.option("--history", is_flag=True, help="Show past removals, and how much each freed.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
