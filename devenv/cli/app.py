@@ -13,9 +13,10 @@ import click
 from devenv import __version__
 from devenv.base.errors import Exit
 from devenv.cli import naming
+from devenv.cli.additions import DEBUG, complete, debug_option
+from devenv.cli.sections import write_sections
+from devenv.cli.suggestions import SuggestingGroup
 
-_DEBUG = "debug"
-_DEBUG_HELP = "Show a traceback if the command fails."
 # Name → one line of help. The function is COMMAND in devenv/cli/NAME.py; the list of commands is
 # printed without importing any.
 COMMANDS = {
@@ -40,7 +41,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command's module when it is called, and no sooner.
 
     Its methods have click's signatures, hence the arguments that they do not use.
@@ -60,7 +61,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"devenv.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.COMMAND
-        return _with_debug(command)
+        return complete(command)
 
     def format_commands(
         self,
@@ -68,38 +69,13 @@ class LazyGroup(click.Group):
         formatter: click.HelpFormatter,
     ) -> None:
         """Write the help of all commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        write_sections(formatter, COMMANDS)
 
 
-def _with_debug(command: click.Command) -> click.Command:
-    """Add --debug to a command and its subcommands, so that it may follow their names."""
-    if isinstance(command, click.Group):
-        for subcommand in command.commands.values():
-            _with_debug(subcommand)
-    else:
-        naming.add_refusal(command)
-    if not any(param.name == _DEBUG for param in command.params):
-        option = click.Option(
-            [f"--{_DEBUG}"],
-            is_flag=True,
-            expose_value=False,
-            callback=_note_debug,
-            help=_DEBUG_HELP,
-        )
-        command.params.append(option)
-    return command
-
-
-def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001
-    if value:
-        ctx.find_root().obj[_DEBUG] = True
-    return value
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    f"--{_DEBUG}", is_flag=True, expose_value=False, callback=_note_debug, help=_DEBUG_HELP
+@click.group(
+    cls=LazyGroup,
+    params=[debug_option()],
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
     "-n",
@@ -132,7 +108,7 @@ def run(args: list[str] | None = None) -> int:
         error.show()
         return Exit.USAGE
     except Exception as error:  # noqa: BLE001 - an internal error is reported like any other
-        if _DEBUG in settings:
+        if DEBUG in settings:
             traceback.print_exception(error)
         return _tell(error, args)
     if isinstance(code, int):

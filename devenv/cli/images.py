@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devenv.cli.options import name_option, output_option
+from devenv.cli.suggestions import SuggestingGroup
 
 if TYPE_CHECKING:
     from devenv.images.recipes.build import Builder
@@ -22,7 +23,7 @@ folder_option = click.option(
 )
 
 
-@click.group("images")
+@click.group("images", cls=SuggestingGroup)
 def COMMAND() -> None:  # noqa: N802 - found by this name
     """List and build the images that need no registry."""
 

@@ -6,10 +6,11 @@ from devenv.base.errors import Exit
 from devenv.cli import model_image
 from devenv.cli.headers import header_option, headers_of
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
+from devenv.cli.suggestions import SuggestingGroup
 from devenv.ui.life import sign_of_life
 
 
-@click.group("model")
+@click.group("model", cls=SuggestingGroup)
 def COMMAND() -> None:  # noqa: N802 - found by this name
     """Add, list and remove models."""
 

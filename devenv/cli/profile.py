@@ -7,9 +7,10 @@ import click
 
 from devenv.base.counting import counted
 from devenv.cli.options import output_option, variant_of, variant_options
+from devenv.cli.suggestions import SuggestingGroup
 
 
-@click.group("profile")
+@click.group("profile", cls=SuggestingGroup)
 def COMMAND() -> None:  # noqa: N802 - found by this name
     """List, show, check and create profiles."""
 

@@ -4,7 +4,7 @@ import click
 import pytest
 
 from devenv.base.errors import Exit
-from devenv.cli import app, naming
+from devenv.cli import additions, app, naming
 from devenv.cli.options import name_option, named
 
 
@@ -19,7 +19,7 @@ def seen(monkeypatch):
         calls.append((cluster, named()))
 
     group = click.Group("group", commands={"show": show})
-    monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: app._with_debug(group))
+    monkeypatch.setattr(app.LazyGroup, "get_command", lambda *_: additions.complete(group))
     monkeypatch.delenv("DEVENV_CLUSTER", raising=False)
     return calls
 

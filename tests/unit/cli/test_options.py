@@ -28,6 +28,12 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 ALL = dict(commands())
+# Group → the names of its commands.
+GROUPS = {"devenv": list(COMMANDS)}
+for full_name in ALL:
+    group, _, name = full_name.rpartition(" ")
+    if group:
+        GROUPS.setdefault(f"devenv {group}", []).append(name)
 
 
 @pytest.mark.parametrize("name", ALL)
