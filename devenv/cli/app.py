@@ -14,6 +14,7 @@ from devenv import __version__
 from devenv.base.errors import Exit
 from devenv.cli import naming
 from devenv.cli.additions import DEBUG, complete, debug_option
+from devenv.cli.failures import tell
 from devenv.cli.sections import write_sections
 from devenv.cli.suggestions import SuggestingGroup
 
@@ -95,22 +96,19 @@ def app() -> None:
 def run(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. Every error is shown here, in one form."""
     settings: dict[str, object] = {}
+    given_args = sys.argv[1:] if args is None else args
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         code = app.main(args=args, prog_name="devenv", standalone_mode=False, obj=settings)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\nInterrupted. Run the same command again to continue.", err=True)
-        return Exit.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt, click.ClickException) as error:
+        return tell(error, given_args)
     except Exception as error:  # noqa: BLE001 - an internal error is reported like any other
         if DEBUG in settings:
             traceback.print_exception(error)
-        return _tell(error, args)
+        return tell(error, given_args)
     if isinstance(code, int):
         return code
     return Exit.OK
@@ -119,15 +117,3 @@ def run(args: list[str] | None = None) -> int:
 def _interrupt(_number: int, _frame: object) -> None:
     """Treat a signal to end as an interrupt: devenv also ends what it started."""
     raise KeyboardInterrupt
-
-
-def _tell(error: Exception, args: list[str] | None) -> int:
-    """Show an error, and return its exit code. `args`: None for those of this process."""
-    from devenv.cli.failures import as_told
-    from devenv.ui import errors
-
-    if args is None:
-        args = sys.argv[1:]
-    told = as_told(error, args)
-    errors.error(told)
-    return told.exit_code
