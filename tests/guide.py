@@ -35,6 +35,7 @@ REASONS = (
     (r"^devenv reload-image", "needs an image of the user's; tests/cluster/test_reload.py"),
     (r"\b[A-Z]{4,}\b(?!_KEY)|…|\[", "a placeholder"),
     (r"^devenv recover$", "asks; tests/cluster/test_doctor.py"),
+    (r"^devenv completion .*--install", "changes the user's shell; tests/unit/workstation/test_completion.py"),
     (r"--context", "needs a context of the user's; tests/cluster/test_context.py"),
     (r"^devenv (stop|down)$", "ends the tests' cluster; tests/cluster/test_node_stopped.py"),
 )  # fmt: skip

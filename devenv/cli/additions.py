@@ -3,7 +3,6 @@
 import click
 
 from devenv.cli import naming
-from devenv.cli.examples import epilog
 
 DEBUG = "debug"
 
@@ -21,6 +20,8 @@ def debug_option() -> click.Option:
 
 def complete(command: click.Command, group: str = "") -> click.Command:
     """Add to a command and its subcommands what every command has, and return it."""
+    from devenv.cli.examples import epilog
+
     path = f"{group} {command.name}".strip()
     if isinstance(command, click.Group):
         for subcommand in command.commands.values():

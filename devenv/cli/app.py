@@ -7,16 +7,20 @@ import importlib
 import signal
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import click
 
 from devenv import __version__
 from devenv.base.errors import Exit
-from devenv.cli import naming
+from devenv.cli import naming, values
 from devenv.cli.additions import DEBUG, complete, debug_option
 from devenv.cli.failures import tell
 from devenv.cli.sections import write_sections
 from devenv.cli.suggestions import SuggestingGroup
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Name → one line of help. The function is COMMAND in devenv/cli/NAME.py; the list of commands is
 # printed without importing any.
@@ -39,6 +43,7 @@ COMMANDS = {
     "down": "Remove the cluster.",
     "profile": "List, show, check and create profiles.",
     "images": "List and build the images that need no registry.",
+    "completion": "Print or install completion for bash, zsh or fish.",
 }
 
 
@@ -72,6 +77,17 @@ class LazyGroup(SuggestingGroup):
         """Write the help of all commands without importing any."""
         write_sections(formatter, COMMANDS)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Offer all commands without importing any, and the options."""
+        from click.shell_completion import CompletionItem
+
+        items = [
+            CompletionItem(name, help=text)
+            for name, text in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
+
 
 @click.group(
     cls=LazyGroup,
@@ -83,6 +99,7 @@ class LazyGroup(SuggestingGroup):
     "--name",
     expose_value=False,
     callback=naming.keep_name,
+    shell_complete=values.clusters,
     help="Cluster name, as after the command.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="devenv")

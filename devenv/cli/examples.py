@@ -76,6 +76,9 @@ EXAMPLES = {
         "profiles.md",
         ("profile init mine.yaml", "profile init mine.yaml --extends aibrix --host-port 9000"),
     ),
+    "completion": Examples(
+        "reference.md", ("completion bash --install", "completion zsh > _devenv")
+    ),
     "images": Examples("reload.md", ("images list", "images build vllm-mock")),
     "images list": Examples("reload.md", ("images list", "images list -o json")),
     "images build": Examples("reload.md", ("images build --dry-run", "images build vllm-mock")),

@@ -1,8 +1,8 @@
 """What a user, or a script, reads about an error that ends a command."""
 
 import errno
+import os
 import re
-import shlex
 from collections.abc import Sequence
 from itertools import pairwise, takewhile
 
@@ -19,6 +19,8 @@ _REFUSALS = {*_FULL, *_ODD_PLACES, errno.EACCES, errno.EPERM, errno.EROFS}
 # -o, also after other short options in the same word; JSON is the next word, or the rest of this.
 _OUTPUT = re.compile(r"-[a-zA-Z]*o|--output")
 _JSON_OUTPUT = re.compile(r"-[a-zA-Z]*ojson|--output=json")
+# Set by the shell's script while it asks for completions.
+_COMPLETION = "_DEVENV_COMPLETE"
 _INTERRUPTED = "Interrupted."
 _CONTINUE = "Run the same command again to continue."
 
@@ -29,6 +31,9 @@ def tell(error: BaseException, args: Sequence[str]) -> int:
     With `-o json`, it is one line on standard output. In place of a result, that may be all that a
     script reads, so it is printed even if the user has seen the error as text.
     """
+    if _COMPLETION in os.environ:
+        # Somebody is typing: anything on the screen would be in the way.
+        return Exit.FAILED
     if wants_json(args):
         told = as_told(error, args)
         from devenv.ui import errors
@@ -74,6 +79,8 @@ def as_told(error: BaseException, args: Sequence[str]) -> DevenvError:
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         what = f"{error.filename or 'A file'} can't be used."
         return DevenvError(what, error.strerror or str(error), _remedy(error.errno))
+    import shlex
+
     other_args = [arg for arg in args if arg != "--debug"]
     command = shlex.join(["devenv", "--debug", *other_args])
     fix = (

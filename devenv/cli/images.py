@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devenv.cli import values
 from devenv.cli.options import name_option, output_option
 from devenv.cli.suggestions import SuggestingGroup
 
@@ -44,7 +45,7 @@ def list_(folder: Path | None, output: str) -> None:
 
 
 @COMMAND.command("build")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=values.recipes)
 @folder_option
 @name_option
 @click.option("--dry-run", is_flag=True, help="Show what would be built, and build nothing.")

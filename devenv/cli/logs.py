@@ -7,6 +7,7 @@ from datetime import datetime
 
 import click
 
+from devenv.cli import values
 from devenv.cli.options import name_option, output_option, profile_option
 from devenv.ports.names import Names
 
@@ -42,7 +43,7 @@ def _time(_ctx: click.Context, _option: click.Parameter, value: str | None) -> f
 
 
 @click.command("logs")
-@click.argument("components", nargs=-1, metavar="[COMPONENT]...")
+@click.argument("components", nargs=-1, metavar="[COMPONENT]...", shell_complete=values.workloads)
 @name_option
 @profile_option
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devenv import DEFAULT_CLUSTER
+from devenv.cli import values
 from devenv.cli.naming import NameOption, check_name
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ name_option: Callable[[Any], Any] = click.option(
     envvar="DEVENV_CLUSTER",
     show_envvar=True,
     show_default=True,
+    shell_complete=values.clusters,
     help="Cluster name.",
 )
 profile_option: Callable[[Any], Any] = click.option(
@@ -64,6 +66,7 @@ profile_option: Callable[[Any], Any] = click.option(
     envvar="DEVENV_PROFILE",
     show_envvar=True,
     show_default="the cluster's own",
+    shell_complete=values.profiles,
     help="Profile name or YAML file.",
 )
 output_option: Callable[[Any], Any] = click.option(
@@ -87,6 +90,7 @@ _VARIANT = (
         "--aibrix-version",
         "version",
         metavar="VERSION",
+        shell_complete=values.versions,
         help="Use this release of AIBrix, such as v0.7.0.",
     ),
     click.option(
@@ -112,6 +116,7 @@ _VARIANT = (
         "extras",
         multiple=True,
         metavar="NAME",
+        shell_complete=values.extras,
         help="Also install an optional component; repeatable. aibrix has one: metadata-service.",
     ),
     click.option(

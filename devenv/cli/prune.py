@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devenv.base.errors import Exit
+from devenv.cli import values
 from devenv.cli.options import name_option, named, output_option, profile_option, wait_option
 from devenv.ui.life import sign_of_life
 
@@ -39,6 +40,7 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> i
     "--on",
     "place",
     metavar="DISK",
+    shell_complete=values.places,
     help="Only this disk: host, engine or a node. [default: all; with --free: engine]",
 )
 @click.option(

@@ -9,7 +9,7 @@ SECTIONS = {
     "Development": ("reload-image", "restart", "model", "request", "test-e2e", "images"),
     "Diagnosis": ("doctor", "recover", "logs"),
     "Disk": ("disk", "prune", "schedule"),
-    "Configuration": ("profile",),
+    "Configuration": ("profile", "completion"),
 }
 
 

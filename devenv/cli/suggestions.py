@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import click
 
 from devenv.base.errors import DevenvError, Exit
-from devenv.cli.peers import PEERS
 
 # The least likeness of two words, by difflib's measure, and the most names that are suggested.
 _LIKENESS, _MOST = 0.7, 3
@@ -42,6 +41,8 @@ def suggested_names(path: str, words: Sequence[str], names: Sequence[str]) -> li
     """Return what is most likely meant: commands with their arguments, the likeliest first."""
     if words[0] == "help":
         return [f"{name} --help" for name in words[1:2] if name in names] or ["--help"]
+    from devenv.cli.peers import PEERS
+
     peers = PEERS.get(path, {})
     for spelled in (" ".join(words[:2]), words[0]):
         if spelled in peers:
@@ -55,7 +56,6 @@ def suggested_names(path: str, words: Sequence[str], names: Sequence[str]) -> li
 
 def _similar(word: str, names: Iterable[str]) -> list[str]:
     """Return the names that a word is like, the likeliest first."""
-    # Imported where a word is misspelt: help must not wait for it.
     import difflib
 
     return difflib.get_close_matches(word, list(names), _MOST, _LIKENESS)
