@@ -25,7 +25,8 @@ from devenv.cli.options import name_option, output_option, profile_option
 @click.option(
     "--strategy",
     shell_complete=values.strategies,
-    help="The routing strategy, for the route extension. [default: random]",
+    help="The routing strategy, for the route extension. AIBrix has "
+    f"{', '.join(values.STRATEGIES)}. [default: random]",
 )
 @click.option("--stream", is_flag=True, help="Ask for a streamed answer.")
 @click.option(

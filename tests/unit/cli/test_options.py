@@ -7,6 +7,7 @@ import pytest
 
 from devenv import data
 from devenv.cli.app import COMMANDS, app
+from devenv.cli.values import STRATEGIES
 from devenv.profiles.files import read_files
 from devenv.profiles.variant import CHECKOUT, FILES
 
@@ -76,6 +77,10 @@ def test_the_help_of_full_lists_what_it_adds():
     (full,) = [layer["options"]["full"] for layer in layers if "options" in layer]
     for component in full["components"]:
         assert component["name"] in option("up", "--full").help
+
+
+def test_the_help_lists_the_strategies():
+    assert all(strategy in option("request", "--strategy").help for strategy in STRATEGIES)
 
 
 def test_the_version_and_help_have_short_options():
