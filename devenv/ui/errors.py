@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from devenv.base.errors import DevenvError
+from devenv.base.errors import DeclinedError, DevenvError
 from devenv.base.json_types import JsonObject
 from devenv.ui import console
 from devenv.ui.render import json_line
@@ -24,6 +24,8 @@ def print_error_as_json(problem: DevenvError) -> None:
 
 def error_lines(problem: DevenvError) -> list[str]:
     """Return what `error` prints, in rich's markup."""
+    if isinstance(problem, DeclinedError):
+        return [escape(problem.what)]
     lines = [f"[bold red]Error:[/bold red] {escape(problem.what)}"]
     lines += _reason_lines(problem)
     if problem.next_step:
