@@ -41,9 +41,9 @@ COMMANDS = {
     "schedule": "Schedule a daily prune and health check.",
     "stop": "Stop the cluster to free its CPU and memory.",
     "down": "Remove the cluster.",
+    "completion": "Print or install completion for bash, zsh or fish.",
     "profile": "List, show, check and create profiles.",
     "images": "List and build the images that need no registry.",
-    "completion": "Print or install completion for bash, zsh or fish.",
 }
 
 

@@ -19,6 +19,8 @@ _REFUSALS = {*_FULL, *_ODD_PLACES, errno.EACCES, errno.EPERM, errno.EROFS}
 # -o, also after other short options in the same word; JSON is the next word, or the rest of this.
 _OUTPUT = re.compile(r"-[a-zA-Z]*o|--output")
 _JSON_OUTPUT = re.compile(r"-[a-zA-Z]*ojson|--output=json")
+# What comes before another program's arguments.
+_OTHER_PROGRAM = ("--", "kubectl")
 # Set by the shell's script while it asks for completions.
 _COMPLETION = "_DEVENV_COMPLETE"
 _INTERRUPTED = "Interrupted."
@@ -56,9 +58,9 @@ def tell(error: BaseException, args: Sequence[str]) -> int:
 def wants_json(args: Sequence[str]) -> bool:
     """Whether the arguments ask for JSON. click can't tell of those that it refuses.
 
-    Those after `--` are another program's.
+    Those after `--`, and those of `devenv kubectl`, are another program's.
     """
-    own_args = list(takewhile(lambda arg: arg != "--", args))
+    own_args = list(takewhile(lambda arg: arg not in _OTHER_PROGRAM, args))
     words = [word for word in own_args if _JSON_OUTPUT.fullmatch(word)]
     pairs = [pair for pair in pairwise(own_args) if _OUTPUT.fullmatch(pair[0])]
     return bool(words) or any(value == "json" for _, value in pairs)

@@ -29,7 +29,15 @@ def test_json_is_asked_for(args):
 
 
 @pytest.mark.parametrize(
-    "args", ["status", "status -o text", "profile show json", "test-e2e -- -o json", "status -o"]
+    "args",
+    [
+        "status",
+        "-n c kubectl get -o json",
+        "status -o text",
+        "profile show json",
+        "test-e2e -- -o json",
+        "status -o",
+    ],
 )
 def test_json_is_not_asked_for(args):
     assert not wants_json(args.split())
