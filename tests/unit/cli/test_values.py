@@ -51,24 +51,28 @@ def machine(tmp_path, monkeypatch):
 
 def offered(words: str) -> list[str]:
     """Return the values for the last word, which may be empty; a path is told by its type."""
-    *args, incomplete = words.split(" ")
+    *args, incomplete = words.removeprefix("devenv ").split(" ")
     completer = BashComplete(app, {"obj": {}}, "devenv", "_DEVENV_COMPLETE")
     items = completer.get_completions(args, incomplete)
     return [item.value if item.type == "plain" else item.type for item in items]
 
 
-@pytest.mark.parametrize("words", ["status -n ", "-n ", "model add x --name ", "logs -f -n "])
+@pytest.mark.parametrize(
+    "words", ["devenv status -n ", "devenv -n ", "devenv model add x --name ", "devenv logs -f -n "]
+)
 def test_clusters(words):
     assert offered(words) == list(CLUSTERS)
     assert offered(f"{words}o") == ["other"]
 
 
-@pytest.mark.parametrize("words", ["up --profile ", "profile show ", "profile init x --extends "])
+@pytest.mark.parametrize(
+    "words", ["devenv up --profile ", "devenv profile show ", "devenv profile init x --extends "]
+)
 def test_profiles_and_files(words):
     assert offered(words) == ["file", "aibrix", "aibrix-e2e", "offline"]
 
 
-@pytest.mark.parametrize("words", ["doctor --explain ", "doctor --ignore "])
+@pytest.mark.parametrize("words", ["devenv doctor --explain ", "devenv doctor --ignore "])
 def test_codes(words):
     assert offered(words) == list(book())
 
@@ -80,26 +84,26 @@ def test_a_code_comes_with_its_title():
 
 
 def test_components_are_those_of_the_clusters_profile():
-    assert {"cache", "redis", "gateway"} <= set(offered("restart "))
-    assert "cache" not in offered("restart -n unknown ")
-    workloads = offered("logs redis ")
+    assert {"cache", "redis", "gateway"} <= set(offered("devenv restart "))
+    assert "cache" not in offered("devenv restart -n unknown ")
+    workloads = offered("devenv logs redis ")
     assert {"cache", "gateway-plugins"} <= set(workloads)
     assert "gateway" not in workloads
 
 
 def test_the_rest_of_a_profile(machine):
-    assert offered(f"up --profile {machine}/mine.yaml --aibrix-version ") == ["v9"]
-    assert "v0.7.0" in offered("up -n unknown --aibrix-version ")
-    assert offered("up --profile aibrix --with ") == ["metadata-service"]
-    assert offered("request --model ") == ["llama2-7b"]
-    assert {"file", "gateway-plugins"} <= set(offered("reload-image "))
+    assert offered(f"devenv up --profile {machine}/mine.yaml --aibrix-version ") == ["v9"]
+    assert "v0.7.0" in offered("devenv up -n unknown --aibrix-version ")
+    assert offered("devenv up --profile aibrix --with ") == ["metadata-service"]
+    assert offered("devenv request --model ") == ["llama2-7b"]
+    assert {"file", "gateway-plugins"} <= set(offered("devenv reload-image "))
 
 
 def test_the_rest():
-    assert offered("doctor --context ") == ["kind-devenv", "remote"]
-    assert offered("request --strategy least-k") == ["least-kv-cache"]
-    assert offered("images build vllm") == ["vllm-mock"]
-    assert offered("prune --on ") == ["host", "engine"]
+    assert offered("devenv doctor --context ") == ["kind-devenv", "remote"]
+    assert offered("devenv request --strategy least-k") == ["least-kv-cache"]
+    assert offered("devenv images build vllm") == ["vllm-mock"]
+    assert offered("devenv prune --on ") == ["host", "engine"]
 
 
 def test_the_strategies_are_those_of_the_facts():
@@ -155,8 +159,8 @@ def test_the_engines_images(machine, serve, monkeypatch):
     monkeypatch.setattr("devenv.cli.glimpses._TIMEOUT", IN_TIME)
     images = [{"RepoTags": ["mine/plugins:1", "mine/redis:2"]}, {"RepoTags": None}]
     serve(Server(str(machine / "engine.sock"), answering(images)))
-    assert offered("model add m --image ") == ["mine/plugins:1", "mine/redis:2"]
-    assert offered("reload-image mine/r") == ["file", "mine/redis:2"]
+    assert offered("devenv model add m --image ") == ["mine/plugins:1", "mine/redis:2"]
+    assert offered("devenv reload-image mine/r") == ["file", "mine/redis:2"]
 
 
 def encoded(*blobs) -> str:
@@ -197,9 +201,9 @@ def test_models_of_the_cluster(machine, serve, monkeypatch):
         "users": [{"name": "kind-other", "user": key}],
     }
     (machine / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
-    assert offered("model rm -n other ") == ["qwen3-8b"]
-    assert offered("request -n other --model ") == ["llama2-7b", "qwen3-8b"]
-    assert offered("model rm ") == []
+    assert offered("devenv model rm -n other ") == ["qwen3-8b"]
+    assert offered("devenv request -n other --model ") == ["llama2-7b", "qwen3-8b"]
+    assert offered("devenv model rm ") == []
 
 
 def test_a_server_that_hangs_is_left_out(machine, monkeypatch):
@@ -209,8 +213,8 @@ def test_a_server_that_hangs_is_left_out(machine, monkeypatch):
         silent.bind(str(machine / "engine.sock"))
         silent.listen()
         began = time.monotonic()
-        assert "gateway-plugins" in offered("reload-image ")
-        assert offered("model add m --image ") == []
+        assert "gateway-plugins" in offered("devenv reload-image ")
+        assert offered("devenv model add m --image ") == []
         assert time.monotonic() - began < IN_TIME
 
 
@@ -219,10 +223,10 @@ def test_a_broken_file_is_left_out(machine, content):
     (machine / "kubeconfig").write_text(content)
     for record in (machine / "state" / "devenv" / "clusters").glob("*.json"):
         record.write_text(content)
-    assert offered("doctor --context ") == []
-    assert offered("model rm ") == []
-    assert offered("restart ") == []
-    assert offered("status -n ") == list(CLUSTERS)
+    assert offered("devenv doctor --context ") == []
+    assert offered("devenv model rm ") == []
+    assert offered("devenv restart ") == []
+    assert offered("devenv status -n ") == list(CLUSTERS)
 
 
 @pytest.mark.parametrize("words", ["devenv ", "devenv status -n ", "devenv logs "])

@@ -13,5 +13,6 @@ def test_shape_of_a_look_that_failed():
 
 
 def test_a_question_that_was_answered_with_no_is_no_error(capsys):
-    errors.error(DeclinedError("Nothing was removed."))
-    assert capsys.readouterr().err == "Nothing was removed.\n"
+    declined = DeclinedError("Nothing was removed.")
+    errors.error(declined)
+    assert capsys.readouterr().err == f"{declined.what}\n"
