@@ -10,7 +10,7 @@ from tests.paths import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 PAGES += [ROOT / "docs" / "aibrix-tests.md", ROOT / "docs" / "github-actions.md"]
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`(devenv [a-z][^`\n]*)`")
+_INLINE = re.compile(r"`(devenv [a-z-][^`\n]*)`")
 
 # Printed, but not run by a test: why.
 NOT_RUN = {
@@ -21,6 +21,7 @@ NOT_RUN = {
     "devenv up --name other --port 8889": "a cluster more",
     "devenv up --name other --profile other.yaml": "a cluster more; tests/cluster/test_up.py",
     "devenv down --name other": "a cluster more",
+    "devenv -n other status": "a cluster more",
     "devenv down --purge": "removes the images that tests need; tests/cluster/test_purge.py",
     "devenv kubectl apply -f - < my-models/a.yaml": "a shell reads the file",
     "devenv model add NAME": "a placeholder",
@@ -36,6 +37,7 @@ REASONS = (
     (r"^devenv reload-image", "needs an image of the user's; tests/cluster/test_reload.py"),
     (r"\b[A-Z]{4,}\b(?!_KEY)|…|\[", "a placeholder"),
     (r"^devenv recover$", "asks; tests/cluster/test_doctor.py"),
+    (r"^devenv completion .*--install", "changes the user's shell; tests/unit/workstation/test_completion.py"),
     (r"--context", "needs a context of the user's; tests/cluster/test_context.py"),
     (r"^devenv (stop|down)$", "ends the tests' cluster; tests/cluster/test_node_stopped.py"),
 )  # fmt: skip

@@ -43,10 +43,10 @@ def parse(arguments: list[str]) -> None:
     """Parse a command line as devenv does, and call nothing."""
     command, name, context = app, "devenv", None
     while isinstance(command, click.Group):
-        context = click.Context(
-            command, parent=context, info_name=name, obj={}, **app.context_settings
+        context = command.make_context(name, list(arguments), parent=context, obj={})
+        name, command, arguments = command.resolve_command(
+            context, [*context._protected_args, *context.args]
         )
-        name, command, arguments = command.resolve_command(context, arguments)
     command.make_context(name, list(arguments), parent=context)
 
 
@@ -59,8 +59,9 @@ def test_a_command_that_is_printed_parses(home, command):
 
 
 def test_a_wrong_command_is_noticed(home):
-    with pytest.raises(click.UsageError):
-        parse(["request", "--rout", "direct"])
+    for wrong in (["request", "--rout", "direct"], ["-x", "status"], ["-n", "../x", "status"]):
+        with pytest.raises(click.UsageError):
+            parse(wrong)
 
 
 @pytest.mark.parametrize("command", guide.run_anywhere())

@@ -277,14 +277,13 @@ class ContextKube:
         query += [(name, str(value)) for name, value in limits if value]
         return self._get_text(_log_path(namespace, pod), query)
 
-    def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]:
+    def follow(
+        self, namespace: str, pod: str, container: str, since_seconds: int, tail: int
+    ) -> Iterator[str]:
         """Yield the lines of a container's log, each with its time, until the container ends."""
-        query = [
-            ("container", container),
-            ("timestamps", "true"),
-            ("follow", "true"),
-            ("sinceSeconds", str(since_seconds)),
-        ]
+        query = [("container", container), ("timestamps", "true"), ("follow", "true")]
+        limits = (("sinceSeconds", since_seconds), ("tailLines", tail))
+        query += [(name, str(value)) for name, value in limits if value]
         path = _log_path(namespace, pod)
         with _connection_errors(self._context, f"GET {path}"):
             connection = self._connection()

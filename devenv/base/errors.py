@@ -46,6 +46,10 @@ class DevenvError(Exception):
         return "\n".join(filter(None, (self.what, self.why, self.next_step)))
 
 
+class DeclinedError(DevenvError):
+    """The user answered no. `what` says what was left unchanged: nothing is wrong."""
+
+
 class NotReachableError(DevenvError):
     """A server (engine, API server, registry) did not answer. It may be down, or not exist."""
 

@@ -7,14 +7,21 @@ import importlib
 import signal
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import click
 
 from devenv import __version__
 from devenv.base.errors import Exit
+from devenv.cli import naming, values
+from devenv.cli.additions import DEBUG, complete, debug_option
+from devenv.cli.failures import tell
+from devenv.cli.sections import write_sections
+from devenv.cli.suggestions import SuggestingGroup
 
-_DEBUG = "debug"
-_DEBUG_HELP = "Show a traceback if the command fails."
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 # Name → one line of help. The function is COMMAND in devenv/cli/NAME.py; the list of commands is
 # printed without importing any.
 COMMANDS = {
@@ -38,6 +45,7 @@ COMMANDS = {
     "schedule": "Schedule a daily prune and health check.",
     "stop": "Stop the cluster to free its CPU and memory.",
     "down": "Remove the cluster.",
+    "completion": "Print or install completion for bash, zsh or fish.",
     "profile": "List, show, check and create profiles.",
     "images": "List and build the images that need no registry.",
     "version": "Show the versions of devenv, its programs and the cluster.",
@@ -47,7 +55,7 @@ COMMANDS = {
 ALIASES = {"ls": "list"}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command's module when it is called, and no sooner.
 
     Its methods have click's signatures, hence the arguments that they do not use.
@@ -68,7 +76,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"devenv.cli.{name.replace('-', '_')}")
         command: click.Command = module.COMMAND
-        return _with_debug(command)
+        return complete(command)
 
     def format_commands(
         self,
@@ -76,38 +84,34 @@ class LazyGroup(click.Group):
         formatter: click.HelpFormatter,
     ) -> None:
         """Write the help of all commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        write_sections(formatter, COMMANDS)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Offer all commands without importing any, and the options."""
+        from click.shell_completion import CompletionItem
+
+        items = [
+            CompletionItem(name, help=text)
+            for name, text in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
-def _with_debug(command: click.Command) -> click.Command:
-    """Add --debug to a command and its subcommands, so that it may follow their names."""
-    if isinstance(command, click.Group):
-        for subcommand in command.commands.values():
-            _with_debug(subcommand)
-    if not any(param.name == _DEBUG for param in command.params):
-        option = click.Option(
-            [f"--{_DEBUG}"],
-            is_flag=True,
-            expose_value=False,
-            callback=_note_debug,
-            help=_DEBUG_HELP,
-        )
-        command.params.append(option)
-    return command
-
-
-def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001
-    if value:
-        ctx.find_root().obj[_DEBUG] = True
-    return value
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    f"--{_DEBUG}", is_flag=True, expose_value=False, callback=_note_debug, help=_DEBUG_HELP
+@click.group(
+    cls=LazyGroup,
+    params=[debug_option()],
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="devenv")
+@click.option(
+    "-n",
+    "--name",
+    expose_value=False,
+    callback=naming.keep_name,
+    shell_complete=values.clusters,
+    help="Cluster name, as after the command.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="devenv")
 def app() -> None:
     """Create a local AIBrix cluster that works, and keep it working after lunch.
 
@@ -117,23 +121,20 @@ def app() -> None:
 
 def run(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. Every error is shown here, in one form."""
-    settings: dict[str, bool] = {}
+    settings: dict[str, object] = {}
+    given_args = sys.argv[1:] if args is None else args
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         code = app.main(args=args, prog_name="devenv", standalone_mode=False, obj=settings)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\nInterrupted. Run the same command again to continue.", err=True)
-        return Exit.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt, click.ClickException) as error:
+        return tell(error, given_args)
     except Exception as error:  # noqa: BLE001 - an internal error is reported like any other
-        if _DEBUG in settings:
+        if DEBUG in settings:
             traceback.print_exception(error)
-        return _tell(error, args)
+        return tell(error, given_args)
     if isinstance(code, int):
         return code
     return Exit.OK
@@ -142,15 +143,3 @@ def run(args: list[str] | None = None) -> int:
 def _interrupt(_number: int, _frame: object) -> None:
     """Treat a signal to end as an interrupt: devenv also ends what it started."""
     raise KeyboardInterrupt
-
-
-def _tell(error: Exception, args: list[str] | None) -> int:
-    """Show an error, and return its exit code. `args`: None for those of this process."""
-    from devenv.cli.failures import as_told
-    from devenv.ui import errors
-
-    if args is None:
-        args = sys.argv[1:]
-    told = as_told(error, args)
-    errors.error(told)
-    return told.exit_code

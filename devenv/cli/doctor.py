@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devenv.base.errors import Exit
+from devenv.cli import values
 from devenv.cli.looking import looking_seconds
 from devenv.cli.options import name_option, profile_option, refuse_two_clusters
 from devenv.ui.life import sign_of_life
@@ -37,6 +38,7 @@ _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
     "--ignore",
     multiple=True,
     metavar="CODE[:REASON]",
+    shell_complete=values.codes,
     help="Ignore a code, or one of Kubernetes' reasons: DE313:FailedMount; repeatable.",
 )
 @click.option("--save", type=_FILE, help="Save the facts to a file, redacted (-: standard output).")
@@ -49,6 +51,7 @@ _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 @click.option(
     "--context",
     metavar="NAME",
+    shell_complete=values.contexts,
     help="Diagnose any cluster by its kubeconfig context: read-only, without live requests.",
 )
 @click.option(
@@ -59,7 +62,12 @@ _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
     help="Show what differs from the last healthy `up` (good, the default) or from saved facts.",
 )
 @click.option("--list", "listing", is_flag=True, help="List all codes.")
-@click.option("--explain", metavar="CODE", help="Explain a code: its meaning, cause and fix.")
+@click.option(
+    "--explain",
+    metavar="CODE",
+    shell_complete=values.codes,
+    help="Explain a code: its meaning, cause and fix.",
+)
 @click.option(
     "-o",
     "--output",
@@ -96,7 +104,9 @@ def COMMAND(  # noqa: N802 - found by this name
         from devenv.diagnosis import ignoring
 
     if listing or explain is not None:
-        _print_codes(explain, output)
+        from devenv.ui import codes
+
+        codes.show(explain, output)
         return Exit.OK
     refuse_two_clusters(source, context)
     seconds = looking_seconds(timeout, source, context, long=long)
@@ -117,17 +127,6 @@ def COMMAND(  # noqa: N802 - found by this name
     diagnosis = diagnose(facts, ignored_tags)
     forms.diagnosis(facts, diagnosis, output, target, everything=everything)
     return diagnosis.exit_code
-
-
-def _print_codes(explain: str | None, output: str) -> None:
-    from devenv.diagnosis import codes
-    from devenv.ui import codes as reports
-    from devenv.ui.render import render
-
-    if explain is None:
-        render(reports.listing(list(codes.book().values())), output)
-    else:
-        render(reports.explanation(codes.get(explain)), output)
 
 
 def _good(cluster: str, compare: str) -> "Facts":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="With --purge: also remove images and caches that other clusters use.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
-@click.option("--yes", is_flag=True, help="Purge without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Purge without asking.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str,

@@ -16,17 +16,12 @@ def COMMAND(  # noqa: N802 - found by this name
 ) -> int:
     """Run a command in a component's pod; without one, a shell.
 
-    \b
-      devenv exec redis -- redis-cli ping
-      devenv exec gateway-plugins
-      devenv exec gateway-plugins -- ls /proc/1/root
-
     Where the image has no shell, the command runs in a container of busybox that joins the pod and
     stays in it until the pod is replaced. There, the component's files are under /proc/1/root. A
     program that busybox lacks runs in the component's own container.
 
     Ends with the command's exit code.
-    """  # noqa: D301 - click marks a paragraph by it
+    """
     from devenv import wiring
     from devenv.ui.console import has_terminal
 

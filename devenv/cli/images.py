@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devenv.cli import values
 from devenv.cli.options import name_option, output_option
+from devenv.cli.suggestions import SuggestingGroup
 
 if TYPE_CHECKING:
     from devenv.images.recipes.build import Builder
@@ -22,7 +24,7 @@ folder_option = click.option(
 )
 
 
-@click.group("images")
+@click.group("images", cls=SuggestingGroup)
 def COMMAND() -> None:  # noqa: N802 - found by this name
     """List and build the images that need no registry."""
 
@@ -43,7 +45,7 @@ def list_(folder: Path | None, output: str) -> None:
 
 
 @COMMAND.command("build")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=values.recipes)
 @folder_option
 @name_option
 @click.option("--dry-run", is_flag=True, help="Show what would be built, and build nothing.")

@@ -18,13 +18,9 @@ def COMMAND(cluster: str, *, as_path: bool) -> None:  # noqa: N802 - found by th
 
     It contains the keys of an administrator.
 
-    \b
-      devenv kubeconfig > cluster.yaml
-      export KUBECONFIG=$(devenv kubeconfig --path)
-
     `devenv down` removes the file of --path. Your own kubeconfig has the cluster, too, as the
     context kind-NAME.
-    """  # noqa: D301 - click marks a paragraph by it
+    """
     from devenv import wiring
     from devenv.ui import console
 

@@ -14,14 +14,9 @@ def COMMAND(cluster: str, arguments: Names) -> int:  # noqa: N802 - found by thi
 
     So `-n` is a namespace here. The cluster is the default one, or that of DEVENV_CLUSTER.
 
-    \b
-      devenv kubectl get pods -A
-      devenv kubectl -n aibrix-system logs deploy/aibrix-gateway-plugins
-      devenv kubectl apply -f - < my.yaml
-
     Uses this machine's kubectl. If there is none, uses the one in the node, which does not see this
     machine's files: pass them by standard input. Ends with kubectl's exit code.
-    """  # noqa: D301 - click marks a paragraph by it
+    """
     from devenv import wiring
     from devenv.ui.console import has_terminal
 

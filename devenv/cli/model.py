@@ -3,13 +3,14 @@
 import click
 
 from devenv.base.errors import Exit
-from devenv.cli import model_image
+from devenv.cli import model_image, values
 from devenv.cli.headers import header_option, headers_of
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
+from devenv.cli.suggestions import SuggestingGroup
 from devenv.ui.life import sign_of_life
 
 
-@click.group("model")
+@click.group("model", cls=SuggestingGroup)
 def COMMAND() -> None:  # noqa: N802 - found by this name
     """Add, list and remove models."""
 
@@ -19,6 +20,7 @@ def COMMAND() -> None:  # noqa: N802 - found by this name
 @click.option(
     "--image",
     metavar="REF",
+    shell_complete=values.engine_images,
     help="Serve the model with this image: one in Docker, or one that the nodes already have.",
 )
 @click.option(
@@ -116,9 +118,9 @@ def list_(cluster: str, profile: str | None, output: str, headers: tuple[str, ..
 
 
 @COMMAND.command("rm")
-@click.argument("model", metavar="NAME")
+@click.argument("model", metavar="NAME", shell_complete=values.added_models)
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
-@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
 @name_option
 @profile_option
 @wait_option

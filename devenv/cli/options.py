@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,19 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devenv import DEFAULT_CLUSTER
+from devenv.cli import values
+from devenv.cli.naming import NameOption, check_name
 
 if TYPE_CHECKING:
     from devenv.profiles.variant import Variant
-
-
-def _cluster_name(_ctx: click.Context, _option: click.Parameter, value: str) -> str:
-    """Refuse what kind would refuse, before it becomes part of a path or a label."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,48}", value):
-        raise click.BadParameter(
-            f"{value!r} is not a cluster name: use at most 49 of a-z, 0-9, dot and dash, "
-            "and begin with a letter or digit"
-        )
-    return value
 
 
 def named() -> bool:
@@ -58,18 +49,25 @@ def _seconds(_ctx: click.Context, _option: click.Parameter, value: bool) -> floa
 
 
 name_option: Callable[[Any], Any] = click.option(
+    "-n",
     "--name",
     "cluster",
-    callback=_cluster_name,
+    cls=NameOption,
+    callback=check_name,
     default=DEFAULT_CLUSTER,
     envvar="DEVENV_CLUSTER",
+    show_envvar=True,
     show_default=True,
+    shell_complete=values.clusters,
     help="Cluster name.",
 )
 profile_option: Callable[[Any], Any] = click.option(
     "--profile",
     envvar="DEVENV_PROFILE",
-    help="Profile name or YAML file. [default: the cluster's own]",
+    show_envvar=True,
+    show_default="the cluster's own",
+    shell_complete=values.profiles,
+    help="Profile name or YAML file.",
 )
 output_option: Callable[[Any], Any] = click.option(
     "-o",
@@ -92,6 +90,7 @@ _VARIANT = (
         "--aibrix-version",
         "version",
         metavar="VERSION",
+        shell_complete=values.versions,
         help="Use this release of AIBrix, such as v0.7.0.",
     ),
     click.option(
@@ -117,12 +116,14 @@ _VARIANT = (
         "extras",
         multiple=True,
         metavar="NAME",
-        help="Also install an optional component: metadata-service.",
+        shell_complete=values.extras,
+        help="Also install an optional component; repeatable. aibrix has one: metadata-service.",
     ),
     click.option(
         "--full",
         is_flag=True,
-        help="Install everything as released, which requests 4.4 CPUs and 17 GiB of memory.",
+        help="Install everything as released: also metadata-service, gpu-optimizer and "
+        "kuberay-operator. Requests 4.4 CPUs and 17 GiB of memory.",
     ),
 )
 

@@ -6,10 +6,12 @@ from typing import Any
 import click
 
 from devenv.base.counting import counted
+from devenv.cli import values
 from devenv.cli.options import output_option, variant_of, variant_options
+from devenv.cli.suggestions import SuggestingGroup
 
 
-@click.group("profile")
+@click.group("profile", cls=SuggestingGroup)
 def COMMAND() -> None:  # noqa: N802 - found by this name
     """List, show, check and create profiles."""
 
@@ -27,7 +29,7 @@ def list_(output: str) -> None:
 
 
 @COMMAND.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=values.profiles)
 @click.option(
     "--rendered", is_flag=True, help="Print the manifests instead, patched as `up` applies them."
 )
@@ -51,7 +53,7 @@ def show(name: str, *, rendered: bool, **chosen: Any) -> None:
 
 
 @COMMAND.command("validate")
-@click.argument("name")
+@click.argument("name", shell_complete=values.profiles)
 def validate(name: str) -> None:
     """Check a profile with all its versions and options.
 
@@ -83,7 +85,9 @@ def schema() -> None:
 
 @COMMAND.command("init")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--extends", help="Extend this profile. [default: offline]")
+@click.option(
+    "--extends", shell_complete=values.profiles, help="Extend this profile. [default: offline]"
+)
 @click.option(
     "--host-port",
     type=click.IntRange(1, 65535),

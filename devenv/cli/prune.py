@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devenv.base.errors import Exit
+from devenv.cli import values
 from devenv.cli.options import name_option, named, output_option, profile_option, wait_option
 from devenv.ui.life import sign_of_life
 
@@ -39,6 +40,7 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> i
     "--on",
     "place",
     metavar="DISK",
+    shell_complete=values.places,
     help="Only this disk: host, engine or a node. [default: all; with --free: engine]",
 )
 @click.option(
@@ -47,7 +49,7 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> i
     help="Also remove devenv's own caches; the next build takes longer.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan, and remove nothing.")
-@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
 @click.option("--history", is_flag=True, help="Show past removals, and how much each freed.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @profile_option
 @wait_option
 @click.option("--dry-run", is_flag=True, help="Show the plan, and do nothing.")
-@click.option("--yes", is_flag=True, help="Repair without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Repair without asking.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, output: str, *, wait: float, dry_run: bool, yes: bool

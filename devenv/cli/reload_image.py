@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devenv.base.errors import Exit
+from devenv.cli import values
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
 from devenv.ports.names import Names
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("reload-image")
-@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@click.argument("refs", nargs=-1, required=True, metavar="REF...", shell_complete=values.images)
 @name_option
 @profile_option
 @wait_option

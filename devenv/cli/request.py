@@ -3,6 +3,7 @@
 import click
 
 from devenv.base.errors import Exit
+from devenv.cli import values
 from devenv.cli.headers import header_option, headers_of
 from devenv.cli.options import name_option, output_option, profile_option
 
@@ -18,8 +19,15 @@ from devenv.cli.options import name_option, output_option, profile_option
     help="direct: by the model header. extension: by the routing-strategy header. "
     "plain: by neither. models: GET /v1/models.",
 )
-@click.option("--model", help="The model to ask. [default: the profile's first]")
-@click.option("--strategy", help="The routing strategy, for the route extension. [default: random]")
+@click.option(
+    "--model", shell_complete=values.models, help="The model to ask. [default: the profile's first]"
+)
+@click.option(
+    "--strategy",
+    shell_complete=values.strategies,
+    help="The routing strategy, for the route extension. AIBrix has "
+    f"{', '.join(values.STRATEGIES)}. [default: random]",
+)
 @click.option("--stream", is_flag=True, help="Ask for a streamed answer.")
 @click.option(
     "--timeout",

@@ -2,12 +2,13 @@
 
 import click
 
+from devenv.cli import values
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
 from devenv.ports.names import Names
 
 
 @click.command("restart")
-@click.argument("components", nargs=-1, metavar="[COMPONENT]...")
+@click.argument("components", nargs=-1, metavar="[COMPONENT]...", shell_complete=values.components)
 @name_option
 @profile_option
 @wait_option

@@ -7,6 +7,7 @@ import click
 
 from devenv.base.errors import DevenvError, Exit
 from devenv.cli.options import name_option, named, output_option, profile_option
+from devenv.cli.suggestions import SuggestingGroup
 
 
 def _time(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[int, int]:
@@ -16,7 +17,7 @@ def _time(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[in
     return int(hour), int(minute)
 
 
-@click.group("schedule")
+@click.group("schedule", cls=SuggestingGroup)
 def COMMAND() -> None:  # noqa: N802 - found by this name
     """Schedule a daily prune and health check."""
 

@@ -8,7 +8,7 @@ from devenv.cli.options import name_option, profile_option
 @click.command("setup")
 @name_option
 @profile_option
-@click.option("--yes", is_flag=True, help="Install packages without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Install packages without asking.")
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str, profile: str | None, *, yes: bool
 ) -> None:

@@ -21,6 +21,7 @@ _PAUSE = 2.0
 @name_option
 @profile_option
 @click.option(
+    "-w",
     "--watch",
     is_flag=True,
     help="Refresh every 2 s until Ctrl-C; with -o json, print one line per change.",

@@ -40,7 +40,7 @@ _LOOK = 10.0
     is_flag=True,
     help="Take over a kind cluster that devenv did not create; list the changes and ask first.",
 )
-@click.option("--yes", is_flag=True, help="Adopt without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Adopt without asking.")
 @output_option
 def COMMAND(  # noqa: N802 - found by this name
     cluster: str,

@@ -4,6 +4,7 @@ So no log is overlooked: the line that tells is often in the one that a user wou
 """
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
@@ -15,6 +16,7 @@ from devenv.facts.collect import component_pods
 from devenv.facts.objects import fields_of, name_of, namespace_of
 from devenv.facts.revisions import containers_of
 from devenv.facts.signatures import signature
+from devenv.facts.times import seconds
 from devenv.facts.traffic import LoggedRequest
 from devenv.ports.kube import Kube, Manifest
 from devenv.profiles.model import Profile
@@ -54,6 +56,24 @@ class LogLine:
 
 
 @dataclass(frozen=True)
+class LogRange:
+    """Which lines of each container's log to read. 0 sets no limit."""
+
+    # Seconds: the greatest age of a line.
+    max_age: int = 0
+    # In seconds since 1970. The server reads whole ages, so this cuts what it sends.
+    begin: float = 0.0
+    # Lines, counted from the end.
+    tail: int = 0
+    # Only the run before a container's last restart.
+    previous: bool = False
+
+    def has(self, line: LogLine) -> bool:
+        """Whether a line is not older than the beginning."""
+        return not self.begin or seconds(line.time) >= self.begin
+
+
+@dataclass(frozen=True)
 class _Source:
     """A container whose log is read."""
 
@@ -79,15 +99,17 @@ class LogReader:
         """Raise DevenvError if one of the names is not a component with logs."""
         require_workloads(self.profile, components)
 
-    def read(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
-        """Yield the lines of the last `since` seconds, ordered by time.
+    def read(self, components: Iterable[str], log_range: LogRange) -> Iterator[LogLine]:
+        """Yield the lines of a range, ordered by time.
 
         If `components` is empty, the lines are those of all components.
         """
-        logs = [self._lines(source, since) for source in self._sources(components)]
-        yield from merge(*logs, key=lambda line: line.time)
+        logs = [self._lines(source, log_range) for source in self._sources(components)]
+        for line in merge(*logs, key=lambda line: line.time):
+            if log_range.has(line):
+                yield line
 
-    def follow(self, components: Iterable[str], since: int) -> Iterator[LogLine]:
+    def follow(self, components: Iterable[str], log_range: LogRange) -> Iterator[LogLine]:
         """Yield lines as they are written, until all followed containers have ended.
 
         Pods that start later are not followed.
@@ -95,20 +117,22 @@ class LogReader:
         queue: _Queue = SimpleQueue()
         sources = self._sources(components)
         for source in sources:
-            Thread(target=self._feed, args=(source, since, queue), daemon=True).start()
+            Thread(target=self._feed, args=(source, log_range, queue), daemon=True).start()
         ended = 0
         while ended < len(sources):
             item = queue.get()
             if isinstance(item, LogLine):
-                yield item
+                if log_range.has(item):
+                    yield item
                 continue
             ended += 1
             if isinstance(item, NotReachableError):
                 raise item
 
-    def _feed(self, source: _Source, since: int, queue: _Queue) -> None:
+    def _feed(self, source: _Source, log_range: LogRange, queue: _Queue) -> None:
+        place = (source.namespace, source.pod, source.container)
         try:
-            for line in self.kube.follow(source.namespace, source.pod, source.container, since):
+            for line in self.kube.follow(*place, log_range.max_age, log_range.tail):
                 queue.put(parse(source.component, source.pod, source.container, line))
             queue.put(None)
         except DevenvError as error:
@@ -126,20 +150,25 @@ class LogReader:
                 sources += _sources_of(component.name, pod)
         return sources
 
-    def _lines(self, source: _Source, since: int) -> Iterator[LogLine]:
-        """Yield a container's lines, after those of the run before its last restart."""
+    def _lines(self, source: _Source, log_range: LogRange) -> Iterable[LogLine]:
+        """Return a container's lines, after those of the run before its last restart."""
+        lines: deque[LogLine] = deque(maxlen=log_range.tail or None)
         if source.has_restarted:
-            yield from self._lines_of_run(source, since, previous=True)
-        yield from self._lines_of_run(source, since, previous=False)
+            lines += self._lines_of_run(source, log_range, previous=True)
+        if not log_range.previous:
+            lines += self._lines_of_run(source, log_range, previous=False)
+        return lines
 
-    def _lines_of_run(self, source: _Source, since: int, *, previous: bool) -> Iterator[LogLine]:
+    def _lines_of_run(
+        self, source: _Source, log_range: LogRange, *, previous: bool
+    ) -> Iterator[LogLine]:
         try:
             log = self.kube.logs(
                 source.namespace,
                 source.pod,
                 source.container,
-                since,
-                _TAIL,
+                log_range.max_age,
+                log_range.tail or _TAIL,
                 timestamps=True,
                 previous=previous,
             )

@@ -92,8 +92,11 @@ class Kube(Protocol):
         0 sets no limit. `previous` means the container before the last restart.
         """
 
-    def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]:
+    def follow(
+        self, namespace: str, pod: str, container: str, since_seconds: int, tail: int
+    ) -> Iterator[str]:
         """Yield the lines of a container's log as they are written, until the container ends.
 
-        Each begins with its time.
+        Each begins with its time. `tail`: how many of the lines that exist come first. 0 sets no
+        limit.
         """

@@ -6,9 +6,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from devenv.base.json_types import JsonObject
-from devenv.diagnosis.codes import Code
+from devenv.diagnosis.codes import Code, book, get
 from devenv.ui.marks import bold
-from devenv.ui.render import Report, shapes
+from devenv.ui.render import Report, render, shapes
+
+
+def show(code_name: str | None, output: str) -> None:
+    """Print what a code means, or the titles of all. Raises DevenvError for an unknown one."""
+    if code_name is None:
+        render(listing(list(book().values())), output)
+    else:
+        render(explanation(get(code_name)), output)
 
 
 def listing(codes: Sequence[Code]) -> Report:

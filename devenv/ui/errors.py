@@ -2,9 +2,10 @@
 
 from rich.markup import escape
 
-from devenv.base.errors import DevenvError
+from devenv.base.errors import DeclinedError, DevenvError
 from devenv.base.json_types import JsonObject
 from devenv.ui import console
+from devenv.ui.render import json_line
 
 
 def error(problem: DevenvError) -> None:
@@ -15,8 +16,16 @@ def error(problem: DevenvError) -> None:
     problem.told = True
 
 
+def print_error_as_json(problem: DevenvError) -> None:
+    """Print an error instead of a result, on one line: some results are lines, too."""
+    line = json_line("error", error_shape(problem))
+    console.result().print(line, markup=False, soft_wrap=True)
+
+
 def error_lines(problem: DevenvError) -> list[str]:
     """Return what `error` prints, in rich's markup."""
+    if isinstance(problem, DeclinedError):
+        return [escape(problem.what)]
     lines = [f"[bold red]Error:[/bold red] {escape(problem.what)}"]
     lines += _reason_lines(problem)
     if problem.next_step:
@@ -38,7 +47,7 @@ def _reason_lines(problem: DevenvError) -> list[str]:
 
 
 def error_shape(problem: DevenvError) -> JsonObject:
-    """Shape of an error, where a command goes on after it."""
+    """Shape of an error: of one that ends a command, or after which a watch goes on."""
     return {
         "error": problem.what,
         "why": problem.why,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from devenv.base.errors import DevenvError, Exit
+from devenv.base.errors import DeclinedError, DevenvError, Exit
 from devenv.ui import console
 
 T = TypeVar("T")
@@ -92,22 +92,23 @@ def refuse_unless_askable() -> None:
 def confirm_or_stop(question: str, otherwise: str, *, assume_yes: bool) -> None:
     """Return if the answer is yes.
 
-    Raises DevenvError with the message `otherwise` after any other answer, and without a terminal.
+    Raises DeclinedError with the message `otherwise` after any other answer, and DevenvError
+    without a terminal.
     """
     if assume_yes:
         return
     refuse_unless_askable()
     if not _is_yes(question, default=False):
-        raise DevenvError(otherwise, exit_code=Exit.FAILED)
+        raise DeclinedError(otherwise, exit_code=Exit.FAILED)
 
 
 def typed_or_stop(question: str, expected_answer: str, otherwise: str, *, assume_yes: bool) -> None:
-    """Return if exactly this was typed. Raises DevenvError as `confirm_or_stop` does."""
+    """Return if exactly this was typed. Raises what `confirm_or_stop` raises."""
     if assume_yes:
         return
     refuse_unless_askable()
     if _typed(question) != expected_answer:
-        raise DevenvError(otherwise, exit_code=Exit.FAILED)
+        raise DeclinedError(otherwise, exit_code=Exit.FAILED)
 
 
 def confirmed(question: str, *, default: bool = False) -> bool:

@@ -520,7 +520,9 @@ class FakeKube:
         self.log.append(f"replace {manifest['kind']}/{manifest['metadata']['name']}")
         self.apply(manifest)
 
-    def follow(self, namespace: str, pod: str, container: str, since_seconds: int) -> Iterator[str]:
+    def follow(
+        self, namespace: str, pod: str, container: str, since_seconds: int, tail: int
+    ) -> Iterator[str]:
         yield from ()
 
     def delete(

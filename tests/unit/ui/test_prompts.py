@@ -15,7 +15,7 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from devenv.base.errors import DevenvError, Exit
+from devenv.base.errors import DeclinedError, DevenvError, Exit
 from devenv.ui import console, prompts
 
 
@@ -62,7 +62,7 @@ def test_enter_alone_is_the_default_which_is_in_capitals(type_keys, default, cap
 
 @pytest.mark.parametrize("keys", ["\r", "n\r", "maybe\r"])
 def test_what_asks_before_it_deletes_stops_at_anything_but_yes(type_keys, keys):
-    with pytest.raises(DevenvError) as stopped:
+    with pytest.raises(DeclinedError) as stopped:
         type_keys(
             keys,
             lambda: prompts.confirm_or_stop("Remove?", "Nothing was removed.", assume_yes=False),
@@ -83,7 +83,7 @@ def test_ctrl_c_and_ctrl_d_interrupt(type_keys, keys):
 
 @pytest.mark.parametrize("keys", ["y\r", "yes\r", "\r", "other\r", "Mine\r"])
 def test_a_name_must_be_typed_as_it_is(type_keys, keys):
-    with pytest.raises(DevenvError):
+    with pytest.raises(DeclinedError):
         type_keys(
             keys,
             lambda: prompts.typed_or_stop(
