@@ -1,7 +1,6 @@
 """list, version, kubectl, kubeconfig and exec on a real cluster."""
 
 import subprocess
-import time
 
 import pytest
 import yaml
@@ -30,9 +29,7 @@ def test_the_cluster_is_listed(cluster):
 
 
 def test_versions_are_those_of_the_cluster(cluster):
-    began = time.monotonic()
     versions = cluster.json("version")
-    assert time.monotonic() - began < 10
     assert versions["no_answer"] == []
     assert versions["cluster"]["envoy_gateway"] == "v1.2.8"
     assert versions["cluster"]["kubernetes"].startswith("v1.")
@@ -41,7 +38,7 @@ def test_versions_are_those_of_the_cluster(cluster):
 def test_kubectl_has_our_arguments_input_and_exit_code(cluster):
     done = run(cluster, "kubectl", "-n", "kube-system", "get", "configmap", "devenv", "-o", "name")
     assert (done.returncode, done.stdout) == (0, "configmap/devenv\n")
-    manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: typed}}"
+    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: typed}\n"
     done = run(cluster, "kubectl", "apply", "--dry-run=server", "-f", "-", stdin=manifest)
     assert done.returncode == 0, done.stderr
     assert run(cluster, "kubectl", "get", "configmap", "no-such").returncode == 1
