@@ -21,7 +21,7 @@ _OWN = {
     "test_disk.py": "an engine with a small disk, which is pruned",
     "test_doctor_destroys.py": _DESTROYED,
     "test_full_disk.py": _DESTROYED,
-    "test_engine_killed.py": _DESTROYED,
+    "test_own_engine.py": _DESTROYED,
     "test_adopt.py": _APART,
     "test_budget.py": _APART,
     "test_cut_off.py": _APART,

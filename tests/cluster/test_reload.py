@@ -563,20 +563,6 @@ def test_doctor_and_recover_return_from_an_image_that_crashes(cluster, build, bu
     assert notes(cluster) == {"proven"}
 
 
-def test_up_keeps_an_image_that_was_returned_to(cluster, build_crashing):
-    cluster.up()
-    before = id_of(cluster, KNOWN)
-    build_crashing("bad")
-    cluster.docker("tag", NAME, KNOWN)
-    try:
-        assert cluster.devenv("reload-image", KNOWN, "--rollback", check=False).returncode == 1
-        assert id_of(cluster, KNOWN) == before
-        assert all(r["ok"] for r in cluster.up()["requests"])
-        assert id_of(cluster, KNOWN) == before
-    finally:
-        cluster.docker("rmi", KNOWN)
-
-
 @pytest.mark.parametrize(
     "line", [pytest.param("✓ return to the old image", marks=pytest.mark.exhaustive), "✓ restart"]
 )

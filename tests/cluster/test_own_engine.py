@@ -1,10 +1,11 @@
-"""The engine ends beneath `up`, or loses kind's network: the next command heals. On an engine of the tests' own."""
+"""What concerns all clusters of an engine, on one of the tests' own: its end, kind's network, an image's own name."""
 
 import subprocess
 
 import pytest
 
 from tests.cluster.lab import Lab
+from tests.cluster.test_reload import CRASHING, KNOWN, id_of
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,22 @@ def test_the_engine_is_stopped_beneath_it(small_disk, lab):
         finally:
             small_disk.launch()
     assert lab.proven()
+
+
+def test_up_keeps_an_image_that_was_returned_to(lab, built_refs, tmp_path):
+    """The engine has the crashing one under the profile's own name, where any cluster's `up` would find it."""
+    assert lab.proven()
+    before = id_of(lab, KNOWN)
+    base = next(ref for ref in built_refs if "vllm-mock" in ref)
+    (tmp_path / "Dockerfile").write_text(f"FROM {base}\n{CRASHING}\n")
+    lab.build(KNOWN, tmp_path)
+    try:
+        assert lab.devenv("reload-image", KNOWN, "--rollback", check=False).returncode == 1
+        assert id_of(lab, KNOWN) == before
+        assert lab.proven()
+        assert id_of(lab, KNOWN) == before
+    finally:
+        lab.docker("rmi", "-f", KNOWN)
 
 
 def test_a_network_that_is_gone_is_named_and_made_again(lab):
