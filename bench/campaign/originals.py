@@ -89,8 +89,5 @@ def _content(obj: _Object) -> dict[str, Any]:
 def _unborn(obj: _Object) -> dict[str, Any]:
     """Return an object as it is before the API server has it."""
     metadata = {key: value for key, value in obj["metadata"].items() if key not in _GIVEN}
-    return {**_without_status(obj), "metadata": metadata}
-
-
-def _without_status(obj: _Object) -> dict[str, Any]:
-    return {key: value for key, value in obj.items() if key != "status"}
+    fields = {key: value for key, value in obj.items() if key != "status"}
+    return {**fields, "metadata": metadata}

@@ -1,6 +1,6 @@
 """What completion reads of this machine, the engine and the API server.
 
-It is asked for whenever somebody presses Tab. So it reads files as they are, and asks the servers
+It answers each press of Tab. So it reads files as they are, and asks the servers
 without their clients, which take longer to import than an answer may take. Whatever goes wrong
 raises: devenv/cli/values.py offers nothing then.
 """

@@ -168,4 +168,6 @@ def _limiting(facts: Facts, kind: str) -> Manifest | None:
     objects = [obj for obj in facts.of(kind) if namespace_of(obj) == namespace]
     if kind == limits.EXTENSION:
         objects = [obj for obj in objects if items_of(obj["spec"], "extProc")]
+    if kind == limits.PATCHES:
+        objects = [obj for obj in objects if limits.patch_of_route(obj) is not None]
     return min(objects, key=lambda obj: Holder(kind, obj).limit, default=None)

@@ -229,10 +229,10 @@ def _commands(facts: Facts, hit: Hit, holder: Holder, raised: float) -> Iterator
 def _path_and_value(hit: Hit, manifest: Manifest, time: str) -> tuple[str, object]:
     """Return where a time limit stands in an object, and what has to stand there."""
     if hit.kind is Kind.PLUGIN:
-        number = limits.hastiest_processor(manifest)
-        return f"/spec/extProc/{number}/messageTimeout", time
+        place = limits.hastiest_processor(manifest)
+        return f"/spec/extProc/{place}/messageTimeout", time
     if hit.failures.group.route == PATCHED_ROUTE:
-        number = limits.patch_of_route(manifest) or 0
+        number = limits.patch_of_route(manifest)
         return f"/spec/jsonPatches/{number}/operation/value/route/timeout", time
     return f"/spec/rules/{hit.failures.rule}/timeouts", {"request": time}
 

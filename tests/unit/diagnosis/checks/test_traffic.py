@@ -164,9 +164,14 @@ def test_the_timeout_of_the_patched_route_is_raised_where_it_stands(route):
     own = {"operation": {"op": "add", "value": {"name": "other"}}}
     patch = {"operation": {"op": "add", "value": {"name": PATCHED_ROUTE, "route": route}}}
     objects = limited(EnvoyPatchPolicy={"jsonPatches": [own, patch]})
+    # A policy that patches something else is not what cut the requests.
+    other = built.patch_policy()
+    other["metadata"]["name"], other["spec"]["jsonPatches"] = "other", [own]
+    objects["EnvoyPatchPolicy"].insert(0, other)
     cut = group(**TIMEOUT, route=PATCHED_ROUTE)
     finding = only_finding(facts_with(cut, objects=objects))
     (command,) = commands(finding)
+    assert built.PATCH_POLICY in command
     path = "/spec/jsonPatches/1/operation/value/route/timeout"
     assert f'[{{"op":"add","path":"{path}","value":"120s"}}]' in command
 
