@@ -7,7 +7,6 @@ from hypothesis import settings
 
 from devenv.base.errors import DevenvError
 from devenv.session import Session
-from tests.by_hand import is_slow
 from tests.fakes.world import (
     FakeClock,
     FakeEngine,
@@ -110,8 +109,6 @@ def pytest_collection_modifyitems(config, items):
     """Deselect what runs only by hand: a skip would fail CI. Where groups run side by side, the longest come first."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: rank(item.nodeid))
-    for item in filter(lambda item: is_slow(item.nodeid), items):
-        item.add_marker(pytest.mark.exhaustive)
     unset_markers = [mark for variable, mark in _BY_HAND.items() if not os.environ.get(variable)]
     by_hand = [item for item in items if any(map(item.get_closest_marker, unset_markers))]
     config.hook.pytest_deselected(items=by_hand)

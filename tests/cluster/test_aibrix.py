@@ -17,6 +17,7 @@ import pytest
 import yaml
 from junitparser import JUnitXml
 
+from tests.by_hand import cases, exhaustive
 from tests.cluster import aibrix
 from tests.cluster.lab import Lab, free_port
 
@@ -441,7 +442,14 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+SLOW_MISTAKES = {
+    "port of the Deployment alone",
+    "label only on the Deployment",
+    "Service of another name",
+}
+
+
+@pytest.mark.parametrize("name", cases(MISTAKES, by_hand=SLOW_MISTAKES))
 def test_a_mistake_that_aibrix_accepts_in_silence_is_named_with_its_patch(lab, name):
     mistake = MISTAKES[name]
     lab.kubectl_in(
@@ -496,7 +504,10 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAULTS)
+SLOW_FAULTS = {"controller at zero", "metadata service at zero", "webhooks without a certificate"}
+
+
+@pytest.mark.parametrize("name", cases(FAULTS, by_hand=SLOW_FAULTS))
 def test_a_fault_of_its_control_plane_is_one_root_and_recover_heals_it(lab, name):
     command, code, follows = FAULTS[name]
     lab.kubectl(*command)
@@ -517,7 +528,7 @@ GONE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", GONE)
+@pytest.mark.parametrize("name", cases(GONE, by_hand=set(GONE) - {MODEL}))
 def test_what_is_gone_is_seen_and_put_back_in_one_plan_without_a_restart(lab, name):
     commands, expected = GONE[name]
     for command in commands:
@@ -706,6 +717,7 @@ def served(tmp_path):
     server.server_close()
 
 
+@exhaustive
 def test_an_early_release_comes_by_its_address_once(built_refs, tmp_path, served):
     folder, address = served
     source = aibrix.checkout(tmp_path / "checkout")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.by_hand import exhaustive
 from tests.cluster.faults import FAULTS, IN_EACH_RUN
 from tests.cluster.lab import Lab
 
@@ -88,7 +89,7 @@ def test_a_healthy_cluster_has_nothing_wrong(cluster):
 def chosen_faults():
     """All; those that the campaign alone injects run here only by hand."""
     for fault in FAULTS:
-        marks = () if fault.number in IN_EACH_RUN else pytest.mark.exhaustive
+        marks = () if fault.number in IN_EACH_RUN else exhaustive
         yield pytest.param(fault, id=f"{fault.number} {fault.name}", marks=marks)
 
 
@@ -131,6 +132,7 @@ def test_what_kind_itself_has_put_into_the_cluster(cluster):
     until_healthy(cluster)
 
 
+@exhaustive
 def test_the_port_is_taken_by_another(cluster):
     cluster.docker("stop", cluster.node)
     with socket.socket() as thief:

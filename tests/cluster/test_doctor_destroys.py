@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 
+from tests.by_hand import exhaustive
 from tests.cluster.lab import Lab
 from tests.cluster.test_doctor import record, until_healthy, until_named
 from tests.cluster.test_full_disk import UPSTREAM, fill, free, stop_filling, until_latched
@@ -103,6 +104,7 @@ def test_latched_though_the_disk_is_free(lab):
     until_healthy(lab)
 
 
+@exhaustive
 def test_no_inodes(lab):
     lab.docker("exec", lab.node, "sh", "-c", "mkdir -p /var/fill && chown 65532 /var/fill")
     script = "cd /var/fill && i=0; while mkdir d$i 2>/dev/null && seq 20000 | (cd d$i && xargs touch 2>/dev/null); do i=$((i+1)); done; true"
@@ -127,6 +129,7 @@ pkill -9 etcd
 """
 
 
+@exhaustive
 def test_filled_as_root(lab):
     lab.docker("exec", lab.node, "sh", "-c", FILL_AS_ROOT, check=False)
     lab.eventually(

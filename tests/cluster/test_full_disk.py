@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from devenv.base.errors import DevenvError
+from tests.by_hand import exhaustive
 from tests.cluster.lab import Lab
 
 POLICY = (
@@ -128,6 +129,7 @@ def lab(small_disk, tmp_path, request):
         made.devenv("down")
 
 
+@exhaustive
 @pytest.mark.parametrize("lab", [("upstream", UPSTREAM)], indirect=True)
 def test_without_the_prevention_a_full_disk_latches_the_gateway(lab):
     fill(lab)

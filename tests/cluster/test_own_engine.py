@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from tests.by_hand import exhaustive
 from tests.cluster.lab import Lab
 from tests.cluster.test_reload import CRASHING, KNOWN, id_of
 
@@ -52,6 +53,7 @@ def test_up_keeps_an_image_that_was_returned_to(lab, built_refs, tmp_path):
         lab.docker("rmi", "-f", KNOWN)
 
 
+@exhaustive
 def test_a_network_that_is_gone_is_named_and_made_again(lab):
     assert lab.proven()
     lab.devenv("stop")

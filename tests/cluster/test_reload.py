@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from devenv import wiring
+from tests.by_hand import cases, exhaustive
 from tests.cluster.asking import asking, failures
 from tests.cluster.lab import Lab
 from tests.cluster.test_doctor import until_named
@@ -291,9 +292,7 @@ def id_of(lab: Lab, name: str) -> str:
     return next((i["id"] for i in listed if name in i["repoTags"]), "")
 
 
-@pytest.mark.parametrize(
-    "how", ["reload-image", pytest.param("by hand", marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.parametrize("how", cases(("reload-image", "by hand"), by_hand={"by hand"}))
 def test_up_puts_the_profiles_image_back(cluster, build, how):
     """Also where nobody told devenv of the other one, and its pods run it."""
     cluster.up()
@@ -564,7 +563,8 @@ def test_doctor_and_recover_return_from_an_image_that_crashes(cluster, build, bu
 
 
 @pytest.mark.parametrize(
-    "line", [pytest.param("✓ return to the old image", marks=pytest.mark.exhaustive), "✓ restart"]
+    "line",
+    cases(("✓ return to the old image", "✓ restart"), by_hand={"✓ return to the old image"}),
 )
 def test_a_return_that_is_killed_is_finished_by_up(cluster, build, build_crashing, line):
     build("good")
@@ -636,16 +636,11 @@ AFTER = {  # the step that it is killed in → the line before
 }
 
 
+STEPS = ("plan", "push", "import", *AFTER)
 IN_EACH_RUN = {"push", "import", "compare"}
 
 
-def steps():
-    for step in ("plan", "push", "import", *AFTER):
-        marks = () if step in IN_EACH_RUN else pytest.mark.exhaustive
-        yield pytest.param(step, marks=marks)
-
-
-@pytest.mark.parametrize("step", list(steps()))
+@pytest.mark.parametrize("step", cases(STEPS, by_hand=set(STEPS) - IN_EACH_RUN))
 def test_a_killed_run_leaves_one_image_or_the_other_whole(cluster, build, step):
     if step == "push":
         cluster.devenv("reload-image", "--teach", NAME)
@@ -695,6 +690,7 @@ def test_no_request_fails_while_a_workload_of_two_replicas_is_reloaded_again_and
     assert all(asked[route, 200, ""] > 12 for route in ("direct", "extension")), asked
 
 
+@exhaustive
 def test_how_many_requests_fail_while_a_workload_of_one_replica_is_reloaded_is_told(
     cluster, built_refs, build, asked, record_property
 ):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.by_hand import cases, exhaustive
 from tests.cluster.asking import ask, failures
 from tests.cluster.lab import Lab
 
@@ -73,6 +74,7 @@ def test_after_up(cluster, changed_profile):
     assert_it_lasts(cluster)
 
 
+@exhaustive
 def test_after_restart(cluster):
     before = pods(cluster, *DEPLOYMENTS)
     told = cluster.json("restart", "gateway-plugins", "envoy-gateway")
@@ -113,9 +115,7 @@ def built(cluster, built_refs, tmp_path):
     cluster.docker("rmi", "-f", name, check=False)
 
 
-@pytest.mark.parametrize(
-    "deployment", [PLUGINS, pytest.param(CONTROLLER, marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.parametrize("deployment", cases((PLUGINS, CONTROLLER), by_hand={CONTROLLER}))
 def test_after_reload_image(cluster, built, deployment):
     before = pods(cluster, deployment)
     told = cluster.json("reload-image", built(deployment), "--as", IMAGES[deployment])
@@ -187,6 +187,7 @@ def late(cluster):
     cluster.kubectl("delete", "deployment,secret", "late", "--ignore-not-found")
 
 
+@exhaustive
 def test_a_secret_that_comes_late_is_brought_to_its_pod(cluster, late):
     """Left to itself, the kubelet brings it at its next sync, one to two minutes later.
 
