@@ -108,7 +108,9 @@ class LocalHost:
         """
         previous = signal.signal(signal.SIGINT, _leave_to_child)
         try:
-            child = subprocess.Popen(list(argv), env={**_child_environment(), **env})  # noqa: S603 - a list, never a shell
+            environment = {**_child_environment(), **env}
+            # A list, never a shell.
+            child = subprocess.Popen(list(argv), env=environment)  # noqa: S603
             code = _wait_for(child)
         except FileNotFoundError as error:
             raise _not_installed(argv[0]) from error

@@ -14,7 +14,7 @@ _VARIABLE = "_DEVENV_COMPLETE"
     help="Write it to a file of yours, and for bash and zsh add a line to .bashrc or .zshrc.",
 )
 @click.pass_context
-def COMMAND(ctx: click.Context, shell: str, *, install: bool) -> None:  # noqa: N802 - found by this name
+def COMMAND(ctx: click.Context, shell: str, *, install: bool) -> None:  # noqa: N802 - loaded as this
     """Print or install completion for a shell.
 
     It completes commands, options, and values: clusters, profiles, codes, components, models,

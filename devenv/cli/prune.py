@@ -68,11 +68,12 @@ def COMMAND(  # noqa: N802 - found by this name
     """Free disk space without harming the cluster.
 
     Lists what may go, cheapest first, then removes exactly that, until the disk is `headroom` below
-    its budget's limit. Images without a name and build cache that no image needs go first, whatever their age.
+    its budget's limit. Images without a name and build cache that no image needs go first, whatever
+    their age.
 
     Never removes what a container or workload uses, even if it is stopped or scaled to zero; kind's
-    node images; volumes; networks; what the profile or config.yaml protects; or images with a name that were loaded, built or
-    used in the last 24 hours.
+    node images; volumes; networks; what the profile or config.yaml protects; or images with a name
+    that were loaded, built or used in the last 24 hours.
     """
     with sign_of_life("Looking for what may go"):
         from devenv import wiring

@@ -19,7 +19,8 @@ def COMMAND(  # noqa: N802 - found by this name
     """Restart components in the profile's order, waiting for each.
 
     Restarts all components if you name none. A finished rollout is not enough: Envoy Gateway, for
-    example, must have a leader again, every policy must be accepted, and Envoy must have its filters.
+    example, must have a leader again, every policy must be accepted, and Envoy must have its
+    filters.
 
     Ends when the old pods are gone, Envoy sends to the new ones, and a request on each route
     succeeds.

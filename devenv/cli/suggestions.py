@@ -16,7 +16,7 @@ class SuggestingGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, as click does. Raises DevenvError if there is none."""
+        """Find the command, as click does. Raises DevenvError if it does not exist."""
         is_option = args[0].startswith("-")
         if not is_option and not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
             raise _no_such_command(ctx.command_path, args, self.list_commands(ctx))
@@ -24,7 +24,7 @@ class SuggestingGroup(click.Group):
 
 
 def _no_such_command(path: str, words: Sequence[str], names: Sequence[str]) -> DevenvError:
-    """Return the error for the first of the words, which is none of the names.
+    """Return the error for the first of the words, which is not among the names.
 
     `path`: of the group, such as "devenv model".
     """

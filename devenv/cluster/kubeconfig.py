@@ -47,7 +47,10 @@ class KubeconfigFile:
 
 @dataclass(frozen=True)
 class ClusterKubeconfig:
-    """Makes a cluster's kubeconfig. Raises DevenvError unless devenv has the cluster, and it runs."""
+    """Makes a cluster's kubeconfig.
+
+    Raises DevenvError unless devenv has the cluster, and it runs.
+    """
 
     cluster: str
     host: Host

@@ -233,7 +233,10 @@ def _is_broken(pod: StaticPodFacts) -> bool:
 
 
 def _subnet_of(address: IPv4Address) -> str:
-    """Return the subnet that Docker gives a network of an address, "" if it is outside its pools."""
+    """Return the subnet that Docker gives a network of an address.
+
+    "" if the address is outside Docker's pools.
+    """
     for pool, length in _POOLS.items():
         if address in pool:
             return str(IPv4Network((address, length), strict=False))

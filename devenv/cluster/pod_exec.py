@@ -66,8 +66,8 @@ class PodExec:
     def run(self, component: str, command: Names, *, has_terminal: bool) -> int:
         """Run a command, or without one a shell, with this process's streams.
 
-        Returns its exit code. `has_terminal`: whether the streams are a terminal. Raises DevenvError
-        if the component is not a workload, has no pod that runs, or can't be reached.
+        Returns its exit code. `has_terminal`: whether the streams are a terminal. Raises
+        DevenvError if the component is not a workload, has no pod that runs, or can't be reached.
         """
         require_workloads(self.session.profile, [component])
         pod = self._pod(component)

@@ -59,7 +59,7 @@ class Versions:
 
 @dataclass(frozen=True)
 class VersionReader:
-    """Asks for versions, all at once. What does not answer is no error."""
+    """Asks for versions, all at once. Silence is not an error."""
 
     cluster: str
     clock: Clock

@@ -18,8 +18,8 @@ from devenv.ports.containers import Containers, Node
 from devenv.ports.kube import KindKey, Kube, Manifest, ObjectKey
 from devenv.state.record import Record
 
-# Seconds for one object to go: a namespace waits for its pods, a GatewayClass for its controller. On
-# a machine with a load of 20 a namespace took over 120.
+# Seconds for one object to go: a namespace waits for its pods, a GatewayClass for its controller.
+# On a machine with a load of 20 a namespace took over 120.
 _REMOVAL_SECONDS = 300.0
 # Seconds for what controllers made of the objects to go. A proxy drains its connections first.
 _CONTROLLERS_SECONDS = 60.0

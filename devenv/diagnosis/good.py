@@ -24,7 +24,10 @@ class GoodFacts:
         return self.host.state_dir() / "good" / f"{cluster}.json"
 
     def keep(self, cluster: str, collect: Callable[[], Facts]) -> None:
-        """Keep the cluster's facts if it is healthy. If they can't be kept, nothing else is lost."""
+        """Keep the cluster's facts if it is healthy.
+
+        If they can't be kept, nothing else is lost.
+        """
         try:
             facts = collect()
             if diagnose(facts).healthy:

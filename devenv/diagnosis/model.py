@@ -124,8 +124,8 @@ class Finding:
     """One thing that a check found.
 
     `about` holds keys of what the finding concerns, `affects` keys of what may follow from it; see
-    devenv/diagnosis/keys.py. `names` holds keys of objects that its own words blame: a finding about
-    one of them is its cause, and no other is.
+    devenv/diagnosis/keys.py. `names` holds keys of objects that its own words blame: a finding
+    about one of them is its cause, and no other is.
     """
 
     code: str

@@ -120,8 +120,8 @@ class Workload:
     def newest_pods(self) -> list[Manifest]:
         """Its pods of the newest revision: the others are being replaced.
 
-        All of its pods if none is of the newest revision yet, if the revisions could not be read, or
-        if older pods are meant to stay.
+        All of its pods if none is of the newest revision yet, if the revisions could not be read,
+        or if older pods are meant to stay.
         """
         pods = self.pods
         if self._keeps_older_pods:

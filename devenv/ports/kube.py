@@ -18,8 +18,9 @@ ContainerKey = tuple[str, str]
 class Kube(Protocol):
     """One cluster's API server, addressed by its own context.
 
-    Every call but `ready` and `why_unready` raises NotReachableError if it does not answer, and DevenvError if it
-    refuses. For `get`, `select` and `each`, a kind that it does not know is a kind without objects.
+    Every call but `ready` and `why_unready` raises NotReachableError if it does not answer, and
+    DevenvError if it refuses. For `get`, `select` and `each`, a kind that it does not know is a
+    kind without objects.
     """
 
     def ready(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""What of an object differs from the profile's manifest: the value that it has, and the profile's."""
+"""What of an object differs from the profile's manifest: its own value, and the profile's."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,7 +80,10 @@ def _differences(field: _Field, live: Any, desired: Any) -> Iterator[Change]:
 
 
 def _is_same(live: Any, desired: Any) -> bool:
-    """Whether two values are the same. The API server spells a quantity its own way: 1Gi, 1024Mi."""
+    """Whether two values are the same.
+
+    The API server spells a quantity its own way: 1Gi for 1024Mi.
+    """
     if str(desired) == str(live):
         return True
     if not str(desired)[-1:].isalpha():

@@ -150,7 +150,7 @@ class LoosePods:
             f"`{kubectl} -n {namespace_of(loose.pod)} delete pod {name_of(loose.pod)}`"
             for loose in left
         ]
-        return f"End them with {', '.join(commands)}, make them again, and reload once more."
+        return f"End them with {', '.join(commands)}, make them again, and repeat the reload."
 
 
 def _is_loose(loose: LoosePod, workloads: Iterable[Manifest]) -> bool:

@@ -30,7 +30,7 @@ _WORDS = {
     Kind.CONTEXT: "write the context {} into the kubeconfig again (kind makes it the current one)",
     Kind.PUT_BACK: "put back what the profile {} has",
     Kind.RELEASE: "remove the finalizers of {}, which is being deleted, so that it can be put back",
-    Kind.CERTIFY: "delete all of Envoy Gateway's certificates and let certgen create new ones, for {}",
+    Kind.CERTIFY: "delete all certificates of Envoy Gateway, and let certgen make new ones for {}",
     Kind.SCALE: "scale {} up again",
     Kind.UNDO: "return {} to the image that was proven before",
     Kind.RESTART: "restart {}, and wait for its gates; delete a lease whose holder's pod is gone",

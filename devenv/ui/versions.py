@@ -60,7 +60,10 @@ def _cluster_rows(versions: Versions, cluster: ClusterVersions) -> dict[str, str
 
 
 def versions_shape(versions: Versions) -> JsonObject:
-    """Shape of `version`. What is unknown or absent is ""; `no_answer` has the keys of the former."""
+    """Shape of `version`.
+
+    What is unknown or absent is ""; `no_answer` has the keys of the former.
+    """
     cluster = None
     if versions.cluster:
         cluster = {

@@ -26,7 +26,8 @@ from devenv.ports.processes import Completed
 # is not a node.
 _ROLE_LABEL = "io.x-k8s.kind.role"
 _LOAD_BALANCER = "external-load-balancer"
-# kind derives the subnet from the network's name (pkg/cluster/internal/providers/docker/network.go).
+# kind derives the subnet from the network's name
+# (pkg/cluster/internal/providers/docker/network.go).
 _KIND_SUBNET6 = "fc00:f853:ccd:e793::/64"
 _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 _MTU = "com.docker.network.driver.mtu"
@@ -149,7 +150,7 @@ class ContainerCalls(EngineConnection):
         return Completed(code, output.decode(errors="replace"))
 
     def _exit_code(self, exec_id: str) -> int:
-        """Return the exit code of a program whose output has ended, -1 if nobody knows it."""
+        """Return the exit code of a program whose output has ended, -1 if it can't be told."""
 
         def exit_code() -> int:
             inspection = self._api.exec_inspect(exec_id)

@@ -12,7 +12,7 @@ from devenv.base.json_types import JsonMap, JsonObject
 from devenv.ports.engine import CacheRecord, ListedContainer, ListedImage, Measured
 from devenv.ports.names import Names
 
-# Events that show that somebody wants an image.
+# Events that show that an image is in use.
 _USE_ACTIONS = ("create", "start", "load", "pull", "import", "push", "save")
 
 

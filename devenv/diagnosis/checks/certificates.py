@@ -23,7 +23,7 @@ _MAKING = 120.0
 
 @check
 def find_broken_certificates(facts: Facts) -> Iterator[Finding]:
-    """DE417: Secrets of certgen are missing, or of different runs, so that no side trusts the other.
+    """DE417: Secrets of certgen are missing, or of different runs: no side trusts the other.
 
     In a cluster that devenv did not make, they may come from elsewhere.
     """

@@ -27,8 +27,8 @@ _STOP_DURATION = 300.0
 # Seconds by which a node's clock may differ from the host's.
 _CLOCK_LEAD = 60.0
 _SET_CLOCK = (
-    "set the clocks of this machine and of the engine's by NTP: `timedatectl set-ntp true` on Linux;"
-    " restart Docker if the engine runs in a VM"
+    "set the clocks of this machine and of the engine's by NTP: `timedatectl set-ntp true` on"
+    " Linux; restart Docker if the engine runs in a VM"
 )
 # Seconds by which the clock of an engine on another machine may differ.
 _CLOCK_SKEW = 5.0

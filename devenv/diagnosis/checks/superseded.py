@@ -86,7 +86,7 @@ def _superseded(pods: LoosePods, evidence: dict[str, Evidence]) -> Finding:
     owner = f"{pods.kind} {pods.full_name}"
     sentence = f"Pods of {owner} still run an image from before a reload: {names}."
     if pods.is_bare:
-        sentence = f"{owner}, which nothing makes anew, still runs an image from before a reload."
+        sentence = f"{owner}, which nothing replaces, still runs an image from before a reload."
     about = frozenset({keys.object_of(pods.kind, pods.full_name)})
     return Finding(
         code="DE316",

@@ -31,7 +31,10 @@ _SOURCE = "access log"
 _MESSAGE_SIZE = "AIBRIX_GRPC_MAX_MESSAGE_SIZE_BYTES"
 # What a message to gateway-plugins adds to a body, at most, in bytes.
 _ENVELOPE = 64 << 10
-_KEEPING = "When `devenv up` applies the manifests again, it sets it back: the profile's `patches` keep it."
+_KEEPING = (
+    "When `devenv up` applies the manifests again, it sets it back:"
+    " the profile's `patches` keep it."
+)
 
 
 # Requests that a limit stopped
@@ -165,7 +168,8 @@ def _describe_past(hits: Sequence[Hit], hit: Hit) -> str:
     if hit.kind is Kind.ANSWER:
         seconds = round(hit.failures.group.longest / 1000)
         route = hit.failures.route_name
-        return f"The timeout of the route {route} cut {requests} at {seconds} s. It is {hit.limit} now."
+        limit = hit.limit
+        return f"The timeout of the route {route} cut {requests} at {seconds} s. It is {limit} now."
     if hit.kind is Kind.BODY:
         return f"The Gateway refused {requests} for their size. It takes up to {hit.limit} now."
     return f"{_describe_limit(hits, hit)} That is over."

@@ -427,7 +427,10 @@ def _unschedulable(workload: Workload, pod: Manifest) -> Iterator[Finding]:
 
 
 def _may_soon_fit(facts: Facts, pod: Manifest, message: str) -> bool:
-    """Whether waiting can help a pod that fits no node: another pod may end, or a node get ready."""
+    """Whether waiting can help a pod that fits no node.
+
+    Another pod may end, or a node get ready.
+    """
     is_kept_out = CORDONED in message and bool(cordoned_nodes(facts))
     return not is_kept_out and not can_never_fit(facts, pod, message)
 

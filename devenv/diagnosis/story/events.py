@@ -48,7 +48,10 @@ def events_with_reason(facts: Facts, reason: str) -> list[ClusterEvent]:
 
 
 def events_about(facts: Facts, kind: str, obj: Manifest) -> list[ClusterEvent]:
-    """Return the events of one object, the oldest first. Its namesake of earlier has another UID."""
+    """Return the events of one object, the oldest first.
+
+    An earlier object of the same name has another UID.
+    """
     uid = str(obj["metadata"].get("uid") or "")
     events = events_named(facts, kind, namespace_of(obj), name_of(obj))
     return [event for event in events if uid in {"", event.uid} or not event.uid]

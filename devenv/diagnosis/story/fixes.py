@@ -58,7 +58,10 @@ def show(workload: Workload) -> Command:
 
 
 def _may_be_of_profile(blockage: Blockage) -> bool:
-    """Whether the profile's manifests, put back, can heal it: not another user's quota or policy."""
+    """Whether the profile's manifests, put back, can heal it.
+
+    They can't heal another user's quota or policy.
+    """
     culprit = blockage.culprit
     is_missing = culprit is None or culprit.is_missing or bool(culprit.lacks)
     return is_missing or (culprit is not None and culprit.kind == CLAIM)
@@ -239,7 +242,10 @@ def _end_preemption(workload: Workload) -> Iterator[Fix]:
 
 
 def _scalable_owner(facts: Facts, pod: Manifest) -> str:
-    """Return what kubectl scales to end a pod: deployment/NAME; "" for a pod without such an owner."""
+    """Return what kubectl scales to end a pod, such as deployment/NAME.
+
+    "" for a pod without such an owner.
+    """
     for owner in owners_of(pod):
         if owner.get("kind") not in _SCALABLE:
             continue

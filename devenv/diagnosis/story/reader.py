@@ -43,7 +43,8 @@ from devenv.ports.kube import Manifest
 PATIENCE = 20.0
 # Seconds for which a pod may have no node: at a start a node gets ready, or an old pod ends.
 SCHEDULING_PATIENCE = 10.0
-# The same as PATIENCE while a command changes the cluster: it may be about to create what is missing.
+# The same as PATIENCE while a command changes the cluster: it may be about to create what is
+# missing.
 _PATIENCE_DURING_COMMAND = 90.0
 # Warnings that say nothing about why a pod does not start. Probes fail and containers back off at
 # many a healthy start, and have codes of their own. DNSConfigForming only shortens a list.
