@@ -55,6 +55,8 @@ def run(
     runs = _read(results)
     names = {one.case for one in runs}
     objects = originals.read(lab)
+    if facts:
+        facts.mkdir(parents=True, exist_ok=True)
     for case in cases:
         if case.name in names:
             continue
@@ -178,9 +180,17 @@ def lack_of_words(diagnosis: Mapping[str, Any], words: Iterable[str]) -> str:
 def _heal(lab: Lab, case: Case, diagnosis: dict[str, Any]) -> None:
     if case.heals == PRINTED_FIX:
         for cause in diagnosis["causes"]:
-            _type(lab, cause["fix"][0])
+            _type_fix(lab, cause["fix"])
     elif case.heals == RECOVER:
         lab.json("recover", "--yes")
+
+
+def _type_fix(lab: Lab, fix: Sequence[str]) -> None:
+    """Type the first line of a fix; if it belongs to the first, also the one that ends a pause."""
+    _type(lab, fix[0])
+    for command in fix[1:2]:
+        if " rollout restart " in command:
+            _type(lab, command)
 
 
 def _type(lab: Lab, command: str) -> None:

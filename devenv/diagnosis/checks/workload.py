@@ -522,7 +522,7 @@ def _may_still_be_configured(container: Container) -> bool:
         return False
     facts, pod = container.facts, container.pod
     culprit = culprit_in(facts, container.waiting_message, namespace_of(pod))
-    if culprit and not culprit.is_still_missing(facts):
+    if culprit and not culprit.is_still_wrong(facts):
         # The kubelet tries again.
         return True
     return not has_lasted(facts, created_at(pod))

@@ -9,7 +9,7 @@ from devenv.diagnosis.keys import Key
 from devenv.diagnosis.model import Subject
 from devenv.diagnosis.read import WEBHOOK_KINDS
 from devenv.facts.model import Facts
-from devenv.facts.objects import Fields, items_of, name_of
+from devenv.facts.objects import Fields, fields_of, items_of, name_of
 
 # Kinds without a namespace that a message can blame.
 _CLUSTERED = {
@@ -22,6 +22,10 @@ _CLUSTERED = {
     *WEBHOOK_KINDS,
 }
 _ABSENT = "does not exist"
+QUOTA = "ResourceQuota"
+# A word of a quota's refusal, such as limits.cpu or count/jobs.batch, and its limit, if it is told.
+_RESOURCE = re.compile(r"(\w[\w./-]*\w)(?:=([\w.]+))?")
+_LIMITED = "limited: "
 # The kind of a culprit of which only a webhook's name is known, not its configuration.
 WEBHOOK = "webhook"
 
@@ -63,16 +67,37 @@ class Culprit:
         """Whether it is said not to exist."""
         return self.trouble == _ABSENT
 
-    def is_still_missing(self, facts: Facts) -> bool:
-        """Whether nothing in the facts contradicts that it, or its key, is missing."""
+    def is_still_wrong(self, facts: Facts) -> bool:
+        """Whether nothing in the facts contradicts what is said of it.
+
+        The facts may show that it, or its key, exists, or that a quota has other limits.
+        """
         if self.kind not in facts.objects or not facts.knows(self.kind):
             return True
         obj = facts.one(self.kind, self.namespace, self.name)
+        if self.kind == QUOTA:
+            return bool(limits_in_force(obj, self.trouble))
         if self.is_missing:
             return obj is None
         if not self.lacks or obj is None or "keys" not in obj:
             return True
         return self.lacks not in items_of(obj, "keys")
+
+
+def limits_in_force(quota: Fields | None, refusal: str) -> list[str]:
+    """Return those limits of a quota that a refusal names and that the quota still has.
+
+    `refusal`: in brackets "…, limited: RESOURCE=QUANTITY", or what pods must specify.
+    """
+    hard = fields_of((quota or {}).get("spec"), "hard")
+    _, _, detail = refusal.partition("(")
+    _, _, limited = detail.rpartition(_LIMITED)
+    told_limits: dict[str, str] = dict(_RESOURCE.findall(limited))
+    return [
+        resource
+        for resource, limit in hard.items()
+        if resource in told_limits and told_limits[resource] in {"", str(limit)}
+    ]
 
 
 def missing(kind: str, namespace: str, name: str) -> Culprit:
@@ -112,12 +137,12 @@ def _lacking_key(_: Facts, match: re.Match[str], namespace: str) -> Culprit:
 
 def _exhausted_quota(_: Facts, match: re.Match[str], namespace: str) -> Culprit:
     detail = " ".join(match["detail"].split()).rstrip(".")
-    return Culprit("ResourceQuota", namespace, match["name"], f"allows no more ({detail})")
+    return Culprit(QUOTA, namespace, match["name"], f"allows no more ({detail})")
 
 
 def _demanding_quota(_: Facts, match: re.Match[str], namespace: str) -> Culprit:
     detail = match["detail"].strip().rstrip(".")
-    return Culprit("ResourceQuota", namespace, match["name"], f"refuses pods ({detail})")
+    return Culprit(QUOTA, namespace, match["name"], f"refuses pods ({detail})")
 
 
 def _strict_namespace(_: Facts, match: re.Match[str], namespace: str) -> Culprit:

@@ -1,6 +1,5 @@
 """Commands that heal what Kubernetes tells, made for the cluster of the facts."""
 
-import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -9,7 +8,7 @@ from devenv.diagnosis.commands import json_word, kubectl_command, recover
 from devenv.diagnosis.loose_pods import LoosePods
 from devenv.diagnosis.manifests import template_of
 from devenv.diagnosis.model import Advice, Command, Fix
-from devenv.diagnosis.story.culprits import WEBHOOK, Culprit
+from devenv.diagnosis.story.culprits import QUOTA, WEBHOOK, Culprit, limits_in_force
 from devenv.diagnosis.story.reader import Blockage, preemption_of
 from devenv.diagnosis.workloads import Workload
 from devenv.facts.collect import containers_in, repository
@@ -19,8 +18,6 @@ from devenv.facts.references import CLAIM, PULL
 from devenv.ports.kube import Manifest
 
 _KEY_REFERENCES = {"Secret": "secretKeyRef", "ConfigMap": "configMapKeyRef"}
-# A word of a quota's refusal, such as limits.cpu or count/jobs.batch.
-_RESOURCE = re.compile(r"\w[\w./-]*\w")
 _WEBHOOKS = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
 _SCALABLE = {"ReplicaSet", "StatefulSet"}
 # What a node fails at: manifests that are put back change nothing there.
@@ -31,6 +28,8 @@ def heal(workload: Workload, blockage: Blockage) -> tuple[Fix, ...]:
     """Return how a workload is healed: commands, and advice only where no command can do it."""
     if blockage.reason in _NODE_REASONS:
         return (show(workload),)
+    if blockage.is_over:
+        return tuple(_try_again(workload))
     fixes: list[Fix] = []
     if blockage.culprit:
         fixes += _heal_culprit(workload, blockage.culprit)
@@ -72,7 +71,7 @@ def _heal_culprit(workload: Workload, culprit: Culprit) -> Iterator[Fix]:
         yield from _give_key(workload, culprit)
     elif culprit.is_missing:
         yield from _create(workload, culprit)
-    elif culprit.kind == "ResourceQuota":
+    elif culprit.kind == QUOTA:
         yield from _raise_quota(workload, culprit)
     elif culprit.kind == CLAIM:
         yield from _replace_claim(workload, culprit)
@@ -196,18 +195,23 @@ def _patch_pods(workload: Workload, spec: Mapping[str, Any]) -> Command:
 
 def _raise_quota(workload: Workload, culprit: Culprit) -> Iterator[Fix]:
     """Yield the command that lifts the limits that are used up, or those that pods don't meet."""
-    quota = workload.facts.one("ResourceQuota", culprit.namespace, culprit.name)
-    hard = fields_of((quota or {}).get("spec"), "hard")
-    words = set(_RESOURCE.findall(culprit.trouble))
-    lifted = {name: None for name in hard if name in words}
+    quota = workload.facts.one(QUOTA, culprit.namespace, culprit.name)
+    lifted = dict.fromkeys(limits_in_force(quota, culprit.trouble))
     patch = json_word({"spec": {"hard": lifted}})
     target = f"resourcequota/{culprit.name}"
     if lifted:
         yield workload.kubectl("patch", target, "--type", "merge", "-p", patch)
     else:
         yield workload.kubectl("describe", target)
+    yield from _try_again(workload)
+
+
+def _try_again(workload: Workload) -> Iterator[Fix]:
+    """Yield the command that spares a workload Kubernetes' pause after refusals.
+
+    Nothing makes pods without a workload again.
+    """
     if not isinstance(workload, LoosePods):
-        # Otherwise Kubernetes tries again only after a pause, which grows to minutes.
         yield workload.kubectl("rollout", "restart", workload.target)
 
 

@@ -63,6 +63,9 @@ _NO_PULL_SECRET = "FailedToRetrieveImagePullSecret"  # noqa: S105 - an event's r
 # What a registry says to those whom it does not know.
 _REFUSALS = ("unauthorized", "denied", "401", "403", "authentication", "insufficient_scope")
 _PULL_REASONS = {"ErrImagePull", "ImagePullBackOff"}
+# What follows the message of a refusal whose cause is gone. Controllers double their pause after
+# each refusal, up to 1000 s (kubernetes/client-go, DefaultTypedControllerRateLimiter).
+_PAUSING = "That is over, but Kubernetes pauses before it tries again, for up to 17 min"
 # A container in one of these states is being made.
 _BEING_MADE = {"", "ContainerCreating", "PodInitializing"}
 _CONFIG_ERROR = "CreateContainerConfigError"
@@ -84,6 +87,8 @@ class Blockage:
     evidence: tuple[Evidence, ...] = ()
     # False if it may pass by itself, as at a healthy start.
     is_lasting: bool = True
+    # Whether its cause is gone, and only Kubernetes' next try is missing.
+    is_over: bool = False
 
     @property
     def words(self) -> str:
@@ -102,10 +107,7 @@ def blockage_of(workload: Workload) -> Blockage | None:
 
 def _is_current(facts: Facts, blockage: Blockage) -> bool:
     """Whether the facts do not show that its cause is gone: then the next try succeeds."""
-    culprit = blockage.culprit
-    if culprit is None or not (culprit.is_missing or culprit.lacks):
-        return True
-    return culprit.is_still_missing(facts)
+    return blockage.culprit is None or blockage.culprit.is_still_wrong(facts)
 
 
 def _blockages(workload: Workload) -> Iterator[Blockage | None]:
@@ -135,12 +137,17 @@ def _refused_creation(workload: Workload) -> Blockage | None:
         return None
     culprit = culprit_in(workload.facts, refusal.text, workload.namespace)
     reason, _, message = refusal.text.partition(": ")
+    is_over = culprit is not None and not culprit.is_still_wrong(workload.facts)
+    if is_over:
+        message = f"{message.rstrip('.')}. {_PAUSING}"
+        culprit = None
     return Blockage(
         reason=reason,
         message=message,
         culprit=culprit,
         evidence=(refusal,),
         is_lasting=has_lasted(workload.facts, refusal.time),
+        is_over=is_over,
     )
 
 
@@ -330,7 +337,7 @@ def _first_absent_pull_secret(facts: Facts, pod: Manifest) -> str:
     for reference in _references(pod):
         if reference.get("by") == PULL:
             name = str(reference["name"])
-            if missing(SECRET, namespace_of(pod), name).is_still_missing(facts):
+            if missing(SECRET, namespace_of(pod), name).is_still_wrong(facts):
                 return name
     return ""
 
@@ -391,7 +398,7 @@ def _missing_references(facts: Facts, pod: Manifest) -> Iterator[Blockage]:
         is_readable = kind in facts.objects and facts.knows(kind)
         is_needed = not reference.get("optional") and reference.get("by") != PULL
         culprit = missing(kind, namespace_of(pod), name)
-        if is_readable and is_needed and culprit.is_still_missing(facts):
+        if is_readable and is_needed and culprit.is_still_wrong(facts):
             yield Blockage(
                 reason="Missing",
                 message=f"no {kind} {culprit.full_name}",

@@ -225,7 +225,12 @@ def refused(message, condition_of="Deployment"):
     failure = condition("ReplicaFailure", reason="FailedCreate", message=message)
     failure["lastTransitionTime"] = before(30)
     workload["status"]["conditions"] = [failure]
+    objects["ResourceQuota"] = [quota("none", pods="0"), quota("q", **{"limits.cpu": "1"})]
     return objects
+
+
+def quota(name, **hard):
+    return {"metadata": {"name": name, "namespace": SYSTEM}, "spec": {"hard": hard}}
 
 
 DENIED = 'admission webhook "deny.example.org" denied the request: no'
@@ -266,10 +271,7 @@ def test_who_refuses_a_pod_is_the_root(code, message, subject):
 
 
 def test_a_quota_is_lifted_by_the_command():
-    objects = refused(QUOTA)
-    quota = {"metadata": {"name": "none", "namespace": SYSTEM}, "spec": {"hard": {"pods": "0"}}}
-    objects["ResourceQuota"] = [quota]
-    first, *_ = fixes(told(healthy_facts(objects)).root)
+    first, *_ = fixes(told(healthy_facts(refused(QUOTA))).root)
     assert first.endswith(
         """patch resourcequota/none --type merge -p '{"spec":{"hard":{"pods":null}}}'"""
     )
@@ -283,10 +285,26 @@ def test_a_quota_is_lifted_by_the_command():
 def test_only_what_a_quota_names_is_lifted(message, lifted):
     objects = refused(f'pods "x" is forbidden: {message}')
     hard = {"cpu": "1", "limits.cpu": "1", "memory": "1Gi", "requests.memory": "1Gi"}
-    quota = {"metadata": {"name": "none", "namespace": SYSTEM}, "spec": {"hard": hard}}
-    objects["ResourceQuota"] = [quota]
+    objects["ResourceQuota"] = [quota("none", **hard)]
     first, *_ = fixes(told(healthy_facts(objects)).root)
     assert first.endswith(f"""'{{"spec":{{"hard":{{{lifted}}}}}}}'""")
+
+
+@pytest.mark.parametrize(("message", "overcome"), [
+    (QUOTA, {"ResourceQuota": []}),
+    (QUOTA, {"ResourceQuota": [quota("none")]}),
+    (QUOTA, {"ResourceQuota": [quota("none", pods="10")]}),
+    ('pods "x" is forbidden: failed quota: q: must specify limits.cpu for: c', {"ResourceQuota": [quota("q", pods="9")]}),
+    ('pods "x" is forbidden: no PriorityClass with name high was found', {"PriorityClass": [{"metadata": {"name": "high"}}]}),
+    ('error looking up service account default/me: serviceaccount "me" not found',
+     {"ServiceAccount": [{"metadata": {"namespace": SYSTEM, "name": "me"}}]}),
+], ids=["gone", "without limits", "raised", "of another resource", "class made", "account made"])  # fmt: skip
+def test_after_a_refusal_that_is_over_the_workload_need_not_wait_for_the_next_try(
+    message, overcome
+):
+    root = told(healthy_facts(refused(message) | overcome)).root
+    assert str(root.subject) == "redis"
+    assert [fix.endswith(f"rollout restart deployment/{REDIS}") for fix in fixes(root)] == [True]
 
 
 def test_a_webhook_without_a_known_configuration_is_looked_for():
