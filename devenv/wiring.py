@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from devenv.disk.survey import Surveyor
     from devenv.e2e.run import SourceTestRun
     from devenv.facts.collect import Collector
-    from devenv.facts.logs import LogReader
+    from devenv.facts.logs import LogLine, LogReader
     from devenv.facts.model import Declared, Facts, WasteFacts
     from devenv.gates.live import Prober
     from devenv.images.recipes.build import Builder
@@ -65,9 +65,14 @@ if TYPE_CHECKING:
     from devenv.state.ownership import Ownership
     from devenv.state.record import Records
     from devenv.up import Up
+    from devenv.workstation.bugreport import BugReport, Contents
+    from devenv.workstation.configuration import ConfigurationReader
     from devenv.workstation.purge import Purge
     from devenv.workstation.schedule import Schedule
     from devenv.workstation.setup import Setup
+
+# Of a bug report: seconds for its facts, and lines of each container's log.
+_LOOK, _LINES = 10.0, 2000
 
 
 @dataclass
@@ -499,6 +504,70 @@ class World:
         return VersionReader(
             cluster, self.clock, self.engine, self.engine, self.kind, kube, self.records
         )
+
+    def configuration(
+        self, cluster: str, profile: str | None, sources: tuple[str, str]
+    ) -> ConfigurationReader:
+        """`config view`. `sources`: what named the cluster and the profile."""
+        import os
+
+        from devenv.adapters.docker.address import address, address_origin
+        from devenv.workstation.configuration import ConfigurationReader
+
+        cluster_source, profile_source = sources
+        return ConfigurationReader(
+            host=self.host,
+            cluster=cluster,
+            cluster_source=cluster_source,
+            profile_source=profile_source,
+            choose=lambda: self._choice_for_look(cluster, profile),
+            engine=lambda: (address(), address_origin()),
+            environment=os.environ,
+        )
+
+    def _choice_for_look(self, cluster: str, profile: str | None) -> Choice:
+        """Return the profile for a command that reports broken settings itself."""
+        from devenv.state.choice import choose
+
+        return choose(
+            self.host, cluster, profile, data.root() / "profiles", warn=lambda _error: None
+        )
+
+    def bugreport(self, cluster: str, profile: str | None, sources: tuple[str, str]) -> BugReport:
+        """`bugreport`. `sources`: what named the cluster and the profile."""
+        from devenv.ui.configuration import configuration_shape
+        from devenv.ui.diagnosis import plain_text
+        from devenv.ui.versions import versions_shape
+        from devenv.workstation.bugreport import BugReport, Part
+        from devenv.workstation.bugreport_files import OwnFiles
+
+        def read_versions() -> Contents:
+            return {"versions.json": versions_shape(self.versions(cluster).read())}
+
+        def read_configuration() -> Contents:
+            configuration = self.configuration(cluster, profile, sources).read()
+            return {"configuration.json": configuration_shape(configuration)}
+
+        parts = (
+            Part("versions.json", read_versions),
+            Part("configuration.json", read_configuration),
+            *OwnFiles(self.host, self.clock, cluster).parts,
+        )
+        return BugReport(
+            cluster=cluster,
+            clock=self.clock,
+            profile=lambda: self._choice_for_look(cluster, profile).profile,
+            facts=lambda used_profile: self.own_facts(cluster, used_profile, _LOOK),
+            logs=lambda used_profile: self._recent_logs(cluster, used_profile),
+            describe=lambda diagnosis: plain_text(diagnosis, everything=True),
+            parts=parts,
+        )
+
+    def _recent_logs(self, cluster: str, profile: Profile) -> Iterator[LogLine]:
+        """Yield the last lines of each container, and those before its last restart."""
+        from devenv.facts.logs import LogRange
+
+        return self.logs(cluster, profile).read((), LogRange(tail=_LINES))
 
     def kubeconfig(self, cluster: str) -> ClusterKubeconfig:
         """`kubeconfig`."""

@@ -34,6 +34,7 @@ COMMANDS = {
     "reload-image": "Load a rebuilt image into the cluster, and prove that it runs.",
     "restart": "Restart components in the right order, waiting for each.",
     "logs": "Show the components' logs, merged by time.",
+    "bugreport": "Collect what a bug report needs into one archive, redacted.",
     "request": "Send a request, and prove which pod and route it took.",
     "test-e2e": "Run AIBrix's own end-to-end tests against the cluster.",
     "model": "Add, list and remove models.",
@@ -48,6 +49,7 @@ COMMANDS = {
     "completion": "Print or install completion for bash, zsh or fish.",
     "profile": "List, show, check and create profiles.",
     "images": "List and build the images that need no registry.",
+    "config": "Show what applies here, and where it is set.",
     "version": "Show the versions of devenv, its programs and the cluster.",
 }
 

@@ -39,6 +39,7 @@ EXAMPLES = {
     "logs": Examples(
         "reference.md", ("logs --problems", "logs gateway-plugins --follow", "logs redis --tail 20")
     ),
+    "bugreport": Examples("doctor.md", ("bugreport", "bugreport --to report.tar.gz")),
     "request": Examples(
         "requests.md",
         ("request", "request --route direct --model llama2-7b", "request --stream"),
@@ -95,6 +96,8 @@ EXAMPLES = {
         "profiles.md",
         ("profile init mine.yaml", "profile init mine.yaml --extends aibrix --host-port 9000"),
     ),
+    "config": Examples("reference.md", ("config view", "config view -o json")),
+    "config view": Examples("reference.md", ("config view", "config view -n other -o json")),
     "completion": Examples(
         "reference.md", ("completion bash --install", "completion zsh > _devenv")
     ),

@@ -87,7 +87,7 @@ def as_told(error: BaseException, args: Sequence[str]) -> DevenvError:
     command = shlex.join(["devenv", "--debug", *other_args])
     fix = (
         f"Report it in devenv's issue tracker, and attach what `{command}` prints"
-        f" and the file that `devenv doctor --save FILE` writes. This is devenv {__version__}."
+        f" and the file that `devenv bugreport` writes. This is devenv {__version__}."
     )
     return DevenvError("Internal error in devenv.", f"{type(error).__name__}: {error}", fix)
 

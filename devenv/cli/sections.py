@@ -17,9 +17,9 @@ SECTIONS = {
         "test-e2e",
         "images",
     ),
-    "Diagnosis": ("doctor", "recover", "logs"),
+    "Diagnosis": ("doctor", "recover", "logs", "bugreport"),
     "Disk": ("disk", "prune", "schedule"),
-    "Configuration": ("profile", "completion", "version"),
+    "Configuration": ("profile", "config", "completion", "version"),
 }
 
 

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from devenv import __version__
 from devenv.base.errors import DevenvError, Exit
@@ -16,7 +17,7 @@ from devenv.base.targets import write as write_target
 from devenv.base.text_files import read_text
 from devenv.facts import reading
 from devenv.facts.model import Facts, dump, parse
-from devenv.facts.redact import redacted
+from devenv.facts.redact import redacted, redacted_text
 
 _FIX = "Write a facts file with `devenv doctor --save FILE`."
 # Bytes. Facts of a cluster with thousands of objects take some ten MiB.
@@ -39,6 +40,18 @@ def clean(facts: Facts, secrets: Iterable[str] = ()) -> Facts:
     home = str(Path.home())
     redacted_content = redacted(content, home, _users(), secrets)
     return parse(json.dumps(redacted_content))
+
+
+def clean_document(content: Any, secrets: Iterable[str] = ()) -> Any:
+    """Return a JSON value that is no facts without private texts. All of it is free text."""
+    # Below this key, texts are free.
+    facts = {"text": content}
+    return redacted(facts, str(Path.home()), _users(), secrets)["text"]
+
+
+def clean_text(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return the text of a file, such as a log, without private texts."""
+    return redacted_text(text, str(Path.home()), _users(), secrets)
 
 
 def _shortened(path: str) -> str:

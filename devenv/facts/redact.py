@@ -12,7 +12,7 @@ from typing import Any
 _GONE = "[redacted]"
 _NAMES = (
     r"authorization|proxy-authorization|x-api-key|api[-_]?key|access[-_]?key|token|passwd|password"
-    r"|secret|cookie|credential"
+    r"|secret|cookie|credential|client-key-data"
 )
 # What Kubernetes says after the name of a volume, which may be a word such as token.
 _MISSING_OBJECT = (
@@ -21,6 +21,8 @@ _MISSING_OBJECT = (
 )
 # What follows a name: a list, a text in quotes that may be escaped, or a word.
 _VALUE = r"(\[[^\]]*\]|\\*\"[^\"]*\"|'[^']*'|[^\s,;}\]]{3,})"
+# A key in a text of several lines; the end may have been cut off.
+_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.DOTALL)
 _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement)
     for pattern, replacement in (
@@ -34,6 +36,8 @@ _RULES = tuple(
         ),
         # A password in an address.
         (r"(://[^/\s:@]*:)[^@\s/]+@", rf"\1{_GONE}@"),
+        # A token in the place of a user.
+        (r"(https?://)[^/\s:@\[]+@", rf"\1{_GONE}@"),
         (r"\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {_GONE}"),
         (
             rf"((?:{_NAMES})[\w-]*\\*[\"']?\s*[:=]\s*)(?!{_MISSING_OBJECT}){_VALUE}",
@@ -148,6 +152,14 @@ def redacted(
     )
     content: dict[str, Any] = redactor.value(facts)
     return content
+
+
+def redacted_text(text: str, home: str, users: Sequence[str], secrets: Iterable[str] = ()) -> str:
+    """Return the text of a file without what is private, as `redacted` removes it."""
+    # Keys have several lines; the other rules must not reach beyond a line's end.
+    lines = _PEM.sub(_GONE, text).split("\n")
+    content = redacted({"lines": lines}, home, users, secrets)
+    return "\n".join(content["lines"])
 
 
 def without_credentials(value: Any) -> Any:

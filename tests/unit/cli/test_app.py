@@ -107,6 +107,7 @@ def test_a_mistake_of_devenvs_own_is_told_in_the_same_form(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert "TypeError: boom" in told
     assert "devenv --debug up 'a b'" in told, "what to attach"
+    assert "`devenv bugreport`" in told, "what else to attach"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])

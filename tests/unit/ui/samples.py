@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 from devenv.base.errors import DevenvError
 from devenv.cluster.down import Removal
@@ -31,9 +32,11 @@ from devenv.reload.plan import Plan as ReloadPlan
 from devenv.reload.reload import Result as ReloadResult
 from devenv.reload.rollout import Renewed
 from devenv.ui import (
+    bugreport,
     catalogue,
     clusters,
     comparison,
+    configuration,
     diagnosis,
     disk,
     down,
@@ -54,7 +57,9 @@ from devenv.up import Result
 from devenv.workstation.purge import Item, PurgePlan
 from devenv.workstation.schedule import State
 from tests.unit.ui.proofs import BROKEN, PROOF
+from tests.unit.ui.test_bugreport import COLLECTED
 from tests.unit.ui.test_clusters import CLUSTERS
+from tests.unit.ui.test_configuration import CONFIGURATION
 from tests.unit.ui.test_diagnosis import FOUND
 from tests.unit.ui.test_disk import DISK, KEPT, PLAN, SPACE, SURVEY, THING
 from tests.unit.ui.test_e2e import report as e2e_result
@@ -173,6 +178,8 @@ def of_commands(incident, healthy) -> dict[str, list[tuple[str, Report]]]:
             ("rm", models.removed("m", [], is_removed=True)),
         ],
         "images": [("list", catalogue.images([Entry("kube", "v1", "what it is", "key", "ref", built=True, size=GIB, seconds=9)]))],
+        "bugreport": [("logs are missing", bugreport.archive(COLLECTED, Path("report.tar.gz"), 9))],
+        "config": [("view", configuration.configuration(CONFIGURATION))],
         "version": [("a cluster", versions.versions(VERSIONS)), ("no answers", versions.versions(SILENT))],
         "test-e2e": [("one test failed", e2e.report(e2e_result()))],
     }  # fmt: skip
