@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from devenv.install.availability import Sources
     from devenv.install.downloads import Downloads
     from devenv.models.models import Models
+    from devenv.ports.kube import Manifest
     from devenv.profiles.headers import Headers
     from devenv.profiles.model import Profile, PythonBase
     from devenv.profiles.variant import Variant
@@ -270,13 +271,11 @@ class World:
 
         return Prober(kube_of(cluster), HttpGateway(), self.clock, profile)
 
-    def rendered(self, name: str, variant: Variant) -> str:
-        """Return a profile's manifests as `up` applies them, as YAML."""
-        import yaml
-
+    def rendered(self, name: str, variant: Variant) -> list[Manifest]:
+        """Return a profile's manifests as `up` applies them."""
         # No cluster can have that name.
         up = self.up(".", self.choice(".", name, variant))
-        return yaml.safe_dump_all(up.made_objects(), sort_keys=False, width=120, allow_unicode=True)
+        return up.made_objects()
 
     def in_nodes(self, cluster: str, image: str) -> bool:
         """Whether every node of a cluster has an image of that name."""

@@ -49,13 +49,18 @@ def list_(folder: Path | None, output: str) -> None:
 @folder_option
 @name_option
 @click.option("--dry-run", is_flag=True, help="Show what would be built, and build nothing.")
-def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run: bool) -> None:
+@output_option
+def build(
+    names: tuple[str, ...], folder: Path | None, cluster: str, output: str, *, dry_run: bool
+) -> None:
     """Build the recipes NAMES, or all of them.
 
     Also builds the recipes that they are based on, and skips what is already built. Stays within
     the disk budgets of the cluster's profile.
     """
     from devenv import wiring
+    from devenv.ui import builds
+    from devenv.ui.render import render
 
     with wiring.world(folder) as world:
         builder = world.builder
@@ -64,16 +69,13 @@ def build(names: tuple[str, ...], folder: Path | None, cluster: str, *, dry_run:
             builder.wait()
         recipe_names = names or tuple(builder.book.recipes)
         plan = builder.plan(recipe_names, _files(builder, recipe_names))
-        if not plan.pieces:
-            world.reporter.say("Nothing to do: everything is built.")
-            return
-        if dry_run:
+        if plan.pieces and dry_run:
             world.reporter.say(plan.summary)
-            click.echo("\n".join(piece.name for piece in plan.pieces))
-            return
-        guard = world.guard(cluster, world.choice(cluster, None).profile)
-        guard.make({"engine": plan.disk, "host": plan.disk}, _LOCK_WAIT)
-        builder.build(plan)
+        elif plan.pieces:
+            guard = world.guard(cluster, world.choice(cluster, None).profile)
+            guard.make({"engine": plan.disk, "host": plan.disk}, _LOCK_WAIT)
+            builder.build(plan)
+    render(builds.build(plan, dry_run=dry_run), output)
 
 
 def _files(builder: "Builder", recipe_names: Iterable[str]) -> "list[RecipeFile]":

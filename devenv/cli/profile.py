@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from devenv.base.counting import counted
 from devenv.cli import values
 from devenv.cli.options import output_option, variant_of, variant_options
 from devenv.cli.suggestions import SuggestingGroup
@@ -34,27 +33,31 @@ def list_(output: str) -> None:
     "--rendered", is_flag=True, help="Print the manifests instead, patched as `up` applies them."
 )
 @variant_options
-def show(name: str, *, rendered: bool, **chosen: Any) -> None:
+@output_option
+def show(name: str, output: str, *, rendered: bool, **chosen: Any) -> None:
     """Print a profile as devenv uses it.
 
     NAME is a profile or a YAML file. Prints it with everything that it extends, and with every
     default. With --rendered, first fetches, builds or renders what is missing.
     """
     from devenv import data, wiring
-    from devenv.profiles.load import load, to_yaml
+    from devenv.profiles.load import load
+    from devenv.ui import profiles
+    from devenv.ui.render import render
 
     variant = variant_of(chosen)
     if not rendered:
-        click.echo(to_yaml(load(name, data.root() / "profiles", variant)), nl=False)
+        render(profiles.profile(load(name, data.root() / "profiles", variant)), output)
         return
     with wiring.world() as world:
-        content = world.rendered(name, variant)
-    click.echo(content, nl=False)
+        objects = world.rendered(name, variant)
+    render(profiles.manifests(objects), output)
 
 
 @COMMAND.command("validate")
 @click.argument("name", shell_complete=values.profiles)
-def validate(name: str) -> None:
+@output_option
+def validate(name: str, output: str) -> None:
     """Check a profile with all its versions and options.
 
     NAME is a profile or a YAML file. Lists every error at once, each with its line.
@@ -62,14 +65,12 @@ def validate(name: str) -> None:
     from devenv import data
     from devenv.diagnosis import codes
     from devenv.profiles.load import check, new_items
+    from devenv.ui import profiles
+    from devenv.ui.render import render
 
-    profile = check(name, data.root() / "profiles", codes.book())
-    images = counted(len(profile.images), "image")
-    components = counted(len(profile.components), "component")
-    requests = counted(len(profile.requests), "request")
-    click.echo(f"{name} is valid: {images}, {components}, {requests}.")
-    if new_names := new_items(name, data.root() / "profiles"):
-        click.echo(f"New names: {', '.join(new_names)}.")
+    folder = data.root() / "profiles"
+    profile = check(name, folder, codes.book())
+    render(profiles.validated(name, profile, new_items(name, folder)), output)
 
 
 @COMMAND.command("schema")
@@ -99,8 +100,15 @@ def schema() -> None:
     help="Port of the gateway in the node. [default: 30888]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@output_option
 def init(
-    file: Path, extends: str | None, host_port: int | None, node_port: int | None, *, force: bool
+    file: Path,
+    extends: str | None,
+    host_port: int | None,
+    node_port: int | None,
+    output: str,
+    *,
+    force: bool,
 ) -> None:
     """Create a profile that extends another.
 
@@ -110,7 +118,12 @@ def init(
     from devenv.base import targets
     from devenv.base.errors import DevenvError, Exit
     from devenv.profiles.draft import write_new
+    from devenv.ui import profiles
+    from devenv.ui.render import render
 
+    is_printed = targets.is_stdout(file)
+    if is_printed and output == "json":
+        raise click.UsageError("The profile and -o json can't both go to standard output.")
     if targets.is_file(file) and not force:
         fix = "Choose another name, or pass --force."
         raise DevenvError(f"{file} already exists.", next_step=fix, exit_code=Exit.USAGE)
@@ -119,8 +132,8 @@ def init(
     if host_port is None:
         host_port = _ask_for_port()
     write_new(file, folder, base, host_port, node_port)
-    if not targets.is_stdout(file):
-        click.echo(f"Wrote {file}. Use it with: devenv up --name {file.stem} --profile {file}")
+    if not is_printed:
+        render(profiles.written(file, base, host_port), output)
 
 
 def _ask_for_base(folder: Path) -> str:

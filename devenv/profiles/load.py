@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from devenv.base.errors import DevenvError
+from devenv.base.json_types import JsonObject
 from devenv.base.userfiles import did_you_mean
 from devenv.profiles.files import Files, read_files
 from devenv.profiles.merge import merge
@@ -104,5 +105,9 @@ def list_profiles(folder: Path) -> list[Profile]:
 
 def to_yaml(profile: Profile) -> str:
     """Return the profile as YAML, with nothing left to extend."""
-    content = profile.model_dump(mode="json", by_alias=True, exclude={"left_out"})
-    return yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
+    return yaml.safe_dump(to_json(profile), sort_keys=False, width=120, allow_unicode=True)
+
+
+def to_json(profile: Profile) -> JsonObject:
+    """Return the content of the YAML that `to_yaml` returns."""
+    return profile.model_dump(mode="json", by_alias=True, exclude={"left_out"})

@@ -56,6 +56,27 @@ def test_every_cluster_comes_from_the_environment_too(name):
             assert (param.envvar, param.show_envvar) == ("DEVENV_CLUSTER", True)
 
 
+# Command → why it has no -o json.
+WITHOUT_JSON = {
+    "completion": "it prints a script for a shell",
+    "exec": "it prints what another program prints",
+    "kubectl": "it prints what another program prints, which has -o json itself",
+    "kubeconfig": "it prints a file for other programs, or that file's path",
+    "profile schema": "it prints a JSON Schema, which is JSON without an envelope",
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_command_that_reports_has_json(name):
+    outputs = [param for param in ALL[name].params if "--output" in param.opts]
+    choices = [choice for param in outputs for choice in param.type.choices]
+    assert ("json" in choices) is (name not in WITHOUT_JSON)
+
+
+def test_only_commands_that_exist_are_without_json():
+    assert WITHOUT_JSON.keys() <= ALL.keys()
+
+
 def option(name: str, long: str) -> click.Option:
     return next(param for param in ALL[name].params if long in param.opts)
 

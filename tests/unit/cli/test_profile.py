@@ -43,6 +43,54 @@ def test_validate_tells_right_from_wrong(capsys, tmp_path: Path, check_message):
     assert f"{tmp_path}/bad.yaml:2: wrong:" in err
 
 
+def result(out: str, kind: str):
+    document = json.loads(out)
+    assert (document["version"], document["kind"]) == (1, kind)
+    return document["result"]
+
+
+def test_show_as_json_is_what_the_yaml_says(capsys):
+    shown = yaml.safe_load(run(capsys, "show", "offline")[1])
+    assert result(run(capsys, "show", "offline", "-o", "json")[1], "profile") == shown
+
+
+def test_manifests_as_json_are_those_of_the_yaml(capsys, monkeypatch):
+    objects = [{"kind": "A", "metadata": {"name": "é"}}, {"kind": "B", "data": {"x": "1"}}]
+    monkeypatch.setattr("devenv.wiring.World.rendered", lambda *_: objects)
+    arguments = ("show", "offline", "--rendered")
+    assert list(yaml.safe_load_all(run(capsys, *arguments)[1])) == objects
+    assert result(run(capsys, *arguments, "-o", "json")[1], "manifests") == objects
+
+
+def test_validate_as_json(capsys, tmp_path: Path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: offline\nname: mine\nimages: [{name: new, ref: docker.io/a/b:1}]\n")
+    code, out, _ = run(capsys, "validate", str(own), "-o", "json")
+    content = result(out, "profile-validation")
+    assert code == 0
+    assert content.keys() == {
+        "profile", "valid", "images", "components", "requests", "new_names"
+    }  # fmt: skip
+    assert content["new_names"] == ["images.new"]
+    assert (content["profile"], content["valid"]) == (str(own), True)
+    own.write_text("wrong: 1\n")
+    code, out, _ = run(capsys, "validate", str(own), "-o", "json")
+    assert code == 2
+    assert "wrong" in result(out, "error")["why"]
+
+
+def test_init_as_json(capsys, tmp_path: Path):
+    own = tmp_path / "mine.yaml"
+    code, out, _ = run(capsys, "init", str(own), "--host-port", "9999", "-o", "json")
+    assert code == 0
+    assert result(out, "profile-init") == {
+        "file": str(own),
+        "extends": "offline",
+        "host_port": 9999,
+    }
+    assert run(capsys, "init", "-", "-o", "json")[0] == 2
+
+
 def test_the_schema_in_docs_is_todays():
     written = data.root() / "docs" / "profile.schema.json"
     assert written.read_text() == schema_text(), (

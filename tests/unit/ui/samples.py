@@ -16,6 +16,7 @@ from devenv.disk.prune import Outcome, RemovalResult
 from devenv.disk.prune import Proposal as SpaceProposal
 from devenv.disk.schedule import Job
 from devenv.disk.survey import Disk, Ledger, Survey
+from devenv.images.recipes.build_plan import BuildPlan
 from devenv.images.recipes.listing import Entry
 from devenv.models.model import ListedModel, NewModel, PodCount
 from devenv.ports.containers import Node
@@ -33,6 +34,7 @@ from devenv.reload.reload import Result as ReloadResult
 from devenv.reload.rollout import Renewed
 from devenv.ui import (
     bugreport,
+    builds,
     catalogue,
     clusters,
     comparison,
@@ -47,6 +49,7 @@ from devenv.ui import (
     recovery,
     reload,
     schedule,
+    setup,
     status,
     up,
     versions,
@@ -58,6 +61,7 @@ from devenv.workstation.purge import Item, PurgePlan
 from devenv.workstation.schedule import State
 from tests.unit.ui.proofs import BROKEN, PROOF
 from tests.unit.ui.test_bugreport import COLLECTED
+from tests.unit.ui.test_builds import PLAN as BUILD_PLAN
 from tests.unit.ui.test_clusters import CLUSTERS
 from tests.unit.ui.test_configuration import CONFIGURATION
 from tests.unit.ui.test_diagnosis import FOUND
@@ -177,7 +181,13 @@ def of_commands(incident, healthy) -> dict[str, list[tuple[str, Report]]]:
             ("list", models.listed([ListedModel("m", PodCount(1, 2), ("default/m",), "accepted", "default/m", (PROOF,), is_added_by_devenv=True)])),
             ("rm", models.removed("m", [], is_removed=True)),
         ],
-        "images": [("list", catalogue.images([Entry("kube", "v1", "what it is", "key", "ref", built=True, size=GIB, seconds=9)]))],
+        "images": [
+            ("list", catalogue.images([Entry("kube", "v1", "what it is", "key", "ref", built=True, size=GIB, seconds=9)])),
+            ("build", builds.build(BUILD_PLAN, dry_run=False)),
+            ("build --dry-run", builds.build(BUILD_PLAN, dry_run=True)),
+            ("build, all is built", builds.build(BuildPlan(()), dry_run=False)),
+        ],
+        "setup": [("it installed a package", setup.actions(["installed gcc"])), ("nothing", setup.actions([]))],
         "bugreport": [("logs are missing", bugreport.archive(COLLECTED, Path("report.tar.gz"), 9))],
         "config": [("view", configuration.configuration(CONFIGURATION))],
         "version": [("a cluster", versions.versions(VERSIONS)), ("no answers", versions.versions(SILENT))],

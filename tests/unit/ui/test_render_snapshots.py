@@ -80,7 +80,7 @@ def test_no_line_of_help_is_cut(name):
 
 
 def test_every_command_with_a_report_has_a_sample():
-    silent = {"setup", "logs", "profile", "exec", "kubectl", "kubeconfig", "completion"}
+    silent = {"logs", "profile", "exec", "kubectl", "kubeconfig", "completion"}
     names = samples.of_commands(facts("the-incident"), facts("healthy"))
     assert set(names) == set(COMMANDS) - silent
 
