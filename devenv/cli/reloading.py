@@ -42,7 +42,7 @@ def run(
         render(reports.plan(reload.session.cluster, reload.plan(images)), output)
         return Exit.OK
     if watched_paths:
-        return watch(world, lambda: reload.run(images, wait), watched_paths)
+        return watch(world, lambda: reload.run(images, wait), watched_paths, output)
     render(reports.result(reload.run(images, wait)), output)
     return Exit.OK
 
@@ -89,7 +89,9 @@ def may_replace_first(error: DevenvError, *, agreed: bool) -> bool:
     return prompts.confirmed("End the old pod first? Requests fail until the new one is ready.")
 
 
-def watch(world: "World", reload: "Callable[[], Result]", paths: Sequence[Path]) -> int:
+def watch(
+    world: "World", reload: "Callable[[], Result]", paths: Sequence[Path], output: str
+) -> int:
     """Reload now and at every change; after a round that fails, the next one may succeed."""
     from devenv.ui import errors
     from devenv.ui import reload as reports
@@ -99,10 +101,10 @@ def watch(world: "World", reload: "Callable[[], Result]", paths: Sequence[Path])
     def reload_once(changed_files: list[str]) -> None:
         nonlocal code
         try:
-            reports.print_round(reload(), changed_files)
+            reports.print_round(reload(), changed_files, output)
             code = Exit.OK
         except DevenvError as error:
-            errors.error(error)
+            errors.error_of_round(error, output)
             code = error.exit_code
 
     with suppress(KeyboardInterrupt):

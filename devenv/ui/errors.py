@@ -22,6 +22,14 @@ def print_error_as_json(problem: DevenvError) -> None:
     console.result().print(line, markup=False, soft_wrap=True)
 
 
+def error_of_round(problem: DevenvError, output: str) -> None:
+    """Show an error after which a watch goes on."""
+    if output == "json":
+        print_error_as_json(problem)
+    else:
+        error(problem)
+
+
 def error_lines(problem: DevenvError) -> list[str]:
     """Return what `error` prints, in rich's markup."""
     if isinstance(problem, DeclinedError):

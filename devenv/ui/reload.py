@@ -21,7 +21,7 @@ from devenv.ui import console
 from devenv.ui.console import print_line
 from devenv.ui.marks import CHECK, dim
 from devenv.ui.proofs import print_proofs, proof_shapes
-from devenv.ui.render import Report, shapes
+from devenv.ui.render import Report, json_line, shapes
 
 
 def plan(cluster: str, planned: Plan) -> Report:
@@ -186,8 +186,12 @@ def _image_shape(name: str, image: ProvenImage) -> JsonObject:
     }
 
 
-def print_round(reloaded: Result, changed_files: Sequence[str]) -> None:
-    """Print one round of `--watch`: what changed, and the time of each part."""
+def print_round(reloaded: Result, changed_files: Sequence[str], output: str) -> None:
+    """Print one round of `--watch`: what changed, and the time of each part; or JSON on a line."""
+    if output == "json":
+        shape = {**result_shape(reloaded), "changed": list(changed_files)}
+        console.result().print(json_line("reload-image", shape), markup=False, soft_wrap=True)
+        return
     subject = escape(_describe(changed_files))
     parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in reloaded.seconds.items())
     results = [proof.ok for proof in reloaded.renewed.proofs]
