@@ -47,6 +47,8 @@ def _not_buildable(refs: str, *, is_from_checkout: bool) -> DevenvError:
         what = f"The profile has no command to build {refs}."
         fix = (
             "Add one to the image in the profile: "
-            "images: [{name: …, build: [docker, build, -t, REF, .], build_in: FOLDER}]."
+            "images: [{name: …, build: [docker, build, -t, REF, .], build_in: FOLDER}]. "
+            "To build AIBrix's own programs, make a cluster from its source code:"
+            " `devenv up --checkout PATH`."
         )
     return DevenvError(what, "", fix, Exit.USAGE)

@@ -42,6 +42,18 @@ def test_nothing_is_built_where_one_has_no_command(build, fakes, expect_error):
     assert "run make image" not in fakes.log
 
 
+def test_without_a_checkout_the_command_that_takes_one_is_named(build, expect_error):
+    aibrix = load("aibrix", data.root() / "profiles")
+    (image,) = [image for image in aibrix.images if image.name == "gateway-plugins"]
+    assert image.from_checkout
+    with expect_error(Exit.USAGE) as caught:
+        Build(aibrix, build.in_place).run(["gateway-plugins"])
+    assert "`devenv up --checkout PATH`" in caught.value.next_step
+    with expect_error(Exit.USAGE) as caught:
+        build.run(["gateway-plugins"])
+    assert "`devenv up --checkout PATH`" in caught.value.next_step
+
+
 def test_what_failed_is_told_with_its_last_lines(build, fakes, expect_error):
     fakes.host.results["make image"] = Completed(2, "\n".join(map(str, range(40))))
     with expect_error(Exit.FAILED):
