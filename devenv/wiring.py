@@ -18,7 +18,7 @@ from devenv.adapters.kube import ContextKube
 from devenv.base.errors import DevenvError, Exit, NotReachableError
 from devenv.base.image_names import ReturnNames
 from devenv.ports.processes import Environment
-from devenv.ui import console, progress
+from devenv.ui import console, progress, verbosity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +85,12 @@ class World:
     @cached_property
     def host(self) -> LocalHost:
         """This machine."""
-        return LocalHost()
+        return LocalHost(self._show_program)
+
+    def _show_program(self, argv: Sequence[str]) -> None:
+        """Show a program that is about to be started, if the user wants to see everything."""
+        if verbosity.is_verbose():
+            self.reporter.say(progress.program_line(argv))
 
     @cached_property
     def clock(self) -> SystemClock:

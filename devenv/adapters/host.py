@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,12 +36,20 @@ _QUOTED_LINES = 12
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 _Child = subprocess.Popen[str]
+# Gets the arguments of a program that is about to be started.
+OnStart = Callable[[Sequence[str]], None]
+
+
+def _ignore(_argv: Sequence[str]) -> None:
+    """Do nothing."""
 
 
 class LocalHost:
     """The machine that devenv runs on."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_start: OnStart = _ignore) -> None:
+        """`on_start` gets the arguments of each program that is started."""
+        self._on_start = on_start
         # The programs that `run` is waiting for.
         self._children: set[_Child] = set()
         self._guard = threading.Lock()
@@ -83,6 +91,7 @@ class LocalHost:
 
         Raises DevenvError if it is not installed.
         """
+        self._on_start(argv)
         try:
             return subprocess.Popen(  # noqa: S603 - a list, never a shell
                 list(argv),
@@ -106,6 +115,7 @@ class LocalHost:
         As in a shell, that of a program which a signal ended is 128 and the signal's number. Raises
         DevenvError if the program is not installed.
         """
+        self._on_start(argv)
         previous = signal.signal(signal.SIGINT, _leave_to_child)
         try:
             environment = {**_child_environment(), **env}
@@ -143,6 +153,7 @@ class LocalHost:
 
     def spawn(self, argv: Sequence[str], log: Path) -> None:
         """Start a program that outlives devenv."""
+        self._on_start(argv)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as log_file:
             subprocess.Popen(  # noqa: S603 - a list, never a shell

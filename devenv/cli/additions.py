@@ -1,10 +1,55 @@
-"""What every command gets besides its own options: --debug, a refusal of --name, examples."""
+"""What every command gets besides its own options.
+
+That is --quiet, --verbose and --debug, a refusal of --name, and examples.
+"""
 
 import click
 
 from devenv.cli import naming
+from devenv.ui import verbosity
+from devenv.ui.verbosity import Verbosity
 
 DEBUG = "debug"
+# What the root's context keeps of --quiet and --verbose.
+_VERBOSITY = "verbosity"
+
+
+def common_options() -> list[click.Parameter]:
+    """Return the options that may stand before a command's name and after it."""
+    return [quiet_option(), verbose_option(), debug_option()]
+
+
+def quiet_option() -> click.Option:
+    """Return --quiet."""
+    return click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        expose_value=False,
+        callback=_choose_verbosity,
+        help="Show no progress: only the result, warnings and errors.",
+    )
+
+
+def verbose_option() -> click.Option:
+    """Return --verbose."""
+    return click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        callback=_choose_verbosity,
+        help="Show more progress: every change, and the programs that run.",
+    )
+
+
+def _choose_verbosity(ctx: click.Context, option: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    """Apply --quiet or --verbose. Raises UsageError if both are given."""
+    if not value:
+        return
+    settings = ctx.find_root().obj
+    choice = Verbosity(option.name)
+    if settings.setdefault(_VERBOSITY, choice) is not choice:
+        raise click.UsageError("--quiet and --verbose contradict each other: pass only one.")
+    verbosity.choose(choice)
 
 
 def debug_option() -> click.Option:
@@ -29,7 +74,7 @@ def complete(command: click.Command, group: str = "") -> click.Command:
     else:
         naming.add_refusal(command)
     if not any(param.name == DEBUG for param in command.params):
-        command.params.append(debug_option())
+        command.params += common_options()
     command.epilog = epilog(path)
     return command
 

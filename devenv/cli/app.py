@@ -14,10 +14,12 @@ import click
 from devenv import __version__
 from devenv.base.errors import Exit
 from devenv.cli import naming, values
-from devenv.cli.additions import DEBUG, complete, debug_option
+from devenv.cli.additions import DEBUG, common_options, complete
 from devenv.cli.failures import tell
 from devenv.cli.sections import write_sections
 from devenv.cli.suggestions import SuggestingGroup
+from devenv.ui import verbosity
+from devenv.ui.verbosity import Verbosity
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -102,7 +104,7 @@ class LazyGroup(SuggestingGroup):
 
 @click.group(
     cls=LazyGroup,
-    params=[debug_option()],
+    params=common_options(),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
@@ -125,6 +127,7 @@ def run(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. Every error is shown here, in one form."""
     settings: dict[str, object] = {}
     given_args = sys.argv[1:] if args is None else args
+    verbosity.choose(Verbosity.NORMAL)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:

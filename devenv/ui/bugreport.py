@@ -31,10 +31,9 @@ def archive(collected: Collected, path: Path, size: int) -> Report:
         for missing in collected.missing:
             name, why = escape(missing.name), escape(missing.why)
             aside.print(f"[yellow]Missing:[/yellow] {name}: {why}", soft_wrap=True)
-        aside.print(
+        console.note(
             f"{len(collected.texts)} files, redacted. devenv can't know all that is private:"
-            " look through them before you attach the archive to an issue.",
-            soft_wrap=True,
+            " look through them before you attach the archive to an issue."
         )
         console.print_line(out, escape(str(path)))
 

@@ -10,6 +10,8 @@ from typing import TextIO
 
 from rich.console import Console
 
+from devenv.ui import verbosity
+
 # Columns of a pipe, which has no width: nothing may be cut to fit one.
 _UNCUT = 500
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -49,6 +51,12 @@ def _result_stream() -> TextIO:
 def progress() -> Console:
     """Return the console for everything else."""
     return _console(sys.stderr)
+
+
+def note(text: str) -> None:
+    """Show a sentence beside the progress, unless the user wants quiet."""
+    if not verbosity.is_quiet():
+        progress().print(text, markup=False, soft_wrap=True)
 
 
 def _console(stream: TextIO) -> Console:

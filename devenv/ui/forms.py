@@ -30,7 +30,7 @@ def save(facts: Facts, target: Path) -> None:
     """Write the facts to a file."""
     files.write(facts, target)
     if not targets.is_stdout(target):
-        console.progress().print(f"Facts saved in {target}, redacted.", markup=False)
+        console.note(f"Facts saved in {target}, redacted.")
 
 
 def diagnosis(
@@ -91,4 +91,4 @@ def _emit(content: str, target: Path | None) -> None:
         return
     files.write_text(content, target)
     if not targets.is_stdout(target):
-        console.progress().print(f"Written to {target}.", markup=False)
+        console.note(f"Written to {target}.")

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from devenv.ui import verbosity
+
 # Seconds between two frames.
 _PAUSE = 0.1
 _FRAMES, _PLAIN_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
@@ -22,10 +24,10 @@ def sign_of_life(what: str) -> Iterator[None]:
     """Show at once, on a terminal, that the command is at work, and how long it has been.
 
     It clears its line at the end, and nothing else may write to the terminal meanwhile. It shows
-    nothing if standard error is not a terminal.
+    nothing if standard error is not a terminal, or with --quiet.
     """
     stream = sys.stderr
-    if not _is_terminal(stream):
+    if verbosity.is_quiet() or not _is_terminal(stream):
         yield
         return
     ended = threading.Event()

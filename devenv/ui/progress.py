@@ -1,14 +1,18 @@
 """Shows steps as they run: bars on a terminal, plain lines where output is piped."""
 
+import shlex
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from devenv.facts.redact import without_credentials
 from devenv.profiles.quantities import show
+from devenv.ui import verbosity
 from devenv.ui.marks import CHECK, CROSS
 
 # Seconds between two lines about one step.
@@ -37,6 +41,11 @@ def amount(position: float, total: float, unit: str) -> str:
         minutes = round((total - position) / 60)
         return f"about {max(1, minutes)} min left"
     return f"{position:.0f} of {total:.0f} {unit}".rstrip()
+
+
+def program_line(argv: Sequence[str]) -> str:
+    """Return a program with its arguments as in a shell, without credentials."""
+    return f"$ {shlex.join(without_credentials(argv))}"
 
 
 class Lines:
@@ -91,6 +100,39 @@ class Lines:
         if state is None:
             return 0.0
         return time.monotonic() - state.began
+
+
+class Silence(Lines):
+    """A reporter for --quiet: shows nothing. The error at the end says what failed."""
+
+    def detail(self, step: str, text: str) -> None:
+        """Show nothing."""
+
+    def end(self, step: str, note: str = "") -> None:
+        """Show nothing."""
+
+    def fail(self, step: str) -> None:
+        """Show nothing."""
+
+    def say(self, text: str) -> None:
+        """Show nothing."""
+
+
+class DetailedLines(Lines):
+    """A reporter for --verbose: shows when a step begins, and every change of what it is at."""
+
+    def begin(self, step: str) -> None:
+        """Say that the step has begun."""
+        super().begin(step)
+        self._console.print(f"  {step}: begins", style="dim", markup=False)
+
+    def detail(self, step: str, text: str) -> None:
+        """Say what a step is at, at once."""
+        with self._lock:
+            state = self._steps.setdefault(step, _Step(time.monotonic()))
+            if text and text != state.detail:
+                state.detail = text
+                self._console.print(f"  {step}: {text}", style="dim", markup=False)
 
 
 class Bars(Lines):
@@ -165,7 +207,11 @@ def _end_line(step: str, note: str, seconds: float) -> str:
 
 
 def reporter(console: Console) -> Bars | Lines:
-    """Return the reporter that suits where output goes."""
+    """Return the reporter that suits where output goes, and how much the user wants."""
+    if verbosity.is_quiet():
+        return Silence(console)
+    if verbosity.is_verbose():
+        return DetailedLines(console)
     if console.is_terminal and not console.is_dumb_terminal:
         return Bars(console)
     return Lines(console)

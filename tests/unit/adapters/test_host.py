@@ -19,6 +19,18 @@ def host(tmp_path: Path, monkeypatch) -> LocalHost:
     return LocalHost()
 
 
+def test_each_program_is_told_before_it_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    started = []
+    host = LocalHost(started.append)
+    program = [sys.executable, "-c", ""]
+    host.run(program)
+    host.attach(program, {})
+    with pytest.raises(FileNotFoundError):
+        host.spawn(["missing"], tmp_path / "log")
+    assert started == [program, program, ["missing"]]
+
+
 def test_a_program_gives_its_code_and_all_of_its_output(host):
     done = host.run(
         [

@@ -61,7 +61,7 @@ def told(capsys) -> dict[str, str]:
         "model sideways -o json",
         "status --sideways -o json",
         "status -n ../x -o json",
-        "setup -o json",
+        "kubeconfig -o json",
         "down --all -o json",
         "request --route sideways -o json",
         "status --profile sideways -o json",
