@@ -12,6 +12,7 @@ _LOOP = "a cluster for the loop"
 _DESTROYED = "an engine with a small disk, which is filled"
 _APART = "clusters of their own"
 _OWN = {
+    "test_bugreport.py": _FAULTS,
     "test_context.py": _FAULTS,
     "test_doctor.py": _FAULTS,
     "test_gone.py": _FAULTS,

@@ -19,6 +19,8 @@ _REFUSALS = {*_FULL, *_ODD_PLACES, errno.EACCES, errno.EPERM, errno.EROFS}
 # -o, also after other short options in the same word; JSON is the next word, or the rest of this.
 _OUTPUT = re.compile(r"-[a-zA-Z]*o|--output")
 _JSON_OUTPUT = re.compile(r"-[a-zA-Z]*ojson|--output=json")
+# The cluster's name is the next word, or the rest of this one.
+_NAME, _NAME_IS = {"-n", "--name"}, "--name="
 # What comes before another program's arguments.
 _OTHER_PROGRAM = ("--", "kubectl")
 # Set by the shell's script while it asks for completions.
@@ -85,11 +87,23 @@ def as_told(error: BaseException, args: Sequence[str]) -> DevenvError:
 
     other_args = [arg for arg in args if arg != "--debug"]
     command = shlex.join(["devenv", "--debug", *other_args])
+    report = shlex.join(["devenv", *_chosen_cluster(args), "bugreport"])
     fix = (
         f"Report it in devenv's issue tracker, and attach what `{command}` prints"
-        f" and the file that `devenv bugreport` writes. This is devenv {__version__}."
+        f" and the file that `{report}` writes. This is devenv {__version__}."
     )
     return DevenvError("Internal error in devenv.", f"{type(error).__name__}: {error}", fix)
+
+
+def _chosen_cluster(args: Sequence[str]) -> list[str]:
+    """Return the option that names the cluster, so that a report is of the same one."""
+    own_args = list(takewhile(lambda arg: arg not in _OTHER_PROGRAM, args))
+    for option, value in pairwise([*own_args, ""]):
+        if option in _NAME:
+            return ["-n", value]
+        if option.startswith(_NAME_IS):
+            return [option]
+    return []
 
 
 def _wrong_usage(error: click.ClickException) -> DevenvError:

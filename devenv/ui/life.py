@@ -24,9 +24,14 @@ def sign_of_life(what: str) -> Iterator[None]:
     """Show at once, on a terminal, that the command is at work, and how long it has been.
 
     It clears its line at the end, and nothing else may write to the terminal meanwhile. It shows
-    nothing if standard error is not a terminal, or with --quiet.
+    nothing if standard error is not a terminal, or with --quiet; with --verbose, it is a line.
     """
     stream = sys.stderr
+    if verbosity.is_verbose():
+        # What is shown besides would tear the line.
+        _write(stream, f"{what}\n")
+        yield
+        return
     if verbosity.is_quiet() or not _is_terminal(stream):
         yield
         return
@@ -68,7 +73,9 @@ def _draw(stream: TextIO, what: str, frames: str, began: float, ended: threading
         _write(stream, f"{_CLEAR}{frame} {what}  {seconds:.0f} s")
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:
+        return
     # The terminal may have been closed.
     with suppress(OSError, ValueError):
         stream.write(text)

@@ -9,7 +9,7 @@ import pytest
 
 from devenv.base.errors import DevenvError, Exit
 from devenv.cli import app
-from devenv.cli.failures import wants_json
+from devenv.cli.failures import as_told, wants_json
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,19 @@ def test_what_follows_two_dashes_is_for_another_program(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "--sideways" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "command"),
+    [
+        ("status", "devenv bugreport"),
+        ("-n c status", "devenv -n c bugreport"),
+        ("status --name c", "devenv -n c bugreport"),
+        ("status --name=c", "devenv --name=c bugreport"),
+        ("kubectl -n default get pods", "devenv bugreport"),
+        ("-n c kubectl -n default get pods", "devenv -n c bugreport"),
+    ],
+)
+def test_an_internal_error_names_the_report_of_the_same_cluster(args, command):
+    error = as_told(TypeError("boom"), args.split())
+    assert f"`{command}`" in error.next_step

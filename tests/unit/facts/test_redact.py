@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from devenv.facts.redact import redacted
+from devenv.facts.redact import redacted, redacted_text
 
 HOME, USER = "/home/somebody", "somebody"
 
@@ -27,6 +27,8 @@ def clean(value):
         ("AWS_SECRET_ACCESS_KEY=abcd/efgh", "abcd/efgh"),
         ("redis://:hunter22@redis:6379", "hunter22"),
         ("https://bob:pa55word@host/x", "pa55word"),
+        ("https://tokenasuser@host/x", "tokenasuser"),
+        ("client-key-data: LS0tLS1CRUdJTg", "LS0tLS1CRUdJTg"),
         ("run --api-key abcdef123456", "abcdef"),
         ('"X-Api-Key":["abcd1234"]', "abcd1234"),
         ('password: "my secret phrase"', "secret phrase"),
@@ -135,3 +137,15 @@ def test_secrets_that_are_known_are_gone_from_names_too():
         {"metadata": {"name": "x-planted-y"}, "args": ["planted"]}, HOME, [USER], ["planted"]
     )
     assert "planted" not in json.dumps(told)
+
+
+@pytest.mark.parametrize("end", ["\n-----END RSA PRIVATE KEY-----\nafter", ""])
+def test_a_key_of_several_lines_is_gone_from_a_text_also_if_its_end_is_missing(end):
+    text = redacted_text(f"before\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nMIIF{end}", HOME, [USER])
+    assert text.splitlines() == ["before", *["[redacted]", "after"][: 2 if end else 1]]
+
+
+def test_a_question_is_gone_to_the_end_of_its_line_alone():
+    text = redacted_text('prompt="my secret\nready: somebody', HOME, [USER], ["ready"])
+    assert "secret" not in text
+    assert text.endswith("\n[redacted]: user")

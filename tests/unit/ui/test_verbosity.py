@@ -87,6 +87,13 @@ def test_quiet_shows_no_sign_of_life(monkeypatch):
     assert written != []
 
 
+def test_verbose_shows_a_line_in_place_of_the_sign_of_life(capsys):
+    verbosity.choose(Verbosity.VERBOSE)
+    with life.sign_of_life("Looking"):
+        assert capsys.readouterr().err == "Looking\n"
+    assert capsys.readouterr().err == ""
+
+
 def test_a_program_is_shown_as_a_shell_takes_it_without_credentials():
     assert program_line(["kind", "create", "a b"]) == "$ kind create 'a b'"
     assert "hunter2" not in program_line(["x", "--token", "hunter2"])
