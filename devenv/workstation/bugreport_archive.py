@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from devenv.base import targets
 from devenv.base.errors import DevenvError, Exit
 from devenv.workstation.bugreport import Collected
 
@@ -22,7 +23,13 @@ def default_path(cluster: str, moment: float) -> Path:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise DevenvError if there is anything at the path, or if its folder is missing."""
+    """Raise DevenvError if there is anything at the path, or if its folder is missing.
+
+    Standard output is taken, too: the archive's name goes there.
+    """
+    if targets.is_stdout(path):
+        what = "The archive can't go to standard output, where its name goes."
+        raise DevenvError(what, next_step="Give a path with --to.", exit_code=Exit.USAGE)
     if os.path.lexists(path):
         raise _existing(path)
     if not path.parent.is_dir():

@@ -1,6 +1,7 @@
 import os
 import stat
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,12 @@ def test_nothing_is_overwritten(tmp_path, refuse, expect_error):
     with expect_error(Exit.USAGE):
         refuse(path)
     assert path.read_text() == "mine"
+
+
+def test_standard_output_is_refused(tmp_path, monkeypatch, expect_error):
+    monkeypatch.chdir(tmp_path)
+    with expect_error(Exit.USAGE):
+        refuse_existing(Path("-"))
 
 
 def test_a_link_that_leads_nowhere_is_not_followed(tmp_path, expect_error):
