@@ -43,7 +43,7 @@ def clean(facts: Facts, secrets: Iterable[str] = ()) -> Facts:
 
 
 def clean_document(content: Any, secrets: Iterable[str] = ()) -> Any:
-    """Return a JSON value that is no facts without private texts. All of it is free text."""
+    """Return a JSON value other than facts without private texts. All of it is free text."""
     # Below this key, texts are free.
     facts = {"text": content}
     return redacted(facts, str(Path.home()), _users(), secrets)["text"]

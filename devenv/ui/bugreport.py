@@ -8,8 +8,8 @@ from rich.markup import escape
 from devenv import __version__
 from devenv.base.json_types import JsonObject
 from devenv.ui import console
-from devenv.ui.render import Report, envelope
-from devenv.workstation.bugreport import Collected
+from devenv.ui.render import Report, envelope, shapes
+from devenv.workstation.bugreport import Collected, MissingPart
 
 
 def contents_text(collected: Collected) -> str:
@@ -28,9 +28,9 @@ def archive(collected: Collected, path: Path, size: int) -> Report:
 
     def text(out: Console) -> None:
         aside = console.progress()
-        for missing in collected.missing:
-            name, why = escape(missing.name), escape(missing.why)
-            aside.print(f"[yellow]Missing:[/yellow] {name}: {why}", soft_wrap=True)
+        for part in collected.missing_parts:
+            name, reason = escape(part.name), escape(part.reason)
+            aside.print(f"[yellow]Missing:[/yellow] {name}: {reason}", soft_wrap=True)
         console.note(
             f"{len(collected.texts)} files, redacted. devenv can't know all that is private:"
             " look through them before you attach the archive to an issue."
@@ -47,5 +47,9 @@ def archive_shape(collected: Collected, path: Path, size: int) -> JsonObject:
 
 def _contents_shape(collected: Collected) -> JsonObject:
     contents = [{"name": name, "size": size} for name, size in collected.sizes.items()]
-    missing = [{"name": part.name, "why": part.why} for part in collected.missing]
-    return {"contents": contents, "missing": missing}
+    missing_parts = shapes(_missing_shape, collected.missing_parts)
+    return {"contents": contents, "missing": missing_parts}
+
+
+def _missing_shape(part: MissingPart) -> JsonObject:
+    return {"name": part.name, "why": part.reason}

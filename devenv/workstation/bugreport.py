@@ -42,11 +42,11 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingPart:
     """A part that the report lacks, and why."""
 
     name: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Collected:
     # When they were collected, in seconds since 1970.
     time: float
     texts: Mapping[str, str]
-    missing: tuple[Missing, ...]
+    missing_parts: tuple[MissingPart, ...]
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -98,7 +98,7 @@ class BugReport:
             texts |= looks.get(part.name, no_texts)
         if profile:
             texts |= self._diagnosed(looks)
-        return Collected(self.cluster, self.clock.now(), texts, _missing(looks.unknown))
+        return Collected(self.cluster, self.clock.now(), texts, _missing_parts(looks.unknown))
 
     def _read_logs(self, profile: Profile) -> Contents:
         lines = map(_spell_line, self.logs(profile))
@@ -149,15 +149,15 @@ def _spell_line(line: LogLine) -> str:
     return " ".join(filter(None, (line.time, place, line.code, line.text)))
 
 
-def _missing(unknown: Mapping[str, str]) -> tuple[Missing, ...]:
+def _missing_parts(unknown: Mapping[str, str]) -> tuple[MissingPart, ...]:
     """Return what was not read. A profile takes the parts that need it with it."""
     reasons = dict(unknown)
     if PROFILE in reasons:
         reasons |= dict.fromkeys((FACTS, DIAGNOSIS, LOGS), _NO_PROFILE)
     elif FACTS in reasons:
-        reasons[DIAGNOSIS] = "there are no facts"
+        reasons[DIAGNOSIS] = "the facts are missing"
     clean_reasons = files.clean_document(reasons)
-    return tuple(Missing(name, why) for name, why in sorted(clean_reasons.items()))
+    return tuple(MissingPart(name, reason) for name, reason in sorted(clean_reasons.items()))
 
 
 def _encoded(text: str) -> bytes:

@@ -155,14 +155,14 @@ class ConfigurationReader:
 
 
 def _values(content: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[tuple[_Key, Any]]:
-    """Yield each value below these keys that is no map, with the keys that lead to it."""
+    """Yield each value below these keys that is not a map, with the keys that lead to it."""
     for key in keys:
         value = content[key]
         if not isinstance(value, Mapping):
             yield (key,), value
             continue
-        for rest, inner_value in _values(value, tuple(value)):
-            yield (key, *rest), inner_value
+        for inner_key, inner_value in _values(value, tuple(value)):
+            yield (key, *inner_key), inner_value
 
 
 def _spelled(value: Any) -> str:

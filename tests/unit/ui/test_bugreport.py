@@ -5,9 +5,9 @@ from pathlib import Path
 
 from devenv.ui.bugreport import archive, archive_shape, contents_text
 from devenv.ui.render import render
-from devenv.workstation.bugreport import Collected, Missing
+from devenv.workstation.bugreport import Collected, MissingPart
 
-COLLECTED = Collected("c", 1.8e9, {"b": "é", "a": ""}, (Missing("logs.txt", "no answer"),))
+COLLECTED = Collected("c", 1.8e9, {"b": "é", "a": ""}, (MissingPart("logs.txt", "no answer"),))
 CONTENTS = {
     "contents": [{"name": "a", "size": 0}, {"name": "b", "size": 2}],
     "missing": [{"name": "logs.txt", "why": "no answer"}],

@@ -47,13 +47,13 @@ def report(fakes):
 
 
 def names_of_missing(collected):
-    return [part.name for part in collected.missing]
+    return [part.name for part in collected.missing_parts]
 
 
 def test_everything_answers(report):
     collected = report(Part("a", lambda: {"a/b.txt": "text", "a/c.json": {"x": 1}})).collect()
     assert sorted(collected.texts) == ["a/b.txt", "a/c.json", DIAGNOSIS, FACTS, LOGS]
-    assert collected.missing == ()
+    assert collected.missing_parts == ()
     assert collected.texts[FACTS] == dump(HEALTHY)
     assert collected.texts[DIAGNOSIS] == f"verdict:{HEALTHY.cluster}"
     assert json.loads(collected.texts["a/c.json"]) == {"x": 1}
@@ -67,7 +67,7 @@ def test_what_does_not_answer_leaves_the_rest(report, port):
     assert collected.texts["a"] == "text"
     expected = {"facts": [DIAGNOSIS, FACTS], "logs": [LOGS]}
     assert names_of_missing(collected) == expected[port]
-    assert "silent" in str(collected.missing)
+    assert "silent" in str(collected.missing_parts)
 
 
 def test_without_a_profile_what_needs_none_is_there(report):
@@ -149,7 +149,7 @@ def planted(report, monkeypatch):
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_no_secret_is_in_a_report(planted, secret):
-    texts = [*planted.texts.values(), *(part.why for part in planted.missing)]
+    texts = [*planted.texts.values(), *(part.reason for part in planted.missing_parts)]
     assert [text for text in texts if secret in text] == []
 
 

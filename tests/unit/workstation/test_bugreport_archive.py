@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from devenv.base.errors import Exit
-from devenv.workstation.bugreport import Collected, Missing
+from devenv.workstation.bugreport import Collected, MissingPart
 from devenv.workstation.bugreport_archive import default_path, refuse_existing, write
 
-COLLECTED = Collected("c", 1.8e9, {"b.txt": "text", "a/é.txt": "é"}, (Missing("x", "no answer"),))
+COLLECTED = Collected(
+    "c", 1.8e9, {"b.txt": "text", "a/é.txt": "é"}, (MissingPart("x", "no answer"),)
+)
 
 
 def test_the_archive_has_all_files_in_one_folder_for_its_owner_alone(tmp_path):
