@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DEADLINE = 0.25
 # The profile whose names are offered for a cluster that devenv does not know. It extends offline.
 _WIDEST_PROFILE = "aibrix"
-# docs/facts/aibrix.md has the versions of each.
+# Those of the newest AIBrix; profiles/aibrix.yaml has those of each version.
 STRATEGIES = (
     "random", "least-request", "throughput", "least-busy-time", "least-kv-cache", "least-latency",
     "prefix-cache", "prefix-cache-preble", "vtc-basic", "least-gpu-cache", "least-utilization",

@@ -414,6 +414,8 @@ class Profile(Model):
     tag: str = ""
     # Whether what it installs reads a model's name from annotations too, and hashes routes' names.
     model_annotations: bool = False
+    # The routing strategies that gateway-plugins has; empty if they are not known.
+    strategies: tuple[str, ...] = ()
     # The Go module of a checkout.
     module: str = ""
     needs: Needs = Needs()

@@ -21,6 +21,7 @@ from devenv.base.errors import Exit
 from devenv.cli import values
 from devenv.cli.app import app, run
 from devenv.diagnosis.codes import book
+from devenv.profiles.load import load
 from tests.paths import ROOT
 
 CLUSTERS = ("devenv", "other")
@@ -106,10 +107,8 @@ def test_the_rest():
     assert offered("devenv prune --on ") == ["host", "engine"]
 
 
-def test_the_strategies_are_those_of_the_facts():
-    section = (ROOT / "docs" / "facts" / "aibrix.md").read_text().split("### Strategies")[1]
-    words = set(section.split("## ")[0].replace(",", " ").replace(";", " ").split())
-    assert set(values.STRATEGIES) <= words
+def test_the_strategies_are_those_of_the_newest_aibrix():
+    assert load("aibrix", ROOT / "profiles").strategies == values.STRATEGIES
 
 
 # Servers

@@ -390,3 +390,22 @@ def test_where_the_core_has_the_definitions_no_other_folder_is_rendered_for_them
     folders = [Path(m.kustomize).name for m in profile.manifests if m.name.startswith("file ")]
     assert folders[-1] == "test"
     assert "crd" not in folders
+
+
+@pytest.mark.parametrize(
+    ("version", "count"),
+    [("v0.3.0", 9), ("v0.4.1", 16), ("v0.5.0", 16), ("v0.6.0", 17), ("v0.7.0", 18)],
+)
+def test_each_version_has_its_strategies(version, count):
+    facts = (data.root() / "docs" / "facts" / "aibrix.md").read_text()
+    strategies = of(version=version).strategies
+    assert len(strategies) == len(set(strategies)) == count
+    assert all(strategy in facts for strategy in strategies)
+
+
+def test_newer_versions_have_the_strategies_of_older_ones():
+    older = {
+        version: set(of(version=version).strategies) for version in ("v0.3.0", "v0.5.0", "v0.6.0")
+    }
+    assert older["v0.3.0"] < older["v0.5.0"] < older["v0.6.0"] < set(of().strategies)
+    assert of(checkout="/source").strategies == of().strategies
