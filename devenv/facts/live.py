@@ -3,18 +3,22 @@
 import json
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from devenv.facts.objects import Fields, fields_of
-from devenv.ports.gateway import HttpAnswer, HttpRequest
+from devenv.facts.answers import is_stream, whole_text
+from devenv.ports.gateway import HttpAnswer, HttpRequest, Obstacle
 from devenv.profiles.model import LiveRequest, Route
 
 # The name that AIBrix's EnvoyPatchPolicy gives its route in every release (docs/facts/aibrix.md).
 PATCHED_ROUTE = "original_route"
 # A header that the plugin sets on every answer that it has observation.
 REACHED = "x-went-into-req-headers"
+# The header with the pod that it chose.
+_TARGET = "target-pod"
+_UNSEEN = f"the answer has no {REACHED}: the plugin never saw the request"
+_UNCHOSEN = f"the answer has no {_TARGET}"
 # The failure of a request whose line and pods could not be read. Saved facts hold this text, and a
 # diagnosis compares it.
 UNPROVEN = "the API server does not answer, so its route can't be proven"
@@ -26,23 +30,24 @@ EXCERPT = 200
 # How the headers begin by which gateway-plugins says why it refuses a request.
 _REFUSED = "x-error-"
 _WORD = "hello"
-_STREAM = "text/event-stream"
-# How an event of a stream begins.
-_EVENT = "data: "
+# Obstacles of which the failure says no more than their name.
+_SAID_ALONE = {Obstacle.REFUSED, Obstacle.RESET, Obstacle.TIMEOUT}
 # How a mock model names its pod. AIBrix's own mock does so too.
 _POD = re.compile(r"\(pod ([a-z0-9.-]+)\)")
 
 
 @dataclass(frozen=True)
 class Extra:
-    """What only a mock is asked: of a real model, it would cost tokens.
+    """What a request asks for besides proving its route.
 
-    `size` is in bytes: the question is at least that large. `delay` is in seconds: the answer does
-    not begin before.
+    Only a mock is asked for the first two, which would cost tokens of a real model. `size` is in
+    bytes: the question is at least that large. `delay` is in seconds: the answer does not begin
+    before. `prompt` is the question itself, "" for devenv's own.
     """
 
     size: int = 0
     delay: float = 0.0
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,18 @@ class Proof:
     def keyless(self) -> bool:
         """Whether the server wants an API key that the request does not have."""
         return self.answer.status == _UNAUTHORIZED
+
+    @property
+    def other_failures(self) -> tuple[str, ...]:
+        """The failures that neither the answer's status nor its body says already."""
+        if not self.failures:
+            return ()
+        first_failure, *others = self.failures
+        if self.answer.status:
+            first_failure = first_failure.removesuffix(f" ({_excerpt(self.answer)})")
+        if first_failure == str(self.answer.status) or self.answer.obstacle in _SAID_ALONE:
+            return tuple(others)
+        return (first_failure, *others)
 
     @property
     def by_gateway(self) -> bool:
@@ -202,7 +219,7 @@ def compose(
 
 
 def _question(live: LiveRequest, extra: Extra) -> bytes:
-    content = _WORD + " " * extra.size
+    content = (extra.prompt or _WORD) + " " * extra.size
     messages = [{"role": "user", "content": content}]
     body: dict[str, Any] = {"model": live.model, "messages": messages, "stream": live.stream}
     if extra.delay:
@@ -276,6 +293,24 @@ def unproven(live: LiveRequest, answer: HttpAnswer) -> Proof:
     return observation.proof(_answer_failures(observation) or [UNPROVEN], observation.pod)
 
 
+def by_failures(proofs: Iterable[Proof]) -> list[list[Proof]]:
+    """Return the proofs with those that failed in the same way together, in their order."""
+    groups: dict[object, list[Proof]] = {}
+    for number, proof in enumerate(proofs):
+        key = number if proof.ok else (proof.failures, proof.answer.status, proof.pod)
+        groups.setdefault(key, []).append(proof)
+    return list(groups.values())
+
+
+def plugin_failure(route: Route, answer: HttpAnswer) -> str:
+    """Return what a good answer lacks if gateway-plugins did not do its part; "" if it did."""
+    if route in {Route.EXTENSION, Route.PLAIN} and REACHED not in answer.headers:
+        return _UNSEEN
+    if route is Route.EXTENSION and not answer.headers.get(_TARGET):
+        return _UNCHOSEN
+    return ""
+
+
 def remedies(proofs: Iterable[Proof]) -> list[str]:
     """Return what the user must change in requests whose failures last."""
     failed = list(proofs)
@@ -306,7 +341,7 @@ def answering_pod(answer: HttpAnswer, pods: Iterable[str] = ()) -> str:
     A mock says "(pod NAME)". AIBrix's own mock has other sentences too, so any of `pods` counts
     wherever it stands, if it is the only one.
     """
-    text = _text_of(answer)
+    text = whole_text(answer)
     if match := _POD.search(text):
         return match[1]
     mentioned_pods = [pod for pod in pods if _mentions(text, pod)]
@@ -320,35 +355,6 @@ def _mentions(text: str, pod: str) -> bool:
     return bool(re.search(rf"(?<![a-z0-9.-]){re.escape(pod)}(?![a-z0-9-])", text))
 
 
-def _text_of(answer: HttpAnswer) -> str:
-    if not _is_stream(answer):
-        return answer.body
-    return "".join(map(_piece, _json_events(answer.body)))
-
-
-def _json_events(stream: str) -> Iterator[str]:
-    """Yield the events that are JSON objects: a stream ends with one that is not."""
-    for line in stream.splitlines():
-        if line.startswith(_EVENT + "{"):
-            yield line.removeprefix(_EVENT)
-
-
-def _is_stream(answer: HttpAnswer) -> bool:
-    return answer.headers.get("content-type", "").startswith(_STREAM)
-
-
-def _piece(event: str) -> str:
-    try:
-        choices = json.loads(event)["choices"]
-        return "".join(map(_content_of, choices))
-    except (ValueError, KeyError):
-        return ""
-
-
-def _content_of(choice: Fields) -> str:
-    return str(fields_of(choice, "delta").get("content") or "")
-
-
 # What keeps a request from proving its route. Each function returns its failures.
 
 
@@ -358,11 +364,14 @@ def _answer_failures(observation: _Observation) -> list[str]:
         obstacle = "no answer" if answer.sent else "not sent"
         return [f"{obstacle} ({answer.error})"]
     if answer.status != _OK:
-        body = answer.body.strip()[:EXCERPT] or "empty body"
-        return [f"{_status_in_words(observation)} ({body})"]
-    if observation.live.stream and not _is_stream(answer):
+        return [f"{_status_in_words(observation)} ({_excerpt(answer)})"]
+    if observation.live.stream and not is_stream(answer):
         return ["the request asked for a stream, but the answer is not one"]
     return []
+
+
+def _excerpt(answer: HttpAnswer) -> str:
+    return answer.body.strip()[:EXCERPT] or "empty body"
 
 
 def _status_in_words(observation: _Observation) -> str:
@@ -445,7 +454,7 @@ def _plugin_failures(observation: _Observation) -> list[str]:
     """gateway-plugins must have seen the request, and chosen the pod by the route `extension`."""
     failures: list[str] = []
     if observation.live.route is not Route.DIRECT and REACHED not in observation.answer.headers:
-        failures.append(f"the answer has no {REACHED}: the plugin never saw the request")
+        failures.append(_UNSEEN)
     if observation.live.route is Route.EXTENSION:
         failures += _choice_failures(observation)
     return failures
@@ -456,9 +465,9 @@ def _choice_failures(observation: _Observation) -> list[str]:
 
     Until v0.5 `target-pod` holds its address, from v0.6 its name (docs/facts/aibrix.md).
     """
-    target = observation.answer.headers.get("target-pod", "")
+    target = observation.answer.headers.get(_TARGET, "")
     if not target:
-        return ["the answer has no target-pod"]
+        return [_UNCHOSEN]
     # If nothing tells which pod answered, that is a failure of its own.
     if not observation.pod:
         return []

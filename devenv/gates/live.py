@@ -23,6 +23,7 @@ from devenv.facts.live import (
     Proof,
     Sent,
     answering_pod,
+    by_failures,
     compose,
     find_line,
     prove,
@@ -89,25 +90,30 @@ class Prober:
         log_wait: float = _LOG_WAIT,
         *,
         api: bool = True,
+        prompt: str = "",
     ) -> list[Proof]:
         """Send all requests at once, then look for all their log lines together.
 
         Each proof says what went wrong with its request. `timeout` and `log_wait` are in seconds.
         With `api` false, the API server is not asked for what proves the routes, so no proof is
-        `ok`.
+        `ok`. `prompt`: what the model is asked, without anything added to make the request large.
         """
         began = self.clock.monotonic()
         chosen = list(requests)
         model_pods: _ModelPods = {}
-        large = self._large(chosen, model_pods) if api else None
+        large = self._large(chosen, model_pods) if api and not prompt else None
         prepared = []
         for live in chosen:
-            extra = _LARGE if live is large else Extra()
+            extra = _LARGE if live is large else Extra(prompt=prompt)
             prepared.append(self._prepare(live, timeout, extra))
         exchanges = self._send_all(prepared)
         if not api:
             return [unproven(exchange.live, exchange.answer) for exchange in exchanges]
         return self._judge(exchanges, began, log_wait, model_pods)
+
+    def send(self, live: LiveRequest, timeout: float, prompt: str = "") -> HttpAnswer:
+        """Send one request and return its answer, without a proof. `timeout` is in seconds."""
+        return self._send(self._prepare(live, timeout, Extra(prompt=prompt))).answer
 
     def probe_long(
         self, requests: Iterable[LiveRequest], delay: float, timeout: float
@@ -327,12 +333,14 @@ def _refuse_lasting(failed: Sequence[Proof], hint: str) -> None:
 
 
 def _failures_of(failed: Iterable[Proof]) -> str:
-    return "\n".join(map(_failure_line, failed))
+    """Return a line for each way to fail, with the requests that failed so."""
+    return "\n".join(map(_failure_line, by_failures(failed)))
 
 
-def _failure_line(proof: Proof) -> str:
-    failures = "; ".join(proof.failures)
-    return f"{proof.name}: {failures}"
+def _failure_line(proofs: Sequence[Proof]) -> str:
+    names = ", ".join(proof.name for proof in proofs)
+    failures = "; ".join(proofs[0].failures)
+    return f"{names}: {failures}"
 
 
 def proxy_selector(profile: Profile) -> str:

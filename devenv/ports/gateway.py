@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -20,6 +21,18 @@ class HttpRequest:
     timeout: float = 10.0
 
 
+class Obstacle(StrEnum):
+    """What kept an answer from coming."""
+
+    # No program listens at the port.
+    REFUSED = "refused"
+    RESET = "reset"
+    # The other side ended the connection before the answer was complete.
+    CLOSED = "closed"
+    TIMEOUT = "timeout"
+    OTHER = "other"
+
+
 @dataclass(frozen=True)
 class HttpAnswer:
     """What came back, or why nothing did."""
@@ -35,6 +48,8 @@ class HttpAnswer:
     error: str = ""
     # False if not even the request could be sent.
     sent: bool = True
+    # None if an answer came, and in facts files of older versions.
+    obstacle: Obstacle | None = None
 
 
 class Gateway(Protocol):

@@ -69,6 +69,11 @@ def harmless(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def harmless_lines(text: str) -> str:
+    """Replace control characters, but keep the lines."""
+    return "\n".join(map(harmless, text.splitlines()))
+
+
 def interactive() -> bool:
     """Whether a person can see progress and answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

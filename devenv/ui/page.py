@@ -317,8 +317,7 @@ def _json(value: Any) -> str:
 
 def _plain(text: str) -> str:
     """Return text without control characters, but with its lines."""
-    lines = str(text).splitlines()
-    return "\n".join(map(console.harmless, lines))
+    return console.harmless_lines(str(text))
 
 
 def _prose(text: str) -> Markup:

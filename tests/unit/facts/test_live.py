@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from devenv.facts.live import AccessLine, answering_pod, compose, find_line, prove
-from devenv.ports.gateway import HttpAnswer
+from devenv.facts.live import AccessLine, answering_pod, by_failures, compose, find_line, prove
+from devenv.ports.gateway import HttpAnswer, Obstacle
 from devenv.profiles.model import LiveRequest, Route
 
 PODS = {"mock-1": "10.0.0.1", "mock-2": "10.0.0.2"}
@@ -191,4 +191,35 @@ def test_every_failure_has_a_reason(status):
     proof = judge(
         Route.DIRECT, HttpAnswer(status, {}, "", error="refused" if not status else ""), MODEL_ROUTE
     )
-    assert proof.failures[0] in proof_line(proof)
+    assert proof.failures[0] in proof_line([proof])
+
+
+BODY = "no healthy upstream"
+REFUSED = HttpAnswer(0, error="connection refused", obstacle=Obstacle.REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("got", "others"),
+    [
+        (HttpAnswer(503, {}, BODY), 0),
+        (HttpAnswer(503, {}, ""), 0),
+        (HttpAnswer(503, {"x-error-routing": "true"}, BODY), 1),
+        (HttpAnswer(401, {}, BODY), 1),
+        (REFUSED, 0),
+        (HttpAnswer(0, error=BODY, obstacle=Obstacle.OTHER), 1),
+        (answer("mock-2"), 1),
+        (answer(), 0),
+    ],
+)
+def test_an_answers_status_and_body_are_not_told_twice(got, others):
+    proof = judge(Route.DIRECT, got, MODEL_ROUTE)
+    assert len(proof.other_failures) == others
+    assert not any(BODY in failure for failure in proof.other_failures if got.status)
+
+
+def test_proofs_that_failed_in_the_same_way_are_together():
+    good = judge(Route.DIRECT, answer(), MODEL_ROUTE)
+    refused = [judge(route, REFUSED, None) for route in (Route.DIRECT, Route.PLAIN)]
+    other = judge(Route.DIRECT, HttpAnswer(503, {}, BODY), MODEL_ROUTE)
+    groups = by_failures([good, refused[0], other, good, refused[1]])
+    assert groups == [[good], refused, [other], [good]]

@@ -2,15 +2,16 @@ import json
 
 import pytest
 
-from devenv.base.errors import DevenvError
+from devenv.base.errors import DevenvError, Exit
 from devenv.data import root
 from devenv.facts.mock import MOCK
 from devenv.gates.live import Prober
-from devenv.ports.gateway import HttpAnswer
+from devenv.ports.gateway import HttpAnswer, Obstacle
 from devenv.profiles.load import load
 from devenv.profiles.model import LiveRequest, Route
 
 LARGE = 64 << 10
+PROMPT = "who are you"
 
 
 @pytest.fixture
@@ -108,3 +109,18 @@ def test_a_mock_that_answers_at_once_proves_nothing_of_long_answers(prober, imag
 def test_a_users_own_model_gets_no_long_request(prober, sent, image):
     image("vllm/vllm-openai:v0.10")
     assert (prober.probe_long(prober.profile.requests, 16, 25), sent) == ([], [])
+
+
+def test_a_prompt_is_asked_as_it_is(prober, sent, image):
+    image(f"{MOCK}:reference")
+    (proof,) = prober.probe(prober.profile.requests[:1], prompt=PROMPT)
+    assert proof.ok
+    assert json.loads(sent[0].body)["messages"][0]["content"] == PROMPT
+
+
+def test_one_cause_for_three_routes_is_one_line(prober, fakes, monkeypatch, expect_error):
+    refused = HttpAnswer(0, error="connection refused", obstacle=Obstacle.REFUSED)
+    monkeypatch.setattr(fakes.gateway, "send", lambda http: refused)
+    with expect_error(Exit.FAILED) as error:
+        prober.until_proven(1)
+    assert len(error.value.why.splitlines()) == 1
