@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from devenv.facts.logs import LogLine, LogReader
     from devenv.facts.model import Declared, Facts, WasteFacts
     from devenv.gates.live import Prober
+    from devenv.gates.series import Series
     from devenv.images.recipes.build import Builder
     from devenv.images.sources.inplace import InPlace
     from devenv.images.sources.provider import Provider
@@ -275,6 +276,12 @@ class World:
         from devenv.gates.live import Prober
 
         return Prober(kube_of(cluster), HttpGateway(), self.clock, profile)
+
+    def series(self, cluster: str, profile: Profile) -> Series:
+        """Who keeps requests going."""
+        from devenv.gates.series import Series
+
+        return Series(self.prober(cluster, profile), self.clock, self.reporter)
 
     def rendered(self, name: str, variant: Variant) -> list[Manifest]:
         """Return a profile's manifests as `up` applies them."""

@@ -42,7 +42,11 @@ EXAMPLES = {
     "bugreport": Examples("doctor.md", ("bugreport", "bugreport --to report.tar.gz")),
     "request": Examples(
         "requests.md",
-        ("request", "request --route direct --model llama2-7b", "request --stream"),
+        (
+            'request "Who are you?"',
+            "request --route direct --model llama2-7b --stream",
+            "request --for 30s --concurrency 4",
+        ),
     ),
     "test-e2e": Examples("../aibrix-tests.md", ("test-e2e", "test-e2e --run TestStrategyRandom")),
     "model": Examples("models.md", ("model list", "model add qwen3-8b")),

@@ -1,31 +1,19 @@
 """devenv logs."""
 
 import math
-import re
 from contextlib import suppress
 from datetime import datetime
 
 import click
 
 from devenv.cli import values
+from devenv.cli.durations import seconds_of
 from devenv.cli.options import name_option, output_option, profile_option
 from devenv.ports.names import Names
 
-# Unit → seconds.
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Seconds: the age of lines without any option that limits them, and what is added to an age that
 # is reckoned from a time.
 _RECENT, _MARGIN = 600, 60
-
-
-def _seconds(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int:
-    """Return how many seconds a duration has, 0 if none was given."""
-    if value is None:
-        return 0
-    match = re.fullmatch(r"(\d{1,6})([smhd])", value)
-    if not match or int(match[1]) == 0:
-        raise click.BadParameter(f"{value!r} is not a duration; write it like 30s, 10m or 2h")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def _time(_ctx: click.Context, _option: click.Parameter, value: str | None) -> float:
@@ -48,7 +36,7 @@ def _time(_ctx: click.Context, _option: click.Parameter, value: str | None) -> f
 @profile_option
 @click.option(
     "--since",
-    callback=_seconds,
+    callback=seconds_of,
     metavar="DURATION",
     help="Show lines that are at most this old: 30s, 10m, 2h. "
     "[default: 10m; any age with --since-time, --tail or --previous]",

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,22 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self.time += seconds
         time.sleep(0.001)  # lets the other threads of a test get somewhere
+
+
+class SharedClock(FakeClock):
+    """Time for threads that all wait the same: it passes once all of them wait, and for all at once."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self._pause = 0.0
+        self._barrier = threading.Barrier(threads, self._advance)
+
+    def sleep(self, seconds: float) -> None:
+        self._pause = seconds
+        self._barrier.wait()
+
+    def _advance(self) -> None:
+        self.time += self._pause
 
 
 class FakeReporter:

@@ -44,10 +44,10 @@ from devenv.ui import (
     down,
     e2e,
     models,
-    proofs,
     prune,
     recovery,
     reload,
+    requests,
     schedule,
     setup,
     status,
@@ -59,7 +59,7 @@ from devenv.ui.render import Report
 from devenv.up import Result
 from devenv.workstation.purge import Item, PurgePlan
 from devenv.workstation.schedule import State
-from tests.unit.ui.proofs import BROKEN, PROOF
+from tests.unit.ui.proofs import BROKEN, NO_TARGET, PROOF
 from tests.unit.ui.test_bugreport import COLLECTED
 from tests.unit.ui.test_builds import PLAN as BUILD_PLAN
 from tests.unit.ui.test_clusters import CLUSTERS
@@ -68,10 +68,12 @@ from tests.unit.ui.test_diagnosis import FOUND
 from tests.unit.ui.test_disk import DISK, KEPT, PLAN, SPACE, SURVEY, THING
 from tests.unit.ui.test_e2e import report as e2e_result
 from tests.unit.ui.test_reload import MOVE
+from tests.unit.ui.test_requests import BAD_SERIES, CUT_SERIES, GOOD_SERIES
 from tests.unit.ui.test_status import STATUS
 from tests.unit.ui.test_versions import SILENT, VERSIONS
 
 GIB = 1 << 30
+URL = "http://localhost:8888"
 NODE = Node("c-control-plane", "id", "running", "c")
 JOB = Job(
     11, 45, weekdays=True, recover=True, cluster="c", profile="p", python="/py", backend="cron"
@@ -137,8 +139,13 @@ def of_commands(incident, healthy) -> dict[str, list[tuple[str, Report]]]:
         "stop": [("it ran", status.stopped("c", [NODE])), ("it did not run", status.stopped("c", []))],
         "restart": [("two components", status.restarted("c", ["envoy-gateway", "proxy"], [PROOF]))],
         "request": [
-            ("proven", proofs.request(PROOF, "http://localhost:8888")),
-            ("not proven", proofs.request(BROKEN, "http://localhost:8888")),
+            ("proven", requests.request(requests.Answered(PROOF), URL)),
+            ("--raw, the proof", requests.request(requests.Answered(PROOF), URL, is_raw=True)),
+            ("refused", requests.request(requests.Answered(BROKEN), URL)),
+            ("an error, with a hint", requests.request(requests.Answered(NO_TARGET, ("Use random.",)), URL)),
+            ("--for, without a failure", requests.series(GOOD_SERIES)),
+            ("--for, with failures", requests.series(BAD_SERIES)),
+            ("--for, interrupted", requests.series(CUT_SERIES)),
         ],
         "down": [
             ("--purge", down.down(down.Teardown("c", removal, purge))),

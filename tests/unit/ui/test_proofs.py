@@ -1,29 +1,30 @@
 """The shape of `-o json` is a promise. A change here is a new version."""
 
-import json
+from dataclasses import replace
 
+from devenv.profiles.model import Route
 from devenv.ui import proofs
-from devenv.ui.render import render
-from tests.unit.ui.proofs import BROKEN, PROOF, PROOF_JSON
+from tests.unit.ui.proofs import BROKEN, NO_TARGET, PROOF, PROOF_JSON
 
 
 def test_shape_of_a_request_whose_line_is_not_there_yet(check_message):
     shape = proofs.proof_shape(BROKEN)
     assert shape["access_log"] is None
     assert shape["ok"] is False
+    assert shape["answer"]["obstacle"] == "refused"
     check_message("\n".join(shape["failures"]))
 
 
-def test_text_says_that_the_log_lacks_the_line(capsys, check_message):
-    render(proofs.request(BROKEN, "http://localhost:8888"), "text")
-    told = capsys.readouterr().out
-    check_message(told)
+def test_shape_of_a_proof():
+    assert proofs.proof_shape(PROOF) == PROOF_JSON
 
 
-def test_json_says_the_same(capsys):
-    render(proofs.request(PROOF, "http://localhost:8888"), "json")
-    assert json.loads(capsys.readouterr().out) == {
-        "version": 1,
-        "kind": "request",
-        "result": PROOF_JSON,
-    }
+def test_one_cause_for_three_routes_is_one_line(check_message):
+    others = [
+        replace(BROKEN, name=route.value, route=route) for route in (Route.PLAIN, Route.MODELS)
+    ]
+    check_message(proofs.proof_line([BROKEN, *others]))
+
+
+def test_an_error_is_told_with_its_body(check_message):
+    check_message(proofs.proof_line([NO_TARGET]))
