@@ -1,6 +1,6 @@
 """What a diagnosis is made of: findings with their evidence, and which of them are root causes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -120,6 +120,23 @@ Fix = Command | Advice
 
 
 @dataclass(frozen=True)
+class Joint:
+    """How to say the same of several things in one sentence.
+
+    Findings of one code with the same `plural` share a line. Its first {} stands for their names,
+    which are at least two.
+    """
+
+    name: str
+    plural: str
+
+    def sentence(self, names: Iterable[str]) -> str:
+        """Return the sentence about these things."""
+        *others, last = names
+        return self.plural.replace("{}", f"{', '.join(others)} and {last}", 1)
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that a check found.
 
@@ -142,6 +159,8 @@ class Finding:
     names: frozenset[Key] = frozenset()
     # Kubernetes' own word for it, such as FailedMount; "" if devenv has found it itself.
     reason: str = ""
+    # How to say it together with other findings, None if it is said alone.
+    joint: Joint | None = None
 
     @property
     def tags(self) -> set[str]:

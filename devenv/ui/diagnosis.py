@@ -1,6 +1,6 @@
 """`doctor`: a diagnosis, as text that fits a terminal of 80 by 24, or as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -251,15 +251,33 @@ def _consequence_lines(cause: Cause, diagnosis: Diagnosis, *, everything: bool) 
     consequences = cause.consequences
     if not consequences:
         return _no_failure_lines(diagnosis)
-    shown = consequences if everything else consequences[:_FOLLOWS]
+    effects = joined(consequences)
+    shown = effects if everything else effects[:_FOLLOWS]
     sentences = ["  What follows from it:"]
-    for finding in shown:
-        sentence = escape(one_line(finding.says))
-        sentences.append(f"    {finding.code} {sentence}")
-    hidden = len(consequences) - len(shown)
+    for code, says in shown:
+        sentence = escape(one_line(says))
+        sentences.append(f"    {code} {sentence}")
+    hidden = len(effects) - len(shown)
     if hidden:
         sentences.append(f"    and {hidden} more (--all)")
     return sentences
+
+
+def joined(findings: Iterable[Finding]) -> list[tuple[str, str]]:
+    """Return pairs of a code and a sentence; what several findings say is said once of them all."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        says = finding.joint.plural if finding.joint else finding.says
+        groups.setdefault((finding.code, says), []).append(finding)
+    return [(code, _joint_sentence(group)) for (code, _), group in groups.items()]
+
+
+def _joint_sentence(findings: Sequence[Finding]) -> str:
+    first = findings[0]
+    names = dict.fromkeys(finding.joint.name for finding in findings if finding.joint)
+    if first.joint is None or len(names) == 1:
+        return first.says
+    return first.joint.sentence(names)
 
 
 def _no_failure_lines(diagnosis: Diagnosis) -> list[str]:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
 from devenv.diagnosis.codes import book
-from devenv.diagnosis.model import Cause, Command, Diagnosis, Finding, Place, PlaceState
+from devenv.diagnosis.model import Command, Diagnosis, Finding, Place, PlaceState
 from devenv.diagnosis.timeline import Moment, Sort, timeline
 from devenv.facts.live import Proof
 from devenv.facts.model import Facts, dump
@@ -23,7 +23,7 @@ from devenv.recovery.drift import Drift
 from devenv.recovery.plan import Kind, RepairStep
 from devenv.recovery.proposal import Proposal, of_facts
 from devenv.ui import console, times
-from devenv.ui.diagnosis import age, headline_text, problem_text, proven_text
+from devenv.ui.diagnosis import age, headline_text, joined, problem_text, proven_text
 from devenv.ui.recovery import HIDDEN, UNCHANGED, shown_value, words
 
 # Facts that have a fold of their own.
@@ -166,7 +166,7 @@ def _root_causes(diagnosis: Diagnosis) -> list[_RootCause]:
             since=cause.since,
             age=age(max(0, int(diagnosis.taken - cause.since))),
             fixes=tuple((str(fix), isinstance(fix, Command)) for fix in cause.root.fix),
-            effects=tuple(fold_consequences(cause)),
+            effects=tuple(joined(cause.consequences)),
         )
         for cause in (*diagnosis.causes, *diagnosis.progress)
     ]
@@ -270,12 +270,6 @@ def _place_of(finding: Finding) -> Place | None:
     if finding.place or code is None:
         return finding.place
     return code.place
-
-
-def fold_consequences(cause: Cause) -> list[tuple[str, str]]:
-    """Return what follows from a root, each thing once: pairs of a code and a sentence."""
-    pairs = [(finding.code, finding.says) for finding in cause.consequences]
-    return list(dict.fromkeys(pairs))
 
 
 def folds(facts: Facts) -> Iterator[Fold]:

@@ -8,7 +8,7 @@ from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.commands import devenv_command
 from devenv.diagnosis.keys import Key
 from devenv.diagnosis.log_lines import access_log
-from devenv.diagnosis.model import Advice, Evidence, Finding, Subject
+from devenv.diagnosis.model import Advice, Evidence, Finding, Joint, Subject
 from devenv.diagnosis.served_models import ServedModel
 from devenv.facts.labels import by_storm_service
 from devenv.facts.live import EXCERPT, LONG, UNPROVEN, Proof, agent_of, remedies
@@ -113,10 +113,12 @@ def find_failing_requests(facts: Facts) -> Iterator[Finding]:
 
 def _failing_request(facts: Facts, proof: Proof, request: LiveRequest) -> Finding:
     route, model = proof.route, request.model
+    reason = _reason(proof)
     return Finding(
         code="DE601",
         subject=Subject("request", proof.name),
-        says=f"Requests by the route {route} fail: {_reason(proof)}.",
+        says=f"Requests by the route {route} fail: {reason}.",
+        joint=Joint(route.value, f"Requests by the routes {{}} fail: {reason}."),
         evidence=(
             *_what_it_showed(proof),
             *_evidence_of_onset(facts, proof),

@@ -13,6 +13,7 @@ from devenv.diagnosis.model import (
     Diagnosis,
     Evidence,
     Finding,
+    Joint,
     LiveResult,
     Place,
     Subject,
@@ -31,6 +32,7 @@ from devenv.recovery.recover import Recovery
 from devenv.ui import diagnosis as show
 from devenv.ui import logs, recovery
 from devenv.ui.codes import code_shape
+from devenv.ui.diagnosis import joined
 from devenv.ui.disk import REASONS
 from tests.fakes.disk import FakeSurveyor
 
@@ -250,3 +252,15 @@ def test_the_harmless_is_named_only_when_asked(check_message):
 def test_what_logs_say_is_no_markup(text):
     root = Finding("DE302", Subject(text), text, (Evidence(text, text),), (Advice(text),))
     assert text in plain(Diagnosis("c", "offline", 1.0, (Cause(root),)))
+
+
+def test_the_same_failure_on_several_routes_is_one_effect():
+    routes = ("direct", "extension", "plain")
+    refused = [replace(AFTER, says=f"{r} fails", joint=Joint(r, "{} fail: {}")) for r in routes]
+    other = replace(AFTER, says="reset", joint=Joint("plain", "{} fail: reset"))
+    effects = joined([*refused, other, AFTER])
+    assert effects == [
+        ("DE601", "direct, extension and plain fail: {}"),
+        ("DE601", "reset"),
+        ("DE601", AFTER.says),
+    ]

@@ -8,6 +8,7 @@ import pytest
 from devenv.diagnosis.diagnose import diagnose
 from devenv.diagnosis.timeline import Moment, Sort, timeline
 from devenv.facts.model import ContainerLog, parse
+from devenv.ui.diagnosis import joined
 from devenv.ui.page import folded, page, stops
 from tests.paths import INCIDENTS
 from tests.unit.diagnosis.spelled import fixes
@@ -70,7 +71,8 @@ def test_it_shows_every_root_with_its_fix_and_what_follows(name):
     for cause in found.causes:
         assert cause.root.code in text
         assert all(fix in text for fix in fixes(cause.root))
-        assert all(" ".join(f.says.split()) in " ".join(text.split()) for f in cause.consequences)
+        flat_text = " ".join(text.split())
+        assert all(" ".join(says.split()) in flat_text for _, says in joined(cause.consequences))
 
 
 def test_the_broken_place_is_drawn_and_what_lies_behind_it():
