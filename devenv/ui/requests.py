@@ -85,8 +85,6 @@ def _print_rows(out: Console, proof: Proof) -> None:
     rows = [pair for pair in proof.answer.headers.items() if pair[0].startswith(_ROUTING_HEADERS)]
     if proof.line:
         rows += access_shape(proof.line).items()
-    elif proof.answer.status:
-        rows.append(("access log", "does not have the request's line yet"))
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         label = dim(name.ljust(width))
