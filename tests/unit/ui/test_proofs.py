@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from devenv.profiles.model import Route
-from devenv.ui import proofs
+from devenv.ui import console, proofs
 from tests.unit.ui.proofs import BROKEN, NO_TARGET, PROOF, PROOF_JSON
 
 
@@ -19,11 +19,11 @@ def test_shape_of_a_proof():
     assert proofs.proof_shape(PROOF) == PROOF_JSON
 
 
-def test_one_cause_for_three_routes_is_one_line(check_message):
-    others = [
-        replace(BROKEN, name=route.value, route=route) for route in (Route.PLAIN, Route.MODELS)
-    ]
-    check_message(proofs.proof_line([BROKEN, *others]))
+def test_one_cause_for_three_routes_is_one_line(capsys, check_message):
+    routes = (Route.DIRECT, Route.PLAIN, Route.MODELS)
+    refused = [replace(BROKEN, name=route.value, route=route) for route in routes]
+    proofs.print_proofs(console.result(), [*refused, PROOF])
+    check_message(capsys.readouterr().out)
 
 
 def test_an_error_is_told_with_its_body(check_message):
