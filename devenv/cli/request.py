@@ -57,6 +57,11 @@ _MODELS = "models"
     show_default=True,
     help="Seconds to wait for the answer.",
 )
+@click.option(
+    "--doctor/--no-doctor",
+    default=True,
+    help="After a failure, show what doctor finds, which takes up to 10 s. [default: doctor]",
+)
 @header_option
 @output_option
 @click.pass_context
@@ -76,11 +81,12 @@ def COMMAND(  # noqa: N802 - found by this name
     *,
     stream: bool,
     raw: bool,
+    doctor: bool,
 ) -> int:
     """Send a chat request, and show its answer and what proves its route.
 
     Asks the model PROMPT, "hello" if you leave it out. The proof is in Envoy's log: the pod, the
-    route, the cluster and the flags. After a failure, shows what doctor says of the cluster.
+    route, the cluster and the flags.
 
     Exits with 0 only if the request took the route that you chose. With --for: only if no request
     failed.
@@ -104,7 +110,7 @@ def COMMAND(  # noqa: N802 - found by this name
     from devenv.gates.single import Question
 
     question = Question(model or "", strategy or "random", request_headers, stream, prompt or "")
-    asked = requesting.Asked(cluster, profile, question, timeout, output)
+    asked = requesting.Asked(cluster, profile, question, timeout, output, doctor)
     if duration:
         return requesting.keep_asking(asked, chosen_route, concurrency or 1, duration)
     return requesting.ask_once(asked, route, is_raw=raw)

@@ -34,6 +34,8 @@ class Asked:
     timeout: float
     # "text" or "json".
     output: str
+    # Whether a failure is followed by a diagnosis.
+    diagnoses: bool = True
 
 
 def ask_once(asked: Asked, route: str, *, is_raw: bool) -> int:
@@ -54,7 +56,8 @@ def ask_once(asked: Asked, route: str, *, is_raw: bool) -> int:
             reports.print_body(proof)
             console.divert_results()
         diagnose = _diagnoser(world, asked.cluster, profile)
-        _conclude(report, diagnose if _asks_for_doctor(proof) else None, asked.output)
+        asks_for_doctor = asked.diagnoses and _asks_for_doctor(proof)
+        _conclude(report, diagnose if asks_for_doctor else None, asked.output)
     return Exit.OK if proof.ok else Exit.FAILED
 
 
@@ -75,7 +78,8 @@ def keep_asking(asked: Asked, route: str | None, concurrency: int, seconds: int)
         series = world.series(asked.cluster, profile)
         result = series.run(requests, concurrency, seconds, asked.timeout, asked.question.prompt)
         world.reporter.close()
-        asks_for_doctor = result.is_failing and not result.is_interrupted
+        fails_to_the_end = result.is_failing and not result.is_interrupted
+        asks_for_doctor = asked.diagnoses and fails_to_the_end
         diagnose = _diagnoser(world, asked.cluster, profile)
         _conclude(
             lambda diagnosis: reports.series(result, diagnosis),

@@ -30,7 +30,10 @@ _NOTHING = "-"
 
 @dataclass(frozen=True)
 class Answered:
-    """A request's proof. `hints` say what to change in it; `diagnosis` is doctor's, of a failure."""
+    """A request's proof.
+
+    `hints` say what to change in the request. `diagnosis` is doctor's, after a failure.
+    """
 
     proof: Proof
     hints: Sequence[str] = ()

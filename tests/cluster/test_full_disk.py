@@ -78,7 +78,7 @@ def until_latched(lab: Lab) -> None:
         )
 
     def status() -> int:
-        return lab.request("extension")["answer"]["status"]
+        return lab.request("extension", "--no-doctor")["answer"]["status"]
 
     lab.eventually("the latched gateway", missing, 180)
 

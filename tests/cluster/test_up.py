@@ -75,9 +75,25 @@ def test_an_unknown_model_and_an_unknown_strategy_are_refused_by_the_plugin(clus
     assert strategy["answer"]["status"] == 400
     assert not model["ok"]
     assert not strategy["ok"]
+    assert len(strategy["hints"]) == 1
+    assert strategy["diagnosis"] is None
+    assert model["diagnosis"]["healthy"]
     done = cluster.devenv("request", "--model", "nobody", check=False)
     assert done.returncode == 1
     assert "does not exist" in done.stdout
+
+
+def test_requests_that_are_kept_going_are_counted_by_route(cluster):
+    series = cluster.json("request", "--for", "5s", "--concurrency", "2")
+    assert series["ok"], series["failures"]
+    assert [route["route"] for route in series["routes"]] == ["direct", "extension", "plain"]
+    assert all(route["total"] > 2 for route in series["routes"])
+
+
+def test_the_raw_answer_is_alone_on_standard_output(cluster):
+    done = cluster.devenv("request", "who are you", "--raw")
+    assert "content" in json.loads(done.stdout)["choices"][0]["message"]
+    assert "original_route" in done.stderr
 
 
 def test_an_ordinary_client_needs_nothing_of_devenv(cluster):

@@ -134,6 +134,13 @@ def test_a_series_that_fails_to_the_end_asks_doctor(world, capsys):
     assert result["diagnosis"]["healthy"]
 
 
+@pytest.mark.parametrize("args", [(), ("--for", "2s")])
+def test_doctor_can_be_left_out(world, capsys, args):
+    world.fakes.gateway.broken = {"extension"}
+    assert request(*args, "--no-doctor", "-o", "json") == Exit.FAILED
+    assert (result_of(capsys)["diagnosis"], world.looks) == (None, 0)
+
+
 def test_an_interrupted_series_prints_its_counts(world, capsys, monkeypatch):
     def interrupt(step, text):
         if text.partition(" ")[0] != "0":
