@@ -1,7 +1,9 @@
 """`doctor`: a diagnosis, as text that fits a terminal of 80 by 24, or as JSON."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from rich.console import Console
 from rich.markup import escape
@@ -88,7 +90,7 @@ def lines(diagnosis: Diagnosis, *, everything: bool = False) -> list[str]:
     shown = [_headline(diagnosis)]
     if not diagnosis.healthy:
         shown += ["", *path_lines(diagnosis)]
-    for cause in (*diagnosis.causes, *diagnosis.progress):
+    for cause in joined_causes(diagnosis):
         shown += ["", *_cause_lines(cause, diagnosis, everything=everything)]
     shown += _unknown_lines(diagnosis)
     shown += _harmless_lines(diagnosis) if everything else _note_lines(diagnosis)
@@ -162,7 +164,7 @@ def _headline(diagnosis: Diagnosis) -> str:
 
 def _problem(diagnosis: Diagnosis, cluster: str) -> str:
     if diagnosis.causes:
-        count = _count(diagnosis.causes)
+        count = _count(_join_causes(diagnosis.causes))
         return f"{CROSS} The cluster {cluster} is unhealthy: {count}."
     if diagnosis.progress:
         return f"{UNDER_WAY} The cluster {cluster} is not ready yet."
@@ -261,6 +263,35 @@ def _consequence_lines(cause: Cause, diagnosis: Diagnosis, *, everything: bool) 
     if hidden:
         sentences.append(f"    and {hidden} more (--all)")
     return sentences
+
+
+def joined_causes(diagnosis: Diagnosis) -> list[Cause]:
+    """Return the root causes, then those in progress; one for all that say and cause the same."""
+    return [*_join_causes(diagnosis.causes), *_join_causes(diagnosis.progress)]
+
+
+def _join_causes(causes: Iterable[Cause]) -> list[Cause]:
+    groups: dict[object, list[Cause]] = {}
+    for number, cause in enumerate(causes):
+        joint = cause.root.joint
+        key = (cause.root.code, joint.plural, cause.consequences) if joint else number
+        groups.setdefault(key, []).append(cause)
+    return list(map(_joint_cause, groups.values()))
+
+
+def _joint_cause(causes: Sequence[Cause]) -> Cause:
+    """Return one cause with the evidence and the fixes of all."""
+    first = causes[0]
+    if len(causes) == 1:
+        return first
+    roots = [cause.root for cause in causes]
+    root = replace(
+        first.root,
+        says=_joint_sentence(roots),
+        evidence=tuple(chain.from_iterable(root.evidence for root in roots)),
+        fix=tuple(dict.fromkeys(chain.from_iterable(root.fix for root in roots))),
+    )
+    return replace(first, root=root)
 
 
 def joined(findings: Iterable[Finding]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from devenv.recovery.drift import Drift
 from devenv.recovery.plan import Kind, RepairStep
 from devenv.recovery.proposal import Proposal, of_facts
 from devenv.ui import console, times
-from devenv.ui.diagnosis import age, headline_text, joined, problem_text, proven_text
+from devenv.ui.diagnosis import age, headline_text, joined, joined_causes, problem_text, proven_text
 from devenv.ui.recovery import HIDDEN, UNCHANGED, shown_value, words
 
 # Facts that have a fold of their own.
@@ -168,7 +168,7 @@ def _root_causes(diagnosis: Diagnosis) -> list[_RootCause]:
             fixes=tuple((str(fix), isinstance(fix, Command)) for fix in cause.root.fix),
             effects=tuple(joined(cause.consequences)),
         )
-        for cause in (*diagnosis.causes, *diagnosis.progress)
+        for cause in joined_causes(diagnosis)
     ]
 
 

@@ -32,7 +32,7 @@ from devenv.recovery.recover import Recovery
 from devenv.ui import diagnosis as show
 from devenv.ui import logs, recovery
 from devenv.ui.codes import code_shape
-from devenv.ui.diagnosis import joined
+from devenv.ui.diagnosis import joined, joined_causes
 from devenv.ui.disk import REASONS
 from tests.fakes.disk import FakeSurveyor
 
@@ -264,3 +264,21 @@ def test_the_same_failure_on_several_routes_is_one_effect():
         ("DE601", "reset"),
         ("DE601", AFTER.says),
     ]
+
+
+def test_the_same_root_on_several_routes_is_one_root(check_message):
+    routes = ("direct", "extension")
+    roots = [
+        replace(
+            ROOT,
+            joint=Joint(route, "Requests by the routes {} fail."),
+            evidence=(Evidence(f"request {route}", "refused"),),
+            fix=(Command(("devenv", "request", "--route", route)),),
+        )
+        for route in routes
+    ]
+    diagnosis = Diagnosis("c", "offline", 1.0, (Cause(roots[0]), Cause(roots[1]), Cause(ROOT)))
+    assert [len(cause.root.fix) for cause in joined_causes(diagnosis)] == [2, len(ROOT.fix)]
+    check_message(plain(diagnosis))
+    different = replace(diagnosis, causes=(Cause(roots[0], (AFTER,)), Cause(roots[1])))
+    assert len(joined_causes(different)) == 2
