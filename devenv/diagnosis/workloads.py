@@ -10,7 +10,7 @@ from devenv.facts.collect import is_of
 from devenv.facts.labels import model_name
 from devenv.facts.model import WORKLOADS, Facts, owns
 from devenv.facts.objects import full_name, labels_of, name_of, namespace_of, status_of
-from devenv.facts.revisions import KEEPERS, lasting_pods, newest_pods
+from devenv.facts.revisions import KEEPERS, lasting_pods, newest_hash, newest_pods
 from devenv.ports.kube import Manifest
 from devenv.profiles.model import Component
 
@@ -128,6 +128,17 @@ class Workload:
             return pods
         revisions = self.facts.of(KEEPERS[self.kind]) if self.kind in KEEPERS else ()
         return newest_pods(self.kind, self.manifest, revisions, pods) or pods
+
+    def is_outdated(self, revision: str) -> bool:
+        """Whether pods of a revision, given by its hash, are being replaced or were replaced.
+
+        False if the newest revision is unknown, or if older pods are meant to stay.
+        """
+        if self._keeps_older_pods:
+            return False
+        revisions = self.facts.of(KEEPERS[self.kind]) if self.kind in KEEPERS else ()
+        newest = newest_hash(self.kind, self.manifest, revisions)
+        return bool(newest) and revision != newest
 
     @property
     def _keeps_older_pods(self) -> bool:

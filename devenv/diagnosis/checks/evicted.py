@@ -18,6 +18,7 @@ from devenv.diagnosis.workloads import Workload, all_workloads
 from devenv.facts.labels import is_ready
 from devenv.facts.model import Facts
 from devenv.facts.objects import full_name, name_of, status_of
+from devenv.facts.revisions import pod_hash
 from devenv.ports.kube import Manifest
 
 _EVICTED = "Evicted"
@@ -44,20 +45,36 @@ def find_evictions(facts: Facts) -> Iterator[Finding]:
 
 
 def _evictions_of(workload: Workload, events: list[ClusterEvent]) -> list[Evidence]:
-    """Return a workload's evictions, the oldest first, each pod once.
+    """Return the evictions of a workload's newest pods, the oldest first, each pod once.
 
-    A StatefulSet deletes a pod that was evicted, so that only its event is left.
+    Pods of an earlier revision tell nothing about what runs now. A StatefulSet deletes a pod that
+    was evicted, so that only its event is left.
     """
     by_pod: dict[str, Evidence] = {}
     for pod in workload.facts.of("Pod"):
-        if status_of(pod).get("reason") == _EVICTED and workload.owns(pod):
+        if status_of(pod).get("reason") == _EVICTED and _is_own(workload, pod):
             by_pod[_pod_key(pod)] = _eviction_of(pod)
-    makers = makers_of(workload)
+    makers = _newest_makers(workload)
     for event in events:
         is_own = event.namespace == workload.namespace and maker_of(event.name) in makers
         if event.kind == "Pod" and is_own:
             by_pod.setdefault(_event_key(event), event.evidence())
     return sorted(by_pod.values(), key=lambda evidence: evidence.time)
+
+
+def _is_own(workload: Workload, pod: Manifest) -> bool:
+    """Whether a workload made a pod of its newest revision."""
+    revision = pod_hash(workload.kind, workload.manifest, pod)
+    return workload.owns(pod) and not workload.is_outdated(revision)
+
+
+def _newest_makers(workload: Workload) -> set[str]:
+    """Return the names with which the names of a workload's newest pods begin."""
+    makers = makers_of(workload)
+    if workload.kind != "Deployment":
+        return makers
+    prefix = f"{workload.name}-"
+    return {name for name in makers if not workload.is_outdated(name.removeprefix(prefix))}
 
 
 def _pod_key(pod: Manifest) -> str:

@@ -92,3 +92,34 @@ def test_an_event_tells_of_a_pod_that_is_gone():
         evicted = event("Pod", MODELS, f"set-{number}", "Evicted", MESSAGE)
         objects["Event"].append(evicted)
     assert "DE315" in [finding.code for finding in findings(healthy_facts(objects))]
+
+
+def revised(objects, newest):
+    """Note two revisions of the model's Deployment, with the hashes 0 and 1."""
+    number = "deployment.kubernetes.io/revision"
+    workload = named(objects, "Deployment", SERVER)
+    workload["metadata"]["annotations"] = {number: newest}
+    for revision in ("0", "1"):
+        meta = {
+            "name": f"{SERVER}-{revision}",
+            "namespace": MODELS,
+            "labels": {"pod-template-hash": revision},
+            "annotations": {number: revision},
+            "ownerReferences": [{"kind": "Deployment", "name": SERVER, "controller": True}],
+        }
+        objects["ReplicaSet"].append({"metadata": meta, "spec": {}})
+    return objects
+
+
+@pytest.mark.parametrize(("newest", "expected"), [("1", []), ("0", ["DE315"])])
+def test_only_evictions_of_the_newest_revision_count(newest, expected):
+    """The printed fix raises the limit, and so makes a new revision."""
+    objects = revised(with_evicted(60, 120, 180), newest)
+    for pod in objects["Pod"]:
+        if pod["status"].get("reason") == "Evicted":
+            pod["metadata"]["labels"]["pod-template-hash"] = "0"
+            pod["metadata"]["ownerReferences"][0]["name"] = f"{SERVER}-0"
+    for number in range(3):
+        evicted = event("Pod", MODELS, f"{SERVER}-0-gone{number}", "Evicted", MESSAGE)
+        objects["Event"].append(evicted)
+    assert [f.code for f in findings(healthy_facts(objects)) if f.code == "DE315"] == expected
