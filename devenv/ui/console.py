@@ -34,6 +34,11 @@ def print_line(out: Console, line: str) -> None:
     out.print(line, soft_wrap=True)
 
 
+def print_words(out: Console, line: str) -> None:
+    """Print markup, broken between words only: a word wider than the console stays whole."""
+    out.print(line, overflow="ignore", crop=False)
+
+
 def document(text: str) -> None:
     """Print a result that is a file of its own, as UTF-8 whatever the terminal's encoding is."""
     stream = _result_stream()
@@ -53,7 +58,11 @@ def progress() -> Console:
 
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else _UNCUT
-    return Console(file=stream, highlight=False, emoji=False, width=width)
+    # rich's own NO_COLOR leaves bold and dim, which are control sequences, too.
+    color_system = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(
+        file=stream, highlight=False, emoji=False, width=width, color_system=color_system
+    )
 
 
 def harmless(text: str) -> str:

@@ -1,6 +1,11 @@
-"""Times of day for a person at this machine."""
+"""Times of day, and ages, for a person at this machine."""
 
 from datetime import datetime
+
+from devenv.profiles.quantities import lasting
+
+# Seconds.
+_DAY = 86400
 
 
 def local_minute(time: float) -> str:
@@ -11,3 +16,10 @@ def local_minute(time: float) -> str:
 def local_second(time: float) -> str:
     """Return the same, with seconds."""
     return f"{datetime.fromtimestamp(time).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def age(seconds: float) -> str:
+    """Return an age in the largest unit that fits twice, up to days. Clocks may differ a little."""
+    if seconds < 2 * _DAY:
+        return lasting(max(0.0, seconds))
+    return f"{int(seconds) // _DAY} d"
