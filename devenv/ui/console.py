@@ -59,10 +59,9 @@ def progress() -> Console:
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else _UNCUT
     # rich's own NO_COLOR leaves bold and dim, which are control sequences, too.
-    color_system = None if os.environ.get("NO_COLOR") else "auto"
-    return Console(
-        file=stream, highlight=False, emoji=False, width=width, color_system=color_system
-    )
+    if os.environ.get("NO_COLOR"):
+        return Console(file=stream, highlight=False, emoji=False, width=width, color_system=None)
+    return Console(file=stream, highlight=False, emoji=False, width=width)
 
 
 def harmless(text: str) -> str:

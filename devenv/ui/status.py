@@ -1,7 +1,7 @@
 """`status`, `stop` and `restart`: the state of the cluster and its components."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import wrap
 
 from rich.console import Console
@@ -86,10 +86,11 @@ class _Row:
     details: tuple[str, ...] = ()
 
 
-def component_lines(state: Status, width: int) -> list[str]:
+def component_lines(state: Status, width: int, *, images_below: bool = True) -> list[str]:
     """Return a table of the components, or why no state is known.
 
-    Where a row with its images is too wide, they stand below it.
+    Where a row with its images is too wide, they stand below it, or with `images_below` false, a
+    line says how to see them.
     """
     if state.silence:
         unknown_names = ", ".join(component.name for component in state.components)
@@ -104,10 +105,14 @@ def component_lines(state: Status, width: int) -> list[str]:
     widths = [max(map(len, cells)) for cells in columns]
     # The mark and its gap come first.
     used = 2 + sum(widths) + len(_GAP) * len(widths)
-    are_beside = used + max(len(_joined(row.images)) for row in rows) <= width
+    needed = used + max(len(_joined(row.images)) for row in rows)
+    are_beside = needed <= width
     lines = [bold(_heading(widths, are_beside=are_beside))]
     for row in rows:
-        lines += _row_lines(row, widths, width, are_beside=are_beside)
+        shown_row = row if are_beside or images_below else replace(row, images=())
+        lines += _row_lines(shown_row, widths, width, are_beside=are_beside)
+    if not (are_beside or images_below):
+        lines.append(dim(f"  IMAGE needs {needed} columns; `devenv status` shows it, too."))
     return lines
 
 

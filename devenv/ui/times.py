@@ -23,3 +23,8 @@ def age(seconds: float) -> str:
     if seconds < 2 * _DAY:
         return lasting(max(0.0, seconds))
     return f"{int(seconds) // _DAY} d"
+
+
+def local_time(time: float) -> str:
+    """Return seconds since 1970 as a local time of day, with seconds."""
+    return f"{datetime.fromtimestamp(time).astimezone():%H:%M:%S}"

@@ -13,7 +13,7 @@ NOW = 1e9
 RUNNING = WorkloadState(1, 1, ("docker.io/library/redis:latest",))
 BACKING_OFF = WorkloadState(
     0, 1, ("docker.io/envoyproxy/envoy:v1.36.2", "docker.io/envoyproxy/gateway:v1.2.8"), 3,
-    "pod proxy-1, container envoy: ImagePullBackOff: Back-off pulling image \"docker.io/envoyproxy/envoy:v1.36.2\", 3 restarts",
+    'pod proxy-1, container envoy: ImagePullBackOff: Back-off pulling image "docker.io/envoyproxy/envoy:v1.36.2", 3 restarts',
 )  # fmt: skip
 STATUS = Status(
     "c", "offline", "http://localhost:8888", (Node("c-control-plane", "id", "running", "c"),),
