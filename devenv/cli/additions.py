@@ -5,6 +5,8 @@ import click
 from devenv.cli import naming
 
 DEBUG = "debug"
+# Set for a command whose end a user chooses, or that is another program.
+UNTIMED = "untimed"
 
 
 def debug_option() -> click.Option:
@@ -32,6 +34,14 @@ def complete(command: click.Command, group: str = "") -> click.Command:
         command.params.append(debug_option())
     command.epilog = epilog(path)
     return command
+
+
+def leave_out_total() -> None:
+    """Don't print at the end how long this command took."""
+    settings = click.get_current_context().find_root().obj
+    # None where a test calls the command by itself.
+    if settings is not None:
+        settings[UNTIMED] = True
 
 
 def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001

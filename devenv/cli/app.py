@@ -6,6 +6,7 @@ A command's module is imported only when the command is called.
 import importlib
 import signal
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ import click
 from devenv import __version__
 from devenv.base.errors import Exit
 from devenv.cli import naming, values
-from devenv.cli.additions import DEBUG, complete, debug_option
-from devenv.cli.failures import tell
+from devenv.cli.additions import DEBUG, UNTIMED, complete, debug_option
+from devenv.cli.failures import tell, tell_total
 from devenv.cli.sections import write_sections
 from devenv.cli.suggestions import SuggestingGroup
 
@@ -120,8 +121,19 @@ def app() -> None:
 
 
 def run(args: list[str] | None = None) -> int:
-    """Run a command and return its exit code. Every error is shown here, in one form."""
+    """Run a command and return its exit code. Every error is shown here, in one form.
+
+    A command that takes a while ends with its total time on standard error.
+    """
+    began = time.monotonic()
     settings: dict[str, object] = {}
+    code = _run(args, settings)
+    if UNTIMED not in settings:
+        tell_total(time.monotonic() - began, code)
+    return code
+
+
+def _run(args: list[str] | None, settings: dict[str, object]) -> int:
     given_args = sys.argv[1:] if args is None else args
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)

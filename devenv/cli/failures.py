@@ -23,6 +23,8 @@ _JSON_OUTPUT = re.compile(r"-[a-zA-Z]*ojson|--output=json")
 _OTHER_PROGRAM = ("--", "kubectl")
 # Set by the shell's script while it asks for completions.
 _COMPLETION = "_DEVENV_COMPLETE"
+# Seconds: from which on a command's total is worth a line; and of a minute.
+_LONG, _MINUTE = 2, 60
 _INTERRUPTED = "Interrupted."
 _CONTINUE = "Run the same command again to continue."
 
@@ -53,6 +55,23 @@ def tell(error: BaseException, args: Sequence[str]) -> int:
 
     errors.error(told)
     return told.exit_code
+
+
+def tell_total(seconds: float, code: int) -> None:
+    """Say on standard error how long a command took, if it took over 2 s."""
+    if seconds <= _LONG or _COMPLETION in os.environ:
+        return
+    verb = "Done" if code == Exit.OK else "Ended"
+    from devenv.ui import console, marks
+
+    console.progress().print(marks.dim(f"{verb} after {_duration(seconds)}."))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest} s"
 
 
 def wants_json(args: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from devenv.cli import values
+from devenv.cli.additions import leave_out_total
 from devenv.cli.options import name_option, output_option, profile_option
 from devenv.ports.names import Names
 
@@ -103,6 +104,8 @@ def COMMAND(  # noqa: N802 - found by this name
         raise click.UsageError(
             "--previous shows what has ended, so --follow has nothing to follow."
         )
+    if follow:
+        leave_out_total()
     from devenv import wiring
     from devenv.facts.logs import LogRange
     from devenv.ui.logs import print_logs

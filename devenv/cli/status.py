@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devenv.base.errors import DevenvError, Exit
+from devenv.cli.additions import leave_out_total
 from devenv.cli.options import name_option, output_option, profile_option
 from devenv.ui.life import sign_of_life
 
@@ -33,6 +34,8 @@ def COMMAND(  # noqa: N802 - found by this name
 
     Exits with 0 only if all components are ready.
     """
+    if watch:
+        leave_out_total()
     with sign_of_life("Looking at the cluster"):
         from devenv import wiring
         from devenv.state.absence import no_cluster

@@ -6,7 +6,7 @@ Nothing else prints.
 import os
 import re
 import sys
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 
@@ -15,7 +15,25 @@ _UNCUT = 500
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+class _Progress(Protocol):
+    """What shows progress at the moment."""
+
+    def flush(self) -> None:
+        """Print what it still holds back."""
+
+    def pause(self) -> None:
+        """Do the same, and draw nothing until the next step begins."""
+
+
 _is_diverted = False
+_progress_console: Console | None = None
+_shown_progress: _Progress | None = None
+
+
+def show_progress_with(shown: _Progress) -> None:
+    """Have `shown` make way for all that is printed from now on."""
+    global _shown_progress  # noqa: PLW0603 - there is one terminal
+    _shown_progress = shown
 
 
 def divert_results() -> None:
@@ -25,7 +43,7 @@ def divert_results() -> None:
 
 
 def result() -> Console:
-    """Return the console for a command's result."""
+    """Return the console for a command's result. Bars make way for it."""
     return _console(_result_stream())
 
 
@@ -48,12 +66,19 @@ def document(text: str) -> None:
 
 
 def _result_stream() -> TextIO:
+    if _shown_progress:
+        _shown_progress.pause()
     return sys.stderr if _is_diverted else sys.stdout
 
 
 def progress() -> Console:
-    """Return the console for everything else."""
-    return _console(sys.stderr)
+    """Return the console for everything else, always the same: it prints above the bars."""
+    global _progress_console  # noqa: PLW0603 - there is one standard error
+    if _shown_progress:
+        _shown_progress.flush()
+    if _progress_console is None or _progress_console.file is not sys.stderr:
+        _progress_console = _console(sys.stderr)
+    return _progress_console
 
 
 def _console(stream: TextIO) -> Console:

@@ -28,3 +28,12 @@ def age(seconds: float) -> str:
 def local_time(time: float) -> str:
     """Return seconds since 1970 as a local time of day, with seconds."""
     return f"{datetime.fromtimestamp(time).astimezone():%H:%M:%S}"
+
+
+def clock_time(seconds: float) -> str:
+    """Return a length of time as a stopwatch shows it: 0:26, 12:05, 1:02:00."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}"

@@ -73,7 +73,8 @@ def test_a_pipe_gets_a_round_for_every_change_but_ages_and_bytes():
 
 def test_json_has_the_status_or_the_error():
     assert status_rounds.shape(READING)["cluster"] == "c"
-    assert "error" in status_rounds.shape(Reading(NOW, DevenvError("No engine.")))
+    gone = Reading(NOW, DevenvError("No engine."))
+    assert "error" in status_rounds.shape(gone)
 
 
 def test_the_last_round_stays_on_the_terminal(monkeypatch):
