@@ -108,7 +108,7 @@ def COMMAND(  # noqa: N802 - found by this name
         leave_out_total()
     from devenv import wiring
     from devenv.facts.logs import LogRange
-    from devenv.ui.logs import print_logs
+    from devenv.ui.logs import print_logs, say_that_there_are_none
 
     with wiring.world() as world, suppress(KeyboardInterrupt):
         if begin:
@@ -123,4 +123,5 @@ def COMMAND(  # noqa: N802 - found by this name
         lines = read(components, log_range)
         if problems:
             lines = (line for line in lines if line.problem)
-        print_logs(lines, output)
+        if not print_logs(lines, output):
+            say_that_there_are_none(log_range, problems=problems)
