@@ -11,7 +11,7 @@ from devenv.base.counting import counted
 from devenv.base.digests import sha256_of
 from devenv.base.errors import DevenvError, Exit, LockedError
 from devenv.base.image_names import normalise
-from devenv.base.steps import as_task, step, telling
+from devenv.base.steps import as_task, step
 from devenv.base.tasks import Task, run_all
 from devenv.base.wait import locked
 from devenv.cluster.adopt import Adopting, Adoption, remember
@@ -418,10 +418,9 @@ class Up:
     def _run(self, tasks: list[Task]) -> None:
         """Run tasks side by side. Raises the first error, with what it may have come from."""
         start_time = self.context.clock.now()
-        reporter = self.context.reporter
-        reporter.plan(tuple(task.name for task in tasks))
+        self.context.reporter.plan(tuple(task.name for task in tasks))
         try:
-            run_all(tasks, on_failure=self.context.abandon, on_interrupt=telling(reporter))
+            run_all(tasks, on_failure=self.context.abandon)
         except DevenvError as error:
             EndedNodes(self.context).blame(start_time, error)
             self._offer_undo(error)

@@ -61,16 +61,6 @@ def as_task(
     return Task(name, run_as_step, predecessors)
 
 
-def telling(reporter: Reporter) -> Callable[[Names], None]:
-    """Return a function that says what an interrupted command still finishes."""
-
-    def tell(names: Names) -> None:
-        tasks = ", ".join(names) or "what has begun"
-        reporter.say(f"Interrupted. Finishing {tasks}; nothing else begins.")
-
-    return tell
-
-
 class Arrivals:
     """Which images are in every node, for tasks that must wait for their images."""
 

@@ -25,12 +25,11 @@ def run_all(
     tasks: Iterable[Task],
     places: Mapping[str, int] | None = None,
     on_failure: Callable[[], None] = lambda: None,
-    on_interrupt: Callable[[Names], None] = lambda _: None,
 ) -> None:
     """Run the tasks, and return once all are done.
 
     If one fails, start no more, call `on_failure` once, wait for those that run, and raise what the
-    task raised. At an interrupt, first call `on_interrupt` with the names of those that run.
+    task raised.
 
     `places` says how many tasks of a lane may run at once; a lane that is not named has no limit.
     Of the tasks that could start, the first of the list starts first. A predecessor that is not
@@ -42,9 +41,7 @@ def run_all(
             while queue.is_active():
                 queue.start_tasks(pool)
                 queue.await_any()
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                on_interrupt(queue.running_names())
+        except BaseException:
             on_failure()
             raise
 
@@ -70,11 +67,6 @@ class _Queue:
     def is_active(self) -> bool:
         """Whether there is a task that is not done."""
         return self._order.is_active()
-
-    def running_names(self) -> Names:
-        """Return the names of the tasks that run, in the order of the list."""
-        running_tasks = [task for future, task in self._running.items() if not future.done()]
-        return tuple(task.name for task in sorted(running_tasks, key=self._rank))
 
     def start_tasks(self, pool: Executor) -> None:
         """Start every ready task whose lane has a place."""

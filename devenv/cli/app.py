@@ -135,8 +135,9 @@ def run(args: list[str] | None = None) -> int:
 
 def _run(args: list[str] | None, settings: dict[str, object]) -> int:
     given_args = sys.argv[1:] if args is None else args
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGINT:
+            signal.signal(number, _interrupt)
     try:
         code = app.main(args=args, prog_name="devenv", standalone_mode=False, obj=settings)
     except click.exceptions.Exit as error:
@@ -153,5 +154,8 @@ def _run(args: list[str] | None, settings: dict[str, object]) -> int:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    """Treat a signal to end as an interrupt: devenv also ends what it started."""
+    """Treat a signal to end as an interrupt: devenv also ends what it started, and says so."""
+    # Not imported here: without it, there is nothing that shows steps.
+    if console := sys.modules.get("devenv.ui.console"):
+        console.tell_interrupt()
     raise KeyboardInterrupt

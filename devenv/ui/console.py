@@ -6,6 +6,7 @@ Nothing else prints.
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import Protocol, TextIO
 
 from rich.console import Console
@@ -24,6 +25,9 @@ class _Progress(Protocol):
     def pause(self) -> None:
         """Do the same, and draw nothing until the next step begins."""
 
+    def interrupt(self) -> None:
+        """Say what is still being ended."""
+
 
 _is_diverted = False
 _progress_console: Console | None = None
@@ -34,6 +38,14 @@ def show_progress_with(shown: _Progress) -> None:
     """Have `shown` make way for all that is printed from now on."""
     global _shown_progress  # noqa: PLW0603 - there is one terminal
     _shown_progress = shown
+
+
+def tell_interrupt() -> None:
+    """Say at once what an interrupted command still ends, if it shows any step."""
+    # A signal may come in the middle of another line.
+    with suppress(RuntimeError):
+        if _shown_progress:
+            _shown_progress.interrupt()
 
 
 def divert_results() -> None:

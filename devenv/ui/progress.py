@@ -63,6 +63,8 @@ class Lines:
         self._begun = 0
         # Steps that took no time, in markup.
         self._folded: list[str] = []
+        self._is_interrupted = False
+        # Also taken by a signal's handler, in the thread that may have it.
         self._lock = threading.RLock()
 
     def plan(self, steps: Names) -> None:
@@ -121,6 +123,14 @@ class Lines:
         """Say anything else."""
         with self._lock:
             self._print(escape(text))
+
+    def interrupt(self) -> None:
+        """Say at once what an interrupted command still finishes."""
+        with self._lock:
+            steps = ", ".join(self._steps)
+            if steps and not self._is_interrupted:
+                self._is_interrupted = True
+                self._print(escape(f"Ending {steps}; nothing else begins."))
 
     def flush(self) -> None:
         """Print the line of the steps that took no time."""

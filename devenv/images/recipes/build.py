@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from devenv.base.errors import DevenvError, Exit
-from devenv.base.steps import telling
 from devenv.base.tasks import Task, run_all
 from devenv.base.wait import locked
 from devenv.images.recipes.build_plan import BuildPlan, Piece, piece_of_file
@@ -170,12 +169,7 @@ class Builder:
         try:
             progress = _BuildProgress(self.reporter, plan)
             tasks = self._tasks(plan, progress)
-            run_all(
-                tasks,
-                _LANES,
-                on_failure=self.host.stop_children,
-                on_interrupt=telling(self.reporter),
-            )
+            run_all(tasks, _LANES, on_failure=self.host.stop_children)
         except BaseException:
             self.reporter.fail(STEP)
             raise

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from devenv.base.steps import Arrivals, step, telling
+from devenv.base.steps import Arrivals, step
 from devenv.base.wait import Deadline, until
 from tests.fakes.world import FakeClock, FakeReporter
 
@@ -69,9 +69,3 @@ def test_a_step_that_waits_for_images_names_them(reporter, check_message):
     with step(reporter, "apply redis"):
         arrivals.wait_for({"docker.io/library/redis:latest"}, 60)
     check_message("\n".join(reporter.details))
-
-
-def test_an_interrupt_says_what_is_finished(reporter, check_message):
-    telling(reporter)(("images", "cluster"))
-    telling(reporter)(())
-    check_message("\n".join(reporter.said))

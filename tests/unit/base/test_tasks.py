@@ -1,6 +1,5 @@
 import threading
 from graphlib import CycleError
-from threading import Event
 
 import pytest
 
@@ -73,34 +72,3 @@ def test_a_name_that_is_no_task_counts_as_done():
 def test_a_circle_is_refused():
     with pytest.raises(CycleError):
         run_all([Task("a", print, predecessors=("b",)), Task("b", print, predecessors=("a",))])
-
-
-def test_an_interrupt_names_what_runs_before_anything_is_stopped():
-    calls, is_running = [], Event()
-
-    def interrupt():
-        is_running.wait(60)
-        raise KeyboardInterrupt
-
-    def work():
-        is_running.set()
-        released.wait(60)
-
-    released = Event()
-
-    def stop():
-        calls.append("stop")
-        released.set()
-
-    tasks = [Task("work", work), Task("interrupt", interrupt)]
-    with pytest.raises(KeyboardInterrupt):
-        run_all(tasks, on_failure=stop, on_interrupt=calls.append)
-    assert calls == [("work",), "stop"]
-
-
-def test_a_failure_is_no_interrupt():
-    def fail():
-        raise ValueError("broken")
-
-    with pytest.raises(ValueError, match="broken"):
-        run_all([Task("bad", fail)], on_interrupt=lambda _: pytest.fail("interrupted"))

@@ -181,3 +181,15 @@ def test_nothing_is_drawn_between_two_steps():
     assert shown._progress is not None
     shown.fail("b")
     assert shown._progress is None
+
+
+def test_an_interrupt_says_once_what_is_being_ended(check_message, monkeypatch):
+    out, shown, _ = pipe()
+    console.show_progress_with(shown)
+    console.tell_interrupt()
+    assert out.getvalue() == ""
+    for name in ("images", "cluster"):
+        shown.begin(name)
+    console.tell_interrupt()
+    console.tell_interrupt()
+    check_message(out.getvalue())
