@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from textwrap import wrap
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +18,7 @@ from devenv.ui.console import print_words
 from devenv.ui.marks import CHECK, CROSS, bold, dim, up_command
 from devenv.ui.proofs import print_proofs, proof_shapes
 from devenv.ui.render import Report, shapes
+from devenv.ui.table import INDENT, wrapped
 from devenv.ui.times import age
 
 _UNKNOWN = "[yellow]?[/yellow]"
@@ -27,8 +27,8 @@ _HEADINGS = ("COMPONENT", "STATE", "REPLICAS", "RESTARTS", "AGE")
 _NUMBERS = {"REPLICAS", "RESTARTS", "AGE"}
 # What stands for nothing, and for what is unknown.
 _NOTHING, _UNREAD = "-", "?"
-# Between two columns; before what continues a row.
-_GAP, _INDENT = "  ", "    "
+# Between two columns.
+_GAP = "  "
 # What the name of an image need not tell.
 _DOCKER_HUB = ("docker.io/library/", "docker.io/")
 
@@ -127,9 +127,9 @@ def _row_lines(row: _Row, widths: Sequence[int], width: int, *, are_beside: bool
     if are_beside:
         line += f"{_GAP}{escape(_joined(row.images))}"
     else:
-        below += [dim(f"{_INDENT}{image}") for image in row.images]
+        below += [dim(f"{INDENT}{image}") for image in row.images]
     for detail in row.details:
-        below += [f"{_INDENT}{escape(part)}" for part in _wrapped(detail, width - len(_INDENT))]
+        below += map(escape, wrapped(detail, width))
     return [line.rstrip(), *below]
 
 
@@ -139,11 +139,6 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
         is_number = heading in _NUMBERS
         aligned_cells.append(cell.rjust(width) if is_number else cell.ljust(width))
     return _GAP.join(aligned_cells)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Break text between words only: a name or an address stays whole."""
-    return wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _row(component: ComponentState, time: float) -> _Row:
