@@ -4,7 +4,6 @@ A command's module is imported only when the command is called.
 """
 
 import importlib
-import signal
 import sys
 import time
 import traceback
@@ -14,7 +13,7 @@ import click
 
 from devenv import __version__
 from devenv.base.errors import Exit
-from devenv.cli import naming, values
+from devenv.cli import interrupts, naming, values
 from devenv.cli.additions import DEBUG, UNTIMED, complete, debug_option
 from devenv.cli.failures import tell, tell_total
 from devenv.cli.sections import write_sections
@@ -135,9 +134,7 @@ def run(args: list[str] | None = None) -> int:
 
 def _run(args: list[str] | None, settings: dict[str, object]) -> int:
     given_args = sys.argv[1:] if args is None else args
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGINT:
-            signal.signal(number, _interrupt)
+    interrupts.handle_signals()
     try:
         code = app.main(args=args, prog_name="devenv", standalone_mode=False, obj=settings)
     except click.exceptions.Exit as error:
@@ -151,11 +148,3 @@ def _run(args: list[str] | None, settings: dict[str, object]) -> int:
     if isinstance(code, int):
         return code
     return Exit.OK
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Treat a signal to end as an interrupt: devenv also ends what it started, and says so."""
-    # Not imported here: without it, there is nothing that shows steps.
-    if console := sys.modules.get("devenv.ui.console"):
-        console.tell_interrupt()
-    raise KeyboardInterrupt
