@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from contextlib import suppress
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 
@@ -64,11 +64,6 @@ def print_line(out: Console, line: str) -> None:
     out.print(line, soft_wrap=True)
 
 
-def print_words(out: Console, line: str) -> None:
-    """Print markup, broken between words only: a word wider than the console stays whole."""
-    out.print(line, overflow="ignore", crop=False)
-
-
 def document(text: str) -> None:
     """Print a result that is a file of its own, as UTF-8 whatever the terminal's encoding is."""
     stream = _result_stream()
@@ -93,12 +88,22 @@ def progress() -> Console:
     return _progress_console
 
 
+class _Console(Console):
+    """A console that breaks lines between words only: a path or a command stays whole."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does. Only text is meant, not what rich draws itself."""
+        if all(isinstance(obj, str) for obj in objects):
+            options = {"overflow": "ignore", "crop": False, **options}
+        super().print(*objects, **options)
+
+
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else _UNCUT
     # rich's own NO_COLOR leaves bold and dim, which are control sequences, too.
     if os.environ.get("NO_COLOR"):
-        return Console(file=stream, highlight=False, emoji=False, width=width, color_system=None)
-    return Console(file=stream, highlight=False, emoji=False, width=width)
+        return _Console(file=stream, highlight=False, emoji=False, width=width, color_system=None)
+    return _Console(file=stream, highlight=False, emoji=False, width=width)
 
 
 def harmless(text: str) -> str:

@@ -14,7 +14,6 @@ from devenv.facts.live import Proof
 from devenv.ports.containers import Node
 from devenv.ports.host import Space
 from devenv.profiles.quantities import show
-from devenv.ui.console import print_words
 from devenv.ui.marks import CHECK, CROSS, bold, dim, up_command
 from devenv.ui.proofs import print_proofs, proof_shapes
 from devenv.ui.render import Report, shapes
@@ -38,7 +37,7 @@ def status(state: Status) -> Report:
 
     def text(out: Console) -> None:
         for line in status_lines(state, out.width):
-            print_words(out, line)
+            out.print(line)
 
     return Report("status", lambda: status_shape(state), text)
 

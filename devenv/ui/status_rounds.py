@@ -12,7 +12,7 @@ from devenv.cluster.route_watch import RouteHistory
 from devenv.cluster.status import Status
 from devenv.cluster.status_watch import Reading
 from devenv.ui import console
-from devenv.ui.console import harmless, print_words
+from devenv.ui.console import harmless
 from devenv.ui.errors import error_lines, error_shape
 from devenv.ui.marks import CHECK, CROSS, bold, dim
 from devenv.ui.status import component_lines, disk_lines, head_lines, status_lines, status_shape
@@ -46,7 +46,7 @@ def print_last(reading: Reading) -> None:
     """Print the last round below the command, once the screen is gone."""
     out = console.result()
     for line in _lines(reading, out.width):
-        print_words(out, line)
+        out.print(line)
 
 
 def _lines(reading: Reading, width: int) -> list[str]:

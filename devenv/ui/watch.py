@@ -12,7 +12,6 @@ from rich.text import Text
 
 from devenv import streams
 from devenv.ui import console
-from devenv.ui.console import print_words
 from devenv.ui.marks import bold
 from devenv.ui.times import local_second
 
@@ -55,9 +54,9 @@ def print_rounds(rounds: Iterable[Round]) -> None:
     previous_content = None
     for current in rounds:
         if current.content != previous_content:
-            print_words(out, bold(local_second(current.time)))
+            out.print(bold(local_second(current.time)))
             for line in current.lines:
-                print_words(out, line)
+                out.print(line)
         if streams.is_unread():
             return
         previous_content = current.content
