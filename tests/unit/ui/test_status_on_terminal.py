@@ -1,6 +1,7 @@
 """`status` on terminals of 80 and 160 columns, and in a pipe."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -45,3 +46,10 @@ def test_on_a_terminal(columns, request):
     text = "\n".join(on_paper(columns)) + "\n"
     rewrite = request.config.getoption("--rewrite")
     compare(f"terminal/status-{columns}", text, rewrite=rewrite)
+
+
+def test_a_word_that_is_wider_than_the_terminal_stays_whole():
+    address = "registry.example/" + "a-long-name/" * 10
+    waiting = replace(BACKING_OFF, reason=f"pulling {address} failed")
+    proxy = replace(STATUS.components[1], workload=waiting)
+    assert address in " ".join(on_paper(80, replace(STATUS, components=(proxy,)))).split()
