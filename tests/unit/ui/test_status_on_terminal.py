@@ -52,4 +52,5 @@ def test_a_word_that_is_wider_than_the_terminal_stays_whole():
     address = "registry.example/" + "a-long-name/" * 10
     waiting = replace(BACKING_OFF, reason=f"pulling {address} failed")
     proxy = replace(STATUS.components[1], workload=waiting)
-    assert address in " ".join(on_paper(80, replace(STATUS, components=(proxy,)))).split()
+    lines = status.component_lines(replace(STATUS, components=(proxy,)), 80)
+    assert address in " ".join(lines).split()
