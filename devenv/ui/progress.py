@@ -20,6 +20,8 @@ from devenv.ui.times import clock_time
 
 # Seconds: before a line about a step that lasts, and before the same line is printed again.
 _PAUSE, _LONG_PAUSE = 5.0, 30.0
+# Seconds for another thread to end its line, after an interrupt.
+_LOCK_SECONDS = 1.0
 # Seconds from which on a step has a line of its own: a shorter one would say 0.0 s.
 _SHORT = 0.05
 
@@ -126,11 +128,16 @@ class Lines:
 
     def interrupt(self) -> None:
         """Say at once what an interrupted command still finishes."""
-        with self._lock:
+        # The thread that has the lock may wait for one of rich's, which the interrupted code has.
+        if self._is_interrupted or not self._lock.acquire(timeout=_LOCK_SECONDS):
+            return
+        try:
             steps = ", ".join(self._steps)
-            if steps and not self._is_interrupted:
+            if steps:
                 self._is_interrupted = True
                 self._print(escape(f"Ending {steps}; nothing else begins."))
+        finally:
+            self._lock.release()
 
     def flush(self) -> None:
         """Print the line of the steps that took no time."""

@@ -1,5 +1,6 @@
 import io
 import sys
+import threading
 
 import pytest
 from rich.cells import cell_len
@@ -193,3 +194,25 @@ def test_an_interrupt_says_once_what_is_being_ended(check_message, monkeypatch):
     console.tell_interrupt()
     console.tell_interrupt()
     check_message(out.getvalue())
+
+
+def test_an_interrupt_waits_for_no_thread_that_may_wait_for_it(monkeypatch):
+    monkeypatch.setattr("devenv.ui.progress._LOCK_SECONDS", 0.01)
+    out, shown, _ = pipe()
+    shown.begin("images")
+    has_lock, is_over = threading.Event(), threading.Event()
+
+    def print_slowly():
+        with shown._lock:
+            has_lock.set()
+            is_over.wait(60)
+
+    thread = threading.Thread(target=print_slowly)
+    thread.start()
+    has_lock.wait(60)
+    shown.interrupt()
+    assert out.getvalue() == ""
+    is_over.set()
+    thread.join()
+    shown.interrupt()
+    assert "images" in out.getvalue()
