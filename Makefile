@@ -36,8 +36,10 @@ bench: .venv/ready ## ratios, measured in one run; minutes
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq python3-venv; \
 	  else echo 'Python has no venv module. Install it (Debian: sudo apt-get install python3-venv), then run make again.' >&2; exit 3; fi; }
+	@echo 'Installing devenv and its tools into .venv: a minute or two.'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python .ci/install.py requirements.lock
+	@echo 'Installing devenv itself.'
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -81,8 +81,10 @@ class Restart:
 
     def run(self, components: Iterable[Component]) -> None:
         """Restart them one by one. Raises DevenvError at the first gate that does not open."""
-        for component in components:
-            with step(self.reporter, f"restart {component.name}") as note:
+        steps = {f"restart {component.name}": component for component in components}
+        self.reporter.plan(tuple(steps))
+        for name, component in steps.items():
+            with step(self.reporter, name) as note:
                 self._restart(component, note)
 
     @property

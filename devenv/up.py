@@ -418,6 +418,7 @@ class Up:
     def _run(self, tasks: list[Task]) -> None:
         """Run tasks side by side. Raises the first error, with what it may have come from."""
         start_time = self.context.clock.now()
+        self.context.reporter.plan(tuple(task.name for task in tasks))
         try:
             run_all(tasks, on_failure=self.context.abandon)
         except DevenvError as error:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from devenv.cluster.listing import Listing
     from devenv.cluster.pod_exec import PodExec
     from devenv.cluster.status import StatusReader
+    from devenv.cluster.status_watch import StatusWatch
     from devenv.cluster.stop import Stop
     from devenv.cluster.versions import VersionReader
     from devenv.diagnosis.good import GoodFacts
@@ -491,6 +492,14 @@ class World:
         from devenv.cluster.status import StatusReader
 
         return StatusReader(self.session(cluster, choice.profile))
+
+    def status_watch(self, cluster: str, choice: Choice) -> StatusWatch:
+        """`status --watch`."""
+        from devenv.cluster.route_watch import RouteWatch
+        from devenv.cluster.status_watch import StatusWatch
+
+        routes = RouteWatch(self.prober(cluster, choice.profile))
+        return StatusWatch(self.status(cluster, choice), routes)
 
     def listing(self) -> Listing:
         """`list`."""

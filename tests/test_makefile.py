@@ -1,5 +1,6 @@
 """`make clean` leaves a checkout as git has it."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -74,3 +75,45 @@ def test_what_the_programs_make_is_ignored_and_goes(tmp_path, repository):
     assert {"dist/", ".coverage", ".ruff_cache/", ".pytest_cache/", "bench/__pycache__/"} <= made
     output("make", "clean", folder=folder)
     assert ignored(folder) == ""
+
+
+# What stands in for pip: it writes what pip writes, and ends as it is told.
+PIP = """
+import importlib.util
+import os
+import sys
+
+print("Collecting click==8.1", "  Downloading click.whl", "Collecting rich==14.0", sep="\\n")
+print("Requirement already satisfied: pip in here")
+print("Installing collected packages: click, rich")
+sys.exit(int(os.environ["PIP_ENDS"]))
+"""
+LOCK = "click==8.1 \\\n    --hash=sha256:00\nrich==14.0 \\\n    --hash=sha256:01\npip==25.0\n"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_installation_shows_how_far_it_is_and_how_it_failed(tmp_path, code):
+    (tmp_path / "pip.py").write_text(PIP)
+    (tmp_path / "requirements.lock").write_text(LOCK)
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "install.py", "requirements.lock"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PIP_ENDS": str(code)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert ("Collecting" in done.stderr) is (code == 1)
+
+
+def test_each_package_is_counted():
+    spec = importlib.util.spec_from_file_location("install", ROOT / ".ci" / "install.py")
+    install = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(install)
+    lines = ["Collecting click==8.1\n", "  Using cached x\n", "Collecting rich>=1\n"]
+    last = ["Installing collected packages: click, rich\n"]
+    *counted, unpacking = install.states(iter([*lines, *last]), 7)
+    assert counted == [(1, "[1/7] click"), (2, "[2/7] rich")]
+    assert unpacking[0] == 0
+    assert "2" in unpacking[1]

@@ -5,6 +5,7 @@ It ends as soon as its condition holds. At its deadline it gives up, and says wh
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -14,6 +15,18 @@ from devenv.base.errors import DevenvError, LockedError, NotReachableError
 from devenv.ports.clock import Clock
 from devenv.ports.host import Host
 from devenv.ports.reporter import Say
+
+# Gets what a wait is for, and what is missing, "" in the end.
+Onlooker = Callable[[str, str], None]
+
+
+def _overlook(_what: str, _missing: str) -> None:
+    """Show nothing: no step is being shown."""
+
+
+# Each task runs in a thread, and so in a context, of its own: a wait reaches the step around it
+# without a parameter in every function between the two.
+_onlooker: ContextVar[Onlooker] = ContextVar("onlooker", default=_overlook)
 
 # First words that have a capital letter only because they begin a sentence.
 _SENTENCE_STARTS = ("The ", "Its ", "What ", "At ")
@@ -66,6 +79,21 @@ class StoppableClock:
         self._stopped.set()
 
 
+@contextmanager
+def watched(onlooker: Onlooker) -> Iterator[None]:
+    """Tell the onlooker of all waits in this context, at each of their looks."""
+    token = _onlooker.set(onlooker)
+    try:
+        yield
+    finally:
+        _onlooker.reset(token)
+
+
+def show_wait(what: str, missing: str) -> None:
+    """Tell the onlooker what this thread waits for, "" once nothing is missing."""
+    _onlooker.get()(what, missing)
+
+
 def until(
     what: str,
     find_missing: Callable[[], str],
@@ -81,16 +109,18 @@ def until(
 
     def find_missing_or_trouble() -> str:
         try:
-            return find_missing()
+            missing = find_missing()
         # A server that does not answer once must not end a wait of minutes.
         except NotReachableError as error:
-            return error.what
+            missing = error.what
+        show_wait(what, missing)
+        return missing
 
     def give_up(state: RetryCallState) -> None:
         """Raise DevenvError with what was still missing at the last look."""
         missing_parts = state.outcome.result() if state.outcome else ""
         raise DevenvError(
-            f"Timed out after {deadline.seconds:.0f} s waiting for {_inside_sentence(what)}.",
+            f"Timed out after {deadline.seconds:.0f} s waiting for {inside_sentence(what)}.",
             f"Still missing: {missing_parts}",
             hint,
         )
@@ -105,7 +135,7 @@ def until(
     retrying(find_missing_or_trouble)
 
 
-def _inside_sentence(what: str) -> str:
+def inside_sentence(what: str) -> str:
     """Return words that could begin a sentence as they stand inside one: The gateway → the gateway.
 
     Any other first word may be a name, such as Envoy, and stays as it is.

@@ -10,6 +10,8 @@ from devenv.ui import verbosity
 from devenv.ui.verbosity import Verbosity
 
 DEBUG = "debug"
+# Set for a command whose end a user chooses, or that is another program.
+UNTIMED = "untimed"
 # What the root's context keeps of --quiet and --verbose.
 _VERBOSITY = "verbosity"
 
@@ -77,6 +79,14 @@ def complete(command: click.Command, group: str = "") -> click.Command:
         command.params += common_options()
     command.epilog = epilog(path)
     return command
+
+
+def leave_out_total() -> None:
+    """Don't print at the end how long this command took."""
+    settings = click.get_current_context().find_root().obj
+    # None where a test calls the command by itself.
+    if settings is not None:
+        settings[UNTIMED] = True
 
 
 def _note_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001

@@ -4,8 +4,8 @@ A command's module is imported only when the command is called.
 """
 
 import importlib
-import signal
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ import click
 
 from devenv import __version__
 from devenv.base.errors import Exit
-from devenv.cli import naming, values
-from devenv.cli.additions import DEBUG, common_options, complete
-from devenv.cli.failures import tell
+from devenv.cli import interrupts, naming, values
+from devenv.cli.additions import DEBUG, UNTIMED, common_options, complete
+from devenv.cli.failures import tell, tell_total
 from devenv.cli.sections import write_sections
 from devenv.cli.suggestions import SuggestingGroup
 from devenv.ui import verbosity
@@ -124,12 +124,22 @@ def app() -> None:
 
 
 def run(args: list[str] | None = None) -> int:
-    """Run a command and return its exit code. Every error is shown here, in one form."""
+    """Run a command and return its exit code. Every error is shown here, in one form.
+
+    A command that takes a while ends with its total time on standard error.
+    """
+    began = time.monotonic()
     settings: dict[str, object] = {}
+    code = _run(args, settings)
+    if UNTIMED not in settings:
+        tell_total(time.monotonic() - began, code)
+    return code
+
+
+def _run(args: list[str] | None, settings: dict[str, object]) -> int:
     given_args = sys.argv[1:] if args is None else args
     verbosity.choose(Verbosity.NORMAL)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interrupts.handle_signals()
     try:
         code = app.main(args=args, prog_name="devenv", standalone_mode=False, obj=settings)
     except click.exceptions.Exit as error:
@@ -143,8 +153,3 @@ def run(args: list[str] | None = None) -> int:
     if isinstance(code, int):
         return code
     return Exit.OK
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Treat a signal to end as an interrupt: devenv also ends what it started."""
-    raise KeyboardInterrupt

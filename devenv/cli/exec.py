@@ -2,6 +2,7 @@
 
 import click
 
+from devenv.cli.additions import leave_out_total
 from devenv.cli.options import name_option, profile_option
 from devenv.ports.names import Names
 
@@ -22,6 +23,7 @@ def COMMAND(  # noqa: N802 - found by this name
 
     Ends with the command's exit code.
     """
+    leave_out_total()
     from devenv import wiring
     from devenv.ui.console import has_terminal
 

@@ -10,6 +10,7 @@ import click
 
 from devenv import __version__
 from devenv.base.errors import DevenvError, Exit
+from devenv.ui import verbosity
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _ODD_PLACES = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -25,6 +26,8 @@ _NAME, _NAME_IS = {"-n", "--name"}, "--name="
 _OTHER_PROGRAM = ("--", "kubectl")
 # Set by the shell's script while it asks for completions.
 _COMPLETION = "_DEVENV_COMPLETE"
+# Seconds: from which on a command's total is worth a line; and of a minute.
+_LONG, _MINUTE = 2, 60
 _INTERRUPTED = "Interrupted."
 _CONTINUE = "Run the same command again to continue."
 
@@ -55,6 +58,23 @@ def tell(error: BaseException, args: Sequence[str]) -> int:
 
     errors.error(told)
     return told.exit_code
+
+
+def tell_total(seconds: float, code: int) -> None:
+    """Say on standard error how long a command took, if it took over 2 s."""
+    if seconds <= _LONG or verbosity.is_quiet() or _COMPLETION in os.environ:
+        return
+    verb = "Done" if code == Exit.OK else "Ended"
+    from devenv.ui import console, marks
+
+    console.progress().print(marks.dim(f"{verb} after {_duration(seconds)}."))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest} s"
 
 
 def wants_json(args: Sequence[str]) -> bool:

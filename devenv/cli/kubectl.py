@@ -2,6 +2,7 @@
 
 import click
 
+from devenv.cli.additions import leave_out_total
 from devenv.cli.options import name_option
 from devenv.cli.passing import PassingCommand, chosen_cluster
 from devenv.ports.names import Names
@@ -17,6 +18,7 @@ def COMMAND(cluster: str, arguments: Names) -> int:  # noqa: N802 - found by thi
     Uses this machine's kubectl. If there is none, uses the one in the node, which does not see this
     machine's files: pass them by standard input. Ends with kubectl's exit code.
     """
+    leave_out_total()
     from devenv import wiring
     from devenv.ui.console import has_terminal
 

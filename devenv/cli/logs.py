@@ -7,6 +7,7 @@ from datetime import datetime
 import click
 
 from devenv.cli import values
+from devenv.cli.additions import leave_out_total
 from devenv.cli.durations import seconds_of
 from devenv.cli.options import name_option, output_option, profile_option
 from devenv.ports.names import Names
@@ -91,9 +92,11 @@ def COMMAND(  # noqa: N802 - found by this name
         raise click.UsageError(
             "--previous shows what has ended, so --follow has nothing to follow."
         )
+    if follow:
+        leave_out_total()
     from devenv import wiring
     from devenv.facts.logs import LogRange
-    from devenv.ui.logs import print_logs
+    from devenv.ui.logs import print_logs, say_that_there_are_none
 
     with wiring.world() as world, suppress(KeyboardInterrupt):
         if begin:
@@ -108,4 +111,5 @@ def COMMAND(  # noqa: N802 - found by this name
         lines = read(components, log_range)
         if problems:
             lines = (line for line in lines if line.problem)
-        print_logs(lines, output)
+        if not print_logs(lines, output):
+            say_that_there_are_none(log_range, problems=problems)

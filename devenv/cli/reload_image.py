@@ -8,6 +8,7 @@ import click
 
 from devenv.base.errors import Exit
 from devenv.cli import values
+from devenv.cli.additions import leave_out_total
 from devenv.cli.options import name_option, output_option, profile_option, wait_option
 from devenv.ports.names import Names
 
@@ -105,6 +106,8 @@ def COMMAND(  # noqa: N802 - found by this name
         raise click.UsageError("--as names one image, and you gave several.")
     if undo:
         _refuse_with_undo(build, watch, rollback, node_name, nodes, fix_pull_policy, not restart)
+    if watch:
+        leave_out_total()
     from devenv import wiring
     from devenv.cli import reloading
     from devenv.reload.reload import Options

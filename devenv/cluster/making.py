@@ -201,15 +201,20 @@ class Making:
         )
         context.records.write(record)
         try:
-            context.kind.create(context.cluster, config, source.ref, self._show_detail)
+            context.kind.create(context.cluster, config, source.ref, self._show_line)
         except DevenvError:
             # If kind has tidied up, there is nothing to remember.
             if not context.nodes():
                 context.records.remove(context.cluster)
             raise
 
-    def _show_detail(self, line: str) -> None:
-        self.context.reporter.detail("cluster", line.strip(" •✓"))
+    def _show_line(self, line: str) -> None:
+        """Show a line of kind's. One that begins with a bullet names what kind does next."""
+        text, reporter = line.strip(), self.context.reporter
+        if text.startswith("•"):
+            reporter.stage("cluster", text.strip(" •."))
+        else:
+            reporter.detail("cluster", text.strip(" ✓"))
 
     def _start_stopped(self, nodes: Sequence[Node], note: list[str]) -> None:
         """Start the nodes that do not run. Their pods need to find the API server at once."""

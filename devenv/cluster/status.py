@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 from devenv.base.errors import DevenvError
+from devenv.cluster.workload_state import WorkloadState, created, read_workloads
 from devenv.facts.df import node_space
 from devenv.gates import ready
 from devenv.install.applying import find
 from devenv.install.context import is_running
 from devenv.ports.containers import Node
 from devenv.ports.host import Holder, Space
+from devenv.ports.kube import Manifest
 from devenv.profiles.model import Component
 from devenv.profiles.quantities import lasting
 from devenv.session import Session
@@ -27,6 +29,10 @@ class ComponentState:
     resource: str
     missing: str
     unknown: str = ""
+    # Seconds since 1970: of its newest pod, or of its object if it has no pods; 0 if unknown.
+    created: float = 0.0
+    # None for a component that has no pods of its own.
+    workload: WorkloadState | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Status:
     changing: str = ""
     # Why no component's state is known, if there is one reason for all.
     silence: str = ""
+    # When it was read, in seconds since 1970.
+    time: float = 0.0
 
     @property
     def ready(self) -> bool:
@@ -75,7 +83,11 @@ class StatusReader:
         holder = session.host.lock_holder(f"cluster-{session.cluster}")
         with ThreadPoolExecutor(8) as pool:
             # Begun first: the components need not wait for the engine.
-            futures = [pool.submit(self._read_component, c) for c in session.profile.components]
+            pods = pool.submit(self._read_pods)
+            futures = [
+                pool.submit(self._read_component, component, pods)
+                for component in session.profile.components
+            ]
             nodes = own_nodes(
                 Records(session.host),
                 session.engine,
@@ -95,7 +107,14 @@ class StatusReader:
             disks=disks,
             changing=_describe_holder(holder),
             silence=self._common_reason(components),
+            time=session.clock.now(),
         )
+
+    def _read_pods(self) -> list[Manifest]:
+        """Return all pods; none if they can't be read, since the components say why."""
+        with suppress(DevenvError):
+            return self.session.kube.select("v1", "Pod")
+        return []
 
     def _common_reason(self, components: Iterable[ComponentState]) -> str:
         """Return the reason why no component's state is known, "" if they don't share one.
@@ -114,14 +133,23 @@ class StatusReader:
             " are its ports on this machine?"
         )
 
-    def _read_component(self, component: Component) -> ComponentState:
+    def _read_component(self, component: Component, pods: Future[list[Manifest]]) -> ComponentState:
         """Return what a component lacks; an API server that does not answer makes it unknown."""
-        shortfall = unknown = ""
+        resource = str(component.resource)
         try:
-            shortfall = ready.missing(component, find(self.session.kube, component))
+            objects = find(self.session.kube, component)
         except DevenvError as error:
-            unknown = _without_request(error.what)
-        return ComponentState(component.name, str(component.resource), shortfall, unknown)
+            return ComponentState(component.name, resource, "", _without_request(error.what))
+        shortfall = ready.missing(component, objects)
+        if component.gate != "workload":
+            return ComponentState(component.name, resource, shortfall, created=created(objects, ()))
+        return ComponentState(
+            component.name,
+            resource,
+            shortfall,
+            created=created(objects, pods.result()),
+            workload=read_workloads(objects, pods.result()),
+        )
 
     def _read_disks(self, nodes: Iterable[Node]) -> dict[str, Space]:
         """Return the space of each node that answers, and of a local engine."""

@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from devenv.ports.names import Names
+
 # Shows a sentence to the user.
 Say = Callable[[str], None]
 
 
 class Reporter(Protocol):
     """Shows the progress of steps. A step is addressed by its name."""
+
+    def plan(self, steps: Names) -> None:
+        """Number the steps of these names as they begin, out of so many."""
 
     def begin(self, step: str) -> None: ...
 
@@ -17,6 +22,9 @@ class Reporter(Protocol):
 
     def detail(self, step: str, text: str) -> None:
         """Show what a step is doing at the moment."""
+
+    def stage(self, step: str, text: str) -> None:
+        """Say, even in a pipe, which stage another program's work has reached."""
 
     def end(self, step: str, note: str = "") -> None: ...
 

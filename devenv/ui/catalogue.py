@@ -4,44 +4,35 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from devenv.base.json_types import JsonObject
 from devenv.images.recipes.listing import Entry
 from devenv.profiles.model import Profile
 from devenv.profiles.quantities import show
 from devenv.ui.render import Report, shapes
+from devenv.ui.table import print_described_table
 
-# Columns of a terminal from which on descriptions fit.
-_WIDE = 110
-_COLUMNS = ("recipe", "version", "state", "size", "build time")
+_HEADINGS = ("RECIPE", "VERSION", "STATE", "SIZE", "BUILD TIME", "WHAT IT IS")
+_NUMBERS = {"SIZE", "BUILD TIME"}
+# The size of what is not built, and the time to build what is.
+_NOTHING = "-"
 
 
 def images(entries: Sequence[Entry]) -> Report:
     """Report the recipes, whether they are built, and what they take."""
 
     def text(out: Console) -> None:
-        has_descriptions = out.width >= _WIDE
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in _COLUMNS:
-            table.add_column(column, no_wrap=True)
-        if has_descriptions:
-            table.add_column("what it is", overflow="ellipsis", no_wrap=True)
-        for entry in entries:
-            cells = _cells(entry)
-            table.add_row(*cells if has_descriptions else cells[:-1])
-        out.print(table)
+        print_described_table(out, _HEADINGS, list(map(_cells, entries)), _NUMBERS)
 
     return Report("images", lambda: shapes(image_shape, entries), text)
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
     """Return a recipe's row; the last cell is its description."""
-    state, size, duration = "[dim]missing[/dim]", "", f"{entry.seconds} s"
+    state, size, duration = "missing", _NOTHING, f"{entry.seconds} s"
     if entry.built:
-        state, size, duration = "[green]built[/green]", show(entry.size), ""
-    description = escape(entry.description)
-    return (entry.name, entry.version, state, size, duration, description)
+        state, size, duration = "built", show(entry.size), _NOTHING
+    return (entry.name, entry.version, state, size, duration, entry.description)
 
 
 def image_shape(entry: Entry) -> JsonObject:

@@ -8,18 +8,17 @@ from rich.markup import escape
 
 from devenv.base.json_types import JsonObject
 from devenv.cluster.listing import ListedCluster
-from devenv.profiles.quantities import lasting, show
+from devenv.profiles.quantities import show
 from devenv.ui.console import print_line
 from devenv.ui.marks import NOTE
 from devenv.ui.render import Report, shapes
 from devenv.ui.table import print_table
+from devenv.ui.times import age
 
 _HEADINGS = ("NAME", "PROFILE", "VERSION", "STATE", "URL", "AGE", "SIZE")
 _NUMBERS = {"AGE", "SIZE"}
 # What stands for nothing, and for what is unknown.
 _NOTHING, _UNKNOWN = "-", "?"
-# Seconds.
-_DAY = 86400
 
 
 def clusters(listed_clusters: Sequence[ListedCluster]) -> Report:
@@ -53,9 +52,7 @@ def _row(cluster: ListedCluster) -> tuple[str, ...]:
 def _age(cluster: ListedCluster) -> str:
     if not cluster.created:
         return _UNKNOWN
-    if cluster.age < 2 * _DAY:
-        return lasting(cluster.age)
-    return f"{int(cluster.age) // _DAY} d"
+    return age(cluster.age)
 
 
 def _print_problem(out: Console, cluster: ListedCluster) -> None:

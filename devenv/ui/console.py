@@ -6,7 +6,8 @@ Nothing else prints.
 import os
 import re
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 
@@ -17,7 +18,36 @@ _UNCUT = 500
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+class _Progress(Protocol):
+    """What shows progress at the moment."""
+
+    def flush(self) -> None:
+        """Print what it still holds back."""
+
+    def pause(self) -> None:
+        """Do the same, and draw nothing until the next step begins."""
+
+    def interrupt(self) -> None:
+        """Say what is still being ended."""
+
+
 _is_diverted = False
+_progress_console: Console | None = None
+_shown_progress: _Progress | None = None
+
+
+def show_progress_with(shown: _Progress) -> None:
+    """Have `shown` make way for all that is printed from now on."""
+    global _shown_progress  # noqa: PLW0603 - there is one terminal
+    _shown_progress = shown
+
+
+def tell_interrupt() -> None:
+    """Say at once what an interrupted command still ends, if it shows any step."""
+    # A signal may come in the middle of another line.
+    with suppress(RuntimeError):
+        if _shown_progress:
+            _shown_progress.interrupt()
 
 
 def divert_results() -> None:
@@ -27,7 +57,7 @@ def divert_results() -> None:
 
 
 def result() -> Console:
-    """Return the console for a command's result."""
+    """Return the console for a command's result. Bars make way for it."""
     return _console(_result_stream())
 
 
@@ -45,12 +75,29 @@ def document(text: str) -> None:
 
 
 def _result_stream() -> TextIO:
+    if _shown_progress:
+        _shown_progress.pause()
     return sys.stderr if _is_diverted else sys.stdout
 
 
 def progress() -> Console:
-    """Return the console for everything else."""
-    return _console(sys.stderr)
+    """Return the console for everything else, always the same: it prints above the bars."""
+    global _progress_console  # noqa: PLW0603 - there is one standard error
+    if _shown_progress:
+        _shown_progress.flush()
+    if _progress_console is None or _progress_console.file is not sys.stderr:
+        _progress_console = _console(sys.stderr)
+    return _progress_console
+
+
+class _Console(Console):
+    """A console that breaks lines between words only: a path or a command stays whole."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does. Only text is meant, not what rich draws itself."""
+        if all(isinstance(obj, str) for obj in objects):
+            options = {"overflow": "ignore", "crop": False, **options}
+        super().print(*objects, **options)
 
 
 def note(text: str) -> None:
@@ -61,7 +108,10 @@ def note(text: str) -> None:
 
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else _UNCUT
-    return Console(file=stream, highlight=False, emoji=False, width=width)
+    # rich's own NO_COLOR leaves bold and dim, which are control sequences, too.
+    if os.environ.get("NO_COLOR"):
+        return _Console(file=stream, highlight=False, emoji=False, width=width, color_system=None)
+    return _Console(file=stream, highlight=False, emoji=False, width=width)
 
 
 def harmless(text: str) -> str:

@@ -63,12 +63,18 @@ class FakeReporter:
         self.log = log
         self.said: list[str] = []
 
+    def plan(self, steps: Sequence[str]) -> None:
+        self.planned = tuple(steps)
+
     def begin(self, step: str) -> None:
         self.log.append(f"begin {step}")
 
     def update(self, step: str, done: float, total: float, unit: str) -> None: ...
 
     def detail(self, step: str, text: str) -> None: ...
+
+    def stage(self, step: str, text: str) -> None:
+        self.log.append(f"{step}: {text}")
 
     def end(self, step: str, note: str = "") -> None:
         self.log.append(f"end {step}")

@@ -145,7 +145,7 @@ line = LogLine("2026-01-01T00:00:00Z", "c", "p", "k", "text", "")
 numbers = itertools.count()
 {"lines": lambda: logs.print_logs(itertools.repeat(line), "text"),
  "json": lambda: logs.print_logs(itertools.repeat(line), "json"),
- "watch": lambda: watch.watch([str(n)] for n in numbers),
+ "watch": lambda: watch.print_rounds(watch.Round(n, n, [str(n)]) for n in numbers),
  "changes": lambda: render.print_changes("status", numbers)}[sys.argv[1]]()
 sys.exit(streams.finish(0))
 """

@@ -144,3 +144,30 @@ def test_a_file_in_an_odd_place_is_no_internal_error(number):
 
 def test_an_empty_context_is_not_taken_for_the_local_cluster():
     assert app.run(["doctor", "--context", ""]) == Exit.USAGE
+
+
+INTERRUPTED = """
+import os, signal, sys
+from devenv import streams
+streams.guard()
+from devenv.cli import app
+from devenv.ui import console, progress
+
+class Command:
+    def main(self, **_):
+        shown = progress.reporter(console.progress())
+        shown.begin("images")
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+app.app = Command()
+sys.exit(app.run([]))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_says_at_once_what_is_being_ended(name, check_message):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, name], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == Exit.INTERRUPTED
+    check_message(done.stderr)

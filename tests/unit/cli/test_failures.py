@@ -9,7 +9,8 @@ import pytest
 
 from devenv.base.errors import DevenvError, Exit
 from devenv.cli import app
-from devenv.cli.failures import as_told, wants_json
+from devenv.cli.additions import UNTIMED
+from devenv.cli.failures import as_told, tell_total, wants_json
 
 
 @pytest.mark.parametrize(
@@ -122,3 +123,48 @@ def test_what_follows_two_dashes_is_for_another_program(capsys):
 def test_an_internal_error_names_the_report_of_the_same_cluster(args, command):
     error = as_told(TypeError("boom"), args.split())
     assert f"`{command}`" in error.next_step
+
+
+@pytest.mark.parametrize("code", [Exit.OK, Exit.FAILED])
+@pytest.mark.parametrize("seconds", [2.04, 125.4])
+def test_a_command_that_takes_a_while_ends_with_its_total(capsys, check_message, seconds, code):
+    tell_total(seconds, code)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    check_message(printed.err)
+
+
+def test_a_quick_command_and_a_completion_say_nothing_of_their_time(capsys, monkeypatch):
+    tell_total(1.9, Exit.OK)
+    monkeypatch.setenv("_DEVENV_COMPLETE", "bash_complete")
+    tell_total(60, Exit.OK)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+def test_each_command_is_timed_unless_a_user_ends_it(monkeypatch, is_timed):
+    totals = []
+
+    def run(_args, settings):
+        if not is_timed:
+            settings[UNTIMED] = True
+        return Exit.FAILED
+
+    monkeypatch.setattr(app, "_run", run)
+    monkeypatch.setattr(app, "tell_total", lambda seconds, code: totals.append(code))
+    assert app.run(["status"]) == Exit.FAILED
+    assert totals == [Exit.FAILED] * is_timed
+
+
+@pytest.mark.parametrize(
+    ("command", "is_timed"),
+    [("logs -f", False), ("status -w", False), ("kubectl get", False), ("logs", True)],
+)
+def test_a_command_without_an_end_of_its_own_has_no_total(monkeypatch, command, is_timed):
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("devenv.wiring.world", stop)
+    settings = {}
+    app._run(command.split(), settings)
+    assert (UNTIMED not in settings) is is_timed

@@ -36,7 +36,7 @@ def test_one_reason_for_all_components_is_said_once(
     fakes.engine.chosen = chosen
     state = reader.read()
     assert state.unknown
-    check_message(Text.from_markup("\n".join(status_lines(state))).plain)
+    check_message(Text.from_markup("\n".join(status_lines(state, 80))).plain)
 
 
 def test_reasons_that_differ_are_said_each(reader, fakes, monkeypatch):
@@ -52,8 +52,36 @@ def test_a_frozen_holder_is_told_with_its_age(reader, fakes):
 
 
 def test_a_stopped_cluster_has_no_gateway_to_ask(reader, fakes, monkeypatch):
-    assert any(line.startswith("gateway") for line in status_lines(reader.read()))
+    assert any(line.startswith("gateway") for line in status_lines(reader.read(), 80))
     monkeypatch.setattr(
         fakes.engine, "nodes", lambda _: [Node("c-control-plane", "id", "exited", "c")]
     )
-    assert not [line for line in status_lines(reader.read()) if line.startswith("gateway")]
+    assert not [line for line in status_lines(reader.read(), 80) if line.startswith("gateway")]
+
+
+def component(state, name):
+    (selected,) = [component for component in state.components if component.name == name]
+    return selected
+
+
+def test_a_workload_has_its_replicas_and_another_component_has_none(reader, fakes):
+    for kind, name, spec in (
+        ("Deployment", "aibrix-redis-master", {"replicas": 2, "template": {}}),
+        ("Gateway", "aibrix-eg", {}),
+    ):
+        meta = {"name": name, "namespace": "aibrix-system"}
+        born = {"creationTimestamp": "1970-01-01T00:02:00Z"}
+        fakes.kube.apply({"kind": kind, "metadata": {**meta, **born}, "spec": spec})
+    state = reader.read()
+    redis, gateway = component(state, "redis"), component(state, "gateway")
+    assert redis.workload.desired == 2
+    assert gateway.workload is None
+    assert redis.created == gateway.created == 120
+
+
+def test_components_are_told_where_pods_can_not_be_read(reader, fakes, monkeypatch):
+    def select(_version, kind, *_place):
+        return silent() if kind == "Pod" else []
+
+    monkeypatch.setattr(fakes.kube, "select", select)
+    assert not reader.read().unknown
