@@ -42,8 +42,8 @@ def test_quiet_shows_no_progress(terminal):
 
 def test_verbose_shows_each_beginning_and_each_change_once():
     lines = shown(Verbosity.VERBOSE).splitlines()
-    assert [line.split()[0] for line in lines] == [
-        "cluster:", "cluster:", "✓", "images:", "✗", "by-the-way",
+    assert [line.split()[0].rstrip(":") for line in lines] == [
+        "cluster", "cluster", "✓", "images", "✗", "by-the-way",
     ]  # fmt: skip
     assert sum("kind" in line for line in lines) == 1
 
