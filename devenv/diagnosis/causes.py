@@ -117,6 +117,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
         "DE410",
         "DE412",
         "DE414",
+        "DE416",
         "DE507",
         *_REQUEST,
     ),

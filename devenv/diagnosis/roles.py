@@ -11,12 +11,14 @@ from devenv.diagnosis.read import objects_of
 from devenv.diagnosis.served_models import served_models
 from devenv.diagnosis.workloads import Workload, all_workloads
 from devenv.facts.collect import is_proxy
-from devenv.facts.labels import is_controller
+from devenv.facts.labels import GATEWAY_NAME, is_controller
 from devenv.facts.model import Facts, selects
 from devenv.facts.objects import name_of, namespace_of
 from devenv.ports.kube import Manifest
 from devenv.profiles.model import Route
 
+# Without an object of one of these kinds, Envoy Gateway runs no proxy.
+GATEWAY_KINDS = {"GatewayClass", "Gateway", "EnvoyProxy"}
 # The label k8s-app of what kind itself installs for the cluster's network.
 _NETWORK_APPS = {"kube-dns", "kube-proxy", "kindnet"}
 
@@ -156,6 +158,13 @@ def workloads_of_components(facts: Facts, names: set[str]) -> Iterator[Workload]
         if component.name in names and component.gate == "workload":
             for manifest in objects_of(facts, component):
                 yield Workload(facts, component.resource.kind, manifest)
+
+
+def components_of_gateway(facts: Facts) -> set[str]:
+    """Return the components that Envoy Gateway makes of a Gateway, and removes with it, and it."""
+    components = facts.profile.components
+    names = {c.name for c in components if GATEWAY_NAME in c.resource.selector}
+    return names | {c.name for c in components if c.resource.kind == "Gateway"}
 
 
 def requests_through(workload: Workload) -> set[Key]:

@@ -30,6 +30,7 @@ from devenv.diagnosis.read import (
     objects_of,
     was_listed,
 )
+from devenv.diagnosis.roles import GATEWAY_KINDS, components_of_gateway
 from devenv.diagnosis.served_models import requested_models
 from devenv.diagnosis.times import parse_time
 from devenv.facts.collect import CRD
@@ -119,6 +120,8 @@ def _missing_object(facts: Facts, component: Component) -> Finding:
     effects = about | keys.components(facts.profile.after(component.name))
     effects |= _requests_that_need(resource.kind)
     effects.add(keys.object_of(resource.kind, f"{resource.namespace}/{resource.name}"))
+    if resource.kind in GATEWAY_KINDS:
+        effects |= keys.components(components_of_gateway(facts)) | {keys.ENTRANCE}
     return Finding(
         code="DE406",
         subject=Subject.component(component.name),

@@ -11,7 +11,9 @@ from devenv.diagnosis.manifests import Condition, changed_at, conditions_of_type
 from devenv.diagnosis.model import Advice, Command, Evidence, Finding, Fix, Subject
 from devenv.diagnosis.read import GATEWAY_GROUPS, components_with
 from devenv.diagnosis.roles import (
+    GATEWAY_KINDS,
     Role,
+    components_of_gateway,
     effects_of_failure,
     workloads_of_components,
     workloads_of_role,
@@ -46,7 +48,6 @@ _WITHOUT_FINALIZERS = json_word({"metadata": {"finalizers": None}})
 _OF_KUBERNETES = "kubernetes"
 _IN_USE = "kubernetes.io/pvc-protection"
 # Kinds from which Envoy Gateway makes the proxy.
-_GATEWAY_KINDS = {"GatewayClass", "Gateway", "EnvoyProxy"}
 # Facts hold no API version, which tells these two apart from others of the name.
 _RESOURCES = {"Gateway": "gateways.gateway.networking.k8s.io"}
 
@@ -159,11 +160,11 @@ def _effects_of(facts: Facts, kind: str, obj: Manifest) -> set[Key]:
     if kind in WORKLOADS:
         effects |= effects_of_failure(Workload(facts, kind, obj))
     names = set(components_with(facts, obj))
-    if kind in _GATEWAY_KINDS:
+    if kind in GATEWAY_KINDS:
         effects |= keys.ALL_ROUTES | {keys.FILTER, keys.ORIGINAL_ROUTE, keys.XDS, keys.ENTRANCE}
         gateway = facts.profile.gateway
         effects.add(keys.object_of("Gateway", f"{gateway.namespace}/{gateway.name}"))
-        names |= _proxy_components(facts)
+        names |= components_of_gateway(facts)
     return effects | _effects_through(facts, names)
 
 
@@ -176,14 +177,6 @@ def _effects_through(facts: Facts, components: set[str]) -> set[Key]:
     for workload in workloads_of_components(facts, names):
         effects |= {keys.deployment(workload.full_name), *effects_of_failure(workload)}
     return effects
-
-
-def _proxy_components(facts: Facts) -> set[str]:
-    """Return the components that follow from a Gateway: Envoy Gateway makes them."""
-    owner = "gateway.envoyproxy.io/owning-gateway-name="
-    components = facts.profile.components
-    names = {c.name for c in components if owner in c.resource.selector}
-    return names | {c.name for c in components if c.resource.kind == "Gateway"}
 
 
 def _holders_of(facts: Facts, kind: str, obj: Manifest) -> Iterator[Key]:

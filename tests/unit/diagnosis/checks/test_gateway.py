@@ -2,6 +2,7 @@
 
 import pytest
 
+from devenv.diagnosis.diagnose import diagnose
 from devenv.diagnosis.model import Confidence, Place, Verdict
 from devenv.facts.model import ContainerLog
 from devenv.ports.host import Space
@@ -19,6 +20,7 @@ from tests.unit.diagnosis.facts_builder import (
     MODEL_ROUTE,
     NODE,
     PATCH_POLICY,
+    PROXY,
     RESERVED_ROUTE,
     SETTINGS,
     SYSTEM,
@@ -317,6 +319,16 @@ def test_an_object_that_is_gone(code, kind, name, subject, affected):
     assert spelled(finding.about) == {f"component/{subject}"}
     assert {*affected, f"{kind}/{SYSTEM}/{name}"} <= spelled(finding.affects)
     assert fixes(finding) == ("devenv recover",)
+
+
+@covers("DE406")
+@pytest.mark.parametrize(("kind", "effect"), [("Deployment", "DE308"), ("Service", "DE416")])
+def test_what_envoy_gateway_removes_with_a_gateway_follows_from_it(code, kind, effect):
+    objects = without("Gateway", GATEWAY)
+    objects[kind].remove(named(objects, kind, PROXY))
+    (cause,) = diagnose(healthy_facts(objects)).causes
+    assert (cause.root.code, str(cause.root.subject)) == (code, "gateway")
+    assert effect in {finding.code for finding in cause.consequences}
 
 
 @covers("DE406")
