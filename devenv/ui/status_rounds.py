@@ -22,6 +22,8 @@ from devenv.ui.watch import Round, Screen
 _ROUTE_HEADINGS = ("ROUTE", "ANSWER", "LATENCY", "MEDIAN", "WORST", "FAILED")
 # What stands for a latency where nothing answered.
 _NOTHING = "-"
+# Characters of an object's name in a line about an event.
+_LONGEST_NAME = 30
 # Columns of a pipe, which is not cut.
 _UNCUT = 500
 
@@ -137,6 +139,10 @@ def _event_lines(events: Sequence[RecentEvent]) -> list[str]:
 
 
 def _event_line(event: RecentEvent) -> str:
+    """Return one line that tells the reason even where it is cut at 80 columns."""
     times = f" ({event.count} times)" if event.count > 1 else ""
-    text = f"{event.subject}  {event.reason}{times}: {event.message}"
+    name = event.subject.rpartition("/")[2]
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 1]}…"
+    text = f"{event.reason}{times}  {name}: {event.message}"
     return f"{dim(local_time(event.time))}  {escape(harmless(text))}"
