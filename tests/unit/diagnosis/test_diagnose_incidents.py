@@ -29,6 +29,8 @@ EXPECTED = {
     **{name: [code] for name, (_, code) in AIBRIX.items()}, "aibrix-healthy": [],
     "node-paused": ["DE203"], "port-taken": ["DE103"], "engine-stopped": ["DE101"], "no-context": ["DE105"],
     "inotify-is-used-up": ["DE108"], "kube-proxy-needs-an-image": ["DE301"],
+    "gatewayclass-held-in-deletion": ["DE314"], "evicted-again-and-again": ["DE315"],
+    "bare-pod-with-an-old-image": ["DE316"], "the-proxys-certificate-is-gone": ["DE417"],
 }  # fmt: skip
 # What a user may name otherwise, and what else would then be named so.
 RENAMED = (
