@@ -534,9 +534,11 @@ def _may_still_be_configured(container: Container) -> bool:
 def _killed_by_probe(workload: Workload, container: Container, event: ClusterEvent) -> Finding:
     """DE313: a container runs, and its probe has the kubelet end it."""
     probe = probe_in(event.message)
-    fix = correct_probe(workload, container.name, probe)
+    # The profile's own probes are right, and need not use a port that the container lists.
     if workload.is_of_profile:
-        fix = (*fix, *recover(workload.facts))
+        fix = recover(workload.facts)
+    else:
+        fix = correct_probe(workload, container.name, probe)
     finding = _finding(
         workload,
         code="DE313",

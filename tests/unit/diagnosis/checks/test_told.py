@@ -6,6 +6,8 @@ import pytest
 
 from devenv.diagnosis.diagnose import diagnose
 from devenv.diagnosis.model import Verdict
+from devenv.diagnosis.story.fixes import correct_probe
+from devenv.diagnosis.workloads import all_workloads
 from tests.unit.diagnosis.covers import codes, covers, findings, is_command, only_finding
 from tests.unit.diagnosis.facts_builder import (
     HOUR,
@@ -547,8 +549,18 @@ def test_a_probe_on_a_wrong_port_is_corrected():
     objects = killed()
     template = named(objects, "Deployment", REDIS)["spec"]["template"]["spec"]
     template["containers"][0]["livenessProbe"] = {"httpGet": {"port": 9}}
-    first, *_ = fixes(only_finding(healthy_facts(objects)))
-    assert '"livenessProbe":{"httpGet":{"port":8000}}' in first
+    facts = healthy_facts(objects)
+    (workload,) = (each for each in all_workloads(facts) if each.name == REDIS)
+    (command,) = correct_probe(workload, template["containers"][0]["name"], "liveness")
+    assert '"livenessProbe":{"httpGet":{"port":8000}}' in str(command)
+
+
+def test_a_probe_of_the_profiles_own_is_put_back():
+    """Envoy Gateway's uses a port that its container does not list."""
+    objects = killed()
+    template = named(objects, "Deployment", REDIS)["spec"]["template"]["spec"]
+    template["containers"][0]["livenessProbe"] = {"httpGet": {"port": 9}}
+    assert fixes(only_finding(healthy_facts(objects))) == ("devenv recover",)
 
 
 @pytest.mark.parametrize(
