@@ -535,10 +535,9 @@ def _killed_by_probe(workload: Workload, container: Container, event: ClusterEve
     """DE313: a container runs, and its probe has the kubelet end it."""
     probe = probe_in(event.message)
     # The profile's own probes are right, and need not use a port that the container lists.
+    fix: tuple[Fix, ...] = correct_probe(workload, container.name, probe)
     if workload.is_of_profile:
         fix = recover(workload.facts)
-    else:
-        fix = correct_probe(workload, container.name, probe)
     finding = _finding(
         workload,
         code="DE313",
