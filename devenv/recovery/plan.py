@@ -11,6 +11,8 @@ from devenv.diagnosis.read import GATEWAY_GROUPS
 from devenv.ports.containers import KIND_NETWORK
 from devenv.profiles.model import Component, Profile
 
+# The reason of events of a probe that fails.
+_PROBE_FAILURE = "Unhealthy"
 # In the selector of the proxy's component.
 _OWNER = "gateway.envoyproxy.io/owning-gateway-name="
 
@@ -355,8 +357,15 @@ def _repair_workload(case: _Case) -> list[RepairStep]:
 
 
 def _put_back_if_drifted(case: _Case) -> list[RepairStep]:
-    """Put back what was changed of the profile; what another user wants so stays."""
-    return _put_back(case) if case.drifted else []
+    """Put back what was changed of the profile; what another user wants so stays.
+
+    A component that its own probe kills, as after an outage of the API server, is restarted.
+    """
+    if case.drifted:
+        return _put_back(case)
+    component = _component(case)
+    is_killed = case.root.reason == _PROBE_FAILURE and _names_recover(case.root)
+    return case.restarts([component.name]) if component and is_killed else []
 
 
 def _repair_proxy(case: _Case) -> list[RepairStep]:

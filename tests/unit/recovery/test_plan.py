@@ -230,3 +230,23 @@ def test_what_is_beneath_kubernetes_is_repaired_as_far_as_it_can_be(code, subjec
     found = plan(diagnosis, profile, ())
     assert [(step.kind, step.target) for step in found.steps] == expected
     assert bool(found.beyond) is not bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("reason", "drifted", "expected"),
+    [
+        ("Unhealthy", False, [(Kind.RESTART, "envoy-gateway")]),
+        ("FailedMount", False, []),
+        ("Unhealthy", True, [(Kind.PUT_BACK, "test")]),
+    ],
+)
+def test_a_component_that_its_own_probe_kills_is_restarted(reason, drifted, expected):
+    told = Finding(
+        "DE313",
+        Subject.component("envoy-gateway"),
+        "x",
+        fix=(Command(("devenv", "recover")),),
+        about=keys({"component/envoy-gateway"}),
+        reason=reason,
+    )
+    assert of_causes(Cause(told), drifted=drifted) == expected
