@@ -22,7 +22,7 @@ from bench import traces
 from devenv import wiring
 from devenv.images.sources.provider import Provider
 from tests.cluster import engines
-from tests.cluster.lab import Lab
+from tests.cluster.lab import Lab, has_ended
 from tests.cluster.test_docker29 import RECIPES
 
 # MB.
@@ -100,7 +100,7 @@ class Bench:
             argv, env=self.lab.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as run:
             lines = iter(run.stderr)
-            next(line for line in lines if line.startswith("✓ load"))
+            next(line for line in lines if has_ended(line, "load"))
             taken = time.monotonic() - began
             rest = run.stdout.read()
             _, _, usage = os.wait4(run.pid, 0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,17 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+# The line about a step that has ended, or about several that took no time: ✓ [2/18] images (2 loaded), model  0.0 s
+_ENDED = re.compile(r"✓ (?:\[\d+/\d+\] )?(?P<names>.+?)(?:  |$)")
+
+
+def has_ended(line: str, step: str) -> bool:
+    """Whether a line of progress says that a step has ended."""
+    match = _ENDED.match(line)
+    names = match["names"].split(", ") if match else []
+    return step in [name.partition(" (")[0] for name in names]
 
 
 @dataclass

@@ -44,7 +44,7 @@ def test_a_recipe_is_built_once_and_again_when_it_changes(recipes):
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
     assert "Building 3 pieces" in build(recipes).stderr
-    assert "Nothing to do" in build(recipes).stderr
+    assert "Nothing to do" in build(recipes).stdout
     source = recipes / "devenv-test-pause" / "pause.c"
     source.write_text(source.read_text() + "/* changed */\n")
     dry = build(recipes, "--dry-run")
@@ -54,7 +54,7 @@ def test_a_recipe_is_built_once_and_again_when_it_changes(recipes):
         "devenv-test-on-top",
     ]
     build(recipes)
-    assert "Nothing to do" in build(recipes).stderr
+    assert "Nothing to do" in build(recipes).stdout
 
 
 def test_a_failing_build_shows_the_compilers_words_and_where_the_log_is(recipes):
