@@ -158,6 +158,17 @@ ENDINGS = {
 }
 
 
+def started_program():
+    """Return a program that runs until it is killed, once it has said something.
+
+    A program that is only being started has no variables yet, by which a bench knows its own.
+    """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    program = subprocess.Popen(["sh", "-c", "echo; read line"], **pipes)
+    program.stdout.readline()
+    return program
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", BENCHES)
 def test_a_bench_leaves_nothing(name, ending, docker, monkeypatch, tmp_path):
@@ -173,7 +184,7 @@ def test_a_bench_leaves_nothing(name, ending, docker, monkeypatch, tmp_path):
         (tmp_path / "declared").mkdir()
         (tmp_path / "declared" / f"{own.cluster}.json").touch()
         (tmp_path / "declared" / "other.json").touch()
-        made.extend((own.folder, subprocess.Popen(["sleep", "600"])))
+        made.extend((own.folder, started_program()))
         assert docker.state() != before
         end()
 
@@ -187,7 +198,7 @@ def test_a_bench_leaves_nothing(name, ending, docker, monkeypatch, tmp_path):
     folder, process = made
     still_runs = psutil.pid_exists(process.pid)
     process.kill()
-    process.wait()
+    process.communicate()
     assert not still_runs
     assert not folder.exists()
     assert [file.name for file in tmp_path.glob("*/*")] == ["other.json"]
