@@ -29,10 +29,10 @@ _ENDED = re.compile(r"✓ (?:\[\d+/\d+\] )?(?P<names>.+?)(?:  |$)")
 
 
 def has_ended(line: str, step: str) -> bool:
-    """Whether a line of progress says that a step has ended."""
+    """Whether a line of progress says that a step has ended: STEP, or STEP and of what."""
     match = _ENDED.match(line)
     names = match["names"].split(", ") if match else []
-    return step in [name.partition(" (")[0] for name in names]
+    return any(f"{name} ".startswith(f"{step} ") for name in names)
 
 
 @dataclass
