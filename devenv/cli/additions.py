@@ -18,28 +18,22 @@ _VERBOSITY = "verbosity"
 
 def common_options() -> list[click.Parameter]:
     """Return the options that may stand before a command's name and after it."""
-    return [quiet_option(), verbose_option(), debug_option()]
+    quiet_help = "Show no progress: only the result, warnings and errors."
+    verbose_help = "Show more progress: every change, and the programs that run."
+    return [
+        _verbosity_option("-q", Verbosity.QUIET, quiet_help),
+        _verbosity_option("-v", Verbosity.VERBOSE, verbose_help),
+        debug_option(),
+    ]
 
 
-def quiet_option() -> click.Option:
-    """Return --quiet."""
+def _verbosity_option(letter: str, choice: Verbosity, help_text: str) -> click.Option:
     return click.Option(
-        ["-q", "--quiet"],
+        [letter, f"--{choice.value}"],
         is_flag=True,
         expose_value=False,
         callback=_choose_verbosity,
-        help="Show no progress: only the result, warnings and errors.",
-    )
-
-
-def verbose_option() -> click.Option:
-    """Return --verbose."""
-    return click.Option(
-        ["-v", "--verbose"],
-        is_flag=True,
-        expose_value=False,
-        callback=_choose_verbosity,
-        help="Show more progress: every change, and the programs that run.",
+        help=help_text,
     )
 
 

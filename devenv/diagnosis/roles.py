@@ -11,7 +11,7 @@ from devenv.diagnosis.read import objects_of
 from devenv.diagnosis.served_models import served_models
 from devenv.diagnosis.workloads import Workload, all_workloads
 from devenv.facts.collect import is_proxy
-from devenv.facts.labels import GATEWAY_NAME, is_controller
+from devenv.facts.labels import is_controller, selects_proxy
 from devenv.facts.model import Facts, selects
 from devenv.facts.objects import name_of, namespace_of
 from devenv.ports.kube import Manifest
@@ -163,7 +163,7 @@ def workloads_of_components(facts: Facts, names: set[str]) -> Iterator[Workload]
 def components_of_gateway(facts: Facts) -> set[str]:
     """Return the components that Envoy Gateway makes of a Gateway, and removes with it, and it."""
     components = facts.profile.components
-    names = {c.name for c in components if GATEWAY_NAME in c.resource.selector}
+    names = {c.name for c in components if selects_proxy(c.resource.selector)}
     return names | {c.name for c in components if c.resource.kind == "Gateway"}
 
 

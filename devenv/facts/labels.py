@@ -27,6 +27,11 @@ LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 ROUTE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
+def selects_proxy(selector: str) -> bool:
+    """Whether a selector is for what Envoy Gateway makes for a Gateway: its proxy."""
+    return f"{GATEWAY_NAME}=" in selector
+
+
 def model_label(obj: Fields) -> str:
     """Return the model that the label of an object or a pod template names, "" if none."""
     return str(labels_of(obj).get(MODEL) or "")

@@ -8,13 +8,12 @@ from devenv.diagnosis import keys
 from devenv.diagnosis.keys import Key
 from devenv.diagnosis.model import Cause, Command, Diagnosis, Finding
 from devenv.diagnosis.read import GATEWAY_GROUPS
+from devenv.facts.labels import selects_proxy
 from devenv.ports.containers import KIND_NETWORK
 from devenv.profiles.model import Component, Profile
 
 # The reason of events of a probe that fails.
 _PROBE_FAILURE = "Unhealthy"
-# In the selector of the proxy's component.
-_OWNER = "gateway.envoyproxy.io/owning-gateway-name="
 
 
 class Kind(IntEnum):
@@ -176,7 +175,7 @@ def _proxies(profile: Profile) -> list[Component]:
 
 
 def _is_proxy(component: Component) -> bool:
-    return _OWNER in component.resource.selector
+    return selects_proxy(component.resource.selector)
 
 
 # How each root cause is repaired

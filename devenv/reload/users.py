@@ -10,7 +10,7 @@ from devenv.base.image_names import normalise
 from devenv.base.json_types import JsonObject
 from devenv.base.wait import Deadline, until
 from devenv.facts.collect import containers_in, is_of
-from devenv.facts.labels import is_controller
+from devenv.facts.labels import GATEWAY_NAME, is_controller
 from devenv.facts.model import WORKLOADS
 from devenv.facts.objects import fields_of
 from devenv.facts.revisions import lasting_pods
@@ -25,7 +25,6 @@ from devenv.reload.loose import LoosePod
 from devenv.restart import restart_order
 
 _APPS = "apps/v1"
-_OWNER = "gateway.envoyproxy.io/owning-gateway-name"
 # Seconds for the rollout of a workload without a deadline in the profile.
 _DEFAULT_DEADLINE = 240.0
 
@@ -52,7 +51,7 @@ class Workload:
     @property
     def made_by_gateway(self) -> bool:
         """Whether Envoy Gateway makes it, and would revert any change to it."""
-        return _OWNER in fields_of(self.obj["metadata"], "labels")
+        return GATEWAY_NAME in fields_of(self.obj["metadata"], "labels")
 
     @property
     def leads_gateway(self) -> bool:

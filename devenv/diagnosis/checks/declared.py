@@ -28,14 +28,13 @@ from devenv.diagnosis.roles import (
 from devenv.diagnosis.served_models import served_models
 from devenv.diagnosis.workloads import Workload, all_workloads
 from devenv.facts.collect import CRD
+from devenv.facts.labels import GATEWAY_NAME, GATEWAY_NAMESPACE
 from devenv.facts.model import Declared, Facts, selects
 from devenv.facts.objects import full_name, labels_of, name_of
 from devenv.facts.revisions import is_ending
 
 # Names of definitions in a sentence.
 _SHOWN = 3
-# The labels of what Envoy Gateway makes for a Gateway begin so.
-_OWNER = "gateway.envoyproxy.io/owning-gateway"
 
 
 # Definitions
@@ -201,7 +200,7 @@ def find_missing_entrance(facts: Facts) -> Iterator[Finding]:
     if proxy is None or not has_any(facts, "Service") or _has_entrance(facts):
         return
     name = proxy.full_name
-    text = f"no Service with {_OWNER}-name={facts.profile.gateway.name}"
+    text = f"no Service with {GATEWAY_NAME}={facts.profile.gateway.name}"
     yield Finding(
         code="DE416",
         subject=Subject("Service", str(name)),
@@ -217,5 +216,5 @@ def find_missing_entrance(facts: Facts) -> Iterator[Finding]:
 def _has_entrance(facts: Facts) -> bool:
     """Whether a Service carries the labels that Envoy Gateway gives to the Gateway's own."""
     gateway = facts.profile.gateway
-    owner = {f"{_OWNER}-name": gateway.name, f"{_OWNER}-namespace": gateway.namespace}
+    owner = {GATEWAY_NAME: gateway.name, GATEWAY_NAMESPACE: gateway.namespace}
     return any(selects(owner, labels_of(service)) for service in facts.of("Service"))
