@@ -127,14 +127,19 @@ class Lab:
         self.built.clear()
 
     def names_for_pushes(self) -> list[str]:
-        """Names that a push has left in the engine, whose process is gone: others may be at work.
+        """Names that a push of an image built here has left in the engine, whose process is gone.
 
-        What has no tag any more somebody else took the last one from.
+        Other tests use this engine at the same time. What they build, and what they kill, is theirs.
         """
-        names = self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-        tags = [n.rpartition(":")[2] for n in names if n.startswith("127.0.0.1:")]
-        pids = [int(tag.partition("-")[0]) for tag in tags if tag != "<none>"]
-        return [f"process {pid}" for pid in pids if not psutil.pid_exists(pid)]
+        table = self.docker("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}} {{.Tag}}")
+        names: list[str] = []
+        for row in table.splitlines():
+            image, repository, tag = row.split()
+            ours = image in self.built and repository.startswith("127.0.0.1:")
+            # What has no tag any more lost its last one to someone else.
+            if ours and tag != "<none>" and not psutil.pid_exists(int(tag.partition("-")[0])):
+                names.append(f"{repository}:{tag}")
+        return names
 
     def kubectl(self, *args: str, check: bool = True) -> str:
         return self.docker(
