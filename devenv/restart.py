@@ -23,11 +23,11 @@ from devenv.facts.objects import name_of
 from devenv.facts.revisions import is_ending
 from devenv.gates import ready
 from devenv.gates.live import Prober
-from devenv.gates.proving import prove_routes
+from devenv.gates.proving import REQUESTS, prove_routes
 from devenv.gates.rollout import holder
 from devenv.install.applying import find
 from devenv.install.objects import names_of
-from devenv.install.settled import LEASE, Settled
+from devenv.install.settled import LEASE, ROLLOUTS, Settled
 from devenv.install.watch import Watch, pods_of
 from devenv.ports.clock import Clock
 from devenv.ports.envoy import Envoy
@@ -49,6 +49,11 @@ def restart_order(profile: Profile) -> list[str]:
     """Return the names of all components, each after those that it needs."""
     predecessors = {component.name: component.after for component in profile.components}
     return list(TopologicalSorter(predecessors).static_order())
+
+
+def restart_step(component: str) -> str:
+    """Return the name of the step in which a component is restarted."""
+    return f"restart {component}"
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,15 @@ class Restart:
             raise DevenvError(what, next_step=fix, exit_code=Exit.USAGE)
         return [workloads[name] for name in restart_order(self.profile) if name in selected_names]
 
+    def announce(self, components: Iterable[Component]) -> None:
+        """Tell the reporter the steps of `run` and `finish`."""
+        restarts = [restart_step(component.name) for component in components]
+        self.reporter.plan((*restarts, ROLLOUTS, REQUESTS))
+
     def run(self, components: Iterable[Component]) -> None:
         """Restart them one by one. Raises DevenvError at the first gate that does not open."""
-        steps = {f"restart {component.name}": component for component in components}
-        self.reporter.plan(tuple(steps))
-        for name, component in steps.items():
-            with step(self.reporter, name) as note:
+        for component in components:
+            with step(self.reporter, restart_step(component.name)) as note:
                 self._restart(component, note)
 
     @property

@@ -59,6 +59,10 @@ _PROOF = 60.0
 _PROOF_STARTED = 240.0
 # Missing objects that a line names.
 _SHOWN_OBJECTS = 3
+# Names of steps.
+_IMAGES, _DEFINITIONS, _PUT_BACK = "images", "definitions", "put back"
+PUT_BACK_STEPS = (_IMAGES, _DEFINITIONS, _PUT_BACK)
+RENEWAL = "renew the certificates"
 
 
 @dataclass(frozen=True)
@@ -289,11 +293,11 @@ class Up:
         applying = Applying(context)
         sources = self._images.provide()
         rendered = self._files.render(self._files.fetch_or_render)
-        with step(context.reporter, "images") as note:
+        with step(context.reporter, _IMAGES) as note:
             Loading(context).run(sources, note)
-        with step(context.reporter, "definitions") as note:
+        with step(context.reporter, _DEFINITIONS) as note:
             applying.definitions(rendered.definitions, note)
-        with step(context.reporter, "put back") as note:
+        with step(context.reporter, _PUT_BACK) as note:
             ids = applying.ids()
             for obj in objects:
                 stamped_object = manifests.stamped(obj, ids)
@@ -321,7 +325,7 @@ class Up:
                 "Renew all of them with it, then run `devenv restart`.",
             )
         for job in jobs:
-            with step(context.reporter, "renew the certificates") as note:
+            with step(context.reporter, RENEWAL) as note:
                 certificates.renew(manifests.stamped(job, ids))
                 note.append(f"{len(CERTIFICATES)} Secrets")
 

@@ -34,6 +34,7 @@ def COMMAND(  # noqa: N802 - found by this name
         restart = world.restart(cluster, used_profile)
         order = restart.order(components)
         with world.locked(cluster, wait):
+            restart.announce(order)
             restart.run(order)
             proofs = restart.finish(order, world.prober(cluster, used_profile))
     names = [component.name for component in order]

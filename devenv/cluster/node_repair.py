@@ -42,6 +42,20 @@ _LAST_ADDRESS = IPv4Address("255.255.255.255")
 # Docker's own pools, of which it gives each network as much.
 _POOLS = {IPv4Network("172.16.0.0/12"): 16, IPv4Network("192.168.0.0/16"): 20}
 
+# Names of steps.
+NETWORK = f"network {KIND_NETWORK}"
+CONTROL_PLANE = "control plane"
+
+
+def unit_step(node: str, unit: str) -> str:
+    """Return the name of the step in which a systemd unit is started."""
+    return f"start {unit} in {node}"
+
+
+def manifest_step(node: str, static_pod: str) -> str:
+    """Return the name of the step in which a static pod's manifest is written."""
+    return f"write the manifest of {static_pod} in {node}"
+
 
 @dataclass(frozen=True)
 class NodeRepair:
@@ -140,7 +154,7 @@ class NodeRepair:
             answer = containers.exec(node, ["systemctl", "is-active", unit])
             return "" if answer.output.strip() == "active" else f"it is {answer.output.strip()}"
 
-        with step(self.session.reporter, f"start {unit} in {node}"):
+        with step(self.session.reporter, unit_step(node, unit)):
             containers.exec(node, ["timeout", "20", "systemctl", "start", unit])
             journal = ("journalctl", f"--unit={unit}", "--no-pager", "--lines=20")
             hint = f"Its journal tells why: docker exec {node} {' '.join(journal)}"
@@ -152,7 +166,7 @@ class NodeRepair:
         Raises DevenvError if kubeadm refuses.
         """
         containers = self.session.containers
-        with step(self.session.reporter, f"write the manifest of {static_pod} in {node}"):
+        with step(self.session.reporter, manifest_step(node, static_pod)):
             present = f"{MANIFESTS}/{static_pod}.yaml"
             # There may be none.
             containers.exec(node, ["cp", "--force", present, _FORMER.format(name=static_pod)])
@@ -174,7 +188,7 @@ class NodeRepair:
         kube = self.session.kube
         name = self.session.cluster
         hint = f"`devenv doctor --name {name}` looks into the node."
-        with step(self.session.reporter, "control plane"):
+        with step(self.session.reporter, CONTROL_PLANE):
             until("The API server", kube.why_unready, self._deadline(_API_SECONDS), hint)
             settling = self._deadline(_SETTLE_SECONDS)
             until("The control plane", lambda: self._missing(began), settling, hint, pause=1.0)
@@ -209,7 +223,7 @@ class NodeRepair:
         if not lost_nodes:
             return
         containers = self.session.containers
-        with step(self.session.reporter, f"network {KIND_NETWORK}") as note:
+        with step(self.session.reporter, NETWORK) as note:
             containers.create_network(_subnet_of(self.former_address(lost_nodes[0])))
             for node in lost_nodes:
                 containers.reconnect(node.name, KIND_NETWORK)

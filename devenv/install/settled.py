@@ -34,6 +34,8 @@ _APPS = "apps/v1"
 # Seconds for all rollouts. An Envoy that is told to end lets its connections end first.
 _SECONDS = 240.0
 _HINT = "`devenv doctor` finds the cause."
+# The step's name.
+ROLLOUTS = "end of the rollouts"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Settled:
             rollouts = self.of(self._workload_components())
         chosen_rollouts = list(rollouts)
         if not chosen_rollouts:
+            self.reporter.skip(ROLLOUTS)
             return
         state = _WaitState(Watch(self.kube, self.clock))
 
@@ -101,7 +104,7 @@ class Settled:
                 self._hasten(chosen_rollouts, state)
             return shortfall
 
-        with step(self.reporter, "end of the rollouts"):
+        with step(self.reporter, ROLLOUTS):
             until("The cluster", find_missing, Deadline(self.clock, seconds), _HINT)
 
     def is_over(self) -> bool:

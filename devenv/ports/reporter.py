@@ -13,7 +13,13 @@ class Reporter(Protocol):
     """Shows the progress of steps. A step is addressed by its name."""
 
     def plan(self, steps: Names) -> None:
-        """Number the steps of these names as they begin, out of so many."""
+        """Number the steps of these names as they begin, out of so many.
+
+        A plan within a plan, all of whose steps are still to come in that, changes nothing.
+        """
+
+    def skip(self, step: str) -> None:
+        """Take a step that is not needed out of the plan."""
 
     def begin(self, step: str) -> None: ...
 

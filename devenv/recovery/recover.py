@@ -23,13 +23,15 @@ from devenv.facts.model import WORKLOADS, Facts
 from devenv.facts.objects import full_name
 from devenv.facts.revisions import is_ending
 from devenv.gates.live import Prober
-from devenv.gates.proving import prove_routes
+from devenv.gates.proving import REQUESTS, prove_routes
 from devenv.install.context import Context
 from devenv.install.manifests import key
 from devenv.install.settled import RolledOut
 from devenv.ports.envoy import Envoy
 from devenv.ports.kube import Manifest, ObjectKey
+from devenv.ports.names import Names
 from devenv.profiles.model import Component
+from devenv.recovery import progress
 from devenv.recovery.drift import Drift
 from devenv.recovery.plan import Kind, RepairStep
 from devenv.recovery.proposal import Proposal, planned
@@ -55,8 +57,6 @@ _PATIENCE = 20.0
 _READINGS = 2
 # Seconds between two readings.
 _BETWEEN = 2.0
-# Of CoreDNS: kind's own choice.
-_REPLICAS = 2
 # Steps beneath Kubernetes.
 _NODE_KINDS = (Kind.NETWORK, Kind.START, Kind.UNIT, Kind.STATIC_POD)
 # Seconds for an object to go once no finalizer holds it.
@@ -219,6 +219,9 @@ class Recover:
         """
         self._root_codes += [root.code for root in _roots(proposal.diagnosis)]
         began = self._node_repair.newest_renewal()
+        reporter = self._context.reporter
+        step_names = progress.step_names(proposal.plan)
+        reporter.plan(step_names)
         for repair in proposal.plan.steps:
             try:
                 self._run_step(repair, proposal)
@@ -227,12 +230,19 @@ class Recover:
                 if repair.kind is Kind.ROOM:
                     raise
                 self._report(error)
+                self._skip_rest(step_names)
                 # One of these rollouts was just waited for in vain.
                 self._rollouts.clear()
                 return
             self._done.append(repair)
         if any(proposal.plan.targets(kind) for kind in (Kind.UNIT, Kind.STATIC_POD)):
             self._await_control_plane(began)
+
+    def _skip_rest(self, step_names: Names) -> None:
+        """Take from the reporter's plan what a failed gate leaves out; its end still comes."""
+        for name in step_names:
+            if name not in (progress.DIAGNOSIS, REQUESTS):
+                self._context.reporter.skip(name)
 
     def _await_control_plane(self, began: float) -> None:
         """Wait for what depends on the programs that were started; `began` as in NodeRepair."""
@@ -265,7 +275,7 @@ class Recover:
         clock = self._context.clock
         self._await_rollouts()
         readings = _Readings(lambda: self.propose(holding=True), Deadline(clock, _PATIENCE))
-        with step(self._context.reporter, "diagnose again"), suppress(DevenvError):
+        with step(self._context.reporter, progress.DIAGNOSIS), suppress(DevenvError):
             deadline = Deadline(clock, _SETTLE)
             until("What is in progress", readings.take, deadline, pause=_BETWEEN)
         return readings.latest or self.propose(holding=True)
@@ -300,7 +310,7 @@ class Recover:
 
     def _start_node(self, node: str) -> None:
         context = self._context
-        with step(context.reporter, f"start {node}"):
+        with step(context.reporter, progress.start_step(node)):
             context.containers.start(node)
             self._await_api()
         self._rollouts += self.up.settled.of(context.profile.workloads)
@@ -331,14 +341,14 @@ class Recover:
 
     def _write_context(self) -> None:
         context = self._context
-        with step(context.reporter, "write the context again"):
+        with step(context.reporter, progress.CONTEXT):
             context.kind.export_kubeconfig(context.cluster, lambda _: None)
             context.kube.forget()
 
     def _release(self, target: str) -> None:
         """Remove the finalizers of an object, and wait until it is gone."""
         self._require_own_context()
-        with step(self._context.reporter, f"release {target}"):
+        with step(self._context.reporter, progress.release_step(target)):
             for manifest in self._objects:
                 if f"{manifest['kind']} {full_name(manifest)}" == target:
                     self._release_object(manifest)
@@ -386,13 +396,13 @@ class Recover:
         namespace, _, name = target.partition("/")
         self._require_own_context()
         self._rollouts.append(RolledOut("Deployment", namespace, name))
-        with step(context.reporter, f"scale {target} to {_REPLICAS}"):
+        with step(context.reporter, progress.scale_step(target)):
             context.kube.apply(
                 {
                     "apiVersion": "apps/v1",
                     "kind": "Deployment",
                     "metadata": {"namespace": namespace, "name": name},
-                    "spec": {"replicas": _REPLICAS},
+                    "spec": {"replicas": progress.REPLICAS},
                 }
             )
 

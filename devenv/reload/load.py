@@ -75,6 +75,11 @@ class StartedPush:
         self.sink.close()
 
 
+def loading_step(ref: str) -> str:
+    """Return the name of the step in which an image is loaded."""
+    return f"load {ref}"
+
+
 @dataclass(frozen=True)
 class Loader:
     """Moves images into the nodes of one cluster."""
@@ -111,7 +116,7 @@ class Loader:
         sink = Sink(push_cache, layers)
 
         def progress(sent: int, total: int) -> None:
-            self.session.reporter.update(f"load {ref}", sent, max(total, 1), "bytes")
+            self.session.reporter.update(loading_step(ref), sent, max(total, 1), "bytes")
 
         pool = ThreadPoolExecutor(1)
         pushed = pool.submit(self.pusher.push, ref, sink, push_cache, progress)
@@ -124,7 +129,7 @@ class Loader:
         """
         session = self.session
         began = session.clock.monotonic()
-        with step(session.reporter, f"load {move.ref}") as note:
+        with step(session.reporter, loading_step(move.ref)) as note:
             transfer = self._move(move)
             self._await_cri(move, transfer)
             self._note(move, transfer.digest)
@@ -301,7 +306,7 @@ class Loader:
         for chunk in stream:
             sent += len(chunk)
             total = max(size, sent)
-            self.session.reporter.update(f"load {move.ref}", sent, total, "bytes")
+            self.session.reporter.update(loading_step(move.ref), sent, total, "bytes")
             yield chunk
 
     def _await_cri(self, move: Move, transfer: _Transfer) -> None:

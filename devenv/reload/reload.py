@@ -21,7 +21,7 @@ from devenv.images.sources.stamp import of_labels
 from devenv.ports.names import Names
 from devenv.reload.build import Build
 from devenv.reload.finder import ImageArgument
-from devenv.reload.load import Loader, Moved, StartedPush
+from devenv.reload.load import Loader, Moved, StartedPush, loading_step
 from devenv.reload.loose import LeftPodsError
 from devenv.reload.moves import Move, Way
 from devenv.reload.plan import Plan, Planner
@@ -208,10 +208,17 @@ class Reload:
                 started_push = None
             if self.options.fix_pull_policy:
                 self._fix_pull_policy(plan)
+            self._announce(plan)
             return plan, self._load(plan, started_push)
         finally:
             if started_push:
                 started_push.end()
+
+    def _announce(self, plan: Plan) -> None:
+        """Tell the reporter the steps that come."""
+        loading = [loading_step(move.ref) for move in plan.moves]
+        renewal = self.rollout.steps(plan.workloads) if self.options.restart else ()
+        self.session.reporter.plan((*loading, *renewal))
 
     def _fix_pull_policy(self, plan: Plan) -> None:
         workloads = self.rollout.workloads

@@ -15,15 +15,16 @@ from devenv.base.steps import step
 from devenv.base.wait import Deadline, until
 from devenv.facts.live import Proof
 from devenv.gates.live import Prober
-from devenv.gates.proving import prove_routes
+from devenv.gates.proving import REQUESTS, prove_routes
 from devenv.install.manifests import images_note
 from devenv.install.objects import names_of
-from devenv.install.settled import RolledOut
+from devenv.install.settled import ROLLOUTS, RolledOut
 from devenv.ports.names import Names
+from devenv.profiles.model import Component
 from devenv.reload.expected import Expected, all_digests, is_stale
 from devenv.reload.loose import LoosePods
 from devenv.reload.users import NoCapacityError, Workload, Workloads
-from devenv.restart import Restart
+from devenv.restart import Restart, restart_step
 from devenv.session import Session
 from devenv.state.proven import ProvenImages
 from devenv.state.record import Records
@@ -32,6 +33,8 @@ from devenv.state.record import Records
 _PROOF = 60.0
 # Seconds for the last old container to end.
 _PODS = 60.0
+# A step's name.
+_COMPARISON = "compare running images"
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,12 @@ class Rollout:
             session.reporter,
         )
 
+    def steps(self, workloads: Sequence[Workload]) -> Names:
+        """Return the names of the steps of `run`, if all of these workloads are restarted."""
+        if not workloads:
+            return (REQUESTS,)
+        return (*map(_step_name, workloads), ROLLOUTS, _COMPARISON, REQUESTS)
+
     def run(self, workloads: Sequence[Workload], expected: Expected) -> Renewed:
         """Restart the workloads that do not run the expected images, and prove all routes.
 
@@ -93,11 +102,13 @@ class Rollout:
         names: list[str] = []
         rollouts: list[RolledOut] = []
         for workload in workloads:
-            if self._stale_pods(workload, expected):
-                self._restart(workload, expected)
-                names.append(workload.name)
-                rollout = RolledOut.of(workload.kind, workload.obj, workload.component)
-                rollouts.append(rollout)
+            if not self._stale_pods(workload, expected):
+                self.session.reporter.skip(_step_name(workload))
+                continue
+            self._restart(workload, expected)
+            names.append(workload.name)
+            rollout = RolledOut.of(workload.kind, workload.obj, workload.component)
+            rollouts.append(rollout)
         self.restart.settled.run(rollouts)
         image_names = set(all_digests(expected))
         names += self.loose_pods.replace(image_names, expected, self.proven.running_images)
@@ -114,8 +125,8 @@ class Rollout:
         Envoy Gateway would revert a change of its proxy's template, and its controller has more
         gates than a rollout: for these two the pods are deleted, as `devenv restart` does.
         """
-        if workload.component and (workload.made_by_gateway or workload.leads_gateway):
-            self.restart.run([workload.component])
+        if component := _restarted_component(workload):
+            self.restart.run([component])
         else:
             note = images_note(workload.obj, self._image_ids(expected))
             self._roll(workload, note)
@@ -133,7 +144,7 @@ class Rollout:
     def _roll(self, workload: Workload, note: str) -> None:
         """Replace the pods and wait. If new ones fit on no node, ask to end old ones first."""
         began = self.session.clock.now()
-        with step(self.session.reporter, f"restart {workload.name}"):
+        with step(self.session.reporter, _step_name(workload)):
             self.workloads.roll(workload, note)
             try:
                 self.workloads.await_rollout(workload, began)
@@ -163,7 +174,7 @@ class Rollout:
                 stale_pods += self._stale_pods(workload, expected)
             return ", ".join(stale_pods)
 
-        with step(self.session.reporter, "compare running images") as note:
+        with step(self.session.reporter, _COMPARISON) as note:
             deadline = Deadline(self.session.clock, _PODS)
             what = "The expected image in every pod"
             until(what, find_stale_pods, deadline, "Run `devenv doctor`.")
@@ -172,3 +183,15 @@ class Rollout:
                 pods += names_of(self.workloads.pods(workload, expected))
             note.append(f"it runs in {counted(len(pods), 'pod')}")
         return tuple(pods)
+
+
+def _restarted_component(workload: Workload) -> Component | None:
+    """Return the component that is restarted by deleting its pods, None if a rollout suffices."""
+    if workload.made_by_gateway or workload.leads_gateway:
+        return workload.component
+    return None
+
+
+def _step_name(workload: Workload) -> str:
+    component = _restarted_component(workload)
+    return restart_step(component.name if component else workload.name)

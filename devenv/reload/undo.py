@@ -17,6 +17,9 @@ from devenv.reload.users import find_unused
 from devenv.state.proven import ProvenImages, Return, short
 from devenv.state.record import ProvenImage
 
+# A step's name.
+_RETURN = "return to the old image"
+
 
 @dataclass(frozen=True)
 class Returned:
@@ -58,10 +61,12 @@ class Undo:
         rollout, proven = self.rollout, self.rollout.proven
         began = rollout.session.clock.monotonic()
         returns = self.plan(nodes, names)
-        with step(rollout.session.reporter, "return to the old image") as note:
+        workloads = rollout.workloads.using(names)
+        reporter = rollout.session.reporter
+        reporter.plan((_RETURN, *rollout.steps(workloads)))
+        with step(reporter, _RETURN) as note:
             proven.begin(returns, self._engine_ids(names))
             note.append(short_ids(returns))
-        workloads = rollout.workloads.using(names)
         renewed = rollout.run(workloads, _expected_digests(returns))
         proven.prove(nodes, names)
         seconds = rollout.session.clock.monotonic() - began

@@ -69,8 +69,9 @@ class Lines:
     def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._console, self._now = console, now
         self._steps: dict[str, _Step] = {}
-        self._planned: Names = ()
-        self._begun = 0
+        # Of the plan: how many steps it has, and the names of those that have not begun.
+        self._planned = 0
+        self._pending: list[str] = []
         # Steps that took no time, in markup.
         self._folded: list[str] = []
         self._is_interrupted = False
@@ -78,8 +79,17 @@ class Lines:
         self._lock = threading.RLock()
 
     def plan(self, steps: Names) -> None:
-        """Number the steps of these names as they begin."""
-        self._planned, self._begun = steps, 0
+        """Number the steps of these names as they begin, unless a plan that runs has them all."""
+        with self._lock:
+            if not steps or not set(steps) <= set(self._pending):
+                self._planned, self._pending = len(steps), list(steps)
+
+    def skip(self, step: str) -> None:
+        """Take a step that is not needed out of the plan."""
+        with self._lock:
+            if step in self._pending:
+                self._pending.remove(step)
+                self._planned -= 1
 
     def begin(self, step: str) -> None:
         """Note the start."""
@@ -175,10 +185,13 @@ class Lines:
 
     def _next_number(self, step: str) -> str:
         """Return what stands before the name of a step of the plan."""
-        if step not in self._planned:
+        if step not in self._pending:
             return ""
-        self._begun += 1
-        return f"[{self._begun}/{len(self._planned)}] "
+        self._pending.remove(step)
+        # One of one says nothing.
+        if self._planned == 1:
+            return ""
+        return f"[{self._planned - len(self._pending)}/{self._planned}] "
 
     def _pop(self, step: str) -> _Step:
         """End the step, and return it; a new one if it never began."""

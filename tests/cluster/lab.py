@@ -24,6 +24,8 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
+# The number of a step that has ended.
+_NUMBER = re.compile(r"^✓ \[(\d+)/(\d+)\] ", re.MULTILINE)
 # The line about a step that has ended, or about several that took no time: ✓ [2/18] images (2 loaded), model  0.0 s
 _ENDED = re.compile(r"✓ (?:\[\d+/\d+\] )?(?P<names>.+?)(?:  |$)")
 
@@ -33,6 +35,11 @@ def has_ended(line: str, step: str) -> bool:
     match = _ENDED.match(line)
     names = match["names"].split(", ") if match else []
     return any(f"{name} ".startswith(f"{step} ") for name in names)
+
+
+def step_numbers(progress: str) -> list[tuple[int, int]]:
+    """Return the numbers of the steps that have a line of their own: (its number, of how many)."""
+    return [(int(number), int(total)) for number, total in _NUMBER.findall(progress)]
 
 
 @dataclass

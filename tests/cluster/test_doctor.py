@@ -15,7 +15,7 @@ import pytest
 
 from tests.by_hand import exhaustive
 from tests.cluster.faults import FAULTS, IN_EACH_RUN
-from tests.cluster.lab import Lab
+from tests.cluster.lab import Lab, step_numbers
 
 INCIDENTS = Path(__file__).parents[1] / "incidents"
 
@@ -208,7 +208,11 @@ def test_restart_is_gated(cluster):
         "jsonpath={.spec.holderIdentity}",
     )
     before = cluster.kubectl(*holder)
-    assert cluster.json("restart", "proxy", "envoy-gateway")["components"] == [
+    restarted = cluster.devenv("restart", "proxy", "envoy-gateway", "-o", "json")
+    *_, last_number = step_numbers(restarted.stderr)
+    # two restarts, end of the rollouts, live requests
+    assert last_number == (4, 4)
+    assert json.loads(restarted.stdout)["result"]["components"] == [
         "envoy-gateway",
         "proxy",
     ]

@@ -15,7 +15,7 @@ import pytest
 from devenv import wiring
 from tests.by_hand import cases, exhaustive
 from tests.cluster.asking import asking, failures
-from tests.cluster.lab import Lab, has_ended
+from tests.cluster.lab import Lab, has_ended, step_numbers
 from tests.cluster.test_doctor import until_named
 
 KNOWN = "devenv.local/vllm-mock:reference"  # in the nodes
@@ -118,9 +118,13 @@ def test_once_the_engine_is_taught_it_pushes(cluster, build):
     build("taught")
     cluster.devenv("reload-image", "--teach", NAME)
     build("pushed")
-    (moved,) = (told := cluster.json(*RELOAD))["images"]
+    reloaded = cluster.devenv(*RELOAD, "-o", "json")
+    (moved,) = (told := json.loads(reloaded.stdout)["result"])["images"]
     assert moved["way"] == "push"
     assert moved["sent"] < 10_000
+    *_, last_number = step_numbers(reloaded.stderr)
+    # load, restart, end of the rollouts, compare, live requests
+    assert last_number == (5, 5)
     assert {note_in(cluster, pod) for pod in told["pods"]} == {"pushed"}
     assert not cluster.names_for_pushes()
 

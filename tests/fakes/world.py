@@ -62,11 +62,17 @@ class FakeReporter:
     def __init__(self, log: list[str]) -> None:
         self.log = log
         self.said: list[str] = []
+        # Steps of any plan that have neither begun nor been skipped.
+        self.unbegun: set[str] = set()
 
     def plan(self, steps: Sequence[str]) -> None:
-        self.planned = tuple(steps)
+        self.unbegun.update(steps)
+
+    def skip(self, step: str) -> None:
+        self.unbegun.discard(step)
 
     def begin(self, step: str) -> None:
+        self.skip(step)
         self.log.append(f"begin {step}")
 
     def update(self, step: str, done: float, total: float, unit: str) -> None: ...

@@ -17,9 +17,13 @@ from devenv.disk.prune import Prune
 from devenv.facts.certificates import CERTIFICATES
 from devenv.facts.model import Declared, dump, parse
 from devenv.gates.live import Prober
+from devenv.gates.proving import REQUESTS
+from devenv.install.settled import ROLLOUTS
 from devenv.ports.containers import Node
 from devenv.ports.processes import Completed
-from devenv.recovery.plan import Kind
+from devenv.recovery.plan import Kind, Plan, RepairStep
+from devenv.recovery.progress import DIAGNOSIS
+from devenv.recovery.proposal import Proposal
 from devenv.recovery.recover import Recover, _not_repaired
 from devenv.state.record import Record
 from devenv.ui.recovery import recovery
@@ -78,6 +82,15 @@ class FullNode:
         return self.before(container, argv, stdin)
 
 
+class Planned(Recover):
+    """A recovery all of whose planned steps must have begun, or been skipped, once it has ended well."""
+
+    def run(self, wait):
+        recovery = super().run(wait)
+        assert not self.up.context.reporter.unbegun
+        return recovery
+
+
 @pytest.fixture
 def recover(up, fakes):
     made = up()
@@ -98,7 +111,7 @@ def recover(up, fakes):
         prober = Prober(kube, fakes.gateway, context.clock, context.profile)
         prune = Prune(FakeSurveyor(context.host, context.clock, context.profile), context.reporter)
         own_up = dataclasses.replace(made, context=context, prober=prober)
-        one = Recover(own_up, FakeEnvoy(), prober, prune, give, agreed.append, undone.extend)
+        one = Planned(own_up, FakeEnvoy(), prober, prune, give, agreed.append, undone.extend)
         one.agreed, one.undone, one.kube = agreed, undone, kube
         return one
 
@@ -388,3 +401,26 @@ def test_a_manifest_is_written_before_anything_else_and_its_leader_awaited(
         ("STATIC_POD", f"{NODE}/kube-scheduler")
     ]
     assert told.repaired == ("DE207",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        (Kind.NETWORK, "kind"),
+        (Kind.START, NODE),
+        (Kind.UNIT, f"{NODE}/kubelet"),
+        (Kind.CONTEXT, "kind-c"),
+        (Kind.SCALE, "kube-system/coredns"),
+    ],
+)
+def test_a_repair_shows_the_steps_that_its_plan_names(recover, fakes, kind, target):
+    one = recover("healthy")
+    reporter = one.up.context.reporter
+    if kind is Kind.NETWORK:
+        fakes.engine.stop(NODE)
+        fakes.engine.node_networks[NODE] = (("kind", "lost"),)
+        fakes.engine.engine_networks.clear()
+    fakes.engine.exec = lambda container, argv, stdin=None: Completed(0, "active")
+    plan = Plan((RepairStep(kind, target, "DE000"),), ())
+    one._run_round(Proposal(one.propose().diagnosis, plan))
+    assert reporter.unbegun == {ROLLOUTS, DIAGNOSIS, REQUESTS}

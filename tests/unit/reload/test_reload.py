@@ -41,7 +41,7 @@ class FakeReload(Reload):
 
     @property
     def rollout(self):
-        return SimpleNamespace(proven=self.of.proven, run=self.run_out)
+        return SimpleNamespace(proven=self.of.proven, run=self.run_out, steps=lambda workloads: ())
 
     def run_out(self, workloads, expected):
         if self.fails:

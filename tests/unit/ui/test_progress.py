@@ -93,13 +93,29 @@ def test_steps_that_took_no_time_share_a_line(check_message):
 
 def test_only_steps_of_the_plan_are_numbered_and_a_new_plan_begins_at_one(check_message):
     out, shown, now = pipe()
-    for plan in (("a", "b"), ("b",)):
+    for plan in (("a", "b"), ("b", "c"), ("c",)):
         shown.plan(plan)
-        for name in ("x", *plan):
-            shown.begin(name)
-            now.time += 1
-            shown.end(name)
+        run_steps(shown, now, "x", *plan)
     check_message(out.getvalue())
+
+
+def test_a_plan_within_a_plan_keeps_the_numbers_and_what_is_skipped_has_none(check_message):
+    out, shown, now = pipe()
+    shown.plan(("a", "b", "c", "d"))
+    run_steps(shown, now, "a")
+    shown.plan(("b", "c"))
+    run_steps(shown, now, "b")
+    for name in ("c", "never planned"):
+        shown.skip(name)
+    run_steps(shown, now, "d")
+    check_message(out.getvalue())
+
+
+def run_steps(shown, now, *names):
+    for name in names:
+        shown.begin(name)
+        now.time += 1
+        shown.end(name)
 
 
 def terminal(width: int = 80) -> tuple[io.StringIO, Bars]:
