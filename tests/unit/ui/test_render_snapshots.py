@@ -1,4 +1,4 @@
-"""The wording of each command: its help, and its reports as text on a terminal of 80 columns.
+"""The wording of each command: its help, and its reports as text on terminals of 80 and 160 columns.
 
 `pytest tests/unit/ui/test_render_snapshots.py --rewrite` writes the snapshots anew; read their diff.
 """
@@ -22,10 +22,13 @@ def facts(name):
     return parse((INCIDENTS / name / "facts.json").read_text())
 
 
-def on_paper(print_to) -> str:
-    """What is printed on a terminal of 80 columns, without colours."""
+REPORTS = samples.of_commands(facts("the-incident"), facts("healthy"))
+
+
+def on_paper(print_to, width: int = 80) -> str:
+    """What is printed on a terminal of so many columns, without colours."""
     paper = io.StringIO()
-    print_to(Console(file=paper, width=80, no_color=True, highlight=False, emoji=False))
+    print_to(Console(file=paper, width=width, no_color=True, highlight=False, emoji=False))
     return paper.getvalue()
 
 
@@ -45,9 +48,8 @@ def helps(name: str, command: click.Command, parent: click.Context) -> list[str]
 def wording(name: str) -> str:
     """All that a command says, as far as samples have it."""
     root = click.Context(app, info_name="devenv", obj={}, **app.context_settings)
-    reports = samples.of_commands(facts("the-incident"), facts("healthy")).get(name, [])
     texts = helps(name, app.get_command(root, name), root)
-    texts += [f"# {title}\n{on_paper(report.text)}" for title, report in reports]
+    texts += [f"# {title}\n{on_paper(report.text)}" for title, report in REPORTS.get(name, [])]
     return "\n".join(texts)
 
 
@@ -57,6 +59,13 @@ def compare(snapshot: str, text: str, *, rewrite: bool) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
     assert text == file.read_text(), "if this is meant: --rewrite"
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_reports_of_a_command_on_a_wide_terminal(name, request):
+    texts = [f"# {title}\n{on_paper(report.text, 160)}" for title, report in REPORTS[name]]
+    rewrite = request.config.getoption("--rewrite")
+    compare(f"wide/{name}", "\n".join(texts), rewrite=rewrite)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
