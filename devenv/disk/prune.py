@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from devenv.base.errors import DevenvError, Exit, NotFoundError
@@ -34,12 +35,14 @@ class DiskPlan:
     """What to remove from one disk.
 
     `goal`: bytes to free. If inodes are short, the plan removes all that it may: devenv does not
-    know which things have them.
+    know which things have them. `on_request`: whether the user asked for so many bytes, whatever
+    the budget says.
     """
 
     disk: Disk
     goal: int
     removals: tuple[Removal, ...]
+    on_request: bool = False
 
     @property
     def frees(self) -> int:
@@ -75,8 +78,8 @@ class Outcome:
     """The result of a prune.
 
     `removals`: those that were tried. `disks`: as they were before. `spaces`: of the same disks,
-    afterwards. `unfinished`: disks that are still above their high mark, or freed less than was
-    asked for.
+    afterwards. `unfinished`: disks that are still above their high mark, or of which less was freed
+    than was asked for.
     """
 
     removals: tuple[RemovalResult, ...]
@@ -128,8 +131,9 @@ class Prune:
             _refuse_empty_budgets(disks)
         plans = []
         for disk in disks:
-            goal = _goal(disk, incoming, least) if free is None else free
-            plans.append(DiskPlan(disk, goal, plan(survey.on(disk), goal)))
+            on_request = free is not None
+            goal = free if free is not None else _goal(disk, incoming, least)
+            plans.append(DiskPlan(disk, goal, plan(survey.on(disk), goal), on_request))
         return Proposal(survey, tuple(plans))
 
     def run(self, proposal: Proposal, who: str, wait: float) -> Outcome:
@@ -151,10 +155,10 @@ class Prune:
         survey = self.surveyor.look(plan=True, caches=self.caches)
         current_things = {(thing.place, thing.id): thing for thing in survey.things}
         run = _Run(proposal, who, current_things)
-        removals: list[RemovalResult] = []
+        removals_of: dict[str, list[RemovalResult]] = {}
         try:
             for disk_plan in proposal.plans:
-                removals += self._prune_disk(disk_plan, run)
+                removals_of[disk_plan.disk.device] = self._prune_disk(disk_plan, run)
             spaces = tuple(self._space(disk_plan, run) for disk_plan in proposal.plans)
         finally:
             self.surveyor.ballast.restore(proposal.survey.node_names)
@@ -162,11 +166,11 @@ class Prune:
         for disk_plan, space in zip(proposal.plans, spaces, strict=True):
             disk = disk_plan.disk
             disks.append(disk)
-            if disk_plan.goal and not _is_reached(disk_plan, space):
+            if disk_plan.goal and not _is_reached(disk_plan, space, removals_of[disk.device]):
                 unfinished_disks.append(disk)
             self.surveyor.history.sample(disk.device, taken(space), space.total)
         return Outcome(
-            removals=tuple(removals),
+            removals=tuple(chain.from_iterable(removals_of.values())),
             disks=tuple(disks),
             spaces=spaces,
             unfinished=tuple(unfinished_disks),
@@ -186,7 +190,7 @@ class Prune:
         self.reporter.begin(step_name)
         for number, removal in enumerate(disk_plan.removals):
             space = self._space(disk_plan, run)
-            if _is_reached(disk_plan, space) or _is_futile(results):
+            if _is_reached(disk_plan, space, results) or _is_futile(results):
                 break
             if space.free < _NEARLY_FULL and removal.thing.worth > Worth.STALE:
                 self.surveyor.ballast.drop(run.proposal.survey.node_names)
@@ -380,8 +384,15 @@ def _is_futile(results: Sequence[RemovalResult]) -> bool:
     return measured < expected // 10
 
 
-def _is_reached(disk_plan: DiskPlan, space: Space) -> bool:
-    """Whether a disk has what its plan is for."""
+def _is_reached(disk_plan: DiskPlan, space: Space, results: Sequence[RemovalResult]) -> bool:
+    """Whether a disk has what its plan is for.
+
+    Who asked for bytes gets those that the removals freed. Something else may write at the same
+    time, and then the disk has fewer.
+    """
+    removed_bytes = sum(result.measured for result in results)
+    if disk_plan.on_request and removed_bytes >= disk_plan.goal:
+        return True
     disk = disk_plan.disk
     if disk_plan.goal == _EVERYTHING:
         return not disk.marks.short_of_inodes(space) and taken(space) <= disk.marks.high

@@ -160,7 +160,8 @@ def _print_disks(out: Console, result: Outcome) -> None:
         print_line(out, f"  {names}: {free} free, {earlier_free} before")
     for disk in result.unfinished:
         name = escape(disk.names[0])
-        out.print(f"{PART_CROSS} {name} is still too full; `devenv disk` shows what uses it.")
+        failure = "is still too full" if disk.over else "gave back less than you asked for"
+        out.print(f"{PART_CROSS} {name} {failure}; `devenv disk` shows what uses it.")
 
 
 def _disks_with_space(result: Outcome) -> Iterator[tuple[Disk, Space]]:

@@ -126,6 +126,16 @@ def test_asked_for_bytes_are_freed_below_the_mark_too(prune):
     assert outcome.freed == 100 * MIB
 
 
+def test_asked_for_bytes_count_though_somebody_writes_meanwhile(prune):
+    one = prune(image("a", 100, 1), image("b", 100, 2), free=500)
+    proposal = one.propose(90 * MIB)
+    # A build that began after the plan was shown.
+    one.surveyor.free -= 80 * MIB
+    outcome = one.run(proposal, USER, 0)
+    assert did(one) == ["gone a", "restore ballast"]
+    assert not outcome.unfinished
+
+
 def test_what_is_about_to_come_must_fit_too(prune):
     one = prune(image("a", 100), free=150)
     assert one.propose().empty
