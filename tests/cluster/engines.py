@@ -197,14 +197,9 @@ class Engine:
 
 
 @dataclass
-class SmallDisk(Engine):
-    """An engine on a file system of its own, made in a file, so that it can be filled up.
+class OwnDisk(Engine):
+    """An engine on a file system of its own, made in a file: it can be filled, and nobody else writes to it."""
 
-    `template`: such a file with the images in it. The first worker makes it, and each copies it: loading the images
-    takes minutes.
-    """
-
-    template: Path = field(kw_only=True)
     size: str = "7G"
 
     @property
@@ -213,13 +208,36 @@ class SmallDisk(Engine):
 
     def prepare(self) -> None:
         super().prepare()
+        self._make_disk()
+        run("mount", "-o", "loop", str(self._disk), str(self.root))
+        assert os.path.ismount(self.root)
+
+    def _make_disk(self) -> None:
+        run("truncate", "-s", self.size, str(self._disk))
+        run("mkfs.ext4", "-q", "-F", str(self._disk))
+
+    def stop(self) -> None:
+        super().stop()
+        if os.path.ismount(self.root):
+            run("umount", str(self.root))
+        self._disk.unlink(missing_ok=True)
+
+
+@dataclass
+class SmallDisk(OwnDisk):
+    """An engine on a small disk.
+
+    `template`: such a disk's file with the images in it. The first worker makes it, and each copies it: loading the
+    images takes minutes.
+    """
+
+    template: Path = field(kw_only=True)
+
+    def _make_disk(self) -> None:
         if self.template.exists():
             run("cp", "--sparse=always", str(self.template), str(self._disk))
         else:
-            run("truncate", "-s", self.size, str(self._disk))
-            run("mkfs.ext4", "-q", "-F", str(self._disk))
-        run("mount", "-o", "loop", str(self._disk), str(self.root))
-        assert os.path.ismount(self.root)
+            super()._make_disk()
 
     def bring(self, refs: list[str]) -> None:
         """Make sure of the images: those of the template are there."""
@@ -247,9 +265,3 @@ class SmallDisk(Engine):
             self._disk.rename(self.template)
         finally:
             self.stop()
-
-    def stop(self) -> None:
-        super().stop()
-        if os.path.ismount(self.root):
-            run("umount", str(self.root))
-        self._disk.unlink(missing_ok=True)

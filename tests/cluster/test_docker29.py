@@ -32,7 +32,9 @@ def docker29(built_refs, tmp_path_factory):
         )
     store = {"features": {"containerd-snapshotter": True}}
     path = os.pathsep.join(dict.fromkeys(str(p.parent) for p in programs))
-    with engines.Engine("docker29", tmp_path_factory.mktemp("docker29"), 250, store, path).running(
+    # What a removal frees is measured, and on the machine's own disk other tests write at the same time.
+    folder = tmp_path_factory.mktemp("docker29")
+    with engines.OwnDisk("docker29", folder, 250, store, path, size="12G").running(
         built_refs
     ) as engine:
         yield engine
