@@ -20,7 +20,9 @@ def main() -> None:
         for case in cases:
             print(f"{case.layer:14} {case.name}")
         return
-    with traces.made_by("campaign") as own:
+    # Campaigns of different seeds may run at the same time.
+    name = f"campaign-{options.seed}" if options.random else "campaign"
+    with traces.made_by(name) as own:
         status = measure(own, options, cases)
     if status:
         sys.exit(status)
@@ -46,7 +48,7 @@ def _options() -> argparse.Namespace:
         "--facts",
         type=Path,
         metavar="FOLDER",
-        help="where doctor's facts of each named case are saved",
+        help="where doctor's facts are saved, of each case or of each round that went wrong",
     )
     options = parser.parse_args()
     if options.random and not options.results:
@@ -62,5 +64,5 @@ def measure(own: traces.Traces, options: argparse.Namespace, cases: list[named.C
     if options.looks:
         return looks.run(lab, options.looks)
     if options.random:
-        return rounds.run(lab, options.random, options.seed, options.results)
+        return rounds.run(lab, options.random, options.seed, options.results, options.facts)
     return named.run(lab, cases, options.results, options.facts)

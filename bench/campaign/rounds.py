@@ -55,15 +55,20 @@ class Disturbance:
     restore: Callable[[], None]
 
 
-def run(lab: Lab, count: int, seed: int, results: Path) -> int:
-    """Run rounds 1 to `count` that `results` does not have yet; return 1 if the promise broke."""
+def run(lab: Lab, count: int, seed: int, results: Path, facts: Path | None = None) -> int:
+    """Run rounds 1 to `count` that `results` does not have yet; return 1 if the promise broke.
+
+    `facts`: a folder for the facts by which doctor misjudged a round, as NUMBER.json.
+    """
+    if facts:
+        facts.mkdir(parents=True, exist_ok=True)
     done_rounds = _read(results)
     numbers = {one.number for one in done_rounds}
     objects = _manifests(lab)
     for number in range(1, count + 1):
         if number in numbers:
             continue
-        one = _round(lab, number, random.Random(f"{seed}/{number}"), objects)
+        one = _round(lab, number, random.Random(f"{seed}/{number}"), objects, facts)
         done_rounds.append(one)
         with results.open("a") as file:
             file.write(json.dumps(one.entry()) + "\n")
@@ -96,12 +101,20 @@ def _manifests(lab: Lab) -> list[dict[str, Any]]:
     return [dict(obj) for obj in mutation.changeable(documents)]
 
 
-def _round(lab: Lab, number: int, chance: random.Random, objects: list[dict[str, Any]]) -> Round:
+def _round(
+    lab: Lab,
+    number: int,
+    chance: random.Random,
+    objects: list[dict[str, Any]],
+    facts: Path | None,
+) -> Round:
     disturbance = _disturbance(lab, chance, objects)
     broken, diagnosis, outcome = "", None, Outcome.CRASHED
     try:
         broken = _until_broken(lab)
         diagnosis, outcome = _until_judged(lab, broken, disturbance.way)
+        if facts and outcome not in {Outcome.NAMED, Outcome.QUIET}:
+            lab.devenv("doctor", "--save", str(facts / f"{number}.json"), check=False)
     finally:
         restored_by = _restore(lab, disturbance)
     causes = diagnosis["causes"] if diagnosis else []
