@@ -20,6 +20,8 @@ from tests.cluster.lab import Lab
 # Seconds that a change gets to break something, that doctor gets to name it, and to be well again.
 _BREAKS_WITHIN, _NAMED_WITHIN, _WELL_WITHIN = 40, 120, 120
 _PAUSE = 2.0
+# A request each shows that a route answers.
+_ROUTES = ("direct", "extension", "plain")
 # Looks at what a change did not break.
 _QUIET_LOOKS = 4
 # Of the broken rounds.
@@ -248,10 +250,9 @@ def _broken(lab: Lab) -> str:
     for workload in workloads["items"]:
         if lack := _lack(workload):
             return lack
-    requests = lab.json("request", check=False)
-    for answer in requests["requests"]:
-        if not answer["ok"]:
-            return f"request {answer['name']}"
+    for route in _ROUTES:
+        if lab.devenv("request", "--no-doctor", "--route", route, check=False).returncode:
+            return f"request {route}"
     return ""
 
 
