@@ -29,6 +29,8 @@ def COMMAND(ctx: click.Context, shell: str, *, install: bool) -> None:  # noqa: 
     if completion_class is None:
         raise click.UsageError(f"This version of click knows no completion for {shell}.")
     script = completion_class(ctx.find_root().command, {}, "devenv", _VARIABLE).source()
+    # click's script for fish cuts each description at its first comma.
+    script = script.replace('string split ","', 'string split --max 1 ","')
     if not install:
         click.echo(script)
         return

@@ -23,3 +23,10 @@ def test_the_script_is_printed_or_installed(shell, capsys, monkeypatch, tmp_path
 
 def test_an_unknown_shell_is_a_wrong_call():
     assert app.run(["completion", "tcsh"]) == Exit.USAGE
+
+
+def test_fish_shows_descriptions_beyond_their_first_comma(capsys):
+    assert app.run(["completion", "fish"]) == Exit.OK
+    splitting_lines = [line for line in capsys.readouterr().out.splitlines() if "split" in line]
+    assert splitting_lines
+    assert all("--max" in line for line in splitting_lines)
