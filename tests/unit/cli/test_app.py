@@ -8,6 +8,7 @@ import pytest
 from devenv.base.errors import DevenvError, Exit
 from devenv.cli import app
 from devenv.cli.failures import as_told
+from tests.totals import without_total
 
 
 def devenv(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +74,7 @@ def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path, 
     done = devenv("images", "list", DOCKER_HOST=where)
     assert done.returncode == Exit.PREREQUISITE
     assert done.stdout == ""
-    check_message(done.stderr)
+    check_message(without_total(done.stderr))
     for args in (
         ("--debug", "images", "list"),
         ("images", "--debug", "list"),
@@ -87,7 +88,7 @@ def test_an_error_is_told_without_a_traceback_and_with_one_when_asked(tmp_path, 
 def test_an_unknown_profile_is_a_wrong_call(check_message):
     done = devenv("status", "--profile", "unknown")
     assert done.returncode == Exit.USAGE
-    check_message(done.stderr)
+    check_message(without_total(done.stderr))
 
 
 def test_an_interrupt_ends_with_130(monkeypatch):
@@ -170,4 +171,4 @@ def test_a_signal_says_at_once_what_is_being_ended(name, check_message):
         [sys.executable, "-c", INTERRUPTED, name], capture_output=True, text=True, check=False
     )
     assert done.returncode == Exit.INTERRUPTED
-    check_message(done.stderr)
+    check_message(without_total(done.stderr))
