@@ -27,13 +27,13 @@ _PODS = (
     "DE312",
 )
 # What Kubernetes itself tells of a workload, or of an object that it waits for.
-_TOLD = ("DE313", "DE315")
+_TOLD = ("DE313", "DE315", "DE317")
 # Of what controllers write into an object's status.
 _STATUS = ("DE402", "DE403", "DE407", "DE408", "DE409", "DE412", "DE507")
 # Of what Envoy itself reports.
 _ENVOY = ("DE410", "DE411", "DE413", "DE414")
 # Of requests: the live ones, and those of users.
-_REQUEST = ("DE601", "DE604", "DE605")
+_REQUEST = ("DE601", "DE604", "DE605", "DE606")
 # What may follow from any failure of a pod.
 _BELOW = (*_STATUS, *_ENVOY, "DE501", "DE701", "DE702", *_REQUEST)
 # The programs beneath Kubernetes.
@@ -136,6 +136,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "DE417": (*_PODS, *_TOLD, *_BELOW),
     # A program that does not reach what it needs crashes or does not get ready.
     "DE418": (*_PODS, *_TOLD, *_BELOW),
+    "DE419": (*_ENVOY, "DE501", *_REQUEST),
     "DE501": _REQUEST,
     "DE502": ("DE507", *_REQUEST),
     "DE503": ("DE507", *_REQUEST),
@@ -145,7 +146,8 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "DE507": _REQUEST,
     "DE508": _REQUEST,
     "DE601": ("DE604", "DE605"),
-    "DE604": ("DE601",),
+    "DE604": ("DE601", "DE606"),
+    "DE606": ("DE601", "DE604", "DE605"),
     "DE702": ("DE503", "DE507", *_REQUEST),
 }
 # With one of these, nothing else can be read: then what is unknown need not be reported.

@@ -23,13 +23,17 @@ from devenv.diagnosis.checks import (
     model,
     network,
     node,
+    refused,
     requests,
+    silent,
     superseded,
     told,
     traffic,
     workload,
 )
+from devenv.diagnosis.checks.drifted import drifted_objects
 from devenv.diagnosis.checks.registry import CHECKS, Check
+from devenv.diagnosis.differences import with_differences
 from devenv.diagnosis.model import (
     Cause,
     Command,
@@ -62,7 +66,9 @@ __all__ = [
     "model",
     "network",
     "node",
+    "refused",
     "requests",
+    "silent",
     "superseded",
     "told",
     "traffic",
@@ -82,7 +88,13 @@ def diagnose(facts: Facts, ignore: Iterable[str] = ()) -> Diagnosis:
     ignored = frozenset({*ignore, *facts.profile.ignore})
     findings, failed_checks = _run_checks(facts)
     relevant = [f for f in findings if not f.tags & ignored]
-    all_causes = causes(sorted(relevant, key=lambda f: (f.code, str(f.subject))))
+    all_causes = _causes_of(relevant)
+    suspects = list(drifted_objects(facts, all_causes))
+    if suspects:
+        findings += suspects
+        relevant += [f for f in suspects if not f.tags & ignored]
+        all_causes = _causes_of(relevant)
+    all_causes = [with_differences(facts, cause) for cause in all_causes]
     unknown = [*_unknown(facts, all_causes), *failed_checks]
     return Diagnosis(
         cluster=facts.cluster,
@@ -98,6 +110,10 @@ def diagnose(facts: Facts, ignore: Iterable[str] = ()) -> Diagnosis:
         ignored=ignored.intersection(chain.from_iterable(f.tags for f in findings)),
         context=facts.context,
     )
+
+
+def _causes_of(findings: Iterable[Finding]) -> list[Cause]:
+    return causes(sorted(findings, key=lambda f: (f.code, str(f.subject))))
 
 
 def _is_in_progress(cause: Cause) -> bool:

@@ -73,6 +73,11 @@ class AccessLine:
     # Address of the pod.
     upstream: str
 
+    @property
+    def by_none(self) -> bool:
+        """Whether Envoy sent the request to no pod."""
+        return self.upstream in {"", "-"}
+
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "AccessLine":
         """Read one entry of the log."""
@@ -135,7 +140,7 @@ class Proof:
     @property
     def by_gateway(self) -> bool:
         """Whether Envoy or gateway-plugins gave the answer, so that no pod was asked."""
-        return self.line is not None and self.line.upstream in {"", "-"}
+        return self.line is not None and self.line.by_none
 
 
 @dataclass(frozen=True)
@@ -297,7 +302,9 @@ def by_failures(proofs: Iterable[Proof]) -> list[list[Proof]]:
     """Return the proofs with those that failed in the same way together, in their order."""
     groups: dict[object, list[Proof]] = {}
     for number, proof in enumerate(proofs):
-        key = number if proof.ok else (proof.failures, proof.answer.status, proof.pod)
+        # No answer is the same, whichever pod was asked.
+        pod = proof.pod if proof.answer.status else ""
+        key = number if proof.ok else (proof.failures, proof.answer.status, pod)
         groups.setdefault(key, []).append(proof)
     return list(groups.values())
 

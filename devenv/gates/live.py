@@ -34,7 +34,7 @@ from devenv.facts.mock import is_mock
 from devenv.facts.objects import name_of, namespace_of, status_of
 from devenv.gates.headers import Resolved, resolve
 from devenv.ports.clock import Clock
-from devenv.ports.gateway import Gateway, HttpAnswer
+from devenv.ports.gateway import Gateway, HttpAnswer, Obstacle
 from devenv.ports.kube import Kube, Manifest
 from devenv.profiles.model import LiveRequest, Profile, Route
 
@@ -176,8 +176,8 @@ class Prober:
         model_pods: _ModelPods,
     ) -> list[Proof]:
         """Return what the answers prove. `model_pods`: as they were before the requests."""
-        answered = [exchange.sent for exchange in exchanges if exchange.answer.status]
-        lines = self._lines(answered, began, log_wait)
+        logged = [exchange.sent for exchange in exchanges if _is_logged(exchange.answer)]
+        lines = self._lines(logged, began, log_wait)
         pods = self._pods_by_model(exchanges, model_pods)
         routes = self._model_routes(exchanges)
         namespace = self.profile.gateway.namespace
@@ -307,6 +307,11 @@ def _long(proof: Proof, delay: float) -> Proof:
 
 def _addresses_by_name(pods: Iterable[Manifest]) -> dict[str, str]:
     return {name_of(pod): status_of(pod).get("podIP", "") for pod in pods}
+
+
+def _is_logged(answer: HttpAnswer) -> bool:
+    """Whether Envoy logs the request: it answered, or the client gave up waiting for it."""
+    return answer.status != 0 or (answer.sent and answer.obstacle is Obstacle.TIMEOUT)
 
 
 def _is_running(pod: Manifest) -> bool:

@@ -16,6 +16,8 @@ from devenv.profiles.model import Component
 
 # Seconds by which clocks may differ, and a renewal be late.
 _SKEW = 10.0
+# Of a listener, those that are to be true. The last one tells the least.
+_LISTENER_CONDITIONS = ("Accepted", "ResolvedRefs", "Programmed")
 _NOT_OBSERVED = "its controller has not seen the change yet"
 
 
@@ -80,8 +82,28 @@ def _generation(obj: Manifest) -> int:
 
 
 def conditions(obj: Manifest, types: Sequence[str]) -> str:
-    """An object is ready if its own conditions of these types are true."""
-    return _unmet(conditions_of(obj), types, _generation(obj))
+    """An object is ready if its own conditions of these types are true.
+
+    No listener of a Gateway may be refused either: Envoy Gateway calls a Gateway programmed even if
+    it has none that works.
+    """
+    own = _unmet(conditions_of(obj), types, _generation(obj))
+    return _joined([own, *map(_refusal_of_listener, items_of(status_of(obj), "listeners"))])
+
+
+def _refusal_of_listener(listener: Fields) -> str:
+    refused = refused_conditions(listener)
+    if not refused:
+        return ""
+    problem = _unmet_condition(str(refused[0]["type"]), refused[0], 0)
+    return f"listener {listener.get('name')}: {problem}"
+
+
+def refused_conditions(listener: Fields) -> list[JsonMap]:
+    """Return the conditions in which a controller refuses a listener, the one that tells first."""
+    by_type = {condition["type"]: condition for condition in items_of(listener, "conditions")}
+    reported = [by_type[name] for name in _LISTENER_CONDITIONS if name in by_type]
+    return [condition for condition in reported if condition["status"] == "False"]
 
 
 def ancestors(obj: Manifest, types: Sequence[str]) -> str:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from devenv.diagnosis import keys
+from devenv.diagnosis.changes import Change, changes_of
+from devenv.diagnosis.concern import concerned
 from devenv.diagnosis.keys import Key
 from devenv.diagnosis.model import Finding
-from devenv.facts.labels import model_name
 from devenv.facts.objects import full_name
 from devenv.install.manifests import key
 from devenv.ports.kube import Manifest
-from devenv.profiles.model import Component, Profile
-from devenv.recovery.changes import Change, changes_of
+from devenv.profiles.model import Profile
 
 _CRD = "CustomResourceDefinition"
 # Kinds that are never put back.
@@ -35,8 +35,6 @@ _EXPECTED_MANAGERS = {
     "kubelet",
     "kube-scheduler",
 }
-# Kinds from which Envoy Gateway makes its proxy.
-_PROXY_KINDS = {"EnvoyProxy", "GatewayClass", "Gateway"}
 # Fields that a line names.
 _SHOWN_FIELDS = 3
 
@@ -161,56 +159,3 @@ def _unexpected_managers(obj: Manifest) -> tuple[str, ...]:
 def _sets_spec(entry: Mapping[str, Any]) -> bool:
     fields = entry.get("fieldsV1") or ()
     return entry.get("subresource") != "status" and ("f:spec" in fields or "f:data" in fields)
-
-
-def concerned(manifest: Manifest, about: AbstractSet[Key], profile: Profile) -> bool:
-    """Whether root causes are about an object.
-
-    `about`: their keys, which name objects, components or models.
-    """
-    _, kind, namespace, name = key(manifest)
-    where = f"{namespace}/{name}" if namespace else name
-    keys_of_manifest = {
-        keys.object_of(kind, where),
-        # Of a Deployment.
-        keys.object_of(kind.lower(), where),
-        *_component_keys(manifest, profile),
-        *_model_keys(manifest, profile),
-    }
-    return bool(keys_of_manifest & about)
-
-
-def _component_keys(manifest: Manifest, profile: Profile) -> set[Key]:
-    """Return the keys of the components that an object belongs to."""
-    components = [c.name for c in profile.components if _belongs_to(manifest, c)]
-    return keys.components(components)
-
-
-def _belongs_to(manifest: Manifest, component: Component) -> bool:
-    """Whether an object is the component's own, or the component follows from it.
-
-    The proxy follows from the objects that Envoy Gateway makes it from, and patch policies follow
-    from Envoy Gateway's settings.
-    """
-    _, kind, namespace, name = key(manifest)
-    resource = component.resource
-    if (resource.kind, resource.namespace, resource.name) == (kind, namespace, name):
-        return True
-    if kind in _PROXY_KINDS:
-        return "owning-gateway" in resource.selector
-    return kind == "ConfigMap" and resource.kind == "EnvoyPatchPolicy"
-
-
-def _model_keys(manifest: Manifest, profile: Profile) -> set[Key]:
-    """Return the keys of the profile's models that an object serves or routes to."""
-    models = {request.model for request in profile.requests}
-    return keys.models(model for model in models if _is_of_model(manifest, model, profile))
-
-
-def _is_of_model(manifest: Manifest, model: str, profile: Profile) -> bool:
-    if manifest["kind"] == "ReferenceGrant":
-        return True
-    name = manifest["metadata"]["name"]
-    if name in {model, f"{model}-router"}:
-        return True
-    return model_name(manifest, annotated=profile.model_annotations) == model

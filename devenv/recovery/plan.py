@@ -319,6 +319,11 @@ def _put_back_limit(case: _Case) -> list[RepairStep]:
     return _put_back(case) if _names_recover(case.root) else []
 
 
+def _restart_silent(case: _Case) -> list[RepairStep]:
+    """Replace the pods of a component: a stopped process does not end by itself."""
+    return case.restarts(sorted(case.names_about(keys.COMPONENT)))
+
+
 def _put_back_and_restart(case: _Case) -> list[RepairStep]:
     return _put_back(case) + _restart_gateway(case)
 
@@ -326,6 +331,13 @@ def _put_back_and_restart(case: _Case) -> list[RepairStep]:
 def _put_back_settings(case: _Case) -> list[RepairStep]:
     """Envoy Gateway reads its settings when it starts; its proxy gets them without a restart."""
     return _put_back(case) + _restart_gateway_controllers(case)
+
+
+def _put_back_drifted(case: _Case) -> list[RepairStep]:
+    """Put an object back; Envoy Gateway reads its settings, a ConfigMap, only when it starts."""
+    if case.root.subject.kind == "ConfigMap":
+        return _put_back_settings(case)
+    return _put_back(case)
 
 
 def _put_back_or_restart(case: _Case) -> list[RepairStep]:
@@ -423,6 +435,7 @@ _REPAIRS: dict[str, Callable[[_Case], list[RepairStep]]] = {
     "DE415": _repair_definition,
     "DE416": _repair_service,
     "DE417": _renew_certificates,
+    "DE419": _put_back_drifted,
     "DE501": _put_back,
     "DE502": _put_back,
     "DE503": _repair_route,
@@ -433,6 +446,7 @@ _REPAIRS: dict[str, Callable[[_Case], list[RepairStep]]] = {
     "DE508": _put_back,
     "DE601": _restart_gateway,
     "DE604": _put_back_limit,
+    "DE606": _restart_silent,
     "DE701": _repair_webhook,
     "DE702": _restart_leader,
 }

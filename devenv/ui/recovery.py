@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from devenv.base.json_types import JsonObject
+from devenv.diagnosis.changes import Change
 from devenv.diagnosis.model import Diagnosis, Finding
 from devenv.disk.plan import Removal
-from devenv.recovery.changes import Change
 from devenv.recovery.drift import Drift
 from devenv.recovery.plan import Kind, RepairStep
 from devenv.recovery.proposal import Proposal

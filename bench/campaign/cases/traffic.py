@@ -69,9 +69,13 @@ def _asked_while_still(lab: Lab) -> None:
         expect(request.result() for request in waiting)
 
 
+def _stop_model(lab: Lab) -> None:
+    send(lab, "STOP", containers_of(lab, MODELS, "llm-engine"))
+
+
 @contextmanager
 def _model_stopped(lab: Lab) -> Iterator[None]:
-    send(lab, "STOP", containers_of(lab, MODELS, "llm-engine"))
+    _stop_model(lab)
     try:
         yield
     finally:
@@ -97,7 +101,18 @@ def _limit(code: str, kind: str, name: str) -> tuple[tuple[str, str], ...]:
 
 _CLIENT_ROOT = _limit("DE604", "ClientTrafficPolicy", "aibrix-client-connection-buffersize")
 _ROUTE_ROOT = _limit("DE604", "HTTPRoute", "llama2-7b-router")
+_HEADER = "/spec/jsonPatches/1/operation/value/original_dst_lb_config/http_header_name"
 CASES = [
+    Case("model's processes are stopped", "traffic", (("DE606", "model"),), _stop_model),
+    Case("plugin may not list pods", "traffic", (("DE317", "ServiceAccount"),),
+         patched("", "clusterrole/aibrix-gateway-plugins",
+                 [{"op": "replace", "path": "/rules/0/verbs", "value": ["get", "watch"]}], "json"),
+         PRINTED_FIX),
+    Case("patch reads another header", "traffic", (("DE419", "EnvoyPatchPolicy"),),
+         patched(GATEWAY, _PATCHES, [{"op": "replace", "path": _HEADER, "value": "other"}], "json")),
+    Case("listener of a protocol that does not exist", "traffic", (("DE407", "Gateway"),),
+         patched(GATEWAY, "gateway/aibrix-eg",
+                 [{"op": "replace", "path": "/spec/listeners/0/protocol", "value": "OTHER"}], "json")),
     Case("model stands still for 25 s", "traffic", (), _asked_while_still, TAKEN_BACK),
     Case("body of 40 KB", "traffic", (), _ask_with_small_body, TAKEN_BACK),
     Case("body of 5 MB", "traffic", _CLIENT_ROOT, _answered(Route.PLAIN, _TOO_LARGE, _LARGE),

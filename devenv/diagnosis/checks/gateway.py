@@ -36,7 +36,7 @@ from devenv.diagnosis.times import parse_time
 from devenv.facts.collect import CRD
 from devenv.facts.labels import asked_models, is_controller
 from devenv.facts.model import Facts, NodeFacts
-from devenv.facts.objects import full_name, name_of, namespace_of, status_of
+from devenv.facts.objects import full_name, items_of, name_of, namespace_of, status_of
 from devenv.facts.trim import CONFIG
 from devenv.gates import ready
 from devenv.ports.kube import Manifest
@@ -401,13 +401,15 @@ def _unknown_policy(facts: Facts, patch: Manifest, policy: NamespacedName) -> Fi
 
 @check
 def find_rejected_gateways(facts: Facts) -> Iterator[Finding]:
-    """DE407: the profile's Gateway or its class lacks a condition."""
+    """DE407: the profile's Gateway, one of its listeners or its class lacks a condition."""
     settings = facts.profile.gateway
     gateway = facts.one("Gateway", settings.namespace, settings.name)
     if gateway is None:
         return
     problem = ready.conditions(gateway, _conditions_needed(facts, gateway))
-    yield from _unmet_conditions(facts, gateway, "DE407", problem, keys.ALL_ROUTES)
+    # Without a listener, Envoy has neither the filter nor the patched route.
+    effects = keys.ALL_ROUTES | keys.FILTERED | keys.PATCHED
+    yield from _unmet_conditions(facts, gateway, "DE407", problem, effects)
     class_name = gateway["spec"].get("gatewayClassName", "")
     if gateway_class := facts.one("GatewayClass", "", class_name):
         problem = ready.conditions(gateway_class, ["Accepted"])
@@ -471,7 +473,7 @@ def _unmet_conditions(
     yield Finding(
         code=code,
         subject=subject,
-        says=f"{subject}: {problem}.",
+        says=f"{subject}: {problem.rstrip('.')}.",
         evidence=(Evidence(str(subject), problem, _last_failure(obj)),),
         fix=recover(facts),
         about=frozenset(about),
@@ -482,6 +484,8 @@ def _unmet_conditions(
 def _last_failure(obj: Manifest) -> float:
     """Return when a condition of an object last became other than True; 0 if none is."""
     failing = [c for c in conditions(obj) if c["status"] != "True"]
+    for listener in items_of(status_of(obj), "listeners"):
+        failing += ready.refused_conditions(listener)
     return max(map(changed_at, failing), default=0.0)
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from devenv.diagnosis import keys
 from devenv.diagnosis.checks.registry import check
 from devenv.diagnosis.commands import json_word, kubectl_command
-from devenv.diagnosis.failed_requests import all_failures
 from devenv.diagnosis.keys import Key
 from devenv.diagnosis.loose_pods import loose_pods
 from devenv.diagnosis.manifests import Backend, backends_of, created_at
@@ -32,12 +30,10 @@ from devenv.diagnosis.roles import (
     role_of,
     workloads_of_role,
 )
+from devenv.diagnosis.suffering import suffers
 from devenv.diagnosis.workloads import Workload, all_workloads
-from devenv.facts.labels import is_ready
-from devenv.facts.live import UNPROVEN
 from devenv.facts.model import Facts, selects
 from devenv.facts.objects import fields_of, full_name, items_of, name_of, namespace_of
-from devenv.facts.traffic import Maker
 from devenv.ports.kube import Manifest
 
 # Where Envoy Gateway configures the proxy.
@@ -78,7 +74,7 @@ def find_shutting_policies(facts: Facts) -> Iterator[Finding]:
 
 def _finding(facts: Facts, group: Sequence[_Broken]) -> Finding:
     needs, all_barriers = [entry.need for entry in group], [entry.barrier for entry in group]
-    suffering = [need for need in needs if _suffers(facts, need)]
+    suffering = [need for need in needs if suffers(facts, need.connection.source, need.requests)]
     is_enforced = are_enforced(facts)
     is_fault = bool(suffering) and is_enforced
     names = all_barriers[0].names
@@ -164,41 +160,6 @@ def _place_of(connection: Connection) -> Place | None:
     if connection.source is None:
         return Place.PORT
     return place_of(connection.target) or place_of(connection.source)
-
-
-# Whether anything suffers
-
-
-def _suffers(facts: Facts, need: _Need) -> bool:
-    """Whether a program that needs a connection is not ready, or requests by it fail."""
-    source = need.connection.source
-    if source is not None and not all(map(is_ready, source.newest_pods)):
-        return True
-    outcomes = list(_outcomes(facts, need.requests))
-    if any(outcomes):
-        # Some requests came through.
-        return False
-    return bool(outcomes) or _users_suffer(facts, need.requests)
-
-
-def _outcomes(facts: Facts, requests: frozenset[Key]) -> Iterator[bool]:
-    """Yield of each live request that needs a connection whether it proved its route."""
-    for proof, request in zip(facts.proofs, facts.profile.requests, strict=False):
-        route, model = proof.route, request.model
-        own_keys = {keys.route(route), keys.route(route, model), keys.model(model)}
-        was_judged = proof.failures != (UNPROVEN,) and not proof.lasting
-        if was_judged and own_keys & requests:
-            yield proof.ok
-
-
-def _users_suffer(facts: Facts, requests: frozenset[Key]) -> bool:
-    for failures in all_failures(facts):
-        is_fault = failures.group.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        own_keys = failures.keys | keys.models(failures.models)
-        is_lasting = failures.maker is not Maker.CLIENT and not failures.is_over
-        if is_fault and is_lasting and own_keys & requests:
-            return True
-    return False
 
 
 # What requests need

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -223,3 +224,10 @@ def test_proofs_that_failed_in_the_same_way_are_together():
     other = judge(Route.DIRECT, HttpAnswer(503, {}, BODY), MODEL_ROUTE)
     groups = by_failures([good, refused[0], other, good, refused[1]])
     assert groups == [[good], refused, [other], [good]]
+
+
+def test_requests_without_an_answer_are_together_whichever_pod_had_them():
+    given_up = replace(judge(Route.DIRECT, REFUSED, None), pod="a")
+    assert by_failures([given_up, replace(given_up, pod="b")]) == [
+        [given_up, replace(given_up, pod="b")]
+    ]

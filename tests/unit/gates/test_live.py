@@ -124,3 +124,25 @@ def test_one_cause_for_three_routes_is_one_line(prober, fakes, monkeypatch, expe
     with expect_error(Exit.FAILED) as error:
         prober.until_proven(1)
     assert len(error.value.why.splitlines()) == 1
+
+
+def test_a_request_that_was_given_up_names_the_pod_that_had_it(prober, fakes, monkeypatch):
+    send = fakes.gateway.send
+
+    def give_up(http):
+        send(http)
+        return HttpAnswer(0, error="timed out", seconds=1.0, obstacle=Obstacle.TIMEOUT)
+
+    monkeypatch.setattr(fakes.gateway, "send", give_up)
+    (proof,) = prober.probe(prober.profile.requests[:1])
+    assert not proof.ok
+    assert proof.line.upstream == "10.0.0.1:8000"
+    assert proof.pod
+
+
+def test_for_the_line_of_a_request_that_never_left_nobody_waits(prober, fakes, monkeypatch):
+    refused = HttpAnswer(0, error="refused", obstacle=Obstacle.REFUSED)
+    monkeypatch.setattr(fakes.gateway, "send", lambda _: refused)
+    monkeypatch.setattr(fakes.kube, "logs", lambda *_, **__: pytest.fail("it was looked for"))
+    (proof,) = prober.probe(prober.profile.requests[:1])
+    assert proof.line is None

@@ -150,3 +150,19 @@ def test_a_webhook_needs_a_certificate_for_every_hook(check_message):
     check_message(ready.webhook(hooks))
     hooks["webhooks"].pop()
     assert ready.webhook(hooks) == ""
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "is_ready"),
+    [
+        ("Accepted", "False", False),
+        ("ResolvedRefs", "False", False),
+        ("Accepted", "Unknown", True),
+        # It is good if this one is not true.
+        ("Conflicted", "False", True),
+    ],
+)
+def test_a_gateway_is_not_ready_if_a_listener_is_refused(condition, status, is_ready):
+    listener = {"name": "http", "conditions": [{"type": condition, "status": status}]}
+    gateway = {"metadata": {}, "status": {"conditions": [], "listeners": [listener]}}
+    assert (ready.conditions(gateway, []) == "") is is_ready

@@ -2,10 +2,10 @@
 
 import pytest
 
+from devenv.diagnosis.changes import Change
 from devenv.diagnosis.model import Finding, Subject
 from devenv.facts.model import parse
 from devenv.install.manifests import key
-from devenv.recovery.changes import Change
 from devenv.recovery.drift import to_put_back
 from tests.fakes.world import FakeKube
 from tests.paths import INCIDENTS

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from devenv.diagnosis.diagnose import diagnose
@@ -250,3 +252,20 @@ def test_a_component_that_its_own_probe_kills_is_restarted(reason, drifted, expe
         reason=reason,
     )
     assert of_causes(Cause(told), drifted=drifted) == expected
+
+
+def test_a_component_that_does_not_answer_is_restarted_and_nothing_else_is():
+    root = Finding("DE606", SUBJECT, "x", about=keys({"component/model", "model/llama2-7b"}))
+    assert of_causes(Cause(root)) == [(Kind.RESTART, "model")]
+    assert of_causes(Cause(replace(root, about=keys({"model/llama2-7b"})))) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "restarted"), [("EnvoyPatchPolicy", []), ("ConfigMap", ["envoy-gateway"])]
+)
+def test_an_object_that_differs_is_put_back_and_only_settings_take_a_restart(kind, restarted):
+    steps_of_object = of_causes(Cause(Finding("DE419", Subject(kind, "a/b"), "x")))
+    assert steps_of_object[0][0] is Kind.PUT_BACK
+    assert [
+        target for step_kind, target in steps_of_object if step_kind is Kind.RESTART
+    ] == restarted

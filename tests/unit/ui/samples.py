@@ -7,6 +7,7 @@ from pathlib import Path
 from devenv.base.errors import DevenvError
 from devenv.cluster.down import Removal
 from devenv.diagnosis import codes
+from devenv.diagnosis.changes import NOT_SHOWN, Change
 from devenv.diagnosis.compare import compare
 from devenv.diagnosis.model import Diagnosis
 from devenv.disk.accounts import Share
@@ -22,7 +23,6 @@ from devenv.models.model import ListedModel, NewModel, PodCount
 from devenv.ports.containers import Node
 from devenv.ports.host import Space
 from devenv.profiles.model import Budget
-from devenv.recovery.changes import NOT_SHOWN, Change
 from devenv.recovery.drift import Drift
 from devenv.recovery.plan import Kind, Plan, RepairStep
 from devenv.recovery.proposal import Proposal

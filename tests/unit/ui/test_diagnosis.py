@@ -6,6 +6,7 @@ import pytest
 from rich.text import Text
 
 from devenv.diagnosis import codes
+from devenv.diagnosis.changes import Change
 from devenv.diagnosis.model import (
     Advice,
     Cause,
@@ -24,7 +25,6 @@ from devenv.disk.plan import Removal, Thing, Worth
 from devenv.disk.prune import DiskPlan
 from devenv.disk.prune import Proposal as RoomProposal
 from devenv.facts.logs import LogLine
-from devenv.recovery.changes import Change
 from devenv.recovery.drift import Drift
 from devenv.recovery.plan import Kind, Plan, RepairStep
 from devenv.recovery.proposal import Proposal

@@ -400,6 +400,24 @@ def test_a_gateway_class_that_is_not_accepted(code):
     assert spelled(finding.affects) >= EVERY_ROUTE
 
 
+def test_a_listener_that_is_refused_is_the_root_of_the_routes_that_it_lacks():
+    objects = healthy_objects()
+    refused = {"type": "Accepted", "status": "False", "reason": "UnsupportedProtocol"}
+    invalid = {"type": "Programmed", "status": "False", "reason": "Invalid"}
+    alone = {"type": "Conflicted", "status": "False", "reason": "NoConflicts"}
+    changed = {"lastTransitionTime": before(60)}
+    reported = [{**condition, **changed} for condition in (alone, invalid, refused)]
+    status = named(objects, "Gateway", GATEWAY)["status"]
+    status["listeners"] = [{"name": "http", "conditions": reported}]
+    for route in objects["HTTPRoute"]:
+        set_condition(route, "Accepted", reason="NotAllowedByListeners")
+    (cause,) = diagnose(healthy_facts(objects)).causes
+    assert (cause.root.code, cause.root.subject.kind) == ("DE407", "Gateway")
+    assert "UnsupportedProtocol" in cause.root.says
+    assert cause.root.since == TAKEN - 60
+    assert {effect.code for effect in cause.consequences} == {"DE412", "DE507"}
+
+
 def test_a_gateway_needs_only_what_the_profile_wants_of_it():
     entries = [{**c, "conditions": ["Accepted"]} for c in components()]
     profile = healthy_profile(components=entries)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from devenv.diagnosis.changes import NOT_SHOWN, changes_of
 from devenv.facts.trim import trimmed
-from devenv.recovery.changes import NOT_SHOWN, changes_of
 
 
 def changes(live, desired, kind="Deployment"):
