@@ -48,7 +48,7 @@ from devenv.diagnosis.times import parse_time
 from devenv.diagnosis.workloads import Workload, all_workloads
 from devenv.facts.collect import containers_in, repository
 from devenv.facts.model import Facts
-from devenv.facts.objects import full_name, name_of, namespace_of
+from devenv.facts.objects import fields_of, full_name, items_of, name_of, namespace_of, status_of
 from devenv.gates import ready
 from devenv.ports.kube import Manifest
 from devenv.profiles.model import Component
@@ -197,11 +197,10 @@ def _unready_workload(
     """
     pods = workload.newest_pods
     began = _rollout_start(workload, pods)
-    evidence = [
-        Evidence(workload.source, problem, _onset(workload, pods, began)),
-        *_last_probe_failure(workload.facts, pods),
-        *_last_pod_failure(workload),
-    ]
+    onset = Evidence(workload.source, problem, _onset(workload, pods, began))
+    probe_failure = _last_probe_failure(workload.facts, pods)
+    pod_failure = _last_pod_failure(workload)
+    evidence = [onset, *probe_failure, *pod_failure]
     if blockage and blockage.is_lasting:
         yield _blocked_workload(workload, problem, blockage, evidence)
     elif _may_become_ready(workload, began):
@@ -215,18 +214,36 @@ def _unready_workload(
             )
     else:
         warnings = last_warnings(workload, began)
+        # The warnings may have the probe's failure, under its own reason.
+        untold = [e for e in evidence if not any(e.text in warning.text for warning in warnings)]
         yield _finding(
             workload,
             code="DE304",
             message=f"is not ready: {problem}",
-            evidence=list(dict.fromkeys([*evidence, *warnings])),
+            evidence=list(dict.fromkeys([*untold, *warnings])),
         )
 
 
 def _may_become_ready(workload: Workload, began: float) -> bool:
     progressing = conditions_of_type(workload.manifest, "Progressing")
     is_stuck = any(c["status"] == "False" for c in progressing)
-    return not is_stuck and workload.facts.now - began < _deadline_of(workload)
+    facts = workload.facts
+    has_lost = any(_has_lost_readiness(facts, pod) for pod in workload.newest_pods)
+    return not is_stuck and not has_lost and facts.now - began < _deadline_of(workload)
+
+
+def _has_lost_readiness(facts: Facts, pod: Manifest) -> bool:
+    """Whether a pod was ready since its containers run, and has not been for a while.
+
+    Such a pod does not start any more, however new it is.
+    """
+    lost = [c for c in conditions_of_type(pod, "Ready") if c["status"] == "False"]
+    states = [fields_of(s, "state") for s in items_of(status_of(pod), "containerStatuses")]
+    starts = [parse_time(fields_of(state, "running").get("startedAt")) for state in states]
+    if not lost or not starts or not all(starts):
+        return False
+    lost_at = changed_at(lost[0])
+    return max(starts) < lost_at and has_lasted(facts, lost_at)
 
 
 def _blocked_workload(

@@ -256,6 +256,24 @@ def test_a_rollout_within_its_deadline(code):
     assert finding.since == TAKEN - 239
 
 
+@pytest.mark.parametrize(
+    ("started", "lost", "expected"),
+    [
+        # It was ready, and has not been for 30 s.
+        (90, 30, "DE304"),
+        # A moment without an answer may pass.
+        (90, 10, "DE312"),
+        # It has not been ready since its container runs: the node was restarted.
+        (30, 90, "DE312"),
+    ],
+)
+def test_a_new_pod_that_lost_its_readiness_is_not_being_rolled_out(started, lost, expected):
+    objects = lacking_pods(age=100)
+    container_status(objects, PLUGINS)["state"] = {"running": {"startedAt": before(started)}}
+    set_condition(pod_named(objects, PLUGINS), "Ready", lastTransitionTime=before(lost))
+    assert codes(healthy_facts(objects)) == [expected]
+
+
 @pytest.mark.parametrize(("name", "expected"), [(PLUGINS, "DE304"), ("theirs", "DE312")])
 def test_the_deadline_is_the_profiles_own(name, expected):
     """A workload that no profile has gets 240 s."""
