@@ -12,15 +12,17 @@ from devenv.diagnosis.differences import Difference, differences
 from devenv.diagnosis.keys import Key
 from devenv.diagnosis.model import Cause, Confidence, Finding, Joint, Place, Subject
 from devenv.diagnosis.roles import effects_of_failure
-from devenv.diagnosis.workloads import Workload, all_workloads
+from devenv.diagnosis.workloads import Workload
 from devenv.facts.labels import asked_models
-from devenv.facts.model import WORKLOADS, Declared, Facts, selects
+from devenv.facts.model import WORKLOADS, Declared, Facts
 from devenv.facts.objects import full_name
 from devenv.ports.kube import Manifest
 from devenv.profiles.model import Route
 
 # Codes of failures that only show that something before them is wrong.
 SYMPTOMS = frozenset({"DE410", "DE411", "DE413", "DE414", "DE501", "DE601", "DE605"})
+# What may fail with an object that all requests may need.
+_EVERYTHING = keys.ALL_ROUTES | keys.FILTERED | keys.PATCHED
 _PLACES = {
     "EnvoyPatchPolicy": Place.ROUTE,
     "EnvoyExtensionPolicy": Place.FILTER,
@@ -59,25 +61,14 @@ def _affected(facts: Facts, declared: Declared, live: Manifest) -> AbstractSet[K
         return keys.PATCHED
     if kind == "EnvoyExtensionPolicy":
         return keys.FILTERED
-    if kind in WORKLOADS:
-        return effects_of_failure(Workload(facts, kind, live))
-    if kind == "Service":
-        return _reached_by(facts, declared)
-    models = asked_models(dict(declared.content)) if kind == "HTTPRoute" else set()
-    if models:
-        routes = {keys.route(kind) for kind in (Route.DIRECT, Route.PLAIN)}
+    if kind == "HTTPRoute" and (models := asked_models(dict(declared.content))):
+        routes = keys.routes((Route.DIRECT, Route.PLAIN))
         return routes.union(*map(keys.through_http_route, models))
-    return keys.ALL_ROUTES | keys.FILTERED | keys.PATCHED
-
-
-def _reached_by(facts: Facts, service: Declared) -> set[Key]:
-    """Return the keys of the requests through the workloads that a Service is for."""
-    effects: set[Key] = set()
-    for workload in all_workloads(facts):
-        is_beside = workload.namespace == service.namespace
-        if is_beside and selects(service.selector, workload.pod_labels):
-            effects |= effects_of_failure(workload)
-    return effects
+    if kind in WORKLOADS:
+        effects = effects_of_failure(Workload(facts, kind, live))
+        # The difference may hide what the workload does for requests.
+        return effects if effects & keys.ALL_ROUTES else effects | _EVERYTHING
+    return _EVERYTHING
 
 
 def _finding(facts: Facts, difference: Difference, affected: AbstractSet[Key]) -> Finding:

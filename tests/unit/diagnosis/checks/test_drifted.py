@@ -87,6 +87,13 @@ def test_a_workloads_image_is_no_suspect_and_its_other_fields_are():
     assert [code for code, _ in roots(diagnosed([own], "extension"))] == ["DE419"]
 
 
+def test_a_service_that_leads_nowhere_is_a_suspect_though_nobody_is_behind_it():
+    objects = healthy_objects()
+    named(objects, "Service", PLUGINS)["spec"]["selector"] = {"app": "other"}
+    diagnosis = diagnosed([profiles_own("Service", PLUGINS)], "extension", "plain", objects=objects)
+    assert [code for code, _ in roots(diagnosis)] == ["DE419"]
+
+
 def test_what_explains_a_failure_leaves_no_suspect():
     objects = healthy_objects()
     named(objects, "Deployment", PLUGINS)["spec"]["replicas"] = 0
