@@ -521,9 +521,9 @@ class FakeKube:
             ]
         if "owning-gateway" in selector:
             return [self.proxy()]
-        return [
-            o for (k, where, _), o in self.objects.items() if k == kind and namespace in {"", where}
-        ]
+        # Other tasks apply objects at the same time: the copy is made in one go.
+        entries = tuple(self.objects.items())
+        return [o for (k, where, _), o in entries if k == kind and namespace in {"", where}]
 
     def each(self, api_version: str, kind: str) -> Iterator[Manifest]:
         yield from self.select(api_version, kind)
