@@ -258,7 +258,8 @@ class SmallDisk(OwnDisk):
         try:
             self.start()
             self.bring(refs)
-            super().stop()
+            # The engine alone: the disk stays.
+            Engine.stop(self)
             # Each copy is an engine of its own.
             (self.root / "engine-id").unlink(missing_ok=True)
             run("umount", str(self.root))
